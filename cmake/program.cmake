@@ -1,0 +1,15 @@
+# liblimn.so, the limn program and what is installed with them.
+
+function(limn_add_program)
+  file(GLOB cli CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.c)
+  file(GLOB api CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/api/*.c)
+  if(NOT cli OR NOT api)
+    return()
+  endif()
+  add_library(limn_shared SHARED ${api})
+  set_target_properties(limn_shared PROPERTIES OUTPUT_NAME limn VERSION ${PROJECT_VERSION} SOVERSION 0)
+  target_link_libraries(limn_shared PRIVATE limn_api)
+  add_executable(limn ${cli})
+  target_link_libraries(limn PRIVATE limn_flags limn_shared)
+  set_target_properties(limn PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+endfunction()

@@ -1,0 +1,108 @@
+/* Kernels: how one operation runs on one device.
+ *
+ * A backend is an ordered list of kernels; the first whose `can` accepts an op runs it. Every list ends in the
+ * `ref` kernels (plain C, the truth), so every op always runs. Kernels allocate nothing: scratch is asked for
+ * before the run and handed in. All activations are f32; `compute` says whether matrix products may round their
+ * inputs to bf16 (accumulating in f32). Kernels must give each row the same bits whatever chunk it is in. */
+#ifndef LIMN_BACKEND_BACKEND_H
+#define LIMN_BACKEND_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "graph/graph.h"
+
+/* Keys and values of rows already computed. f32, keys after rotary positions. */
+typedef struct KvCache {
+    int n_layers;
+    int64_t width;    /* G * K */
+    int32_t capacity; /* rows */
+    int32_t length;   /* rows filled */
+    float **keys;     /* [L] of [capacity, G, K] */
+    float **values;   /* [L] of [capacity, G, K] */
+    uint8_t *is_key;  /* [capacity] */
+} KvCache;
+
+typedef struct SequenceRows {
+    int32_t row_begin; /* into the table of all rows */
+    int32_t n_rows;
+    const KvCache *prefix;  /* NULL: none; its first prefix_length rows are keys 0..prefix_length-1 */
+    int32_t prefix_length;
+} SequenceRows;
+
+/* Which sequence, position and token each row is. Two tables in a run: all rows, and output rows. */
+typedef struct RowTable {
+    int32_t n_rows;
+    int32_t n_sequences;
+    int32_t max_keys;               /* the largest prefix_length + n_rows: S of a pattern */
+    const SequenceRows *sequences;  /* [n_sequences], the same in both tables */
+    const int32_t *sequence;        /* [n_rows] */
+    const int32_t *token;           /* [n_rows] */
+    const int32_t *position;        /* [n_rows] for rotary and learned positions */
+    const int32_t *type;            /* [n_rows] token type */
+    const int32_t *order;           /* [n_rows] the row's own key index in its sequence, prefix included */
+    const uint8_t *is_key;          /* [n_rows] 0: no query sees this row (attention mask) */
+    const int32_t *source;          /* [n_rows] output rows: row in the table of all rows; else NULL */
+    const int32_t *target;          /* [n_rows] output rows: target id of LOG_PROB and PICK; -1: 0 and no gradient */
+} RowTable;
+
+typedef enum Compute { COMPUTE_F32, COMPUTE_BF16 } Compute;
+
+/* Which derivative: the true one, or a relevance rule (none but TRUE in use yet). */
+typedef enum GradientRule { GRADIENT_TRUE } GradientRule;
+
+typedef struct BackendState BackendState; /* packed weights, primitives: made by the backend, shared by runs */
+
+typedef struct KernelArgs {
+    const Op *op;
+    const RowTable *rows;     /* table of the output's rows */
+    const RowTable *key_rows; /* SEQUENCE ops: table of all rows (keys, values, patterns' columns) */
+    int32_t row_begin;        /* first row of this chunk; pointers of ROW ops already point at it */
+    int32_t n_rows;           /* rows in this chunk (output rows of SEQUENCE and SELECT ops) */
+    const float *in[OP_MAX_INPUTS]; /* SEQUENCE: in[0] is the query side (rows), k and v are over key_rows */
+    float *out;
+    float *aux;
+    /* backward: in, out, aux are those the op SAVES, others NULL */
+    const float *grad_out;
+    float *grad_in[OP_MAX_INPUTS];    /* NULL: not wanted */
+    bool accumulate[OP_MAX_INPUTS];   /* add to grad_in instead of writing it */
+    void *scratch;                    /* 64-byte aligned, scratch_bytes long */
+    size_t scratch_bytes;
+    Compute compute;
+    GradientRule rule;
+    BackendState *state;
+} KernelArgs;
+
+typedef limn_status (*KernelFunction)(const KernelArgs *args);
+
+typedef struct Kernel {
+    const char *name; /* "cpu.linear.dnnl" */
+    OpKind op;
+    /* True when it can run this op on this machine; else `why` (a constant string) says why not. NULL: always. */
+    bool (*can)(const Op *op, Compute compute, const char **why);
+    KernelFunction forward;
+    KernelFunction backward; /* NULL: not differentiable (ops.def agrees; tested) */
+    /* Scratch for a chunk of n_rows (SEQUENCE: for all rows, with max_keys keys). NULL: none. */
+    size_t (*scratch_bytes)(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward);
+    /* Called once when a program is made, with the largest chunk: pack weights, make primitives. May be NULL. */
+    limn_status (*prepare)(BackendState *state, const Op *op, Compute compute, int32_t n_rows, bool backward);
+} Kernel;
+
+typedef struct Backend {
+    const char *name;
+    const Kernel *const *lists; /* NULL-terminated list of kernel arrays, each ended by a row with name NULL */
+    limn_status (*state_new)(BackendState **state);
+    void (*state_free)(BackendState *state);
+    const char *(*describe)(void); /* instruction set and library versions, for provenance */
+} Backend;
+
+extern const Backend backend_ref;
+extern const Backend backend_cpu;
+
+const Backend *backend_find(const char *name); /* NULL: unknown */
+
+/* The kernel that runs the op; never NULL. LIMN_TRACE=dispatch in the environment prints refusals to stderr. */
+const Kernel *backend_choose(const Backend *backend, const Op *op, Compute compute);
+
+#endif

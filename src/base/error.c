@@ -1,0 +1,94 @@
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local ErrorState current;
+
+static const struct {
+    const char *name;
+    int exit_code;
+    const char *meaning;
+} rows[] = {
+#define ROW(name, exit_code, meaning) {#name, exit_code, meaning},
+    LIMN_STATUSES(ROW)
+#undef ROW
+};
+
+/* One line on a terminal, whatever bytes a hostile file put into a name. */
+static void make_printable(char *text, size_t capacity) {
+    char clean[ERROR_MESSAGE_MAX];
+    size_t out = 0;
+    for (const char *c = text; *c != '\0' && out + 5 < sizeof clean; c++) {
+        unsigned char byte = (unsigned char)*c;
+        if (byte < 0x20 || byte == 0x7f) {
+            out += (size_t)snprintf(clean + out, sizeof clean - out, "\\x%02x", byte);
+        } else {
+            clean[out++] = *c;
+        }
+    }
+    clean[out] = '\0';
+    snprintf(text, capacity, "%s", clean);
+}
+
+limn_status fail(limn_status status, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    char message[ERROR_MESSAGE_MAX];
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    make_printable(message, sizeof message);
+    memcpy(current.message, message, sizeof message);
+    current.status = status;
+    return status;
+}
+
+limn_status fail_context(const char *format, ...) {
+    char prefix[ERROR_MESSAGE_MAX / 2];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(prefix, sizeof prefix, format, arguments);
+    va_end(arguments);
+    char joined[2 * ERROR_MESSAGE_MAX];
+    snprintf(joined, sizeof joined, "%s: %s", prefix, current.message);
+    joined[ERROR_MESSAGE_MAX - 1] = '\0';
+    make_printable(joined, ERROR_MESSAGE_MAX);
+    memcpy(current.message, joined, ERROR_MESSAGE_MAX);
+    return current.status;
+}
+
+const char *error_message(void) {
+    return current.message;
+}
+
+void error_clear(void) {
+    current.status = LIMN_OK;
+    current.message[0] = '\0';
+}
+
+void error_save(ErrorState *state) {
+    *state = current;
+}
+
+limn_status error_restore(const ErrorState *state) {
+    current = *state;
+    return current.status;
+}
+
+static size_t row_of(limn_status status) {
+    size_t row = (size_t)status;
+    return row < LIMN_STATUS_COUNT ? row : (size_t)LIMN_INTERNAL;
+}
+
+const char *status_name(limn_status status) {
+    return rows[row_of(status)].name;
+}
+
+const char *status_meaning(limn_status status) {
+    return rows[row_of(status)].meaning;
+}
+
+int status_exit_code(limn_status status) {
+    return rows[row_of(status)].exit_code;
+}

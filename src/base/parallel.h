@@ -1,0 +1,22 @@
+/* One way to use the cores. On libgomp (which oneDNN and OpenBLAS share), or on pthreads when built with
+ * LIMN_PTHREADS (the thread sanitizer does not know OpenMP). Work is split into contiguous ranges; results
+ * must not depend on the split. */
+#ifndef LIMN_BASE_PARALLEL_H
+#define LIMN_BASE_PARALLEL_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* Works on items [begin, end) as worker number `worker` of 0..threads-1 (for scratch of its own). */
+typedef limn_status (*ParallelBody)(void *context, int64_t begin, int64_t end, int worker);
+
+/* The process's thread budget; 0 asks for all cores. Set once, before work starts. */
+void parallel_set_threads(int threads);
+int parallel_threads(void);
+
+/* Calls body over [0, count) in ranges of at least `grain` items. The first failure is returned with its
+ * message. Runs on the calling thread when one range suffices or when already inside a parallel_for. */
+limn_status parallel_for(int64_t count, int64_t grain, ParallelBody body, void *context);
+
+#endif

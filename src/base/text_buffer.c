@@ -1,0 +1,115 @@
+#include "base/text_buffer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void text_buffer_free(TextBuffer *buffer) {
+    free(buffer->data);
+    *buffer = (TextBuffer)TEXT_BUFFER_INIT;
+}
+
+void text_buffer_clear(TextBuffer *buffer) {
+    buffer->length = 0;
+    if (buffer->data != NULL) {
+        buffer->data[0] = '\0';
+    }
+}
+
+static bool reserve(TextBuffer *buffer, size_t extra) {
+    if (buffer->failed) {
+        return false;
+    }
+    if (extra >= SIZE_MAX / 2 - buffer->length) {
+        buffer->failed = true;
+        return false;
+    }
+    size_t needed = buffer->length + extra + 1;
+    if (needed <= buffer->capacity) {
+        return true;
+    }
+    size_t capacity = buffer->capacity < 64 ? 64 : buffer->capacity;
+    while (capacity < needed) {
+        capacity *= 2;
+    }
+    char *data = realloc(buffer->data, capacity);
+    if (data == NULL) {
+        buffer->failed = true;
+        return false;
+    }
+    buffer->data = data;
+    buffer->capacity = capacity;
+    return true;
+}
+
+void text_buffer_add_bytes(TextBuffer *buffer, const void *bytes, size_t length) {
+    if (reserve(buffer, length)) {
+        if (length > 0) {
+            memcpy(buffer->data + buffer->length, bytes, length);
+        }
+        buffer->length += length;
+        buffer->data[buffer->length] = '\0';
+    }
+}
+
+void text_buffer_add(TextBuffer *buffer, const char *text) {
+    text_buffer_add_bytes(buffer, text, strlen(text));
+}
+
+void text_buffer_add_char(TextBuffer *buffer, char c) {
+    text_buffer_add_bytes(buffer, &c, 1);
+}
+
+void text_buffer_add_codepoint(TextBuffer *buffer, uint32_t codepoint) {
+    unsigned char bytes[4];
+    size_t length;
+    if (codepoint < 0x80) {
+        bytes[0] = (unsigned char)codepoint;
+        length = 1;
+    } else if (codepoint < 0x800) {
+        bytes[0] = (unsigned char)(0xC0 | codepoint >> 6);
+        bytes[1] = (unsigned char)(0x80 | (codepoint & 0x3F));
+        length = 2;
+    } else if (codepoint < 0x10000) {
+        bytes[0] = (unsigned char)(0xE0 | codepoint >> 12);
+        bytes[1] = (unsigned char)(0x80 | (codepoint >> 6 & 0x3F));
+        bytes[2] = (unsigned char)(0x80 | (codepoint & 0x3F));
+        length = 3;
+    } else {
+        bytes[0] = (unsigned char)(0xF0 | (codepoint >> 18 & 0x07));
+        bytes[1] = (unsigned char)(0x80 | (codepoint >> 12 & 0x3F));
+        bytes[2] = (unsigned char)(0x80 | (codepoint >> 6 & 0x3F));
+        bytes[3] = (unsigned char)(0x80 | (codepoint & 0x3F));
+        length = 4;
+    }
+    text_buffer_add_bytes(buffer, bytes, length);
+}
+
+void text_buffer_printf(TextBuffer *buffer, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    if (length >= 0 && reserve(buffer, (size_t)length)) {
+        vsnprintf(buffer->data + buffer->length, (size_t)length + 1, format, again);
+        buffer->length += (size_t)length;
+    }
+    va_end(again);
+}
+
+limn_status text_buffer_status(const TextBuffer *buffer) {
+    return buffer->failed ? fail(LIMN_NO_MEMORY, "text of %zu bytes", buffer->length) : LIMN_OK;
+}
+
+char *text_buffer_take(TextBuffer *buffer) {
+    if (!reserve(buffer, 0)) {
+        return NULL;
+    }
+    buffer->data[buffer->length] = '\0';
+    char *data = buffer->data;
+    *buffer = (TextBuffer)TEXT_BUFFER_INIT;
+    return data;
+}

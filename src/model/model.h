@@ -1,0 +1,64 @@
+/* A model folder or file, opened: configuration, weights where they lie, the graph with its sites, tokenizer. */
+#ifndef LIMN_MODEL_MODEL_H
+#define LIMN_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "graph/graph.h"
+#include "text/tokenizer.h"
+
+typedef enum ModelTask { TASK_CAUSAL_LM, TASK_MASKED_LM, TASK_CLASSIFIER, TASK_ENCODER } ModelTask;
+
+typedef enum Frame { FRAME_HF, FRAME_TRANSFORMERLENS } Frame;
+
+typedef struct ModelConfig {
+    const char *architecture; /* "LlamaForCausalLM" */
+    const char *model_type;   /* "llama" */
+    ModelTask task;
+    int32_t n_layers;    /* L */
+    int32_t d_model;     /* D */
+    int32_t n_heads;     /* H */
+    int32_t n_kv_heads;  /* G */
+    int32_t d_head;      /* K */
+    int32_t d_mlp;       /* F */
+    int32_t n_vocab;     /* V: rows of the embedding */
+    int32_t n_context;   /* longest sequence of positions */
+    int32_t n_classes;   /* classifier; else 0 */
+    const char **labels; /* [n_classes], from id2label; "LABEL_0" ... when absent */
+    bool causal;
+    DType dtype;         /* of most weights, as stored ("dtype" of config.json agrees or not) */
+    int32_t pad_id;      /* -1: none; a classifier of the Llama or GPT-2 family needs it */
+} ModelConfig;
+
+typedef struct ModelOptions {
+    Frame frame;
+    bool bf16;          /* weights that must be converted anyway become bf16 instead of f32 */
+    bool config_only;   /* for `limn info` and `limn sites`: no weight is read beyond its header */
+    size_t memory_limit; /* 0: none */
+} ModelOptions;
+
+typedef struct Model {
+    Arena arena;
+    char *path; /* as resolved */
+    ModelConfig config;
+    Graph graph;
+    Tokenizer *tokenizer; /* NULL when the folder has none (ids only) */
+    Frame frame;
+    int64_t n_parameters;
+    int64_t weight_bytes; /* as stored */
+    struct ModelFiles *files; /* mapped files and converted copies; private to model/ */
+} Model;
+
+/* path: a folder, a .gguf file, or "org/name" in the local Hugging Face cache. */
+limn_status model_open(Model **model, const char *path, const ModelOptions *options, const Progress *progress);
+void model_free(Model *model);
+
+/* Merkle SHA-256 over 16 MiB chunks of weights, config and tokenizer, as 64 hex digits. Computed once, in parallel
+ * with the run when model_hash_start was called; cached by device, inode, size and time. */
+limn_status model_hash_start(Model *model);
+limn_status model_hash(Model *model, bool fresh, char hex[65]);
+
+#endif

@@ -1,0 +1,99 @@
+/* A question put to a model: which rows run, what is edited, what is kept, what is differentiated.
+ *
+ * A Session holds a model, a backend and the programs made so far. A RunRequest names sites by NodeId
+ * (session_find_site). Values come back in the session's own buffers and stay until its next run. */
+#ifndef LIMN_RUN_SESSION_H
+#define LIMN_RUN_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/progress.h"
+#include "model/model.h"
+#include "plan/program.h"
+
+typedef struct Session Session;
+
+typedef struct SessionOptions {
+    const char *backend;  /* "cpu" (NULL) or "ref" */
+    Compute compute;      /* f32 or bf16 matrix products */
+    size_t memory_limit;  /* bytes for activations, caches and scratch; 0: what the machine has */
+    int32_t chunk_rows;   /* rows per step of row-wise work; 0: 256 */
+    KeepPolicy keep;      /* KEEP_AUTO: everything if it fits, else layer inputs */
+} SessionOptions;
+
+limn_status session_new(Session **session, const Model *model, const SessionOptions *options);
+void session_free(Session *session);
+const Model *session_model(const Session *session);
+
+typedef struct SequenceInput {
+    const int32_t *ids;    /* [n] */
+    int32_t n;             /* own rows, after the prefix */
+    const int32_t *types;  /* [n] token types, NULL: 0 */
+    const uint8_t *mask;   /* [n] 0: invisible as a key, NULL: all visible */
+    const KvCache *prefix; /* rows already computed, NULL: none */
+    int32_t prefix_length;
+} SequenceInput;
+
+/* A row whose logits (or objective) are wanted. */
+typedef struct OutputRow {
+    int32_t sequence;
+    int32_t row;    /* own row of the sequence, 0..n-1 */
+    int32_t target; /* token or class id of the objective; -1: none */
+    float weight;   /* factor of this row in the differentiated sum */
+} OutputRow;
+
+typedef enum EditKind { EDIT_SET, EDIT_ADD, EDIT_MULTIPLY } EditKind;
+
+/* Changes a site's value on a rectangle: rows x elements of its row value. Gradients pass through: SET cuts
+ * them, MULTIPLY scales them. The site's own value, as tapped and differentiated, is the one after the edit. */
+typedef struct Edit {
+    NodeId node;
+    EditKind kind;
+    int32_t sequence;           /* -1: all sequences */
+    int32_t row_begin, row_end; /* own rows; row_end -1: to the end */
+    int64_t element_begin, element_end; /* element_end -1: to the end of the row */
+    const float *values;        /* borrowed until the run ends */
+    int64_t row_stride;         /* values step per row; 0: the same for each row */
+    int64_t sequence_stride;    /* values step per sequence (sequence -1); 0: the same for each */
+    bool scalar;                /* one value for all elements */
+} Edit;
+
+typedef enum Objective { OBJECTIVE_NONE, OBJECTIVE_LOG_PROB, OBJECTIVE_LOGIT } Objective;
+
+typedef struct RunRequest {
+    const SequenceInput *sequences;
+    int32_t n_sequences;
+    const OutputRow *outputs;
+    int32_t n_outputs;
+    const NodeId *taps;
+    int32_t n_taps;
+    const NodeId *grads; /* d(sum of weight * objective) / d(site), for each */
+    int32_t n_grads;
+    const Edit *edits;
+    int32_t n_edits;
+    Objective objective;
+    bool logits;      /* keep the logits of the output rows */
+    KvCache *append;  /* one sequence whose keys and values are added to this cache after the run, or NULL */
+} RunRequest;
+
+typedef struct RunEstimate {
+    size_t bytes;     /* activations, saved values and scratch */
+    size_t least_bytes; /* the least that any keep policy and chunk would need */
+    double flops;
+} RunEstimate;
+
+limn_status session_estimate(Session *session, const RunRequest *request, RunEstimate *estimate);
+limn_status session_run(Session *session, const RunRequest *request, const Progress *progress);
+
+/* Values of the last run. Taps and gradients: [rows of the site's domain, width]; SCORES and PATTERN sites have
+ * width H * max_keys. Borrowed until the session's next run; NULL when it was not asked for. */
+const float *session_tap(const Session *session, NodeId node, int32_t *rows, int64_t *width);
+const float *session_grad(const Session *session, NodeId node, int32_t *rows, int64_t *width);
+const float *session_logits(const Session *session);    /* [n_outputs, V] */
+const float *session_objective(const Session *session); /* [n_outputs] */
+
+limn_status kv_cache_new(KvCache **cache, const Model *model, int32_t capacity);
+void kv_cache_free(KvCache *cache);
+
+#endif
