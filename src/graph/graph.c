@@ -1,0 +1,136 @@
+#include "graph/graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/shapes.h"
+
+void graph_init(Graph *graph, int n_layers) {
+    *graph = (Graph){.n_layers = n_layers,
+                     .embed = NODE_NONE,
+                     .final = NODE_NONE,
+                     .selected = NODE_NONE,
+                     .logits = NODE_NONE,
+                     .log_prob = NODE_NONE,
+                     .pick = NODE_NONE};
+    arena_init(&graph->arena);
+    map_init(&graph->sites);
+}
+
+void graph_free(Graph *graph) {
+    free(graph->nodes);
+    map_free(&graph->sites);
+    arena_free(&graph->arena);
+    graph_init(graph, 0);
+}
+
+/* Keeps the first failure; later ones follow from it. */
+static NodeId remember_failure(Graph *graph, limn_status status) {
+    if (graph->status == LIMN_OK) {
+        graph->status = status;
+        error_save(&graph->error);
+    }
+    return NODE_NONE;
+}
+
+static GraphNode *append(Graph *graph) {
+    if (graph->n_nodes == graph->capacity) {
+        int32_t capacity = graph->capacity == 0 ? 256 : graph->capacity * 2;
+        GraphNode *nodes = realloc(graph->nodes, (size_t)capacity * sizeof *nodes);
+        if (nodes == NULL) {
+            remember_failure(graph, fail(LIMN_NO_MEMORY, "graph of %d nodes", capacity));
+            return NULL;
+        }
+        graph->nodes = nodes;
+        graph->capacity = capacity;
+    }
+    GraphNode *node = &graph->nodes[graph->n_nodes];
+    *node = (GraphNode){.inputs = {NODE_NONE, NODE_NONE, NODE_NONE}};
+    return node;
+}
+
+NodeId graph_add(Graph *graph, OpKind kind, int layer, const NodeId *inputs, const Weight *weights,
+                 const OpAttributes *attributes, const char *what) {
+    if (graph->status != LIMN_OK) {
+        return NODE_NONE;
+    }
+    if (graph->sealed) {
+        return remember_failure(graph, fail(LIMN_INTERNAL, "%s: the graph is sealed", what));
+    }
+    GraphNode *node = append(graph);
+    if (node == NULL) {
+        return NODE_NONE;
+    }
+    node->op.kind = kind;
+    node->op.layer = layer;
+    if (attributes != NULL) {
+        node->op.attributes = *attributes;
+    }
+    const OpInfo *info = op_info(kind);
+    for (int i = 0; i < info->n_inputs; i++) {
+        if (inputs[i] < 0 || inputs[i] >= graph->n_nodes) {
+            return remember_failure(graph, fail(LIMN_INTERNAL, "%s: input %d is not a node", what, i));
+        }
+        node->inputs[i] = inputs[i];
+        node->op.in[i] = graph->nodes[inputs[i]].op.out;
+    }
+    for (int i = 0; i < info->n_weights && weights != NULL; i++) {
+        node->op.weights[i] = weights[i];
+    }
+    limn_status status = op_infer_shape(&node->op, what);
+    if (status != LIMN_OK) {
+        return remember_failure(graph, status);
+    }
+    return graph->n_nodes++;
+}
+
+NodeId graph_reshape(Graph *graph, NodeId node, int n_dims, int64_t dim0, int64_t dim1) {
+    if (graph->status != LIMN_OK || node == NODE_NONE) {
+        return node;
+    }
+    RowShape shape = {n_dims, {dim0, n_dims == 2 ? dim1 : 1}};
+    RowShape *out = &graph->nodes[node].op.out;
+    if (row_shape_width(&shape, 1) != row_shape_width(out, 1) || node != graph->n_nodes - 1) {
+        return remember_failure(graph, fail(LIMN_INTERNAL, "cannot read %lld values a row as %lld x %lld",
+                                            (long long)row_shape_width(out, 1), (long long)dim0, (long long)dim1));
+    }
+    *out = shape;
+    return node;
+}
+
+NodeId graph_site(Graph *graph, NodeId node, const char *name, int layer) {
+    if (graph->status != LIMN_OK || node == NODE_NONE) {
+        return node;
+    }
+    GraphNode *named = &graph->nodes[node];
+    if (named->site != NULL) {
+        return remember_failure(graph, fail(LIMN_INTERNAL, "site %s already names this value", named->site)), node;
+    }
+    char *site = layer >= 0 ? arena_printf(&graph->arena, "blocks.%d.%s", layer, name)
+                            : arena_strdup(&graph->arena, name);
+    if (site == NULL) {
+        return remember_failure(graph, fail(LIMN_NO_MEMORY, "site %s", name)), node;
+    }
+    if (graph_find_site(graph, site) != NODE_NONE) {
+        return remember_failure(graph, fail(LIMN_INTERNAL, "two values are named %s", site)), node;
+    }
+    limn_status status = map_put(&graph->sites, site, strlen(site), (uint64_t)node);
+    if (status != LIMN_OK) {
+        remember_failure(graph, status);
+    }
+    named->site = site;
+    return node;
+}
+
+limn_status graph_seal(Graph *graph) {
+    if (graph->status != LIMN_OK) {
+        return error_restore(&graph->error);
+    }
+    graph->sealed = true;
+    return LIMN_OK;
+}
+
+NodeId graph_find_site(const Graph *graph, const char *site) {
+    uint64_t node;
+    return map_get(&graph->sites, site, strlen(site), &node) ? (NodeId)node : NODE_NONE;
+}
