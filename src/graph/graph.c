@@ -19,6 +19,7 @@ void graph_init(Graph *graph, int n_layers) {
 
 void graph_free(Graph *graph) {
     free(graph->nodes);
+    free(graph->site_list);
     map_free(&graph->sites);
     arena_free(&graph->arena);
     graph_init(graph, 0);
@@ -98,27 +99,39 @@ NodeId graph_reshape(Graph *graph, NodeId node, int n_dims, int64_t dim0, int64_
     return node;
 }
 
+static limn_status list_site(Graph *graph, const char *site, NodeId node) {
+    if (graph->n_sites == graph->site_capacity) {
+        int32_t capacity = graph->site_capacity == 0 ? 256 : graph->site_capacity * 2;
+        GraphSite *list = realloc(graph->site_list, (size_t)capacity * sizeof *list);
+        if (list == NULL) {
+            return fail(LIMN_NO_MEMORY, "list of %d sites", capacity);
+        }
+        graph->site_list = list;
+        graph->site_capacity = capacity;
+    }
+    graph->site_list[graph->n_sites++] = (GraphSite){site, node};
+    return map_put(&graph->sites, site, strlen(site), (uint64_t)node);
+}
+
 NodeId graph_site(Graph *graph, NodeId node, const char *name, int layer) {
     if (graph->status != LIMN_OK || node == NODE_NONE) {
         return node;
     }
-    GraphNode *named = &graph->nodes[node];
-    if (named->site != NULL) {
-        return remember_failure(graph, fail(LIMN_INTERNAL, "site %s already names this value", named->site)), node;
-    }
     char *site = layer >= 0 ? arena_printf(&graph->arena, "blocks.%d.%s", layer, name)
                             : arena_strdup(&graph->arena, name);
     if (site == NULL) {
-        return remember_failure(graph, fail(LIMN_NO_MEMORY, "site %s", name)), node;
+        return remember_failure(graph, fail(LIMN_NO_MEMORY, "site %s", name));
     }
     if (graph_find_site(graph, site) != NODE_NONE) {
-        return remember_failure(graph, fail(LIMN_INTERNAL, "two values are named %s", site)), node;
+        return remember_failure(graph, fail(LIMN_INTERNAL, "two values are named %s", site));
     }
-    limn_status status = map_put(&graph->sites, site, strlen(site), (uint64_t)node);
+    limn_status status = list_site(graph, site, node);
     if (status != LIMN_OK) {
-        remember_failure(graph, status);
+        return remember_failure(graph, status);
     }
-    named->site = site;
+    if (graph->nodes[node].site == NULL) {
+        graph->nodes[node].site = site;
+    }
     return node;
 }
 

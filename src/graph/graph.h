@@ -101,8 +101,14 @@ enum { NODE_NONE = -1 };
 typedef struct GraphNode {
     Op op;
     NodeId inputs[OP_MAX_INPUTS];
-    const char *site; /* full TransformerLens name, "blocks.0.attn.hook_q", or NULL */
+    const char *site; /* first TransformerLens name, "blocks.0.attn.hook_q", or NULL */
 } GraphNode;
+
+/* A name of a value. One value may have several: blocks.0.hook_resid_post is blocks.1.hook_resid_pre. */
+typedef struct GraphSite {
+    const char *name;
+    NodeId node;
+} GraphSite;
 
 typedef struct Graph {
     Arena arena;
@@ -111,6 +117,9 @@ typedef struct Graph {
     int32_t capacity;
     int n_layers;
     Map sites; /* site name -> NodeId */
+    GraphSite *site_list; /* [n_sites], every name in the order it was given */
+    int32_t n_sites;
+    int32_t site_capacity;
     bool sealed;
     limn_status status; /* the first failure while building; checked by graph_seal */
     ErrorState error;
@@ -134,7 +143,8 @@ NodeId graph_add(Graph *graph, OpKind kind, int layer, const NodeId *inputs, con
 /* Reads x as [rows, heads, K] instead of [rows, heads * K] or back: changes the last added node's shape. */
 NodeId graph_reshape(Graph *graph, NodeId node, int n_dims, int64_t dim0, int64_t dim1);
 
-/* Names a node's value. layer >= 0 gives "blocks.{layer}.{name}". Returns node. A node has one name. */
+/* Names a node's value. layer >= 0 gives "blocks.{layer}.{name}". Returns node. A node may get further names; the
+ * first is the one GraphNode.site holds. A name belongs to one node. */
 NodeId graph_site(Graph *graph, NodeId node, const char *name, int layer);
 
 limn_status graph_seal(Graph *graph);
