@@ -1,0 +1,75 @@
+/* What a method is: a row that says its name, its parameters and the function that answers.
+ *
+ * To add one: a file in this folder with `const Method method_x = {...}`, a row in methods.def, a test.
+ * A run function reads its own struct (filled and checked from the rows), opens what it needs through the call,
+ * and adds blocks and checks to the result. The common parts (params, provenance, measured) are added around it. */
+#ifndef LIMN_METHOD_METHOD_H
+#define LIMN_METHOD_METHOD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/progress.h"
+#include "limn.h"
+#include "method/params.h"
+#include "model/model.h"
+#include "result/result.h"
+#include "run/session.h"
+
+/* Options every method takes (rows: common_params). */
+typedef struct CommonOptions {
+    int32_t dtype;   /* Compute: COMPUTE_F32, COMPUTE_BF16 */
+    int32_t backend; /* 0 cpu, 1 ref */
+    int32_t bos;     /* BosMode */
+    int32_t frame;   /* Frame */
+    int64_t threads; /* 0: all cores */
+    size_t memory;   /* bytes; 0: what the machine has; PARAM_BYTES_LEAST: as little as possible */
+    int64_t seed;
+} CommonOptions;
+
+extern const limn_param common_params[]; /* [common_params_count] */
+extern const size_t common_params_count;
+
+typedef struct ModelCache ModelCache; /* models and sessions a context has opened (open.h) */
+typedef struct Method Method;
+
+typedef struct MethodCall {
+    const Method *method;
+    const void *params; /* the method's own struct */
+    CommonOptions common;
+    const Progress *progress; /* never NULL; its tick may be */
+    /* Text as it is generated, whole UTF-8 characters; NULL: nobody listens. */
+    void (*text)(void *context, const char *bytes, size_t length);
+    void *text_context;
+    ModelCache *models;
+    Arena *arena; /* lives until the call has ended */
+} MethodCall;
+
+/* Adds to the result, which already holds the effective parameters, and ends with `return result_status(result)`;
+ * on failure the result is thrown away. */
+typedef limn_status (*MethodFunction)(MethodCall *call, Result *result);
+
+struct Method {
+    limn_command command;
+    size_t params_bytes; /* size of the method's own struct, zeroed before it is filled */
+    MethodFunction run;
+    bool explains; /* answers about a model's behaviour: `limn verify` can run it again */
+};
+
+extern const Method *const methods[]; /* [methods_count], in the order of help */
+extern const size_t methods_count;
+const Method *method_find(const char *name); /* NULL: none */
+
+/* Opened on first use, shared by later calls of the same context with the same options; borrowed. */
+limn_status method_model(MethodCall *call, const char *path, Model **model);
+/* Header and configuration only: for methods that never run the network. */
+limn_status method_model_config(MethodCall *call, const char *path, Model **model);
+limn_status method_session(MethodCall *call, const char *path, Session **session);
+
+/* For an allocation that failed. */
+limn_status method_no_memory(const MethodCall *call);
+
+#endif

@@ -1,0 +1,58 @@
+#include <string.h>
+
+#include "method/method.h"
+
+#define METHOD(variable) extern const Method variable;
+#include "method/methods.def"
+#undef METHOD
+
+const Method *const methods[] = {
+#define METHOD(variable) &variable,
+#include "method/methods.def"
+#undef METHOD
+};
+const size_t methods_count = sizeof methods / sizeof methods[0];
+
+const Method *method_find(const char *name) {
+    for (size_t i = 0; i < methods_count; i++) {
+        if (strcmp(methods[i]->command.name, name) == 0) {
+            return methods[i];
+        }
+    }
+    return NULL;
+}
+
+#define OPTION(name, letter, kind, metavar, default_text, choices, minimum, maximum, help, member)                     \
+    {                                                                                                                  \
+        name, letter, LIMN_PARAM_##kind, false, false, false, false, metavar, default_text, choices, minimum, maximum, \
+            help, offsetof(CommonOptions, member)                                                                      \
+    }
+#define FACE_OPTION(name, letter, kind, metavar, default_text, choices, help)                                          \
+    { name, letter, LIMN_PARAM_##kind, false, false, false, true, metavar, default_text, choices, 0, 0, help, 0 }
+
+const limn_param common_params[] = {
+    OPTION("dtype", 0, CHOICE, "TYPE", "f32", "f32|bf16", 0, 0,
+           "number type of matrix products: f32 is the reference, bf16 the fast mode", dtype),
+    OPTION("bos", 0, CHOICE, "WHEN", "auto", "auto|yes|no", 0, 0,
+           "begin-of-text token: auto does what the model's own tokenizer does", bos),
+    OPTION("frame", 0, CHOICE, "FRAME", "hf", "hf|transformerlens", 0, 0,
+           "whose weights the values are: raw Hugging Face ones, or folded and centred as TransformerLens does", frame),
+    OPTION("backend", 0, CHOICE, "NAME", "cpu", "cpu|ref", 0, 0, "kernels: fast ones, or the plain C reference",
+           backend),
+    OPTION("seed", 0, INTEGER, "N", "0", NULL, 0, (double)INT64_MAX, "seed of everything random", seed),
+    OPTION("threads", 0, INTEGER, "N", "0", NULL, 0, 4096, "processor cores to use; 0: all", threads),
+    OPTION("memory", 0, BYTES, "LIMIT", NULL, NULL, 0, 0,
+           "most memory for activations, as 512M or 4G; min: as little as possible", memory),
+    FACE_OPTION("format", 0, CHOICE, "FORMAT", NULL, "terminal|json|html|svg|md",
+                "how the result is written; without it, by the ending of the output file, else terminal"),
+    FACE_OPTION("json", 0, FLAG, NULL, NULL, NULL, "the same as --format json"),
+    FACE_OPTION("output", 'o', OUTPUT, "FILE", NULL, NULL, "write the result to FILE (whole or not at all)"),
+    FACE_OPTION("quiet", 'q', FLAG, NULL, NULL, NULL, "no progress and no remarks on stderr"),
+    FACE_OPTION("color", 0, CHOICE, "WHEN", "auto", "auto|always|never",
+                "colours; auto: on a terminal, unless NO_COLOR is set"),
+};
+const size_t common_params_count = sizeof common_params / sizeof common_params[0];
+
+limn_status method_no_memory(const MethodCall *call) {
+    return fail(LIMN_NO_MEMORY, "%s: out of memory", call->method->command.name);
+}
