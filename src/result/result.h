@@ -65,6 +65,7 @@ typedef enum ValueKind {
     VALUE_NULL, VALUE_BOOL, VALUE_INTEGER, VALUE_NUMBER, VALUE_TEXT, VALUE_LIST, VALUE_OBJECT
 } ValueKind;
 
+typedef struct Result Result;
 typedef struct Value Value;
 typedef struct Field Field;
 
@@ -179,6 +180,7 @@ typedef struct TokenGrouping {
 enum { TOKEN_GROUPINGS_MAX = 4 };
 
 typedef struct TokensBlock {
+    Result *owner; /* where its texts are copied to */
     TokenItem *items; /* [n] */
     int32_t n;
     bool is_signed;   /* both directions have a meaning: a diverging scale */
@@ -189,6 +191,7 @@ typedef struct TokensBlock {
 } TokensBlock;
 
 typedef struct MatrixBlock {
+    Result *owner; /* where its texts are copied to */
     int32_t n_rows;
     int32_t n_columns;
     double *values;       /* [n_rows, n_columns] */
@@ -207,6 +210,7 @@ typedef struct SeriesLine {
 } SeriesLine;
 
 typedef struct SeriesBlock {
+    Result *owner; /* where its texts are copied to */
     int32_t n;
     double *x; /* [n] */
     Text x_title;
@@ -222,6 +226,7 @@ typedef struct TableColumn {
 } TableColumn;
 
 typedef struct TableBlock {
+    Result *owner; /* where its texts are copied to */
     TableColumn *columns; /* [n_columns] */
     int32_t n_columns;
     Value *cells;         /* [n_rows, n_columns] */
@@ -241,6 +246,7 @@ typedef struct GraphBlockEdge {
 } GraphBlockEdge;
 
 typedef struct GraphBlock {
+    Result *owner; /* where its texts are copied to */
     GraphBlockNode *nodes; /* [n_nodes] */
     int32_t n_nodes;
     GraphBlockEdge *edges; /* [n_edges] */
@@ -262,7 +268,7 @@ typedef struct Block {
     void *content;    /* TokensBlock ...: block_tokens and so on give it typed */
 } Block;
 
-typedef struct Result {
+struct Result {
     Arena arena;
     limn_status status; /* the first failure while building */
     ErrorState error;
@@ -287,7 +293,7 @@ typedef struct Result {
     Value request;       /* OBJECT: the command's parameters */
     ResultProvenance provenance;
     ResultMeasured measured;
-} Result;
+};
 
 /* ---- building ---- */
 
@@ -331,33 +337,35 @@ void result_measured(Result *result, const ResultMeasured *measured);
 /* ---- blocks: shown in the order added. ids are lower-case words with dashes ---- */
 
 TokensBlock *result_add_tokens(Result *result, const char *id, const char *title, int32_t n);
-/* input is set to i when the block has as many items as there are input tokens; spread to none. */
+/* bytes NULL: keeps the item's bytes. */
+/* With as many items as there are input tokens, each item starts as that token (bytes, input index); scores start
+ * as none. */
 void tokens_set(TokensBlock *block, int32_t i, const char *bytes, size_t length, double score, TokenState state);
 void tokens_set_spread(TokensBlock *block, int32_t i, double spread);
 void tokens_set_input(TokensBlock *block, int32_t i, int32_t input);
 /* n groups to be filled: group 0 begins at 0, each begins where the one before ends. NULL when it failed. */
-TokenGroup *tokens_add_grouping(Result *result, TokensBlock *block, const char *name, int32_t n);
-void tokens_show(TokensBlock *block, const char *name); /* "word"; a string that outlives the result */
+TokenGroup *tokens_add_grouping(TokensBlock *block, const char *name, int32_t n);
+void tokens_show(TokensBlock *block, const char *name); /* "word" */
+const TokenGrouping *tokens_grouping(const TokensBlock *block, const char *name); /* NULL: none */
 
 MatrixBlock *result_add_matrix(Result *result, const char *id, const char *title, int32_t n_rows, int32_t n_columns);
 void matrix_set(MatrixBlock *block, int32_t row, int32_t column, double value);
-void matrix_label_row(Result *result, MatrixBlock *block, int32_t row, const char *bytes, size_t length);
-void matrix_label_column(Result *result, MatrixBlock *block, int32_t column, const char *bytes, size_t length);
-void matrix_titles(Result *result, MatrixBlock *block, const char *row_title, const char *column_title);
+void matrix_label_row(MatrixBlock *block, int32_t row, const char *bytes, size_t length);
+void matrix_label_column(MatrixBlock *block, int32_t column, const char *bytes, size_t length);
+void matrix_titles(MatrixBlock *block, const char *row_title, const char *column_title);
 
 /* x: [n]. */
 SeriesBlock *result_add_series(Result *result, const char *id, const char *title, const double *x, int32_t n,
                                const char *x_title, const char *y_title);
 /* y: [n]; low and high: [n] or NULL. */
-void series_line(Result *result, SeriesBlock *block, const char *name, const double *y, const double *low,
-                 const double *high);
+void series_line(SeriesBlock *block, const char *name, const double *y, const double *low, const double *high);
 
 TableBlock *result_add_table(Result *result, const char *id, const char *title, const TableColumn *columns,
                              int32_t n_columns);
-void table_row(Result *result, TableBlock *block, const Value *cells); /* [n_columns] */
+void table_row(TableBlock *block, const Value *cells); /* [n_columns] */
 
 GraphBlock *result_add_graph(Result *result, const char *id, const char *title, int32_t n_nodes, int32_t n_edges);
-void graph_block_node(Result *result, GraphBlock *block, int32_t i, const char *id, const char *label, double score);
+void graph_block_node(GraphBlock *block, int32_t i, const char *id, const char *label, double score);
 void graph_block_edge(GraphBlock *block, int32_t i, int32_t from, int32_t to, double weight);
 
 void result_add_text(Result *result, const char *id, const char *title, const char *bytes, size_t length,
