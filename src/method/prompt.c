@@ -1,0 +1,201 @@
+#include "method/prompt.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static limn_status read_whole_file(Text *text, const char *path, Arena *arena) {
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        return fail(errno == ENOENT ? LIMN_NOT_FOUND : LIMN_IO, "%s: %s", path, strerror(errno));
+    }
+    TextBuffer buffer = TEXT_BUFFER_INIT;
+    char chunk[8192];
+    size_t n;
+    while ((n = fread(chunk, 1, sizeof chunk, file)) > 0) {
+        text_buffer_add_bytes(&buffer, chunk, n);
+    }
+    int read_error = ferror(file) ? errno : 0;
+    fclose(file);
+    limn_status status = text_buffer_status(&buffer);
+    if (read_error != 0) {
+        status = fail(LIMN_IO, "%s: %s", path, strerror(read_error));
+    }
+    if (status == LIMN_OK) {
+        char *copy = arena_alloc(arena, buffer.length + 1);
+        if (copy == NULL) {
+            status = fail(LIMN_NO_MEMORY, "%s: no memory for %zu bytes", path, buffer.length);
+        } else {
+            memcpy(copy, buffer.data != NULL ? buffer.data : "", buffer.length);
+            copy[buffer.length] = '\0';
+            *text = (Text){copy, buffer.length};
+        }
+    }
+    text_buffer_free(&buffer);
+    return status;
+}
+
+static limn_status encode_pair(Token **tokens, int32_t *n, MethodCall *call, const Tokenizer *tokenizer, Text text,
+                               Text pair, const EncodeOptions *options) {
+    Encoding encoding = {0};
+    TRY(tokenizer_encode(&encoding, tokenizer, text.bytes, text.length, pair.bytes, pair.length, options));
+    *tokens = ARENA_ARRAY(call->arena, Token, encoding.n + 1);
+    if (*tokens != NULL && encoding.n > 0) {
+        memcpy(*tokens, encoding.tokens, (size_t)encoding.n * sizeof **tokens);
+    }
+    *n = encoding.n;
+    encoding_free(&encoding);
+    return *tokens != NULL ? LIMN_OK : method_no_memory(call);
+}
+
+limn_status prompt_encode(Token **tokens, int32_t *n, MethodCall *call, const Tokenizer *tokenizer, Text text,
+                          const EncodeOptions *options) {
+    return encode_pair(tokens, n, call, tokenizer, text, (Text){NULL, 0}, options);
+}
+
+static limn_status tokens_from_ids(Prompt *prompt, MethodCall *call, const Model *model, const ParamIds *ids) {
+    prompt->tokens = ARENA_ARRAY(call->arena, Token, ids->n + 1);
+    if (prompt->tokens == NULL) {
+        return method_no_memory(call);
+    }
+    prompt->n = ids->n;
+    for (int32_t i = 0; i < ids->n; i++) {
+        prompt->tokens[i].id = ids->ids[i];
+        prompt->tokens[i].special = model->tokenizer != NULL && tokenizer_is_special(model->tokenizer, ids->ids[i]);
+    }
+    return LIMN_OK;
+}
+
+static limn_status read_tokens(Prompt *prompt, MethodCall *call, const Model *model, const PromptParams *params) {
+    const char *command = call->method->command.name;
+    int given = (params->prompt.bytes != NULL) + (params->ids.ids != NULL) + (params->file.bytes != NULL);
+    if (given != 1) {
+        return fail(LIMN_USAGE, "%s: %s, expected one of --prompt, --ids and --file", command,
+                    given == 0 ? "nothing to read" : "several inputs");
+    }
+    if (params->ids.ids != NULL) {
+        return params->pair.bytes == NULL
+                   ? tokens_from_ids(prompt, call, model, &params->ids)
+                   : fail(LIMN_USAGE, "%s: --pair goes with a text, not with --ids; use --token-types", command);
+    }
+    prompt->text = params->prompt;
+    if (params->file.bytes != NULL) {
+        TRY(read_whole_file(&prompt->text, params->file.bytes, call->arena));
+    }
+    if (model->tokenizer == NULL) {
+        return fail(LIMN_NOT_FOUND, "%s: the model has no tokenizer; give --ids instead of a text", model->path);
+    }
+    prompt->encode = (EncodeOptions){.bos = (BosMode)call->common.bos};
+    return encode_pair(&prompt->tokens, &prompt->n, call, model->tokenizer, prompt->text, params->pair,
+                       &prompt->encode);
+}
+
+static limn_status check_ids(const Prompt *prompt, const Model *model) {
+    if (prompt->n == 0) {
+        return fail(LIMN_USAGE, "the input has no tokens; expected at least one");
+    }
+    if (model->config.n_context > 0 && prompt->n > model->config.n_context) {
+        return fail(LIMN_RANGE, "the input has %d tokens; %s reads at most %d", (int)prompt->n, model->path,
+                    (int)model->config.n_context);
+    }
+    for (int32_t i = 0; i < prompt->n; i++) {
+        if (prompt->ids[i] < 0 || prompt->ids[i] >= model->config.n_vocab) {
+            return fail(LIMN_RANGE, "token %d has id %d; expected 0 to %d", (int)i, (int)prompt->ids[i],
+                        (int)model->config.n_vocab - 1);
+        }
+    }
+    return LIMN_OK;
+}
+
+static limn_status check_count(const char *option, int32_t found, int32_t expected) {
+    if (found != expected) {
+        return fail(LIMN_USAGE, "option '%s' has %d values; the input has %d tokens", option, (int)found,
+                    (int)expected);
+    }
+    return LIMN_OK;
+}
+
+static limn_status read_types_and_mask(Prompt *prompt, MethodCall *call, const PromptParams *params) {
+    bool any_type = params->token_types.ids != NULL;
+    for (int32_t i = 0; i < prompt->n; i++) {
+        any_type = any_type || prompt->tokens[i].type != 0;
+    }
+    if (any_type) {
+        if (params->token_types.ids != NULL) {
+            TRY(check_count("token-types", params->token_types.n, prompt->n));
+        }
+        prompt->types = ARENA_ARRAY(call->arena, int32_t, prompt->n + 1);
+        if (prompt->types == NULL) {
+            return method_no_memory(call);
+        }
+        for (int32_t i = 0; i < prompt->n; i++) {
+            prompt->types[i] = params->token_types.ids != NULL ? params->token_types.ids[i] : prompt->tokens[i].type;
+        }
+    }
+    if (params->attention_mask.ids == NULL) {
+        return LIMN_OK;
+    }
+    TRY(check_count("attention-mask", params->attention_mask.n, prompt->n));
+    prompt->mask = arena_zalloc(call->arena, (size_t)prompt->n + 1);
+    if (prompt->mask == NULL) {
+        return method_no_memory(call);
+    }
+    for (int32_t i = 0; i < prompt->n; i++) {
+        int32_t value = params->attention_mask.ids[i];
+        if (value != 0 && value != 1) {
+            return fail(LIMN_RANGE, "option 'attention-mask': found %d at token %d, expected 0 or 1", (int)value,
+                        (int)i);
+        }
+        prompt->mask[i] = (uint8_t)value;
+    }
+    return LIMN_OK;
+}
+
+limn_status prompt_read(Prompt *prompt, MethodCall *call, const Model *model, const PromptParams *params) {
+    memset(prompt, 0, sizeof *prompt);
+    TRY(read_tokens(prompt, call, model, params));
+    prompt->ids = ARENA_ARRAY(call->arena, int32_t, prompt->n + 1);
+    if (prompt->ids == NULL) {
+        return method_no_memory(call);
+    }
+    for (int32_t i = 0; i < prompt->n; i++) {
+        prompt->ids[i] = prompt->tokens[i].id;
+    }
+    TRY(check_ids(prompt, model));
+    return read_types_and_mask(prompt, call, params);
+}
+
+SequenceInput prompt_sequence(const Prompt *prompt) {
+    return (SequenceInput){.ids = prompt->ids, .n = prompt->n, .types = prompt->types, .mask = prompt->mask};
+}
+
+Text token_text(MethodCall *call, const Model *model, int32_t id) {
+    size_t length;
+    const char *bytes = model->tokenizer != NULL ? tokenizer_token_bytes(model->tokenizer, id, &length) : NULL;
+    if (bytes != NULL) {
+        return (Text){bytes, length};
+    }
+    char *made = arena_printf(call->arena, "<%d>", (int)id);
+    return text_of(made != NULL ? made : "?");
+}
+
+const char *model_short_name(const Model *model) {
+    const char *slash = strrchr(model->path, '/');
+    return slash != NULL && slash[1] != '\0' ? slash + 1 : model->path;
+}
+
+void prompt_describe(Result *result, MethodCall *call, const Model *model, const Prompt *prompt) {
+    if (prompt->text.bytes != NULL) {
+        result_input(result, prompt->text.bytes, prompt->text.length);
+    }
+    for (int32_t i = 0; i < prompt->n; i++) {
+        const Token *token = &prompt->tokens[i];
+        InputToken shown = {.id = token->id,
+                            .bytes = token_text(call, model, token->id),
+                            .begin = token->begin,
+                            .end = token->end,
+                            .special = token->special};
+        result_input_token(result, &shown);
+    }
+}

@@ -1,0 +1,114 @@
+/* What a model is given to read: the rows every method with a prompt shares, and what they come to. */
+#ifndef LIMN_METHOD_PROMPT_H
+#define LIMN_METHOD_PROMPT_H
+
+#include "method/method.h"
+
+typedef struct PromptParams {
+    Text prompt;
+    ParamIds ids;
+    Text file;
+    Text pair;
+    ParamIds token_types;
+    ParamIds attention_mask;
+} PromptParams;
+
+/* Rows for a method's table; `member` is the PromptParams inside its own struct. */
+#define PROMPT_ROWS(type, member)                                                                                      \
+    {"prompt",                                                                                                         \
+     'p',                                                                                                              \
+     LIMN_PARAM_TEXT,                                                                                                  \
+     false,                                                                                                            \
+     false,                                                                                                            \
+     false,                                                                                                            \
+     false,                                                                                                            \
+     "TEXT",                                                                                                           \
+     NULL,                                                                                                             \
+     NULL,                                                                                                             \
+     0,                                                                                                                \
+     0,                                                                                                                \
+     "the text the model reads",                                                                                       \
+     offsetof(type, member.prompt)},                                                                                   \
+        {"ids",                                                                                                        \
+         0,                                                                                                            \
+         LIMN_PARAM_IDS,                                                                                               \
+         false,                                                                                                        \
+         false,                                                                                                        \
+         false,                                                                                                        \
+         false,                                                                                                        \
+         "N,N,...",                                                                                                    \
+         NULL,                                                                                                         \
+         NULL,                                                                                                         \
+         0,                                                                                                            \
+         0,                                                                                                            \
+         "token ids instead of a text",                                                                                \
+         offsetof(type, member.ids)},                                                                                  \
+    {                                                                                                                  \
+        "file", 0, LIMN_PARAM_FILE, false, false, false, false, "FILE", NULL, NULL, 0, 0, "read the text from FILE",   \
+            offsetof(type, member.file)                                                                                \
+    }
+
+#define PROMPT_PAIR_ROWS(type, member)                                                                                 \
+    {"pair",                                                                                                           \
+     0,                                                                                                                \
+     LIMN_PARAM_TEXT,                                                                                                  \
+     false,                                                                                                            \
+     false,                                                                                                            \
+     false,                                                                                                            \
+     false,                                                                                                            \
+     "TEXT",                                                                                                           \
+     NULL,                                                                                                             \
+     NULL,                                                                                                             \
+     0,                                                                                                                \
+     0,                                                                                                                \
+     "the second text of a pair (BERT)",                                                                               \
+     offsetof(type, member.pair)},                                                                                     \
+        {"token-types",                                                                                                \
+         0,                                                                                                            \
+         LIMN_PARAM_IDS,                                                                                               \
+         false,                                                                                                        \
+         false,                                                                                                        \
+         false,                                                                                                        \
+         false,                                                                                                        \
+         "N,N,...",                                                                                                    \
+         NULL,                                                                                                         \
+         NULL,                                                                                                         \
+         0,                                                                                                            \
+         0,                                                                                                            \
+         "the token type of each token (BERT); else from --pair",                                                      \
+         offsetof(type, member.token_types)},                                                                          \
+    {                                                                                                                  \
+        "attention-mask", 0, LIMN_PARAM_IDS, false, false, false, false, "N,N,...", NULL, NULL, 0, 0,                  \
+            "1 for each token that may be looked at, 0 for padding", offsetof(type, member.attention_mask)             \
+    }
+
+typedef struct Prompt {
+    Text text;      /* as read; absent when ids were given. With a pair: the first text only */
+    Token *tokens;  /* [n] offsets are into text; begin == end == 0 for given ids */
+    int32_t *ids;   /* [n] */
+    int32_t *types; /* [n] or NULL: all 0 */
+    uint8_t *mask;  /* [n] or NULL: all visible */
+    int32_t n;
+    EncodeOptions encode; /* as used */
+} Prompt;
+
+/* Checks the ids against the vocabulary and the length against the context. Lives in the call's arena. */
+limn_status prompt_read(Prompt *prompt, MethodCall *call, const Model *model, const PromptParams *params);
+
+/* Encodes with the call's arena; *n tokens. */
+limn_status prompt_encode(Token **tokens, int32_t *n, MethodCall *call, const Tokenizer *tokenizer, Text text,
+                          const EncodeOptions *options);
+
+/* The prompt as a run's sequence. */
+SequenceInput prompt_sequence(const Prompt *prompt);
+
+/* Fills the result's input text and input tokens. */
+void prompt_describe(Result *result, MethodCall *call, const Model *model, const Prompt *prompt);
+
+/* Folder or file name without the folders before it. */
+const char *model_short_name(const Model *model);
+
+/* Bytes a token adds to decoded text; "<3>" in the arena when the model has no tokenizer. */
+Text token_text(MethodCall *call, const Model *model, int32_t id);
+
+#endif
