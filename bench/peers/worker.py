@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""The peers' side of the bench: Hugging Face transformers and Captum behind a line protocol.
+
+Reads one JSON object per line, answers one JSON object per line. bench/run drives it in turns with limn's own
+worker (bench/limn_bench.c), which answers to the same words, so that both are measured warm and interleaved.
+
+    {"do": "open", "model": FOLDER, "dtype": "f32"}            both attentions are tried, see "forward"
+    {"do": "forward", "ids": [...], "rows": "all"|"last", "attention": "sdpa"|"eager", "save": FILE}
+    {"do": "compare", "file": FILE, "with": FILE}              raw float32 logits
+    {"do": "nodes", "ids", "target", "baseline", "count", "batch"}    forward + backward at uniform nodes, by hand
+    {"do": "captum", "ids", "target", "baseline", "rule", "steps", "batch"}
+    {"do": "answer", "text"|"ids", "answer": [...], "baseline", "rule", "steps", "batch"}
+    {"do": "peak"}                                             this process's peak resident bytes
+"""
+import json
+import os
+import resource
+import sys
+import time
+
+THREADS = int(os.environ.get("LIMN_BENCH_THREADS", "2"))
+os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import numpy  # noqa: E402
+import torch  # noqa: E402
+import transformers  # noqa: E402
+
+torch.set_num_threads(THREADS)
+transformers.logging.set_verbosity_error()
+
+
+class Peer:
+    def __init__(self):
+        self.model = None
+        self.model_path = None
+
+    def versions(self, _request):
+        import captum
+        return {"python": sys.version.split()[0], "torch": torch.__version__, "captum": captum.__version__,
+                "transformers": transformers.__version__, "isa": torch.backends.cpu.get_cpu_capability(),
+                "threads": torch.get_num_threads()}
+
+    def open(self, request):
+        started = time.perf_counter()
+        dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[request["dtype"]]
+        self.model = None
+        model = transformers.AutoModelForCausalLM.from_pretrained(request["model"], dtype=dtype).eval()
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        self.model, self.model_path = model, request["model"]
+        return {"seconds": time.perf_counter() - started}
+
+    def use_attention(self, request):
+        wanted = request.get("attention", "sdpa")
+        if self.model.config._attn_implementation != wanted:
+            self.model.set_attn_implementation(wanted)
+
+    def forward(self, request):
+        self.use_attention(request)
+        ids = torch.tensor([request["ids"]])
+        keep = 0 if request.get("rows", "all") == "all" else 1
+        with torch.inference_mode():
+            started = time.perf_counter()
+            logits = self.model(input_ids=ids, use_cache=False, logits_to_keep=keep).logits
+            seconds = time.perf_counter() - started
+        if request.get("save"):
+            logits[0].float().numpy().tofile(request["save"])
+        return {"seconds": seconds}
+
+    def compare(self, request):
+        a = numpy.memmap(request["file"], dtype=numpy.float32, mode="r")
+        b = numpy.memmap(request["with"], dtype=numpy.float32, mode="r")
+        if a.shape != b.shape:
+            return {"error": f"{a.size} logits against {b.size}"}
+        largest = top = 0.0
+        for start in range(0, a.size, 1 << 24):
+            x, y = a[start:start + (1 << 24)], b[start:start + (1 << 24)]
+            largest = max(largest, float(numpy.abs(x - y).max()))
+            top = max(top, float(numpy.abs(y).max()))
+        return {"largest_difference": largest, "largest_logit": top, "finite": largest == largest}
+
+    def path(self, request):
+        table = self.model.get_input_embeddings().weight
+        x = table[torch.tensor(request["ids"])]
+        return x[None], table[request["baseline"]].expand_as(x)[None]
+
+    def log_prob(self, target):
+        def forward(embedded):
+            logits = self.model(inputs_embeds=embedded, use_cache=False, logits_to_keep=1).logits[:, -1]
+            return logits.log_softmax(-1)[:, target]
+        return forward
+
+    def nodes(self, request):
+        """What one node costs without any wrapper: batches of nodes, forward and backward to the embeddings."""
+        self.use_attention(request)
+        x, baseline = self.path(request)
+        forward = self.log_prob(request["target"])
+        alphas = torch.linspace(0, 1, request["count"])
+        started = time.perf_counter()
+        for part in alphas.split(request["batch"]):
+            points = (baseline + part[:, None, None] * (x - baseline)).requires_grad_(True)
+            torch.autograd.grad(forward(points).sum(), points)
+        return {"seconds": time.perf_counter() - started}
+
+    def captum(self, request):
+        from captum.attr import IntegratedGradients
+        self.use_attention(request)
+        x, baseline = self.path(request)
+        explainer = IntegratedGradients(self.log_prob(request["target"]))
+        started = time.perf_counter()
+        result = explainer.attribute(x, baselines=baseline, n_steps=request["steps"], method=request["rule"],
+                                     internal_batch_size=request["batch"])
+        attributions = result.sum(-1)[0]
+        seconds = time.perf_counter() - started
+        return {"seconds": seconds, "attributions": attributions.tolist()}
+
+    def answer(self, request):
+        """A whole answer the way Captum's wrapper for language models does it: one explanation per token."""
+        from captum.attr import LayerIntegratedGradients, LLMGradientAttribution, TextTokenInput
+        self.use_attention(request)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(self.model_path)
+        explainer = LLMGradientAttribution(
+            LayerIntegratedGradients(self.model, self.model.get_input_embeddings()), tokenizer)
+        prompt = TextTokenInput(request["text"], tokenizer, baselines=request["baseline"])
+        ids = torch.full_like(prompt.inp_tensor, request["baseline"])
+        started = time.perf_counter()
+        result = explainer.attribute(prompt, target=torch.tensor(request["answer"]), baselines=ids,
+                                     n_steps=request["steps"], method=request["rule"],
+                                     internal_batch_size=request["batch"])
+        seconds = time.perf_counter() - started
+        return {"seconds": seconds, "attributions": result.seq_attr.tolist(), "ids": prompt.inp_tensor[0].tolist()}
+
+    def greedy(self, request):
+        ids = torch.tensor([request["ids"]])
+        with torch.inference_mode():
+            out = self.model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False,
+                                      max_new_tokens=request["count"], min_new_tokens=request["count"])
+        return {"ids": out[0, ids.shape[1]:].tolist()}
+
+    def peak(self, _request):
+        return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+
+def main():
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints must not mix with the answers
+    peer = Peer()
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["do"] == "quit":
+            break
+        try:
+            reply = getattr(peer, request["do"])(request)
+        except Exception as error:  # the driver prints it in the table
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        out.write(json.dumps(reply) + "\n")
+        out.flush()
+
+
+if __name__ == "__main__":
+    main()

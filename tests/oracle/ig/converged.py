@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Integrated gradients of SmolLM2 in true float64, refined until they no longer move.
+
+    python3 tests/oracle/ig/converged.py SMOLLM2_HF_FOLDER [--out tests/golden/ig/smollm2_reference.json]
+
+F(a) = log p(target | baseline + a (x - baseline)) over the raw embedding rows (hook_embed), a from 0 to 1, the
+target the arg-max token at a = 1, the baseline the padding token's embedding at every position (in SmolLM2 it is
+the end-of-text token of the chat format, id 2), positions fixed, no token held out. [0, 1] starts as 16 panels; a
+panel's gap is |trapezoid of dF/da - difference of F|; the 16 worst panels are halved until the gaps sum to at most
+0.005 |F(1) - F(0)|. The attribution of a token is the trapezoid sum of gradient . (x - baseline) over its row. Finished prompts
+are kept, so the script can be stopped and started again.
+"""
+import argparse
+import json
+import pathlib
+import time
+
+import torch
+from llama64 import Llama64
+from prompts import PROMPTS
+from transformers import AutoTokenizer
+
+
+def path_values(model, x, baseline, target, alphas, rows_at_once):
+    """F [N] and the per-token slopes gradient . (x - baseline) [N, T] at each alpha [N]."""
+    difference = x - baseline
+    values, slopes = [], []
+    for part in alphas.split(max(1, rows_at_once // x.shape[0])):
+        points = (baseline + part[:, None, None] * difference).requires_grad_(True)
+        log_prob = model.last_log_probs(points)[:, target]
+        gradient, = torch.autograd.grad(log_prob.sum(), points)
+        values.append(log_prob.detach())
+        slopes.append((gradient * difference).sum(-1))
+    return torch.cat(values), torch.cat(slopes)
+
+
+class Panels:
+    """Nodes in order of alpha, with everything known at them."""
+
+    def __init__(self, evaluate, count=16):
+        self.evaluate = evaluate
+        self.alphas = torch.linspace(0, 1, count + 1, dtype=torch.float64)
+        self.values, self.slopes = evaluate(self.alphas)
+
+    def trapezoids(self):  # [panels, T]
+        width = self.alphas.diff()[:, None]
+        return width * (self.slopes[:-1] + self.slopes[1:]) / 2
+
+    def gaps(self):  # [panels]
+        return (self.trapezoids().sum(-1) - self.values.diff()).abs()
+
+    def halve(self, worst):
+        middle = (self.alphas[worst] + self.alphas[worst + 1]) / 2
+        values, slopes = self.evaluate(middle)
+        order = torch.cat([self.alphas, middle]).argsort()
+        self.alphas = torch.cat([self.alphas, middle])[order]
+        self.values = torch.cat([self.values, values])[order]
+        self.slopes = torch.cat([self.slopes, slopes])[order]
+
+
+def attribute(model, ids, options):
+    x = model.embedding[torch.tensor(ids)]
+    baseline = model.embedding[options.baseline].expand_as(x)
+    with torch.no_grad():
+        target = int(model.last_log_probs(x[None])[0].argmax())
+    started = time.time()
+    panels = Panels(lambda a: path_values(model, x, baseline, target, a, options.rows))
+    span = abs(float(panels.values[-1] - panels.values[0]))
+    before = panels.trapezoids().sum(0)
+    trace = []
+    mark = 0.32
+    while True:
+        gaps = panels.gaps()
+        total = float(gaps.sum()) / span
+        while total <= mark:  # how the attributions stood when the gaps fell below each mark
+            trace.append({"gap_at_most": mark, "nodes": len(panels.alphas), "gap": total,
+                          "attributions": panels.trapezoids().sum(0).tolist()})
+            mark /= 2
+        if total <= options.tolerance or len(panels.alphas) >= options.max_nodes or \
+                time.time() - started > options.max_seconds:
+            break
+        before = panels.trapezoids().sum(0)
+        panels.halve(gaps.argsort(descending=True)[:16])
+    final = panels.trapezoids().sum(0)
+    scale = final.abs().max()
+    return {
+        "ids": ids, "target": target, "f_input": float(panels.values[-1]), "f_baseline": float(panels.values[0]),
+        "attributions": final.tolist(), "relative_gap": total, "nodes": len(panels.alphas),
+        "converged": total <= options.tolerance,
+        "last_change": float((final - before).abs().max() / scale),
+        "trace": [{"gap_at_most": t["gap_at_most"], "nodes": t["nodes"], "gap": t["gap"],
+                   "largest_error": float((torch.tensor(t["attributions"], dtype=torch.float64) - final).abs().max()
+                                          / scale)} for t in trace],
+        "seconds": time.time() - started,
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("--out", default="tests/golden/ig/smollm2_reference.json")
+    parser.add_argument("--baseline", type=int, help="token id; default: the model's padding token")
+    parser.add_argument("--tolerance", type=float, default=0.005,
+                        help="sum of absolute panel gaps over |F(1) - F(0)|")
+    parser.add_argument("--max-nodes", type=int, default=3000)
+    parser.add_argument("--max-seconds", type=float, default=600)
+    parser.add_argument("--rows", type=int, default=192, help="token rows per batch")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+
+    model = Llama64(options.folder)
+    tokenizer = AutoTokenizer.from_pretrained(options.folder)
+    if options.baseline is None:
+        options.baseline = model.pad_id if model.pad_id is not None else model.eos_id
+    path = pathlib.Path(options.out)
+    kept = json.loads(path.read_text())["prompts"] if path.exists() else []
+    done = {entry["text"]: entry for entry in kept}
+    for text in PROMPTS:
+        if text in done:
+            continue
+        entry = {"text": text}
+        entry.update(attribute(model, tokenizer(text, add_special_tokens=False).input_ids, options))
+        done[text] = entry
+        document = {
+            "model": "SmolLM2-135M-Instruct (dequantised Q4_1), float64 throughout",
+            "objective": "log-probability of the arg-max next token", "site": "hook_embed",
+            "baseline_id": options.baseline, "tolerance": options.tolerance,
+            "prompts": [done[t] for t in PROMPTS if t in done],
+        }
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+        part.replace(path)
+        print(f"{len(entry['ids']):3d} tokens {entry['nodes']:5d} nodes gap {entry['relative_gap']:.4f} "
+              f"change {entry['last_change']:.1e} {entry['seconds']:6.1f} s  {text!r}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
