@@ -1,11 +1,129 @@
-/* A graph lowered for one question. See plan/README.md. */
+/* A graph lowered for one question: an ordered list of steps over values, grouped in bands.
+ *
+ * The question says what is kept (taps), changed (edits) and differentiated (gradients); everything else may be
+ * fused, dropped, recomputed or narrowed to the output rows. A program is immutable and holds no buffers: row
+ * counts, edit amounts and targets are bindings of a run. See plan/README.md. */
 #ifndef LIMN_PLAN_PROGRAM_H
 #define LIMN_PLAN_PROGRAM_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "backend/backend.h"
+#include "base/arena.h"
 #include "graph/graph.h"
 
 /* What the forward pass keeps for the backward pass. */
 typedef enum KeepPolicy { KEEP_AUTO, KEEP_EVERYTHING, KEEP_LAYER_INPUTS } KeepPolicy;
+
+typedef struct Question {
+    const NodeId *taps; /* [n_taps] values to hand back */
+    int32_t n_taps;
+    const NodeId *edits; /* [n_edits] values that a run may change */
+    int32_t n_edits;
+    const NodeId *grads; /* [n_grads] gradients to hand back */
+    int32_t n_grads;
+    NodeId objective;   /* graph->log_prob, graph->pick or NODE_NONE */
+    bool logits;        /* hand back graph->logits */
+    bool append;        /* keys and values go to a cache */
+    bool identity_rows; /* the output rows are all rows, in order */
+    KeepPolicy keep;    /* EVERYTHING or LAYER_INPUTS */
+    Compute compute;
+} Question;
+
+/* Row sets a value can range over. */
+typedef enum Domain { DOMAIN_ALL, DOMAIN_OUT, DOMAIN_COUNT } Domain;
+
+typedef int32_t ValueId;
+enum { VALUE_NONE = -1 };
+
+typedef struct ProgramValue {
+    RowShape shape;
+    Domain domain;
+    int32_t first_step;
+    int32_t last_step;
+    bool persistent; /* handed back: lives to the end */
+    bool local;      /* lives inside one band: a buffer for one chunk of rows serves */
+    int32_t slot;
+} ProgramValue;
+
+typedef enum StepKind {
+    STEP_FORWARD,   /* kernel: in -> out (aux) */
+    STEP_BACKWARD,  /* kernel: grad_out -> grad_in */
+    STEP_EDIT,      /* the run's edits of `node`, on out */
+    STEP_EDIT_GRAD, /* the same edits' effect on the gradient that flows on, in place on out */
+    STEP_SEED,      /* out = weight of each output row */
+    STEP_COPY,      /* out = in[0] */
+    STEP_ADD_INTO,  /* out += in[0] */
+    STEP_ZERO,      /* out = 0 */
+    STEP_APPEND     /* in[0] keys, in[1] values of op.layer into the run's cache */
+} StepKind;
+
+typedef struct Step {
+    StepKind kind;
+    NodeId node; /* of the graph; for edits and messages */
+    Domain domain;
+    Op op;
+    const Kernel *kernel;
+    ValueId in[OP_MAX_INPUTS];
+    ValueId out;
+    ValueId aux;
+    ValueId grad_out;
+    ValueId grad_in[OP_MAX_INPUTS];
+    bool accumulate[OP_MAX_INPUTS];
+} Step;
+
+/* Consecutive steps that may run chunk by chunk over the rows of one domain, or one step that may not. */
+typedef struct Band {
+    int32_t first_step;
+    int32_t n_steps;
+    Domain domain;
+    bool chunked;
+} Band;
+
+/* A buffer: rows of its domain (or of a chunk) times the width of its shape; values follow each other in it. */
+typedef struct Slot {
+    RowShape shape;
+    Domain domain;
+    bool local;
+} Slot;
+
+typedef struct Program {
+    Arena arena;
+    const Graph *graph;
+    Compute compute;
+    KeepPolicy keep;
+    Step *steps;
+    int32_t n_steps;
+    ProgramValue *values;
+    int32_t n_values;
+    Band *bands;
+    int32_t n_bands;
+    Slot *slots;
+    int32_t n_slots;
+    ValueId *tap_values;  /* [n_taps], in the question's order */
+    ValueId *grad_values; /* [n_grads] */
+    ValueId objective_value;
+    ValueId logits_value;
+} Program;
+
+limn_status program_new(Program **program, const Graph *graph, const Backend *backend, BackendState *state,
+                        const Question *question, int32_t chunk_rows);
+void program_free(Program *program);
+
+/* Rows of a run, as far as sizes depend on them. */
+typedef struct ProgramSizes {
+    int32_t rows[DOMAIN_COUNT];
+    int32_t max_keys;
+    int32_t chunk_rows;
+} ProgramSizes;
+
+/* Bytes of one slot, of all slots (each aligned to 64) plus scratch, and of scratch alone. */
+size_t program_slot_bytes(const Slot *slot, const ProgramSizes *sizes);
+limn_status program_bytes(const Program *program, const ProgramSizes *sizes, size_t *bytes, size_t *scratch_bytes);
+double program_flops(const Program *program, const ProgramSizes *sizes);
+
+/* A readable listing, one line a step, for tests and for people who ask why a run is slow. */
+limn_status program_describe(const Program *program, char **text);
 
 #endif

@@ -1,0 +1,101 @@
+/* Chains whose inner values nobody looks at become one operation.
+ *
+ * Each rule looks at a chain's last node and rewrites it in place; the inner nodes lose their only reader and
+ * are dropped. A rule does not apply when an inner value is observed or has another reader. */
+#include "plan/lower.h"
+
+typedef struct Fuser {
+    Plan *plan;
+    const int32_t *uses; /* [graph nodes] */
+} Fuser;
+
+/* The node that makes input `which`, if it is of this kind and may disappear. */
+static PlanNode *inner(const Fuser *fuser, const PlanNode *node, int which, OpKind kind) {
+    PlanNode *made_by = &fuser->plan->nodes[node->inputs[which]];
+    bool hidden = !made_by->observed && fuser->uses[made_by->node] == 1;
+    return made_by->op.kind == kind && hidden ? made_by : NULL;
+}
+
+/* GAIN(NORMALIZE(x, SCALE(x))) -> NORM(x) */
+static void fuse_norm(const Fuser *fuser, PlanNode *gain) {
+    PlanNode *normalize = inner(fuser, gain, 0, OP_NORMALIZE);
+    if (normalize == NULL) {
+        return;
+    }
+    bool centered = normalize->op.attributes.centered;
+    PlanNode *scale = inner(fuser, normalize, 1, centered ? OP_LAYER_SCALE : OP_RMS_SCALE);
+    if (scale == NULL || scale->inputs[0] != normalize->inputs[0]) {
+        return;
+    }
+    gain->op.kind = OP_NORM;
+    gain->op.in[0] = scale->op.in[0];
+    gain->op.attributes.centered = centered;
+    gain->op.attributes.epsilon = scale->op.attributes.epsilon;
+    gain->inputs[0] = scale->inputs[0];
+}
+
+/* MIX(PATTERN(SCORES(q, k)), v) -> ATTENTION(q, k, v) */
+static void fuse_attention(const Fuser *fuser, PlanNode *mix) {
+    PlanNode *pattern = inner(fuser, mix, 0, OP_ATTENTION_PATTERN);
+    PlanNode *scores = pattern == NULL ? NULL : inner(fuser, pattern, 0, OP_ATTENTION_SCORES);
+    if (scores == NULL) {
+        return;
+    }
+    scores->append = false; /* the fused form hands both keys and values to the cache */
+    mix->op.kind = OP_ATTENTION;
+    mix->op.attributes = scores->op.attributes;
+    mix->op.in[2] = mix->op.in[1];
+    mix->inputs[2] = mix->inputs[1];
+    for (int i = 0; i < 2; i++) {
+        mix->op.in[i] = scores->op.in[i];
+        mix->inputs[i] = scores->inputs[i];
+    }
+}
+
+/* SUM_HEADS(HEAD_LINEAR(z)) -> LINEAR(z) */
+static void fuse_head_sum(const Fuser *fuser, PlanNode *sum) {
+    PlanNode *heads = inner(fuser, sum, 0, OP_HEAD_LINEAR);
+    if (heads == NULL) {
+        return;
+    }
+    sum->op.kind = OP_LINEAR;
+    sum->op.weights[1] = sum->op.weights[0];
+    sum->op.weights[0] = heads->op.weights[0];
+    sum->op.in[0] = heads->op.in[0];
+    sum->inputs[0] = heads->inputs[0];
+}
+
+/* MUL(ACTIVATION(gate), up) -> GATED_ACTIVATION(gate, up) */
+static void fuse_gate(const Fuser *fuser, PlanNode *mul) {
+    PlanNode *activation = inner(fuser, mul, 0, OP_ACTIVATION);
+    if (activation == NULL) {
+        return;
+    }
+    mul->op.kind = OP_GATED_ACTIVATION;
+    mul->op.attributes.activation = activation->op.attributes.activation;
+    mul->op.in[0] = activation->op.in[0];
+    mul->inputs[0] = activation->inputs[0];
+}
+
+static const struct {
+    OpKind last;
+    void (*fuse)(const Fuser *fuser, PlanNode *last);
+} rules[] = {
+    {OP_GAIN, fuse_norm},
+    {OP_ATTENTION_MIX, fuse_attention},
+    {OP_SUM_HEADS, fuse_head_sum},
+    {OP_MUL, fuse_gate},
+};
+
+limn_status plan_fuse(Plan *plan, const int32_t *uses) {
+    Fuser fuser = {plan, uses};
+    for (int32_t i = 0; i < plan->n_nodes; i++) {
+        for (size_t rule = 0; rule < sizeof rules / sizeof rules[0]; rule++) {
+            if (plan->nodes[i].op.kind == rules[rule].last) {
+                rules[rule].fuse(&fuser, &plan->nodes[i]);
+                break;
+            }
+        }
+    }
+    return LIMN_OK;
+}

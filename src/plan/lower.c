@@ -1,0 +1,163 @@
+/* From the graph to the nodes that will run: only what the question needs, fused, on as few rows as it takes. */
+#include "plan/lower.h"
+
+#include <string.h>
+
+static bool listed(const NodeId *list, int32_t n, NodeId node) {
+    for (int32_t i = 0; i < n; i++) {
+        if (list[i] == node) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Which graph nodes the question reads, directly or through others. */
+static bool *find_needed(const Plan *plan) {
+    const Graph *graph = plan->graph;
+    const Question *question = plan->question;
+    bool *needed = ARENA_ARRAY(plan->arena, bool, graph->n_nodes);
+    if (needed == NULL) {
+        return NULL;
+    }
+    for (int32_t i = 0; i < graph->n_nodes; i++) {
+        const GraphNode *node = &graph->nodes[i];
+        bool kept = question->append && (node->op.kind == OP_ATTENTION_SCORES || node->op.kind == OP_ATTENTION_MIX);
+        needed[i] = kept || (question->objective == i) || (question->logits && graph->logits == i) ||
+                    listed(question->taps, question->n_taps, i) || listed(question->grads, question->n_grads, i);
+    }
+    for (int32_t i = graph->n_nodes - 1; i >= 0; i--) {
+        for (int k = 0; needed[i] && k < OP_MAX_INPUTS; k++) {
+            if (graph->nodes[i].inputs[k] != NODE_NONE) {
+                needed[graph->nodes[i].inputs[k]] = true;
+            }
+        }
+    }
+    return needed;
+}
+
+static PlanNode plan_node(const Plan *plan, NodeId id) {
+    const Question *question = plan->question;
+    const GraphNode *node = &plan->graph->nodes[id];
+    PlanNode out = {.op = node->op, .node = id};
+    out.tapped = listed(question->taps, question->n_taps, id);
+    out.edited = listed(question->edits, question->n_edits, id);
+    out.wants_grad = listed(question->grads, question->n_grads, id);
+    out.observed = out.tapped || out.edited || out.wants_grad;
+    out.append = question->append && (node->op.kind == OP_ATTENTION_SCORES || node->op.kind == OP_ATTENTION_MIX);
+    for (int k = 0; k < OP_MAX_INPUTS; k++) {
+        out.inputs[k] = node->inputs[k] == NODE_NONE ? -1 : plan->index_of[node->inputs[k]];
+    }
+    return out;
+}
+
+/* Copies needed nodes; counts the readers of each. */
+static limn_status copy_needed(Plan *plan, int32_t **uses) {
+    const Graph *graph = plan->graph;
+    bool *needed = find_needed(plan);
+    *uses = ARENA_ARRAY(plan->arena, int32_t, graph->n_nodes);
+    plan->index_of = ARENA_ARRAY(plan->arena, int32_t, graph->n_nodes);
+    plan->nodes = ARENA_ARRAY(plan->arena, PlanNode, graph->n_nodes);
+    if (needed == NULL || *uses == NULL || plan->index_of == NULL || plan->nodes == NULL) {
+        return fail(LIMN_NO_MEMORY, "plan of %d nodes", graph->n_nodes);
+    }
+    for (int32_t i = 0; i < graph->n_nodes; i++) {
+        plan->index_of[i] = -1;
+        if (!needed[i]) {
+            continue;
+        }
+        plan->nodes[plan->n_nodes] = plan_node(plan, i);
+        for (int k = 0; k < OP_MAX_INPUTS; k++) {
+            if (graph->nodes[i].inputs[k] != NODE_NONE) {
+                (*uses)[graph->nodes[i].inputs[k]]++;
+            }
+        }
+        plan->index_of[i] = plan->n_nodes++;
+    }
+    return LIMN_OK;
+}
+
+/* Forgets nodes that fusion left without a reader. */
+static limn_status drop_unread(Plan *plan) {
+    bool *read = ARENA_ARRAY(plan->arena, bool, plan->n_nodes + 1);
+    int32_t *moved = ARENA_ARRAY(plan->arena, int32_t, plan->n_nodes + 1);
+    if (read == NULL || moved == NULL) {
+        return fail(LIMN_NO_MEMORY, "plan of %d nodes", plan->n_nodes);
+    }
+    const Question *question = plan->question;
+    for (int32_t i = plan->n_nodes - 1; i >= 0; i--) {
+        const PlanNode *node = &plan->nodes[i];
+        bool root = node->tapped || node->wants_grad || node->append || node->node == question->objective ||
+                    (question->logits && node->node == plan->graph->logits);
+        read[i] = read[i] || root;
+        for (int k = 0; read[i] && k < OP_MAX_INPUTS; k++) {
+            if (node->inputs[k] >= 0) {
+                read[node->inputs[k]] = true;
+            }
+        }
+    }
+    int32_t kept = 0;
+    for (int32_t i = 0; i < plan->n_nodes; i++) {
+        moved[i] = read[i] ? kept : -1;
+        plan->index_of[plan->nodes[i].node] = moved[i];
+        if (!read[i]) {
+            continue;
+        }
+        PlanNode node = plan->nodes[i];
+        for (int k = 0; k < OP_MAX_INPUTS; k++) {
+            node.inputs[k] = node.inputs[k] < 0 ? -1 : moved[node.inputs[k]];
+        }
+        plan->nodes[kept++] = node;
+    }
+    plan->n_nodes = kept;
+    return LIMN_OK;
+}
+
+/* Layers in order. What follows the last block belongs to it: its backward pass comes at once, so nothing of it
+ * need ever be computed again. */
+static void assign_segments(Plan *plan) {
+    int segment = 0;
+    for (int32_t i = 0; i < plan->n_nodes; i++) {
+        int layer = plan->nodes[i].op.layer;
+        if (layer >= segment) {
+            segment = layer + 1;
+        }
+        plan->nodes[i].segment = segment;
+    }
+}
+
+/* A gradient flows through what the objective reads and what reads a differentiated value. */
+static limn_status mark_gradients(Plan *plan) {
+    int32_t objective = plan->question->objective == NODE_NONE ? -1 : plan->index_of[plan->question->objective];
+    bool *reaches = ARENA_ARRAY(plan->arena, bool, plan->n_nodes + 1);
+    if (reaches == NULL) {
+        return fail(LIMN_NO_MEMORY, "plan of %d nodes", plan->n_nodes);
+    }
+    for (int32_t i = plan->n_nodes - 1; i >= 0; i--) {
+        reaches[i] = reaches[i] || i == objective;
+        for (int k = 0; reaches[i] && k < OP_MAX_INPUTS; k++) {
+            if (plan->nodes[i].inputs[k] >= 0) {
+                reaches[plan->nodes[i].inputs[k]] = true;
+            }
+        }
+    }
+    for (int32_t i = 0; i < plan->n_nodes; i++) {
+        PlanNode *node = &plan->nodes[i];
+        bool below = node->wants_grad;
+        for (int k = 0; k < OP_MAX_INPUTS; k++) {
+            below = below || (node->inputs[k] >= 0 && plan->nodes[node->inputs[k]].needs_grad);
+        }
+        node->needs_grad = below && reaches[i];
+    }
+    return LIMN_OK;
+}
+
+limn_status plan_lower(Plan *plan) {
+    int32_t *uses;
+    TRY(copy_needed(plan, &uses));
+    TRY(plan_fuse(plan, uses));
+    TRY(drop_unread(plan));
+    TRY(plan_narrow(plan));
+    assign_segments(plan);
+    return mark_gradients(plan);
+}

@@ -1,0 +1,165 @@
+#include "plan/program.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text_buffer.h"
+#include "plan/lower.h"
+
+static limn_status choose_kernels(Plan *plan, const Backend *backend, BackendState *state, int32_t chunk_rows) {
+    Compute compute = plan->question->compute;
+    for (int32_t i = 0; i < plan->n_nodes; i++) {
+        PlanNode *node = &plan->nodes[i];
+        node->kernel = backend_choose(backend, &node->op, compute);
+        if (node->kernel->prepare != NULL) {
+            TRY(node->kernel->prepare(state, &node->op, compute, chunk_rows, node->needs_grad));
+        }
+    }
+    return LIMN_OK;
+}
+
+static limn_status build(Program *program, Arena *scratch, const Backend *backend, BackendState *state,
+                         const Question *question, int32_t chunk_rows) {
+    program->tap_values = ARENA_ARRAY(&program->arena, ValueId, question->n_taps + 1);
+    program->grad_values = ARENA_ARRAY(&program->arena, ValueId, question->n_grads + 1);
+    if (program->tap_values == NULL || program->grad_values == NULL) {
+        return fail(LIMN_NO_MEMORY, "program with %d taps", question->n_taps);
+    }
+    Plan plan = {.arena = scratch, .graph = program->graph, .question = question};
+    TRY(plan_lower(&plan));
+    TRY(choose_kernels(&plan, backend, state, chunk_rows));
+    TRY(plan_emit(program, &plan));
+    return plan_allocate(program);
+}
+
+limn_status program_new(Program **program, const Graph *graph, const Backend *backend, BackendState *state,
+                        const Question *question, int32_t chunk_rows) {
+    *program = calloc(1, sizeof **program);
+    if (*program == NULL) {
+        return fail(LIMN_NO_MEMORY, "program");
+    }
+    Program *made = *program;
+    arena_init(&made->arena);
+    made->graph = graph;
+    made->compute = question->compute;
+    made->keep = question->keep;
+    made->objective_value = VALUE_NONE;
+    made->logits_value = VALUE_NONE;
+    Arena scratch;
+    arena_init(&scratch);
+    limn_status status = build(made, &scratch, backend, state, question, chunk_rows);
+    arena_free(&scratch);
+    if (status != LIMN_OK) {
+        program_free(made);
+        *program = NULL;
+    }
+    return status;
+}
+
+void program_free(Program *program) {
+    if (program == NULL) {
+        return;
+    }
+    free(program->steps);
+    free(program->values);
+    arena_free(&program->arena);
+    free(program);
+}
+
+static int32_t slot_rows(const Slot *slot, const ProgramSizes *sizes) {
+    int32_t rows = sizes->rows[slot->domain];
+    return slot->local && rows > sizes->chunk_rows ? sizes->chunk_rows : rows;
+}
+
+size_t program_slot_bytes(const Slot *slot, const ProgramSizes *sizes) {
+    int64_t width = row_shape_width(&slot->shape, sizes->max_keys);
+    size_t bytes = (size_t)slot_rows(slot, sizes) * (size_t)width * sizeof(float);
+    return (bytes + 63) & ~(size_t)63;
+}
+
+limn_status program_bytes(const Program *program, const ProgramSizes *sizes, size_t *bytes, size_t *scratch_bytes) {
+    size_t total = 0;
+    for (int32_t i = 0; i < program->n_slots; i++) {
+        size_t slot = program_slot_bytes(&program->slots[i], sizes);
+        if (__builtin_add_overflow(total, slot, &total)) {
+            return fail(LIMN_NO_MEMORY, "%d rows are more than can be addressed", sizes->rows[DOMAIN_ALL]);
+        }
+    }
+    size_t scratch = 0;
+    for (int32_t s = 0; s < program->n_steps; s++) {
+        const Step *step = &program->steps[s];
+        if (step->kernel == NULL || step->kernel->scratch_bytes == NULL) {
+            continue;
+        }
+        bool whole = op_info(step->op.kind)->reach != REACH_ROW;
+        int32_t rows = sizes->rows[step->domain];
+        if (!whole && rows > sizes->chunk_rows) {
+            rows = sizes->chunk_rows;
+        }
+        if (whole && rows < sizes->rows[DOMAIN_ALL]) {
+            rows = sizes->rows[DOMAIN_ALL];
+        }
+        size_t needed = step->kernel->scratch_bytes(&step->op, program->compute, rows, sizes->max_keys,
+                                                    step->kind == STEP_BACKWARD);
+        scratch = needed > scratch ? needed : scratch;
+    }
+    *scratch_bytes = scratch;
+    *bytes = total + scratch;
+    return LIMN_OK;
+}
+
+/* Multiply-adds of one step, times two. */
+static double step_flops(const Step *step, const ProgramSizes *sizes) {
+    double rows = sizes->rows[step->domain];
+    const Op *op = &step->op;
+    double backward = step->kind == STEP_BACKWARD ? 2.0 : 1.0;
+    switch (op->kind) {
+    case OP_LINEAR:
+    case OP_HEAD_LINEAR:
+        return 2.0 * rows * (double)op->weights[0].rows * (double)op->weights[0].columns;
+    case OP_ATTENTION:
+        return 4.0 * backward * rows * sizes->max_keys * (double)row_shape_width(&op->out, 1);
+    case OP_ATTENTION_SCORES:
+        return 2.0 * backward * rows * sizes->max_keys * (double)row_shape_width(&op->in[0], 1);
+    case OP_ATTENTION_MIX:
+        return 2.0 * backward * rows * sizes->max_keys * (double)row_shape_width(&op->out, 1);
+    default:
+        return 0.0;
+    }
+}
+
+double program_flops(const Program *program, const ProgramSizes *sizes) {
+    double total = 0.0;
+    for (int32_t s = 0; s < program->n_steps; s++) {
+        const Step *step = &program->steps[s];
+        if (step->kind == STEP_FORWARD || step->kind == STEP_BACKWARD) {
+            total += step_flops(step, sizes);
+        }
+    }
+    return total;
+}
+
+static const char *step_kind_name(StepKind kind) {
+    static const char *const names[] = {"forward", "backward", "edit", "edit-grad", "seed",
+                                        "copy",    "add-into", "zero", "append"};
+    return names[kind];
+}
+
+limn_status program_describe(const Program *program, char **text) {
+    TextBuffer out = TEXT_BUFFER_INIT;
+    for (int32_t b = 0; b < program->n_bands; b++) {
+        const Band *band = &program->bands[b];
+        text_buffer_printf(&out, "band %d: %s rows%s\n", b, band->domain == DOMAIN_ALL ? "all" : "output",
+                           band->chunked ? ", in chunks" : "");
+        for (int32_t s = band->first_step; s < band->first_step + band->n_steps; s++) {
+            const Step *step = &program->steps[s];
+            const char *site = program->graph->nodes[step->node].site;
+            text_buffer_printf(&out, "  %4d %-9s %-18s %-28s layer %d %s\n", s, step_kind_name(step->kind),
+                               op_info(step->op.kind)->name, step->kernel == NULL ? "-" : step->kernel->name,
+                               step->op.layer, site == NULL ? "" : site);
+        }
+    }
+    TRY(text_buffer_status(&out));
+    *text = text_buffer_take(&out);
+    return *text == NULL ? fail(LIMN_NO_MEMORY, "program listing") : LIMN_OK;
+}
