@@ -1,0 +1,406 @@
+#include "method/edits.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "files/tensor_files.h"
+#include "method/site_names.h"
+
+#define EDIT_FORM "SITE[pos=-1,head=3,neuron=7]=zero|VALUE|mean:FILE:NAME|FILE:NAME"
+
+/* ---- the text ---- */
+
+static bool parse_whole(int64_t *value, const char *text, size_t length) {
+    char *end;
+    errno = 0;
+    *value = strtoll(text, &end, 10);
+    return length > 0 && end == text + length && errno == 0 && !isspace((unsigned char)text[0]);
+}
+
+static bool parse_position(EditSpec *spec, const char *text, size_t length) {
+    const char *colon = memchr(text, ':', length);
+    spec->has_position = true;
+    spec->position_end = INT64_MAX;
+    if (colon == NULL) {
+        spec->position_single = true;
+        return parse_whole(&spec->position_begin, text, length);
+    }
+    size_t before = (size_t)(colon - text);
+    size_t after = length - before - 1;
+    return (before == 0 || parse_whole(&spec->position_begin, text, before)) &&
+           (after == 0 || parse_whole(&spec->position_end, colon + 1, after));
+}
+
+/* text: "pos=-1,head=3" */
+static limn_status parse_selector(EditSpec *spec, const char *text, size_t length) {
+    while (length > 0) {
+        const char *comma = memchr(text, ',', length);
+        size_t n = comma != NULL ? (size_t)(comma - text) : length;
+        const char *equals = memchr(text, '=', n);
+        size_t key = equals != NULL ? (size_t)(equals - text) : n;
+        size_t rest = equals != NULL ? n - key - 1 : 0;
+        bool good;
+        if (key == 3 && memcmp(text, "pos", 3) == 0) {
+            good = equals != NULL && parse_position(spec, equals + 1, rest);
+        } else if (key == 4 && memcmp(text, "head", 4) == 0) {
+            good = equals != NULL && parse_whole(&spec->head, equals + 1, rest) && spec->head >= 0;
+        } else if (key == 6 && memcmp(text, "neuron", 6) == 0) {
+            good = equals != NULL && parse_whole(&spec->neuron, equals + 1, rest) && spec->neuron >= 0;
+        } else {
+            return fail(LIMN_USAGE, "edit '%s': found '%.*s' in brackets, expected pos, head or neuron", spec->text,
+                        (int)key, text);
+        }
+        if (!good) {
+            return fail(LIMN_USAGE, "edit '%s': found '%.*s', expected %.*s= and a whole number%s", spec->text, (int)n,
+                        text, (int)key, text, key == 3 ? " or a range a:b" : " from 0");
+        }
+        length -= comma != NULL ? n + 1 : n;
+        text += comma != NULL ? n + 1 : n;
+    }
+    return LIMN_OK;
+}
+
+static limn_status parse_value(EditSpec *spec, const char *value, Arena *arena) {
+    char *end;
+    if (strcmp(value, "zero") == 0) {
+        spec->kind = EDIT_VALUE_NUMBER;
+        spec->number = 0;
+        return LIMN_OK;
+    }
+    double number = strtod(value, &end);
+    if (end != value && *end == '\0') {
+        if (!isfinite(number) || fabs(number) > 3.4e38) {
+            return fail(LIMN_RANGE, "edit '%s': %s is not a finite 32-bit number", spec->text, value);
+        }
+        spec->kind = EDIT_VALUE_NUMBER;
+        spec->number = (float)number;
+        return LIMN_OK;
+    }
+    spec->kind = strncmp(value, "mean:", 5) == 0 ? EDIT_VALUE_MEAN : EDIT_VALUE_TENSOR;
+    const char *file = spec->kind == EDIT_VALUE_MEAN ? value + 5 : value;
+    const char *colon = strrchr(file, ':');
+    if (colon == NULL || colon == file || colon[1] == '\0') {
+        return fail(LIMN_USAGE, "edit '%s': found '%s', expected zero, a number, mean:FILE:NAME or FILE:NAME",
+                    spec->text, value);
+    }
+    spec->file = arena_strndup(arena, file, (size_t)(colon - file));
+    spec->tensor = arena_strdup(arena, colon + 1);
+    return spec->file != NULL && spec->tensor != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "no memory for an edit");
+}
+
+/* Where the site ends and the value begins: the first '=' outside brackets. */
+static const char *find_equals(const char *text) {
+    int depth = 0;
+    for (const char *c = text; *c != '\0'; c++) {
+        depth += *c == '[' ? 1 : *c == ']' ? -1 : 0;
+        if (*c == '=' && depth == 0) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+limn_status edit_parse(EditSpec *spec, const char *text, Arena *arena) {
+    memset(spec, 0, sizeof *spec);
+    spec->head = EDIT_ALL;
+    spec->neuron = EDIT_ALL;
+    spec->text = arena_strdup(arena, text);
+    const char *equals = find_equals(text);
+    if (spec->text == NULL) {
+        return fail(LIMN_NO_MEMORY, "no memory for an edit");
+    }
+    if (equals == NULL || equals == text || equals[1] == '\0') {
+        return fail(LIMN_USAGE, "edit '%s': expected %s", text, EDIT_FORM);
+    }
+    size_t site = (size_t)(equals - text);
+    if (text[site - 1] == ']') {
+        const char *open = memrchr(text, '[', site);
+        if (open == NULL || open == text) {
+            return fail(LIMN_USAGE, "edit '%s': expected %s", text, EDIT_FORM);
+        }
+        size_t inside = (size_t)(equals - open) - 2;
+        site = (size_t)(open - text);
+        TRY(parse_selector(spec, open + 1, inside));
+    }
+    spec->pattern = arena_strndup(arena, text, site);
+    if (spec->pattern == NULL) {
+        return fail(LIMN_NO_MEMORY, "no memory for an edit");
+    }
+    return parse_value(spec, equals + 1, arena);
+}
+
+/* ---- against a model ---- */
+
+static bool has_heads(const RowShape *shape) {
+    return shape->n_dims == 2;
+}
+
+static bool over_keys(const RowShape *shape) {
+    return shape->n_dims == 2 && shape->dims[1] == DIM_KEYS;
+}
+
+static limn_status resolve_rows(SiteEdit *edit, const EditSpec *spec, int32_t n_prompt) {
+    edit->row_begin = 0;
+    edit->row_end = INT32_MAX;
+    if (!spec->has_position) {
+        return LIMN_OK;
+    }
+    int64_t begin = spec->position_begin < 0 ? spec->position_begin + n_prompt : spec->position_begin;
+    if (begin < 0 || begin >= n_prompt) {
+        return fail(LIMN_RANGE, "edit '%s': position %lld does not exist; the prompt has %d tokens", spec->text,
+                    (long long)spec->position_begin, (int)n_prompt);
+    }
+    edit->row_begin = (int32_t)begin;
+    if (spec->position_single) {
+        edit->row_end = edit->row_begin + 1;
+    } else if (spec->position_end != INT64_MAX) {
+        int64_t end = spec->position_end < 0 ? spec->position_end + n_prompt : spec->position_end;
+        if (end <= begin || end > n_prompt) {
+            return fail(LIMN_RANGE, "edit '%s': the range ends at %lld; expected %lld to %d", spec->text,
+                        (long long)spec->position_end, (long long)begin + 1, (int)n_prompt);
+        }
+        edit->row_end = (int32_t)end;
+    }
+    return LIMN_OK;
+}
+
+static limn_status resolve_elements(SiteEdit *edit, const EditSpec *spec, int32_t n_prompt) {
+    const RowShape *shape = edit->shape;
+    if (spec->head != EDIT_ALL && !has_heads(shape)) {
+        return fail(LIMN_USAGE, "edit '%s': site %s has no heads", spec->text, edit->site);
+    }
+    if (spec->head != EDIT_ALL && spec->head >= shape->dims[0]) {
+        return fail(LIMN_RANGE, "edit '%s': head %lld does not exist; %s has heads 0 to %lld", spec->text,
+                    (long long)spec->head, edit->site, (long long)shape->dims[0] - 1);
+    }
+    int64_t width = over_keys(shape) ? n_prompt : shape->dims[shape->n_dims - 1];
+    if (spec->neuron != EDIT_ALL && spec->neuron >= width) {
+        return fail(LIMN_RANGE, "edit '%s': neuron %lld does not exist; %s has 0 to %lld", spec->text,
+                    (long long)spec->neuron, edit->site, (long long)width - 1);
+    }
+    edit->head = spec->head;
+    edit->neuron = spec->neuron;
+    return LIMN_OK;
+}
+
+/* Elements of one row that the edit covers, with n_keys keys. */
+static int64_t region_width(const SiteEdit *edit, int32_t n_keys) {
+    int64_t heads = has_heads(edit->shape) ? edit->shape->dims[0] : 1;
+    int64_t width = row_shape_width(edit->shape, n_keys) / heads;
+    return (edit->head == EDIT_ALL ? heads : 1) * (edit->neuron == EDIT_ALL ? width : 1);
+}
+
+/* in [H, T, S] -> out [T, H, S] */
+static void swap_heads(float *out, const float *in, int64_t heads, int64_t rows, int64_t keys) {
+    for (int64_t h = 0; h < heads; h++) {
+        for (int64_t t = 0; t < rows; t++) {
+            memcpy(out + (t * heads + h) * keys, in + (h * rows + t) * keys, (size_t)keys * sizeof *out);
+        }
+    }
+}
+
+static void mean_over_rows(float *out, const float *in, int64_t rows, int64_t width) {
+    for (int64_t i = 0; i < width; i++) {
+        double sum = 0;
+        for (int64_t t = 0; t < rows; t++) {
+            sum += (double)in[t * width + i];
+        }
+        out[i] = (float)(sum / (double)rows);
+    }
+}
+
+static limn_status fit_values(SiteEdit *edit, const EditSpec *spec, const Tensor *tensor, float *values,
+                              int32_t n_prompt, Arena *arena) {
+    int64_t elements = tensor_elements(tensor);
+    int64_t whole = row_shape_width(edit->shape, n_prompt);
+    int64_t region = region_width(edit, n_prompt);
+    int64_t last = edit->row_end == INT32_MAX ? n_prompt : edit->row_end;
+    int64_t rows = last - edit->row_begin;
+    if (over_keys(edit->shape) && tensor->rank == 3 && elements == whole * tensor->shape[1]) {
+        float *swapped = arena_alloc(arena, (size_t)elements * sizeof *swapped);
+        if (swapped == NULL) {
+            return fail(LIMN_NO_MEMORY, "edit '%s': no memory for %s", spec->text, tensor->name);
+        }
+        swap_heads(swapped, values, tensor->shape[0], tensor->shape[1], tensor->shape[2]);
+        values = swapped;
+    }
+    if (spec->kind == EDIT_VALUE_MEAN) {
+        int64_t width = elements % whole == 0 ? whole : region;
+        if (elements % width != 0) {
+            char shape[96];
+            return fail(LIMN_USAGE, "edit '%s': tensor %s has shape %s; expected rows of %lld values", spec->text,
+                        tensor->name, tensor_shape_text(tensor, shape), (long long)whole);
+        }
+        mean_over_rows(values, values, elements / width, width); /* row 0 is read before it is written */
+        elements = width;
+    }
+    edit->whole_row = elements == whole || elements == whole * rows;
+    int64_t width = edit->whole_row ? whole : region;
+    if (elements != width && elements != width * rows) {
+        char shape[96];
+        return fail(LIMN_USAGE, "edit '%s': tensor %s has shape %s; expected %lld values, for one position or for %lld",
+                    spec->text, tensor->name, tensor_shape_text(tensor, shape), (long long)region, (long long)rows);
+    }
+    edit->values = values;
+    edit->value_width = width;
+    edit->n_value_rows = (int32_t)(elements / width);
+    if (edit->n_value_rows > 1 || over_keys(edit->shape)) { /* rows decoded later have more keys than the values */
+        edit->row_end = (int32_t)last;
+    }
+    return LIMN_OK;
+}
+
+static limn_status read_values(SiteEdit *edit, const EditSpec *spec, int32_t n_prompt, Arena *arena) {
+    TensorFiles *files;
+    TRY(tensor_files_open(&files, spec->file));
+    limn_status status = LIMN_OK;
+    const Tensor *tensor = tensor_files_find(files, spec->tensor);
+    if (tensor == NULL) {
+        status = fail(LIMN_NOT_FOUND, "edit '%s': %s has no tensor '%s'", spec->text, spec->file, spec->tensor);
+        goto done;
+    }
+    int64_t elements = tensor_elements(tensor);
+    if (elements < 1) {
+        status = fail(LIMN_USAGE, "edit '%s': tensor '%s' is empty", spec->text, spec->tensor);
+        goto done;
+    }
+    float *values = arena_alloc(arena, (size_t)elements * sizeof *values);
+    if (values == NULL) {
+        status = fail(LIMN_NO_MEMORY, "edit '%s': no memory for %s", spec->text, spec->tensor);
+        goto done;
+    }
+    status = tensor_read_f32(values, tensor, 0, elements);
+    for (int64_t i = 0; status == LIMN_OK && i < elements; i++) {
+        if (isnan(values[i])) {
+            status = fail(LIMN_USAGE, "edit '%s': tensor '%s' holds NaN at element %lld", spec->text, spec->tensor,
+                          (long long)i);
+        }
+    }
+    if (status == LIMN_OK) {
+        status = fit_values(edit, spec, tensor, values, n_prompt, arena);
+    }
+done:
+    tensor_files_close(files);
+    return status;
+}
+
+static limn_status plan_one(EditPlan *plan, const Graph *graph, const EditSpec *spec, int32_t n_prompt, Arena *arena) {
+    SiteMatches matches = {0};
+    TRY(site_names_match(&matches, graph, spec->pattern, arena));
+    SiteEdit *grown = ARENA_ARRAY(arena, SiteEdit, plan->n + matches.n);
+    if (grown == NULL) {
+        return fail(LIMN_NO_MEMORY, "no memory for %d edits", (int)(plan->n + matches.n));
+    }
+    if (plan->n > 0) {
+        memcpy(grown, plan->items, (size_t)plan->n * sizeof *grown);
+    }
+    plan->items = grown;
+    for (int32_t i = 0; i < matches.n; i++) {
+        SiteEdit edit = {.site = matches.items[i].name,
+                         .node = matches.items[i].node,
+                         .shape = &graph->nodes[matches.items[i].node].op.out,
+                         .scalar = spec->kind == EDIT_VALUE_NUMBER,
+                         .number = spec->number};
+        TRY(resolve_rows(&edit, spec, n_prompt));
+        TRY(resolve_elements(&edit, spec, n_prompt));
+        if (!edit.scalar) {
+            TRY(read_values(&edit, spec, n_prompt, arena));
+        }
+        plan->items[plan->n++] = edit;
+    }
+    return LIMN_OK;
+}
+
+limn_status edit_plan(EditPlan *plan, const Graph *graph, const ParamTexts *texts, int32_t n_prompt, Arena *arena) {
+    memset(plan, 0, sizeof *plan);
+    for (int32_t i = 0; i < texts->n; i++) {
+        EditSpec spec;
+        TRY(edit_parse(&spec, texts->items[i].bytes, arena));
+        TRY(plan_one(plan, graph, &spec, n_prompt, arena));
+    }
+    return LIMN_OK;
+}
+
+/* ---- for a run ---- */
+
+/* The edit of one stretch of elements; `at` is where its values begin inside a row of values. */
+static Edit bind_stretch(const SiteEdit *edit, int64_t element, int64_t width, int64_t at, int32_t row_offset,
+                         int32_t begin, int32_t end) {
+    Edit bound = {.node = edit->node,
+                  .kind = EDIT_SET,
+                  .sequence = -1,
+                  .row_begin = begin - row_offset,
+                  .row_end = end - row_offset,
+                  .element_begin = element,
+                  .element_end = element + width,
+                  .scalar = edit->scalar};
+    if (edit->scalar) {
+        bound.values = &edit->number;
+    } else {
+        bool each = edit->n_value_rows > 1;
+        bound.row_stride = each ? edit->value_width : 0;
+        bound.values = edit->values + (each ? (begin - edit->row_begin) * edit->value_width : 0) +
+                       (edit->whole_row ? element : at);
+    }
+    return bound;
+}
+
+limn_status edit_plan_bind(Edit **edits, int32_t *n_edits, const EditPlan *plan, int32_t row_offset, int32_t n_rows,
+                           int32_t n_keys, Arena *arena) {
+    int64_t most = 0;
+    for (int32_t i = 0; i < plan->n; i++) {
+        most += has_heads(plan->items[i].shape) ? plan->items[i].shape->dims[0] : 1;
+    }
+    *n_edits = 0;
+    *edits = ARENA_ARRAY(arena, Edit, most + 1);
+    if (*edits == NULL) {
+        return fail(LIMN_NO_MEMORY, "no memory for %lld edits", (long long)most);
+    }
+    for (int32_t i = 0; i < plan->n; i++) {
+        const SiteEdit *edit = &plan->items[i];
+        int32_t begin = edit->row_begin > row_offset ? edit->row_begin : row_offset;
+        int32_t end = edit->row_end < row_offset + n_rows ? edit->row_end : row_offset + n_rows;
+        if (begin >= end) {
+            continue;
+        }
+        int64_t heads = has_heads(edit->shape) ? edit->shape->dims[0] : 1;
+        int64_t width = row_shape_width(edit->shape, n_keys) / heads;
+        if (edit->head == EDIT_ALL && edit->neuron == EDIT_ALL) {
+            (*edits)[(*n_edits)++] = bind_stretch(edit, 0, heads * width, 0, row_offset, begin, end);
+            continue;
+        }
+        int64_t first = edit->head == EDIT_ALL ? 0 : edit->head;
+        int64_t last = edit->head == EDIT_ALL ? heads : edit->head + 1;
+        int64_t stretch = edit->neuron == EDIT_ALL ? width : 1;
+        for (int64_t h = first; h < last; h++) {
+            int64_t element = h * width + (edit->neuron == EDIT_ALL ? 0 : edit->neuron);
+            (*edits)[(*n_edits)++] =
+                bind_stretch(edit, element, stretch, (h - first) * stretch, row_offset, begin, end);
+        }
+    }
+    return LIMN_OK;
+}
+
+void edit_plan_describe(Result *result, const EditPlan *plan) {
+    static const TableColumn columns[] = {{{"site", 4}, COLUMN_TEXT},
+                                          {{"from", 4}, COLUMN_INTEGER},
+                                          {{"to", 2}, COLUMN_INTEGER},
+                                          {{"head", 4}, COLUMN_INTEGER},
+                                          {{"neuron", 6}, COLUMN_INTEGER}};
+    if (plan->n == 0) {
+        return;
+    }
+    TableBlock *table = result_add_table(result, "edits", "What was changed", columns, 5);
+    result_block_note(result, "positions from, up to but without to (none: to the end); no head or neuron: all");
+    for (int32_t i = 0; i < plan->n; i++) {
+        const SiteEdit *edit = &plan->items[i];
+        Value cells[] = {value_text(edit->site), value_integer(edit->row_begin),
+                         edit->row_end == INT32_MAX ? value_null() : value_integer(edit->row_end),
+                         edit->head == EDIT_ALL ? value_null() : value_integer(edit->head),
+                         edit->neuron == EDIT_ALL ? value_null() : value_integer(edit->neuron)};
+        table_row(table, cells);
+    }
+}
