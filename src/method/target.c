@@ -1,0 +1,562 @@
+#include "method/target.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "method/distribution.h"
+#include "method/nearest.h"
+
+/* A variant this many times likelier is worth a word. */
+static const double variant_ratio = 10;
+
+/* ---- rows ---- */
+
+static int32_t find_mask(const Model *model, const Prompt *prompt, int32_t *count) {
+    int32_t id = model->tokenizer != NULL ? tokenizer_special(model->tokenizer, SPECIAL_MASK) : -1;
+    int32_t first = -1;
+    *count = 0;
+    for (int32_t i = 0; id >= 0 && i < prompt->n; i++) {
+        if (prompt->ids[i] == id) {
+            first = first < 0 ? i : first;
+            (*count)++;
+        }
+    }
+    return first;
+}
+
+int32_t answer_row(const Model *model, const Prompt *prompt) {
+    int32_t count;
+    if (model->config.task == TASK_MASKED_LM) {
+        return find_mask(model, prompt, &count);
+    }
+    if (!model->config.causal) {
+        return 0;
+    }
+    int32_t last = prompt->n - 1;
+    if (model->config.task == TASK_CLASSIFIER && model->config.pad_id >= 0) {
+        while (last > 0 && prompt->ids[last] == model->config.pad_id) {
+            last--;
+        }
+        return last;
+    }
+    while (last > 0 && prompt->mask != NULL && prompt->mask[last] == 0) {
+        last--;
+    }
+    return last;
+}
+
+limn_status position_parse(int32_t *row, const char *text, const Model *model, const Prompt *prompt) {
+    int32_t count;
+    if (strcmp(text, "[MASK]") == 0) {
+        *row = find_mask(model, prompt, &count);
+        return *row >= 0 ? LIMN_OK
+                         : fail(LIMN_NOT_FOUND, "option 'at': found [MASK], but the prompt has no mask token");
+    }
+    char *end;
+    errno = 0;
+    long position = strtol(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0) {
+        return fail(LIMN_USAGE, "option 'at': found '%s', expected a position or [MASK]", text);
+    }
+    long from_start = position < 0 ? position + prompt->n : position;
+    if (from_start < 0 || from_start >= prompt->n) {
+        return fail(LIMN_RANGE, "option 'at': position %ld does not exist; the prompt has %d tokens", position,
+                    (int)prompt->n);
+    }
+    *row = (int32_t)from_start;
+    return LIMN_OK;
+}
+
+/* ---- building a target ---- */
+
+static limn_status target_alloc(Target *target, MethodCall *call, const Prompt *prompt, int32_t n, int32_t extra) {
+    target->n = n;
+    target->n_sequence = prompt->n + extra;
+    target->ids = ARENA_ARRAY(call->arena, int32_t, n + 1);
+    target->rows = ARENA_ARRAY(call->arena, int32_t, n + 1);
+    target->log_probabilities = ARENA_ARRAY(call->arena, double, n + 1);
+    target->sequence = ARENA_ARRAY(call->arena, int32_t, target->n_sequence + 1);
+    if (target->ids == NULL || target->rows == NULL || target->log_probabilities == NULL || target->sequence == NULL) {
+        return method_no_memory(call);
+    }
+    memcpy(target->sequence, prompt->ids, (size_t)prompt->n * sizeof *target->sequence);
+    if (prompt->types != NULL) {
+        target->types = ARENA_ARRAY(call->arena, int32_t, target->n_sequence + 1);
+        if (target->types == NULL) {
+            return method_no_memory(call);
+        }
+        memcpy(target->types, prompt->types, (size_t)prompt->n * sizeof *target->types);
+    }
+    if (prompt->mask != NULL) {
+        target->mask = arena_alloc(call->arena, (size_t)target->n_sequence + 1);
+        if (target->mask == NULL) {
+            return method_no_memory(call);
+        }
+        memset(target->mask, 1, (size_t)target->n_sequence);
+        memcpy(target->mask, prompt->mask, (size_t)prompt->n);
+    }
+    return LIMN_OK;
+}
+
+static limn_status check_token(const Model *model, int32_t id) {
+    if (id < 0 || id >= model->config.n_vocab) {
+        return fail(LIMN_RANGE, "target id %d does not exist; the model has tokens 0 to %d", (int)id,
+                    (int)model->config.n_vocab - 1);
+    }
+    return LIMN_OK;
+}
+
+/* One id read from one row. */
+static limn_status single_target(Target *target, MethodCall *call, const Prompt *prompt, TargetKind kind, int32_t row,
+                                 int32_t id) {
+    TRY(target_alloc(target, call, prompt, 1, 0));
+    target->kind = kind;
+    target->ids[0] = id;
+    target->rows[0] = row;
+    return LIMN_OK;
+}
+
+/* The tokens that follow the prompt. */
+static limn_status continuation(Target *target, MethodCall *call, const Model *model, const Prompt *prompt,
+                                const int32_t *ids, int32_t n) {
+    TRY(target_alloc(target, call, prompt, n, n - 1));
+    if (model->config.n_context > 0 && target->n_sequence > model->config.n_context) {
+        return fail(LIMN_RANGE, "prompt and target have %d tokens; %s reads at most %d", (int)target->n_sequence + 1,
+                    model->path, (int)model->config.n_context);
+    }
+    target->kind = TARGET_TOKENS;
+    for (int32_t i = 0; i < n; i++) {
+        TRY(check_token(model, ids[i]));
+        target->ids[i] = ids[i];
+        target->rows[i] = prompt->n - 1 + i;
+        if (i < n - 1) {
+            target->sequence[prompt->n + i] = ids[i];
+        }
+    }
+    return LIMN_OK;
+}
+
+/* Tokens the post-processor put behind the text. */
+static int32_t without_trailing_special(const Token *tokens, int32_t n) {
+    while (n > 0 && tokens[n - 1].special && tokens[n - 1].begin == tokens[n - 1].end) {
+        n--;
+    }
+    return n;
+}
+
+static const char *ids_text(Arena *arena, const int32_t *ids, const Token *tokens, int32_t from, int32_t n) {
+    TextBuffer buffer = TEXT_BUFFER_INIT;
+    for (int32_t i = from; i < n; i++) {
+        text_buffer_printf(&buffer, "%s%d", i > from ? "," : "", (int)(ids != NULL ? ids[i] : tokens[i].id));
+    }
+    char *text = arena_strdup(arena, buffer.data != NULL ? buffer.data : "");
+    text_buffer_free(&buffer);
+    return text != NULL ? text : "?";
+}
+
+static limn_status alone(int32_t **ids, int32_t *n, MethodCall *call, const Model *model, Text text) {
+    Token *tokens;
+    EncodeOptions options = {.bos = BOS_NO, .no_special = true};
+    TRY(prompt_encode(&tokens, n, call, model->tokenizer, text, &options));
+    *ids = ARENA_ARRAY(call->arena, int32_t, *n + 1);
+    if (*ids == NULL) {
+        return method_no_memory(call);
+    }
+    for (int32_t i = 0; i < *n; i++) {
+        (*ids)[i] = tokens[i].id;
+    }
+    return *n > 0 ? LIMN_OK : fail(LIMN_USAGE, "the target has no tokens; expected at least one");
+}
+
+/* encode(prompt + target) minus encode(prompt). */
+static limn_status following(int32_t **ids, int32_t *n, MethodCall *call, const Model *model, const Prompt *prompt,
+                             Text text) {
+    char *both = arena_alloc(call->arena, prompt->text.length + text.length + 1);
+    if (both == NULL) {
+        return method_no_memory(call);
+    }
+    memcpy(both, prompt->text.bytes, prompt->text.length);
+    memcpy(both + prompt->text.length, text.bytes, text.length);
+    both[prompt->text.length + text.length] = '\0';
+    Token *tokens;
+    int32_t total;
+    Text joined = {both, prompt->text.length + text.length};
+    TRY(prompt_encode(&tokens, &total, call, model->tokenizer, joined, &prompt->encode));
+    total = without_trailing_special(tokens, total);
+    int32_t own = without_trailing_special(prompt->tokens, prompt->n);
+    int32_t same = 0;
+    while (same < own && same < total && tokens[same].id == prompt->ids[same]) {
+        same++;
+    }
+    if (same < own) {
+        int32_t from = same > 0 ? same - 1 : 0;
+        return fail(LIMN_USAGE,
+                    "the target joins with the prompt's end: from token %d the prompt alone is [%s], with the target "
+                    "[%s]; move the border to where a token begins (a leading space belongs to the target)",
+                    (int)from, ids_text(call->arena, prompt->ids, NULL, from, own),
+                    ids_text(call->arena, NULL, tokens, from, total < from + 12 ? total : from + 12));
+    }
+    *n = total - own;
+    *ids = ARENA_ARRAY(call->arena, int32_t, *n + 1);
+    if (*ids == NULL) {
+        return method_no_memory(call);
+    }
+    for (int32_t i = 0; i < *n; i++) {
+        (*ids)[i] = tokens[own + i].id;
+    }
+    return *n > 0 ? LIMN_OK : fail(LIMN_USAGE, "the target adds no token to the prompt; expected at least one");
+}
+
+static limn_status tokens_target(Target *target, MethodCall *call, const Model *model, const Prompt *prompt,
+                                 const TargetParams *params, Text text) {
+    int32_t *ids;
+    int32_t n;
+    if (model->tokenizer == NULL) {
+        return fail(LIMN_NOT_FOUND, "%s: the model has no tokenizer; give --target-id", model->path);
+    }
+    bool one_row = params->at.bytes != NULL || model->config.task == TASK_MASKED_LM;
+    if (one_row || prompt->text.bytes == NULL) {
+        TRY(alone(&ids, &n, call, model, text));
+    } else {
+        TRY(following(&ids, &n, call, model, prompt, text));
+    }
+    target->text = text;
+    if (!one_row) {
+        return continuation(target, call, model, prompt, ids, n);
+    }
+    if (n != 1) {
+        return fail(LIMN_USAGE, "'%.*s' is %d tokens [%s]; one position is one token", (int)text.length, text.bytes,
+                    (int)n, ids_text(call->arena, ids, NULL, 0, n));
+    }
+    return single_target(target, call, prompt, TARGET_AT, target->rows != NULL ? target->rows[0] : 0, ids[0]);
+}
+
+static const char *label_at(const void *context, size_t index) {
+    return ((const ModelConfig *)context)->labels[index];
+}
+
+static limn_status find_class(int32_t *id, const Model *model, const char *name) {
+    const ModelConfig *config = &model->config;
+    for (int32_t i = 0; i < config->n_classes; i++) {
+        if (strcmp(config->labels[i], name) == 0) {
+            *id = i;
+            return LIMN_OK;
+        }
+    }
+    char *end;
+    errno = 0;
+    long number = strtol(name, &end, 10);
+    if (end != name && *end == '\0' && errno == 0) {
+        if (number < 0 || number >= config->n_classes) {
+            return fail(LIMN_RANGE, "class %ld does not exist; the model has classes 0 to %d", number,
+                        (int)config->n_classes - 1);
+        }
+        *id = (int32_t)number;
+        return LIMN_OK;
+    }
+    char near[256];
+    nearest_names(near, sizeof near, name, label_at, config, (size_t)config->n_classes);
+    return fail(LIMN_NOT_FOUND, "the model has no class '%s'; nearest: %s", name, near);
+}
+
+/* ---- words of the prompt ---- */
+
+static limn_status parse_span(int32_t *begin, int32_t *end, const char *text, const Prompt *prompt) {
+    char *at;
+    errno = 0;
+    long first = strtol(text, &at, 10);
+    bool good = at != text && *at == ':';
+    const char *second = at + 1;
+    long last = good ? strtol(second, &at, 10) : 0;
+    if (!good || at == second || *at != '\0' || errno != 0) {
+        return fail(LIMN_USAGE, "option 'target-span': found '%s', expected A:B", text);
+    }
+    if (first < 1 || last <= first || last > prompt->n) {
+        return fail(LIMN_RANGE,
+                    "option 'target-span': found %s; expected a begin from 1 (what is predicted from "
+                    "nothing has no cause) and an end up to %d",
+                    text, (int)prompt->n);
+    }
+    *begin = (int32_t)first;
+    *end = (int32_t)last;
+    return LIMN_OK;
+}
+
+/* The tokens that hold the last place where the word stands. */
+static limn_status find_word(int32_t *begin, int32_t *end, Text word, const Prompt *prompt) {
+    if (prompt->text.bytes == NULL || word.length == 0) {
+        return fail(LIMN_USAGE, "option 'target-text' needs a prompt given as text and a word; use --target-span");
+    }
+    const char *found = NULL;
+    for (size_t at = 0; at + word.length <= prompt->text.length; at++) {
+        if (memcmp(prompt->text.bytes + at, word.bytes, word.length) == 0) {
+            found = prompt->text.bytes + at;
+        }
+    }
+    if (found == NULL) {
+        return fail(LIMN_NOT_FOUND, "option 'target-text': the prompt does not hold '%s'", word.bytes);
+    }
+    int64_t from = found - prompt->text.bytes;
+    int64_t to = from + (int64_t)word.length;
+    *begin = *end = -1;
+    for (int32_t i = 0; i < prompt->n; i++) {
+        const Token *token = &prompt->tokens[i];
+        if (token->begin < to && token->end > from) {
+            *begin = *begin < 0 ? i : *begin;
+            *end = i + 1;
+        }
+    }
+    if (*begin < 1) {
+        return fail(LIMN_RANGE,
+                    "option 'target-text': '%s' begins the prompt; what is predicted from nothing has no "
+                    "cause",
+                    word.bytes);
+    }
+    return LIMN_OK;
+}
+
+static limn_status span_target(Target *target, MethodCall *call, const Model *model, const Prompt *prompt,
+                               const TargetParams *params) {
+    if (model->config.task != TASK_CAUSAL_LM) {
+        return fail(LIMN_USAGE, "a target inside the prompt needs a causal language model; %s is %s", model->path,
+                    model->config.architecture);
+    }
+    int32_t begin, end;
+    if (params->target_span.bytes != NULL) {
+        TRY(parse_span(&begin, &end, params->target_span.bytes, prompt));
+    } else {
+        TRY(find_word(&begin, &end, params->target_text, prompt));
+    }
+    TRY(target_alloc(target, call, prompt, end - begin, 0));
+    target->kind = TARGET_SPAN;
+    for (int32_t i = begin; i < end; i++) {
+        target->ids[i - begin] = prompt->ids[i];
+        target->rows[i - begin] = i - 1;
+    }
+    return LIMN_OK;
+}
+
+/* ---- scores ---- */
+
+SequenceInput target_sequence(const Target *target) {
+    return (SequenceInput){
+        .ids = target->sequence, .n = target->n_sequence, .types = target->types, .mask = target->mask};
+}
+
+static limn_status score(Target *target, MethodCall *call, Session *session, const EditPlan *edits) {
+    const Model *model = session_model(session);
+    target->n_outputs = model->config.task == TASK_CLASSIFIER ? model->config.n_classes : model->config.n_vocab;
+    SequenceInput sequence = target_sequence(target);
+    OutputRow *outputs = ARENA_ARRAY(call->arena, OutputRow, target->n + 1);
+    target->first_logits = arena_alloc(call->arena, (size_t)target->n_outputs * sizeof *target->first_logits);
+    if (outputs == NULL || target->first_logits == NULL) {
+        return method_no_memory(call);
+    }
+    for (int32_t i = 0; i < target->n; i++) {
+        outputs[i] = (OutputRow){.sequence = 0, .row = target->rows[i], .target = target->ids[i], .weight = 1};
+    }
+    RunRequest request = {
+        .sequences = &sequence, .n_sequences = 1, .outputs = outputs, .n_outputs = target->n, .logits = true};
+    if (edits != NULL && edits->n > 0) {
+        Edit *bound;
+        TRY(edit_plan_bind(&bound, &request.n_edits, edits, 0, target->n_sequence, target->n_sequence, call->arena));
+        request.edits = bound;
+    }
+    TRY(session_run(session, &request, call->progress));
+    const float *logits = session_logits(session);
+    memcpy(target->first_logits, logits, (size_t)target->n_outputs * sizeof *logits);
+    if (target->chosen) {
+        target->ids[0] = logit_argmax(logits, target->n_outputs);
+    }
+    target->log_probability = 0;
+    for (int32_t i = 0; i < target->n; i++) {
+        const float *row = logits + (size_t)i * (size_t)target->n_outputs;
+        target->log_probabilities[i] = (double)row[target->ids[i]] - log_sum_exp(row, target->n_outputs);
+        target->log_probability += target->log_probabilities[i];
+    }
+    target->logit = target->n == 1 ? (double)logits[target->ids[0]] : (double)NAN;
+    target->rank = logit_rank(logits, target->n_outputs, target->ids[0]);
+    return LIMN_OK;
+}
+
+/* Says so when the same words with (without) a leading space would be far likelier. */
+static limn_status compare_variant(const Target *target, MethodCall *call, Session *session, const Prompt *prompt,
+                                   const TargetParams *params, const EditPlan *edits, Result *result) {
+    const Model *model = session_model(session);
+    Text text = params->target;
+    bool space = text.length > 0 && text.bytes[0] == ' ';
+    char *other = arena_alloc(call->arena, text.length + 2);
+    if (other == NULL) {
+        return method_no_memory(call);
+    }
+    other[0] = ' ';
+    memcpy(other + 1, text.bytes, text.length);
+    other[text.length + 1] = '\0';
+    Text variant_text = space ? (Text){text.bytes + 1, text.length - 1} : (Text){other, text.length + 1};
+    Target variant = {0};
+    ErrorState before;
+    error_save(&before);
+    if (variant_text.length == 0 || tokens_target(&variant, call, model, prompt, params, variant_text) != LIMN_OK) {
+        error_restore(&before); /* a variant that cannot stand here needs no word */
+        return LIMN_OK;
+    }
+    TRY(score(&variant, call, session, edits));
+    double ratio = exp(variant.log_probability - target->log_probability);
+    if (ratio > variant_ratio) {
+        result_warn(result,
+                    "the target '%s' has probability %.3g; %s a leading space ('%s') it would have %.3g, %.3g times "
+                    "as much: is that the one you mean?",
+                    text.bytes, exp(target->log_probability), space ? "without" : "with", variant_text.bytes,
+                    exp(variant.log_probability), ratio);
+    }
+    return LIMN_OK;
+}
+
+/* ---- all together ---- */
+
+static limn_status one_of(const MethodCall *call, const Model *model, const TargetParams *params) {
+    int named = (params->target.bytes != NULL) + (params->target_id != PARAM_NO_INTEGER) +
+                (params->class_name.bytes != NULL) + (params->target_text.bytes != NULL) +
+                (params->target_span.bytes != NULL);
+    if (named > 1) {
+        return fail(LIMN_USAGE, "%s: several targets; expected at most one of --target, --target-id, --class%s",
+                    call->method->command.name, ", --target-text and --target-span");
+    }
+    bool classifier = model->config.task == TASK_CLASSIFIER;
+    if (classifier && named == 1 && params->class_name.bytes == NULL) {
+        return fail(LIMN_USAGE, "%s is a classifier; its target is a class: --class N or NAME", model->path);
+    }
+    if (!classifier && params->class_name.bytes != NULL) {
+        return fail(LIMN_USAGE, "%s (%s) has no classes; use --target or --target-id", model->path,
+                    model->config.architecture);
+    }
+    if (model->config.task == TASK_ENCODER) {
+        return fail(LIMN_USAGE, "%s (%s) is a bare encoder: it predicts nothing that could be a target", model->path,
+                    model->config.architecture);
+    }
+    return LIMN_OK;
+}
+
+static limn_status target_row(int32_t *row, const Model *model, const Prompt *prompt, const TargetParams *params) {
+    if (params->at.bytes != NULL) {
+        return position_parse(row, params->at.bytes, model, prompt);
+    }
+    *row = answer_row(model, prompt);
+    if (*row < 0) {
+        return fail(LIMN_USAGE, "the prompt has no mask token; write %s in it or give --at POSITION",
+                    model->tokenizer != NULL ? "[MASK]" : "the mask's id");
+    }
+    return LIMN_OK;
+}
+
+static limn_status build_target(Target *target, MethodCall *call, const Model *model, const Prompt *prompt,
+                                const TargetParams *params) {
+    int32_t row;
+    int32_t class_id = 0;
+    if (params->target_text.bytes != NULL || params->target_span.bytes != NULL) {
+        return span_target(target, call, model, prompt, params);
+    }
+    TRY(target_row(&row, model, prompt, params));
+    if (model->config.task == TASK_CLASSIFIER) {
+        if (params->class_name.bytes != NULL) {
+            TRY(find_class(&class_id, model, params->class_name.bytes));
+        }
+        target->chosen = params->class_name.bytes == NULL;
+        return single_target(target, call, prompt, TARGET_CLASS, row, class_id);
+    }
+    if (params->target.bytes != NULL) {
+        TRY(tokens_target(target, call, model, prompt, params, params->target));
+        if (target->kind == TARGET_AT) {
+            target->rows[0] = row;
+        }
+        return LIMN_OK;
+    }
+    target->chosen = params->target_id == PARAM_NO_INTEGER;
+    int32_t id = target->chosen ? 0 : (int32_t)params->target_id;
+    TRY(check_token(model, id));
+    bool follows = params->at.bytes == NULL && model->config.task == TASK_CAUSAL_LM && row == prompt->n - 1;
+    return single_target(target, call, prompt, follows ? TARGET_TOKENS : TARGET_AT, row, id);
+}
+
+static limn_status build_contrast(Target *contrast, const Target *target, MethodCall *call, const Model *model,
+                                  const Prompt *prompt, const TargetParams *params) {
+    int32_t class_id;
+    if (target->kind == TARGET_SPAN) {
+        return fail(LIMN_USAGE, "--contrast goes with a continuation or a class, not with words of the prompt");
+    }
+    if (target->kind == TARGET_CLASS) {
+        TRY(find_class(&class_id, model, params->contrast.bytes));
+        return single_target(contrast, call, prompt, TARGET_CLASS, target->rows[0], class_id);
+    }
+    TRY(tokens_target(contrast, call, model, prompt, params, params->contrast));
+    if (contrast->kind == TARGET_AT) {
+        contrast->rows[0] = target->rows[0];
+    }
+    return LIMN_OK;
+}
+
+limn_status target_resolve(Target *target, Target *contrast, MethodCall *call, Session *session, const Prompt *prompt,
+                           const TargetParams *params, const EditPlan *edits, Result *result) {
+    const Model *model = session_model(session);
+    memset(target, 0, sizeof *target);
+    memset(contrast, 0, sizeof *contrast);
+    TRY(one_of(call, model, params));
+    TRY(build_target(target, call, model, prompt, params));
+    int32_t masks;
+    if (model->config.task == TASK_MASKED_LM && params->at.bytes == NULL && find_mask(model, prompt, &masks) >= 0 &&
+        masks > 1) {
+        result_warn(result, "the prompt has %d mask tokens; the first (position %d) is explained: see --at", (int)masks,
+                    (int)target->rows[0]);
+    }
+    TRY(score(target, call, session, edits));
+    if (params->target.bytes != NULL && target->kind == TARGET_TOKENS) {
+        TRY(compare_variant(target, call, session, prompt, params, edits, result));
+    }
+    if (params->contrast.bytes != NULL) {
+        TRY(build_contrast(contrast, target, call, model, prompt, params));
+        TRY(score(contrast, call, session, edits));
+    }
+    return LIMN_OK;
+}
+
+static void describe_one(ResultTarget *out, MethodCall *call, const Model *model, const Target *target) {
+    static const char *const kinds[] = {"none", "tokens", "token", "class", "span"};
+    TextBuffer buffer = TEXT_BUFFER_INIT;
+    for (int32_t i = 0; i < target->n; i++) {
+        Text text = output_text(call, model, target->ids[i]);
+        text_buffer_add_bytes(&buffer, text.bytes, text.length);
+    }
+    char *copy = arena_alloc(call->arena, buffer.length + 1);
+    if (copy != NULL) {
+        memcpy(copy, buffer.data != NULL ? buffer.data : "", buffer.length);
+        copy[buffer.length] = '\0';
+    }
+    bool single = target->kind == TARGET_TOKENS && target->n == 1;
+    *out = (ResultTarget){.kind = text_of(single ? "token" : kinds[target->kind]),
+                          .ids = target->ids,
+                          .n_ids = target->n,
+                          .text = text_of_bytes(copy, copy != NULL ? buffer.length : 0),
+                          .log_probability = target->log_probability,
+                          .logit = target->logit,
+                          .rank = target->rank,
+                          .token_log_probabilities = target->log_probabilities,
+                          .chosen = target->chosen};
+    text_buffer_free(&buffer);
+}
+
+void target_describe(Result *result, MethodCall *call, const Model *model, const Target *target, const Target *contrast,
+                     int32_t top) {
+    ResultTarget described;
+    describe_one(&described, call, model, target);
+    result_target(result, &described);
+    if (contrast != NULL && contrast->kind != TARGET_NONE) {
+        describe_one(&described, call, model, contrast);
+        result_contrast(result, &described);
+    }
+    if (top > 0) {
+        distribution_table(result, call, model, "top", "What the model would say", target->first_logits,
+                           target->n_outputs, top);
+    }
+}

@@ -1,0 +1,147 @@
+/* What is being explained: which outputs, at which rows.
+ *
+ * A language model's target is the tokens that follow the prompt: encode(prompt + target) minus encode(prompt).
+ * Where the prompt's ids are not a prefix of that, there is no such target and the call says so, showing both.
+ * A masked model's target is one token at a mask; a classifier's is a class. A span is words of the prompt
+ * itself. Nothing named: the model's own first choice. Every kind comes to the same thing: ids[i] is read from
+ * the output of row rows[i] of one sequence, so one pass scores any number of them. */
+#ifndef LIMN_METHOD_TARGET_H
+#define LIMN_METHOD_TARGET_H
+
+#include "method/edits.h"
+#include "method/method.h"
+#include "method/prompt.h"
+
+typedef struct TargetParams {
+    Text target;
+    int64_t target_id;
+    Text class_name;
+    Text contrast;
+    Text at;
+    Text target_text;
+    Text target_span;
+} TargetParams;
+
+#define TARGET_ROWS(type, member)                                                                                      \
+    {"target",                                                                                                         \
+     't',                                                                                                              \
+     LIMN_PARAM_TEXT,                                                                                                  \
+     false,                                                                                                            \
+     false,                                                                                                            \
+     false,                                                                                                            \
+     false,                                                                                                            \
+     "TEXT",                                                                                                           \
+     NULL,                                                                                                             \
+     NULL,                                                                                                             \
+     0,                                                                                                                \
+     0,                                                                                                                \
+     "the continuation in question, leading space included; without one, the likeliest",                               \
+     offsetof(type, member.target)},                                                                                   \
+        {"target-id",                                                                                                  \
+         0,                                                                                                            \
+         LIMN_PARAM_INTEGER,                                                                                           \
+         false,                                                                                                        \
+         false,                                                                                                        \
+         false,                                                                                                        \
+         false,                                                                                                        \
+         "N",                                                                                                          \
+         NULL,                                                                                                         \
+         NULL,                                                                                                         \
+         0,                                                                                                            \
+         2147483647,                                                                                                   \
+         "the token in question, by id",                                                                               \
+         offsetof(type, member.target_id)},                                                                            \
+        {"class",                                                                                                      \
+         0,                                                                                                            \
+         LIMN_PARAM_TEXT,                                                                                              \
+         false,                                                                                                        \
+         false,                                                                                                        \
+         false,                                                                                                        \
+         false,                                                                                                        \
+         "N|NAME",                                                                                                     \
+         NULL,                                                                                                         \
+         NULL,                                                                                                         \
+         0,                                                                                                            \
+         0,                                                                                                            \
+         "the class in question, by number or name",                                                                   \
+         offsetof(type, member.class_name)},                                                                           \
+    {                                                                                                                  \
+        "at", 0, LIMN_PARAM_TEXT, false, false, false, false, "POSITION", NULL, NULL, 0, 0,                            \
+            "whose output: a position (negative: from the end) or [MASK]", offsetof(type, member.at)                   \
+    }
+
+/* For methods that can set one answer against another, or explain words inside the prompt. */
+#define TARGET_MORE_ROWS(type, member)                                                                                 \
+    {"contrast",                                                                                                       \
+     0,                                                                                                                \
+     LIMN_PARAM_TEXT,                                                                                                  \
+     false,                                                                                                            \
+     false,                                                                                                            \
+     false,                                                                                                            \
+     false,                                                                                                            \
+     "TEXT",                                                                                                           \
+     NULL,                                                                                                             \
+     NULL,                                                                                                             \
+     0,                                                                                                                \
+     0,                                                                                                                \
+     "explain the target rather than this one",                                                                        \
+     offsetof(type, member.contrast)},                                                                                 \
+        {"target-text",                                                                                                \
+         0,                                                                                                            \
+         LIMN_PARAM_TEXT,                                                                                              \
+         false,                                                                                                        \
+         false,                                                                                                        \
+         false,                                                                                                        \
+         false,                                                                                                        \
+         "WORD",                                                                                                       \
+         NULL,                                                                                                         \
+         NULL,                                                                                                         \
+         0,                                                                                                            \
+         0,                                                                                                            \
+         "explain why the prompt goes on with this word of its own",                                                   \
+         offsetof(type, member.target_text)},                                                                          \
+    {                                                                                                                  \
+        "target-span", 0, LIMN_PARAM_TEXT, false, false, false, false, "A:B", NULL, NULL, 0, 0,                        \
+            "the same for tokens A up to but without B of the prompt", offsetof(type, member.target_span)              \
+    }
+
+typedef enum TargetKind { TARGET_NONE, TARGET_TOKENS, TARGET_AT, TARGET_CLASS, TARGET_SPAN } TargetKind;
+
+typedef struct Target {
+    TargetKind kind;
+    int32_t *ids; /* [n] token or class ids */
+    int32_t n;
+    int32_t *rows;     /* [n] row of the sequence whose output scores ids[i] */
+    int32_t *sequence; /* [n_sequence] the prompt and, of TOKENS, all of ids but the last */
+    int32_t n_sequence;
+    int32_t *types; /* [n_sequence] or NULL */
+    uint8_t *mask;  /* [n_sequence] or NULL */
+    Text text;
+    bool chosen;               /* nobody named it */
+    double *log_probabilities; /* [n] */
+    double log_probability;    /* their sum */
+    double logit;              /* of a single id; else NaN */
+    int64_t rank;              /* of the first id */
+    float *first_logits;       /* [n_outputs] at rows[0] */
+    int32_t n_outputs;         /* V or the number of classes */
+} Target;
+
+/* Resolves and scores the target (and the contrast: kind TARGET_NONE when there is none). Runs the model. Warns in
+ * the result when the variant with (without) a leading space is over ten times likelier. edits may be NULL. */
+limn_status target_resolve(Target *target, Target *contrast, MethodCall *call, Session *session, const Prompt *prompt,
+                           const TargetParams *params, const EditPlan *edits, Result *result);
+
+/* The target as a run's sequence. */
+SequenceInput target_sequence(const Target *target);
+
+/* Fills the result's target, contrast and a table of the likeliest `top` at the first row. */
+void target_describe(Result *result, MethodCall *call, const Model *model, const Target *target, const Target *contrast,
+                     int32_t top);
+
+/* The row a model's answer is read from when nobody says otherwise: the last visible token (causal), the first
+ * mask (masked LM: -1 when there is none), row 0 (other classifiers). */
+int32_t answer_row(const Model *model, const Prompt *prompt);
+/* --at: a position, "-1" or "[MASK]"; checked. */
+limn_status position_parse(int32_t *row, const char *text, const Model *model, const Prompt *prompt);
+
+#endif
