@@ -117,8 +117,8 @@ NodeId graph_site(Graph *graph, NodeId node, const char *name, int layer) {
     if (graph->status != LIMN_OK || node == NODE_NONE) {
         return node;
     }
-    char *site = layer >= 0 ? arena_printf(&graph->arena, "blocks.%d.%s", layer, name)
-                            : arena_strdup(&graph->arena, name);
+    char *site =
+        layer >= 0 ? arena_printf(&graph->arena, "blocks.%d.%s", layer, name) : arena_strdup(&graph->arena, name);
     if (site == NULL) {
         return remember_failure(graph, fail(LIMN_NO_MEMORY, "site %s", name));
     }

@@ -74,13 +74,13 @@ typedef struct OpAttributes {
     bool centered;      /* NORMALIZE, NORM: subtract the mean (LayerNorm) */
     bool gain_plus_one; /* GAIN, NORM: Gemma's (1 + w) */
     bool causal;
-    int32_t window;             /* keys with order > query - window are seen; 0: no window */
-    int32_t position_offset;    /* POSITION_EMBED */
-    const float *inverse_freq;  /* [rotary_dims / 2], owned by the graph's arena */
+    int32_t window;            /* keys with order > query - window are seen; 0: no window */
+    int32_t position_offset;   /* POSITION_EMBED */
+    const float *inverse_freq; /* [rotary_dims / 2], owned by the graph's arena */
     int32_t rotary_dims;
-    bool rotary_interleaved;    /* pairs (2i, 2i+1) instead of (i, i + rotary_dims/2) */
-    float rotary_factor;        /* cos and sin times this (YaRN, longrope); usually 1 */
-    const float *alibi_slopes;  /* [H] or NULL */
+    bool rotary_interleaved;   /* pairs (2i, 2i+1) instead of (i, i + rotary_dims/2) */
+    float rotary_factor;       /* cos and sin times this (YaRN, longrope); usually 1 */
+    const float *alibi_slopes; /* [H] or NULL */
 } OpAttributes;
 
 enum { OP_MAX_INPUTS = 3, OP_MAX_WEIGHTS = 2 };
@@ -116,7 +116,7 @@ typedef struct Graph {
     int32_t n_nodes;
     int32_t capacity;
     int n_layers;
-    Map sites; /* site name -> NodeId */
+    Map sites;            /* site name -> NodeId */
     GraphSite *site_list; /* [n_sites], every name in the order it was given */
     int32_t n_sites;
     int32_t site_capacity;
@@ -124,12 +124,12 @@ typedef struct Graph {
     limn_status status; /* the first failure while building; checked by graph_seal */
     ErrorState error;
     /* Outputs, NODE_NONE where the model has none. Those after `selected` live on output rows. */
-    NodeId embed;      /* hook_embed */
-    NodeId final;      /* last hidden state, all rows */
-    NodeId selected;   /* SELECT_ROWS of final */
-    NodeId logits;     /* [V], or [classes] of a classifier */
-    NodeId log_prob;   /* LOG_PROB of logits */
-    NodeId pick;       /* PICK of logits */
+    NodeId embed;    /* hook_embed */
+    NodeId final;    /* last hidden state, all rows */
+    NodeId selected; /* SELECT_ROWS of final */
+    NodeId logits;   /* [V], or [classes] of a classifier */
+    NodeId log_prob; /* LOG_PROB of logits */
+    NodeId pick;     /* PICK of logits */
 } Graph;
 
 void graph_init(Graph *graph, int n_layers);

@@ -2,20 +2,20 @@
 
 #include <string.h>
 
-#define ROW REACH_ROW
-#define SEQUENCE REACH_SEQUENCE
-#define SELECT REACH_SELECT
-#define NOTHING SAVES_NOTHING
-#define IN0 SAVES_IN0
-#define IN1 SAVES_IN1
-#define IN2 SAVES_IN2
-#define OUT SAVES_OUT
-#define AUX SAVES_AUX
-#define DIFFERENTIABLE true
+#define ROW                REACH_ROW
+#define SEQUENCE           REACH_SEQUENCE
+#define SELECT             REACH_SELECT
+#define NOTHING            SAVES_NOTHING
+#define IN0                SAVES_IN0
+#define IN1                SAVES_IN1
+#define IN2                SAVES_IN2
+#define OUT                SAVES_OUT
+#define AUX                SAVES_AUX
+#define DIFFERENTIABLE     true
 #define NOT_DIFFERENTIABLE false
 
 static const OpInfo op_rows[] = {
-#define OP(name, n_inputs, n_weights, reach, saves, gradient, help) \
+#define OP(name, n_inputs, n_weights, reach, saves, gradient, help)                                                    \
     {#name, n_inputs, n_weights, reach, saves, gradient, help},
 #include "graph/ops.def"
 #undef OP

@@ -14,7 +14,7 @@ typedef struct Emitter {
     ValueId *value; /* where the node's value is now, VALUE_NONE: not available */
     ValueId *aux;
     ValueId *grad;
-    bool *grad_read;  /* every step that reads the node's gradient has been emitted */
+    bool *grad_read;    /* every step that reads the node's gradient has been emitted */
     ValueId *kept_grad; /* the gradient to hand back */
 } Emitter;
 

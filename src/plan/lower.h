@@ -10,13 +10,13 @@ typedef struct PlanNode {
     int32_t inputs[OP_MAX_INPUTS]; /* plan indices, -1: none */
     NodeId node;                   /* graph node whose value this is */
     Domain domain;
-    int segment;      /* layers in order; what is before the first block is 0 */
-    bool observed;    /* tapped, edited or differentiated */
+    int segment;   /* layers in order; what is before the first block is 0 */
+    bool observed; /* tapped, edited or differentiated */
     bool tapped;
     bool edited;
-    bool wants_grad;  /* its gradient is handed back */
-    bool append;      /* its keys (SCORES), values (MIX) or both (ATTENTION) go to the cache */
-    bool needs_grad;  /* a gradient flows through it */
+    bool wants_grad; /* its gradient is handed back */
+    bool append;     /* its keys (SCORES), values (MIX) or both (ATTENTION) go to the cache */
+    bool needs_grad; /* a gradient flows through it */
     const Kernel *kernel;
 } PlanNode;
 
@@ -29,7 +29,7 @@ typedef struct Plan {
     int32_t *index_of; /* [graph->n_nodes] plan index, -1: dropped */
 } Plan;
 
-limn_status plan_lower(Plan *plan);                    /* needed nodes, fusions, domains, selections, segments */
+limn_status plan_lower(Plan *plan);                     /* needed nodes, fusions, domains, selections, segments */
 limn_status plan_fuse(Plan *plan, const int32_t *uses); /* uses: readers of each graph node */
 limn_status plan_narrow(Plan *plan);
 

@@ -77,8 +77,8 @@ static void rebuild_node(Rebuild *rebuild, int32_t old) {
         if (input < 0) {
             continue;
         }
-        bool meets = node.domain == DOMAIN_OUT && plan->nodes[input].domain == DOMAIN_ALL &&
-                     !reads_all_rows(&node.op, k);
+        bool meets =
+            node.domain == DOMAIN_OUT && plan->nodes[input].domain == DOMAIN_ALL && !reads_all_rows(&node.op, k);
         node.inputs[k] = meets ? narrowed_index(rebuild, input) : rebuild->moved[input];
     }
     rebuild->moved[old] = rebuild->n_nodes;

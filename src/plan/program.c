@@ -18,13 +18,25 @@ static limn_status choose_kernels(Plan *plan, const Backend *backend, BackendSta
     return LIMN_OK;
 }
 
+/* The sites whose values are handed back, with room for where those values are. */
+static limn_status copy_sites(Arena *arena, NodeId **nodes, ValueId **values, const NodeId *sites, int32_t n) {
+    *nodes = ARENA_ARRAY(arena, NodeId, n + 1);
+    *values = ARENA_ARRAY(arena, ValueId, n + 1);
+    if (*nodes == NULL || *values == NULL) {
+        return fail(LIMN_NO_MEMORY, "program with %d handed-back values", n);
+    }
+    for (int32_t i = 0; i < n; i++) {
+        (*nodes)[i] = sites[i];
+    }
+    return LIMN_OK;
+}
+
 static limn_status build(Program *program, Arena *scratch, const Backend *backend, BackendState *state,
                          const Question *question, int32_t chunk_rows) {
-    program->tap_values = ARENA_ARRAY(&program->arena, ValueId, question->n_taps + 1);
-    program->grad_values = ARENA_ARRAY(&program->arena, ValueId, question->n_grads + 1);
-    if (program->tap_values == NULL || program->grad_values == NULL) {
-        return fail(LIMN_NO_MEMORY, "program with %d taps", question->n_taps);
-    }
+    TRY(copy_sites(&program->arena, &program->tap_nodes, &program->tap_values, question->taps, question->n_taps));
+    TRY(copy_sites(&program->arena, &program->grad_nodes, &program->grad_values, question->grads, question->n_grads));
+    program->n_taps = question->n_taps;
+    program->n_grads = question->n_grads;
     Plan plan = {.arena = scratch, .graph = program->graph, .question = question};
     TRY(plan_lower(&plan));
     TRY(choose_kernels(&plan, backend, state, chunk_rows));

@@ -101,8 +101,12 @@ typedef struct Program {
     int32_t n_bands;
     Slot *slots;
     int32_t n_slots;
-    ValueId *tap_values;  /* [n_taps], in the question's order */
+    NodeId *tap_nodes;   /* [n_taps], in the question's order */
+    ValueId *tap_values; /* [n_taps] */
+    int32_t n_taps;
+    NodeId *grad_nodes;   /* [n_grads] */
     ValueId *grad_values; /* [n_grads] */
+    int32_t n_grads;
     ValueId objective_value;
     ValueId logits_value;
 } Program;

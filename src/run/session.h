@@ -15,16 +15,20 @@
 typedef struct Session Session;
 
 typedef struct SessionOptions {
-    const char *backend;  /* "cpu" (NULL) or "ref" */
-    Compute compute;      /* f32 or bf16 matrix products */
-    size_t memory_limit;  /* bytes for activations, caches and scratch; 0: what the machine has */
-    int32_t chunk_rows;   /* rows per step of row-wise work; 0: 256 */
-    KeepPolicy keep;      /* KEEP_AUTO: everything if it fits, else layer inputs */
+    const char *backend; /* "cpu" (NULL) or "ref" */
+    Compute compute;     /* f32 or bf16 matrix products */
+    size_t memory_limit; /* bytes for activations, caches and scratch; 0: what the machine has */
+    int32_t chunk_rows;  /* rows per step of row-wise work; 0: 256 */
+    KeepPolicy keep;     /* KEEP_AUTO: everything if it fits, else layer inputs */
 } SessionOptions;
 
 limn_status session_new(Session **session, const Model *model, const SessionOptions *options);
 void session_free(Session *session);
 const Model *session_model(const Session *session);
+const char *session_backend_name(const Session *session);     /* "cpu" */
+const char *session_backend_describe(const Session *session); /* instruction set and library versions */
+Compute session_compute(const Session *session);
+int32_t session_chunk_rows(const Session *session);
 
 typedef struct SequenceInput {
     const int32_t *ids;    /* [n] */
@@ -50,13 +54,13 @@ typedef enum EditKind { EDIT_SET, EDIT_ADD, EDIT_MULTIPLY } EditKind;
 typedef struct Edit {
     NodeId node;
     EditKind kind;
-    int32_t sequence;           /* -1: all sequences */
-    int32_t row_begin, row_end; /* own rows; row_end -1: to the end */
+    int32_t sequence;                   /* -1: all sequences */
+    int32_t row_begin, row_end;         /* own rows; row_end -1: to the end */
     int64_t element_begin, element_end; /* element_end -1: to the end of the row */
-    const float *values;        /* borrowed until the run ends */
-    int64_t row_stride;         /* values step per row; 0: the same for each row */
-    int64_t sequence_stride;    /* values step per sequence (sequence -1); 0: the same for each */
-    bool scalar;                /* one value for all elements */
+    const float *values;                /* borrowed until the run ends */
+    int64_t row_stride;                 /* values step per row; 0: the same for each row */
+    int64_t sequence_stride;            /* values step per sequence (sequence -1); 0: the same for each */
+    bool scalar;                        /* one value for all elements */
 } Edit;
 
 typedef enum Objective { OBJECTIVE_NONE, OBJECTIVE_LOG_PROB, OBJECTIVE_LOGIT } Objective;
@@ -73,17 +77,19 @@ typedef struct RunRequest {
     const Edit *edits;
     int32_t n_edits;
     Objective objective;
-    bool logits;      /* keep the logits of the output rows */
-    KvCache *append;  /* one sequence whose keys and values are added to this cache after the run, or NULL */
+    bool logits;     /* keep the logits of the output rows */
+    KvCache *append; /* one sequence whose keys and values are added to this cache after the run, or NULL */
 } RunRequest;
 
 typedef struct RunEstimate {
-    size_t bytes;     /* activations, saved values and scratch */
+    size_t bytes;       /* activations, saved values and scratch */
     size_t least_bytes; /* the least that any keep policy and chunk would need */
     double flops;
 } RunEstimate;
 
 limn_status session_estimate(Session *session, const RunRequest *request, RunEstimate *estimate);
+/* The steps a request would run, one line each; *text is malloc'ed. */
+limn_status session_describe_program(Session *session, const RunRequest *request, char **text);
 limn_status session_run(Session *session, const RunRequest *request, const Progress *progress);
 
 /* Values of the last run. Taps and gradients: [rows of the site's domain, width]; SCORES and PATTERN sites have

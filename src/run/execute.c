@@ -1,0 +1,125 @@
+#include "run/execute.h"
+
+#include <string.h>
+
+#include "base/parallel.h"
+#include "run/edits.h"
+
+float *execution_value(const Execution *execution, ValueId value) {
+    return execution->slots[execution->program->values[value].slot];
+}
+
+static int64_t value_width(const Execution *execution, ValueId value) {
+    return row_shape_width(&execution->program->values[value].shape, execution->sizes.max_keys);
+}
+
+/* Where row `row_begin` of a value lies; NULL for no value. */
+static float *at_row(const Execution *execution, ValueId id, int32_t row_begin) {
+    if (id == VALUE_NONE) {
+        return NULL;
+    }
+    const ProgramValue *value = &execution->program->values[id];
+    float *base = execution->slots[value->slot];
+    return value->local ? base : base + (int64_t)row_begin * value_width(execution, id);
+}
+
+static limn_status run_kernel(const Execution *execution, const Step *step, int32_t row_begin, int32_t n_rows) {
+    KernelArgs args = {.op = &step->op,
+                       .rows = &execution->rows->tables[step->domain],
+                       .key_rows = &execution->rows->tables[DOMAIN_ALL],
+                       .row_begin = row_begin,
+                       .n_rows = n_rows,
+                       .out = at_row(execution, step->out, row_begin),
+                       .aux = at_row(execution, step->aux, row_begin),
+                       .grad_out = at_row(execution, step->grad_out, row_begin),
+                       .scratch = execution->scratch,
+                       .scratch_bytes = execution->scratch_bytes,
+                       .compute = execution->program->compute,
+                       .rule = GRADIENT_TRUE,
+                       .state = execution->state};
+    for (int k = 0; k < OP_MAX_INPUTS; k++) {
+        args.in[k] = at_row(execution, step->in[k], row_begin);
+        args.grad_in[k] = at_row(execution, step->grad_in[k], row_begin);
+        args.accumulate[k] = step->accumulate[k];
+    }
+    return step->kind == STEP_FORWARD ? step->kernel->forward(&args) : step->kernel->backward(&args);
+}
+
+static void append_rows(const Execution *execution, const Step *step) {
+    KvCache *cache = execution->request->append;
+    const RowTable *all = &execution->rows->tables[DOMAIN_ALL];
+    size_t bytes = (size_t)all->n_rows * (size_t)cache->width * sizeof(float);
+    int64_t offset = (int64_t)cache->length * cache->width;
+    if (step->in[0] != VALUE_NONE) {
+        memcpy(cache->keys[step->op.layer] + offset, execution_value(execution, step->in[0]), bytes);
+    }
+    if (step->in[1] != VALUE_NONE) {
+        memcpy(cache->values[step->op.layer] + offset, execution_value(execution, step->in[1]), bytes);
+    }
+}
+
+typedef struct Sum {
+    const float *from;
+    float *to;
+} Sum;
+
+static limn_status add_range(void *context, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const Sum *sum = context;
+    for (int64_t i = begin; i < end; i++) {
+        sum->to[i] += sum->from[i];
+    }
+    return LIMN_OK;
+}
+
+static limn_status run_step(const Execution *execution, const Step *step, int32_t row_begin, int32_t n_rows) {
+    const RowTable *table = &execution->rows->tables[step->domain];
+    float *out = step->kind == STEP_APPEND ? NULL : at_row(execution, step->out, row_begin);
+    int64_t width = step->out == VALUE_NONE ? 0 : value_width(execution, step->out);
+    size_t bytes = (size_t)n_rows * (size_t)width * sizeof(float);
+    switch (step->kind) {
+    case STEP_FORWARD:
+    case STEP_BACKWARD:
+        return run_kernel(execution, step, row_begin, n_rows);
+    case STEP_EDIT:
+        edits_apply(execution->request, step->node, table, row_begin, n_rows, width, out);
+        return LIMN_OK;
+    case STEP_EDIT_GRAD:
+        edits_apply_gradient(execution->request, step->node, table, row_begin, n_rows, width, out);
+        return LIMN_OK;
+    case STEP_SEED:
+        memcpy(out, execution->rows->buffers[DOMAIN_OUT].weights + row_begin, (size_t)n_rows * sizeof(float));
+        return LIMN_OK;
+    case STEP_COPY:
+        memcpy(out, at_row(execution, step->in[0], row_begin), bytes);
+        return LIMN_OK;
+    case STEP_ADD_INTO: {
+        Sum sum = {at_row(execution, step->in[0], row_begin), out};
+        return parallel_for(n_rows * width, 65536, add_range, &sum);
+    }
+    case STEP_ZERO:
+        memset(out, 0, bytes);
+        return LIMN_OK;
+    case STEP_APPEND:
+        append_rows(execution, step);
+        return LIMN_OK;
+    }
+    return fail(LIMN_INTERNAL, "step of unknown kind %d", (int)step->kind);
+}
+
+limn_status execute(const Execution *execution, const Progress *progress) {
+    const Program *program = execution->program;
+    for (int32_t b = 0; b < program->n_bands; b++) {
+        const Band *band = &program->bands[b];
+        int32_t rows = execution->sizes.rows[band->domain];
+        int32_t chunk = band->chunked ? execution->sizes.chunk_rows : rows;
+        for (int32_t begin = 0; begin < rows; begin += chunk) {
+            int32_t n_rows = rows - begin < chunk ? rows - begin : chunk;
+            TRY(progress_tick(progress, "run", b, program->n_bands));
+            for (int32_t s = band->first_step; s < band->first_step + band->n_steps; s++) {
+                TRY(run_step(execution, &program->steps[s], begin, n_rows));
+            }
+        }
+    }
+    return LIMN_OK;
+}

@@ -1,0 +1,23 @@
+/* Runs a program's bands over bound rows and buffers. */
+#ifndef LIMN_RUN_EXECUTE_H
+#define LIMN_RUN_EXECUTE_H
+
+#include "run/rows.h"
+
+typedef struct Execution {
+    const Program *program;
+    const RunRequest *request;
+    const Rows *rows;
+    ProgramSizes sizes;
+    float **slots; /* [program->n_slots] */
+    void *scratch; /* 64-byte aligned */
+    size_t scratch_bytes;
+    BackendState *state;
+} Execution;
+
+limn_status execute(const Execution *execution, const Progress *progress);
+
+/* First row of a value's buffer. */
+float *execution_value(const Execution *execution, ValueId value);
+
+#endif

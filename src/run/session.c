@@ -1,0 +1,463 @@
+/* Requests to programs: the question's signature, the cache of programs, memory, and the run itself. */
+#include "run/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "run/edits.h"
+#include "run/execute.h"
+
+enum { DEFAULT_CHUNK_ROWS = 256, LEAST_CHUNK_ROWS = 16, MAX_PROGRAMS = 64 };
+
+/* A program with the question it answers, as a flat list of numbers. */
+typedef struct CachedProgram {
+    int32_t *signature;
+    size_t signature_length;
+    uint64_t used; /* for dropping the least recently used */
+    Program *program;
+} CachedProgram;
+
+struct Session {
+    const Model *model;
+    SessionOptions options;
+    const Backend *backend;
+    BackendState *state;
+    CachedProgram programs[MAX_PROGRAMS];
+    int n_programs;
+    uint64_t clock;
+    int32_t *signature; /* of the request at hand */
+    size_t signature_capacity;
+    NodeId *edit_nodes;
+    size_t edit_capacity;
+    Rows rows;
+    void *workspace;
+    size_t workspace_bytes;
+    float **slots;
+    int32_t slot_capacity;
+    Execution last; /* what the getters read; program NULL: nothing yet */
+};
+
+limn_status session_new(Session **session, const Model *model, const SessionOptions *options) {
+    *session = calloc(1, sizeof **session);
+    if (*session == NULL) {
+        return fail(LIMN_NO_MEMORY, "session");
+    }
+    Session *made = *session;
+    made->model = model;
+    made->options = options == NULL ? (SessionOptions){0} : *options;
+    if (made->options.chunk_rows <= 0) {
+        made->options.chunk_rows = DEFAULT_CHUNK_ROWS;
+    }
+    if (made->options.backend == NULL) {
+        made->options.backend = backend_find("cpu") == NULL ? "ref" : "cpu";
+    }
+    limn_status status = LIMN_OK;
+    made->backend = backend_find(made->options.backend);
+    if (made->backend == NULL) {
+        status = fail(LIMN_NOT_FOUND, "backend %s is not in this build", made->options.backend);
+    } else {
+        status = made->backend->state_new(&made->state);
+    }
+    if (status != LIMN_OK) {
+        session_free(made);
+        *session = NULL;
+    }
+    return status;
+}
+
+void session_free(Session *session) {
+    if (session == NULL) {
+        return;
+    }
+    for (int i = 0; i < session->n_programs; i++) {
+        free(session->programs[i].signature);
+        program_free(session->programs[i].program);
+    }
+    if (session->state != NULL) {
+        session->backend->state_free(session->state);
+    }
+    rows_free(&session->rows);
+    free(session->signature);
+    free(session->edit_nodes);
+    free(session->workspace);
+    free(session->slots);
+    free(session);
+}
+
+const Model *session_model(const Session *session) {
+    return session->model;
+}
+
+const char *session_backend_name(const Session *session) {
+    return session->backend->name;
+}
+
+const char *session_backend_describe(const Session *session) {
+    return session->backend->describe();
+}
+
+Compute session_compute(const Session *session) {
+    return session->options.compute;
+}
+
+int32_t session_chunk_rows(const Session *session) {
+    return session->options.chunk_rows;
+}
+
+/* Sites of the edits, each once, in ascending order. */
+static limn_status collect_edit_nodes(Session *session, const RunRequest *request, int32_t *count) {
+    if ((size_t)request->n_edits > session->edit_capacity) {
+        size_t capacity = (size_t)request->n_edits * 2;
+        NodeId *nodes = realloc(session->edit_nodes, capacity * sizeof *nodes);
+        if (nodes == NULL) {
+            return fail(LIMN_NO_MEMORY, "%d edits", request->n_edits);
+        }
+        session->edit_nodes = nodes;
+        session->edit_capacity = capacity;
+    }
+    int32_t n = 0;
+    for (int32_t i = 0; i < request->n_edits; i++) {
+        NodeId node = request->edits[i].node;
+        int32_t place = 0;
+        while (place < n && session->edit_nodes[place] < node) {
+            place++;
+        }
+        if (place < n && session->edit_nodes[place] == node) {
+            continue;
+        }
+        memmove(session->edit_nodes + place + 1, session->edit_nodes + place,
+                (size_t)(n - place) * sizeof *session->edit_nodes);
+        session->edit_nodes[place] = node;
+        n++;
+    }
+    *count = n;
+    return LIMN_OK;
+}
+
+static NodeId objective_node(const Graph *graph, Objective objective) {
+    switch (objective) {
+    case OBJECTIVE_LOG_PROB:
+        return graph->log_prob;
+    case OBJECTIVE_LOGIT:
+        return graph->pick;
+    case OBJECTIVE_NONE:
+        break;
+    }
+    return NODE_NONE;
+}
+
+static limn_status check_request(const Session *session, const RunRequest *request) {
+    const Graph *graph = &session->model->graph;
+    for (int32_t i = 0; i < request->n_taps + request->n_grads; i++) {
+        NodeId node = i < request->n_taps ? request->taps[i] : request->grads[i - request->n_taps];
+        if (node < 0 || node >= graph->n_nodes) {
+            return fail(LIMN_NOT_FOUND, "a tap names no site of this model");
+        }
+    }
+    bool wants_head = request->objective != OBJECTIVE_NONE || request->logits;
+    if (wants_head && graph->logits == NODE_NONE) {
+        return fail(LIMN_USAGE, "%s has no head: it gives no logits", session->model->config.architecture);
+    }
+    if (request->n_grads > 0 && request->objective == OBJECTIVE_NONE) {
+        return fail(LIMN_USAGE, "a gradient needs a target");
+    }
+    if (request->append != NULL) {
+        bool room = request->n_sequences == 1 &&
+                    (request->sequences[0].prefix == NULL || request->sequences[0].prefix == request->append) &&
+                    request->sequences[0].prefix_length == request->append->length &&
+                    request->append->length + request->sequences[0].n <= request->append->capacity;
+        if (!room) {
+            return fail(LIMN_INTERNAL, "the rows do not follow those of the cache they are added to");
+        }
+    }
+    TRY(rows_bind((Rows *)&session->rows, session->model, request));
+    return edits_check(graph, request, session->rows.tables[DOMAIN_ALL].max_keys);
+}
+
+static limn_status build_signature(Session *session, const Question *question, size_t *length) {
+    size_t needed = (size_t)(question->n_taps + question->n_edits + question->n_grads) + 10;
+    if (needed > session->signature_capacity) {
+        int32_t *signature = realloc(session->signature, 2 * needed * sizeof *signature);
+        if (signature == NULL) {
+            return fail(LIMN_NO_MEMORY, "question of %zu sites", needed);
+        }
+        session->signature = signature;
+        session->signature_capacity = 2 * needed;
+    }
+    int32_t *s = session->signature;
+    size_t n = 0;
+    s[n++] = question->n_taps;
+    s[n++] = question->n_edits;
+    s[n++] = question->n_grads;
+    s[n++] = question->objective;
+    s[n++] = (int32_t)question->logits | (int32_t)question->append << 1 | (int32_t)question->identity_rows << 2;
+    s[n++] = (int32_t)question->keep;
+    s[n++] = (int32_t)question->compute;
+    const NodeId *lists[] = {question->taps, question->edits, question->grads};
+    const int32_t counts[] = {question->n_taps, question->n_edits, question->n_grads};
+    for (int list = 0; list < 3; list++) {
+        for (int32_t i = 0; i < counts[list]; i++) {
+            s[n++] = lists[list][i];
+        }
+    }
+    *length = n;
+    return LIMN_OK;
+}
+
+static CachedProgram *place_for_program(Session *session) {
+    if (session->n_programs < MAX_PROGRAMS) {
+        return &session->programs[session->n_programs++];
+    }
+    CachedProgram *oldest = &session->programs[0];
+    for (int i = 1; i < session->n_programs; i++) {
+        if (session->programs[i].used < oldest->used) {
+            oldest = &session->programs[i];
+        }
+    }
+    free(oldest->signature);
+    program_free(oldest->program);
+    return oldest;
+}
+
+static limn_status find_program(Session *session, const Question *question, Program **program) {
+    size_t length = 0;
+    TRY(build_signature(session, question, &length));
+    for (int i = 0; i < session->n_programs; i++) {
+        CachedProgram *cached = &session->programs[i];
+        if (cached->signature_length == length &&
+            memcmp(cached->signature, session->signature, length * sizeof(int32_t)) == 0) {
+            cached->used = ++session->clock;
+            *program = cached->program;
+            return LIMN_OK;
+        }
+    }
+    TRY(program_new(program, &session->model->graph, session->backend, session->state, question,
+                    session->options.chunk_rows));
+    int32_t *signature = malloc(length * sizeof *signature);
+    if (signature == NULL) {
+        program_free(*program);
+        return fail(LIMN_NO_MEMORY, "question of %zu numbers", length);
+    }
+    memcpy(signature, session->signature, length * sizeof *signature);
+    session->last.program = NULL; /* it may be the one that is dropped */
+    *place_for_program(session) = (CachedProgram){signature, length, ++session->clock, *program};
+    return LIMN_OK;
+}
+
+/* Half of what the machine can still give, when no limit was set. */
+static size_t memory_budget(const Session *session) {
+    if (session->options.memory_limit > 0) {
+        return session->options.memory_limit;
+    }
+    unsigned long long available_kib = 0;
+    FILE *file = fopen("/proc/meminfo", "r");
+    char line[128];
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "MemAvailable: %llu kB", &available_kib) == 1) {
+            break;
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return available_kib == 0 ? (size_t)2 << 30 : (size_t)available_kib * 512;
+}
+
+typedef struct Binding {
+    Program *program;
+    ProgramSizes sizes;
+    size_t bytes;
+    size_t scratch_bytes;
+} Binding;
+
+static limn_status try_policy(Session *session, Question *question, KeepPolicy keep, int32_t chunk_rows,
+                              Binding *binding) {
+    question->keep = keep;
+    TRY(find_program(session, question, &binding->program));
+    const Rows *rows = &session->rows;
+    binding->sizes = (ProgramSizes){.rows = {rows->tables[DOMAIN_ALL].n_rows, rows->tables[DOMAIN_OUT].n_rows},
+                                    .max_keys = rows->tables[DOMAIN_ALL].max_keys,
+                                    .chunk_rows = chunk_rows};
+    return program_bytes(binding->program, &binding->sizes, &binding->bytes, &binding->scratch_bytes);
+}
+
+/* Everything kept if it fits; else layer inputs; then smaller chunks; then a refusal that names the least. */
+static limn_status bind_program(Session *session, Question *question, size_t budget, Binding *binding) {
+    bool backward = question->n_grads > 0;
+    int32_t chunk = session->options.chunk_rows;
+    if (!backward || session->options.keep != KEEP_LAYER_INPUTS) {
+        TRY(try_policy(session, question, KEEP_EVERYTHING, chunk, binding));
+        if (binding->bytes <= budget) {
+            return LIMN_OK;
+        }
+    }
+    KeepPolicy tight = backward ? KEEP_LAYER_INPUTS : KEEP_EVERYTHING;
+    for (;; chunk /= 2) {
+        TRY(try_policy(session, question, tight, chunk, binding));
+        if (binding->bytes <= budget) {
+            return LIMN_OK;
+        }
+        if (chunk <= LEAST_CHUNK_ROWS) {
+            return fail(LIMN_NO_MEMORY, "%d rows need %.1f MiB of working memory at least; %.1f MiB are allowed",
+                        binding->sizes.rows[DOMAIN_ALL], (double)binding->bytes / 1048576.0,
+                        (double)budget / 1048576.0);
+        }
+    }
+}
+
+static limn_status prepare_question(Session *session, const RunRequest *request, Question *question) {
+    session->last.program = NULL;
+    TRY(check_request(session, request));
+    int32_t n_edits = 0;
+    TRY(collect_edit_nodes(session, request, &n_edits));
+    *question = (Question){.taps = request->taps,
+                           .n_taps = request->n_taps,
+                           .edits = session->edit_nodes,
+                           .n_edits = n_edits,
+                           .grads = request->grads,
+                           .n_grads = request->n_grads,
+                           .objective = objective_node(&session->model->graph, request->objective),
+                           .logits = request->logits,
+                           .append = request->append != NULL,
+                           .identity_rows = session->rows.identity,
+                           .compute = session->options.compute};
+    return LIMN_OK;
+}
+
+limn_status session_estimate(Session *session, const RunRequest *request, RunEstimate *estimate) {
+    Question question;
+    Binding binding;
+    TRY(prepare_question(session, request, &question));
+    TRY(bind_program(session, &question, SIZE_MAX, &binding));
+    estimate->bytes = binding.bytes;
+    estimate->flops = program_flops(binding.program, &binding.sizes);
+    KeepPolicy tight = question.n_grads > 0 ? KEEP_LAYER_INPUTS : KEEP_EVERYTHING;
+    TRY(try_policy(session, &question, tight, LEAST_CHUNK_ROWS, &binding));
+    estimate->least_bytes = binding.bytes;
+    return LIMN_OK;
+}
+
+limn_status session_describe_program(Session *session, const RunRequest *request, char **text) {
+    Question question;
+    Binding binding;
+    TRY(prepare_question(session, request, &question));
+    TRY(bind_program(session, &question, memory_budget(session), &binding));
+    return program_describe(binding.program, text);
+}
+
+static limn_status reserve_workspace(Session *session, const Binding *binding) {
+    size_t needed = binding->bytes + 64;
+    if (needed > session->workspace_bytes) {
+        free(session->workspace);
+        session->workspace = NULL;
+        session->workspace_bytes = 0;
+        size_t rounded = (needed + 4095) & ~(size_t)4095;
+        session->workspace = aligned_alloc(4096, rounded);
+        if (session->workspace == NULL) {
+            return fail(LIMN_NO_MEMORY, "working memory of %.1f MiB", (double)rounded / 1048576.0);
+        }
+        session->workspace_bytes = rounded;
+    }
+    if (binding->program->n_slots > session->slot_capacity) {
+        int32_t capacity = binding->program->n_slots * 2;
+        float **slots = realloc(session->slots, (size_t)capacity * sizeof *slots);
+        if (slots == NULL) {
+            return fail(LIMN_NO_MEMORY, "%d buffers", capacity);
+        }
+        session->slots = slots;
+        session->slot_capacity = capacity;
+    }
+    return LIMN_OK;
+}
+
+static limn_status bind_buffers(Session *session, const RunRequest *request, const Binding *binding) {
+    TRY(reserve_workspace(session, binding));
+    unsigned char *next = session->workspace;
+    for (int32_t i = 0; i < binding->program->n_slots; i++) {
+        session->slots[i] = (float *)(void *)next;
+        next += program_slot_bytes(&binding->program->slots[i], &binding->sizes);
+    }
+#ifdef LIMN_ARENA_DEBUG
+    memset(session->workspace, 0xFF, binding->bytes); /* NaN: a value read before it is written shows */
+#endif
+    session->last = (Execution){.program = binding->program,
+                                .request = request,
+                                .rows = &session->rows,
+                                .sizes = binding->sizes,
+                                .slots = session->slots,
+                                .scratch = next,
+                                .scratch_bytes = binding->scratch_bytes,
+                                .state = session->state};
+    return LIMN_OK;
+}
+
+static void extend_cache(const Session *session, KvCache *cache) {
+    const RowTable *all = &session->rows.tables[DOMAIN_ALL];
+    memcpy(cache->is_key + cache->length, all->is_key, (size_t)all->n_rows);
+    cache->length += all->n_rows;
+}
+
+limn_status session_run(Session *session, const RunRequest *request, const Progress *progress) {
+    Question question;
+    Binding binding;
+    TRY(prepare_question(session, request, &question));
+    TRY(bind_program(session, &question, memory_budget(session), &binding));
+    TRY(bind_buffers(session, request, &binding));
+    limn_status status = execute(&session->last, progress);
+    if (status != LIMN_OK) {
+        session->last.program = NULL;
+        return status;
+    }
+    if (request->append != NULL) {
+        extend_cache(session, request->append);
+    }
+    return LIMN_OK;
+}
+
+static const float *read_value(const Session *session, ValueId value, int32_t *rows, int64_t *width) {
+    const Execution *last = &session->last;
+    const ProgramValue *found = &last->program->values[value];
+    *rows = last->sizes.rows[found->domain];
+    *width = row_shape_width(&found->shape, last->sizes.max_keys);
+    return execution_value(last, value);
+}
+
+/* The value that goes with `node` in a list of sites. */
+static const float *find_value(const Session *session, NodeId node, const NodeId *nodes, const ValueId *values,
+                               int32_t n, int32_t *rows, int64_t *width) {
+    for (int32_t i = 0; i < n; i++) {
+        if (nodes[i] == node) {
+            return read_value(session, values[i], rows, width);
+        }
+    }
+    return NULL;
+}
+
+const float *session_tap(const Session *session, NodeId node, int32_t *rows, int64_t *width) {
+    const Program *program = session->last.program;
+    return program == NULL
+               ? NULL
+               : find_value(session, node, program->tap_nodes, program->tap_values, program->n_taps, rows, width);
+}
+
+const float *session_grad(const Session *session, NodeId node, int32_t *rows, int64_t *width) {
+    const Program *program = session->last.program;
+    return program == NULL
+               ? NULL
+               : find_value(session, node, program->grad_nodes, program->grad_values, program->n_grads, rows, width);
+}
+
+const float *session_logits(const Session *session) {
+    const Program *program = session->last.program;
+    return program == NULL || program->logits_value == VALUE_NONE
+               ? NULL
+               : execution_value(&session->last, program->logits_value);
+}
+
+const float *session_objective(const Session *session) {
+    const Program *program = session->last.program;
+    return program == NULL || program->objective_value == VALUE_NONE
+               ? NULL
+               : execution_value(&session->last, program->objective_value);
+}
