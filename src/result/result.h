@@ -330,6 +330,7 @@ void result_warn(Result *result, const char *format, ...) __attribute__((format(
 void result_check(Result *result, const char *name, double value, CheckKind kind, double limit, const char *format,
                   ...) __attribute__((format(printf, 6, 7)));
 bool result_passed(const Result *result); /* all checks */
+const char *check_kind_name(CheckKind kind); /* "at most" */
 
 void result_provenance(Result *result, const ResultProvenance *provenance);
 void result_measured(Result *result, const ResultMeasured *measured);

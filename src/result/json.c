@@ -1,0 +1,260 @@
+#include "result/json.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "result/utf8.h"
+
+/* ---- numbers ---- */
+
+/* Six digits always survive a float and fifteen a double, and %g drops trailing zeros: starting there finds the
+ * shortest text. A program that set another locale gets a comma from printf. */
+void number_text(char text[NUMBER_TEXT_MAX], double value) {
+    if (!isfinite(value)) {
+        memcpy(text, "null", 5);
+        return;
+    }
+    bool single = fabs(value) <= (double)FLT_MAX && (double)(float)value == value;
+    for (int digits = single ? 6 : 15; digits <= 17; digits++) {
+        snprintf(text, NUMBER_TEXT_MAX, "%.*g", digits, value == 0 ? 0.0 : value);
+        if (single ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value) {
+            break;
+        }
+    }
+    char *comma = strchr(text, ',');
+    if (comma != NULL) {
+        *comma = '.';
+    }
+    if (strpbrk(text, ".e") == NULL) {
+        strcat(text, ".0");
+    }
+}
+
+/* ---- structure ---- */
+
+static void line_start(JsonWriter *writer) {
+    text_buffer_add_char(writer->out, '\n');
+    for (int i = 0; i < writer->depth; i++) {
+        text_buffer_add_char(writer->out, ' ');
+    }
+}
+
+static void before_value(JsonWriter *writer) {
+    if (writer->after_key) {
+        writer->after_key = false;
+        return;
+    }
+    if (writer->depth == 0) {
+        return;
+    }
+    int level = writer->depth - 1;
+    if (!writer->empty[level]) {
+        text_buffer_add_char(writer->out, ',');
+    }
+    if (!writer->on_line[level]) {
+        line_start(writer);
+    } else if (!writer->empty[level]) {
+        text_buffer_add_char(writer->out, ' ');
+    }
+    writer->empty[level] = false;
+}
+
+void writer_begin(JsonWriter *writer, char bracket, bool on_line) {
+    before_value(writer);
+    text_buffer_add_char(writer->out, bracket);
+    if (writer->depth == JSON_DEPTH_MAX) { /* nothing the library builds is so deep */
+        writer->out->failed = true;
+        return;
+    }
+    bool within_line = writer->depth > 0 && writer->on_line[writer->depth - 1];
+    writer->empty[writer->depth] = true;
+    writer->on_line[writer->depth] = on_line || within_line;
+    writer->depth++;
+}
+
+void writer_end(JsonWriter *writer, char bracket) {
+    if (writer->depth == 0) {
+        return;
+    }
+    writer->depth--;
+    if (!writer->empty[writer->depth] && !writer->on_line[writer->depth]) {
+        line_start(writer);
+    }
+    text_buffer_add_char(writer->out, bracket);
+}
+
+static void add_codepoint_text(TextBuffer *out, uint32_t codepoint) {
+    switch (codepoint) {
+    case '"':
+        text_buffer_add(out, "\\\"");
+        return;
+    case '\\':
+        text_buffer_add(out, "\\\\");
+        return;
+    case '\n':
+        text_buffer_add(out, "\\n");
+        return;
+    case '\t':
+        text_buffer_add(out, "\\t");
+        return;
+    case '\r':
+        text_buffer_add(out, "\\r");
+        return;
+    default:
+        break;
+    }
+    /* DEL and the two line separators are legal in JSON but not kind to what reads lines. */
+    if (codepoint < 0x20 || codepoint == 0x7F || codepoint == 0x2028 || codepoint == 0x2029) {
+        text_buffer_printf(out, "\\u%04x", (unsigned)codepoint);
+    } else {
+        text_buffer_add_codepoint(out, codepoint);
+    }
+}
+
+static void add_string(TextBuffer *out, const char *bytes, size_t length) {
+    text_buffer_add_char(out, '"');
+    for (size_t i = 0; i < length;) {
+        uint32_t codepoint;
+        bool valid;
+        i += utf8_next(bytes + i, length - i, &codepoint, &valid);
+        add_codepoint_text(out, codepoint);
+    }
+    text_buffer_add_char(out, '"');
+}
+
+void writer_key(JsonWriter *writer, const char *name) {
+    before_value(writer);
+    add_string(writer->out, name, strlen(name));
+    text_buffer_add(writer->out, ": ");
+    writer->after_key = true;
+}
+
+/* ---- values ---- */
+
+void writer_null(JsonWriter *writer) {
+    before_value(writer);
+    text_buffer_add(writer->out, "null");
+}
+
+void writer_bool(JsonWriter *writer, bool value) {
+    before_value(writer);
+    text_buffer_add(writer->out, value ? "true" : "false");
+}
+
+void writer_integer(JsonWriter *writer, int64_t value) {
+    before_value(writer);
+    text_buffer_printf(writer->out, "%lld", (long long)value);
+}
+
+void writer_number(JsonWriter *writer, double value) {
+    char text[NUMBER_TEXT_MAX];
+    number_text(text, value);
+    before_value(writer);
+    text_buffer_add(writer->out, text);
+}
+
+static void add_base64(TextBuffer *out, const char *bytes, size_t length) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *b = (const unsigned char *)bytes;
+    text_buffer_add_char(out, '"');
+    for (size_t i = 0; i < length; i += 3) {
+        size_t left = length - i;
+        unsigned word = (unsigned)b[i] << 16 | (left > 1 ? (unsigned)b[i + 1] << 8 : 0) | (left > 2 ? b[i + 2] : 0u);
+        text_buffer_add_char(out, digits[word >> 18]);
+        text_buffer_add_char(out, digits[word >> 12 & 63]);
+        text_buffer_add_char(out, left > 1 ? digits[word >> 6 & 63] : '=');
+        text_buffer_add_char(out, left > 2 ? digits[word & 63] : '=');
+    }
+    text_buffer_add_char(out, '"');
+}
+
+void writer_text(JsonWriter *writer, Text text) {
+    if (text.bytes == NULL) {
+        writer_null(writer);
+    } else if (utf8_is_valid(text.bytes, text.length)) {
+        before_value(writer);
+        add_string(writer->out, text.bytes, text.length);
+    } else {
+        writer_begin(writer, '{', true);
+        writer_key(writer, "text");
+        add_string(writer->out, text.bytes, text.length);
+        writer->after_key = false;
+        writer_key(writer, "base64");
+        add_base64(writer->out, text.bytes, text.length);
+        writer->after_key = false;
+        writer_end(writer, '}');
+    }
+}
+
+void writer_value(JsonWriter *writer, const Value *value) {
+    switch (value->kind) {
+    case VALUE_NULL:
+        writer_null(writer);
+        return;
+    case VALUE_BOOL:
+        writer_bool(writer, value->boolean);
+        return;
+    case VALUE_INTEGER:
+        writer_integer(writer, value->integer);
+        return;
+    case VALUE_NUMBER:
+        writer_number(writer, value->number);
+        return;
+    case VALUE_TEXT:
+        writer_text(writer, value->text);
+        return;
+    case VALUE_LIST:
+        writer_begin(writer, '[', true);
+        for (size_t i = 0; i < value->count; i++) {
+            writer_value(writer, &value->items[i]);
+        }
+        writer_end(writer, ']');
+        return;
+    case VALUE_OBJECT:
+        writer_begin(writer, '{', false);
+        for (size_t i = 0; i < value->count; i++) {
+            writer_key(writer, value->fields[i].name);
+            writer_value(writer, &value->fields[i].value);
+        }
+        writer_end(writer, '}');
+        return;
+    }
+}
+
+void writer_text_field(JsonWriter *writer, const char *name, Text text) {
+    if (text.bytes != NULL) {
+        writer_key(writer, name);
+        writer_text(writer, text);
+    }
+}
+
+void writer_string_field(JsonWriter *writer, const char *name, const char *text) {
+    writer_text_field(writer, name, text_of(text));
+}
+
+void writer_bool_field(JsonWriter *writer, const char *name, bool value) {
+    writer_key(writer, name);
+    writer_bool(writer, value);
+}
+
+void writer_integer_field(JsonWriter *writer, const char *name, int64_t value) {
+    writer_key(writer, name);
+    writer_integer(writer, value);
+}
+
+void writer_number_field(JsonWriter *writer, const char *name, double value) {
+    writer_key(writer, name);
+    writer_number(writer, value);
+}
+
+void writer_numbers_field(JsonWriter *writer, const char *name, const double *values, int32_t n) {
+    writer_key(writer, name);
+    writer_begin(writer, '[', true);
+    for (int32_t i = 0; i < n; i++) {
+        writer_number(writer, values[i]);
+    }
+    writer_end(writer, ']');
+}

@@ -1,0 +1,358 @@
+#include "base/random.h"
+#include "result/json.h"
+#include "result/sample.h"
+#include "result/utf8.h"
+
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include <cmocka.h>
+
+static char *written(const Result *result, bool measured) {
+    TextBuffer out = TEXT_BUFFER_INIT;
+    assert_int_equal(result_write_json(&out, result, measured), LIMN_OK);
+    char *text = text_buffer_take(&out);
+    assert_non_null(text);
+    return text;
+}
+
+static Result *read_back(const char *json) {
+    Result *result;
+    if (result_read_json(&result, json, strlen(json), "document") != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+    return result;
+}
+
+/* LIMN_UPDATE_GOLDEN=1 writes the file anew. */
+static void test_golden(void **state) {
+    Result *result = sample_result();
+    char *text = written(result, true);
+    const char *path = LIMN_TEST_SOURCE_DIR "/tests/result/golden/sample.json";
+    if (getenv("LIMN_UPDATE_GOLDEN") != NULL) {
+        FILE *file = fopen(path, "wb");
+        assert_non_null(file);
+        fputs(text, file);
+        fclose(file);
+    }
+    size_t length;
+    char *golden = read_file(path, &length);
+    assert_string_equal(text, golden);
+    free(golden);
+    free(text);
+    result_free(result);
+}
+
+static void test_same_bytes_every_time(void **state) {
+    Result *first = sample_result(), *second = sample_result();
+    char *a = written(first, true), *b = written(second, true);
+    assert_string_equal(a, b);
+    assert_non_null(strstr(a, "\"measured\""));
+    char *c = written(first, false);
+    assert_null(strstr(c, "\"measured\""));
+    free(a);
+    free(b);
+    free(c);
+    result_free(first);
+    result_free(second);
+}
+
+static void test_round_trip(void **state) {
+    Result *result = sample_result();
+    char *text = written(result, true);
+    Result *again = read_back(text);
+    char *second = written(again, true);
+    assert_string_equal(text, second);
+
+    const TokensBlock *tokens = result_find_block(again, "attribution")->content;
+    assert_int_equal(tokens->items[6].bytes.length, 2);
+    assert_memory_equal(tokens->items[6].bytes.bytes, "\xE4\xB8", 2);
+    assert_true(tokens->items[5].score == (double)0.1f || fabs(tokens->items[5].score - 0.1) < 1e-9);
+    assert_true(tokens->items[6].score == 1.0 / 3);
+    assert_true(isnan(tokens->items[1].spread));
+    assert_int_equal(again->target.n_ids, 2);
+    assert_int_equal(again->contrast.ids[0], 9);
+    assert_false(result_passed(again));
+    char *request;
+    assert_int_equal(result_request_json(&request, again), LIMN_OK);
+    json_t *json = json_loads(request, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(json, "prompt")), "When Mary");
+    json_decref(json);
+    free(request);
+    free(second);
+    free(text);
+    result_free(again);
+    result_free(result);
+}
+
+static void test_numbers(void **state) {
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {{0, "0.0"},
+                 {-0.0, "0.0"},
+                 {1, "1.0"},
+                 {0.1, "0.1"},
+                 {(double)0.1f, "0.1"},
+                 {1.0 / 3, "0.3333333333333333"},
+                 {(double)(1.0f / 3), "0.33333334"},
+                 {1e30, "1e+30"},
+                 {-2.5, "-2.5"},
+                 {123456789, "123456789.0"},
+                 {(double)NAN, "null"},
+                 {(double)INFINITY, "null"},
+                 {(double)FLT_MIN, "1.1754944e-38"}};
+    char text[NUMBER_TEXT_MAX];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        number_text(text, cases[i].value);
+        assert_string_equal(text, cases[i].text);
+    }
+    Random random;
+    random_seed(&random, 1);
+    for (int i = 0; i < 20000; i++) {
+        uint64_t bits = random_bits(&random);
+        double value;
+        memcpy(&value, &bits, sizeof value);
+        uint32_t low = (uint32_t)bits;
+        float single;
+        memcpy(&single, &low, sizeof single);
+        if (isfinite(value)) {
+            number_text(text, value);
+            assert_true(strtod(text, NULL) == value);
+        }
+        if (isfinite(single)) {
+            number_text(text, (double)single);
+            assert_true(strtof(text, NULL) == single);
+            char again[NUMBER_TEXT_MAX];
+            number_text(again, strtod(text, NULL));
+            assert_string_equal(text, again);
+        }
+    }
+}
+
+static void test_failure_sticks(void **state) {
+    Result *result;
+    assert_int_equal(result_new(&result, "m", NULL), LIMN_OK);
+    MatrixBlock *matrix = result_add_matrix(result, "a", "A", 2, 2);
+    assert_non_null(matrix);
+    matrix_set(matrix, 2, 0, 1);
+    assert_int_equal(result_status(result), LIMN_INTERNAL);
+    assert_non_null(strstr(error_message(), "cell 2, 0"));
+    assert_null(result_add_tokens(result, "b", "B", 3));
+    tokens_set(NULL, 0, "x", 1, 0, TOKEN_SCORED);
+    table_row(NULL, NULL);
+    result_warn(result, "not kept");
+    assert_int_equal(result->n_warnings, 0);
+    TextBuffer out = TEXT_BUFFER_INIT;
+    assert_int_equal(result_write_json(&out, result, true), LIMN_INTERNAL);
+    text_buffer_free(&out);
+    result_free(result);
+
+    assert_int_equal(result_new(&result, "m", NULL), LIMN_OK);
+    result_add_text(result, "same", "", "", 0, false);
+    result_add_text(result, "same", "", "", 0, false);
+    assert_int_equal(result_status(result), LIMN_INTERNAL);
+    result_free(result);
+}
+
+static void test_checks(void **state) {
+    static const struct {
+        double value;
+        CheckKind kind;
+        double limit;
+        bool pass;
+    } cases[] = {{1, CHECK_AT_MOST, 1, true},
+                 {1.1, CHECK_AT_MOST, 1, false},
+                 {1, CHECK_BELOW, 1, false},
+                 {1, CHECK_AT_LEAST, 1, true},
+                 {1, CHECK_ABOVE, 1, false},
+                 {(double)NAN, CHECK_AT_MOST, 1, false},
+                 {(double)INFINITY, CHECK_ABOVE, 1, false}};
+    Result *result;
+    assert_int_equal(result_new(&result, "m", NULL), LIMN_OK);
+    assert_true(result_passed(result));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        result_check(result, "c", cases[i].value, cases[i].kind, cases[i].limit, "%s", "");
+        assert_int_equal(result->checks[i].pass, cases[i].pass);
+    }
+    assert_false(result_passed(result));
+    result_free(result);
+}
+
+static void test_param_set_twice(void **state) {
+    Result *result;
+    assert_int_equal(result_new(&result, "m", NULL), LIMN_OK);
+    for (int i = 0; i < 40; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "p%d", i % 20);
+        result_param_integer(result, name, i);
+    }
+    assert_int_equal(result->params.count, 20);
+    assert_int_equal(result->params.items[3].value.integer, 23);
+    result_free(result);
+}
+
+/* ---- reading what is broken ---- */
+
+static void refused(const char *json, const char *part) {
+    Result *result;
+    limn_status status = result_read_json(&result, json, strlen(json), "x.json");
+    if (status == LIMN_OK || strstr(error_message(), part) == NULL || strstr(error_message(), "x.json") == NULL) {
+        fail_msg("status %d, \"%s\", expected a refusal with \"%s\"", (int)status, error_message(), part);
+    }
+    assert_null(result);
+}
+
+/* The sample with one text replaced by another. */
+static void refused_with(const char *old, const char *new, const char *part) {
+    Result *result = sample_result();
+    char *text = written(result, true);
+    char *at = strstr(text, old);
+    if (at == NULL) {
+        fail_msg("the sample has no %s", old);
+    }
+    size_t size = strlen(text) + strlen(new) + 1;
+    char *changed = malloc(size);
+    snprintf(changed, size, "%.*s%s%s", (int)(at - text), text, new, at + strlen(old));
+    refused(changed, part);
+    free(changed);
+    free(text);
+    result_free(result);
+}
+
+static void test_broken_documents(void **state) {
+    refused("", "line 1");
+    refused("[1]", "format is absent");
+    refused("{\"format\": \"limn.result/9\"}", "limn.result/9");
+    refused("{\"format\": \"limn.result/1\"}", "method: expected an object, found nothing");
+    refused_with("\"id\": 100", "\"id\": \"100\"", "input.tokens.id: expected an integer, found a string");
+    refused_with("\"id\": 100", "\"id\": 99999999999", "not within");
+    refused_with("\"begin\": 0, \"end\": 1, \"score\"", "\"begin\": 0, \"end\": 12, \"score\"",
+                 "ends at item 12 of 11");
+    refused_with("\"kind\": \"matrix\"", "\"kind\": \"picture\"", "\"picture\" is not one of those known");
+    refused_with("[-1.0, -0.5, 0.0]", "[-1.0, -0.5]", "row 0 of values does not have 3 numbers");
+    refused_with("\"from\": 0", "\"from\": 2", "not within 0..1");
+    refused_with("\"pass\": false", "\"pass\": true", "its own numbers say otherwise");
+    refused_with("\"y\": [0.9, ", "\"y\": [", "3 numbers, expected 4");
+    refused_with("\"base64\": \"5Lg=\"", "\"base64\": \"5L*=\"", "expected base64");
+    refused_with("\"state\": \"fixed\"", "\"state\": \"free\"", "\"free\" is not one of those known");
+    refused_with("\"threads\": 2", "\"threads\": -2", "provenance.threads");
+    refused_with("\"steps\": 32", "\"steps\": 32, \"steps\": 33", "duplicate");
+}
+
+/* Any one byte changed: read or refused, never worse (the sanitizers watch). */
+static void test_changed_bytes(void **state) {
+    Result *result = sample_result();
+    char *text = written(result, true);
+    size_t length = strlen(text);
+    Random random;
+    random_seed(&random, 3);
+    for (int i = 0; i < 2000; i++) {
+        size_t at = (size_t)random_below(&random, length);
+        char kept = text[at];
+        text[at] = (char)random_below(&random, 256);
+        Result *read;
+        if (result_read_json(&read, text, length, "changed") == LIMN_OK) {
+            char *again = written(read, true);
+            free(again);
+        }
+        result_free(read);
+        text[at] = kept;
+    }
+    for (size_t cut = 0; cut < length - 2; cut += 97) { /* what follows is "}\n" */
+        Result *read;
+        assert_int_equal(result_read_json(&read, text, cut, "cut"), LIMN_FORMAT);
+    }
+    free(text);
+    result_free(result);
+}
+
+/* ---- comparison ---- */
+
+static void test_compare(void **state) {
+    Result *first = sample_result(), *second = sample_result();
+    Comparison comparison;
+    Tolerance tolerance = {1e-4, 0};
+    second->measured.seconds = 99;
+    assert_int_equal(result_compare(&comparison, first, second, tolerance), LIMN_OK);
+    assert_true(comparison.same_bytes && comparison.within && comparison.same_environment);
+    assert_int_equal(comparison.n_differences, 0);
+    comparison_free(&comparison);
+
+    /* Judged against the largest score of the strip, 2.75. */
+    TokensBlock *tokens = result_find_block(second, "attribution")->content;
+    tokens->items[7].score += 2.75 * 0.9e-4;
+    second->provenance.threads = 5;
+    assert_int_equal(result_compare(&comparison, first, second, tolerance), LIMN_OK);
+    assert_false(comparison.same_bytes);
+    assert_false(comparison.same_environment);
+    assert_true(comparison.within);
+    assert_int_equal(comparison.n_differences, 2);
+    assert_string_equal(comparison.differences[0].path, "blocks[0].items[7].score");
+    assert_true(fabs(comparison.differences[0].size - 0.9e-4) < 1e-6);
+    assert_string_equal(comparison.differences[1].path, "provenance.threads");
+    assert_string_equal(comparison.differences[1].second, "5");
+    comparison_free(&comparison);
+
+    tokens->items[7].score += 2.75 * 0.2e-4;
+    assert_int_equal(result_compare(&comparison, first, second, tolerance), LIMN_OK);
+    assert_false(comparison.within);
+    assert_string_equal(comparison.largest_path, "blocks[0].items[7].score");
+    comparison_free(&comparison);
+    result_free(second);
+
+    second = sample_result();
+    result_warn(second, "one more");
+    assert_int_equal(result_compare(&comparison, first, second, tolerance), LIMN_OK);
+    assert_false(comparison.within);
+    assert_string_equal(comparison.differences[0].path, "warnings[1]");
+    assert_string_equal(comparison.differences[0].first, "(absent)");
+    comparison_free(&comparison);
+    result_free(second);
+
+    second = sample_result();
+    ((int32_t *)(uintptr_t)second->target.ids)[0] = 8; /* integers have no tolerance */
+    assert_int_equal(result_compare(&comparison, first, second, (Tolerance){10, 10}), LIMN_OK);
+    assert_false(comparison.within);
+    comparison_free(&comparison);
+    result_free(second);
+    result_free(first);
+}
+
+static void test_utf8(void **state) {
+    static const struct {
+        const char *bytes;
+        bool valid;
+    } cases[] = {
+        {"abc", true},       {"\xC3\xA9", true},          {"\xE4\xB8\x8A", true},      {"\xF0\x9F\x98\x80", true},
+        {"\xC0\x80", false}, {"\xED\xA0\x80", false},     {"\xF4\x90\x80\x80", false}, {"\x80", false},
+        {"\xE4\xB8", false}, {"\xF5\x80\x80\x80", false}, {"\xE0\x80\x80", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(utf8_is_valid(cases[i].bytes, strlen(cases[i].bytes)), cases[i].valid);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_same_bytes_every_time),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_failure_sticks),
+        cmocka_unit_test(test_checks),
+        cmocka_unit_test(test_param_set_twice),
+        cmocka_unit_test(test_broken_documents),
+        cmocka_unit_test(test_changed_bytes),
+        cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_utf8),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
