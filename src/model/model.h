@@ -29,14 +29,14 @@ typedef struct ModelConfig {
     int32_t n_classes;   /* classifier; else 0 */
     const char **labels; /* [n_classes], from id2label; "LABEL_0" ... when absent */
     bool causal;
-    DType dtype;         /* of most weights, as stored ("dtype" of config.json agrees or not) */
-    int32_t pad_id;      /* -1: none; a classifier of the Llama or GPT-2 family needs it */
+    DType dtype;    /* of most weights, as stored ("dtype" of config.json agrees or not) */
+    int32_t pad_id; /* -1: none; a classifier of the Llama or GPT-2 family needs it */
 } ModelConfig;
 
 typedef struct ModelOptions {
     Frame frame;
-    bool bf16;          /* weights that must be converted anyway become bf16 instead of f32 */
-    bool config_only;   /* for `limn info` and `limn sites`: no weight is read beyond its header */
+    bool bf16;           /* weights that must be converted anyway become bf16 instead of f32 */
+    bool config_only;    /* for `limn info` and `limn sites`: no weight is read beyond its header */
     size_t memory_limit; /* 0: none */
 } ModelOptions;
 
@@ -48,7 +48,10 @@ typedef struct Model {
     Tokenizer *tokenizer; /* NULL when the folder has none (ids only) */
     Frame frame;
     int64_t n_parameters;
-    int64_t weight_bytes; /* as stored */
+    int64_t weight_bytes;  /* as stored */
+    const char **warnings; /* [n_warnings] one line each: tensors that nobody reads */
+    int32_t n_warnings;
+    bool config_only;         /* opened without weight values: its graph must not be run */
     struct ModelFiles *files; /* mapped files and converted copies; private to model/ */
 } Model;
 

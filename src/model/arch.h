@@ -1,0 +1,72 @@
+/* What an architecture file works with, and the table of them. */
+#ifndef LIMN_MODEL_ARCH_H
+#define LIMN_MODEL_ARCH_H
+
+#include "model/model.h"
+#include "model/settings.h"
+#include "model/weights.h"
+
+/* A model in the making. */
+typedef struct Build {
+    Model *model;
+    const ModelOptions *options;
+    const Settings *settings;
+    WeightStore *weights;
+    const char *architecture; /* "LlamaForCausalLM"; for GGUF the first of the row */
+    const Progress *progress;
+} Build;
+
+typedef struct Arch {
+    const char *name;
+    const char *model_types;   /* space-separated values of "model_type" */
+    const char *architectures; /* space-separated values of "architectures"; the first stands in when there is none */
+    const char *gguf;          /* "general.architecture", "" when it has no GGUF form */
+    const char *help;
+    /* Reads the settings into model->config, asks for the weights, fills them (build_weights) and builds the graph,
+     * which the caller seals. */
+    limn_status (*build)(Build *build);
+} Arch;
+
+int arch_count(void);
+const Arch *arch_at(int index);
+
+/* Refuses unknown names, listing the known ones. model_type may be NULL; architecture may be NULL. *name is the
+ * architecture to build. */
+limn_status arch_find(const Arch **arch, const char **name, const char *path, const char *model_type,
+                      const char *architecture);
+limn_status arch_find_gguf(const Arch **arch, const char *path, const char *architecture, size_t length);
+
+/* --- for the architecture files --- */
+
+/* Fills the requested weights, unless only the configuration is wanted. */
+limn_status build_weights(Build *build);
+
+/* The tensor's name from a format, kept in the model's arena; NULL when memory runs out (weights_get then fails). */
+const char *build_name(Build *build, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Matrix [rows, columns], vector [rows], by formatted name. */
+limn_status build_matrix(Build *build, Weight *weight, int64_t rows, int64_t columns, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+limn_status build_vector(Build *build, Weight *weight, int64_t rows, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+limn_status build_table(Build *build, Weight *weight, int64_t rows, int64_t columns, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* "prefix" when a tensor prefix + probe exists, else "" . */
+const char *build_prefix(const Build *build, const char *prefix, const char *probe);
+
+/* The activation named under a key of config.json. */
+limn_status build_activation(const Build *build, Activation *activation, const char *key, const char *fallback);
+
+/* The padding token; -1: none. */
+limn_status build_pad(Build *build, int64_t fallback);
+
+/* n_classes and labels from id2label, else num_labels, else two. */
+limn_status build_labels(Build *build);
+
+/* The embedding and the head it may be tied to. A head stored beside a tied embedding counts when it differs, and
+ * either one alone stands for both, as in the reference. */
+limn_status build_tied(Build *build, Weight *embed, Weight *head, bool tied, const char *embed_name,
+                       const char *head_name);
+
+#endif

@@ -1,0 +1,127 @@
+/* GPT-2 (Radford et al. 2019): layer norms, learned positions, one fused projection for queries, keys and values,
+ * matrices stored [in, out]. */
+#include <math.h>
+#include <stdio.h>
+
+#include "model/decoder.h"
+
+limn_status gpt2_build(Build *build);
+
+typedef struct Gpt2Config {
+    double epsilon;
+    Activation activation;
+    bool scale_by_width, scale_by_layer, tied;
+} Gpt2Config;
+
+static limn_status read_config(Gpt2Config *gpt2, Build *build) {
+    const Settings *settings = build->settings;
+    ModelConfig *config = &build->model->config;
+    int64_t n_vocab, n_context, d_model, n_layers, n_heads, d_mlp;
+    TRY(settings_integer(&n_vocab, settings, "vocab_size", 50257, 1, INT32_MAX));
+    TRY(settings_integer(&n_context, settings, "n_positions", 1024, 1, INT32_MAX));
+    TRY(settings_integer(&d_model, settings, "n_embd", 768, 1, 1 << 20));
+    TRY(settings_integer(&n_layers, settings, "n_layer", 12, 1, 1 << 14));
+    TRY(settings_integer(&n_heads, settings, "n_head", 12, 1, 1 << 14));
+    TRY(settings_integer(&d_mlp, settings, "n_inner", 4 * d_model, 1, 1 << 24));
+    TRY(settings_real(&gpt2->epsilon, settings, "layer_norm_epsilon", 1e-5, 0, 1));
+    TRY(settings_bool(&gpt2->scale_by_width, settings, "scale_attn_weights", true));
+    TRY(settings_bool(&gpt2->scale_by_layer, settings, "scale_attn_by_inverse_layer_idx", false));
+    TRY(settings_bool(&gpt2->tied, settings, "tie_word_embeddings", true));
+    /* Only says at which precision attention is computed: here always f32. */
+    bool upcast;
+    TRY(settings_bool(&upcast, settings, "reorder_and_upcast_attn", false));
+    TRY(settings_refuse(settings, "add_cross_attention", 0));
+    TRY(settings_refuse(settings, "quantization_config", 0));
+    TRY(build_activation(build, &gpt2->activation, "activation_function", "gelu_new"));
+    if (d_model % n_heads != 0) {
+        return settings_fail(LIMN_FORMAT, settings, "n_embd", "a multiple of n_head");
+    }
+    config->n_vocab = (int32_t)n_vocab;
+    config->n_context = (int32_t)n_context;
+    config->d_model = (int32_t)d_model;
+    config->n_layers = (int32_t)n_layers;
+    config->n_heads = config->n_kv_heads = (int32_t)n_heads;
+    config->d_head = (int32_t)(d_model / n_heads);
+    config->d_mlp = (int32_t)d_mlp;
+    return LIMN_OK;
+}
+
+/* Columns [begin, begin + out) of a fused Conv1D of `columns` columns, as [out, in] views. */
+static limn_status get_conv(Build *build, Linear *linear, int64_t in, int64_t columns, int64_t begin, int64_t out,
+                            const char *prefix, const char *name) {
+    Weight stored, bias;
+    TRY(build_matrix(build, &stored, in, columns, "%s%s.weight", prefix, name));
+    TRY(build_vector(build, &bias, columns, "%s%s.bias", prefix, name));
+    stored = weight_transposed(&stored);
+    linear->weight = weight_rows(&stored, begin, out);
+    linear->bias = weight_rows(&bias, begin, out);
+    return LIMN_OK;
+}
+
+static limn_status get_norm(Build *build, NormSpec *norm, const Gpt2Config *gpt2, const char *prefix,
+                            const char *name) {
+    int64_t d = build->model->config.d_model;
+    *norm = (NormSpec){.kind = NORM_LAYER, .epsilon = (float)gpt2->epsilon};
+    TRY(build_vector(build, &norm->gain, d, "%s%s.weight", prefix, name));
+    return build_vector(build, &norm->bias, d, "%s%s.bias", prefix, name);
+}
+
+static limn_status get_layer(Build *build, DecoderLayer *layer, int index, const Gpt2Config *gpt2, const char *prefix) {
+    const ModelConfig *config = &build->model->config;
+    int64_t d = config->d_model, f = config->d_mlp;
+    double scale = gpt2->scale_by_width ? 1.0 / sqrt(config->d_head) : 1.0;
+    scale = gpt2->scale_by_layer ? scale / (index + 1) : scale;
+    AttentionSpec *attention = &layer->attention;
+    *attention = (AttentionSpec){.n_heads = config->n_heads,
+                                 .n_kv_heads = config->n_heads,
+                                 .d_head = config->d_head,
+                                 .scale = (float)scale,
+                                 .causal = true};
+    TRY(get_conv(build, &attention->q, d, 3 * d, 0, d, prefix, "attn.c_attn"));
+    TRY(get_conv(build, &attention->k, d, 3 * d, d, d, prefix, "attn.c_attn"));
+    TRY(get_conv(build, &attention->v, d, 3 * d, 2 * d, d, prefix, "attn.c_attn"));
+    TRY(get_conv(build, &attention->o, d, d, 0, d, prefix, "attn.c_proj"));
+    layer->mlp = (MlpSpec){.activation = gpt2->activation};
+    TRY(get_conv(build, &layer->mlp.in, d, f, 0, f, prefix, "mlp.c_fc"));
+    TRY(get_conv(build, &layer->mlp.out, f, d, 0, d, prefix, "mlp.c_proj"));
+    TRY(get_norm(build, &layer->ln1, gpt2, prefix, "ln_1"));
+    return get_norm(build, &layer->ln2, gpt2, prefix, "ln_2");
+}
+
+static limn_status get_outer(Build *build, Decoder *decoder, const Gpt2Config *gpt2, const char *prefix) {
+    ModelConfig *config = &build->model->config;
+    TRY(build_table(build, &decoder->positions, config->n_context, config->d_model, "%swpe.weight", prefix));
+    TRY(get_norm(build, &decoder->ln_final, gpt2, prefix, "ln_f"));
+    if (config->task == TASK_CAUSAL_LM) {
+        return build_tied(build, &decoder->embed, &decoder->head.weight, gpt2->tied,
+                          build_name(build, "%swte.weight", prefix), "lm_head.weight");
+    }
+    TRY(build_table(build, &decoder->embed, config->n_vocab, config->d_model, "%swte.weight", prefix));
+    if (config->task == TASK_CLASSIFIER) {
+        TRY(build_labels(build));
+        return build_matrix(build, &decoder->head.weight, config->n_classes, config->d_model, "score.weight");
+    }
+    return LIMN_OK;
+}
+
+limn_status gpt2_build(Build *build) {
+    ModelConfig *config = &build->model->config;
+    Gpt2Config gpt2;
+    config->task = decoder_task(build->architecture);
+    config->causal = true;
+    TRY(read_config(&gpt2, build));
+    TRY(build_pad(build, -1));
+    /* Causal masks, stored as buffers by older versions. */
+    TRY(weights_ignore(build->weights, ".attn.bias"));
+    TRY(weights_ignore(build->weights, ".attn.masked_bias"));
+    Decoder decoder;
+    TRY(decoder_new(&decoder, build));
+    const char *prefix = build_prefix(build, "transformer.", "wte.weight");
+    for (int i = 0; i < config->n_layers; i++) {
+        char layer[64];
+        snprintf(layer, sizeof layer, "%sh.%d.", prefix, i);
+        TRY(get_layer(build, &decoder.layers[i], i, &gpt2, layer));
+    }
+    TRY(get_outer(build, &decoder, &gpt2, prefix));
+    return decoder_build(build, &decoder);
+}

@@ -1,0 +1,236 @@
+#include "model/arch.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text_buffer.h"
+#include "files/json.h"
+
+#define ARCH(name, model_types, architectures, gguf, help) limn_status name##_build(Build *build);
+#include "model/archs.def"
+#undef ARCH
+
+static const Arch archs[] = {
+#define ARCH(name, model_types, architectures, gguf, help)                                                             \
+    {#name, model_types, architectures, gguf, help, name##_build},
+#include "model/archs.def"
+#undef ARCH
+};
+
+int arch_count(void) {
+    return (int)(sizeof archs / sizeof archs[0]);
+}
+
+const Arch *arch_at(int index) {
+    return &archs[index];
+}
+
+/* Where `name` stands among space-separated words; NULL: nowhere. */
+static const char *find_word(const char *words, const char *name, size_t length) {
+    for (const char *word = words; *word != '\0';) {
+        size_t n = strcspn(word, " ");
+        if (n == length && memcmp(word, name, n) == 0) {
+            return word;
+        }
+        word += n + strspn(word + n, " ");
+    }
+    return NULL;
+}
+
+typedef const char *(*ArchField)(const Arch *arch);
+
+static const char *field_architectures(const Arch *arch) {
+    return arch->architectures;
+}
+
+static const char *field_model_types(const Arch *arch) {
+    return arch->model_types;
+}
+
+static const char *field_gguf(const Arch *arch) {
+    return arch->gguf;
+}
+
+static limn_status refuse(const char *path, const char *key, const char *name, size_t length, ArchField field) {
+    TextBuffer known = TEXT_BUFFER_INIT;
+    for (int i = 0; i < arch_count(); i++) {
+        const char *words = field(&archs[i]);
+        if (words[0] != '\0') {
+            text_buffer_printf(&known, "%s%s", known.length > 0 ? " " : "", words);
+        }
+    }
+    fail(LIMN_UNSUPPORTED, "%s: %s \"%.*s\" is not implemented, expected one of: %s", path, key,
+         (int)(length < 100 ? length : 100), name, known.data != NULL ? known.data : "");
+    text_buffer_free(&known);
+    return LIMN_UNSUPPORTED;
+}
+
+limn_status arch_find(const Arch **arch, const char **name, const char *path, const char *model_type,
+                      const char *architecture) {
+    for (int i = 0; i < arch_count(); i++) {
+        *arch = &archs[i];
+        if (architecture != NULL && find_word(archs[i].architectures, architecture, strlen(architecture)) != NULL) {
+            *name = architecture;
+            return LIMN_OK;
+        }
+    }
+    if (architecture != NULL) {
+        return refuse(path, "architecture", architecture, strlen(architecture), field_architectures);
+    }
+    for (int i = 0; i < arch_count() && model_type != NULL; i++) {
+        *arch = &archs[i];
+        if (find_word(archs[i].model_types, model_type, strlen(model_type)) != NULL) {
+            *name = NULL;
+            return LIMN_OK;
+        }
+    }
+    if (model_type == NULL) {
+        return fail(LIMN_FORMAT, "%s: neither \"architectures\" nor \"model_type\" is there, expected one of them",
+                    path);
+    }
+    return refuse(path, "model_type", model_type, strlen(model_type), field_model_types);
+}
+
+limn_status arch_find_gguf(const Arch **arch, const char *path, const char *architecture, size_t length) {
+    for (int i = 0; i < arch_count(); i++) {
+        *arch = &archs[i];
+        if (archs[i].gguf[0] != '\0' && find_word(archs[i].gguf, architecture, length) != NULL) {
+            return LIMN_OK;
+        }
+    }
+    return refuse(path, "general.architecture", architecture, length, field_gguf);
+}
+
+/* --- for the architecture files --- */
+
+limn_status build_weights(Build *build) {
+    return build->options->config_only ? LIMN_OK : weights_convert(build->weights, build->progress);
+}
+
+static const char *format_name(Build *build, const char *format, va_list arguments) {
+    char name[512];
+    int length = vsnprintf(name, sizeof name, format, arguments);
+    return length < 0 || (size_t)length >= sizeof name ? NULL : arena_strdup(&build->model->arena, name);
+}
+
+const char *build_name(Build *build, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const char *name = format_name(build, format, arguments);
+    va_end(arguments);
+    return name;
+}
+
+static limn_status get(Build *build, Weight *weight, WeightUse use, int64_t rows, int64_t columns, const char *name) {
+    if (name == NULL) {
+        return fail(LIMN_NO_MEMORY, "%s: no memory for a tensor's name", build->model->path);
+    }
+    return weights_get(weight, build->weights, use, rows, columns, name);
+}
+
+limn_status build_matrix(Build *build, Weight *weight, int64_t rows, int64_t columns, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const char *name = format_name(build, format, arguments);
+    va_end(arguments);
+    return get(build, weight, USE_MATRIX, rows, columns, name);
+}
+
+limn_status build_vector(Build *build, Weight *weight, int64_t rows, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const char *name = format_name(build, format, arguments);
+    va_end(arguments);
+    return get(build, weight, USE_VECTOR, rows, 1, name);
+}
+
+limn_status build_table(Build *build, Weight *weight, int64_t rows, int64_t columns, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const char *name = format_name(build, format, arguments);
+    va_end(arguments);
+    return get(build, weight, USE_TABLE, rows, columns, name);
+}
+
+const char *build_prefix(const Build *build, const char *prefix, const char *probe) {
+    char name[256];
+    snprintf(name, sizeof name, "%s%s", prefix, probe);
+    return weights_has(build->weights, name) || !weights_has(build->weights, probe) ? prefix : "";
+}
+
+limn_status build_activation(const Build *build, Activation *activation, const char *key, const char *fallback) {
+    const char *name;
+    size_t length;
+    TRY(settings_text(&name, &length, build->settings, key));
+    if (name == NULL) {
+        name = fallback;
+    }
+    if (!activation_from_name(name, activation)) {
+        return settings_fail(LIMN_UNSUPPORTED, build->settings, key,
+                             "one of: gelu gelu_new gelu_pytorch_tanh gelu_fast quick_gelu relu relu2 silu swish tanh "
+                             "sigmoid");
+    }
+    return LIMN_OK;
+}
+
+limn_status build_pad(Build *build, int64_t fallback) {
+    const char *key = build->settings->gguf != NULL ? "tokenizer.ggml.padding_token_id" : "pad_token_id";
+    int64_t pad;
+    TRY(settings_integer(&pad, build->settings, key, fallback, -1, INT32_MAX));
+    build->model->config.pad_id = (int32_t)pad;
+    return LIMN_OK;
+}
+
+limn_status build_labels(Build *build) {
+    Settings names;
+    int64_t n = 2;
+    TRY(settings_object(&names, build->settings, "id2label"));
+    if (names.json != NULL && json_object_size(names.json) > 0) {
+        n = (int64_t)json_object_size(names.json);
+    } else {
+        TRY(settings_integer(&n, build->settings, "num_labels", 2, 1, 1 << 20));
+    }
+    ModelConfig *config = &build->model->config;
+    config->labels = ARENA_ARRAY(&build->model->arena, const char *, n);
+    if (config->labels == NULL) {
+        return fail(LIMN_NO_MEMORY, "%s: no memory for %lld labels", build->settings->path, (long long)n);
+    }
+    config->n_classes = (int32_t)n;
+    for (int64_t i = 0; i < n; i++) {
+        char key[24];
+        snprintf(key, sizeof key, "%lld", (long long)i);
+        const json_t *label = names.json != NULL ? json_object_get(names.json, key) : NULL;
+        if (names.json != NULL && json_object_size(names.json) > 0 && !json_is_string(label)) {
+            return settings_fail(LIMN_FORMAT, build->settings, "id2label", "a label for each of 0, 1, 2 ...");
+        }
+        config->labels[i] = label != NULL ? arena_strdup(&build->model->arena, json_string_value(label))
+                                          : arena_printf(&build->model->arena, "LABEL_%lld", (long long)i);
+        if (config->labels[i] == NULL) {
+            return fail(LIMN_NO_MEMORY, "%s: no memory for %lld labels", build->settings->path, (long long)n);
+        }
+    }
+    return LIMN_OK;
+}
+
+limn_status build_tied(Build *build, Weight *embed, Weight *head, bool tied, const char *embed_name,
+                       const char *head_name) {
+    const ModelConfig *config = &build->model->config;
+    if (embed_name == NULL || head_name == NULL) {
+        return fail(LIMN_NO_MEMORY, "%s: no memory for a tensor's name", build->model->path);
+    }
+    bool has_embed = weights_has(build->weights, embed_name), has_head = weights_has(build->weights, head_name);
+    if (tied && has_embed && has_head) {
+        tied = build->options->config_only || weights_same(build->weights, embed_name, head_name);
+        if (tied) {
+            TRY(weights_ignore(build->weights, head_name));
+        }
+    }
+    if (tied && !has_embed && has_head) {
+        embed_name = head_name;
+    }
+    /* Only a shared table is an operand of matrix products. */
+    TRY(get(build, embed, tied ? USE_MATRIX : USE_TABLE, config->n_vocab, config->d_model, embed_name));
+    return get(build, head, USE_MATRIX, config->n_vocab, config->d_model, tied ? embed_name : head_name);
+}

@@ -1,0 +1,62 @@
+/* Pieces that the graphs of all families are made of, with their named sites.
+ *
+ * The graph always holds the fine-grained chain, every value with its name; the planner fuses what nobody looks at.
+ * Nothing here checks for failure: a graph keeps its first one and graph_seal reports it. */
+#ifndef LIMN_MODEL_BLOCKS_H
+#define LIMN_MODEL_BLOCKS_H
+
+#include "graph/graph.h"
+#include "model/rope.h"
+
+/* W x + b. */
+typedef struct Linear {
+    Weight weight; /* [out, in] */
+    Weight bias;   /* [out], absent when its name is NULL */
+} Linear;
+
+typedef enum NormKind { NORM_LAYER, NORM_RMS } NormKind;
+
+typedef struct NormSpec {
+    NormKind kind;
+    float epsilon;
+    Weight gain; /* [D]; both absent: no gain (folded into what follows) */
+    Weight bias; /* [D] */
+} NormSpec;
+
+typedef struct AttentionSpec {
+    Linear q, k, v, o;
+    int64_t n_heads, n_kv_heads, d_head; /* H, G, K */
+    float scale;                         /* on q . k */
+    bool causal;
+    const Rope *rope; /* NULL: no rotary positions */
+} AttentionSpec;
+
+typedef struct MlpSpec {
+    Activation activation;
+    bool gated;
+    Linear gate; /* gated: its output is hook_pre */
+    Linear in;   /* hook_pre, or hook_pre_linear when gated */
+    Linear out;
+} MlpSpec;
+
+NodeId add_unary(Graph *graph, OpKind kind, int layer, NodeId x, const char *what);
+NodeId add_binary(Graph *graph, OpKind kind, int layer, NodeId a, NodeId b, const char *what);
+NodeId add_linear(Graph *graph, int layer, NodeId x, const Linear *linear, const char *what);
+NodeId add_activation(Graph *graph, int layer, NodeId x, Activation activation, const char *what);
+
+/* kind: OP_EMBED, OP_POSITION_EMBED or OP_TYPE_EMBED. */
+NodeId add_embedding(Graph *graph, OpKind kind, const Weight *table, const char *site);
+
+/* Sites {name}.hook_scale and {name}.hook_normalized (before the gain). */
+NodeId add_norm(Graph *graph, int layer, NodeId x, const NormSpec *norm, const char *name);
+
+/* Sites attn.hook_q ... attn.hook_result; the sum over heads is hook_attn_out. */
+NodeId add_attention(Graph *graph, int layer, NodeId x, const AttentionSpec *attention);
+
+/* Sites mlp.hook_pre, mlp.hook_pre_linear, mlp.hook_post and hook_mlp_out. */
+NodeId add_mlp(Graph *graph, int layer, NodeId x, const MlpSpec *mlp);
+
+/* LOG_PROB and PICK of the logits, and the graph's outputs. */
+void add_objectives(Graph *graph, NodeId logits);
+
+#endif

@@ -1,0 +1,283 @@
+/* Opening a model: which files it is, which family, then the family's own file does the rest. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "files/hf_cache.h"
+#include "files/json.h"
+#include "model/arch.h"
+#include "model/files.h"
+
+enum { MAX_WARNINGS = 8 };
+
+static limn_status no_memory(const Model *model) {
+    return fail(LIMN_NO_MEMORY, "%s: no memory to open it", model->path);
+}
+
+static bool ends_with(const char *text, const char *suffix) {
+    size_t n = strlen(text), m = strlen(suffix);
+    return n >= m && strcmp(text + n - m, suffix) == 0;
+}
+
+static bool exists(const char *path) {
+    return access(path, F_OK) == 0;
+}
+
+/* The only .gguf file of a folder without config.json, as a path in the arena; NULL: none or several. */
+static const char *lone_gguf(Model *model) {
+    DIR *folder = opendir(model->path);
+    const char *found = NULL;
+    int count = 0;
+    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        if (ends_with(entry->d_name, ".gguf")) {
+            found = arena_printf(&model->arena, "%s/%s", model->path, entry->d_name);
+            count++;
+        }
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    return count == 1 ? found : NULL;
+}
+
+static limn_status add_hashed(Model *model, const char *path) {
+    ModelFiles *files = model->files;
+    for (int32_t i = 0; i < files->n_hashed; i++) {
+        if (strcmp(files->hashed[i].path, path) == 0) {
+            return LIMN_OK;
+        }
+    }
+    HashFile *grown = realloc(files->hashed, (size_t)(files->n_hashed + 1) * sizeof *grown);
+    const char *kept = arena_strdup(&model->arena, path);
+    if (grown != NULL) {
+        files->hashed = grown;
+    }
+    if (grown == NULL || kept == NULL) {
+        return no_memory(model);
+    }
+    files->hashed[files->n_hashed++] = (HashFile){.path = kept};
+    return LIMN_OK;
+}
+
+/* Everything of a folder that decides what the model computes. */
+static limn_status list_hashed(Model *model) {
+    static const char *const names[] = {
+        "config.json", "tokenizer.json",  "tokenizer_config.json",   "vocab.json",       "merges.txt",
+        "vocab.txt",   "tokenizer.model", "special_tokens_map.json", "added_tokens.json"};
+    ModelFiles *files = model->files;
+    if (files->gguf != NULL) {
+        return add_hashed(model, gguf_path(files->gguf));
+    }
+    for (int32_t i = 0; i < tensor_files_count(files->tensors); i++) {
+        TRY(add_hashed(model, tensor_files_path_of(files->tensors, tensor_files_at(files->tensors, i))));
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *path = arena_printf(&model->arena, "%s/%s", model->path, names[i]);
+        if (path == NULL) {
+            return no_memory(model);
+        }
+        if (exists(path)) {
+            TRY(add_hashed(model, path));
+        }
+    }
+    return LIMN_OK;
+}
+
+typedef struct Leftovers {
+    Model *model;
+    const char *architecture;
+    int32_t n;
+} Leftovers;
+
+static limn_status warn_leftover(void *context, const Tensor *tensor) {
+    Leftovers *leftovers = context;
+    Model *model = leftovers->model;
+    leftovers->n++;
+    if (leftovers->n > MAX_WARNINGS) {
+        return LIMN_OK;
+    }
+    char shape[96];
+    const char *path = model->files->gguf != NULL ? model->path : tensor_files_path_of(model->files->tensors, tensor);
+    const char *line = arena_printf(&model->arena, "%s: tensor %s %s is not read by %s", path, tensor->name,
+                                    tensor_shape_text(tensor, shape), leftovers->architecture);
+    if (line == NULL) {
+        return no_memory(model);
+    }
+    model->warnings[model->n_warnings++] = line;
+    return LIMN_OK;
+}
+
+static limn_status list_leftovers(Model *model) {
+    Leftovers leftovers = {model, model->config.architecture, 0};
+    model->warnings = ARENA_ARRAY(&model->arena, const char *, MAX_WARNINGS + 1);
+    if (model->warnings == NULL) {
+        return no_memory(model);
+    }
+    TRY(weights_visit_leftovers(model->files->weights, warn_leftover, &leftovers));
+    if (leftovers.n > MAX_WARNINGS) {
+        const char *line = arena_printf(&model->arena, "%s: %d more tensors are not read by %s", model->path,
+                                        leftovers.n - MAX_WARNINGS, model->config.architecture);
+        if (line == NULL) {
+            return no_memory(model);
+        }
+        model->warnings[model->n_warnings++] = line;
+    }
+    return LIMN_OK;
+}
+
+static limn_status build(Model *model, const Arch *arch, const char *architecture, const Settings *settings,
+                         const ModelOptions *options, const Progress *progress) {
+    ModelFiles *files = model->files;
+    ModelConfig *config = &model->config;
+    size_t first = strcspn(arch->architectures, " ");
+    config->architecture = architecture != NULL ? arena_strdup(&model->arena, architecture)
+                                                : arena_strndup(&model->arena, arch->architectures, first);
+    config->model_type = arena_strndup(&model->arena, arch->model_types, strcspn(arch->model_types, " "));
+    if (config->architecture == NULL || config->model_type == NULL) {
+        return no_memory(model);
+    }
+    TRY(weights_new(&files->weights, model->path, files->tensors, files->gguf,
+                    &(WeightOptions){options->bf16, options->memory_limit}));
+    Build work = {model, options, settings, files->weights, config->architecture, progress};
+    TRY(arch->build(&work));
+    model->graph.n_layers = config->n_layers;
+    TRY(graph_seal(&model->graph));
+    config->dtype = weights_main_dtype(files->weights);
+    model->n_parameters = weights_parameters(files->weights);
+    model->weight_bytes = weights_stored_bytes(files->weights);
+    model->frame = options->frame;
+    model->config_only = options->config_only;
+    TRY(list_leftovers(model));
+    return list_hashed(model);
+}
+
+static limn_status open_gguf(Model *model, const ModelOptions *options, const Progress *progress) {
+    ModelFiles *files = model->files;
+    TRY(gguf_open(&files->gguf, model->path));
+    Settings settings = {.path = model->path, .gguf = files->gguf};
+    const char *name;
+    size_t length;
+    TRY(settings_text(&name, &length, &settings, "general.architecture"));
+    if (name == NULL) {
+        return fail(LIMN_FORMAT, "%s: metadata \"general.architecture\" is missing", model->path);
+    }
+    const Arch *arch;
+    TRY(arch_find_gguf(&arch, model->path, name, length));
+    TRY(build(model, arch, NULL, &settings, options, progress));
+    int64_t tokens;
+    if (!gguf_get_array(files->gguf, "tokenizer.ggml.tokens", &tokens)) {
+        return LIMN_OK;
+    }
+    return tokenizer_open_gguf(&model->tokenizer, files->gguf);
+}
+
+/* The first of "architectures"; NULL when there is none. */
+static limn_status first_architecture(const char **name, const Settings *settings) {
+    const json_t *list;
+    *name = NULL;
+    TRY(json_take_array(&list, settings->json, settings->path, "architectures"));
+    const json_t *first = list != NULL ? json_array_get(list, 0) : NULL;
+    if (first != NULL && !json_is_string(first)) {
+        return settings_fail(LIMN_FORMAT, settings, "architectures", "a list of names");
+    }
+    *name = json_string_value(first);
+    return LIMN_OK;
+}
+
+static limn_status open_folder(Model *model, const ModelOptions *options, const Progress *progress) {
+    ModelFiles *files = model->files;
+    TRY(json_file_load(&files->config, files->config_path, JSON_CONFIG_CAP));
+    if (!json_is_object(files->config)) {
+        return fail(LIMN_FORMAT, "%s: holds no object, expected the model's configuration", files->config_path);
+    }
+    Settings settings = {.path = files->config_path, .json = files->config};
+    const char *architecture, *model_type;
+    size_t length;
+    TRY(first_architecture(&architecture, &settings));
+    TRY(settings_text(&model_type, &length, &settings, "model_type"));
+    const Arch *arch;
+    TRY(arch_find(&arch, &architecture, settings.path, model_type, architecture));
+    TRY(tensor_files_open(&files->tensors, model->path));
+    TRY(build(model, arch, architecture, &settings, options, progress));
+    limn_status status = tokenizer_open_folder(&model->tokenizer, model->path);
+    if (status == LIMN_NOT_FOUND) {
+        model->tokenizer = NULL;
+        error_clear();
+        return LIMN_OK;
+    }
+    return status;
+}
+
+static limn_status open_path(Model *model, const ModelOptions *options, const Progress *progress) {
+    struct stat info;
+    if (stat(model->path, &info) != 0) {
+        return fail(LIMN_IO, "%s: cannot be read", model->path);
+    }
+    if (S_ISDIR(info.st_mode)) {
+        model->files->config_path = arena_printf(&model->arena, "%s/config.json", model->path);
+        if (model->files->config_path == NULL) {
+            return no_memory(model);
+        }
+        const char *gguf = exists(model->files->config_path) ? NULL : lone_gguf(model);
+        if (gguf == NULL) {
+            return open_folder(model, options, progress);
+        }
+        free(model->path);
+        model->path = strdup(gguf);
+        if (model->path == NULL) {
+            return fail(LIMN_NO_MEMORY, "%s: no memory to open it", gguf);
+        }
+    } else if (!ends_with(model->path, ".gguf")) {
+        return fail(LIMN_FORMAT, "%s: is a file of an unknown kind, expected a model folder or a .gguf file",
+                    model->path);
+    }
+    return open_gguf(model, options, progress);
+}
+
+limn_status model_open(Model **model, const char *path, const ModelOptions *options, const Progress *progress) {
+    static const ModelOptions plain = {0};
+    options = options != NULL ? options : &plain;
+    *model = NULL;
+    char *resolved;
+    TRY(hf_cache_resolve(&resolved, path));
+    Model *made = calloc(1, sizeof *made);
+    ModelFiles *files = calloc(1, sizeof *files);
+    if (made == NULL || files == NULL) {
+        free(made);
+        free(files);
+        free(resolved);
+        return fail(LIMN_NO_MEMORY, "%s: no memory to open it", path);
+    }
+    made->path = resolved;
+    made->files = files;
+    arena_init(&made->arena);
+    graph_init(&made->graph, 0);
+    limn_status status = open_path(made, options, progress);
+    if (status != LIMN_OK) {
+        model_free(made);
+        return status;
+    }
+    *model = made;
+    return LIMN_OK;
+}
+
+void model_free(Model *model) {
+    if (model == NULL) {
+        return;
+    }
+    model_hash_stop(model);
+    tokenizer_free(model->tokenizer);
+    graph_free(&model->graph);
+    weights_free(model->files->weights);
+    tensor_files_close(model->files->tensors);
+    gguf_close(model->files->gguf);
+    json_decref(model->files->config);
+    free(model->files->hashed);
+    free(model->files);
+    free(model->path);
+    arena_free(&model->arena);
+    free(model);
+}

@@ -1,0 +1,150 @@
+#include "model/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "files/json.h"
+
+/* The value as it stands in the file, cut to fit a message. */
+static void value_text(char out[64], const Settings *settings, const char *key) {
+    snprintf(out, 64, "of another type");
+    if (settings->json != NULL) {
+        json_t *value = json_object_get(settings->json, key);
+        char *dump = value != NULL ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+        snprintf(out, 64, "%s", dump != NULL ? dump : "absent");
+        free(dump);
+        return;
+    }
+    int64_t integer;
+    double real;
+    const char *text;
+    size_t length;
+    if (gguf_get_integer(settings->gguf, key, &integer)) {
+        snprintf(out, 64, "%lld", (long long)integer);
+    } else if (gguf_get_real(settings->gguf, key, &real)) {
+        snprintf(out, 64, "%g", real);
+    } else if (gguf_get_string(settings->gguf, key, &text, &length)) {
+        snprintf(out, 64, "\"%.*s\"", (int)(length < 50 ? length : 50), text);
+    }
+}
+
+limn_status settings_fail(limn_status status, const Settings *settings, const char *key, const char *expected) {
+    char found[64];
+    value_text(found, settings, key);
+    return fail(status, "%s: \"%s\" is %s, expected %s", settings->path, key, found, expected);
+}
+
+static bool gguf_has_key(const Gguf *gguf, const char *key) {
+    int64_t integer, count;
+    double real;
+    bool truth;
+    const char *text;
+    size_t length;
+    return gguf_get_integer(gguf, key, &integer) || gguf_get_real(gguf, key, &real) ||
+           gguf_get_bool(gguf, key, &truth) || gguf_get_string(gguf, key, &text, &length) ||
+           gguf_get_array(gguf, key, &count);
+}
+
+bool settings_has(const Settings *settings, const char *key) {
+    if (settings->gguf != NULL) {
+        return gguf_has_key(settings->gguf, key);
+    }
+    const json_t *value = json_object_get(settings->json, key);
+    return value != NULL && !json_is_null(value);
+}
+
+limn_status settings_integer(int64_t *value, const Settings *settings, const char *key, int64_t fallback, int64_t low,
+                             int64_t high) {
+    *value = fallback;
+    if (!settings_has(settings, key)) {
+        return LIMN_OK;
+    }
+    if (settings->json != NULL) {
+        return json_take_integer(value, settings->json, settings->path, key, low, high, fallback);
+    }
+    if (!gguf_get_integer(settings->gguf, key, value) || *value < low || *value > high) {
+        char expected[96];
+        snprintf(expected, sizeof expected, "a whole number from %lld to %lld", (long long)low, (long long)high);
+        return settings_fail(LIMN_FORMAT, settings, key, expected);
+    }
+    return LIMN_OK;
+}
+
+limn_status settings_real(double *value, const Settings *settings, const char *key, double fallback, double low,
+                          double high) {
+    *value = fallback;
+    if (!settings_has(settings, key)) {
+        return LIMN_OK;
+    }
+    bool good = true;
+    int64_t integer;
+    if (settings->json != NULL) {
+        TRY(json_take_real(value, settings->json, settings->path, key, fallback));
+    } else if (gguf_get_integer(settings->gguf, key, &integer)) {
+        *value = (double)integer;
+    } else {
+        good = gguf_get_real(settings->gguf, key, value);
+    }
+    if (!good || !(*value >= low) || !(*value <= high)) {
+        char expected[96];
+        snprintf(expected, sizeof expected, "a number from %g to %g", low, high);
+        return settings_fail(LIMN_FORMAT, settings, key, expected);
+    }
+    return LIMN_OK;
+}
+
+limn_status settings_bool(bool *value, const Settings *settings, const char *key, bool fallback) {
+    *value = fallback;
+    if (settings->json != NULL) {
+        return json_take_bool(value, settings->json, settings->path, key, fallback);
+    }
+    if (settings_has(settings, key) && !gguf_get_bool(settings->gguf, key, value)) {
+        return settings_fail(LIMN_FORMAT, settings, key, "true or false");
+    }
+    return LIMN_OK;
+}
+
+limn_status settings_text(const char **text, size_t *length, const Settings *settings, const char *key) {
+    *text = NULL;
+    *length = 0;
+    if (!settings_has(settings, key)) {
+        return LIMN_OK;
+    }
+    if (settings->json != NULL) {
+        TRY(json_need_string(text, settings->json, settings->path, key));
+        *length = strlen(*text);
+        return LIMN_OK;
+    }
+    if (!gguf_get_string(settings->gguf, key, text, length)) {
+        return settings_fail(LIMN_FORMAT, settings, key, "a string");
+    }
+    return LIMN_OK;
+}
+
+limn_status settings_object(Settings *child, const Settings *settings, const char *key) {
+    *child = (Settings){.path = settings->path};
+    return settings->json == NULL ? LIMN_OK : json_take_object(&child->json, settings->json, settings->path, key);
+}
+
+limn_status settings_refuse(const Settings *settings, const char *key, double harmless) {
+    if (!settings_has(settings, key)) {
+        return LIMN_OK;
+    }
+    if (settings->gguf != NULL) {
+        double real;
+        int64_t integer;
+        bool truth;
+        if ((gguf_get_real(settings->gguf, key, &real) && real == harmless) ||
+            (gguf_get_integer(settings->gguf, key, &integer) && (double)integer == harmless) ||
+            (gguf_get_bool(settings->gguf, key, &truth) && !truth)) {
+            return LIMN_OK;
+        }
+    } else {
+        const json_t *found = json_object_get(settings->json, key);
+        if (json_is_false(found) || (json_is_number(found) && json_number_value(found) == harmless)) {
+            return LIMN_OK;
+        }
+    }
+    return settings_fail(LIMN_UNSUPPORTED, settings, key, "it absent: what it asks for is not implemented");
+}

@@ -1,0 +1,44 @@
+/* What a model says about itself: config.json of a folder, or the metadata of a GGUF file.
+ *
+ * Every reader takes the value that holds when the key is absent or null, and the range that makes sense; a value
+ * of another type or out of that range is an error that names the file and the key. Later families nest their
+ * text part: settings_open_json takes the object to read. */
+#ifndef LIMN_MODEL_SETTINGS_H
+#define LIMN_MODEL_SETTINGS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "files/gguf.h"
+
+typedef struct Settings {
+    const char *path;   /* the file the values come from, for messages; borrowed */
+    const json_t *json; /* NULL: GGUF */
+    const Gguf *gguf;   /* NULL: JSON */
+} Settings;
+
+/* True when the key is there and not null. */
+bool settings_has(const Settings *settings, const char *key);
+
+limn_status settings_integer(int64_t *value, const Settings *settings, const char *key, int64_t fallback, int64_t low,
+                             int64_t high);
+limn_status settings_real(double *value, const Settings *settings, const char *key, double fallback, double low,
+                          double high);
+limn_status settings_bool(bool *value, const Settings *settings, const char *key, bool fallback);
+
+/* *text is borrowed from the settings and, for GGUF, not NUL-terminated; NULL and 0 when absent. */
+limn_status settings_text(const char **text, size_t *length, const Settings *settings, const char *key);
+
+/* The object under a key of JSON settings, as settings of its own; child->json is NULL when absent. */
+limn_status settings_object(Settings *child, const Settings *settings, const char *key);
+
+/* Refuses, by name, a key that changes the computation in a way that is not implemented: any value but absent,
+ * null, false, or `harmless` (a number). */
+limn_status settings_refuse(const Settings *settings, const char *key, double harmless);
+
+/* A failure about one key: "FILE: "KEY" is FOUND, expected EXPECTED". */
+limn_status settings_fail(limn_status status, const Settings *settings, const char *key, const char *expected);
+
+#endif
