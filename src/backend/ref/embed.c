@@ -4,7 +4,7 @@
 static limn_status check_index(const KernelArgs *args, const char *what, int64_t index) {
     const Weight *table = &args->op->weights[0];
     if (index < 0 || index >= table->rows) {
-        return fail(LIMN_USAGE, "%s: %s %lld is outside the table's 0..%lld",
+        return fail(LIMN_RANGE, "%s: %s %lld is outside the table's 0..%lld",
                     table->name != NULL ? table->name : "embedding", what, (long long)index,
                     (long long)table->rows - 1);
     }

@@ -1,0 +1,224 @@
+#include "cases.h"
+
+#define VEC(n)                                                                                                         \
+    {                                                                                                                  \
+        1, {                                                                                                           \
+            (n), 1                                                                                                     \
+        }                                                                                                              \
+    }
+#define MAT(outer, inner)                                                                                              \
+    {                                                                                                                  \
+        2, {                                                                                                           \
+            (outer), (inner)                                                                                           \
+        }                                                                                                              \
+    }
+#define KEYS(heads)                                                                                                    \
+    {                                                                                                                  \
+        2, {                                                                                                           \
+            (heads), DIM_KEYS                                                                                          \
+        }                                                                                                              \
+    }
+
+static const Layout one_row = {.name = "one row", .n_sequences = 1, .sequences = {{0, 1}}};
+static const Layout one_sequence = {.name = "37 rows", .n_sequences = 1, .sequences = {{0, 37}}};
+static const Layout long_sequence = {.name = "150 rows", .n_sequences = 1, .sequences = {{0, 150}}};
+static const Layout unequal = {.name = "unequal", .n_sequences = 4, .sequences = {{0, 5}, {0, 1}, {0, 33}, {0, 18}}};
+static const Layout prefix = {.name = "prefix of 37", .n_sequences = 1, .sequences = {{37, 11}}};
+static const Layout mixed = {
+    .name = "mixed prefixes", .n_sequences = 5, .sequences = {{0, 9}, {37, 5}, {37, 1}, {5, 20}, {64, 70}}};
+static const Layout masked = {
+    .name = "masked", .n_sequences = 3, .sequences = {{0, 12}, {6, 7}, {0, 20}}, .mask_first = 3, .mask_every = 4};
+static const Layout blind = {.name = "no key seen", .n_sequences = 2, .sequences = {{0, 4}, {0, 1}}, .mask_first = 4};
+static const Layout outputs = {
+    .name = "output rows", .n_sequences = 4, .sequences = {{0, 21}, {37, 6}, {0, 1}, {3, 17}}, .outputs = true};
+static const Layout masked_outputs = {.name = "masked output rows",
+                                      .n_sequences = 3,
+                                      .sequences = {{0, 21}, {37, 6}, {3, 17}},
+                                      .mask_first = 2,
+                                      .mask_every = 5,
+                                      .outputs = true};
+
+static const float frequencies[] = {1.0F, 0.7F, 0.31F, 0.1F, 0.042F, 0.0101F, 0.003F, 0.0007F};
+static const float slopes[] = {0.5F, 0.25F, 0.125F, 0.0625F};
+
+#define ACTIVATE(name)                                                                                                 \
+    {                                                                                                                  \
+        "activation " #name, OP_ACTIVATION, .in = {VEC(53)}, .attributes = {.activation = ACTIVATION_##name},          \
+                                            .layout = &one_sequence                                                    \
+    }
+#define GATE(name)                                                                                                     \
+    {                                                                                                                  \
+        "gated " #name, OP_GATED_ACTIVATION, .in = {VEC(53), VEC(53)},                                                 \
+                                             .attributes = {.activation = ACTIVATION_##name}, .layout = &one_sequence  \
+    }
+#define LINEAR_AS(text, flags_)                                                                                        \
+    {                                                                                                                  \
+        "linear " text, OP_LINEAR, .in = {VEC(67)},                                                                    \
+                                   .weights = {{45, 67, flags_}, {45, 1, (flags_) & ~(unsigned)WEIGHT_TRANSPOSED}},    \
+                                   .layout = &one_sequence                                                             \
+    }
+
+#define NINE_OF_THREE .in = {MAT(9, 24), MAT(3, 24), MAT(3, 24)}
+#define ONE_KEY_HEAD  .in = {MAT(5, 64), MAT(1, 64), MAT(1, 64)}
+#define NARROW_VALUES .in = {MAT(4, 20), MAT(2, 20), MAT(2, 12)}
+#define FOUR_HEADS    .in = {MAT(4, 16), MAT(4, 16), MAT(4, 16)}
+#define ATTEND(text, shapes, layout_, ...)                                                                             \
+    { "attention " text, OP_ATTENTION, shapes, .attributes = {.scale = 0.3F, __VA_ARGS__}, .layout = &layout_ }
+#define SCORE(text, shapes, layout_, ...)                                                                              \
+    { "scores " text, OP_ATTENTION_SCORES, shapes, .attributes = {.scale = 0.3F, __VA_ARGS__}, .layout = &layout_ }
+
+const Case cases[] = {
+    {"embed", OP_EMBED, .weights = {{50, 33, 0}}, .attributes = {.scale = 1.0F}, .layout = &unequal},
+    {"embed bf16 scaled", OP_EMBED, .weights = {{50, 33, WEIGHT_BF16}}, .attributes = {.scale = 5.75F},
+     .layout = &one_row},
+    {"embed misaligned slice", OP_EMBED, .weights = {{50, 33, WEIGHT_SLICE | WEIGHT_MISALIGNED}},
+     .attributes = {.scale = 1.0F}, .layout = &unequal},
+    {"embed transposed", OP_EMBED, .weights = {{50, 33, WEIGHT_TRANSPOSED | WEIGHT_BF16}},
+     .attributes = {.scale = 1.0F}, .layout = &unequal},
+    {"position embed", OP_POSITION_EMBED, .weights = {{160, 33, 0}}, .attributes = {.position_offset = 2},
+     .layout = &mixed},
+    {"position embed bf16", OP_POSITION_EMBED, .weights = {{160, 16, WEIGHT_BF16 | WEIGHT_MISALIGNED}},
+     .layout = &prefix},
+    {"type embed", OP_TYPE_EMBED, .weights = {{2, 31, 0}}, .layout = &unequal},
+
+    LINEAR_AS("f32", 0),
+    LINEAR_AS("bf16", WEIGHT_BF16),
+    LINEAR_AS("f32 transposed", WEIGHT_TRANSPOSED),
+    LINEAR_AS("bf16 transposed", WEIGHT_BF16 | WEIGHT_TRANSPOSED),
+    LINEAR_AS("f32 slice", WEIGHT_SLICE),
+    LINEAR_AS("bf16 slice", WEIGHT_BF16 | WEIGHT_SLICE),
+    LINEAR_AS("f32 transposed slice", WEIGHT_TRANSPOSED | WEIGHT_SLICE),
+    LINEAR_AS("bf16 transposed slice", WEIGHT_BF16 | WEIGHT_TRANSPOSED | WEIGHT_SLICE),
+    LINEAR_AS("f32 misaligned", WEIGHT_MISALIGNED),
+    LINEAR_AS("bf16 misaligned", WEIGHT_BF16 | WEIGHT_MISALIGNED),
+    LINEAR_AS("f32 misaligned transposed slice", WEIGHT_MISALIGNED | WEIGHT_TRANSPOSED | WEIGHT_SLICE),
+    LINEAR_AS("bf16 misaligned transposed slice", WEIGHT_BF16 | WEIGHT_MISALIGNED | WEIGHT_TRANSPOSED | WEIGHT_SLICE),
+    {"linear no bias", OP_LINEAR, .in = {VEC(64)}, .weights = {{96, 64, 0}}, .layout = &long_sequence},
+    {"linear no bias bf16", OP_LINEAR, .in = {VEC(64)}, .weights = {{96, 64, WEIGHT_BF16}}, .layout = &long_sequence},
+    {"linear one row", OP_LINEAR, .in = {VEC(640)}, .weights = {{129, 640, 0}}, .layout = &one_row},
+    {"linear one row bf16", OP_LINEAR, .in = {VEC(640)}, .weights = {{129, 640, WEIGHT_BF16}}, .layout = &one_row},
+    {"linear one row transposed", OP_LINEAR, .in = {VEC(640)}, .weights = {{129, 640, WEIGHT_TRANSPOSED}},
+     .layout = &one_row},
+    {"linear five rows", OP_LINEAR, .in = {VEC(192)}, .weights = {{384, 192, 0}, {384, 1, 0}}, .layout = &blind},
+    {"linear five rows bf16", OP_LINEAR, .in = {VEC(192)}, .weights = {{384, 192, WEIGHT_BF16}, {384, 1, 0}},
+     .layout = &blind},
+    {"linear of heads", OP_LINEAR, .in = {MAT(4, 12)}, .weights = {{20, 48, 0}}, .layout = &unequal},
+    {"linear one column", OP_LINEAR, .in = {VEC(1)}, .weights = {{7, 1, 0}}, .layout = &unequal},
+    {"linear one output", OP_LINEAR, .in = {VEC(70)}, .weights = {{1, 70, 0}, {1, 1, 0}}, .layout = &unequal},
+    {"linear wide", OP_LINEAR, .in = {VEC(1200)}, .weights = {{100, 1200, WEIGHT_BF16}}, .layout = &prefix},
+
+    {"add", OP_ADD, .in = {VEC(53), VEC(53)}, .layout = &unequal},
+    {"mul", OP_MUL, .in = {VEC(53), VEC(53)}, .layout = &unequal},
+    {"mul one element", OP_MUL, .in = {VEC(1), VEC(1)}, .layout = &one_row},
+    {"scale", OP_SCALE, .in = {VEC(53)}, .attributes = {.scale = -1.7F}, .layout = &unequal},
+    ACTIVATE(GELU),
+    ACTIVATE(GELU_TANH),
+    ACTIVATE(QUICK_GELU),
+    ACTIVATE(RELU),
+    ACTIVATE(RELU2),
+    ACTIVATE(SILU),
+    ACTIVATE(TANH),
+    ACTIVATE(SIGMOID),
+    GATE(GELU),
+    GATE(GELU_TANH),
+    GATE(QUICK_GELU),
+    GATE(RELU),
+    GATE(RELU2),
+    GATE(SILU),
+    GATE(TANH),
+    GATE(SIGMOID),
+    {"gated one row", OP_GATED_ACTIVATION, .in = {VEC(1536), VEC(1536)}, .attributes = {.activation = ACTIVATION_SILU},
+     .layout = &one_row},
+    {"softcap", OP_SOFTCAP, .in = {VEC(53)}, .attributes = {.softcap = 2.5F}, .layout = &unequal},
+
+    {"rms scale", OP_RMS_SCALE, .in = {VEC(51)}, .attributes = {.epsilon = 1e-5F}, .layout = &unequal},
+    {"rms scale of heads", OP_RMS_SCALE, .in = {MAT(3, 17)}, .attributes = {.epsilon = 1e-2F}, .layout = &unequal},
+    {"layer scale", OP_LAYER_SCALE, .in = {VEC(51)}, .attributes = {.epsilon = 1e-5F}, .layout = &unequal},
+    {"normalize", OP_NORMALIZE, .in = {VEC(51), VEC(1)}, .layout = &unequal},
+    {"normalize centered", OP_NORMALIZE, .in = {VEC(51), VEC(1)}, .attributes = {.centered = true}, .layout = &unequal},
+    {"normalize heads", OP_NORMALIZE, .in = {MAT(3, 17), VEC(3)}, .layout = &unequal},
+    {"normalize heads centered", OP_NORMALIZE, .in = {MAT(3, 17), VEC(3)}, .attributes = {.centered = true},
+     .layout = &one_row},
+    {"gain", OP_GAIN, .in = {VEC(51)}, .weights = {{51, 1, 0}}, .layout = &unequal},
+    {"gain bias bf16", OP_GAIN, .in = {VEC(51)},
+     .weights = {{51, 1, WEIGHT_BF16}, {51, 1, WEIGHT_BF16 | WEIGHT_MISALIGNED}}, .layout = &unequal},
+    {"gain plus one", OP_GAIN, .in = {VEC(51)}, .weights = {{51, 1, WEIGHT_MISALIGNED}},
+     .attributes = {.gain_plus_one = true}, .layout = &unequal},
+    {"gain of heads", OP_GAIN, .in = {MAT(3, 17)}, .weights = {{17, 1, 0}}, .layout = &unequal},
+    {"norm rms", OP_NORM, .in = {VEC(51)}, .weights = {{51, 1, 0}}, .attributes = {.epsilon = 1e-5F},
+     .layout = &unequal},
+    {"norm rms bf16", OP_NORM, .in = {VEC(576)}, .weights = {{576, 1, WEIGHT_BF16}}, .attributes = {.epsilon = 1e-5F},
+     .layout = &one_sequence},
+    {"norm rms plus one", OP_NORM, .in = {VEC(51)}, .weights = {{51, 1, 0}},
+     .attributes = {.epsilon = 1e-6F, .gain_plus_one = true}, .layout = &unequal},
+    {"norm rms of heads", OP_NORM, .in = {MAT(3, 17)}, .weights = {{17, 1, 0}}, .attributes = {.epsilon = 1e-2F},
+     .layout = &unequal},
+    {"norm layer", OP_NORM, .in = {VEC(51)}, .weights = {{51, 1, 0}, {51, 1, 0}},
+     .attributes = {.epsilon = 1e-5F, .centered = true}, .layout = &unequal},
+    {"norm layer misaligned", OP_NORM, .in = {VEC(384)},
+     .weights = {{384, 1, WEIGHT_MISALIGNED}, {384, 1, WEIGHT_MISALIGNED | WEIGHT_BF16}},
+     .attributes = {.epsilon = 1e-12F, .centered = true}, .layout = &unequal},
+    {"norm layer large epsilon", OP_NORM, .in = {VEC(33)}, .weights = {{33, 1, 0}, {33, 1, 0}},
+     .attributes = {.epsilon = 0.5F, .centered = true}, .layout = &one_row},
+
+    {"rope halves", OP_ROPE, .in = {MAT(3, 16)},
+     .attributes = {.inverse_freq = frequencies, .rotary_dims = 16, .rotary_factor = 1.0F}, .layout = &mixed},
+    {"rope part", OP_ROPE, .in = {MAT(3, 21)},
+     .attributes = {.inverse_freq = frequencies, .rotary_dims = 10, .rotary_factor = 1.3F}, .layout = &mixed},
+    {"rope interleaved", OP_ROPE, .in = {MAT(3, 16)},
+     .attributes = {.inverse_freq = frequencies, .rotary_dims = 16, .rotary_interleaved = true, .rotary_factor = 1.0F},
+     .layout = &mixed},
+    {"rope interleaved part", OP_ROPE, .in = {MAT(3, 21)},
+     .attributes = {.inverse_freq = frequencies, .rotary_dims = 6, .rotary_interleaved = true, .rotary_factor = 0.8F},
+     .layout = &one_row},
+
+    SCORE("causal", NINE_OF_THREE, unequal, .causal = true),
+    SCORE("both ways", FOUR_HEADS, unequal, .causal = false),
+    SCORE("prefix", NINE_OF_THREE, prefix, .causal = true),
+    SCORE("window softcap alibi", FOUR_HEADS, mixed, .causal = true, .window = 7, .softcap = 1.5F,
+          .alibi_slopes = slopes),
+    SCORE("masked", NINE_OF_THREE, masked, .causal = true),
+    SCORE("output rows", NINE_OF_THREE, outputs, .causal = true, .window = 9),
+    {"pattern", OP_ATTENTION_PATTERN, .in = {KEYS(3)}, .layout = &unequal},
+    {"pattern one row", OP_ATTENTION_PATTERN, .in = {KEYS(1)}, .layout = &one_row},
+    {"mix", OP_ATTENTION_MIX, .in = {KEYS(9), MAT(3, 24)}, .layout = &unequal},
+    {"mix prefix", OP_ATTENTION_MIX, .in = {KEYS(4), MAT(4, 17)}, .layout = &mixed},
+    {"mix output rows", OP_ATTENTION_MIX, .in = {KEYS(6), MAT(2, 16)}, .layout = &outputs},
+    ATTEND("one row", NINE_OF_THREE, one_row, .causal = true),
+    ATTEND("causal", NINE_OF_THREE, one_sequence, .causal = true),
+    ATTEND("long", NINE_OF_THREE, long_sequence, .causal = true),
+    ATTEND("unequal", NINE_OF_THREE, unequal, .causal = true),
+    ATTEND("both ways", FOUR_HEADS, unequal, .causal = false),
+    ATTEND("both ways masked", FOUR_HEADS, masked, .causal = false),
+    ATTEND("prefix", NINE_OF_THREE, prefix, .causal = true),
+    ATTEND("mixed prefixes", NINE_OF_THREE, mixed, .causal = true),
+    ATTEND("window", NINE_OF_THREE, long_sequence, .causal = true, .window = 40),
+    ATTEND("window of one", FOUR_HEADS, mixed, .causal = true, .window = 1),
+    ATTEND("softcap", FOUR_HEADS, mixed, .causal = true, .softcap = 1.5F),
+    ATTEND("alibi", FOUR_HEADS, mixed, .causal = true, .alibi_slopes = slopes),
+    ATTEND("all at once", FOUR_HEADS, masked, .causal = true, .window = 6, .softcap = 2.0F, .alibi_slopes = slopes),
+    ATTEND("masked", NINE_OF_THREE, masked, .causal = true),
+    ATTEND("no key seen", NINE_OF_THREE, blind, .causal = true),
+    ATTEND("no key seen both ways", FOUR_HEADS, blind, .causal = false),
+    ATTEND("output rows", NINE_OF_THREE, outputs, .causal = true),
+    ATTEND("output rows window", FOUR_HEADS, outputs, .causal = true, .window = 8),
+    ATTEND("masked output rows", NINE_OF_THREE, masked_outputs, .causal = true),
+    ATTEND("one key head", ONE_KEY_HEAD, mixed, .causal = true),
+    ATTEND("narrow values", NARROW_VALUES, unequal, .causal = true),
+
+    {"head linear", OP_HEAD_LINEAR, .in = {MAT(3, 10)}, .weights = {{25, 30, 0}}, .layout = &unequal},
+    {"head linear bf16", OP_HEAD_LINEAR, .in = {MAT(3, 10)}, .weights = {{25, 30, WEIGHT_BF16 | WEIGHT_MISALIGNED}},
+     .layout = &unequal},
+    {"head linear transposed", OP_HEAD_LINEAR, .in = {MAT(3, 10)},
+     .weights = {{25, 30, WEIGHT_TRANSPOSED | WEIGHT_SLICE}}, .layout = &one_row},
+    {"sum heads", OP_SUM_HEADS, .in = {MAT(3, 25)}, .weights = {{25, 1, 0}}, .layout = &unequal},
+    {"sum heads no bias", OP_SUM_HEADS, .in = {MAT(9, 7)}, .layout = &unequal},
+
+    {"select", OP_SELECT_ROWS, .in = {VEC(33)}, .layout = &outputs},
+    {"select heads", OP_SELECT_ROWS, .in = {MAT(3, 5)}, .layout = &masked_outputs},
+    {"log prob", OP_LOG_PROB, .in = {VEC(301)}, .layout = &outputs},
+    {"log prob two classes", OP_LOG_PROB, .in = {VEC(2)}, .layout = &unequal},
+    {"pick", OP_PICK, .in = {VEC(301)}, .layout = &outputs},
+};
+
+const int n_cases = (int)(sizeof cases / sizeof cases[0]);
