@@ -10,27 +10,58 @@
 
 /* ---- numbers ---- */
 
-/* Six digits always survive a float and fifteen a double, and %g drops trailing zeros: starting there finds the
- * shortest text. A program that set another locale gets a comma from printf. */
+/* The digits of "-d.ddde+xx" laid out so that the text depends on the decimal number alone. */
+static void lay_out(char text[NUMBER_TEXT_MAX], const char *scientific) {
+    char digits[NUMBER_TEXT_MAX];
+    int n = 0;
+    const char *c = scientific + (*scientific == '-');
+    for (; *c != 'e'; c++) {
+        if (*c >= '0' && *c <= '9') {
+            digits[n++] = *c;
+        }
+    }
+    int exponent = atoi(c + 1);
+    while (n > 1 && digits[n - 1] == '0') {
+        n--;
+    }
+    char *out = text;
+    if (*scientific == '-') {
+        *out++ = '-';
+    }
+    bool plain = exponent >= -5 && exponent < 15;
+    int point = plain ? exponent + 1 : 1; /* digits before the point */
+    if (point <= 0) {
+        *out++ = '0';
+        *out++ = '.';
+    }
+    for (int i = point < 0 ? point : 0; i < n || i < point; i++) {
+        if (i == point && i > 0) {
+            *out++ = '.';
+        }
+        *out++ = i >= 0 && i < n ? digits[i] : '0';
+    }
+    if (plain) {
+        memcpy(out, n <= point ? ".0" : "", n <= point ? 3 : 1);
+    } else {
+        snprintf(out, NUMBER_TEXT_MAX - (size_t)(out - text), "e%+03d", exponent);
+    }
+}
+
+/* Six digits always survive a float and fifteen a double, so the search for the shortest text starts there. */
 void number_text(char text[NUMBER_TEXT_MAX], double value) {
     if (!isfinite(value)) {
         memcpy(text, "null", 5);
         return;
     }
     bool single = fabs(value) <= (double)FLT_MAX && (double)(float)value == value;
+    char scientific[NUMBER_TEXT_MAX];
     for (int digits = single ? 6 : 15; digits <= 17; digits++) {
-        snprintf(text, NUMBER_TEXT_MAX, "%.*g", digits, value == 0 ? 0.0 : value);
-        if (single ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value) {
+        snprintf(scientific, sizeof scientific, "%.*e", digits - 1, value == 0 ? 0.0 : value);
+        if (single ? strtof(scientific, NULL) == (float)value : strtod(scientific, NULL) == value) {
             break;
         }
     }
-    char *comma = strchr(text, ',');
-    if (comma != NULL) {
-        *comma = '.';
-    }
-    if (strpbrk(text, ".e") == NULL) {
-        strcat(text, ".0");
-    }
+    lay_out(text, scientific);
 }
 
 /* ---- structure ---- */
