@@ -45,7 +45,8 @@ typedef struct MethodCall {
     void (*text)(void *context, const char *bytes, size_t length);
     void *text_context;
     ModelCache *models;
-    Arena *arena; /* lives until the call has ended */
+    Arena *arena;     /* lives until the call has ended */
+    Model *described; /* the model the result is about: set by method_session, hashed while the method runs */
 } MethodCall;
 
 /* Adds to the result, which already holds the effective parameters, and ends with `return result_status(result)`;
@@ -54,6 +55,7 @@ typedef limn_status (*MethodFunction)(MethodCall *call, Result *result);
 
 struct Method {
     limn_command command;
+    const char *title;   /* "Integrated gradients" */
     size_t params_bytes; /* size of the method's own struct, zeroed before it is filled */
     MethodFunction run;
     bool explains; /* answers about a model's behaviour: `limn verify` can run it again */
@@ -62,6 +64,15 @@ struct Method {
 extern const Method *const methods[]; /* [methods_count], in the order of help */
 extern const size_t methods_count;
 const Method *method_find(const char *name); /* NULL: none */
+
+/* The row of the model itself: a bare word. */
+#define MODEL_ROW(type, member)                                                                                        \
+    {                                                                                                                  \
+        "model", 0, LIMN_PARAM_FILE,                                                                                   \
+            .positional = true, .required = true, .metavar = "MODEL",                                                  \
+            .help = "a model folder, a .gguf file, or org/name in the local Hugging Face cache",                       \
+            .field = offsetof(type, member)                                                                            \
+    }
 
 /* Opened on first use, shared by later calls of the same context with the same options; borrowed. */
 limn_status method_model(MethodCall *call, const char *path, Model **model);

@@ -105,6 +105,8 @@ static bool same_options(const SessionOptions *a, const SessionOptions *b) {
 limn_status method_session(MethodCall *call, const char *path, Session **session) {
     Model *model;
     TRY(method_model(call, path, &model));
+    TRY(model_hash_start(model));
+    call->described = model;
     ModelCache *cache = call->models;
     SessionOptions options = session_options_of(&call->common);
     for (size_t i = 0; i < cache->n_sessions; i++) {

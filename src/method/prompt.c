@@ -1,39 +1,24 @@
 #include "method/prompt.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static limn_status read_whole_file(Text *text, const char *path, Arena *arena) {
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) {
-        return fail(errno == ENOENT ? LIMN_NOT_FOUND : LIMN_IO, "%s: %s", path, strerror(errno));
+#include "base/file.h"
+
+enum { PROMPT_FILE_CAP = 1 << 30 };
+
+static limn_status read_prompt_file(Text *text, const char *path, Arena *arena) {
+    char *bytes;
+    size_t length;
+    TRY(file_read(&bytes, &length, path, PROMPT_FILE_CAP));
+    char *copy = arena_alloc(arena, length + 1);
+    if (copy != NULL) {
+        memcpy(copy, bytes, length);
+        copy[length] = '\0';
     }
-    TextBuffer buffer = TEXT_BUFFER_INIT;
-    char chunk[8192];
-    size_t n;
-    while ((n = fread(chunk, 1, sizeof chunk, file)) > 0) {
-        text_buffer_add_bytes(&buffer, chunk, n);
-    }
-    int read_error = ferror(file) ? errno : 0;
-    fclose(file);
-    limn_status status = text_buffer_status(&buffer);
-    if (read_error != 0) {
-        status = fail(LIMN_IO, "%s: %s", path, strerror(read_error));
-    }
-    if (status == LIMN_OK) {
-        char *copy = arena_alloc(arena, buffer.length + 1);
-        if (copy == NULL) {
-            status = fail(LIMN_NO_MEMORY, "%s: no memory for %zu bytes", path, buffer.length);
-        } else {
-            memcpy(copy, buffer.data != NULL ? buffer.data : "", buffer.length);
-            copy[buffer.length] = '\0';
-            *text = (Text){copy, buffer.length};
-        }
-    }
-    text_buffer_free(&buffer);
-    return status;
+    free(bytes);
+    *text = (Text){copy, length};
+    return copy != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "%s: no memory for %zu bytes", path, length);
 }
 
 static limn_status encode_pair(Token **tokens, int32_t *n, MethodCall *call, const Tokenizer *tokenizer, Text text,
@@ -67,6 +52,20 @@ static limn_status tokens_from_ids(Prompt *prompt, MethodCall *call, const Model
     return LIMN_OK;
 }
 
+limn_status prompt_read_text(Prompt *prompt, MethodCall *call, const Model *model, Text text, Text file, Text pair,
+                             EncodeOptions options) {
+    memset(prompt, 0, sizeof *prompt);
+    prompt->text = text;
+    if (file.bytes != NULL) {
+        TRY(read_prompt_file(&prompt->text, file.bytes, call->arena));
+    }
+    if (model->tokenizer == NULL) {
+        return fail(LIMN_NOT_FOUND, "%s: the model has no tokenizer; give --ids instead of a text", model->path);
+    }
+    prompt->encode = options;
+    return encode_pair(&prompt->tokens, &prompt->n, call, model->tokenizer, prompt->text, pair, &prompt->encode);
+}
+
 static limn_status read_tokens(Prompt *prompt, MethodCall *call, const Model *model, const PromptParams *params) {
     const char *command = call->method->command.name;
     int given = (params->prompt.bytes != NULL) + (params->ids.ids != NULL) + (params->file.bytes != NULL);
@@ -79,16 +78,8 @@ static limn_status read_tokens(Prompt *prompt, MethodCall *call, const Model *mo
                    ? tokens_from_ids(prompt, call, model, &params->ids)
                    : fail(LIMN_USAGE, "%s: --pair goes with a text, not with --ids; use --token-types", command);
     }
-    prompt->text = params->prompt;
-    if (params->file.bytes != NULL) {
-        TRY(read_whole_file(&prompt->text, params->file.bytes, call->arena));
-    }
-    if (model->tokenizer == NULL) {
-        return fail(LIMN_NOT_FOUND, "%s: the model has no tokenizer; give --ids instead of a text", model->path);
-    }
-    prompt->encode = (EncodeOptions){.bos = (BosMode)call->common.bos};
-    return encode_pair(&prompt->tokens, &prompt->n, call, model->tokenizer, prompt->text, params->pair,
-                       &prompt->encode);
+    return prompt_read_text(prompt, call, model, params->prompt, params->file, params->pair,
+                            (EncodeOptions){.bos = (BosMode)call->common.bos});
 }
 
 static limn_status check_ids(const Prompt *prompt, const Model *model) {
@@ -178,11 +169,6 @@ Text token_text(MethodCall *call, const Model *model, int32_t id) {
     }
     char *made = arena_printf(call->arena, "<%d>", (int)id);
     return text_of(made != NULL ? made : "?");
-}
-
-const char *model_short_name(const Model *model) {
-    const char *slash = strrchr(model->path, '/');
-    return slash != NULL && slash[1] != '\0' ? slash + 1 : model->path;
 }
 
 void prompt_describe(Result *result, MethodCall *call, const Model *model, const Prompt *prompt) {

@@ -95,6 +95,10 @@ typedef struct Prompt {
 /* Checks the ids against the vocabulary and the length against the context. Lives in the call's arena. */
 limn_status prompt_read(Prompt *prompt, MethodCall *call, const Model *model, const PromptParams *params);
 
+/* The same from one text (or file) and its encoding, without the checks against the model. */
+limn_status prompt_read_text(Prompt *prompt, MethodCall *call, const Model *model, Text text, Text file, Text pair,
+                             EncodeOptions options);
+
 /* Encodes with the call's arena; *n tokens. */
 limn_status prompt_encode(Token **tokens, int32_t *n, MethodCall *call, const Tokenizer *tokenizer, Text text,
                           const EncodeOptions *options);
@@ -104,9 +108,6 @@ SequenceInput prompt_sequence(const Prompt *prompt);
 
 /* Fills the result's input text and input tokens. */
 void prompt_describe(Result *result, MethodCall *call, const Model *model, const Prompt *prompt);
-
-/* Folder or file name without the folders before it. */
-const char *model_short_name(const Model *model);
 
 /* Bytes a token adds to decoded text; "<3>" in the arena when the model has no tokenizer. */
 Text token_text(MethodCall *call, const Model *model, int32_t id);

@@ -1,0 +1,102 @@
+/* What a model folder or file holds, from its configuration and headers alone: no weight is read. */
+#include <stdio.h>
+
+#include "method/method.h"
+
+typedef struct InfoParams {
+    Text model;
+} InfoParams;
+
+static const char *const task_names[] = {"causal language model", "masked language model", "classifier",
+                                         "encoder without a head"};
+
+static void row(TableBlock *table, const char *name, Value value) {
+    Value cells[] = {value_text(name), value};
+    table_row(table, cells);
+}
+
+static void add_model_rows(TableBlock *table, const Model *model) {
+    const ModelConfig *config = &model->config;
+    row(table, "architecture", value_text(config->architecture));
+    row(table, "model type", value_text(config->model_type));
+    row(table, "task", value_text(task_names[config->task]));
+    row(table, "stored as", value_text(dtype_info(config->dtype)->name));
+    row(table, "parameters", value_integer(model->n_parameters));
+    row(table, "weight bytes", value_integer(model->weight_bytes));
+    row(table, "layers (L)", value_integer(config->n_layers));
+    row(table, "model width (D)", value_integer(config->d_model));
+    row(table, "heads (H)", value_integer(config->n_heads));
+    row(table, "key/value heads (G)", value_integer(config->n_kv_heads));
+    row(table, "head width (K)", value_integer(config->d_head));
+    row(table, "feed-forward width (F)", value_integer(config->d_mlp));
+    row(table, "vocabulary (V)", value_integer(config->n_vocab));
+    row(table, "context", value_integer(config->n_context));
+    row(table, "sites", value_integer(model->graph.n_sites));
+}
+
+static void add_classes(Result *result, const ModelConfig *config) {
+    static const TableColumn columns[] = {{{"id", 2}, COLUMN_INTEGER}, {{"class", 5}, COLUMN_TEXT}};
+    if (config->n_classes == 0) {
+        return;
+    }
+    TableBlock *table = result_add_table(result, "classes", "Classes", columns, 2);
+    for (int32_t i = 0; i < config->n_classes; i++) {
+        Value cells[] = {value_integer(i), value_text(config->labels[i])};
+        table_row(table, cells);
+    }
+}
+
+static void add_tokenizer(Result *result, const Tokenizer *tokenizer) {
+    static const TableColumn columns[] = {{{"token", 5}, COLUMN_TEXT}, {{"value", 5}, COLUMN_VALUE}};
+    static const char *const names[] = {"begin of text", "end of text", "unknown", "padding",
+                                        "mask",          "separator",   "class"};
+    TableBlock *table = result_add_table(result, "tokenizer", "Tokenizer", columns, 2);
+    row(table, "kind", value_text(tokenizer_kind(tokenizer)));
+    row(table, "ids", value_integer(tokenizer_vocab_size(tokenizer)));
+    for (int which = 0; which < SPECIAL_COUNT; which++) {
+        int32_t id = tokenizer_special(tokenizer, (SpecialToken)which);
+        size_t length;
+        const char *piece = id >= 0 ? tokenizer_piece(tokenizer, id, &length) : NULL;
+        if (piece != NULL) {
+            char text[128];
+            snprintf(text, sizeof text, "%.*s (%d)", (int)(length < 96 ? length : 96), piece, (int)id);
+            row(table, names[which], value_text(text));
+        }
+    }
+    row(table, "chat template", value_bool(tokenizer_chat_template(tokenizer) != NULL));
+}
+
+static limn_status run(MethodCall *call, Result *result) {
+    static const TableColumn columns[] = {{{"what", 4}, COLUMN_TEXT}, {{"value", 5}, COLUMN_VALUE}};
+    const InfoParams *params = call->params;
+    Model *model;
+    TRY(method_model_config(call, params->model.bytes, &model));
+    result_headline(result, "%s: %s, %.4g million parameters, %d layers, stored as %s", model->path,
+                    model->config.architecture, (double)model->n_parameters / 1e6, (int)model->config.n_layers,
+                    dtype_info(model->config.dtype)->name);
+    add_model_rows(result_add_table(result, "model", "Model", columns, 2), model);
+    add_classes(result, &model->config);
+    if (model->tokenizer != NULL) {
+        add_tokenizer(result, model->tokenizer);
+    } else {
+        result_warn(result, "no tokenizer beside the weights: prompts can be given as --ids only");
+    }
+    return result_status(result);
+}
+
+static const limn_param rows[] = {
+    MODEL_ROW(InfoParams, model),
+};
+
+const Method method_info = {
+    .command = {.name = "info",
+                .summary = "what a model folder or file holds",
+                .description = "Architecture, sizes, number type, tokenizer and special tokens, from the configuration "
+                               "and the files' headers. No weight is read: it takes less than a second.",
+                .examples = "limn info SmolLM2-135M-Instruct.Q4_1.gguf\nlimn info ~/models/gpt2 --json",
+                .params = rows,
+                .n_params = sizeof rows / sizeof rows[0]},
+    .title = "Model",
+    .params_bytes = sizeof(InfoParams),
+    .run = run,
+};
