@@ -157,6 +157,30 @@ static const char *step_kind_name(StepKind kind) {
     return names[kind];
 }
 
+/* "name=v12@3": value 12 in buffer 3; "L" when the buffer holds one chunk. */
+static void describe_value(const Program *program, TextBuffer *out, const char *name, ValueId id) {
+    if (id != VALUE_NONE) {
+        const ProgramValue *value = &program->values[id];
+        text_buffer_printf(out, " %s=v%d@%d%s", name, id, value->slot, value->local ? "L" : "");
+    }
+}
+
+static void describe_step(const Program *program, TextBuffer *out, const Step *step) {
+    static const char *const inputs[] = {"in0", "in1", "in2"};
+    static const char *const gradients[] = {"grad0", "grad1", "grad2"};
+    for (int k = 0; k < OP_MAX_INPUTS; k++) {
+        describe_value(program, out, inputs[k], step->in[k]);
+    }
+    describe_value(program, out, "out", step->out);
+    describe_value(program, out, "aux", step->aux);
+    describe_value(program, out, "grad_out", step->grad_out);
+    for (int k = 0; k < OP_MAX_INPUTS; k++) {
+        describe_value(program, out, gradients[k], step->grad_in[k]);
+        text_buffer_add(out, step->accumulate[k] ? "+" : "");
+    }
+    text_buffer_add_char(out, '\n');
+}
+
 limn_status program_describe(const Program *program, char **text) {
     TextBuffer out = TEXT_BUFFER_INIT;
     for (int32_t b = 0; b < program->n_bands; b++) {
@@ -166,9 +190,10 @@ limn_status program_describe(const Program *program, char **text) {
         for (int32_t s = band->first_step; s < band->first_step + band->n_steps; s++) {
             const Step *step = &program->steps[s];
             const char *site = program->graph->nodes[step->node].site;
-            text_buffer_printf(&out, "  %4d %-9s %-18s %-28s layer %d %s\n", s, step_kind_name(step->kind),
+            text_buffer_printf(&out, "  %4d %-9s %-18s %-28s layer %d %s", s, step_kind_name(step->kind),
                                op_info(step->op.kind)->name, step->kernel == NULL ? "-" : step->kernel->name,
                                step->op.layer, site == NULL ? "" : site);
+            describe_step(program, &out, step);
         }
     }
     TRY(text_buffer_status(&out));

@@ -1,0 +1,476 @@
+/* The engine's promises, on a small random model: whatever is fused, narrowed, kept, recomputed, chunked or cached,
+ * the answer is the same; gradients are those of finite differences; edits act where they say. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "run/session.h"
+#include "run/toy_model.h"
+
+/* after our own headers: cmocka has a macro named fail */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static Model model;
+
+static const int32_t ids_a[] = {3, 14, 15, 9, 26, 5, 35};
+static const int32_t ids_b[] = {2, 7, 18, 28};
+
+static const char *backend; /* under test */
+
+static Session *open_session(const SessionOptions *options) {
+    Session *session;
+    SessionOptions chosen = options == NULL ? (SessionOptions){0} : *options;
+    chosen.backend = backend;
+    assert_int_equal(session_new(&session, &model, &chosen), LIMN_OK);
+    return session;
+}
+
+static void run(Session *session, const RunRequest *request) {
+    limn_status status = session_run(session, request, NULL);
+    if (status != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+}
+
+static NodeId site(const char *name) {
+    NodeId node = graph_find_site(&model.graph, name);
+    assert_true(node != NODE_NONE);
+    return node;
+}
+
+static double largest_difference(const float *a, const float *b, int64_t n) {
+    double largest = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        double difference = fabs((double)a[i] - (double)b[i]);
+        if (isnan(difference)) {
+            return INFINITY;
+        }
+        largest = difference > largest ? difference : largest;
+    }
+    return largest;
+}
+
+static double largest_magnitude(const float *values, int64_t n) {
+    double largest = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        largest = fmax(largest, fabs((double)values[i]));
+    }
+    return largest;
+}
+
+static float *copy_of(const float *values, int64_t n) {
+    assert_non_null(values);
+    float *copy = malloc((size_t)n * sizeof *copy);
+    assert_non_null(copy);
+    memcpy(copy, values, (size_t)n * sizeof *copy);
+    return copy;
+}
+
+/* Two sequences of unequal length, a target at the end of each. */
+static const SequenceInput two_sequences[] = {{.ids = ids_a, .n = 7}, {.ids = ids_b, .n = 4}};
+static const OutputRow two_outputs[] = {{0, 6, 11, 1.0f}, {1, 3, 12, 0.5f}};
+
+static RunRequest base_request(void) {
+    return (RunRequest){.sequences = two_sequences,
+                        .n_sequences = 2,
+                        .outputs = two_outputs,
+                        .n_outputs = 2,
+                        .objective = OBJECTIVE_LOG_PROB,
+                        .logits = true};
+}
+
+static void test_rows_do_not_mix(void **state) {
+    Session *session = open_session(NULL);
+    RunRequest both = base_request();
+    run(session, &both);
+    float *together = copy_of(session_logits(session), 2 * 50);
+    for (int32_t s = 0; s < 2; s++) {
+        OutputRow output = two_outputs[s];
+        output.sequence = 0;
+        RunRequest alone = both;
+        alone.sequences = &two_sequences[s];
+        alone.n_sequences = 1;
+        alone.outputs = &output;
+        alone.n_outputs = 1;
+        run(session, &alone);
+        assert_true(largest_difference(together + s * 50, session_logits(session), 50) < 1e-5);
+    }
+    free(together);
+    session_free(session);
+}
+
+/* Tapping a value forbids fusing and narrowing what makes it; the logits may not notice. */
+static void test_taps_change_nothing(void **state) {
+    Session *session = open_session(NULL);
+    RunRequest request = base_request();
+    run(session, &request);
+    float *plain = copy_of(session_logits(session), 2 * 50);
+    for (int32_t i = 0; i < model.graph.n_sites; i++) {
+        request.taps = &model.graph.site_list[i].node;
+        request.n_taps = 1;
+        run(session, &request);
+        double difference = largest_difference(plain, session_logits(session), 2 * 50);
+        if (difference > 2e-5) {
+            fail_msg("tapping %s moves the logits by %g", model.graph.site_list[i].name, difference);
+        }
+        int32_t rows;
+        int64_t width;
+        assert_non_null(session_tap(session, request.taps[0], &rows, &width));
+        assert_int_equal(rows, 11);
+    }
+    free(plain);
+    session_free(session);
+}
+
+static double weighted_objective(Session *session) {
+    const float *objective = session_objective(session);
+    return (double)objective[0] + 0.5 * (double)objective[1];
+}
+
+/* d(objective)/d(site) against a small push of one element of the site, both ways. */
+static void check_gradient(Session *session, const char *name, int32_t row, int64_t element, KeepPolicy keep) {
+    NodeId node = site(name);
+    RunRequest request = base_request();
+    request.grads = &node;
+    request.n_grads = 1;
+    run(session, &request);
+    int32_t rows;
+    int64_t width;
+    const float *grad = session_grad(session, node, &rows, &width);
+    assert_non_null(grad);
+    double claimed = grad[row * width + element];
+    double values[2];
+    const float step = 4e-3f;
+    for (int side = 0; side < 2; side++) {
+        float push = side == 0 ? step : -step;
+        Edit edit = {.node = node,
+                     .kind = EDIT_ADD,
+                     .sequence = 0,
+                     .row_begin = row,
+                     .row_end = row + 1,
+                     .element_begin = element,
+                     .element_end = element + 1,
+                     .values = &push};
+        RunRequest pushed = base_request();
+        pushed.edits = &edit;
+        pushed.n_edits = 1;
+        run(session, &pushed);
+        values[side] = weighted_objective(session);
+    }
+    double seen = (values[0] - values[1]) / (2.0 * (double)step);
+    if (fabs(seen - claimed) > 2e-3 + 2e-2 * fabs(seen)) {
+        fail_msg("%s[%d, %lld], policy %d: gradient %g, finite difference %g", name, row, (long long)element, (int)keep,
+                 claimed, seen);
+    }
+}
+
+static void test_gradients_are_finite_differences(void **state) {
+    static const char *const sites[] = {"hook_embed",
+                                        "blocks.0.ln1.hook_scale",
+                                        "blocks.0.ln1.hook_normalized",
+                                        "blocks.0.attn.hook_q",
+                                        "blocks.1.attn.hook_k",
+                                        "blocks.1.attn.hook_v",
+                                        "blocks.1.attn.hook_rot_q",
+                                        "blocks.1.attn.hook_rot_k",
+                                        "blocks.1.attn.hook_z",
+                                        "blocks.0.hook_attn_out",
+                                        "blocks.2.hook_resid_mid",
+                                        "blocks.2.hook_mlp_out",
+                                        "blocks.1.mlp.hook_pre",
+                                        "blocks.1.mlp.hook_pre_linear",
+                                        "blocks.2.mlp.hook_post",
+                                        "blocks.1.hook_resid_post",
+                                        "blocks.1.attn.hook_result",
+                                        "blocks.0.attn.hook_pattern",
+                                        "ln_final.hook_normalized"};
+    for (int keep = KEEP_EVERYTHING; keep <= KEEP_LAYER_INPUTS; keep++) {
+        SessionOptions options = {.keep = (KeepPolicy)keep, .chunk_rows = 4};
+        Session *session = open_session(&options);
+        for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++) {
+            /* the last row of the first sequence: alive in every layer; key 0 is visible to all */
+            check_gradient(session, sites[i], 6, 0, (KeepPolicy)keep);
+        }
+        session_free(session);
+    }
+}
+
+/* Many sites at once share gradient values inside the program; none may spoil another. */
+static void test_all_gradients_at_once(void **state) {
+    int32_t n = model.graph.n_sites;
+    NodeId *nodes = calloc((size_t)n, sizeof *nodes);
+    for (int32_t i = 0; i < n; i++) {
+        nodes[i] = model.graph.site_list[i].node;
+    }
+    for (int keep = KEEP_EVERYTHING; keep <= KEEP_LAYER_INPUTS; keep++) {
+        SessionOptions options = {.keep = (KeepPolicy)keep, .chunk_rows = 3};
+        Session *all = open_session(&options);
+        Session *one = open_session(NULL);
+        RunRequest request = base_request();
+        request.grads = nodes;
+        request.n_grads = n;
+        run(all, &request);
+        for (int32_t i = 0; i < n; i++) {
+            request.grads = &nodes[i];
+            request.n_grads = 1;
+            run(one, &request);
+            int32_t rows;
+            int64_t width;
+            const float *expected = session_grad(one, nodes[i], &rows, &width);
+            const float *found = session_grad(all, nodes[i], &rows, &width);
+            double difference = largest_difference(expected, found, rows * width);
+            if (difference > 2e-5 * fmax(1.0, largest_magnitude(expected, rows * width))) {
+                fail_msg("%s: gradients differ by %g when asked for together", model.graph.site_list[i].name,
+                         difference);
+            }
+        }
+        session_free(all);
+        session_free(one);
+    }
+    free(nodes);
+}
+
+static void test_chunks_and_policies_agree_bit_for_bit(void **state) {
+    NodeId embed = model.graph.embed;
+    float *reference = NULL;
+    for (int32_t chunk = 1; chunk <= 16; chunk *= 2) {
+        for (int keep = KEEP_EVERYTHING; keep <= KEEP_LAYER_INPUTS; keep++) {
+            SessionOptions options = {.keep = (KeepPolicy)keep, .chunk_rows = chunk};
+            Session *session = open_session(&options);
+            RunRequest request = base_request();
+            request.grads = &embed;
+            request.n_grads = 1;
+            run(session, &request);
+            int32_t rows;
+            int64_t width;
+            const float *grad = session_grad(session, embed, &rows, &width);
+            if (reference == NULL) {
+                reference = copy_of(grad, rows * width);
+            }
+            if (memcmp(reference, grad, (size_t)(rows * width) * sizeof(float)) != 0) {
+                fail_msg("chunk %d, policy %d: gradients differ by %g", chunk, keep,
+                         largest_difference(reference, grad, rows * width));
+            }
+            session_free(session);
+        }
+    }
+    free(reference);
+}
+
+static void test_cached_prefix_is_the_full_pass(void **state) {
+    Session *session = open_session(NULL);
+    OutputRow output = {0, 6, 11, 1.0f};
+    SequenceInput whole = {.ids = ids_a, .n = 7};
+    RunRequest request = {.sequences = &whole,
+                          .n_sequences = 1,
+                          .outputs = &output,
+                          .n_outputs = 1,
+                          .objective = OBJECTIVE_LOG_PROB,
+                          .logits = true};
+    run(session, &request);
+    float *full = copy_of(session_logits(session), 50);
+    KvCache *cache;
+    assert_int_equal(kv_cache_new(&cache, &model, 16), LIMN_OK);
+    SequenceInput head = {.ids = ids_a, .n = 4};
+    RunRequest fill = {.sequences = &head, .n_sequences = 1, .append = cache};
+    run(session, &fill);
+    assert_int_equal(cache->length, 4);
+    SequenceInput tail = {.ids = ids_a + 4, .n = 3, .prefix = cache, .prefix_length = 4};
+    output.row = 2;
+    request.sequences = &tail;
+    run(session, &request);
+    assert_true(largest_difference(full, session_logits(session), 50) < 1e-5);
+    kv_cache_free(cache);
+    free(full);
+    session_free(session);
+}
+
+static void test_edit_sets_what_is_read_later(void **state) {
+    Session *session = open_session(NULL);
+    NodeId z = site("blocks.1.attn.hook_z");
+    float zero = 0.0f;
+    Edit edit = {.node = z,
+                 .kind = EDIT_SET,
+                 .sequence = 0,
+                 .row_begin = 6,
+                 .row_end = 7,
+                 .element_begin = 6,
+                 .element_end = 12,
+                 .values = &zero,
+                 .scalar = true};
+    RunRequest request = base_request();
+    run(session, &request);
+    float *before = copy_of(session_logits(session), 100);
+    request.edits = &edit;
+    request.n_edits = 1;
+    request.taps = &z;
+    request.n_taps = 1;
+    run(session, &request);
+    int32_t rows;
+    int64_t width;
+    const float *tap = session_tap(session, z, &rows, &width);
+    for (int e = 0; e < 24; e++) {
+        bool cleared = e >= 6 && e < 12;
+        assert_int_equal(tap[6 * width + e] == 0.0f, cleared);
+        assert_true(tap[5 * width + e] != 0.0f);
+    }
+    assert_true(largest_difference(before, session_logits(session), 50) > 1e-3);
+    assert_true(largest_difference(before + 50, session_logits(session) + 50, 50) < 1e-6);
+    free(before);
+    session_free(session);
+}
+
+/* A value that was set passes no gradient on; the gradient at the site itself is still that of the objective. */
+static void test_set_cuts_the_gradient(void **state) {
+    Session *session = open_session(NULL);
+    NodeId nodes[] = {site("blocks.0.hook_resid_post"), model.graph.embed};
+    float values[24];
+    for (int i = 0; i < 24; i++) {
+        values[i] = 0.1f * (float)i;
+    }
+    Edit edit = {
+        .node = nodes[0], .kind = EDIT_SET, .sequence = -1, .row_end = -1, .element_end = -1, .values = values};
+    RunRequest request = base_request();
+    request.edits = &edit;
+    request.n_edits = 1;
+    request.grads = nodes;
+    request.n_grads = 2;
+    run(session, &request);
+    int32_t rows;
+    int64_t width;
+    const float *at_site = session_grad(session, nodes[0], &rows, &width);
+    const float *below = session_grad(session, nodes[1], &rows, &width);
+    double largest = 0.0;
+    for (int64_t i = 0; i < rows * width; i++) {
+        largest = fmax(largest, fabs((double)at_site[i]));
+        assert_true(below[i] == 0.0f);
+    }
+    assert_true(largest > 1e-3);
+    session_free(session);
+}
+
+static void test_all_output_rows(void **state) {
+    Session *session = open_session(NULL);
+    OutputRow outputs[11];
+    for (int32_t i = 0; i < 11; i++) {
+        outputs[i] = (OutputRow){i < 7 ? 0 : 1, i < 7 ? i : i - 7, i, i == 6 ? 1.0f : 0.0f};
+    }
+    RunRequest request = base_request();
+    request.outputs = outputs;
+    request.n_outputs = 11;
+    NodeId embed = model.graph.embed;
+    request.grads = &embed;
+    request.n_grads = 1;
+    run(session, &request);
+    float *logits = copy_of(session_logits(session) + 6 * 50, 50);
+    int32_t rows;
+    int64_t width;
+    float *grad = copy_of(session_grad(session, embed, &rows, &width), 11 * 24);
+    OutputRow last = {0, 6, 6, 1.0f};
+    request.outputs = &last;
+    request.n_outputs = 1;
+    run(session, &request);
+    assert_true(largest_difference(logits, session_logits(session), 50) < 1e-5);
+    assert_true(largest_difference(grad, session_grad(session, embed, &rows, &width), 11 * 24) < 1e-5);
+    free(logits);
+    free(grad);
+    session_free(session);
+}
+
+static void test_memory_limit_refuses_with_the_least(void **state) {
+    SessionOptions options = {.memory_limit = 1000};
+    Session *session = open_session(&options);
+    RunRequest request = base_request();
+    assert_int_equal(session_run(session, &request, NULL), LIMN_NO_MEMORY);
+    assert_non_null(strstr(error_message(), "at least"));
+    RunEstimate estimate;
+    assert_int_equal(session_estimate(session, &request, &estimate), LIMN_OK);
+    assert_true(estimate.least_bytes > 1000 && estimate.least_bytes <= estimate.bytes && estimate.flops > 0.0);
+    session_free(session);
+}
+
+static void test_bad_requests_are_refused(void **state) {
+    Session *session = open_session(NULL);
+    int32_t bad_id = 50;
+    SequenceInput bad = {.ids = &bad_id, .n = 1};
+    RunRequest request = {.sequences = &bad, .n_sequences = 1};
+    assert_int_equal(session_run(session, &request, NULL), LIMN_RANGE);
+    request = base_request();
+    OutputRow output = {0, 7, 0, 1.0f};
+    request.outputs = &output;
+    request.n_outputs = 1;
+    assert_int_equal(session_run(session, &request, NULL), LIMN_RANGE);
+    request = base_request();
+    float one = 1.0f;
+    Edit edit = {.node = model.graph.embed,
+                 .row_begin = 9,
+                 .row_end = 10,
+                 .sequence = 0,
+                 .element_end = -1,
+                 .values = &one,
+                 .scalar = true};
+    request.edits = &edit;
+    request.n_edits = 1;
+    assert_int_equal(session_run(session, &request, NULL), LIMN_RANGE);
+    session_free(session);
+}
+
+static bool stop_at_once(void *context, const char *stage, int64_t done, int64_t total) {
+    (void)stage;
+    (void)total;
+    *(int64_t *)context = done;
+    return done < 3;
+}
+
+static void test_cancel_within_a_run(void **state) {
+    Session *session = open_session(NULL);
+    RunRequest request = base_request();
+    int64_t reached = 0;
+    Progress progress = {stop_at_once, &reached};
+    assert_int_equal(session_run(session, &request, &progress), LIMN_CANCELLED);
+    assert_int_equal(reached, 3);
+    assert_null(session_logits(session));
+    session_free(session);
+}
+
+static int setup(void **state) {
+    ToyOptions options = TOY_DEFAULTS;
+    return toy_build(&model, &options) == LIMN_OK ? 0 : -1;
+}
+
+static int teardown(void **state) {
+    toy_free(&model);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows_do_not_mix),
+        cmocka_unit_test(test_taps_change_nothing),
+        cmocka_unit_test(test_gradients_are_finite_differences),
+        cmocka_unit_test(test_all_gradients_at_once),
+        cmocka_unit_test(test_chunks_and_policies_agree_bit_for_bit),
+        cmocka_unit_test(test_cached_prefix_is_the_full_pass),
+        cmocka_unit_test(test_edit_sets_what_is_read_later),
+        cmocka_unit_test(test_set_cuts_the_gradient),
+        cmocka_unit_test(test_all_output_rows),
+        cmocka_unit_test(test_memory_limit_refuses_with_the_least),
+        cmocka_unit_test(test_bad_requests_are_refused),
+        cmocka_unit_test(test_cancel_within_a_run),
+    };
+    static const char *const backends[] = {"ref", "cpu"};
+    int failed = 0;
+    for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
+        backend = backends[i];
+        if (backend_find(backend) != NULL) {
+            failed += cmocka_run_group_tests_name(backend, tests, setup, teardown);
+        }
+    }
+    return failed;
+}
