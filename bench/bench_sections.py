@@ -1,0 +1,404 @@
+"""The sections of bench/run: forward, ig, answer, memory, start. Each adds rows to the bench's table."""
+import json
+import pathlib
+import statistics
+import subprocess
+import tempfile
+import time
+
+from bench_tools import bytes_text, first_error, interleave, seconds_text, whole_process
+
+LENGTHS = (64, 512, 2048)
+
+
+# Forward ------------------------------------------------------------------------------------------------------------
+
+def ids_of_length(length):
+    """Any ids will do for time; these differ from row to row and exist in every vocabulary here."""
+    return [(i * 7919 + 13) % 30000 for i in range(length)]
+
+
+def forward_flops(folder, length):
+    """Multiplications and additions of a forward with all logits: matrices, head, causal attention."""
+    config = json.loads((folder / "config.json").read_text())
+    width, inner, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
+    head = config.get("head_dim") or width // config["num_attention_heads"]
+    query, key = config["num_attention_heads"] * head, config["num_key_value_heads"] * head
+    matrices = layers * (2 * width * query + 2 * width * key + 3 * width * inner) + config["vocab_size"] * width
+    return 2.0 * length * matrices + 2.0 * layers * query * length * (length + 1)
+
+
+def forward(bench):
+    """All-position logits on both sides. float32 rows come first: they are what bfloat16 is compared with."""
+    for model in bench.models:
+        with tempfile.TemporaryDirectory(dir=bench.cache, prefix="logits-") as scratch:
+            for dtype in ("f32", "bf16"):
+                forward_model(bench, model, dtype, pathlib.Path(scratch))
+
+
+def forward_model(bench, model, dtype, scratch):
+    folder = bench.cache / f"{model}-{dtype}"
+    opened = [worker.ask(do="open", model=str(folder), dtype=dtype) for worker in (bench.limn, bench.peer) if worker]
+    for reply in opened:
+        if "error" in reply:
+            bench.table.add(f"open {model} {dtype}", reply["error"], equal=False)
+            return
+    for length in LENGTHS:
+        forward_row(bench, model, dtype, length, folder, scratch)
+    for worker in (bench.limn, bench.peer):
+        if worker:
+            worker.ask(do="close")
+
+
+def forward_row(bench, model, dtype, length, folder, scratch):
+    ids = ids_of_length(length)
+    what = f"forward {model} {dtype} T={length}"
+    ours, theirs = scratch / f"limn-{dtype}", scratch / f"peer-{dtype}-{length}"
+    reply = bench.limn.ask(do="forward", ids=ids, save=str(ours))
+    if "error" in reply:
+        bench.table.add(what, reply["error"], equal=False)
+        return
+    equality, equal, attention = "", None, None
+    if bench.peer:
+        warm = {name: bench.peer.ask(do="forward", ids=ids, attention=name, save=str(theirs)) for name in
+                ("eager", "sdpa")}
+        warm = {name: bench.peer.ask(do="forward", ids=ids, attention=name, save=str(theirs)) for name in
+                ("eager", "sdpa")} if length <= 512 else warm
+        attention = min(warm, key=lambda name: warm[name].get("seconds", 1e9))
+        equality, equal = forward_equality(bench, dtype, length, ours, theirs, scratch)
+    ours.unlink(missing_ok=True)
+    repeats = {64: 9, 512: 5, 2048: 3}[length]
+    if bench.quick:
+        repeats = 2
+    medians, last = interleave(
+        repeats, (lambda: bench.peer.ask(do="forward", ids=ids, attention=attention)) if bench.peer else None,
+        lambda: bench.limn.ask(do="forward", ids=ids))
+    if medians is None:
+        bench.table.add(what, first_error(*last), equal=False)
+        return
+    goal = 1.3 if dtype == "f32" else 1.1
+    ratio = medians[0] / medians[1] if medians[0] else None
+    rate = forward_flops(folder, length) / medians[1] / 1e9
+    bench.notes.setdefault("rates", []).append((model, dtype, length, rate))
+    bench.table.add(what, equality, f"{seconds_text(medians[0])} {attention or ''}",
+                    f"{seconds_text(medians[1])} ({rate:.0f} GFLOP/s)", f"{ratio:.2f}x" if ratio else "",
+                    f">= {goal}x", ratio >= goal if ratio else None, equal)
+
+
+def forward_equality(bench, dtype, length, ours, theirs, scratch):
+    """float32: within 5e-5 max(1, max |logit|). bfloat16: no further from the peer's float32 than the peer's own."""
+    if dtype == "f32":
+        found = bench.peer.ask(do="compare", file=str(ours), **{"with": str(theirs)})
+        if "error" in found:
+            return found["error"], False
+        limit = 5e-5 * max(1.0, found["largest_logit"])
+        text = f"max diff {found['largest_difference']:.1e} (limit {limit:.1e})"
+        return text, found["finite"] and found["largest_difference"] <= limit
+    exact = scratch / f"peer-f32-{length}"
+    mine = bench.peer.ask(do="compare", file=str(ours), **{"with": str(exact)})
+    other = bench.peer.ask(do="compare", file=str(theirs), **{"with": str(exact)})
+    if "error" in mine or "error" in other:
+        return first_error(mine, other), False
+    text = f"from float32: limn {mine['largest_difference']:.2g}, peer {other['largest_difference']:.2g}"
+    return text, mine["finite"] and mine["largest_difference"] <= other["largest_difference"]
+
+
+def peak(bench):
+    """The matrix library at the model's own shapes, measured in this run, against the forward's rate."""
+    for program in sorted((bench.build / "bench").glob("bench_*peak*")):
+        done = subprocess.run([str(program), "--json"], stdout=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            bench.table.add(f"peak by {program.name}", f"ended with {done.returncode}")
+            continue
+        peaks = json.loads(done.stdout)
+        for model, dtype, length, rate in bench.notes.get("rates", []):
+            best = peaks.get(dtype)
+            if best and length >= 512:
+                share = rate / best
+                bench.table.add(f"share of oneDNN's peak, {model} {dtype} T={length}", "", f"{best:.0f} GFLOP/s",
+                                f"{rate:.0f} GFLOP/s", f"{share:.0%}", ">= 75%", share >= 0.75)
+
+
+# Integrated gradients -------------------------------------------------------------------------------------------------
+
+def reference_prompts(bench):
+    reference = json.loads((bench.root / "tests/golden/ig/smollm2_reference.json").read_text())
+    errors = json.loads((bench.root / "bench/peers/captum_error.json").read_text())
+    prompts = [entry for entry in reference["prompts"] if entry["text"] in errors["prompts"]]
+    return reference["baseline_id"], prompts[:2] if bench.quick else prompts, errors["prompts"]
+
+
+def token_error(attributions, reference):
+    return max(abs(a - b) for a, b in zip(attributions, reference)) / max(abs(b) for b in reference)
+
+
+def find_block(result, kind):
+    """The first block of a kind in a limn.result/1 document."""
+    for block in result.get("blocks", []):
+        if block.get("kind", block.get("type")) == kind:
+            return block
+    return None
+
+
+def token_scores(result):
+    block = find_block(result, "tokens")
+    if block is None:
+        return None
+    return [token.get("score") or 0.0 for token in block.get("tokens", block.get("items", []))]
+
+
+def find_number(value, names):
+    """The first number stored under one of the names, anywhere in a document."""
+    if isinstance(value, dict):
+        if value.get("name") in names and isinstance(value.get("value"), (int, float)):
+            return value["value"]
+        for key, inner in value.items():
+            if key in names and isinstance(inner, (int, float)) and not isinstance(inner, bool):
+                return inner
+            found = find_number(inner, names)
+            if found is not None:
+                return found
+    if isinstance(value, list):
+        for inner in value:
+            found = find_number(inner, names)
+            if found is not None:
+                return found
+    return None
+
+
+def captum_setting(errors, level):
+    """The rule and the fewest steps whose largest token error is within the level; None when no rule gets there."""
+    best = None
+    for rule, rows in errors.items():
+        for steps, error in rows:
+            if error <= level and (best is None or steps < best[1]):
+                best = (rule, steps, error)
+    return best
+
+
+def best_batch(bench, entry, baseline):
+    """The number of nodes Captum should take at once: the fastest of a few, by its own time."""
+    timed = {}
+    for rows in (64, 160, 320, 640):
+        batch = max(2, rows // len(entry["ids"]))
+        request = dict(do="captum", ids=entry["ids"], target=entry["target"], baseline=baseline, attention="sdpa",
+                       rule="riemann_trapezoid", steps=2 * batch, batch=batch)
+        bench.peer.ask(**request)
+        timed[batch] = bench.peer.ask(**request)["seconds"] / (2 * batch)
+    return min(timed, key=timed.get)
+
+
+def ig_params(bench, entry, baseline, **more):
+    params = {"model": str(bench.cache / "smollm2-f32"), "ids": entry["ids"], "target-id": entry["target"],
+              "baseline": ["pad"]}
+    params.update(more)
+    return params
+
+
+def integrated_gradients(bench):
+    baseline, prompts, errors = reference_prompts(bench)
+    folder = str(bench.cache / "smollm2-f32")
+    if bench.peer:
+        bench.peer.ask(do="open", model=folder, dtype="f32")
+    ratios = []
+    for entry in prompts:
+        ratio = adaptive_row(bench, entry, errors[entry["text"]], baseline)
+        if ratio:
+            ratios.append(ratio)
+    if ratios:
+        middle = statistics.median(ratios)
+        bench.table.add("IG to equal error, median prompt", "", "", "", f"{middle:.1f}x", ">= 10x", middle >= 10)
+    bench.limn.ask(do="open", model=folder, dtype="f32")
+    for entry in prompts[:3]:
+        node_row(bench, entry, baseline)
+
+
+def adaptive_row(bench, entry, errors, baseline):
+    what = f"IG {entry['text'][:24]!r} T={len(entry['ids'])}"
+    call = {"do": "call", "command": "ig", "params": ig_params(bench, entry, baseline)}
+    reply = bench.limn.ask(**call)
+    scores = token_scores(reply.get("result", {})) if "error" not in reply else None
+    if not scores or len(scores) != len(entry["attributions"]):
+        bench.table.add(what, reply.get("error", "no token scores in the result"), equal=False)
+        return None
+    error = token_error(scores, entry["attributions"])
+    nodes = find_number(reply["result"], ("nodes",))
+    times = [bench.limn.ask(**call)["seconds"] for _ in range(1 if bench.quick else 3)]
+    ours = statistics.median(times)
+    equality = f"limn {error:.2%} of the largest token"
+    theirs, peer_text, bound = None, "", ""
+    if bench.peer:
+        level = max(error, 1e-9)
+        setting = captum_setting(errors, level)
+        if setting is None:  # not even the longest run gets there: its time is a lower bound
+            bound = ">= "
+            setting = min(((rule, steps, e) for rule, rows in errors.items() for steps, e in rows), key=lambda s: s[2])
+        rule, steps, found = setting
+        theirs = bench.peer.ask(do="captum", ids=entry["ids"], target=entry["target"], baseline=baseline, rule=rule,
+                                steps=steps, batch=best_batch(bench, entry, baseline), attention="sdpa")
+        peer_error = token_error(theirs["attributions"], entry["attributions"])
+        equality += f", Captum {peer_error:.2%}"
+        theirs = theirs["seconds"]
+        peer_text = f"{seconds_text(theirs)} {rule} {steps}"
+    ratio = theirs / ours if theirs else None
+    bench.table.add(what, equality, peer_text, f"{seconds_text(ours)} ({nodes} nodes)",
+                    f"{bound}{ratio:.1f}x" if ratio else "", "error <= 3%", error <= 0.03)
+    return ratio
+
+
+def node_row(bench, entry, baseline):
+    """Forward and backward of one node, warm, each side in its best batch."""
+    def ask(worker, batch, **more):
+        return worker.ask(do="nodes", ids=entry["ids"], target=entry["target"], baseline=baseline, count=96,
+                          batch=batch, **more)
+
+    batches = [max(1, rows // len(entry["ids"])) for rows in (80, 160, 320, 480)]
+    sides = []
+    for worker in (bench.peer, bench.limn):
+        if worker is None:
+            sides.append(None)
+            continue
+        replies = {batch: (ask(worker, batch), ask(worker, batch))[1] for batch in batches}
+        failed = first_error(*replies.values()) if any("error" in r for r in replies.values()) else None
+        if failed:
+            bench.table.add(f"one IG node T={len(entry['ids'])}", failed, equal=False)
+            return
+        sides.append(min(batches, key=lambda b: replies[b]["seconds"]))
+    medians, last = interleave(2 if bench.quick else 5,
+                               (lambda: ask(bench.peer, sides[0], attention="sdpa")) if bench.peer else None,
+                               lambda: ask(bench.limn, sides[1]))
+    if medians is None:
+        bench.table.add(f"one IG node T={len(entry['ids'])}", first_error(*last), equal=False)
+        return
+    share = medians[1] / medians[0] if medians[0] else None
+    bench.table.add(f"one IG node T={len(entry['ids'])}", "same work",
+                    f"{seconds_text(medians[0] / 96 if medians[0] else None)} (batch {sides[0]})",
+                    f"{seconds_text(medians[1] / 96)} (batch {sides[1]})", f"{share:.2f}" if share else "", "<= 0.6",
+                    share <= 0.6 if share else None)
+
+
+PASSAGE = ("The old lighthouse keeper had lived on the island for forty years, and every evening he climbed the stairs "
+           "to light the lamp so that the ships")
+
+
+def answer(bench):
+    """The sum over a 32-token answer: Captum explains each token by itself, limn the sum in one pass."""
+    if not bench.peer:
+        return
+    folder = str(bench.cache / "smollm2-f32")
+    bench.peer.ask(do="open", model=folder, dtype="f32")
+    tokens = whole_process([str(bench.build / "limn"), "tokenize", folder, "--text", PASSAGE, "--json"])
+    ids = token_ids(tokens["out"])
+    if not ids:
+        bench.table.add("32-token answer", f"tokenize: {tokens['err'].strip()[:200]}", equal=False)
+        return
+    words = bench.peer.ask(do="greedy", ids=ids, count=32)["ids"]
+    decoded = whole_process([str(bench.build / "limn"), "tokenize", folder, "--decode",
+                             ",".join(str(i) for i in words), "--json"])
+    text = find_text(decoded["out"])
+    steps = 10 if bench.quick else 20
+    call = {"do": "call", "command": "ig",
+            "params": {"model": folder, "prompt": PASSAGE, "target": text, "baseline": ["pad"],
+                       "rule": "gauss-legendre", "steps": steps}}
+    reply = bench.limn.ask(**call)
+    scores = token_scores(reply.get("result", {})) if "error" not in reply else None
+    if scores is None:
+        bench.table.add("32-token answer", reply.get("error", "no token scores"), equal=False)
+        return
+    ours = statistics.median([bench.limn.ask(**call)["seconds"] for _ in range(3)])
+    times = {batch: bench.peer.ask(do="answer", text=PASSAGE, answer=words[:2], baseline=2, rule="gausslegendre",
+                                   steps=steps, batch=batch)["seconds"] for batch in (5, 10, 20)}
+    theirs = bench.peer.ask(do="answer", text=PASSAGE, answer=words, baseline=2, rule="gausslegendre", steps=steps,
+                            batch=min(times, key=times.get))
+    error = token_error(scores[:len(ids)], theirs["attributions"])
+    ratio = theirs["seconds"] / ours
+    bench.table.add(f"32-token answer, T={len(ids)}, sum, {steps} Gauss-Legendre nodes",
+                    f"largest token difference {error:.1e}", seconds_text(theirs["seconds"]), seconds_text(ours),
+                    f"{ratio:.1f}x", ">= 20x", ratio >= 20, error <= 5e-3)
+
+
+def token_ids(text):
+    """All "id" values of a tokenize result in order."""
+    try:
+        result = json.loads(text)
+    except ValueError:
+        return []
+    block = find_block(result, "tokens") or {}
+    ids = [token.get("id") for token in block.get("tokens", block.get("items", []))]
+    if ids and all(isinstance(i, int) for i in ids):
+        return ids
+    for token in [result.get("input", {})]:
+        ids = [t.get("id") for t in token.get("tokens", [])]
+    return ids
+
+
+def find_text(text):
+    try:
+        result = json.loads(text)
+    except ValueError:
+        return ""
+    block = find_block(result, "text") or {}
+    return block.get("text", "")
+
+
+# Memory and start -----------------------------------------------------------------------------------------------------
+
+def memory(bench):
+    """Peak resident bytes of whole processes: integrated gradients under --memory min, a last-logit forward."""
+    length = 512 if bench.quick else 2048
+    ids = ",".join(str(i) for i in ids_of_length(length))
+    folder = str(bench.cache / "smollm2-f32")
+    limn = str(bench.build / "limn")
+    runs = [whole_process([limn, "run", folder, "--ids", ids, "--top", "1", "--memory", "min", "--json"]),
+            whole_process([limn, "ig", folder, "--ids", ids, "--memory", "min", "--steps", "4", "--rule",
+                           "gauss-legendre", "--baseline", "pad", "--json"])]
+    for run in runs:
+        if run["code"] not in (0, 1):
+            bench.table.add(f"peak memory T={length}", run["err"].strip()[-300:], equal=False)
+            return
+    ratio = runs[1]["bytes"] / runs[0]["bytes"]
+    bench.table.add(f"peak memory of IG under --memory min, T={length}", "", f"forward {bytes_text(runs[0]['bytes'])}",
+                    bytes_text(runs[1]["bytes"]), f"{ratio:.2f}", "<= 1.3", ratio <= 1.3)
+
+
+def read_seconds(folder):
+    """Time to read the weights once from the page cache, the floor of any first logit."""
+    buffer = bytearray(16 << 20)
+    started = time.perf_counter()
+    for path in sorted(folder.glob("*.safetensors")):
+        with open(path, "rb", buffering=0) as file:
+            while file.readinto(buffer):
+                pass
+    return time.perf_counter() - started
+
+
+def start(bench):
+    """From the start of a process to its first logits, on the 1B bfloat16 folder; and `limn info`."""
+    folder = bench.cache / "llama-1b-bf16"
+    ids = ",".join(str(i) for i in ids_of_length(8))
+    limn = [str(bench.build / "limn"), "run", str(folder), "--ids", ids, "--dtype", "bf16", "--top", "1", "--json"]
+    peer = [bench.peers, str(bench.root / "bench/peers/first_logits.py"), str(folder), "bf16", ids]
+    read_seconds(folder)
+    times = {"limn": [], "peer": [], "read": [], "info": []}
+    for _ in range(2 if bench.quick else 4):
+        run = whole_process(limn)
+        if run["code"] != 0:
+            bench.table.add("start to first logits, 1B bf16", run["err"].strip()[-300:], equal=False)
+            return
+        times["limn"].append(run["seconds"])
+        if bench.peers:
+            times["peer"].append(whole_process(peer)["seconds"])
+        times["read"].append(read_seconds(folder))
+        times["info"].append(whole_process([limn[0], "info", str(folder), "--json"])["seconds"])
+    middle = {name: statistics.median(values) if values else None for name, values in times.items()}
+    ratio = middle["peer"] / middle["limn"] if middle["peer"] else None
+    bench.table.add("start to first logits, 1B bf16", "", seconds_text(middle["peer"]), seconds_text(middle["limn"]),
+                    f"{ratio:.1f}x" if ratio else "", ">= 5x", ratio >= 5 if ratio else None)
+    share = middle["limn"] / middle["read"]
+    bench.table.add("the same against reading the weights once", "", f"read {seconds_text(middle['read'])}",
+                    seconds_text(middle["limn"]), f"{share:.2f}", "<= 1.5", share <= 1.5)
+    bench.table.add("limn info, 1B", "", "", seconds_text(middle["info"]), "", "< 1 s", middle["info"] < 1.0)
+
+
+SECTIONS = {"forward": forward, "peak": peak, "ig": integrated_gradients, "answer": answer, "memory": memory,
+            "start": start}
