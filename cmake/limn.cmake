@@ -12,8 +12,9 @@ endif()
 target_link_libraries(limn_flags INTERFACE m)
 
 string(REPLACE "," ";" sanitizers "${LIMN_SANITIZE}")
-if("thread" IN_LIST sanitizers)
-  # The thread sanitizer does not know OpenMP: parallel_for runs on pthreads and the ref backend alone is used.
+if("thread" IN_LIST sanitizers OR LIMN_FUZZ)
+  # The thread sanitizer does not know OpenMP, and clang would bring a second one beside libgomp: parallel_for runs on
+  # pthreads and the ref backend alone is used.
   target_compile_definitions(limn_flags INTERFACE LIMN_PTHREADS LIMN_REF_ONLY)
   set(LIMN_REF_ONLY ON)
   find_package(Threads REQUIRED)

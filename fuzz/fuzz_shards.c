@@ -1,0 +1,53 @@
+/* model.safetensors.index.json of a folder with two good shards ("a" in a.safetensors, "b" in b.safetensors). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "files/tensor_files.h"
+#include "fuzz.h"
+
+static char folder[64];
+
+static const char *inside(const char *name) {
+    static char path[160];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void remove_folder(void) {
+    unlink(inside("a.safetensors"));
+    unlink(inside("b.safetensors"));
+    unlink(inside("model.safetensors.index.json"));
+    rmdir(folder);
+}
+
+static void make_folder(void) {
+    const float value = 1.0f;
+    const Tensor a = {.name = "a", .dtype = DTYPE_F32, .rank = 0, .data = &value, .bytes = 4};
+    const Tensor b = {.name = "b", .dtype = DTYPE_F32, .rank = 0, .data = &value, .bytes = 4};
+    snprintf(folder, sizeof folder, "/tmp/limn-fuzz-XXXXXX");
+    check(mkdtemp(folder) != NULL, "a scratch folder");
+    atexit(remove_folder);
+    check(safetensors_write(inside("a.safetensors"), &a, 1, NULL, 0) == LIMN_OK, "a shard");
+    check(safetensors_write(inside("b.safetensors"), &b, 1, NULL, 0) == LIMN_OK, "a shard");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (folder[0] == '\0') {
+        make_folder();
+    }
+    FILE *index = fopen(inside("model.safetensors.index.json"), "wb");
+    check(index != NULL && fwrite(data, 1, size, index) == size && fclose(index) == 0, "a written index");
+    TensorFiles *files;
+    limn_status status = tensor_files_open(&files, folder);
+    if (status != LIMN_OK) {
+        check_failure(status);
+        return 0;
+    }
+    for (int32_t i = 0; i < tensor_files_count(files); i++) {
+        use_tensor(tensor_files_at(files, i));
+    }
+    tensor_files_close(files);
+    return 0;
+}

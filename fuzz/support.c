@@ -1,0 +1,58 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+void check(bool promise, const char *what) {
+    if (!promise) {
+        fprintf(stderr, "broken promise: %s\n", what);
+        abort();
+    }
+}
+
+void check_failure(limn_status status) {
+    check(status > LIMN_OK && status < LIMN_STATUS_COUNT, "a status of the table");
+    check(status != LIMN_INTERNAL, "no input makes an internal error");
+    size_t length = strlen(error_message());
+    check(length > 0 && length < ERROR_MESSAGE_MAX, "a message");
+    check(strpbrk(error_message(), "\n\r\033") == NULL, "a message of one line");
+}
+
+const char *memory_file(const uint8_t *data, size_t size) {
+    static char path[64];
+    static int descriptor = -1;
+    if (descriptor < 0) {
+        descriptor = memfd_create("fuzz", MFD_CLOEXEC);
+        check(descriptor >= 0, "a file in memory");
+        snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+    }
+    check(ftruncate(descriptor, 0) == 0, "an empty file");
+    for (size_t at = 0; at < size;) {
+        ssize_t wrote = pwrite(descriptor, data + at, size - at, (off_t)at);
+        check(wrote > 0, "a written file");
+        at += (size_t)wrote;
+    }
+    return path;
+}
+
+void use_tensor(const Tensor *tensor) {
+    const unsigned char *bytes = tensor->data;
+    volatile unsigned char sum = 0;
+    for (size_t i = 0; i < tensor->bytes; i++) {
+        sum = (unsigned char)(sum + bytes[i]);
+    }
+    char text[96];
+    check(strlen(tensor_shape_text(tensor, text)) < sizeof text, "a shape text that fits");
+    int64_t elements = tensor_elements(tensor);
+    int64_t index = -1;
+    if (tensor_first_nonfinite(tensor, &index)) {
+        check(index >= 0 && index < elements, "the index of a NaN within the tensor");
+    }
+    float out[256];
+    int64_t count = elements < 256 ? elements : 256;
+    check(tensor_read_f32(out, tensor, 0, count) == LIMN_OK, "the first elements");
+    check(tensor_read_f32(out, tensor, elements - count, count) == LIMN_OK || count % 32 != 0, "the last elements");
+}
