@@ -1,0 +1,41 @@
+/* A folder under tests/golden: a small random model and what Hugging Face says about it (tests/oracle/models). */
+#ifndef LIMN_TESTS_RUN_GOLDEN_CASE_H
+#define LIMN_TESTS_RUN_GOLDEN_CASE_H
+
+#include "files/tensor_files.h"
+#include "run/session.h"
+
+typedef struct GoldenCase {
+    char folder[512];
+    TensorFiles *golden;
+    Model *model;
+    /* the run that golden.safetensors describes */
+    SequenceInput *sequences;
+    int32_t n_sequences;
+    OutputRow *outputs;
+    int32_t n_outputs;
+    Objective objective;
+    int32_t *all_targets; /* owned: ids, types, mask of the sequences */
+    int32_t *ids, *types;
+    uint8_t *mask;
+    bool classifier, bare;
+} GoldenCase;
+
+extern const char *const golden_case_names[]; /* ends with NULL */
+
+/* Opens the case; fails the test when it cannot. */
+void golden_case_open(GoldenCase *golden, const char *name);
+void golden_case_close(GoldenCase *golden);
+
+/* A request for logits only; taps and grads may be added. */
+RunRequest golden_case_request(const GoldenCase *golden);
+
+/* All nodes that have a site, each once; *nodes is the caller's. */
+int32_t golden_case_sites(const GoldenCase *golden, NodeId **nodes);
+
+/* max|found - expected| / max|expected|; infinities must agree. n values; fails the test when the sizes differ. */
+double golden_case_distance(const GoldenCase *golden, const char *tensor, const float *found, int64_t n);
+/* max|found - expected| / max(1, max|expected|): for logits. */
+double golden_case_logit_distance(const GoldenCase *golden, const char *tensor, const float *found, int64_t n);
+
+#endif

@@ -1,0 +1,369 @@
+/* Agreement with Hugging Face on small random models of each family: logits, every site, every gradient, on every
+ * backend; and each mutant of the model must miss the tolerance by far. */
+#include "run/golden_case.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define LOGIT_TOLERANCE 5e-5
+#define SITE_TOLERANCE  1e-4
+#define MUTANT_FACTOR   20
+
+#ifdef LIMN_REF_ONLY
+static const char *const backends[] = {"ref", NULL};
+#else
+static const char *const backends[] = {"ref", "cpu", NULL};
+#endif
+
+static Session *open_session(const GoldenCase *golden, const char *backend) {
+    Session *session;
+    if (session_new(&session, golden->model, &(SessionOptions){.backend = backend}) != LIMN_OK) {
+        fail_msg("%s: %s", golden->folder, error_message());
+    }
+    return session;
+}
+
+static void run(const GoldenCase *golden, Session *session, const RunRequest *request) {
+    if (session_run(session, request, NULL) != LIMN_OK) {
+        fail_msg("%s: %s", golden->folder, error_message());
+    }
+}
+
+static double logit_distance(const GoldenCase *golden, const Session *session) {
+    int64_t width = row_shape_width(&golden->model->graph.nodes[golden->model->graph.logits].op.out, 1);
+    return golden_case_logit_distance(golden, "logits", session_logits(session), golden->n_outputs * width);
+}
+
+/* Compares taps and gradients of the nodes; returns the number that miss. */
+static int compare_sites(const GoldenCase *golden, const Session *session, const char *backend, const NodeId *nodes,
+                         int32_t n, bool grads, double worst[2]) {
+    int misses = 0;
+    for (int32_t i = 0; i < n; i++) {
+        const char *site = golden->model->graph.nodes[nodes[i]].site;
+        for (int grad = 0; grad <= (grads ? 1 : 0); grad++) {
+            char name[160];
+            int32_t rows;
+            int64_t width;
+            snprintf(name, sizeof name, "%s%s", site, grad ? ".grad" : "");
+            const float *found =
+                grad ? session_grad(session, nodes[i], &rows, &width) : session_tap(session, nodes[i], &rows, &width);
+            if (found == NULL) {
+                print_error("%s, %s: %s was not given\n", golden->folder, backend, name);
+                misses++;
+                continue;
+            }
+            double distance = golden_case_distance(golden, name, found, rows * width);
+            worst[grad] = fmax(worst[grad], distance);
+            if (!(distance <= SITE_TOLERANCE)) {
+                print_error("%s, %s: %s is off by %.3g\n", golden->folder, backend, name, distance);
+                misses++;
+            }
+        }
+    }
+    return misses;
+}
+
+/* Everything at once (nothing can be fused), then nothing but logits (everything is), then each site alone. */
+static void check_case(const char *name, const char *backend) {
+    GoldenCase golden;
+    golden_case_open(&golden, name);
+    Session *session = open_session(&golden, backend);
+    NodeId *nodes;
+    int32_t n = golden_case_sites(&golden, &nodes);
+    RunRequest request = golden_case_request(&golden);
+    double worst[2] = {0, 0}, logits = 0;
+    bool grads = !golden.bare;
+    if (!golden.bare) {
+        run(&golden, session, &request);
+        logits = logit_distance(&golden, session);
+    }
+    request.taps = request.grads = nodes;
+    request.n_taps = n;
+    request.n_grads = grads ? n : 0;
+    request.objective = golden.objective;
+    run(&golden, session, &request);
+    int misses = compare_sites(&golden, session, backend, nodes, n, grads, worst);
+    logits = golden.bare ? 0 : fmax(logits, logit_distance(&golden, session));
+    for (int32_t i = 0; i < n; i++) {
+        request.taps = request.grads = &nodes[i];
+        request.n_taps = 1;
+        request.n_grads = grads ? 1 : 0;
+        run(&golden, session, &request);
+        misses += compare_sites(&golden, session, backend, &nodes[i], 1, grads, worst);
+    }
+    if (golden.bare) {
+        request.taps = &golden.model->graph.final;
+        run(&golden, session, &request);
+        int32_t rows;
+        int64_t width;
+        const float *final = session_tap(session, golden.model->graph.final, &rows, &width);
+        assert_true(golden_case_distance(&golden, "final", final, rows * width) <= SITE_TOLERANCE);
+    }
+    print_message("%s, %s: logits %.2g, %d sites %.2g, gradients %.2g\n", name, backend, logits, n, worst[0], worst[1]);
+    assert_true(logits <= LOGIT_TOLERANCE);
+    assert_int_equal(misses, 0);
+    free(nodes);
+    session_free(session);
+    golden_case_close(&golden);
+}
+
+static void every_case_agrees(void **state) {
+    for (int b = 0; backends[b] != NULL; b++) {
+        for (int i = 0; golden_case_names[i] != NULL; i++) {
+            check_case(golden_case_names[i], backends[b]);
+        }
+    }
+}
+
+/* --- each activation function --- */
+
+static void set_activation(Graph *graph, Activation activation) {
+    for (NodeId node = 0; node < graph->n_nodes; node++) {
+        if (graph->nodes[node].op.kind == OP_ACTIVATION) {
+            graph->nodes[node].op.attributes.activation = activation;
+        }
+    }
+}
+
+static void every_activation_agrees(void **state) {
+    static const char *const names[] = {
+        "gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "tanh", "sigmoid"};
+    for (int b = 0; backends[b] != NULL; b++) {
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+            GoldenCase golden;
+            golden_case_open(&golden, "gpt2");
+            Activation activation;
+            assert_true(activation_from_name(names[i], &activation));
+            set_activation(&golden.model->graph, activation);
+            Session *session = open_session(&golden, backends[b]);
+            RunRequest request = golden_case_request(&golden);
+            run(&golden, session, &request);
+            char tensor[64];
+            snprintf(tensor, sizeof tensor, "logits.%s", names[i]);
+            double distance = golden_case_logit_distance(&golden, tensor, session_logits(session),
+                                                         (int64_t)golden.n_outputs * golden.model->config.n_vocab);
+            if (!(distance <= LOGIT_TOLERANCE)) {
+                fail_msg("%s, %s: logits are off by %.3g", names[i], backends[b], distance);
+            }
+            /* the two nearest relatives, GELU by erf and by tanh, are told apart too */
+            bool erf = strcmp(names[i], "gelu") == 0;
+            double other =
+                golden_case_logit_distance(&golden, erf ? "logits.gelu_new" : "logits.gelu", session_logits(session),
+                                           (int64_t)golden.n_outputs * golden.model->config.n_vocab);
+            assert_true(other > 2 * LOGIT_TOLERANCE);
+            session_free(session);
+            golden_case_close(&golden);
+        }
+    }
+}
+
+/* --- mutants --- */
+
+typedef bool (*Mutant)(GoldenCase *golden, float *memory); /* false: does not apply; memory: [1 << 14] */
+
+static bool mutate_activation(GoldenCase *golden, float *memory) {
+    (void)memory;
+    Graph *graph = &golden->model->graph;
+    for (NodeId node = 0; node < graph->n_nodes; node++) {
+        Op *op = &graph->nodes[node].op;
+        if (op->kind == OP_ACTIVATION) {
+            set_activation(graph, op->attributes.activation == ACTIVATION_SILU ? ACTIVATION_GELU : ACTIVATION_SILU);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool mutate_pairing(GoldenCase *golden, float *memory) {
+    (void)memory;
+    Graph *graph = &golden->model->graph;
+    bool any = false;
+    for (NodeId node = 0; node < graph->n_nodes; node++) {
+        any |= graph->nodes[node].op.kind == OP_ROPE;
+        graph->nodes[node].op.attributes.rotary_interleaved = true;
+    }
+    return any;
+}
+
+/* Another theta than any of the configurations has, and no scaling. */
+static bool mutate_theta(GoldenCase *golden, float *memory) {
+    Graph *graph = &golden->model->graph;
+    bool any = false;
+    for (NodeId node = 0; node < graph->n_nodes; node++) {
+        OpAttributes *attributes = &graph->nodes[node].op.attributes;
+        if (graph->nodes[node].op.kind == OP_ROPE) {
+            for (int i = 0; i < attributes->rotary_dims / 2; i++) {
+                memory[i] = powf(2000.0f, -2.0f * (float)i / (float)attributes->rotary_dims);
+            }
+            any = true;
+            attributes->inverse_freq = memory;
+        }
+    }
+    return any;
+}
+
+static bool mutate_epsilon(GoldenCase *golden, float *memory) {
+    (void)memory;
+    Graph *graph = &golden->model->graph;
+    for (NodeId node = 0; node < graph->n_nodes; node++) {
+        graph->nodes[node].op.attributes.epsilon = 1e-5f;
+    }
+    return true;
+}
+
+static NodeId find_first(const Graph *graph, const char *suffix) {
+    for (NodeId node = 0; node < graph->n_nodes; node++) {
+        const char *site = graph->nodes[node].site;
+        if (site != NULL && strlen(site) > strlen(suffix) &&
+            strcmp(site + strlen(site) - strlen(suffix), suffix) == 0) {
+            return node;
+        }
+    }
+    return NODE_NONE;
+}
+
+static float weight_at(const Weight *weight, int64_t row, int64_t column) {
+    int64_t at = row * weight->row_stride + column * weight->column_stride;
+    return weight->dtype == DTYPE_BF16 ? bf16_to_f32(((const uint16_t *)weight->data)[at])
+                                       : ((const float *)weight->data)[at];
+}
+
+/* The first and the last query head change places, so that each reads the other's keys and writes with the other's
+ * output weights. */
+static bool mutate_heads(GoldenCase *golden, float *memory) {
+    Graph *graph = &golden->model->graph;
+    Op *op = &graph->nodes[find_first(graph, "attn.hook_q")].op;
+    Weight *weight = &op->weights[0];
+    int64_t d_head = golden->model->config.d_head, last = golden->model->config.n_heads - 1;
+    assert_true(weight->rows * weight->columns <= 1 << 14);
+    for (int64_t row = 0; row < weight->rows; row++) {
+        int64_t head = row / d_head;
+        int64_t from = head == 0 ? last : head == last ? 0 : head;
+        for (int64_t column = 0; column < weight->columns; column++) {
+            memory[row * weight->columns + column] = weight_at(weight, from * d_head + row % d_head, column);
+        }
+    }
+    *weight = (Weight){.name = weight->name,
+                       .dtype = DTYPE_F32,
+                       .rows = weight->rows,
+                       .columns = weight->columns,
+                       .row_stride = weight->columns,
+                       .column_stride = 1,
+                       .data = memory};
+    return true;
+}
+
+/* The oldest key of each window, or a key more of an encoder, is hidden. */
+static bool mutate_mask(GoldenCase *golden, float *memory) {
+    (void)memory;
+    Graph *graph = &golden->model->graph;
+    for (NodeId node = 0; node < graph->n_nodes; node++) {
+        if (graph->nodes[node].op.kind == OP_ATTENTION_SCORES) {
+            graph->nodes[node].op.attributes.window = golden->sequences[1].n - 1;
+        }
+    }
+    golden->mask[2] = golden->model->config.causal ? golden->mask[2] : 0;
+    return true;
+}
+
+static bool mutate_gain(GoldenCase *golden, float *memory) {
+    Graph *graph = &golden->model->graph;
+    for (NodeId node = graph->n_nodes - 1; node >= 0; node--) {
+        Weight *gain = &graph->nodes[node].op.weights[0];
+        if (graph->nodes[node].op.kind == OP_GAIN) {
+            for (int64_t i = 0; i < gain->rows; i++) {
+                memory[i] = 1.0f;
+            }
+            gain->data = memory;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool mutate_bias(GoldenCase *golden, float *memory) {
+    (void)memory;
+    Graph *graph = &golden->model->graph;
+    for (NodeId node = 0; node < graph->n_nodes; node++) {
+        Op *op = &graph->nodes[node].op;
+        /* a key bias shifts all scores of a row alike and changes nothing */
+        bool key = graph->nodes[node].site != NULL && strstr(graph->nodes[node].site, "hook_k") != NULL;
+        if (op->kind == OP_LINEAR && op->weights[1].name != NULL && !key) {
+            op->weights[1] = (Weight){0};
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct {
+    const char *name;
+    Mutant mutate;
+    bool llama_only;
+} mutants[] = {{"activation", mutate_activation, false},
+               {"pairing", mutate_pairing, true},
+               {"theta", mutate_theta, true},
+               {"epsilon", mutate_epsilon, false},
+               {"heads", mutate_heads, false},
+               {"mask", mutate_mask, false},
+               {"gain", mutate_gain, false},
+               {"bias", mutate_bias, false}};
+
+/* Distance of the mutant in units of the tolerance; -1 when it does not apply. */
+static double mutant_distance(const char *name, int which) {
+    GoldenCase golden;
+    golden_case_open(&golden, name);
+    float *memory = calloc(1 << 14, sizeof *memory);
+    assert_non_null(memory);
+    double distance = -1;
+    if (mutants[which].mutate(&golden, memory)) {
+        Session *session = open_session(&golden, "ref");
+        RunRequest request = golden_case_request(&golden);
+        request.taps = &golden.model->graph.final;
+        request.n_taps = 1;
+        run(&golden, session, &request);
+        int32_t rows;
+        int64_t width;
+        const float *final = session_tap(session, golden.model->graph.final, &rows, &width);
+        distance = golden.bare ? golden_case_distance(&golden, "final", final, rows * width) / SITE_TOLERANCE
+                               : logit_distance(&golden, session) / LOGIT_TOLERANCE;
+        session_free(session);
+    }
+    free(memory);
+    golden_case_close(&golden);
+    return distance;
+}
+
+static void every_mutant_is_seen(void **state) {
+    int misses = 0;
+    for (int i = 0; golden_case_names[i] != NULL; i++) {
+        const char *name = golden_case_names[i];
+        for (size_t m = 0; m < sizeof mutants / sizeof mutants[0]; m++) {
+            double distance = mutant_distance(name, (int)m);
+            bool must = !(mutants[m].llama_only && strncmp(name, "llama", 5) != 0);
+            bool biased = strncmp(name, "llama", 5) != 0 || strcmp(name, "llama-bias") == 0;
+            must = must && (strcmp(mutants[m].name, "bias") != 0 || biased);
+            if (must && distance < MUTANT_FACTOR) {
+                print_error("%s: the mutant \"%s\" misses by %.3g tolerances only\n", name, mutants[m].name, distance);
+                misses++;
+            }
+            assert_true(must || distance < 0);
+        }
+    }
+    assert_int_equal(misses, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_case_agrees),
+        cmocka_unit_test(every_activation_agrees),
+        cmocka_unit_test(every_mutant_is_seen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
