@@ -1,0 +1,28 @@
+/* f32 matrix products on our own kernels: see gemm.c. */
+#ifndef LIMN_BACKEND_CPU_GEMM_H
+#define LIMN_BACKEND_CPU_GEMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* y[m, n] = x[m, k] w[k, n] + (accumulate ? y : bias); w f32 or bf16, a view with one stride 1. */
+typedef struct Gemm {
+    int64_t m, k, n;
+    float *y; /* rows y_stride apart */
+    int64_t y_stride;
+    const float *x; /* rows x_stride apart */
+    int64_t x_stride;
+    const void *w; /* need not be aligned */
+    bool w_bf16;
+    int64_t w_k_stride, w_n_stride;
+    const float *bias; /* [n] or NULL; not with accumulate */
+    bool accumulate;
+} Gemm;
+
+size_t gemm_scratch_bytes(int64_t m, int64_t k);
+limn_status gemm_run(const Gemm *gemm, void *scratch); /* scratch aligned to 64; vector_kernels() must exist */
+
+#endif

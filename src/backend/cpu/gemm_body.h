@@ -1,0 +1,139 @@
+/* f32 products from packed panels. A panel is GEMM_DEPTH x (2 W) of w, f32, zeros where w ends. */
+
+enum { PANEL = 2 * W, TILE_ROWS = W == 16 ? 14 : 6 };
+
+/* w[p, j] with p contiguous in memory: rows of w turned by blocks of W x W. */
+static void SIMD(pack_turned)(float *panel, const char *w, bool bf16, int64_t n_stride, int64_t depth, int64_t n) {
+    int64_t size = bf16 ? 2 : 4;
+    for (int64_t j0 = 0; j0 < PANEL; j0 += W) {
+        V rows[W];
+        int64_t p = 0;
+        for (; bf16 && p + 2 * W <= depth; p += 2 * W) {
+            for (int64_t j = 0; j < W; j++) {
+                const char *row = w + ((j0 + j) * n_stride + p) * size;
+                if (j0 + j < n) {
+                    __builtin_prefetch(row + GEMM_DEPTH * size);
+                    rows[j] = v_load((const float *)(const void *)row);
+                } else {
+                    rows[j] = v_zero();
+                }
+            }
+            v_transpose(rows);
+            for (int64_t i = 0; i < W; i++) {
+                v_store(panel + (p + 2 * i) * PANEL + j0, v_pair_first(rows[i]));
+                v_store(panel + (p + 2 * i + 1) * PANEL + j0, v_pair_second(rows[i]));
+            }
+        }
+        for (; p < depth; p += W) {
+            for (int64_t j = 0; j < W; j++) {
+                const char *row = w + ((j0 + j) * n_stride + p) * size;
+                if (j0 + j >= n) {
+                    rows[j] = v_zero();
+                } else if (bf16) {
+                    rows[j] = v_load_bf16_n(row, depth - p);
+                } else {
+                    __builtin_prefetch(row + GEMM_DEPTH * size);
+                    rows[j] = v_load_n((const float *)(const void *)row, depth - p);
+                }
+            }
+            v_transpose(rows);
+            for (int64_t i = 0; i < W && p + i < depth; i++) {
+                v_store(panel + (p + i) * PANEL + j0, rows[i]);
+            }
+        }
+    }
+}
+
+/* w[p, j] with j contiguous in memory. */
+static void SIMD(pack_straight)(float *panel, const char *w, bool bf16, int64_t k_stride, int64_t depth, int64_t n) {
+    for (int64_t p = 0; p < depth; p++) {
+        const char *row = w + p * k_stride * (bf16 ? 2 : 4);
+        float *out = panel + p * PANEL;
+        const float *floats = (const float *)(const void *)row;
+        if (n >= PANEL) {
+            v_store(out, bf16 ? v_load_bf16(row) : v_load(floats));
+            v_store(out + W, bf16 ? v_load_bf16(row + 2 * W) : v_load(floats + W));
+        } else {
+            bool wide = n > W;
+            v_store(out, bf16 ? v_load_bf16_n(row, n) : v_load_n(floats, n));
+            v_store(out + W, !wide ? v_zero() : bf16 ? v_load_bf16_n(row + 2 * W, n - W) : v_load_n(floats + W, n - W));
+        }
+    }
+}
+
+static void SIMD(gemm_pack)(float *panel, const void *w, bool bf16, int64_t k_stride, int64_t n_stride, int64_t depth,
+                            int64_t n) {
+    if (k_stride == 1) {
+        SIMD(pack_turned)(panel, w, bf16, n_stride, depth, n);
+    } else {
+        SIMD(pack_straight)(panel, w, bf16, k_stride, depth, n);
+    }
+}
+
+/* y[rows, n] = (add ? y : bias) + a[rows, depth] panel[depth, n]; rows of a are GEMM_DEPTH apart. */
+static inline __attribute__((always_inline)) void SIMD(gemm_tile)(float *y, int64_t y_stride, const float *a, int rows,
+                                                                  int64_t depth, const float *panel, int64_t n,
+                                                                  const float *bias, bool add) {
+    V sums[TILE_ROWS][2];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) {
+        sums[i][0] = v_zero();
+        sums[i][1] = v_zero();
+    }
+    for (int64_t p = 0; p < depth; p++) {
+        V first = v_load(panel + p * PANEL);
+        V second = v_load(panel + p * PANEL + W);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            V in = v_set(a[i * GEMM_DEPTH + p]);
+            sums[i][0] = v_fma(in, first, sums[i][0]);
+            sums[i][1] = v_fma(in, second, sums[i][1]);
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) {
+        float *out = y + i * y_stride;
+        for (int64_t h = 0; h < 2 && n > h * W; h++) {
+            V sum = sums[i][h];
+            if (add) {
+                sum = v_add(v_load_n(out + h * W, n - h * W), sum);
+            } else if (bias != NULL) {
+                sum = v_add(v_load_n(bias + h * W, n - h * W), sum);
+            }
+            v_store_n(out + h * W, sum, n - h * W);
+        }
+    }
+}
+
+static void SIMD(gemm_rows)(float *y, int64_t y_stride, const float *a, int64_t rows, int64_t depth, const float *panel,
+                            int64_t n, const float *bias, bool add) {
+    for (; rows >= TILE_ROWS; rows -= TILE_ROWS) {
+        SIMD(gemm_tile)(y, y_stride, a, TILE_ROWS, depth, panel, n, bias, add);
+        y += TILE_ROWS * y_stride;
+        a += TILE_ROWS * GEMM_DEPTH;
+    }
+    switch (rows) {
+#define CASE(count)                                                                                                    \
+    case count:                                                                                                        \
+        SIMD(gemm_tile)(y, y_stride, a, count, depth, panel, n, bias, add);                                            \
+        break;
+        CASE(1)
+        CASE(2)
+        CASE(3)
+        CASE(4)
+        CASE(5)
+#if SIMD_WIDTH == 16
+        CASE(6)
+        CASE(7)
+        CASE(8)
+        CASE(9)
+        CASE(10)
+        CASE(11)
+        CASE(12)
+        CASE(13)
+#endif
+#undef CASE
+    default:
+        break;
+    }
+}
