@@ -1,0 +1,122 @@
+#include "help.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "arguments.h"
+
+enum { HELP_WIDTH = 80, OPTION_COLUMN = 30 };
+
+const ExitCodeRow exit_codes[] = {
+    {0, "success"},
+    {1, "a check of the result did not hold (not converged, another answer)"},
+    {2, "wrong use: an option, a name or a number that cannot be"},
+    {3, "failure: a broken or unsupported file, no memory, no room, stopped"},
+    {4, "the evidence does not decide"},
+};
+const size_t exit_codes_count = sizeof exit_codes / sizeof exit_codes[0];
+
+static void add_exit_codes(Text *out) {
+    text_add(out, "\nExit codes:\n");
+    for (size_t i = 0; i < exit_codes_count; i++) {
+        text_printf(out, "  %d  %s\n", exit_codes[i].code, exit_codes[i].meaning);
+    }
+}
+
+static void add_option(Text *out, const limn_param *row) {
+    char left[128];
+    char letter[8] = "    ";
+    if (row->letter != 0) {
+        snprintf(letter, sizeof letter, "-%c, ", row->letter);
+    }
+    const char *value = row->kind == LIMN_PARAM_FLAG     ? ""
+                        : row->kind == LIMN_PARAM_CHOICE ? row->choices
+                        : row->metavar != NULL           ? row->metavar
+                                                         : "VALUE";
+    bool long_choice = strlen(value) > 24;
+    snprintf(left, sizeof left, "  %s--%s%s%s", letter, row->name, value[0] != '\0' ? " " : "",
+             long_choice ? row->metavar : value);
+    text_add(out, left);
+    char help[640];
+    bool tell_default = row->default_text != NULL && row->kind != LIMN_PARAM_FLAG;
+    snprintf(help, sizeof help, "%s%s%s%s%s%s%s", row->help, row->repeated ? " (may be repeated)" : "",
+             long_choice ? ": " : "", long_choice ? row->choices : "", tell_default ? " [" : "",
+             tell_default ? row->default_text : "", tell_default ? "]" : "");
+    int column = (int)strlen(left);
+    if (column > OPTION_COLUMN - 2) {
+        text_add(out, "\n");
+        column = 0;
+    }
+    text_wrap(out, help, OPTION_COLUMN, column, HELP_WIDTH);
+}
+
+static void add_positional(Text *out, const limn_param *row) {
+    char left[64];
+    snprintf(left, sizeof left, "  %s", row->metavar);
+    text_add(out, left);
+    text_wrap(out, row->help, OPTION_COLUMN, (int)strlen(left), HELP_WIDTH);
+}
+
+static void add_examples(Text *out, const char *examples) {
+    if (examples == NULL) {
+        return;
+    }
+    text_add(out, "\nExamples:\n");
+    for (const char *at = examples; *at != '\0';) {
+        size_t n = strcspn(at, "\n");
+        text_add(out, "  ");
+        text_add_bytes(out, at, n);
+        text_add(out, "\n");
+        at += n + (at[n] == '\n');
+    }
+}
+
+void help_program(Text *out) {
+    size_t count;
+    const limn_command *const *commands = limn_commands(&count);
+    text_add(out, "limn opens a language model and says why it said what it said.\n\n"
+                  "Usage: limn COMMAND [WORD | OPTION]...\n\nCommands:\n");
+    for (size_t i = 0; i < count; i++) {
+        text_printf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    }
+    text_add(out, "\n'limn COMMAND --help' shows a command's options and examples; 'limn --version' the version.\n");
+    text_add(out, "\nFirst steps:\n"
+                  "  limn info MODEL                                    what is in it\n"
+                  "  limn run MODEL -p 'The capital of France is'       what it would say\n"
+                  "  limn ig MODEL -p 'The capital of France is'        why\n");
+    text_add(out, "\nMODEL is a model folder, a .gguf file, or org/name in the local Hugging Face cache.\n");
+    add_exit_codes(out);
+}
+
+void help_command(Text *out, const limn_command *command) {
+    text_printf(out, "Usage: limn %s", command->name);
+    for (size_t i = 0; i < command->n_params; i++) {
+        const limn_param *row = &command->params[i];
+        if (row->positional) {
+            text_printf(out, row->required ? " %s%s" : " [%s]%s", row->metavar, row->repeated ? "..." : "");
+        }
+    }
+    text_add(out, " [OPTION]...\n\n");
+    text_wrap(out, command->description, 0, 0, HELP_WIDTH);
+    text_add(out, "\n");
+    const limn_param *row;
+    for (size_t i = 0; (row = command_row(command, i)) != NULL; i++) {
+        if (row->positional) {
+            add_positional(out, row);
+        }
+    }
+    bool any = false;
+    for (size_t i = 0; i < command->n_params; i++) {
+        if (!command->params[i].positional) {
+            text_add(out, any ? "" : "\nOptions:\n");
+            any = true;
+            add_option(out, &command->params[i]);
+        }
+    }
+    text_add(out, "\nOptions of every command:\n");
+    for (size_t i = command->n_params; (row = command_row(command, i)) != NULL; i++) {
+        add_option(out, row);
+    }
+    add_examples(out, command->examples);
+    add_exit_codes(out);
+}

@@ -1,0 +1,219 @@
+/* limn: the command line. Everything it knows of commands comes from limn.h's rows. */
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arguments.h"
+#include "documents.h"
+#include "help.h"
+#include "terminal.h"
+
+typedef struct Listener {
+    bool streams;  /* generated text goes to standard output as it comes */
+    bool streamed; /* some did */
+    bool ends_line;
+    bool broken; /* standard output took no more */
+} Listener;
+
+static bool on_progress(void *context, const char *stage, int64_t done, int64_t total) {
+    const Listener *listener = context;
+    bool wanted = progress_show(listener->streamed ? "" : stage, done, total);
+    return wanted && !listener->broken;
+}
+
+static void on_text(void *context, const char *bytes, size_t length) {
+    Listener *listener = context;
+    if (!listener->streams || listener->broken || length == 0) {
+        return;
+    }
+    progress_clear();
+    progress_allow(false);
+    listener->streamed = true;
+    listener->ends_line = bytes[length - 1] == '\n';
+    listener->broken = !write_all(STDOUT_FILENO, bytes, length);
+}
+
+static int end_with_text(Text *text) {
+    bool good = !text->failed && write_all(STDOUT_FILENO, text->data != NULL ? text->data : "", text->length);
+    if (text->failed) {
+        complain("out of memory");
+    }
+    text_free(text);
+    return good ? 0 : limn_status_exit_code(LIMN_IO);
+}
+
+static int end_with_error(limn_status status) {
+    complain("%s", limn_error_message());
+    return limn_status_exit_code(status);
+}
+
+/* ---- results ---- */
+
+/* The format a file's ending asks for; NULL: none known. */
+static const char *format_of_file(const char *path) {
+    const char *dot = strrchr(path, '.');
+    if (dot == NULL || strchr(dot, '/') != NULL) {
+        return NULL;
+    }
+    size_t length = strlen(dot + 1);
+    for (const char *at = limn_render_formats(); at != NULL;
+         at = strchr(at, '|') != NULL ? strchr(at, '|') + 1 : NULL) {
+        if (strcspn(at, "|") == length && memcmp(at, dot + 1, length) == 0) {
+            return dot + 1;
+        }
+    }
+    return strcmp(dot, ".txt") == 0 ? "terminal" : NULL;
+}
+
+static limn_status write_result(const limn_result *result, const FaceOptions *face, const char *asked,
+                                const char *path) {
+    limn_render_options options = terminal_options(path != NULL ? "never" : face->color);
+    const char *format = asked != NULL ? asked : path != NULL ? format_of_file(path) : "terminal";
+    if (path != NULL) {
+        options.width = 100;
+        options.unicode = true;
+    }
+    char *text;
+    size_t length;
+    limn_status status = limn_result_render(result, format != NULL ? format : "terminal", &options, &text, &length);
+    if (status != LIMN_OK) {
+        end_with_error(status);
+        return status;
+    }
+    if (path != NULL) {
+        status = limn_write_file(path, text, length);
+        if (status != LIMN_OK) {
+            end_with_error(status);
+        }
+    } else if (!write_all(STDOUT_FILENO, text, length)) {
+        status = LIMN_IO;
+    }
+    limn_free(text);
+    return status;
+}
+
+static int end_with_result(const limn_result *result, const FaceOptions *face, const Listener *listener) {
+    const char *asked = face->json ? "json" : face->format;
+    limn_status status = LIMN_OK;
+    if (listener->broken) {
+        return limn_status_exit_code(LIMN_IO);
+    }
+    if (listener->streamed && !listener->ends_line && !write_all(STDOUT_FILENO, "\n", 1)) {
+        return limn_status_exit_code(LIMN_IO);
+    }
+    for (int i = 0; i < face->n_outputs && status == LIMN_OK; i++) {
+        status = write_result(result, face, asked, face->outputs[i]);
+    }
+    bool print = (face->n_outputs == 0 || face->show) && !listener->streamed;
+    if (status == LIMN_OK && print) {
+        status = write_result(result, face, face->n_outputs > 0 ? NULL : asked, NULL);
+    }
+    if (status == LIMN_OK && !limn_result_passed(result)) {
+        status = LIMN_GATE_FAILED;
+    }
+    return limn_status_exit_code(status);
+}
+
+/* ---- commands ---- */
+
+static int call_command(const limn_command *command, const Arguments *arguments) {
+    limn_context *context = NULL;
+    limn_result *result = NULL;
+    const FaceOptions *face = &arguments->face;
+    const char *asked = face->json ? "json" : face->format;
+    Listener listener = {.streams = face->n_outputs == 0 && (asked == NULL || strcmp(asked, "terminal") == 0)};
+    limn_callbacks callbacks = LIMN_CALLBACKS_INIT;
+    callbacks.context = &listener;
+    callbacks.progress = on_progress;
+    callbacks.text = on_text;
+    char *params = json_dumps(arguments->params, JSON_COMPACT);
+    if (params == NULL) {
+        complain("out of memory");
+        return limn_status_exit_code(LIMN_NO_MEMORY);
+    }
+    progress_allow(!face->quiet);
+    limn_status status = limn_context_new(&context);
+    if (status == LIMN_OK) {
+        status = limn_call(context, command->name, params, &callbacks, &result);
+    }
+    free(params);
+    progress_clear();
+    int code;
+    if (status != LIMN_OK) {
+        if (listener.streamed && !listener.ends_line && !listener.broken) {
+            write_all(STDOUT_FILENO, "\n", 1);
+        }
+        code = listener.broken ? limn_status_exit_code(LIMN_IO) : end_with_error(status);
+    } else {
+        code = end_with_result(result, face, &listener);
+    }
+    limn_result_free(result);
+    limn_context_free(context);
+    return code;
+}
+
+static int run_command(const char *name, int n_words, char **words) {
+    const limn_command *command = limn_command_find(name);
+    if (command == NULL) { /* the call refuses it, naming the nearest */
+        limn_context *context;
+        limn_result *result;
+        limn_status status = limn_context_new(&context);
+        if (status == LIMN_OK) {
+            status = limn_call(context, name, "{}", NULL, &result);
+            limn_context_free(context);
+        }
+        return end_with_error(status);
+    }
+    Arguments arguments;
+    int code = limn_status_exit_code(LIMN_USAGE);
+    if (arguments_read(&arguments, command, n_words, words)) {
+        if (arguments.help) {
+            Text text = {0};
+            help_command(&text, command);
+            code = end_with_text(&text);
+        } else {
+            code = call_command(command, &arguments);
+        }
+    }
+    arguments_free(&arguments);
+    return code;
+}
+
+static int generate_document(const char *kind) {
+    Text text = {0};
+    if (kind == NULL || !document_write(&text, kind)) {
+        complain("--generate: found '%s', expected man, bash or zsh", kind != NULL ? kind : "nothing");
+        return limn_status_exit_code(LIMN_USAGE);
+    }
+    return end_with_text(&text);
+}
+
+int main(int argc, char **argv) {
+    setlocale(LC_CTYPE, "");
+    signals_install();
+    const char *first = argc > 1 ? argv[1] : NULL;
+    Text text = {0};
+    if (first == NULL) {
+        help_program(&text);
+        int code = end_with_text(&text);
+        return code != 0 ? code : limn_status_exit_code(LIMN_USAGE);
+    }
+    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || (strcmp(first, "help") == 0 && argc == 2)) {
+        help_program(&text);
+        return end_with_text(&text);
+    }
+    if (strcmp(first, "help") == 0) {
+        static char help[] = "--help";
+        char *words[] = {help};
+        return run_command(argv[2], 1, words);
+    }
+    if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0) {
+        text_printf(&text, "limn %s\n", limn_version());
+        return end_with_text(&text);
+    }
+    if (strcmp(first, "--generate") == 0) {
+        return generate_document(argc > 2 ? argv[2] : NULL);
+    }
+    return run_command(first, argc - 2, argv + 2);
+}

@@ -1,0 +1,70 @@
+/* The straight line of integrated gradients: from the baseline's embeddings (alpha 0) to the input's (alpha 1).
+ *
+ * F is a sum of components, each one teacher-forced pass: all target tokens together (one component), the target
+ * and its contrast (two), or every target token by itself (a matrix). A node of the line is evaluated in one
+ * batch of rows: F, and for every token the directional derivative d_t = dF/d embedding_t . (x_t - baseline_t),
+ * so that a token's attribution is the integral of d_t over alpha. Positions and fixed rows stay as they are. */
+#ifndef LIMN_METHOD_IG_PATH_H
+#define LIMN_METHOD_IG_PATH_H
+
+#include "method/target.h"
+
+/* Order of the choice "logprob|prob|logit|logit-diff|nll". */
+typedef enum IgMetric {
+    IG_METRIC_LOG_PROB,
+    IG_METRIC_PROB,
+    IG_METRIC_LOGIT,
+    IG_METRIC_LOGIT_DIFF,
+    IG_METRIC_NLL
+} IgMetric;
+
+typedef struct IgComponent {
+    SequenceInput sequence; /* whole, prefix included */
+    OutputRow *outputs;     /* [n_outputs] rows count from the sequence's start */
+    int32_t n_outputs;
+    double factor; /* of this component in F: -1 for a contrast or nll, 1/n for a mean */
+} IgComponent;
+
+typedef struct IgPath {
+    MethodCall *call;
+    Session *session;
+    IgMetric metric;
+    Objective objective;
+    int32_t n_tokens; /* P: rows of the prompt that can have influence */
+    int32_t first;    /* rows [0, first) are fixed and cached */
+    int64_t d_model;  /* D */
+    float *input;     /* [P, D] */
+    float *baseline;  /* [P, D]; equal to input on fixed rows */
+    bool *fixed;      /* [P] */
+    KvCache *prefix;  /* NULL: none; freed by ig_path_free */
+    IgComponent *components; /* [n_components] */
+    int32_t n_components;    /* C */
+    int64_t evaluations;     /* nodes evaluated so far */
+    int64_t expected;        /* nodes a caller expects to need, for progress; 0: unknown */
+    float *embeddings;       /* scratch of a batch */
+    size_t embeddings_bytes;
+} IgPath;
+
+typedef struct IgNode {
+    double alpha;
+    double f;      /* F */
+    double slope;  /* dF/dalpha: the sum of d */
+    double *f_of;  /* [C] */
+    float *d;      /* [C, P]; 0 on fixed rows */
+} IgNode;
+
+/* Fills input, the prefix cache and evaluates nothing yet. fixed, components, metric, n_tokens, call and session are
+ * set by the caller; baseline is the caller's to fill afterwards. */
+limn_status ig_path_prepare(IgPath *path);
+void ig_path_free(IgPath *path);
+
+/* Embedding rows of ids, as the model makes them; out [n, D]. */
+limn_status ig_embed(float *out, Session *session, const int32_t *ids, int32_t n, const Progress *progress);
+
+/* Evaluates nodes at their alpha; f_of and d are allocated in the call's arena when NULL. */
+limn_status ig_evaluate(IgPath *path, IgNode *const *nodes, int32_t n);
+
+/* F alone at embeddings [n, P, D] given by the caller; f [n], probability [n] (of the first component) or NULL. */
+limn_status ig_score(IgPath *path, const float *embeddings, int32_t n, double *f, double *probability);
+
+#endif
