@@ -1,0 +1,58 @@
+# make demo    explain one output of a real model (MODEL=folder: of your own)
+# make test    build and run all tests
+# make help    the rest
+BUILD ?= build
+GENERATOR ?= Ninja
+JOBS ?= $(shell nproc)
+MODEL ?=
+PREFIX ?= /usr/local
+
+.PHONY: help setup build demo test asan ubsan tsan lint format bench fuzz install clean
+
+help:
+	@echo "make demo            explain one output of SmolLM2 (MODEL=folder: of a model of your own)"
+	@echo "make test            build, run all tests"
+	@echo "make asan ubsan tsan the tests under a sanitizer"
+	@echo "make lint            formatting, clang-tidy, a clean clang build"
+	@echo "make bench           time limn beside its peers (PEERS=python with torch and transformers)"
+	@echo "make fuzz            fuzz the file readers (SECONDS=300 each)"
+	@echo "make install         install below PREFIX ($(PREFIX)); DESTDIR is honoured"
+
+setup:
+	@scripts/setup
+
+$(BUILD)/build.ninja:
+	@cmake -S . -B $(BUILD) -G $(GENERATOR) > /dev/null
+
+build: setup $(BUILD)/build.ninja
+	@cmake --build $(BUILD) --parallel $(JOBS) -- --quiet
+
+demo: setup $(BUILD)/build.ninja
+	@cmake --build $(BUILD) --parallel $(JOBS) --target limn -- --quiet
+	@scripts/demo $(BUILD)/limn $(MODEL)
+
+test: build
+	@scripts/test $(BUILD) $(JOBS)
+
+asan ubsan tsan: setup
+	@scripts/sanitize $@ $(JOBS)
+
+lint:
+	@scripts/setup --dev
+	@scripts/lint $(JOBS)
+
+format:
+	@find include src tests bench fuzz -name '*.[ch]' -exec clang-format -i {} +
+
+bench: build
+	@bench/run $(BUILD)
+
+fuzz:
+	@scripts/setup --dev
+	@fuzz/run $(SECONDS)
+
+install: build
+	@DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean:
+	@rm -rf build build-* out
