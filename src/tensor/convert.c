@@ -156,8 +156,8 @@ limn_status tensor_read_f32(float *out, const Tensor *tensor, int64_t start, int
     const DTypeInfo *info = dtype_info(tensor->dtype);
     int64_t elements = tensor_elements(tensor);
     if (start < 0 || count < 0 || start > elements || count > elements - start) {
-        return fail(LIMN_RANGE, "tensor '%s': elements %" PRId64 " to %" PRId64 " asked for, it has %" PRId64,
-                    tensor->name, start, start + count, elements);
+        return fail(LIMN_RANGE, "tensor '%s': %" PRId64 " elements from %" PRId64 " asked for, it has %" PRId64,
+                    tensor->name, count, start, elements);
     }
     if (start % info->block_elements != 0 || count % info->block_elements != 0) {
         return fail(LIMN_RANGE, "tensor '%s': %" PRId64 " elements from %" PRId64 " cut a block of %d (%s)",
