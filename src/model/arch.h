@@ -58,6 +58,9 @@ const char *build_prefix(const Build *build, const char *prefix, const char *pro
 /* The activation named under a key of config.json. */
 limn_status build_activation(const Build *build, Activation *activation, const char *key, const char *fallback);
 
+/* One line for model->warnings. */
+limn_status build_warn(Build *build, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* The padding token; -1: none. */
 limn_status build_pad(Build *build, int64_t fallback);
 

@@ -175,6 +175,26 @@ limn_status build_activation(const Build *build, Activation *activation, const c
     return LIMN_OK;
 }
 
+limn_status build_warn(Build *build, const char *format, ...) {
+    Model *model = build->model;
+    char line[ERROR_MESSAGE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    const char **grown = ARENA_ARRAY(&model->arena, const char *, model->n_warnings + 1);
+    const char *kept = arena_strdup(&model->arena, line);
+    if (grown == NULL || kept == NULL) {
+        return fail(LIMN_NO_MEMORY, "%s: no memory for a warning", model->path);
+    }
+    for (int32_t i = 0; i < model->n_warnings; i++) {
+        grown[i] = model->warnings[i];
+    }
+    grown[model->n_warnings++] = kept;
+    model->warnings = grown;
+    return LIMN_OK;
+}
+
 limn_status build_pad(Build *build, int64_t fallback) {
     const char *key = build->settings->gguf != NULL ? "tokenizer.ggml.padding_token_id" : "pad_token_id";
     int64_t pad;

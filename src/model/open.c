@@ -11,7 +11,7 @@
 #include "model/arch.h"
 #include "model/files.h"
 
-enum { MAX_WARNINGS = 8 };
+enum { NAMED = 8 }; /* leftover tensors named in warnings; more are counted */
 
 static limn_status no_memory(const Model *model) {
     return fail(LIMN_NO_MEMORY, "%s: no memory to open it", model->path);
@@ -87,45 +87,30 @@ static limn_status list_hashed(Model *model) {
 }
 
 typedef struct Leftovers {
-    Model *model;
-    const char *architecture;
+    Build *build;
     int32_t n;
 } Leftovers;
 
 static limn_status warn_leftover(void *context, const Tensor *tensor) {
     Leftovers *leftovers = context;
-    Model *model = leftovers->model;
+    Build *build = leftovers->build;
     leftovers->n++;
-    if (leftovers->n > MAX_WARNINGS) {
+    if (leftovers->n > NAMED) {
         return LIMN_OK;
     }
     char shape[96];
-    const char *path = model->files->gguf != NULL ? model->path : tensor_files_path_of(model->files->tensors, tensor);
-    const char *line = arena_printf(&model->arena, "%s: tensor %s %s is not read by %s", path, tensor->name,
-                                    tensor_shape_text(tensor, shape), leftovers->architecture);
-    if (line == NULL) {
-        return no_memory(model);
-    }
-    model->warnings[model->n_warnings++] = line;
-    return LIMN_OK;
+    const ModelFiles *files = build->model->files;
+    const char *path = files->gguf != NULL ? build->model->path : tensor_files_path_of(files->tensors, tensor);
+    return build_warn(build, "%s: tensor %s %s is not read by %s", path, tensor->name, tensor_shape_text(tensor, shape),
+                      build->architecture);
 }
 
-static limn_status list_leftovers(Model *model) {
-    Leftovers leftovers = {model, model->config.architecture, 0};
-    model->warnings = ARENA_ARRAY(&model->arena, const char *, MAX_WARNINGS + 1);
-    if (model->warnings == NULL) {
-        return no_memory(model);
-    }
-    TRY(weights_visit_leftovers(model->files->weights, warn_leftover, &leftovers));
-    if (leftovers.n > MAX_WARNINGS) {
-        const char *line = arena_printf(&model->arena, "%s: %d more tensors are not read by %s", model->path,
-                                        leftovers.n - MAX_WARNINGS, model->config.architecture);
-        if (line == NULL) {
-            return no_memory(model);
-        }
-        model->warnings[model->n_warnings++] = line;
-    }
-    return LIMN_OK;
+static limn_status list_leftovers(Build *build) {
+    Leftovers leftovers = {build, 0};
+    TRY(weights_visit_leftovers(build->weights, warn_leftover, &leftovers));
+    return leftovers.n <= NAMED ? LIMN_OK
+                                : build_warn(build, "%s: %d more tensors are not read by %s", build->model->path,
+                                             leftovers.n - NAMED, build->architecture);
 }
 
 static limn_status build(Model *model, const Arch *arch, const char *architecture, const Settings *settings,
@@ -150,7 +135,7 @@ static limn_status build(Model *model, const Arch *arch, const char *architectur
     model->weight_bytes = weights_stored_bytes(files->weights);
     model->frame = options->frame;
     model->config_only = options->config_only;
-    TRY(list_leftovers(model));
+    TRY(list_leftovers(&work));
     return list_hashed(model);
 }
 

@@ -11,6 +11,7 @@ typedef struct Gpt2Config {
     double epsilon;
     Activation activation;
     bool scale_by_width, scale_by_layer, tied;
+    bool qkv_bias; /* false: no layer has one (minGPT's conversions), which the reference reads as zero */
 } Gpt2Config;
 
 static limn_status read_config(Gpt2Config *gpt2, Build *build) {
@@ -48,12 +49,16 @@ static limn_status read_config(Gpt2Config *gpt2, Build *build) {
 
 /* Columns [begin, begin + out) of a fused Conv1D of `columns` columns, as [out, in] views. */
 static limn_status get_conv(Build *build, Linear *linear, int64_t in, int64_t columns, int64_t begin, int64_t out,
-                            const char *prefix, const char *name) {
+                            bool has_bias, const char *prefix, const char *name) {
     Weight stored, bias;
     TRY(build_matrix(build, &stored, in, columns, "%s%s.weight", prefix, name));
-    TRY(build_vector(build, &bias, columns, "%s%s.bias", prefix, name));
     stored = weight_transposed(&stored);
     linear->weight = weight_rows(&stored, begin, out);
+    linear->bias = (Weight){0};
+    if (!has_bias) {
+        return LIMN_OK;
+    }
+    TRY(build_vector(build, &bias, columns, "%s%s.bias", prefix, name));
     linear->bias = weight_rows(&bias, begin, out);
     return LIMN_OK;
 }
@@ -77,13 +82,13 @@ static limn_status get_layer(Build *build, DecoderLayer *layer, int index, const
                                  .d_head = config->d_head,
                                  .scale = (float)scale,
                                  .causal = true};
-    TRY(get_conv(build, &attention->q, d, 3 * d, 0, d, prefix, "attn.c_attn"));
-    TRY(get_conv(build, &attention->k, d, 3 * d, d, d, prefix, "attn.c_attn"));
-    TRY(get_conv(build, &attention->v, d, 3 * d, 2 * d, d, prefix, "attn.c_attn"));
-    TRY(get_conv(build, &attention->o, d, d, 0, d, prefix, "attn.c_proj"));
+    TRY(get_conv(build, &attention->q, d, 3 * d, 0, d, gpt2->qkv_bias, prefix, "attn.c_attn"));
+    TRY(get_conv(build, &attention->k, d, 3 * d, d, d, gpt2->qkv_bias, prefix, "attn.c_attn"));
+    TRY(get_conv(build, &attention->v, d, 3 * d, 2 * d, d, gpt2->qkv_bias, prefix, "attn.c_attn"));
+    TRY(get_conv(build, &attention->o, d, d, 0, d, true, prefix, "attn.c_proj"));
     layer->mlp = (MlpSpec){.activation = gpt2->activation};
-    TRY(get_conv(build, &layer->mlp.in, d, f, 0, f, prefix, "mlp.c_fc"));
-    TRY(get_conv(build, &layer->mlp.out, f, d, 0, d, prefix, "mlp.c_proj"));
+    TRY(get_conv(build, &layer->mlp.in, d, f, 0, f, true, prefix, "mlp.c_fc"));
+    TRY(get_conv(build, &layer->mlp.out, f, d, 0, d, true, prefix, "mlp.c_proj"));
     TRY(get_norm(build, &layer->ln1, gpt2, prefix, "ln_1"));
     return get_norm(build, &layer->ln2, gpt2, prefix, "ln_2");
 }
@@ -104,9 +109,19 @@ static limn_status get_outer(Build *build, Decoder *decoder, const Gpt2Config *g
     return LIMN_OK;
 }
 
+static limn_status look_for_qkv_bias(Build *build, Gpt2Config *gpt2, const char *prefix) {
+    for (int i = 0; i < build->model->config.n_layers && !gpt2->qkv_bias; i++) {
+        char name[96];
+        snprintf(name, sizeof name, "%sh.%d.attn.c_attn.bias", prefix, i);
+        gpt2->qkv_bias = weights_has(build->weights, name);
+    }
+    return gpt2->qkv_bias ? LIMN_OK
+                          : build_warn(build, "%s: no layer has attn.c_attn.bias: taken as zero", build->model->path);
+}
+
 limn_status gpt2_build(Build *build) {
     ModelConfig *config = &build->model->config;
-    Gpt2Config gpt2;
+    Gpt2Config gpt2 = {0};
     config->task = decoder_task(build->architecture);
     config->causal = true;
     TRY(read_config(&gpt2, build));
@@ -117,6 +132,7 @@ limn_status gpt2_build(Build *build) {
     Decoder decoder;
     TRY(decoder_new(&decoder, build));
     const char *prefix = build_prefix(build, "transformer.", "wte.weight");
+    TRY(look_for_qkv_bias(build, &gpt2, prefix));
     for (int i = 0; i < config->n_layers; i++) {
         char layer[64];
         snprintf(layer, sizeof layer, "%sh.%d.", prefix, i);
