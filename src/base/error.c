@@ -1,6 +1,7 @@
 #include "base/error.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,17 +17,35 @@ static const struct {
 #undef ROW
 };
 
-/* One line on a terminal, whatever bytes a hostile file put into a name. */
+/* Bytes of the UTF-8 character at `text`, 0 when there is none (broken, too long a form, a surrogate). */
+static size_t character_bytes(const unsigned char *text) {
+    size_t bytes = text[0] < 0x80 ? 1 : text[0] < 0xC2 ? 0 : text[0] < 0xE0 ? 2 : text[0] < 0xF0 ? 3 : 4;
+    for (size_t i = 1; i < bytes; i++) {
+        if ((text[i] & 0xC0) != 0x80) { /* the closing NUL stops here too */
+            return 0;
+        }
+    }
+    bool wrong = (text[0] == 0xE0 && text[1] < 0xA0) || (text[0] == 0xED && text[1] > 0x9F) ||
+                 (text[0] == 0xF0 && text[1] < 0x90) || (text[0] == 0xF4 && text[1] > 0x8F) || text[0] > 0xF4;
+    return wrong ? 0 : bytes;
+}
+
+/* One line of UTF-8 on a terminal, whatever bytes a hostile file put into a name: control characters (C1 too, which
+ * some terminals obey) and broken UTF-8 become \xNN. */
 static void make_printable(char *text, size_t capacity) {
     char clean[ERROR_MESSAGE_MAX];
     size_t out = 0;
-    for (const char *c = text; *c != '\0' && out + 5 < sizeof clean; c++) {
-        unsigned char byte = (unsigned char)*c;
-        if (byte < 0x20 || byte == 0x7f) {
-            out += (size_t)snprintf(clean + out, sizeof clean - out, "\\x%02x", byte);
-        } else {
-            clean[out++] = *c;
+    const unsigned char *c = (const unsigned char *)text;
+    while (*c != '\0' && out + 5 < sizeof clean) {
+        size_t bytes = character_bytes(c);
+        bool control = c[0] < 0x20 || c[0] == 0x7F || (c[0] == 0xC2 && c[1] < 0xA0);
+        if (bytes == 0 || control) {
+            out += (size_t)snprintf(clean + out, sizeof clean - out, "\\x%02x", *c++);
+            continue;
         }
+        memcpy(clean + out, c, bytes);
+        out += bytes;
+        c += bytes;
     }
     clean[out] = '\0';
     snprintf(text, capacity, "%s", clean);

@@ -24,6 +24,10 @@ static limn_status fail_with(limn_status status, const char *text) {
 static void test_messages_are_one_printable_line(void **state) {
     assert_int_equal(fail_with(LIMN_FORMAT, "a\nb\r\t\033[31m\x7f"), LIMN_FORMAT);
     assert_string_equal(error_message(), "a\\x0ab\\x0d\\x09\\x1b[31m\\x7f");
+    fail_with(LIMN_FORMAT, "\xe4\xb8\xad\xf0\x9f\x98\x80 \xc2\xa0");
+    assert_string_equal(error_message(), "\xe4\xb8\xad\xf0\x9f\x98\x80 \xc2\xa0");
+    fail_with(LIMN_FORMAT, "\xff \xc2\x9b \xe4\xb8 \xc0\x80 \xed\xa0\x80 \xf5");
+    assert_string_equal(error_message(), "\\xff \\xc2\\x9b \\xe4\\xb8 \\xc0\\x80 \\xed\\xa0\\x80 \\xf5");
     char *longest = malloc(5000);
     assert_non_null(longest);
     memset(longest, '\n', 4999);
