@@ -94,18 +94,24 @@ static inline float ref_round_bf16(float value) {
     return value;
 }
 
+/* The bf16 at `bytes`, which need not be aligned. */
+static inline float ref_widen_bf16(const void *bytes) {
+    uint16_t half;
+    memcpy(&half, bytes, sizeof half);
+    uint32_t bits = (uint32_t)half << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 /* Element [row, column] of a weight; its bytes need not be aligned (they may lie in a mapped file). */
 static inline float ref_weight_at(const Weight *weight, int64_t row, int64_t column) {
     int64_t index = row * weight->row_stride + column * weight->column_stride;
-    float value;
     if (weight->dtype == DTYPE_BF16) {
-        uint16_t half;
-        memcpy(&half, (const char *)weight->data + index * 2, sizeof half);
-        uint32_t bits = (uint32_t)half << 16;
-        memcpy(&value, &bits, sizeof value);
-    } else {
-        memcpy(&value, (const char *)weight->data + index * 4, sizeof value);
+        return ref_widen_bf16((const char *)weight->data + index * 2);
     }
+    float value;
+    memcpy(&value, (const char *)weight->data + index * 4, sizeof value);
     return value;
 }
 
