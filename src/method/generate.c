@@ -203,7 +203,7 @@ static limn_status decode(Generation *generation) {
     generation->reason = STOP_LENGTH;
     TRY(feed(&logits, generation, generation->prompt.ids, generation->prompt.n));
     while (generation->n < most) {
-        int32_t id;
+        int32_t id = 0;
         bool stopped = false;
         TRY(progress_tick(generation->call->progress, "generate", generation->n, most));
         TRY(choose(&id, generation, logits));

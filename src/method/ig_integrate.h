@@ -19,14 +19,14 @@ typedef enum IgEnd {
 } IgEnd;
 
 typedef struct IgIntegral {
-    double f_input;    /* F at alpha 1 */
-    double f_baseline; /* F at alpha 0 */
+    double f_input;      /* F at alpha 1 */
+    double f_baseline;   /* F at alpha 0 */
     double *attribution; /* [C, P] */
     int64_t nodes;
-    double gap_sum;    /* sum over panels of |rule(dF/dalpha) - difference of F|; fixed rule: |sum - F difference| */
-    double gap_scale;  /* what gap_sum is compared with: |F(x) - F(b)|, or a floor where that is small */
+    double gap_sum;      /* sum over panels of |rule(dF/dalpha) - difference of F|; fixed rule: |sum - F difference| */
+    double gap_scale;    /* what gap_sum is compared with: |F(x) - F(b)|, or a floor where that is small */
     double token_change; /* largest change of a token in the last refinement, over the largest |attribution| */
-    double noise;      /* part of gap_sum in panels that bisection no longer improves */
+    double noise;        /* part of gap_sum in panels that bisection no longer improves */
     IgEnd end;
 } IgIntegral;
 

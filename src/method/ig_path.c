@@ -71,8 +71,8 @@ static limn_status build_batch(Batch *batch, const IgPath *path, int32_t n, Aren
     for (int32_t c = 0; c < path->n_components; c++) {
         outputs += path->components[c].n_outputs;
     }
-    *batch = (Batch){.sequences = ARENA_ARRAY(arena, SequenceInput, n *path->n_components),
-                     .outputs = ARENA_ARRAY(arena, OutputRow, n *outputs)};
+    *batch = (Batch){.sequences = ARENA_ARRAY(arena, SequenceInput, n * path->n_components),
+                     .outputs = ARENA_ARRAY(arena, OutputRow, n * outputs)};
     if (batch->sequences == NULL || batch->outputs == NULL) {
         return fail(LIMN_NO_MEMORY, "a batch of %d passes", n);
     }
@@ -229,7 +229,7 @@ static int32_t points_per_run(const IgPath *path) {
 static limn_status allocate_node(const IgPath *path, IgNode *node) {
     Arena *arena = path->call->arena;
     if (node->d == NULL) {
-        node->d = ARENA_ARRAY(arena, float, (int64_t)path->n_components *path->n_tokens);
+        node->d = ARENA_ARRAY(arena, float, (int64_t)path->n_components * path->n_tokens);
         node->f_of = ARENA_ARRAY(arena, double, path->n_components);
     }
     return node->d == NULL || node->f_of == NULL ? method_no_memory(path->call) : LIMN_OK;
@@ -268,8 +268,7 @@ limn_status ig_evaluate(IgPath *path, IgNode *const *nodes, int32_t n) {
     return LIMN_OK;
 }
 
-static limn_status score_some(IgPath *path, const float *embeddings, int32_t n, double *f, double *probability,
-                              Arena *scratch) {
+static limn_status score_some(IgPath *path, const float *embeddings, int32_t n, double *f, Arena *scratch) {
     Batch batch;
     TRY(build_batch(&batch, path, n, scratch));
     TRY(reserve_embeddings(path, batch.n_sequences));
@@ -285,13 +284,6 @@ static limn_status score_some(IgPath *path, const float *embeddings, int32_t n, 
         f[i] = 0.0;
         for (int32_t c = 0; c < path->n_components; c++) {
             double factor;
-            double sum = 0.0;
-            for (int32_t k = 0; k < path->components[c].n_outputs; k++) {
-                sum += (double)objective[k];
-            }
-            if (c == 0 && probability != NULL) {
-                probability[i] = exp(sum);
-            }
             f[i] += component_value(path, &path->components[c], objective, &factor);
             objective += path->components[c].n_outputs;
         }
@@ -299,15 +291,14 @@ static limn_status score_some(IgPath *path, const float *embeddings, int32_t n, 
     return LIMN_OK;
 }
 
-limn_status ig_score(IgPath *path, const float *embeddings, int32_t n, double *f, double *probability) {
+limn_status ig_score(IgPath *path, const float *embeddings, int32_t n, double *f) {
     int32_t most = points_per_run(path);
     for (int32_t done = 0; done < n;) {
         int32_t count = n - done < most ? n - done : most;
         Arena scratch;
         arena_init(&scratch);
         limn_status status =
-            score_some(path, embeddings + (int64_t)done * path->n_tokens * path->d_model, count, f + done,
-                       probability == NULL ? NULL : probability + done, &scratch);
+            score_some(path, embeddings + (int64_t)done * path->n_tokens * path->d_model, count, f + done, &scratch);
         arena_free(&scratch);
         TRY(status);
         done += count;

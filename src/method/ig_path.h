@@ -30,13 +30,13 @@ typedef struct IgPath {
     Session *session;
     IgMetric metric;
     Objective objective;
-    int32_t n_tokens; /* P: rows of the prompt that can have influence */
-    int32_t first;    /* rows [0, first) are fixed and cached */
-    int64_t d_model;  /* D */
-    float *input;     /* [P, D] */
-    float *baseline;  /* [P, D]; equal to input on fixed rows */
-    bool *fixed;      /* [P] */
-    KvCache *prefix;  /* NULL: none; freed by ig_path_free */
+    int32_t n_tokens;        /* P: rows of the prompt that can have influence */
+    int32_t first;           /* rows [0, first) are fixed and cached */
+    int64_t d_model;         /* D */
+    float *input;            /* [P, D] */
+    float *baseline;         /* [P, D]; equal to input on fixed rows */
+    bool *fixed;             /* [P] */
+    KvCache *prefix;         /* NULL: none; freed by ig_path_free */
     IgComponent *components; /* [n_components] */
     int32_t n_components;    /* C */
     int64_t evaluations;     /* nodes evaluated so far */
@@ -47,10 +47,10 @@ typedef struct IgPath {
 
 typedef struct IgNode {
     double alpha;
-    double f;      /* F */
-    double slope;  /* dF/dalpha: the sum of d */
-    double *f_of;  /* [C] */
-    float *d;      /* [C, P]; 0 on fixed rows */
+    double f;     /* F */
+    double slope; /* dF/dalpha: the sum of d */
+    double *f_of; /* [C] */
+    float *d;     /* [C, P]; 0 on fixed rows */
 } IgNode;
 
 /* Fills input, the prefix cache and evaluates nothing yet. fixed, components, metric, n_tokens, call and session are
@@ -64,7 +64,7 @@ limn_status ig_embed(float *out, Session *session, const int32_t *ids, int32_t n
 /* Evaluates nodes at their alpha; f_of and d are allocated in the call's arena when NULL. */
 limn_status ig_evaluate(IgPath *path, IgNode *const *nodes, int32_t n);
 
-/* F alone at embeddings [n, P, D] given by the caller; f [n], probability [n] (of the first component) or NULL. */
-limn_status ig_score(IgPath *path, const float *embeddings, int32_t n, double *f, double *probability);
+/* F alone at embeddings [n, P, D] given by the caller; f [n]. */
+limn_status ig_score(IgPath *path, const float *embeddings, int32_t n, double *f);
 
 #endif

@@ -211,8 +211,8 @@ static limn_status following(int32_t **ids, int32_t *n, MethodCall *call, const 
 
 static limn_status tokens_target(Target *target, MethodCall *call, const Model *model, const Prompt *prompt,
                                  const TargetParams *params, Text text) {
-    int32_t *ids;
-    int32_t n;
+    int32_t *ids = NULL;
+    int32_t n = 0;
     if (model->tokenizer == NULL) {
         return fail(LIMN_NOT_FOUND, "%s: the model has no tokenizer; give --target-id", model->path);
     }
@@ -323,7 +323,8 @@ static limn_status span_target(Target *target, MethodCall *call, const Model *mo
         return fail(LIMN_USAGE, "a target inside the prompt needs a causal language model; %s is %s", model->path,
                     model->config.architecture);
     }
-    int32_t begin, end;
+    int32_t begin = 0;
+    int32_t end = 0;
     if (params->target_span.bytes != NULL) {
         TRY(parse_span(&begin, &end, params->target_span.bytes, prompt));
     } else {
@@ -453,7 +454,7 @@ static limn_status target_row(int32_t *row, const Model *model, const Prompt *pr
 
 static limn_status build_target(Target *target, MethodCall *call, const Model *model, const Prompt *prompt,
                                 const TargetParams *params) {
-    int32_t row;
+    int32_t row = 0;
     int32_t class_id = 0;
     if (params->target_text.bytes != NULL || params->target_span.bytes != NULL) {
         return span_target(target, call, model, prompt, params);
@@ -482,7 +483,7 @@ static limn_status build_target(Target *target, MethodCall *call, const Model *m
 
 static limn_status build_contrast(Target *contrast, const Target *target, MethodCall *call, const Model *model,
                                   const Prompt *prompt, const TargetParams *params) {
-    int32_t class_id;
+    int32_t class_id = 0;
     if (target->kind == TARGET_SPAN) {
         return fail(LIMN_USAGE, "--contrast goes with a continuation or a class, not with words of the prompt");
     }

@@ -1,0 +1,174 @@
+#include "method/deletion.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+
+enum { MOST_REMOVED = 5, RANDOM_SETS = 12, RANDOM_SETS_LONG = 4, LONG_PROMPT = 512 };
+
+typedef struct Deletion {
+    IgPath path; /* probability of the target at given embeddings */
+    const TokenRuns *words;
+    int32_t *order;    /* [n_order] removable words, strongest support first */
+    int32_t n_order;
+    int32_t n_positive;
+    int32_t n_steps;   /* 1 .. n_steps words are removed */
+    int32_t n_random;  /* random sets for each step */
+    float *embeddings; /* [1 + n_steps (1 + n_random), P, D] */
+} Deletion;
+
+static int32_t n_points(const Deletion *deletion) {
+    return 1 + deletion->n_steps * (1 + deletion->n_random);
+}
+
+static limn_status order_words(Deletion *deletion, const double *scores) {
+    deletion->order = ARENA_ARRAY(deletion->path.call->arena, int32_t, deletion->words->n + 1);
+    if (deletion->order == NULL) {
+        return method_no_memory(deletion->path.call);
+    }
+    for (int32_t w = 0; w < deletion->words->n; w++) {
+        if (isnan(scores[w])) {
+            continue;
+        }
+        int32_t place = deletion->n_order++;
+        while (place > 0 && scores[deletion->order[place - 1]] < scores[w]) {
+            deletion->order[place] = deletion->order[place - 1];
+            place--;
+        }
+        deletion->order[place] = w;
+        deletion->n_positive += scores[w] > 0.0 ? 1 : 0;
+    }
+    return LIMN_OK;
+}
+
+static float *point(const Deletion *deletion, int32_t index) {
+    return deletion->embeddings + (int64_t)index * deletion->path.n_tokens * deletion->path.d_model;
+}
+
+static void remove_word(const Deletion *deletion, float *embeddings, int32_t word) {
+    const IgPath *path = &deletion->path;
+    for (int32_t t = deletion->words->begins[word]; t < deletion->words->begins[word + 1] && t < path->n_tokens; t++) {
+        if (!path->fixed[t]) {
+            memcpy(embeddings + t * path->d_model, path->baseline + t * path->d_model,
+                   (size_t)path->d_model * sizeof *embeddings);
+        }
+    }
+}
+
+/* `count` different words of the removable ones, by a partial shuffle. */
+static void remove_random(const Deletion *deletion, float *embeddings, int32_t count, int32_t *shuffled,
+                          Random *random) {
+    memcpy(shuffled, deletion->order, (size_t)deletion->n_order * sizeof *shuffled);
+    for (int32_t i = 0; i < count; i++) {
+        int32_t other = i + (int32_t)random_below(random, (uint64_t)(deletion->n_order - i));
+        int32_t word = shuffled[other];
+        shuffled[other] = shuffled[i];
+        shuffled[i] = word;
+        remove_word(deletion, embeddings, word);
+    }
+}
+
+static limn_status build_points(Deletion *deletion) {
+    IgPath *path = &deletion->path;
+    size_t bytes = (size_t)path->n_tokens * (size_t)path->d_model * sizeof(float);
+    int32_t *shuffled = ARENA_ARRAY(path->call->arena, int32_t, deletion->n_order + 1);
+    deletion->embeddings = malloc(bytes * (size_t)n_points(deletion));
+    if (deletion->embeddings == NULL || shuffled == NULL) {
+        return method_no_memory(path->call);
+    }
+    Random random;
+    random_seed(&random, (uint64_t)path->call->common.seed);
+    for (int32_t i = 0; i < n_points(deletion); i++) {
+        memcpy(point(deletion, i), path->input, bytes);
+    }
+    int32_t next = 1;
+    for (int32_t step = 1; step <= deletion->n_steps; step++) {
+        for (int32_t i = 0; i < step; i++) {
+            remove_word(deletion, point(deletion, next), deletion->order[i]);
+        }
+        next++;
+        for (int32_t r = 0; r < deletion->n_random; r++) {
+            remove_random(deletion, point(deletion, next++), step, shuffled, &random);
+        }
+    }
+    return LIMN_OK;
+}
+
+static void report(Result *result, const Deletion *deletion, const double *probability) {
+    enum { MOST_POINTS = MOST_REMOVED + 1 };
+    double x[MOST_POINTS], top[MOST_POINTS], mean[MOST_POINTS], low[MOST_POINTS], high[MOST_POINTS];
+    x[0] = 0.0;
+    top[0] = mean[0] = low[0] = high[0] = probability[0];
+    int32_t next = 1;
+    double advantage = 0.0;
+    for (int32_t step = 1; step <= deletion->n_steps; step++) {
+        x[step] = step;
+        top[step] = probability[next++];
+        mean[step] = 0.0;
+        low[step] = INFINITY;
+        high[step] = -INFINITY;
+        for (int32_t r = 0; r < deletion->n_random; r++, next++) {
+            mean[step] += probability[next] / deletion->n_random;
+            low[step] = fmin(low[step], probability[next]);
+            high[step] = fmax(high[step], probability[next]);
+        }
+        advantage += (mean[step] - top[step]) / deletion->n_steps;
+    }
+    SeriesBlock *series = result_add_series(result, "deletion", "When words are taken away", x, deletion->n_steps + 1,
+                                            "words removed", "probability of the target");
+    series_line(series, "strongest supporters", top, NULL, NULL);
+    series_line(series, "random words", mean, low, high);
+    result_block_note(result, "removed words have the baseline's embedding; random: mean and range of %d draws",
+                      deletion->n_random);
+    result_check(result, "deletion", advantage, CHECK_ABOVE, 0.0,
+                 "removing the strongest words lowers the target's probability more than removing random ones");
+}
+
+static limn_status measure(Result *result, Deletion *deletion) {
+    TRY(build_points(deletion));
+    double *probability = ARENA_ARRAY(deletion->path.call->arena, double, n_points(deletion));
+    if (probability == NULL) {
+        return method_no_memory(deletion->path.call);
+    }
+    TRY(ig_score(&deletion->path, deletion->embeddings, n_points(deletion), probability));
+    report(result, deletion, probability);
+    return LIMN_OK;
+}
+
+limn_status deletion_check(Result *result, const IgPath *path, const Target *target, const TokenRuns *words,
+                           const double *word_scores) {
+    Deletion deletion = {.path = *path, .words = words};
+    deletion.path.metric = IG_METRIC_PROB;
+    deletion.path.objective = OBJECTIVE_LOG_PROB;
+    deletion.path.embeddings = NULL;
+    deletion.path.embeddings_bytes = 0;
+    OutputRow *outputs = ARENA_ARRAY(path->call->arena, OutputRow, target->n + 1);
+    IgComponent component = {.sequence = target_sequence(target), .outputs = outputs, .n_outputs = target->n, .factor = 1.0};
+    if (outputs == NULL) {
+        return method_no_memory(path->call);
+    }
+    for (int32_t i = 0; i < target->n; i++) {
+        outputs[i] = (OutputRow){.row = target->rows[i], .target = target->ids[i], .weight = 1.0f};
+    }
+    component.sequence.n = path->components[0].sequence.n > target->rows[target->n - 1]
+                               ? path->components[0].sequence.n
+                               : component.sequence.n;
+    deletion.path.components = &component;
+    deletion.path.n_components = 1;
+    TRY(order_words(&deletion, word_scores));
+    deletion.n_steps = deletion.n_positive < MOST_REMOVED ? deletion.n_positive : MOST_REMOVED;
+    if (deletion.n_steps >= deletion.n_order) {
+        deletion.n_steps = deletion.n_order - 1;
+    }
+    deletion.n_random = path->n_tokens > LONG_PROMPT ? RANDOM_SETS_LONG : RANDOM_SETS;
+    if (deletion.n_steps < 1) {
+        result_warn(result, "too few supporting words for a deletion check");
+        return LIMN_OK;
+    }
+    limn_status status = measure(result, &deletion);
+    free(deletion.embeddings);
+    free(deletion.path.embeddings);
+    return status;
+}

@@ -1,0 +1,14 @@
+/* The causal check of an attribution: take away the words it calls strongest and see whether the target suffers more
+ * than when as many words are taken away at random (the deletion curve of Samek et al., 1509.06321). */
+#ifndef LIMN_METHOD_DELETION_H
+#define LIMN_METHOD_DELETION_H
+
+#include "method/ig_path.h"
+#include "method/words.h"
+
+/* path: as used for the attribution (baseline filled); word_scores [words->n], NaN for words that cannot be removed.
+ * Adds a series block, a check and a note to the result. */
+limn_status deletion_check(Result *result, const IgPath *path, const Target *target, const TokenRuns *words,
+                           const double *word_scores);
+
+#endif

@@ -1,0 +1,217 @@
+/* Site patterns and edits as written, against a small graph made by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "files/tensor_files.h"
+#include "method/edits.h"
+#include "method/site_names.h"
+
+#include <cmocka.h> /* last: it has a macro named fail */
+
+enum { D = 6, H = 2, K = 3, PROMPT = 4 };
+
+typedef struct Fixture {
+    Arena arena;
+    Graph graph;
+    char file[64];
+} Fixture;
+
+static void add_node(Graph *graph, int n_dims, int64_t dim0, int64_t dim1, const char *site, int layer) {
+    graph->nodes[graph->n_nodes].op.out = (RowShape){n_dims, {dim0, dim1}};
+    graph_site(graph, graph->n_nodes++, site, layer);
+}
+
+static int set_up(void **state) {
+    Fixture *fixture = calloc(1, sizeof *fixture);
+    arena_init(&fixture->arena);
+    Graph *graph = &fixture->graph;
+    graph_init(graph, 2);
+    graph->nodes = calloc(16, sizeof *graph->nodes);
+    graph->capacity = 16;
+    add_node(graph, 1, D, 1, "hook_embed", -1);
+    for (int layer = 0; layer < 2; layer++) {
+        add_node(graph, 2, H, K, "attn.hook_z", layer);
+        add_node(graph, 2, H, DIM_KEYS, "attn.hook_pattern", layer);
+        add_node(graph, 1, D, 1, "hook_resid_post", layer);
+    }
+    float values[PROMPT * D];
+    float pattern[H * PROMPT * PROMPT];
+    for (int i = 0; i < PROMPT * D; i++) {
+        values[i] = (float)i;
+    }
+    for (int i = 0; i < H * PROMPT * PROMPT; i++) {
+        pattern[i] = (float)i;
+    }
+    Tensor tensors[] = {
+        {.name = "all", .dtype = DTYPE_F32, .rank = 2, .shape = {PROMPT, D}, .data = values, .bytes = sizeof values},
+        {.name = "head", .dtype = DTYPE_F32, .rank = 1, .shape = {K}, .data = values, .bytes = K * 4},
+        {.name = "odd", .dtype = DTYPE_F32, .rank = 1, .shape = {5}, .data = values, .bytes = 20},
+        {.name = "pattern",
+         .dtype = DTYPE_F32,
+         .rank = 3,
+         .shape = {H, PROMPT, PROMPT},
+         .data = pattern,
+         .bytes = sizeof pattern}};
+    snprintf(fixture->file, sizeof fixture->file, "/tmp/limn-edits-%d.safetensors", (int)getpid());
+    *state = fixture;
+    return safetensors_write(fixture->file, tensors, 4, NULL, 0) == LIMN_OK ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    Fixture *fixture = *state;
+    unlink(fixture->file);
+    arena_free(&fixture->arena);
+    graph_free(&fixture->graph);
+    free(fixture);
+    return 0;
+}
+
+static limn_status plan_text(EditPlan *plan, Fixture *fixture, const char *text) {
+    Text item = {text, strlen(text)};
+    ParamTexts texts = {&item, 1};
+    return edit_plan(plan, &fixture->graph, &texts, PROMPT, &fixture->arena);
+}
+
+static void refuses(Fixture *fixture, const char *text, limn_status expected, const char *words) {
+    EditPlan plan;
+    assert_int_equal(plan_text(&plan, fixture, text), expected);
+    if (strstr(error_message(), words) == NULL) {
+        fail_msg("message '%s' does not say '%s'", error_message(), words);
+    }
+}
+
+static void patterns_match_in_order(void **state) {
+    Fixture *fixture = *state;
+    SiteMatches matches = {0};
+    Text items[] = {{"blocks.*.hook_resid_post,hook_embed", 35}, {"blocks.[01].attn.*", 18}};
+    ParamTexts texts = {items, 2};
+    assert_int_equal(site_names_match_all(&matches, &fixture->graph, &texts, &fixture->arena), LIMN_OK);
+    static const char *const expected[] = {
+        "blocks.0.hook_resid_post",  "blocks.1.hook_resid_post",   "hook_embed",
+        "blocks.0.attn.hook_z",      "blocks.0.attn.hook_pattern", "blocks.1.attn.hook_z",
+        "blocks.1.attn.hook_pattern"};
+    assert_int_equal(matches.n, 7);
+    for (int i = 0; i < 7; i++) {
+        assert_string_equal(matches.items[i].name, expected[i]);
+    }
+    assert_int_equal(site_names_match(&matches, &fixture->graph, "blocks.2.hook_resid_post", &fixture->arena),
+                     LIMN_NOT_FOUND);
+    assert_non_null(strstr(error_message(), "'blocks.0.hook_resid_post'"));
+}
+
+static void text_taken_apart(void **state) {
+    Fixture *fixture = *state;
+    EditSpec spec;
+    assert_int_equal(edit_parse(&spec, "blocks.[01].attn.hook_z[pos=-1,head=1,neuron=2]=-0.5", &fixture->arena),
+                     LIMN_OK);
+    assert_string_equal(spec.pattern, "blocks.[01].attn.hook_z");
+    assert_true(spec.position_single && spec.position_begin == -1 && spec.head == 1 && spec.neuron == 2);
+    assert_true(spec.kind == EDIT_VALUE_NUMBER && spec.number == -0.5F);
+    assert_int_equal(edit_parse(&spec, "hook_embed[pos=1:]=mean:a:b.safetensors:blocks.0", &fixture->arena), LIMN_OK);
+    assert_true(!spec.position_single && spec.position_begin == 1 && spec.position_end == INT64_MAX);
+    assert_int_equal(spec.kind, EDIT_VALUE_MEAN);
+    assert_string_equal(spec.file, "a:b.safetensors");
+    assert_string_equal(spec.tensor, "blocks.0");
+}
+
+static void refusals(void **state) {
+    Fixture *fixture = *state;
+    refuses(fixture, "hook_embed", LIMN_USAGE, "expected SITE[");
+    refuses(fixture, "=zero", LIMN_USAGE, "expected SITE[");
+    refuses(fixture, "hook_embed[pos=1=zero", LIMN_USAGE, "expected SITE[");
+    refuses(fixture, "hook_embed=", LIMN_USAGE, "expected SITE[");
+    refuses(fixture, "hook_embed[row=1]=zero", LIMN_USAGE, "found 'row' in brackets");
+    refuses(fixture, "hook_embed[pos=x]=zero", LIMN_USAGE, "found 'pos=x'");
+    refuses(fixture, "hook_embed[pos]=zero", LIMN_USAGE, "found 'pos'");
+    refuses(fixture, "hook_embed=nothing", LIMN_USAGE, "found 'nothing'");
+    refuses(fixture, "hook_embed=1e99", LIMN_RANGE, "32-bit");
+    refuses(fixture, "hook_embedd=zero", LIMN_NOT_FOUND, "nearest: 'hook_embed'");
+    refuses(fixture, "hook_embed[pos=4]=zero", LIMN_RANGE, "the prompt has 4 tokens");
+    refuses(fixture, "hook_embed[pos=-5]=zero", LIMN_RANGE, "position -5");
+    refuses(fixture, "hook_embed[pos=2:2]=zero", LIMN_RANGE, "ends at 2");
+    refuses(fixture, "hook_embed[head=0]=zero", LIMN_USAGE, "has no heads");
+    refuses(fixture, "blocks.*.attn.hook_z[head=2]=zero", LIMN_RANGE, "heads 0 to 1");
+    refuses(fixture, "hook_embed[neuron=6]=zero", LIMN_RANGE, "0 to 5");
+    refuses(fixture, "hook_embed=/nowhere.safetensors:x", LIMN_NOT_FOUND, "/nowhere.safetensors");
+    char text[128];
+    snprintf(text, sizeof text, "hook_embed=%s:none", fixture->file);
+    refuses(fixture, text, LIMN_NOT_FOUND, "has no tensor 'none'");
+    snprintf(text, sizeof text, "hook_embed=%s:odd", fixture->file);
+    refuses(fixture, text, LIMN_USAGE, "shape [5]");
+}
+
+static void bind(Edit **edits, int32_t *n, Fixture *fixture, const char *text, int32_t offset, int32_t rows,
+                 int32_t keys) {
+    EditPlan plan;
+    assert_int_equal(plan_text(&plan, fixture, text), LIMN_OK);
+    assert_int_equal(edit_plan_bind(edits, n, &plan, offset, rows, keys, &fixture->arena), LIMN_OK);
+}
+
+static void numbers_become_rectangles(void **state) {
+    Fixture *fixture = *state;
+    Edit *edits;
+    int32_t n;
+    bind(&edits, &n, fixture, "blocks.*.attn.hook_z[pos=-2:,head=1,neuron=2]=3", 0, PROMPT, PROMPT);
+    assert_int_equal(n, 2);
+    assert_int_equal(edits[1].node, fixture->graph.nodes[4].site != NULL ? 4 : 0);
+    assert_true(edits[0].row_begin == 2 && edits[0].row_end == 4);
+    assert_true(edits[0].element_begin == K + 2 && edits[0].element_end == K + 3);
+    assert_true(edits[0].scalar && *edits[0].values == 3.0F);
+    /* an element of every head is a stretch for each */
+    bind(&edits, &n, fixture, "blocks.0.attn.hook_z[neuron=1]=zero", 0, PROMPT, PROMPT);
+    assert_int_equal(n, 2);
+    assert_true(edits[1].element_begin == K + 1 && edits[1].element_end == K + 2);
+    /* a key position, with the keys of the run */
+    bind(&edits, &n, fixture, "blocks.0.attn.hook_pattern[head=1,neuron=3]=zero", 6, 1, 7);
+    assert_int_equal(n, 1);
+    assert_true(edits[0].element_begin == 7 + 3 && edits[0].row_begin == 0 && edits[0].row_end == 1);
+}
+
+static void rows_decoded_later(void **state) {
+    Fixture *fixture = *state;
+    Edit *edits;
+    int32_t n;
+    bind(&edits, &n, fixture, "hook_embed[pos=-1]=zero", PROMPT, 1, PROMPT + 1);
+    assert_int_equal(n, 0);
+    bind(&edits, &n, fixture, "hook_embed[pos=3:]=zero", PROMPT, 1, PROMPT + 1);
+    assert_int_equal(n, 1);
+    bind(&edits, &n, fixture, "hook_embed=zero", PROMPT + 2, 1, PROMPT + 3);
+    assert_true(n == 1 && edits[0].row_begin == 0 && edits[0].row_end == 1);
+}
+
+static void tensors_become_values(void **state) {
+    Fixture *fixture = *state;
+    Edit *edits;
+    int32_t n;
+    char text[128];
+    snprintf(text, sizeof text, "hook_embed=%s:all", fixture->file); /* a row for each position */
+    bind(&edits, &n, fixture, text, 0, PROMPT, PROMPT);
+    assert_true(n == 1 && edits[0].row_stride == D && edits[0].values[D] == (float)D);
+    snprintf(text, sizeof text, "blocks.0.attn.hook_z[head=1]=%s:head", fixture->file); /* one head's row */
+    bind(&edits, &n, fixture, text, 0, PROMPT, PROMPT);
+    assert_true(n == 1 && edits[0].row_stride == 0 && edits[0].element_begin == K && edits[0].values[2] == 2.0F);
+    snprintf(text, sizeof text, "blocks.0.attn.hook_z[head=1]=mean:%s:all", fixture->file); /* its part of a row */
+    bind(&edits, &n, fixture, text, 0, PROMPT, PROMPT);
+    assert_true(n == 1 && edits[0].values[0] == 9.0F + K); /* rows 0, 6, 12, 18 and the head's first element */
+    snprintf(text, sizeof text, "blocks.0.attn.hook_pattern=%s:pattern", fixture->file); /* [H, T, S] in the file */
+    bind(&edits, &n, fixture, text, 0, PROMPT, PROMPT);
+    assert_true(n == 1 && edits[0].row_stride == H * PROMPT);
+    assert_true(edits[0].values[PROMPT] == (float)(PROMPT * PROMPT)); /* head 1 of row 0 */
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(patterns_match_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(text_taken_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refusals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(numbers_become_rectangles, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rows_decoded_later, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tensors_become_values, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("edits", tests, NULL, NULL);
+}
