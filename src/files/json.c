@@ -48,8 +48,12 @@ static void widen_integers(TextBuffer *out, const char *text, size_t length) {
     }
 }
 
+bool json_ran_out_of_memory(const json_error_t *error) {
+    return json_error_code(error) == json_error_out_of_memory || error->text[0] == '\0';
+}
+
 static limn_status syntax_error(const char *name, const json_error_t *error) {
-    if (json_error_code(error) == json_error_out_of_memory) {
+    if (json_ran_out_of_memory(error)) {
         return fail(LIMN_NO_MEMORY, "%s: reading its JSON", name);
     }
     return fail(LIMN_FORMAT, "%s: line %d, column %d: %s", name, error->line, error->column, error->text);

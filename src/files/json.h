@@ -40,6 +40,9 @@ limn_status json_take_array(const json_t **value, const json_t *object, const ch
 limn_status json_need_object(const json_t **value, const json_t *object, const char *where, const char *key);
 limn_status json_take_object(const json_t **value, const json_t *object, const char *where, const char *key);
 
+/* Whether a parse ended because memory ran out: jansson says so, or says nothing at all. */
+bool json_ran_out_of_memory(const json_error_t *error);
+
 /* "an object", "the integer 3", "the text 'abc'": what messages say was found. */
 const char *json_describe(const json_t *value, char buffer[80]);
 

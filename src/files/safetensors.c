@@ -5,10 +5,10 @@
 #include "files/safetensors.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "files/json.h"
 #include "files/tensor_files.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "model files are read in place, as little-endian");
@@ -195,7 +195,7 @@ limn_status safetensors_read(Tensor **tensors, int32_t *n, Arena *arena, const F
     json_error_t error;
     json_t *root = json_loadb((const char *)map->data + sizeof length, (size_t)length, JSON_REJECT_DUPLICATES, &error);
     if (root == NULL) {
-        bool memory = json_error_code(&error) == json_error_out_of_memory;
+        bool memory = json_ran_out_of_memory(&error);
         return fail(memory ? LIMN_NO_MEMORY : LIMN_FORMAT, "%s: its header, byte %d: %s", map->path, error.position,
                     error.text);
     }
