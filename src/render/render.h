@@ -17,7 +17,7 @@ typedef struct RenderOptions {
 
 typedef struct Renderer {
     const char *name;
-    const char *extension;  /* without the dot */
+    const char *extension; /* without the dot */
     const char *media_type;
     const char *help;
     limn_status (*render)(TextBuffer *out, const Result *result, const RenderOptions *options);
@@ -30,5 +30,11 @@ const char *renderer_names(void);
 
 /* Appends the rendering to out. options NULL: all defaults. */
 limn_status render_result(TextBuffer *out, const Result *result, const char *format, const RenderOptions *options);
+
+/* The rows' own functions. */
+#define RENDERER(name, extension, media_type, function, help)                                                          \
+    limn_status function(TextBuffer *out, const Result *result, const RenderOptions *options);
+#include "render/renderers.def"
+#undef RENDERER
 
 #endif

@@ -3,9 +3,18 @@
 
 #include "result/build.h"
 
+/* Ids become parts of HTML ids and file names. */
+static bool plain_id(const char *id) {
+    size_t length = strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    return length > 0 && id[length] == '\0';
+}
+
 void *result_add_block(Result *result, BlockKind kind, const char *id, const char *title, size_t content_size) {
     if (result->status == LIMN_OK && result_find_block(result, id) != NULL) {
         result_fail(result, LIMN_INTERNAL, "two blocks named %s", id);
+    }
+    if (!plain_id(id)) {
+        result_fail(result, LIMN_FORMAT, "a block named \"%s\", expected lower-case letters, digits and dashes", id);
     }
     void *content = result_alloc(result, 1, content_size);
     void *items = result->blocks;
@@ -236,6 +245,10 @@ TableBlock *result_add_table(Result *result, const char *id, const char *title, 
     block->columns = copy;
     block->n_columns = n_columns;
     return block;
+}
+
+const Value *table_cell(const TableBlock *block, int32_t row, int32_t column) {
+    return &block->cells[(size_t)row * (size_t)block->n_columns + (size_t)column];
 }
 
 void table_row(TableBlock *block, const Value *cells) {

@@ -62,7 +62,13 @@ typedef struct Text {
 } Text;
 
 typedef enum ValueKind {
-    VALUE_NULL, VALUE_BOOL, VALUE_INTEGER, VALUE_NUMBER, VALUE_TEXT, VALUE_LIST, VALUE_OBJECT
+    VALUE_NULL,
+    VALUE_BOOL,
+    VALUE_INTEGER,
+    VALUE_NUMBER,
+    VALUE_TEXT,
+    VALUE_LIST,
+    VALUE_OBJECT
 } ValueKind;
 
 typedef struct Result Result;
@@ -108,15 +114,15 @@ typedef struct InputToken {
 } InputToken;
 
 typedef struct ResultTarget {
-    Text kind;             /* "token", "tokens", "class", "span" */
-    const int32_t *ids;    /* [n_ids] token or class ids */
+    Text kind;          /* "token", "tokens", "class", "span" */
+    const int32_t *ids; /* [n_ids] token or class ids */
     int32_t n_ids;
     Text text;
-    double log_probability; /* of all ids together; NaN: none */
-    double logit;           /* single tokens and classes; NaN: none */
-    int64_t rank;           /* 1: the likeliest; 0: none */
+    double log_probability;                /* of all ids together; NaN: none */
+    double logit;                          /* single tokens and classes; NaN: none */
+    int64_t rank;                          /* 1: the likeliest; 0: none */
     const double *token_log_probabilities; /* [n_ids] or NULL */
-    bool chosen;            /* nobody named it: the model's own first choice */
+    bool chosen;                           /* nobody named it: the model's own first choice */
 } ResultTarget;
 
 typedef struct ResultModel {
@@ -172,7 +178,7 @@ typedef struct TokenGroup {
 } TokenGroup;
 
 typedef struct TokenGrouping {
-    const char *name; /* "word", "sentence" */
+    const char *name;   /* "word", "sentence" */
     TokenGroup *groups; /* [n], in order, covering all items */
     int32_t n;
 } TokenGrouping;
@@ -180,11 +186,11 @@ typedef struct TokenGrouping {
 enum { TOKEN_GROUPINGS_MAX = 4 };
 
 typedef struct TokensBlock {
-    Result *owner; /* where its texts are copied to */
+    Result *owner;    /* where its texts are copied to */
     TokenItem *items; /* [n] */
     int32_t n;
-    bool is_signed;   /* both directions have a meaning: a diverging scale */
-    double scale;     /* the score of full colour; NaN: the largest |score| */
+    bool is_signed; /* both directions have a meaning: a diverging scale */
+    double scale;   /* the score of full colour; NaN: the largest |score| */
     TokenGrouping groupings[TOKEN_GROUPINGS_MAX];
     int32_t n_groupings;
     const char *shown; /* "token" or the name of the grouping to show first */
@@ -194,10 +200,10 @@ typedef struct MatrixBlock {
     Result *owner; /* where its texts are copied to */
     int32_t n_rows;
     int32_t n_columns;
-    double *values;       /* [n_rows, n_columns] */
-    Text *row_labels;     /* [n_rows] */
-    Text *column_labels;  /* [n_columns] */
-    Text row_title;       /* "generated token" */
+    double *values;      /* [n_rows, n_columns] */
+    Text *row_labels;    /* [n_rows] */
+    Text *column_labels; /* [n_columns] */
+    Text row_title;      /* "generated token" */
     Text column_title;
     bool is_signed;
 } MatrixBlock;
@@ -226,10 +232,10 @@ typedef struct TableColumn {
 } TableColumn;
 
 typedef struct TableBlock {
-    Result *owner; /* where its texts are copied to */
+    Result *owner;        /* where its texts are copied to */
     TableColumn *columns; /* [n_columns] */
     int32_t n_columns;
-    Value *cells;         /* [n_rows, n_columns] */
+    Value *cells; /* [n_rows, n_columns] */
     int32_t n_rows;
     int32_t capacity;
 } TableBlock;
@@ -246,7 +252,7 @@ typedef struct GraphBlockEdge {
 } GraphBlockEdge;
 
 typedef struct GraphBlock {
-    Result *owner; /* where its texts are copied to */
+    Result *owner;         /* where its texts are copied to */
     GraphBlockNode *nodes; /* [n_nodes] */
     int32_t n_nodes;
     GraphBlockEdge *edges; /* [n_edges] */
@@ -260,12 +266,12 @@ typedef struct TextBlock {
 
 typedef struct Block {
     BlockKind kind;
-    const char *id;   /* "attribution": stable, one of a kind in its result */
+    const char *id; /* "attribution": stable, one of a kind in its result */
     Text title;
-    Text unit;        /* "log-probability"; or absent */
-    Text note;        /* a line under the block; or absent */
-    bool detail;      /* for those who look closer: folded or put last */
-    void *content;    /* TokensBlock ...: block_tokens and so on give it typed */
+    Text unit;     /* "log-probability"; or absent */
+    Text note;     /* a line under the block; or absent */
+    bool detail;   /* for those who look closer: folded or put last */
+    void *content; /* TokensBlock ...: block_tokens and so on give it typed */
 } Block;
 
 struct Result {
@@ -273,9 +279,9 @@ struct Result {
     limn_status status; /* the first failure while building */
     ErrorState error;
 
-    const char *method;  /* "ig" */
-    Text method_title;   /* "Integrated gradients" */
-    Text headline;       /* the answer in one plain sentence; or absent */
+    const char *method; /* "ig" */
+    Text method_title;  /* "Integrated gradients" */
+    Text headline;      /* the answer in one plain sentence; or absent */
     ResultModel model;
     Text input_text;
     InputToken *input_tokens; /* [n_input_tokens] */
@@ -283,11 +289,11 @@ struct Result {
     bool has_target, has_contrast;
     ResultTarget target, contrast;
     Fields params;
-    Text *warnings;      /* [n_warnings] */
+    Text *warnings; /* [n_warnings] */
     int32_t n_warnings, warnings_capacity;
     ResultCheck *checks; /* [n_checks] */
     int32_t n_checks, checks_capacity;
-    Block *blocks;       /* [n_blocks] */
+    Block *blocks; /* [n_blocks] */
     int32_t n_blocks, blocks_capacity;
     const char *command; /* what was asked, for `limn verify`; NULL: not kept */
     Value request;       /* OBJECT: the command's parameters */
@@ -327,15 +333,15 @@ limn_status result_request_json(char **json, const Result *result);
 
 void result_warn(Result *result, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* pass is computed; a value that is not finite does not pass. */
-void result_check(Result *result, const char *name, double value, CheckKind kind, double limit, const char *format,
-                  ...) __attribute__((format(printf, 6, 7)));
-bool result_passed(const Result *result); /* all checks */
+void result_check(Result *result, const char *name, double value, CheckKind kind, double limit, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
+bool result_passed(const Result *result);    /* all checks */
 const char *check_kind_name(CheckKind kind); /* "at most" */
 
 void result_provenance(Result *result, const ResultProvenance *provenance);
 void result_measured(Result *result, const ResultMeasured *measured);
 
-/* ---- blocks: shown in the order added. ids are lower-case words with dashes ---- */
+/* ---- blocks: shown in the order added. ids are of lower-case letters, digits and dashes ---- */
 
 TokensBlock *result_add_tokens(Result *result, const char *id, const char *title, int32_t n);
 /* bytes NULL: keeps the item's bytes. */
@@ -346,7 +352,7 @@ void tokens_set_spread(TokensBlock *block, int32_t i, double spread);
 void tokens_set_input(TokensBlock *block, int32_t i, int32_t input);
 /* n groups to be filled: group 0 begins at 0, each begins where the one before ends. NULL when it failed. */
 TokenGroup *tokens_add_grouping(TokensBlock *block, const char *name, int32_t n);
-void tokens_show(TokensBlock *block, const char *name); /* "word" */
+void tokens_show(TokensBlock *block, const char *name);                           /* "word" */
 const TokenGrouping *tokens_grouping(const TokensBlock *block, const char *name); /* NULL: none */
 
 MatrixBlock *result_add_matrix(Result *result, const char *id, const char *title, int32_t n_rows, int32_t n_columns);
@@ -363,14 +369,14 @@ void series_line(SeriesBlock *block, const char *name, const double *y, const do
 
 TableBlock *result_add_table(Result *result, const char *id, const char *title, const TableColumn *columns,
                              int32_t n_columns);
+const Value *table_cell(const TableBlock *block, int32_t row, int32_t column);
 void table_row(TableBlock *block, const Value *cells); /* [n_columns] */
 
 GraphBlock *result_add_graph(Result *result, const char *id, const char *title, int32_t n_nodes, int32_t n_edges);
 void graph_block_node(GraphBlock *block, int32_t i, const char *id, const char *label, double score);
 void graph_block_edge(GraphBlock *block, int32_t i, int32_t from, int32_t to, double weight);
 
-void result_add_text(Result *result, const char *id, const char *title, const char *bytes, size_t length,
-                     bool literal);
+void result_add_text(Result *result, const char *id, const char *title, const char *bytes, size_t length, bool literal);
 
 /* Of the block added last. */
 void result_block_unit(Result *result, const char *unit);
@@ -398,7 +404,7 @@ typedef struct Difference {
     const char *path;  /* "blocks[0].items[3].score" */
     const char *first; /* as JSON; "(absent)" */
     const char *second;
-    double size;       /* relative difference of two numbers; NaN: of another kind */
+    double size; /* relative difference of two numbers; NaN: of another kind */
     bool tolerated;
 } Difference;
 

@@ -1,6 +1,6 @@
 #include "result/utf8.h"
 
-size_t utf8_next(const char *bytes, size_t length, uint32_t *codepoint, bool *valid) {
+size_t codepoint_next(const char *bytes, size_t length, uint32_t *codepoint, bool *valid) {
     const unsigned char *b = (const unsigned char *)bytes;
     *codepoint = 0xFFFD;
     *valid = false;
@@ -42,11 +42,11 @@ size_t utf8_next(const char *bytes, size_t length, uint32_t *codepoint, bool *va
     return n;
 }
 
-bool utf8_is_valid(const char *bytes, size_t length) {
+bool bytes_are_utf8(const char *bytes, size_t length) {
     for (size_t i = 0; i < length;) {
         uint32_t codepoint;
         bool valid;
-        i += utf8_next(bytes + i, length - i, &codepoint, &valid);
+        i += codepoint_next(bytes + i, length - i, &codepoint, &valid);
         if (!valid) {
             return false;
         }

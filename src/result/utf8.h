@@ -8,7 +8,7 @@
 
 /* The character at bytes[0] of `length` > 0 bytes; returns how many bytes it takes. Bytes that form none give
  * valid = false, codepoint U+FFFD and the length of the longest start of a character (at least 1). */
-size_t utf8_next(const char *bytes, size_t length, uint32_t *codepoint, bool *valid);
-bool utf8_is_valid(const char *bytes, size_t length);
+size_t codepoint_next(const char *bytes, size_t length, uint32_t *codepoint, bool *valid);
+bool bytes_are_utf8(const char *bytes, size_t length);
 
 #endif

@@ -1,0 +1,79 @@
+/* What all renderers share: model text made harmless, numbers for people, scores on a common scale. */
+#ifndef LIMN_RENDER_FORMAT_H
+#define LIMN_RENDER_FORMAT_H
+
+#include "base/text_buffer.h"
+#include "result/result.h"
+
+enum {
+    CLEAN_SPACES = 1, /* spaces at either end become visible */
+    CLEAN_LINES = 2,  /* line breaks and tabs stay */
+    CLEAN_ASCII = 4   /* everything beyond ASCII becomes \u{...} */
+};
+
+/* Appends text as valid UTF-8 that cannot command a terminal, turn reading direction or hide: control, format and
+ * direction characters become \x1b or \u{202e}, bytes that are not UTF-8 \xE4, line breaks a visible sign. */
+void clean_text(TextBuffer *out, Text text, unsigned flags);
+/* The same, at most `width` columns, cut with an ellipsis. */
+void clean_text_cut(TextBuffer *out, Text text, unsigned flags, int width);
+
+/* Columns of clean UTF-8 in a terminal (East Asian wide characters take two). */
+int text_width(const char *text, size_t length);
+int codepoint_width(uint32_t codepoint);
+
+/* Numbers as people read them; none is shown as a dash. */
+void format_number(TextBuffer *out, double value);
+void format_signed(TextBuffer *out, double value);
+void format_percent(TextBuffer *out, double fraction); /* 0.287 -> 28.7% */
+void format_share(TextBuffer *out, double share);      /* -0.287 -> -28.7% */
+void format_bytes(TextBuffer *out, int64_t bytes);
+/* Enough decimals for `scale` to have three digits: columns of a strip line up. */
+void format_score(TextBuffer *out, double score, double scale, bool is_signed);
+/* A table's cell, model text cleaned (flags for clean_text). */
+void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, unsigned flags);
+/* The number behind a cell; NaN when it has none. */
+double cell_number(const Value *value);
+
+/* What counts as full colour: the block's own scale or the largest |score| shown. Never 0. */
+double tokens_scale(const TokensBlock *block);
+double matrix_scale(const MatrixBlock *block);
+
+/* The pieces of a strip as shown under one grouping ("token" or a grouping's name). */
+typedef struct Piece {
+    Text text; /* all items' bytes together */
+    double score, spread;
+    TokenState state;   /* of its first item that is SCORED, else of its first */
+    int32_t begin, end; /* items */
+} Piece;
+
+typedef struct Pieces {
+    Piece *items; /* [n] */
+    int32_t n;
+    double scale;
+} Pieces;
+
+/* grouping NULL: as the block says. Memory from arena; n 0 and LIMN_NO_MEMORY when it runs out. */
+limn_status pieces_of(Pieces *pieces, Arena *arena, const TokensBlock *block, const char *grouping);
+
+/* Head of a document: what was asked of which model. */
+typedef struct Fact {
+    const char *label; /* "Target" */
+    const char *text;  /* cleaned */
+} Fact;
+
+enum { FACTS_MAX = 8 };
+
+limn_status result_facts(Fact facts[FACTS_MAX], size_t *n, Arena *arena, const Result *result, unsigned flags);
+
+/* Parameters, provenance and measurements, one after another. */
+typedef struct FactGroup {
+    const char *title;
+    Fact *facts; /* [n] */
+    size_t n;
+} FactGroup;
+
+enum { FACT_GROUPS = 3 };
+
+limn_status result_details(FactGroup groups[FACT_GROUPS], Arena *arena, const Result *result, unsigned flags);
+
+#endif

@@ -1,0 +1,436 @@
+/* Each kind of block in a page. Behind every picture stands a table with the same numbers. */
+#include <ctype.h>
+#include <math.h>
+#include <string.h>
+
+#include "render/html.h"
+#include "render/palette.h"
+
+enum { NUMBERED_PIECES = 1500, MATRIX_CELLS = 20000, MATRIX_SIDE = 128 };
+
+static void add(const Html *h, const char *markup) {
+    text_buffer_add(h->out, markup);
+}
+
+/* ` lang="zh"` where the script tells. */
+static void add_language(const Html *h, Text text) {
+    const char *language = text_language(text);
+    if (language != NULL) {
+        text_buffer_printf(h->out, " lang=\"%s\"", language);
+    }
+}
+
+static void add_step_class(const Html *h, int step) {
+    if (step != 0) {
+        text_buffer_printf(h->out, " %c%d", step < 0 ? 'n' : 'p', step < 0 ? -step : step);
+    }
+}
+
+/* ---- tokens ---- */
+
+static bool joins(const Pieces *pieces, int32_t i) {
+    Text text = pieces->items[i].text;
+    Text before = i > 0 ? pieces->items[i - 1].text : (Text){"", 0};
+    if (text.length == 0 || before.length == 0) {
+        return false;
+    }
+    unsigned char first = (unsigned char)text.bytes[0], last = (unsigned char)before.bytes[before.length - 1];
+    return (isalnum(first) || first >= 0x80) && (isalnum(last) || last >= 0x80);
+}
+
+static Text without_space(Text text) {
+    while (text.length > 1 && text.bytes[0] == ' ') {
+        text.bytes++;
+        text.length--;
+    }
+    return text;
+}
+
+static void add_title(const Html *h, const Piece *piece, const Block *block, double scale) {
+    const TokensBlock *content = block->content;
+    add(h, " title=\"");
+    markup_text(h->out, piece->text, CLEAN_SPACES);
+    add(h, ": ");
+    format_score(h->out, piece->score, scale / 10, content->is_signed);
+    if (block->unit.length > 0) {
+        add(h, " ");
+        markup_text(h->out, block->unit, 0);
+    }
+    if (isfinite(piece->spread)) {
+        add(h, ", spread ");
+        format_number(h->out, piece->spread);
+    }
+    if (piece->state != TOKEN_SCORED) {
+        text_buffer_printf(h->out, ", %s", token_state_help(piece->state));
+    }
+    if (piece->end == piece->begin + 1 && content->items[piece->begin].input >= 0 &&
+        content->items[piece->begin].input < h->result->n_input_tokens) {
+        int32_t input = content->items[piece->begin].input;
+        text_buffer_printf(h->out, ", token id %d at position %d", h->result->input_tokens[input].id, input);
+    }
+    add(h, "\"");
+}
+
+static void add_piece(const Html *h, const Block *block, const Pieces *pieces, int32_t i) {
+    static const char *const states[] = {
+        [TOKEN_SCORED] = "", [TOKEN_FIXED] = " fixed", [TOKEN_UNREACHED] = " unreached", [TOKEN_TARGET] = " target"};
+    const TokensBlock *content = block->content;
+    const Piece *piece = &pieces->items[i];
+    bool coloured = piece->state == TOKEN_SCORED || piece->state == TOKEN_TARGET;
+    int step = coloured ? palette_step(piece->score, pieces->scale) : 0;
+    text_buffer_printf(h->out, "<span class=\"tok%s%s", states[piece->state], joins(pieces, i) ? " joined" : "");
+    add(h, step == 0 ? " faint" : step < 0 ? " minus" : content->is_signed ? " plus" : "");
+    add_step_class(h, step);
+    add(h, "\"");
+    add_language(h, piece->text);
+    add_title(h, piece, block, pieces->scale);
+    add(h, "><span class=\"w\">");
+    markup_text(h->out, without_space(piece->text), CLEAN_SPACES);
+    add(h, "</span>");
+    if (pieces->n <= NUMBERED_PIECES || step != 0) {
+        add(h, " <small>");
+        if (piece->state == TOKEN_FIXED) {
+            add(h, "fixed");
+        } else if (piece->state == TOKEN_TARGET && !isfinite(piece->score)) {
+            add(h, "target");
+        } else {
+            format_score(h->out, piece->score, pieces->scale, content->is_signed);
+        }
+        add(h, "</small>");
+    }
+    add(h, "</span>");
+    if (memchr(piece->text.bytes == NULL ? "" : piece->text.bytes, '\n', piece->text.length) != NULL) {
+        add(h, "<br>");
+    }
+    add(h, "\n");
+}
+
+static void add_pieces_table(const Html *h, const Block *block, const Pieces *pieces, const char *unit) {
+    text_buffer_printf(h->out,
+                       "<details><summary>The same as a table</summary>\n<div class=\"scroll\" tabindex=\"0\" "
+                       "role=\"region\" aria-label=\"Scores by %s\"><table><thead><tr>"
+                       "<th scope=\"col\" class=\"num\">#</th><th scope=\"col\">%s</th><th scope=\"col\" "
+                       "class=\"num\">score</th><th scope=\"col\" class=\"num\">spread</th><th "
+                       "scope=\"col\">state</th></tr></thead>\n<tbody>\n",
+                       unit, unit);
+    const TokensBlock *content = block->content;
+    for (int32_t i = 0; i < pieces->n; i++) {
+        const Piece *piece = &pieces->items[i];
+        text_buffer_printf(h->out, "<tr><td class=\"num\">%d</td><td class=\"tokentext\"", i);
+        add_language(h, piece->text);
+        add(h, ">");
+        markup_text(h->out, piece->text, CLEAN_SPACES);
+        add(h, "</td><td class=\"num\">");
+        if (content->is_signed) {
+            format_signed(h->out, piece->score);
+        } else {
+            format_number(h->out, piece->score);
+        }
+        add(h, "</td><td class=\"num\">");
+        format_number(h->out, piece->spread);
+        text_buffer_printf(h->out, "</td><td>%s</td></tr>\n", token_state_name(piece->state));
+    }
+    add(h, "</tbody></table></div></details>\n");
+}
+
+static void add_view(Html *h, const Block *block, const char *grouping, int number) {
+    Pieces pieces;
+    h->status = pieces_of(&pieces, h->arena, block->content, grouping);
+    if (h->status != LIMN_OK) {
+        return;
+    }
+    text_buffer_printf(h->out, "<div class=\"view v%d\">\n<div class=\"strip\">\n", number);
+    for (int32_t i = 0; i < pieces.n; i++) {
+        add_piece(h, block, &pieces, i);
+    }
+    add(h, "</div>\n");
+    add_pieces_table(h, block, &pieces, grouping);
+    add(h, "</div>\n");
+}
+
+static void add_legend(const Html *h, const TokensBlock *content) {
+    add(h, "<p class=\"legend-row\"><span>");
+    add(h, content->is_signed ? "speaks against <span class=\"ramp\" aria-hidden=\"true\">"
+                              : "none <span class=\"ramp\" aria-hidden=\"true\">");
+    for (int step = content->is_signed ? -PALETTE_STEPS : 1; step <= PALETTE_STEPS; step += 2) {
+        if (step != 0) {
+            text_buffer_printf(h->out, "<i class=\"%c%d\"></i>", step < 0 ? 'n' : 'p', step < 0 ? -step : step);
+        }
+    }
+    add(h, content->is_signed ? "</span> supports</span><span>line below: solid supports, dashed speaks against</span>"
+                              : "</span> most</span>");
+    bool present[TOKEN_STATE_COUNT] = {false};
+    for (int32_t i = 0; i < content->n; i++) {
+        present[content->items[i].state] = true;
+    }
+    for (int state = TOKEN_FIXED; state < TOKEN_STATE_COUNT; state++) {
+        if (present[state]) {
+            text_buffer_printf(h->out, "<span>%s: %s</span>", token_state_name((TokenState)state),
+                               token_state_help((TokenState)state));
+        }
+    }
+    add(h, "</p>\n");
+}
+
+static void add_choice(const Html *h, const Block *block, const char *name, int number, bool checked) {
+    text_buffer_printf(h->out, "<input type=\"radio\" name=\"by-%s\" id=\"by-%s-%d\"%s><label for=\"by-%s-%d\">",
+                       block->id, block->id, number, checked ? " checked" : "", block->id, number);
+    markup_string(h->out, name);
+    add(h, "</label>\n");
+}
+
+void html_tokens(Html *h, const Block *block) {
+    const TokensBlock *content = block->content;
+    const char *names[TOKEN_GROUPINGS_MAX + 1] = {"token"};
+    int n = 1, shown = 0;
+    for (int32_t i = 0; i < content->n_groupings; i++) {
+        names[n++] = content->groupings[i].name;
+    }
+    for (int i = 0; i < n; i++) {
+        shown = strcmp(names[i], content->shown) == 0 ? i : shown;
+    }
+    add(h, "<fieldset><legend>Show by</legend>\n");
+    for (int i = 0; i < n; i++) {
+        add_choice(h, block, names[i], i, i == shown);
+    }
+    for (int i = 0; i < n && h->status == LIMN_OK; i++) {
+        add_view(h, block, names[i], i + 1);
+    }
+    add(h, "</fieldset>\n");
+    add_legend(h, content);
+}
+
+/* ---- tables ---- */
+
+typedef struct Track {
+    double scale;
+    bool two_sided;
+} Track;
+
+static Track track_of(const TableBlock *table, int32_t column) {
+    Track track = {0, false};
+    for (int32_t row = 0; row < table->n_rows; row++) {
+        double value = cell_number(table_cell(table, row, column));
+        if (isfinite(value)) {
+            track.scale = fmax(track.scale, fabs(value));
+            track.two_sided = track.two_sided || value < 0;
+        }
+    }
+    track.scale = track.scale > 0 ? track.scale : 1;
+    return track;
+}
+
+static void add_track(const Html *h, double value, Track track) {
+    double whole = track.two_sided ? 50 : 100, width = isfinite(value) ? fabs(value) / track.scale * whole : 0;
+    text_buffer_printf(h->out,
+                       "<span class=\"track%s\" aria-hidden=\"true\"><span class=\"bar %s\" "
+                       "style=\"left:%.1f%%;width:%.1f%%\"></span></span>",
+                       track.two_sided ? " two" : "", value < 0 ? "minus" : "plus",
+                       !track.two_sided ? 0
+                       : value < 0      ? 50 - width
+                                        : 50.0,
+                       width);
+}
+
+static void add_cell(const Html *h, ColumnKind kind, const Value *value, Track track) {
+    bool number = column_kind_right(kind) && value->kind != VALUE_TEXT;
+    add(h, number ? "<td class=\"num\"" : kind == COLUMN_TOKEN ? "<td class=\"tokentext\"" : "<td");
+    if (value->kind == VALUE_TEXT) {
+        add_language(h, value->text);
+    }
+    add(h, ">");
+    TextBuffer text = TEXT_BUFFER_INIT;
+    format_cell(&text, kind, value, 0);
+    markup_clean(h->out, text.data == NULL ? "" : text.data, text.length);
+    h->out->failed = h->out->failed || text.failed;
+    text_buffer_free(&text);
+    add(h, "</td>");
+    if (kind == COLUMN_SHARE) {
+        add(h, "<td>");
+        add_track(h, cell_number(value), track);
+        add(h, "</td>");
+    }
+}
+
+void html_table(Html *h, const Block *block) {
+    const TableBlock *table = block->content;
+    Track *tracks = ARENA_ARRAY(h->arena, Track, table->n_columns);
+    if (tracks == NULL) {
+        h->status = fail(LIMN_NO_MEMORY, "no memory to show a table");
+        return;
+    }
+    for (int32_t i = 0; i < table->n_columns; i++) {
+        tracks[i] = track_of(table, i);
+    }
+    add(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"h-");
+    markup_string(h->out, block->id);
+    add(h, "\"><table>\n<thead><tr>");
+    for (int32_t i = 0; i < table->n_columns; i++) {
+        const TableColumn *column = &table->columns[i];
+        add(h, column_kind_right(column->kind) ? "<th scope=\"col\" class=\"num\">" : "<th scope=\"col\">");
+        markup_text(h->out, column->name, 0);
+        add(h, column->kind == COLUMN_SHARE ? "</th><td></td>" : "</th>");
+    }
+    add(h, "</tr></thead>\n<tbody>\n");
+    for (int32_t row = 0; row < table->n_rows; row++) {
+        add(h, "<tr>");
+        for (int32_t i = 0; i < table->n_columns; i++) {
+            add_cell(h, table->columns[i].kind, table_cell(table, row, i), tracks[i]);
+        }
+        add(h, "</tr>\n");
+    }
+    add(h, "</tbody>\n</table></div>\n");
+}
+
+/* ---- matrices ---- */
+
+typedef struct Pool {
+    int32_t rows, columns;         /* cells shown */
+    int32_t row_step, column_step; /* original cells in each */
+} Pool;
+
+static Pool pool_of(const MatrixBlock *matrix) {
+    Pool pool = {matrix->n_rows, matrix->n_columns, 1, 1};
+    if ((int64_t)matrix->n_rows * matrix->n_columns > MATRIX_CELLS) {
+        pool.row_step = (matrix->n_rows + MATRIX_SIDE - 1) / MATRIX_SIDE;
+        pool.column_step = (matrix->n_columns + MATRIX_SIDE - 1) / MATRIX_SIDE;
+        pool.rows = (matrix->n_rows + pool.row_step - 1) / pool.row_step;
+        pool.columns = (matrix->n_columns + pool.column_step - 1) / pool.column_step;
+    }
+    return pool;
+}
+
+/* The value of largest size within a shown cell. */
+static double pooled(const MatrixBlock *matrix, const Pool *pool, int32_t row, int32_t column) {
+    double best = (double)NAN;
+    for (int32_t i = row * pool->row_step; i < matrix->n_rows && i < (row + 1) * pool->row_step; i++) {
+        for (int32_t j = column * pool->column_step; j < matrix->n_columns && j < (column + 1) * pool->column_step;
+             j++) {
+            double value = matrix->values[(size_t)i * (size_t)matrix->n_columns + (size_t)j];
+            if (isfinite(value) && (!isfinite(best) || fabs(value) > fabs(best))) {
+                best = value;
+            }
+        }
+    }
+    return best;
+}
+
+static void add_label(const Html *h, const char *scope, Text text, int32_t more) {
+    text_buffer_printf(h->out, "<th scope=\"%s\"", scope);
+    add_language(h, text);
+    add(h, ">");
+    TextBuffer clean = TEXT_BUFFER_INIT;
+    clean_text_cut(&clean, text, CLEAN_SPACES, 24);
+    markup_clean(h->out, clean.data == NULL ? "" : clean.data, clean.length);
+    h->out->failed = h->out->failed || clean.failed;
+    text_buffer_free(&clean);
+    if (more > 1) {
+        text_buffer_printf(h->out, " +%d", more - 1);
+    }
+    add(h, "</th>");
+}
+
+void html_matrix(Html *h, const Block *block) {
+    const MatrixBlock *matrix = block->content;
+    Pool pool = pool_of(matrix);
+    double scale = matrix_scale(matrix);
+    if (pool.row_step > 1 || pool.column_step > 1) {
+        text_buffer_printf(h->out,
+                           "<p class=\"note\">%d by %d; each cell shows the strongest of %d by %d. All values "
+                           "are in the document inside this file.</p>\n",
+                           matrix->n_rows, matrix->n_columns, pool.row_step, pool.column_step);
+    }
+    add(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"h-");
+    markup_string(h->out, block->id);
+    add(h, "\"><table class=\"matrix\">\n<thead><tr><th class=\"corner\" scope=\"col\">");
+    markup_text(h->out, matrix->row_title, 0);
+    add(h, matrix->row_title.length > 0 && matrix->column_title.length > 0 ? " \\ " : "");
+    markup_text(h->out, matrix->column_title, 0);
+    add(h, "</th>");
+    for (int32_t j = 0; j < pool.columns; j++) {
+        add_label(h, "col", matrix->column_labels[j * pool.column_step], pool.column_step);
+    }
+    add(h, "</tr></thead>\n<tbody>\n");
+    for (int32_t i = 0; i < pool.rows; i++) {
+        add(h, "<tr>");
+        add_label(h, "row", matrix->row_labels[i * pool.row_step], pool.row_step);
+        for (int32_t j = 0; j < pool.columns; j++) {
+            double value = pooled(matrix, &pool, i, j);
+            int step = palette_step(value, scale);
+            add(h, step == 0 ? "<td" : "<td class=\"");
+            add_step_class(h, step);
+            add(h, step == 0 ? ">" : "\">");
+            format_score(h->out, value, scale, matrix->is_signed);
+            add(h, "</td>");
+        }
+        add(h, "</tr>\n");
+    }
+    add(h, "</tbody>\n</table></div>\n");
+}
+
+/* ---- series, graphs, text ---- */
+
+void html_series(Html *h, const Block *block) {
+    const SeriesBlock *series = block->content;
+    chart_series(h->out, block, 720, 320);
+    add(h, "\n<details><summary>The same as a table</summary>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
+           "aria-labelledby=\"h-");
+    markup_string(h->out, block->id);
+    add(h, "\"><table><thead><tr><th scope=\"col\" class=\"num\">");
+    markup_text(h->out, series->x_title, 0);
+    add(h, "</th>");
+    for (int32_t i = 0; i < series->n_lines; i++) {
+        add(h, "<th scope=\"col\" class=\"num\">");
+        markup_text(h->out, series->lines[i].name, 0);
+        add(h, "</th>");
+        add(h, series->lines[i].low != NULL ? "<th scope=\"col\" class=\"num\">interval</th>" : "");
+    }
+    add(h, "</tr></thead>\n<tbody>\n");
+    for (int32_t j = 0; j < series->n; j++) {
+        add(h, "<tr><th scope=\"row\" class=\"num\">");
+        format_number(h->out, series->x[j]);
+        add(h, "</th>");
+        for (int32_t i = 0; i < series->n_lines; i++) {
+            const SeriesLine *line = &series->lines[i];
+            add(h, "<td class=\"num\">");
+            format_number(h->out, line->y[j]);
+            if (line->low != NULL && line->high != NULL) {
+                add(h, "</td><td class=\"num\">");
+                format_number(h->out, line->low[j]);
+                add(h, " to ");
+                format_number(h->out, line->high[j]);
+            }
+            add(h, "</td>");
+        }
+        add(h, "</tr>\n");
+    }
+    add(h, "</tbody></table></div></details>\n");
+}
+
+void html_graph(Html *h, const Block *block) {
+    const GraphBlock *graph = block->content;
+    add(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"h-");
+    markup_string(h->out, block->id);
+    add(h, "\"><table><thead><tr><th scope=\"col\">from</th><th scope=\"col\">to</th><th scope=\"col\" "
+           "class=\"num\">weight</th></tr></thead>\n<tbody>\n");
+    for (int32_t i = 0; i < graph->n_edges; i++) {
+        const GraphBlockEdge *edge = &graph->edges[i];
+        add(h, "<tr><td>");
+        markup_text(h->out, graph->nodes[edge->from].label, 0);
+        add(h, "</td><td>");
+        markup_text(h->out, graph->nodes[edge->to].label, 0);
+        add(h, "</td><td class=\"num\">");
+        format_signed(h->out, edge->weight);
+        add(h, "</td></tr>\n");
+    }
+    add(h, "</tbody></table></div>\n");
+}
+
+void html_text(Html *h, const Block *block) {
+    const TextBlock *content = block->content;
+    add(h, content->literal ? "<pre" : "<p class=\"said\"");
+    add_language(h, content->text);
+    add(h, ">");
+    markup_text(h->out, content->text, CLEAN_LINES);
+    add(h, content->literal ? "</pre>\n" : "</p>\n");
+}

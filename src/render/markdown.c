@@ -1,0 +1,325 @@
+/* Markdown (CommonMark with tables) for issues, notes and notebooks. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "render/format.h"
+#include "render/palette.h"
+#include "render/render.h"
+
+enum { MATRIX_COLUMNS = 40, MATRIX_ROWS = 200 };
+
+typedef struct Markdown {
+    TextBuffer *out;
+    Arena *arena;
+    limn_status status;
+} Markdown;
+
+static void add(const Markdown *m, const char *text) {
+    text_buffer_add(m->out, text);
+}
+
+/* Every sign that Markdown or HTML inside it could read as more than a letter gets a backslash. */
+static void add_escaped(const Markdown *m, const char *text, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        if (strchr("\\`*_{}[]()<>#|~&!$", text[i]) != NULL && text[i] != '\0') {
+            text_buffer_add_char(m->out, '\\');
+        }
+        text_buffer_add_char(m->out, text[i]);
+    }
+}
+
+static void add_text(const Markdown *m, Text text, unsigned flags) {
+    TextBuffer clean = TEXT_BUFFER_INIT;
+    clean_text(&clean, text, flags);
+    add_escaped(m, clean.data == NULL ? "" : clean.data, clean.length);
+    m->out->failed = m->out->failed || clean.failed;
+    text_buffer_free(&clean);
+}
+
+/* ---- blocks ---- */
+
+static void markdown_tokens(Markdown *m, const Block *block) {
+    const TokensBlock *content = block->content;
+    Pieces pieces;
+    m->status = pieces_of(&pieces, m->arena, content, NULL);
+    for (int32_t i = 0; m->status == LIMN_OK && i < pieces.n; i++) {
+        const Piece *piece = &pieces.items[i];
+        int step =
+            piece->state == TOKEN_SCORED || piece->state == TOKEN_TARGET ? palette_step(piece->score, pieces.scale) : 0;
+        bool strong = abs(step) > PALETTE_STEPS / 2;
+        Text text = piece->text;
+        while (text.length > 1 && text.bytes[0] == ' ') {
+            text.bytes++;
+            text.length--;
+        }
+        add(m, i == 0 ? "" : " ");
+        add(m, strong ? "**" : "");
+        add_text(m, text, CLEAN_SPACES);
+        add(m, strong ? "**" : "");
+        if (step != 0) {
+            add(m, " (");
+            format_score(m->out, piece->score, pieces.scale, content->is_signed);
+            add(m, ")");
+        } else if (piece->state == TOKEN_FIXED) {
+            add(m, " (fixed)");
+        }
+    }
+    add(m, "\n");
+}
+
+static void add_rule(const Markdown *m, bool right) {
+    add(m, right ? " ---: |" : " --- |");
+}
+
+static void markdown_table(Markdown *m, const Block *block) {
+    const TableBlock *table = block->content;
+    add(m, "|");
+    for (int32_t i = 0; i < table->n_columns; i++) {
+        add(m, " ");
+        add_text(m, table->columns[i].name, 0);
+        add(m, " |");
+    }
+    add(m, "\n|");
+    for (int32_t i = 0; i < table->n_columns; i++) {
+        add_rule(m, column_kind_right(table->columns[i].kind));
+    }
+    for (int32_t row = 0; row < table->n_rows; row++) {
+        add(m, "\n|");
+        for (int32_t i = 0; i < table->n_columns; i++) {
+            TextBuffer text = TEXT_BUFFER_INIT;
+            format_cell(&text, table->columns[i].kind, table_cell(table, row, i), 0);
+            add(m, " ");
+            add_escaped(m, text.data == NULL ? "" : text.data, text.length);
+            add(m, " |");
+            m->out->failed = m->out->failed || text.failed;
+            text_buffer_free(&text);
+        }
+    }
+    add(m, "\n");
+}
+
+static void markdown_matrix(Markdown *m, const Block *block) {
+    const MatrixBlock *matrix = block->content;
+    int32_t rows = matrix->n_rows < MATRIX_ROWS ? matrix->n_rows : MATRIX_ROWS;
+    int32_t columns = matrix->n_columns < MATRIX_COLUMNS ? matrix->n_columns : MATRIX_COLUMNS;
+    double scale = matrix_scale(matrix);
+    add(m, "| ");
+    add_text(m, matrix->row_title, 0);
+    add(m, " |");
+    for (int32_t j = 0; j < columns; j++) {
+        add(m, " ");
+        add_text(m, matrix->column_labels[j], CLEAN_SPACES);
+        add(m, " |");
+    }
+    add(m, "\n| --- |");
+    for (int32_t j = 0; j < columns; j++) {
+        add_rule(m, true);
+    }
+    for (int32_t i = 0; i < rows; i++) {
+        add(m, "\n| ");
+        add_text(m, matrix->row_labels[i], CLEAN_SPACES);
+        add(m, " |");
+        for (int32_t j = 0; j < columns; j++) {
+            add(m, " ");
+            format_score(m->out, matrix->values[(size_t)i * (size_t)matrix->n_columns + (size_t)j], scale,
+                         matrix->is_signed);
+            add(m, " |");
+        }
+    }
+    add(m, "\n");
+    if (rows < matrix->n_rows || columns < matrix->n_columns) {
+        text_buffer_printf(m->out, "\nThe first %d by %d of %d by %d; the JSON document has all.\n", rows, columns,
+                           matrix->n_rows, matrix->n_columns);
+    }
+}
+
+static void markdown_series(Markdown *m, const Block *block) {
+    const SeriesBlock *series = block->content;
+    add(m, "| ");
+    add_text(m, series->x_title, 0);
+    add(m, " |");
+    for (int32_t i = 0; i < series->n_lines; i++) {
+        add(m, " ");
+        add_text(m, series->lines[i].name, 0);
+        add(m, " |");
+    }
+    add(m, "\n| ---: |");
+    for (int32_t i = 0; i < series->n_lines; i++) {
+        add_rule(m, true);
+    }
+    for (int32_t j = 0; j < series->n; j++) {
+        add(m, "\n| ");
+        format_number(m->out, series->x[j]);
+        add(m, " |");
+        for (int32_t i = 0; i < series->n_lines; i++) {
+            const SeriesLine *line = &series->lines[i];
+            add(m, " ");
+            format_number(m->out, line->y[j]);
+            if (line->low != NULL && line->high != NULL) {
+                add(m, " (");
+                format_number(m->out, line->low[j]);
+                add(m, " to ");
+                format_number(m->out, line->high[j]);
+                add(m, ")");
+            }
+            add(m, " |");
+        }
+    }
+    add(m, "\n");
+}
+
+static void markdown_graph(Markdown *m, const Block *block) {
+    const GraphBlock *graph = block->content;
+    add(m, "| from | to | weight |\n| --- | --- | ---: |");
+    for (int32_t i = 0; i < graph->n_edges; i++) {
+        add(m, "\n| ");
+        add_text(m, graph->nodes[graph->edges[i].from].label, 0);
+        add(m, " | ");
+        add_text(m, graph->nodes[graph->edges[i].to].label, 0);
+        add(m, " | ");
+        format_signed(m->out, graph->edges[i].weight);
+        add(m, " |");
+    }
+    add(m, "\n");
+}
+
+/* Literal text as an indented block: no fence that the text could close. */
+static void markdown_text(Markdown *m, const Block *block) {
+    const TextBlock *content = block->content;
+    if (!content->literal) {
+        add_text(m, content->text, 0);
+        add(m, "\n");
+        return;
+    }
+    TextBuffer clean = TEXT_BUFFER_INIT;
+    clean_text(&clean, content->text, CLEAN_LINES);
+    add(m, "    ");
+    for (size_t i = 0; i < clean.length; i++) {
+        text_buffer_add_char(m->out, clean.data[i]);
+        add(m, clean.data[i] == '\n' ? "    " : "");
+    }
+    add(m, "\n");
+    m->out->failed = m->out->failed || clean.failed;
+    text_buffer_free(&clean);
+}
+
+/* ---- the whole ---- */
+
+static void add_check_numbers(const Markdown *m, const ResultCheck *check) {
+    format_number(m->out, check->value);
+    text_buffer_printf(m->out, ", needs %s ", check_kind_name(check->kind));
+    format_number(m->out, check->limit);
+}
+
+static void add_verdicts(const Markdown *m, const Result *result) {
+    for (int32_t i = 0; i < result->n_checks; i++) {
+        const ResultCheck *check = &result->checks[i];
+        if (!check->pass) {
+            add(m, "> **✗ Failed: ");
+            add_text(m, check->name, 0);
+            add(m, "** ");
+            add_text(m, check->meaning, 0);
+            add(m, " (");
+            add_check_numbers(m, check);
+            add(m, ")\n\n");
+        }
+    }
+    for (int32_t i = 0; i < result->n_warnings; i++) {
+        add(m, "> **! Warning** ");
+        add_text(m, result->warnings[i], 0);
+        add(m, "\n\n");
+    }
+}
+
+static void add_block(Markdown *m, const Block *block) {
+    static void (*const functions[])(Markdown *, const Block *) = {
+#define BLOCK(kind, name, type, help) markdown_##name,
+#include "result/blocks.def"
+#undef BLOCK
+    };
+    add(m, "\n## ");
+    add_text(m, block->title.length > 0 ? block->title : text_of(block->id), 0);
+    if (block->unit.length > 0) {
+        add(m, " (");
+        add_text(m, block->unit, 0);
+        add(m, ")");
+    }
+    add(m, "\n\n");
+    functions[block->kind](m, block);
+    if (block->note.length > 0) {
+        add(m, "\n");
+        add_text(m, block->note, 0);
+        add(m, "\n");
+    }
+}
+
+static void add_checks(const Markdown *m, const Result *result) {
+    if (result->n_checks == 0) {
+        return;
+    }
+    add(m, "\n## Checks\n\n| outcome | check | value | meaning |\n| --- | --- | --- | --- |\n");
+    for (int32_t i = 0; i < result->n_checks; i++) {
+        const ResultCheck *check = &result->checks[i];
+        add(m, check->pass ? "| ✓ pass | " : "| ✗ **FAIL** | ");
+        add_text(m, check->name, 0);
+        add(m, " | ");
+        add_check_numbers(m, check);
+        add(m, " | ");
+        add_text(m, check->meaning, 0);
+        add(m, " |\n");
+    }
+}
+
+static void add_list(const Markdown *m, const Fact *facts, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        add(m, "- **");
+        add_escaped(m, facts[i].label, strlen(facts[i].label));
+        add(m, ":** ");
+        add_escaped(m, facts[i].text, strlen(facts[i].text));
+        add(m, "\n");
+    }
+}
+
+static void add_head(Markdown *m, const Result *result) {
+    add(m, "# ");
+    add_text(m, result->headline.length > 0 ? result->headline : result->method_title, 0);
+    add(m, "\n\n");
+    add_verdicts(m, result);
+    Fact facts[FACTS_MAX];
+    size_t n;
+    m->status = result_facts(facts, &n, m->arena, result, 0);
+    if (m->status == LIMN_OK) {
+        add_list(m, facts, n);
+    }
+}
+
+limn_status render_markdown(TextBuffer *out, const Result *result, const RenderOptions *options) {
+    (void)options;
+    Arena arena;
+    arena_init(&arena);
+    Markdown m = {.out = out, .arena = &arena};
+    add_head(&m, result);
+    for (int pass = 0; pass < 2; pass++) {
+        for (int32_t i = 0; i < result->n_blocks && m.status == LIMN_OK; i++) {
+            if (result->blocks[i].detail == (pass == 1)) {
+                add_block(&m, &result->blocks[i]);
+            }
+        }
+        if (pass == 0) {
+            add_checks(&m, result);
+        }
+    }
+    FactGroup groups[FACT_GROUPS] = {{0}};
+    if (m.status == LIMN_OK) {
+        m.status = result_details(groups, &arena, result, 0);
+    }
+    for (size_t i = 0; m.status == LIMN_OK && i < FACT_GROUPS; i++) {
+        if (groups[i].n > 0) {
+            text_buffer_printf(out, "\n## %s\n\n", groups[i].title);
+            add_list(&m, groups[i].facts, groups[i].n);
+        }
+    }
+    arena_free(&arena);
+    return m.status;
+}
