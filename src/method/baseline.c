@@ -147,8 +147,7 @@ static limn_status fill_ids(float *out, const char **name, MethodCall *call, Ses
     if (*name == NULL) {
         return method_no_memory(call);
     }
-    return count == 1 ? fill_token(out, call, session, ids[0], n)
-                      : ig_embed(out, session, ids, count, call->progress);
+    return count == 1 ? fill_token(out, call, session, ids[0], n) : ig_embed(out, session, ids, count, call->progress);
 }
 
 limn_status baseline_fill(float *out, const char **name, MethodCall *call, Session *session, const char *spec,

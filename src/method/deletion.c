@@ -11,12 +11,11 @@ enum { MOST_REMOVED = 5, RANDOM_SETS = 12, RANDOM_SETS_LONG = 4, LONG_PROMPT = 5
 typedef struct Deletion {
     IgPath path; /* probability of the target at given embeddings */
     const TokenRuns *words;
-    int32_t *order;    /* [n_order] removable words, strongest support first */
+    int32_t *order; /* [n_order] removable words, strongest support first */
     int32_t n_order;
     int32_t n_positive;
-    int32_t n_steps;   /* 1 .. n_steps words are removed */
-    int32_t n_random;  /* random sets for each step */
-    float *embeddings; /* [1 + n_steps (1 + n_random), P, D] */
+    int32_t n_steps;  /* 1 .. n_steps words are removed */
+    int32_t n_random; /* random sets for each step */
 } Deletion;
 
 static int32_t n_points(const Deletion *deletion) {
@@ -43,10 +42,6 @@ static limn_status order_words(Deletion *deletion, const double *scores) {
     return LIMN_OK;
 }
 
-static float *point(const Deletion *deletion, int32_t index) {
-    return deletion->embeddings + (int64_t)index * deletion->path.n_tokens * deletion->path.d_model;
-}
-
 static void remove_word(const Deletion *deletion, float *embeddings, int32_t word) {
     const IgPath *path = &deletion->path;
     for (int32_t t = deletion->words->begins[word]; t < deletion->words->begins[word + 1] && t < path->n_tokens; t++) {
@@ -70,30 +65,43 @@ static void remove_random(const Deletion *deletion, float *embeddings, int32_t c
     }
 }
 
-static limn_status build_points(Deletion *deletion) {
-    IgPath *path = &deletion->path;
-    size_t bytes = (size_t)path->n_tokens * (size_t)path->d_model * sizeof(float);
-    int32_t *shuffled = ARENA_ARRAY(path->call->arena, int32_t, deletion->n_order + 1);
-    deletion->embeddings = malloc(bytes * (size_t)n_points(deletion));
-    if (deletion->embeddings == NULL || shuffled == NULL) {
-        return method_no_memory(path->call);
+/* Point 0 is the input; then, for each step, the strongest words and n_random draws. Each draw has its own seed, so
+ * that points can be made one by one. */
+static void build_point(const Deletion *deletion, int32_t index, float *embeddings, int32_t *shuffled) {
+    const IgPath *path = &deletion->path;
+    memcpy(embeddings, path->input, (size_t)path->n_tokens * (size_t)path->d_model * sizeof *embeddings);
+    if (index == 0) {
+        return;
+    }
+    int32_t step = 1 + (index - 1) / (1 + deletion->n_random);
+    if ((index - 1) % (1 + deletion->n_random) == 0) {
+        for (int32_t i = 0; i < step; i++) {
+            remove_word(deletion, embeddings, deletion->order[i]);
+        }
+        return;
     }
     Random random;
-    random_seed(&random, (uint64_t)path->call->common.seed);
-    for (int32_t i = 0; i < n_points(deletion); i++) {
-        memcpy(point(deletion, i), path->input, bytes);
-    }
-    int32_t next = 1;
-    for (int32_t step = 1; step <= deletion->n_steps; step++) {
-        for (int32_t i = 0; i < step; i++) {
-            remove_word(deletion, point(deletion, next), deletion->order[i]);
+    random_seed(&random, (uint64_t)path->call->common.seed * 1000003u + (uint64_t)index);
+    remove_random(deletion, embeddings, step, shuffled, &random);
+}
+
+/* A few points at a time: embeddings of all of them could be more than there is memory. */
+static limn_status score_points(Deletion *deletion, double *probability) {
+    IgPath *path = &deletion->path;
+    int64_t values = (int64_t)path->n_tokens * path->d_model;
+    int32_t most = path->n_tokens >= LONG_PROMPT ? 1 : LONG_PROMPT / path->n_tokens;
+    float *embeddings = malloc((size_t)most * (size_t)values * sizeof *embeddings);
+    int32_t *shuffled = ARENA_ARRAY(path->call->arena, int32_t, deletion->n_order + 1);
+    limn_status status = embeddings == NULL || shuffled == NULL ? method_no_memory(path->call) : LIMN_OK;
+    for (int32_t done = 0; status == LIMN_OK && done < n_points(deletion); done += most) {
+        int32_t count = n_points(deletion) - done < most ? n_points(deletion) - done : most;
+        for (int32_t i = 0; i < count; i++) {
+            build_point(deletion, done + i, embeddings + i * values, shuffled);
         }
-        next++;
-        for (int32_t r = 0; r < deletion->n_random; r++) {
-            remove_random(deletion, point(deletion, next++), step, shuffled, &random);
-        }
+        status = ig_score(path, embeddings, count, probability + done);
     }
-    return LIMN_OK;
+    free(embeddings);
+    return status;
 }
 
 static void report(Result *result, const Deletion *deletion, const double *probability) {
@@ -127,12 +135,11 @@ static void report(Result *result, const Deletion *deletion, const double *proba
 }
 
 static limn_status measure(Result *result, Deletion *deletion) {
-    TRY(build_points(deletion));
     double *probability = ARENA_ARRAY(deletion->path.call->arena, double, n_points(deletion));
     if (probability == NULL) {
         return method_no_memory(deletion->path.call);
     }
-    TRY(ig_score(&deletion->path, deletion->embeddings, n_points(deletion), probability));
+    TRY(score_points(deletion, probability));
     report(result, deletion, probability);
     return LIMN_OK;
 }
@@ -144,17 +151,8 @@ limn_status deletion_check(Result *result, const IgPath *path, const Target *tar
     deletion.path.objective = OBJECTIVE_LOG_PROB;
     deletion.path.embeddings = NULL;
     deletion.path.embeddings_bytes = 0;
-    OutputRow *outputs = ARENA_ARRAY(path->call->arena, OutputRow, target->n + 1);
-    IgComponent component = {.sequence = target_sequence(target), .outputs = outputs, .n_outputs = target->n, .factor = 1.0};
-    if (outputs == NULL) {
-        return method_no_memory(path->call);
-    }
-    for (int32_t i = 0; i < target->n; i++) {
-        outputs[i] = (OutputRow){.row = target->rows[i], .target = target->ids[i], .weight = 1.0f};
-    }
-    component.sequence.n = path->components[0].sequence.n > target->rows[target->n - 1]
-                               ? path->components[0].sequence.n
-                               : component.sequence.n;
+    IgComponent component;
+    TRY(ig_component(&component, path->call, session_model(path->session), target, 0, target->n, 1.0));
     deletion.path.components = &component;
     deletion.path.n_components = 1;
     TRY(order_words(&deletion, word_scores));
@@ -168,7 +166,6 @@ limn_status deletion_check(Result *result, const IgPath *path, const Target *tar
         return LIMN_OK;
     }
     limn_status status = measure(result, &deletion);
-    free(deletion.embeddings);
     free(deletion.path.embeddings);
     return status;
 }

@@ -21,6 +21,38 @@ limn_status ig_embed(float *out, Session *session, const int32_t *ids, int32_t n
     return LIMN_OK;
 }
 
+limn_status ig_component(IgComponent *component, MethodCall *call, const Model *model, const Target *target,
+                         int32_t first, int32_t n, double factor) {
+    *component = (IgComponent){.sequence = target_sequence(target),
+                               .outputs = ARENA_ARRAY(call->arena, OutputRow, n + 1),
+                               .n_outputs = n,
+                               .factor = factor};
+    if (component->outputs == NULL) {
+        return method_no_memory(call);
+    }
+    int32_t last = 0;
+    for (int32_t i = 0; i < n; i++) {
+        int32_t row = target->rows[first + i];
+        component->outputs[i] = (OutputRow){.row = row, .target = target->ids[first + i], .weight = 1.0f};
+        last = row > last ? row : last;
+    }
+    if (model->config.causal) {
+        component->sequence.n = last + 1;
+    }
+    return LIMN_OK;
+}
+
+/* A run inside the path: what people see is how many nodes are done. */
+static bool tick_nodes(void *context, const char *stage, int64_t done, int64_t total) {
+    (void)stage;
+    (void)done;
+    (void)total;
+    const IgPath *path = context;
+    const Progress *outer = path->call->progress;
+    return outer == NULL || outer->tick == NULL ||
+           outer->tick(outer->context, "integrate", path->evaluations, path->expected);
+}
+
 /* Keys and values of the fixed rows at the front, computed once. */
 static limn_status fill_prefix(IgPath *path) {
     if (path->first == 0) {
@@ -120,7 +152,8 @@ static limn_status run_points(IgPath *path, const float *points, const Batch *ba
                           .edits = &edit,
                           .n_edits = 1,
                           .objective = path->objective};
-    return session_run(path->session, &request, path->call->progress);
+    path->progress = (Progress){tick_nodes, path};
+    return session_run(path->session, &request, &path->progress);
 }
 
 static limn_status reserve_embeddings(IgPath *path, int64_t sequences) {

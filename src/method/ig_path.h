@@ -41,6 +41,7 @@ typedef struct IgPath {
     int32_t n_components;    /* C */
     int64_t evaluations;     /* nodes evaluated so far */
     int64_t expected;        /* nodes a caller expects to need, for progress; 0: unknown */
+    Progress progress;       /* nodes done, to the call's own progress */
     float *embeddings;       /* scratch of a batch */
     size_t embeddings_bytes;
 } IgPath;
@@ -52,6 +53,11 @@ typedef struct IgNode {
     double *f_of; /* [C] */
     float *d;     /* [C, P]; 0 on fixed rows */
 } IgNode;
+
+/* The teacher-forced pass that scores ids [first, first + n) of a target; what stands after the last of their rows is
+ * left away in a causal model. Each output has weight 1. */
+limn_status ig_component(IgComponent *component, MethodCall *call, const Model *model, const Target *target,
+                         int32_t first, int32_t n, double factor);
 
 /* Fills input, the prefix cache and evaluates nothing yet. fixed, components, metric, n_tokens, call and session are
  * set by the caller; baseline is the caller's to fill afterwards. */
