@@ -160,6 +160,24 @@ static void add_block(Html *h, const Block *block) {
     add(h, block->detail ? "</details>\n</section>\n" : "</section>\n");
 }
 
+/* Tables that follow each other stand side by side where there is room. */
+static void add_blocks(Html *h, bool detail) {
+    bool in_row = false;
+    for (int32_t i = 0; i < h->result->n_blocks && h->status == LIMN_OK; i++) {
+        const Block *block = &h->result->blocks[i];
+        if (block->detail != detail) {
+            continue;
+        }
+        bool table = block->kind == BLOCK_TABLE;
+        if (table != in_row) {
+            add(h, table ? "<div class=\"row\">\n" : "</div>\n");
+            in_row = table;
+        }
+        add_block(h, block);
+    }
+    add(h, in_row ? "</div>\n" : "");
+}
+
 static void add_checks(const Html *h) {
     const Result *result = h->result;
     if (result->n_checks == 0) {
@@ -219,22 +237,13 @@ static void add_footer(Html *h) {
 }
 
 static void add_page(Html *h, const RenderOptions *options) {
-    const Result *result = h->result;
     add_head(h, options);
     add(h, "<body>\n");
     add_header(h);
     add(h, "<main>\n");
-    for (int32_t i = 0; i < result->n_blocks && h->status == LIMN_OK; i++) {
-        if (!result->blocks[i].detail) {
-            add_block(h, &result->blocks[i]);
-        }
-    }
+    add_blocks(h, false);
     add_checks(h);
-    for (int32_t i = 0; i < result->n_blocks && h->status == LIMN_OK; i++) {
-        if (result->blocks[i].detail) {
-            add_block(h, &result->blocks[i]);
-        }
-    }
+    add_blocks(h, true);
     add(h, "</main>\n");
     if (h->status == LIMN_OK) {
         add_footer(h);

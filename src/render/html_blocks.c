@@ -133,21 +133,6 @@ static void add_pieces_table(const Html *h, const Block *block, const Pieces *pi
     add(h, "</tbody></table></div></details>\n");
 }
 
-static void add_view(Html *h, const Block *block, const char *grouping, int number) {
-    Pieces pieces;
-    h->status = pieces_of(&pieces, h->arena, block->content, grouping);
-    if (h->status != LIMN_OK) {
-        return;
-    }
-    text_buffer_printf(h->out, "<div class=\"view v%d\">\n<div class=\"strip\">\n", number);
-    for (int32_t i = 0; i < pieces.n; i++) {
-        add_piece(h, block, &pieces, i);
-    }
-    add(h, "</div>\n");
-    add_pieces_table(h, block, &pieces, grouping);
-    add(h, "</div>\n");
-}
-
 static void add_legend(const Html *h, const TokensBlock *content) {
     add(h, "<p class=\"legend-row\"><span>");
     add(h, content->is_signed ? "speaks against <span class=\"ramp\" aria-hidden=\"true\">"
@@ -170,6 +155,22 @@ static void add_legend(const Html *h, const TokensBlock *content) {
         }
     }
     add(h, "</p>\n");
+}
+
+static void add_view(Html *h, const Block *block, const char *grouping, int number) {
+    Pieces pieces;
+    h->status = pieces_of(&pieces, h->arena, block->content, grouping);
+    if (h->status != LIMN_OK) {
+        return;
+    }
+    text_buffer_printf(h->out, "<div class=\"view v%d\">\n<div class=\"strip\">\n", number);
+    for (int32_t i = 0; i < pieces.n; i++) {
+        add_piece(h, block, &pieces, i);
+    }
+    add(h, "</div>\n");
+    add_legend(h, block->content);
+    add_pieces_table(h, block, &pieces, grouping);
+    add(h, "</div>\n");
 }
 
 static void add_choice(const Html *h, const Block *block, const char *name, int number, bool checked) {
@@ -197,7 +198,6 @@ void html_tokens(Html *h, const Block *block) {
         add_view(h, block, names[i], i + 1);
     }
     add(h, "</fieldset>\n");
-    add_legend(h, content);
 }
 
 /* ---- tables ---- */

@@ -55,7 +55,7 @@ const char *text_language(Text text) {
     for (size_t i = 0; i < text.length;) {
         uint32_t c;
         bool valid;
-        i += utf8_next(text.bytes + i, text.length - i, &c, &valid);
+        i += codepoint_next(text.bytes + i, text.length - i, &c, &valid);
         if (c >= 0x3040 && c <= 0x30FF) {
             return "ja";
         }

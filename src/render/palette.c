@@ -15,7 +15,7 @@ int palette_step(double score, double scale) {
         return 0;
     }
     double part = fabs(score) / scale;
-    int step = (int)ceil(fmin(part, 1) * PALETTE_STEPS - 0.25); /* under 1/36 of the scale: no colour */
+    int step = (int)ceil(fmin(part, 1) * PALETTE_STEPS - 0.5); /* under 1/18 of the scale: no colour */
     step = step > PALETTE_STEPS ? PALETTE_STEPS : step;
     return score < 0 ? -step : step;
 }

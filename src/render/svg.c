@@ -28,6 +28,25 @@ static void add_line_of_text(Svg *s, const char *class_name, double x, Text text
     text_buffer_free(&clean);
 }
 
+/* Lines of at most `width` columns, broken at spaces. */
+static void add_wrapped(Svg *s, const char *class_name, double x, Text text, int width, double step) {
+    while (text.length > 0) {
+        size_t end = text.length;
+        while (end > 0 && text_width(text.bytes, end) > width) {
+            const char *space = memrchr(text.bytes, ' ', end);
+            end = space == NULL || space == text.bytes ? 0 : (size_t)(space - text.bytes);
+        }
+        end = end == 0 ? text.length : end; /* one long word: cut by the next line */
+        add_line_of_text(s, class_name, x, (Text){text.bytes, end}, width);
+        while (end < text.length && text.bytes[end] == ' ') {
+            end++;
+        }
+        text.bytes += end;
+        text.length -= end;
+        s->y += text.length > 0 ? step : 0;
+    }
+}
+
 static void add_fill(Svg *s, int step) {
     if (step == 0) {
         text_buffer_add(s->out, " fill=\"none\"");
@@ -39,7 +58,7 @@ static void add_fill(Svg *s, int step) {
 
 static void add_ink(Svg *s, int step) {
     Colour ink = step == 0 ? (Colour){0x1a, 0x1d, 0x21} : palette_text(palette_fill(step, GROUND_LIGHT));
-    text_buffer_printf(s->out, " fill=\"#%02x%02x%02x\"", ink.red, ink.green, ink.blue);
+    text_buffer_printf(s->out, " style=\"fill:#%02x%02x%02x\"", ink.red, ink.green, ink.blue);
 }
 
 /* ---- tokens ---- */
@@ -137,7 +156,7 @@ static void svg_table(Svg *s, const Block *block) {
     }
     for (int32_t row = 0; share >= 0 && row < table->n_rows && row < ROWS_MOST; row++) {
         double value = cell_number(table_cell(table, row, share));
-        double half = 260, middle = MARGIN + 260 + half;
+        double half = 270, middle = MARGIN + 230 + half;
         double width = isfinite(value) && scale > 0 ? fabs(value) / scale * half : 0;
         TextBuffer text = TEXT_BUFFER_INIT;
         s->y += 22;
@@ -272,7 +291,8 @@ static bool has_picture(const Block *block) {
 
 static void add_top(Svg *s, const Result *result) {
     s->y += 20;
-    add_line_of_text(s, "title", MARGIN, result->headline.length > 0 ? result->headline : result->method_title, 90);
+    add_wrapped(s, "title", MARGIN, result->headline.length > 0 ? result->headline : result->method_title, 66, 28);
+    s->y += 8;
     for (int32_t i = 0; i < result->n_checks; i++) {
         if (!result->checks[i].pass) {
             s->y += 22;
@@ -283,7 +303,7 @@ static void add_top(Svg *s, const Result *result) {
     for (int32_t i = 0; i < result->n_warnings; i++) {
         s->y += 22;
         add_line_of_text(s, "warn", MARGIN, text_of("! warning:"), 12);
-        add_line_of_text(s, "warn", MARGIN + 84, result->warnings[i], 110);
+        add_wrapped(s, "warn", MARGIN + 84, result->warnings[i], 110, 20);
     }
     Fact facts[FACTS_MAX];
     size_t n;
@@ -291,7 +311,7 @@ static void add_top(Svg *s, const Result *result) {
     for (size_t i = 0; s->status == LIMN_OK && i < n; i++) {
         s->y += 22;
         add_line_of_text(s, "soft", MARGIN, text_of(facts[i].label), 10);
-        add_line_of_text(s, "plain", MARGIN + 84, text_of(facts[i].text), 115);
+        add_wrapped(s, "plain", MARGIN + 84, text_of(facts[i].text), 110, 20);
     }
 }
 

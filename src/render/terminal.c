@@ -94,7 +94,7 @@ static size_t word_length(const char *text, int room, int *width) {
     while (i < length && text[i] != ' ' && text[i] != '\n') {
         uint32_t codepoint;
         bool valid;
-        size_t taken = utf8_next(text + i, length - i, &codepoint, &valid);
+        size_t taken = codepoint_next(text + i, length - i, &codepoint, &valid);
         int columns = codepoint_width(codepoint);
         if (*width + columns > room && i > 0) {
             break;
