@@ -17,7 +17,7 @@ const char *const golden_case_names[] = {
 static const Tensor *need(const GoldenCase *golden, const char *name) {
     const Tensor *tensor = tensor_files_find(golden->golden, name);
     if (tensor == NULL) {
-        fail_msg("%s: golden.safetensors has no %s", golden->folder, name);
+        fail_msg("%s: no golden value %s", golden->folder, name);
     }
     return tensor;
 }
@@ -66,13 +66,13 @@ static void read_outputs(GoldenCase *golden) {
     free(rows);
 }
 
-void golden_case_open(GoldenCase *golden, const char *name) {
+void golden_case_open(GoldenCase *golden, const char *name, const ModelOptions *options) {
     *golden = (GoldenCase){0};
     snprintf(golden->folder, sizeof golden->folder, "%s/tests/golden/%s", LIMN_TEST_SOURCE_DIR, name);
     char path[600];
     snprintf(path, sizeof path, "%s/golden.safetensors", golden->folder);
     if (tensor_files_open(&golden->golden, path) != LIMN_OK ||
-        model_open(&golden->model, golden->folder, NULL, NULL) != LIMN_OK) {
+        model_open(&golden->model, golden->folder, options, NULL) != LIMN_OK) {
         fail_msg("%s: %s", name, error_message());
     }
     golden->classifier = golden->model->config.task == TASK_CLASSIFIER;
@@ -80,6 +80,16 @@ void golden_case_open(GoldenCase *golden, const char *name) {
     golden->objective = golden->bare ? OBJECTIVE_NONE : golden->classifier ? OBJECTIVE_LOGIT : OBJECTIVE_LOG_PROB;
     read_sequences(golden);
     read_outputs(golden);
+}
+
+void golden_case_use(GoldenCase *golden, const char *file) {
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", golden->folder, file);
+    tensor_files_close(golden->golden);
+    golden->golden = NULL;
+    if (tensor_files_open(&golden->golden, path) != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
 }
 
 void golden_case_close(GoldenCase *golden) {

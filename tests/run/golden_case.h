@@ -23,8 +23,10 @@ typedef struct GoldenCase {
 
 extern const char *const golden_case_names[]; /* ends with NULL */
 
-/* Opens the case; fails the test when it cannot. */
-void golden_case_open(GoldenCase *golden, const char *name);
+/* Opens the case; fails the test when it cannot. options: of model_open, may be NULL. */
+void golden_case_open(GoldenCase *golden, const char *name, const ModelOptions *options);
+/* Compares with the tensors of another file of the case's folder from now on. */
+void golden_case_use(GoldenCase *golden, const char *file);
 void golden_case_close(GoldenCase *golden);
 
 /* A request for logits only; taps and grads may be added. */

@@ -72,7 +72,7 @@ static int compare_sites(const GoldenCase *golden, const Session *session, const
 /* Everything at once (nothing can be fused), then nothing but logits (everything is), then each site alone. */
 static void check_case(const char *name, const char *backend) {
     GoldenCase golden;
-    golden_case_open(&golden, name);
+    golden_case_open(&golden, name, NULL);
     Session *session = open_session(&golden, backend);
     NodeId *nodes;
     int32_t n = golden_case_sites(&golden, &nodes);
@@ -137,7 +137,7 @@ static void every_activation_agrees(void **state) {
     for (int b = 0; backends[b] != NULL; b++) {
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
             GoldenCase golden;
-            golden_case_open(&golden, "gpt2");
+            golden_case_open(&golden, "gpt2", NULL);
             Activation activation;
             assert_true(activation_from_name(names[i], &activation));
             set_activation(&golden.model->graph, activation);
@@ -318,7 +318,7 @@ static const struct {
 /* Distance of the mutant in units of the tolerance; -1 when it does not apply. */
 static double mutant_distance(const char *name, int which) {
     GoldenCase golden;
-    golden_case_open(&golden, name);
+    golden_case_open(&golden, name, NULL);
     float *memory = calloc(1 << 14, sizeof *memory);
     assert_non_null(memory);
     double distance = -1;
@@ -359,11 +359,51 @@ static void every_mutant_is_seen(void **state) {
     assert_int_equal(misses, 0);
 }
 
+/* --- the frame of TransformerLens --- */
+
+static void check_frame(const char *name, const char *backend) {
+    GoldenCase golden;
+    golden_case_open(&golden, name, &(ModelOptions){.frame = FRAME_TRANSFORMERLENS});
+    golden_case_use(&golden, "frame.safetensors");
+    Session *session = open_session(&golden, backend);
+    NodeId *nodes;
+    int32_t n = golden_case_sites(&golden, &nodes), known = 0;
+    for (int32_t i = 0; i < n; i++) {
+        /* hook_result is not given there */
+        if (tensor_files_find(golden.golden, golden.model->graph.nodes[nodes[i]].site) != NULL) {
+            nodes[known++] = nodes[i];
+        }
+    }
+    assert_int_equal(known, n - golden.model->config.n_layers);
+    RunRequest request = golden_case_request(&golden);
+    request.taps = nodes;
+    request.n_taps = known;
+    run(&golden, session, &request);
+    double worst[2] = {0, 0};
+    assert_int_equal(compare_sites(&golden, session, backend, nodes, known, false, worst), 0);
+    double logits = logit_distance(&golden, session);
+    print_message("%s, %s, transformerlens: logits %.2g, %d sites %.2g\n", name, backend, logits, known, worst[0]);
+    assert_true(logits <= LOGIT_TOLERANCE);
+    free(nodes);
+    session_free(session);
+    golden_case_close(&golden);
+}
+
+static void frame_agrees(void **state) {
+    static const char *const names[] = {"gpt2", "llama3", "llama-bias"};
+    for (int b = 0; backends[b] != NULL; b++) {
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+            check_frame(names[i], backends[b]);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_case_agrees),
         cmocka_unit_test(every_activation_agrees),
         cmocka_unit_test(every_mutant_is_seen),
+        cmocka_unit_test(frame_agrees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
