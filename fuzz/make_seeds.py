@@ -153,7 +153,119 @@ def make_json():
     write("json", "nested", "[" * 40 + '{"a":{"b":null}}' + "]" * 40)
 
 
+# --- tokenizers ----------------------------------------------------------------------------------------------------
+SPECIAL = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+LLAMA3_SPLIT = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|"
+                r"\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def tokenizer(model, added=(), **parts):
+    out = {"version": "1.0", "truncation": None, "padding": None,
+           "added_tokens": [dict(SPECIAL, id=i, content=text) for i, text in added], "normalizer": None,
+           "pre_tokenizer": None, "post_processor": None, "decoder": None, "model": model}
+    out.update(parts)
+    return json.dumps(out, ensure_ascii=False, separators=(",", ":"))
+
+
+def numbered(words):
+    return {word: i for i, word in enumerate(words)}
+
+
+def template(first):
+    special = {first: {"id": first, "ids": [0], "tokens": [first]}}
+    return {"type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": first, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": special}
+
+
+def protobuf(field, kind, value):
+    """One field: kind 0 a varint, 2 bytes, 5 a float."""
+    def varint(n):
+        out = b""
+        while n > 127:
+            out += bytes([n % 128 + 128])
+            n //= 128
+        return out + bytes([n])
+    head = varint(field << 3 | kind)
+    if kind == 0:
+        return head + varint(value)
+    if kind == 5:
+        return head + struct.pack("<f", value)
+    return head + varint(len(value)) + value
+
+
+def sentencepiece(model_type):
+    out = b""
+    for piece, score, kind in [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3), ("<0x41>", 0, 6), ("\u2581", -1, 1),
+                               ("a", -2, 1), ("\u2581a", -1.5, 1), ("b", -3, 1), ("ab", -2.5, 1)]:
+        out += protobuf(1, 2, protobuf(1, 2, piece.encode()) + protobuf(2, 5, score) + protobuf(3, 0, kind))
+    out += protobuf(2, 2, protobuf(3, 0, model_type) + protobuf(35, 0, 1) + protobuf(40, 0, 0))
+    return out + protobuf(3, 2, protobuf(1, 2, b"identity") + protobuf(3, 0, 1) + protobuf(4, 0, 0) + protobuf(5, 0, 1))
+
+
+def make_tokenizer():
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    bpe = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+           "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+           "vocab": numbered(["<s>", "a", "b", "\u0120", "ab", "\u0120a", "\u010a", "1"]),
+           "merges": [["a", "b"], ["\u0120", "a"]]}
+    write("tokenizer", "gpt2", tokenizer(bpe, [(0, "<s>")], pre_tokenizer=byte_level, decoder=byte_level,
+                                         post_processor=byte_level))
+    split = {"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": LLAMA3_SPLIT}, "behavior": "Isolated", "invert": False},
+        dict(byte_level, use_regex=False)]}
+    write("tokenizer", "llama3", tokenizer(dict(bpe, ignore_merges=True), [(0, "<s>")], pre_tokenizer=split,
+                                           decoder=byte_level, post_processor=template("<s>")))
+    digits = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level]}
+    write("tokenizer", "smollm", tokenizer(dict(bpe, merges=["a b"]), pre_tokenizer=digits, decoder=byte_level))
+    metaspace = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"},
+                                                     {"type": "Replace", "pattern": {"String": " "},
+                                                      "content": "\u2581"}]}
+    fallback = {"type": "Sequence", "decoders": [
+        {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"},
+        {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}
+    write("tokenizer", "llama2", tokenizer(
+        dict(bpe, unk_token="<unk>", fuse_unk=True, byte_fallback=True, merges=["\u2581 a", "a b"],
+             vocab=numbered(["<unk>", "<s>", "</s>", "<0x41>", "<0x42>", "\u2581", "a", "b", "\u2581a", "ab"])),
+        [(0, "<unk>"), (1, "<s>")], normalizer=metaspace, decoder=fallback, post_processor=template("<s>")))
+    bert = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None,
+            "lowercase": True}
+    write("tokenizer", "wordpiece", tokenizer(
+        {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+         "max_input_chars_per_word": 100, "vocab": numbered(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "##b", "\u4e2d"])},
+        [(0, "[PAD]"), (2, "[CLS]")], normalizer=bert, pre_tokenizer={"type": "BertPreTokenizer"},
+        post_processor={"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]},
+        decoder={"type": "WordPiece", "prefix": "##", "cleanup": True}))
+    write("tokenizer", "unigram", tokenizer(
+        {"type": "Unigram", "unk_id": 0, "byte_fallback": False,
+         "vocab": [["<unk>", 0.0], ["\u2581", -1.0], ["a", -2.0], ["\u2581a", -1.5], ["b", -3.0], ["ab", -2.5]]},
+        [(0, "<unk>")], normalizer={"type": "Sequence", "normalizers": [
+            {"type": "NFKC"}, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]},
+        pre_tokenizer={"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True},
+        decoder={"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}))
+    write("tokenizer", "vocab-txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\nab\n")
+    write("tokenizer", "sentencepiece-unigram", sentencepiece(1))
+    write("tokenizer", "sentencepiece-bpe", sentencepiece(2))
+    for model, pre in [("gpt2", "smollm"), ("gpt2", "llama-bpe"), ("gpt2", "gpt-2"), ("llama", "default"),
+                       ("bert", "jina-v2-en")]:
+        write("tokenizer_gguf", model + "-" + pre, gguf(tokenizer_pairs(model, pre), []))
+
+
+def make_result():
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(here, "..", "tests", "result", "golden", "sample.json"), encoding="utf-8") as source:
+        sample = json.load(source)
+    write("result", "sample", json.dumps(sample, ensure_ascii=False, separators=(",", ":")))
+    for block in sample["blocks"]:
+        one = dict(sample, blocks=[block], checks=[], warnings=[])
+        one["input"] = dict(one["input"], tokens=one["input"]["tokens"][:2])
+        write("result", "only-" + block["id"], json.dumps(one, separators=(",", ":")))
+
+
 make_safetensors()
 make_shards()
 make_gguf()
 make_json()
+make_tokenizer()
+make_result()

@@ -20,7 +20,7 @@ fi
 
 failed=
 for target in "$@"; do
-  ninja -C "$build" "fuzz_$target" >/dev/null || { ninja -C "$build" "fuzz_$target"; exit 1; }
+  ninja -C "$build" "fuzz_$target" >/dev/null 2>&1 || { ninja -C "$build" "fuzz_$target"; exit 1; }
   corpus=$build/corpus/$target # grows here; only what `fuzz/minimise.sh` keeps goes back into the tree
   mkdir -p "$corpus" "$build/found"
   log=$build/found/$target.log
