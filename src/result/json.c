@@ -117,6 +117,15 @@ void writer_end(JsonWriter *writer, char bracket) {
     text_buffer_add_char(writer->out, bracket);
 }
 
+/* A document shown on a terminal must not command it: control, line-separating and direction characters, and code
+ * points that are no characters, are written as escapes. */
+static bool must_escape(uint32_t codepoint) {
+    return codepoint < 0x20 || (codepoint >= 0x7F && codepoint < 0xA0) ||
+           (codepoint >= 0x200E && codepoint <= 0x200F) || (codepoint >= 0x2028 && codepoint <= 0x202E) ||
+           (codepoint >= 0x2066 && codepoint <= 0x2069) || codepoint == 0xFEFF ||
+           (codepoint >= 0xFFFE && codepoint <= 0xFFFF);
+}
+
 static void add_codepoint_text(TextBuffer *out, uint32_t codepoint) {
     switch (codepoint) {
     case '"':
@@ -137,8 +146,7 @@ static void add_codepoint_text(TextBuffer *out, uint32_t codepoint) {
     default:
         break;
     }
-    /* DEL and the two line separators are legal in JSON but not kind to what reads lines. */
-    if (codepoint < 0x20 || codepoint == 0x7F || codepoint == 0x2028 || codepoint == 0x2029) {
+    if (must_escape(codepoint)) {
         text_buffer_printf(out, "\\u%04x", (unsigned)codepoint);
     } else {
         text_buffer_add_codepoint(out, codepoint);
