@@ -30,7 +30,7 @@ typedef struct Token {
     int32_t id;
     int64_t begin, end; /* bytes of the text; begin == end for what the post-processor added */
     bool special;
-    uint8_t type;       /* token type id: 1 in the second text of a pair */
+    uint8_t type; /* token type id: 1 in the second text of a pair */
 } Token;
 
 typedef struct Encoding {
@@ -64,11 +64,18 @@ int32_t tokenizer_id(const Tokenizer *tokenizer, const char *piece, size_t lengt
 bool tokenizer_is_special(const Tokenizer *tokenizer, int32_t id);
 
 typedef enum SpecialToken {
-    SPECIAL_BOS, SPECIAL_EOS, SPECIAL_UNK, SPECIAL_PAD, SPECIAL_MASK, SPECIAL_SEP, SPECIAL_CLS, SPECIAL_COUNT
+    SPECIAL_BOS,
+    SPECIAL_EOS,
+    SPECIAL_UNK,
+    SPECIAL_PAD,
+    SPECIAL_MASK,
+    SPECIAL_SEP,
+    SPECIAL_CLS,
+    SPECIAL_COUNT
 } SpecialToken;
 int32_t tokenizer_special(const Tokenizer *tokenizer, SpecialToken which); /* -1: the model has none */
 
-const char *tokenizer_kind(const Tokenizer *tokenizer); /* "byte-level BPE", "WordPiece" ... */
+const char *tokenizer_kind(const Tokenizer *tokenizer);          /* "byte-level BPE", "WordPiece" ... */
 const char *tokenizer_chat_template(const Tokenizer *tokenizer); /* NULL: none. Borrowed. */
 
 #endif

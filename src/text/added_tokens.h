@@ -1,0 +1,34 @@
+/* Tokens found in the text as they are spelled, before the model sees the rest. */
+#ifndef LIMN_TEXT_ADDED_TOKENS_H
+#define LIMN_TEXT_ADDED_TOKENS_H
+
+#include "text/component.h"
+
+typedef struct AddedToken {
+    int32_t id;
+    bool single_word;             /* only where no letter touches it */
+    bool left_strip, right_strip; /* takes the white space beside it */
+    bool normalized;              /* looked for in the normalised text */
+    bool special;
+} AddedToken;
+
+typedef struct AddedTokens {
+    AddedToken *tokens; /* [count] */
+    size_t count, capacity;
+    Trie plain;      /* spelling -> index into tokens; looked for first, in the text as given */
+    Trie normalised; /* normalised spelling -> index */
+} AddedTokens;
+
+void added_tokens_init(AddedTokens *added);
+void added_tokens_free(AddedTokens *added);
+/* The spelling is the vocabulary's piece of that id. */
+limn_status added_tokens_add(AddedTokens *added, AddedToken token);
+/* Once all are added: builds the tries. Special tokens go first, as in the reference. */
+limn_status added_tokens_build(AddedTokens *added, const Vocabulary *vocabulary, const Normaliser *normaliser);
+
+/* Cuts text [begin, end) at the leftmost longest tokens of `trie`; spans keep ids of found tokens.
+ * plain_special: special tokens are ordinary text. */
+void added_tokens_split(SpanList *out, const AddedTokens *added, const Trie *trie, const char *text, size_t begin,
+                        size_t end, bool plain_special);
+
+#endif

@@ -1,0 +1,171 @@
+/* Ids to text, at once or as they come. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/parts.h"
+#include "text/utf8.h"
+
+limn_status decode_ids(TextBuffer *out, DecodeWork *work, const Tokenizer *tokenizer, const int32_t *ids, int32_t n,
+                       bool skip_special) {
+    arena_reset(&work->arena);
+    work->count = 0;
+    work->pieces = arena_alloc(&work->arena, ((size_t)n + 1) * sizeof(DecodePiece));
+    if (work->pieces == NULL) {
+        return fail(LIMN_NO_MEMORY, "decoding %d tokens", (int)n);
+    }
+    for (int32_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || ids[i] >= tokenizer->vocabulary.size) {
+            return fail(LIMN_RANGE, "token id %d at place %d, expected 0 to %d", (int)ids[i], (int)i,
+                        (int)tokenizer->vocabulary.size - 1);
+        }
+        const Piece *piece = vocabulary_piece(&tokenizer->vocabulary, ids[i]);
+        if (piece != NULL && !(skip_special && piece->special)) { /* a hole of the vocabulary has no text */
+            work->pieces[work->count++] = (DecodePiece){piece->text, piece->length, ids[i]};
+        }
+    }
+    TRY(decoder_apply(&tokenizer->decoder, work));
+    for (size_t i = 0; i < work->count; i++) {
+        text_buffer_add_bytes(out, work->pieces[i].text, work->pieces[i].length);
+    }
+    return text_buffer_status(out);
+}
+
+limn_status tokenizer_decode(char **text, size_t *length, const Tokenizer *tokenizer, const int32_t *ids, int32_t n,
+                             bool skip_special) {
+    DecodeWork work = {.vocabulary = &tokenizer->vocabulary};
+    TextBuffer bytes = TEXT_BUFFER_INIT, repaired = TEXT_BUFFER_INIT;
+    arena_init(&work.arena);
+    text_buffer_add(&repaired, "");
+    limn_status status = decode_ids(&bytes, &work, tokenizer, ids, n, skip_special);
+    if (status == LIMN_OK) {
+        utf8_add_repaired(&repaired, bytes.data == NULL ? "" : bytes.data, bytes.length);
+        status = text_buffer_status(&repaired);
+    }
+    arena_free(&work.arena);
+    text_buffer_free(&bytes);
+    if (status != LIMN_OK) {
+        text_buffer_free(&repaired);
+        *text = NULL;
+        *length = 0;
+        return status;
+    }
+    *length = repaired.length;
+    *text = text_buffer_take(&repaired);
+    return LIMN_OK;
+}
+
+/* The last ids and their bytes. What a new id adds is the difference between decoding with and without it; some ids
+ * before it are kept because decoders look at neighbours. */
+struct StreamDecoder {
+    const Tokenizer *tokenizer;
+    bool skip_special;
+    int32_t ids[8];
+    int32_t n;          /* ids held */
+    TextBuffer before;  /* decoded without the new id */
+    TextBuffer after;   /* with it */
+    TextBuffer pending; /* bytes of a character that is not whole yet */
+    TextBuffer out;
+    DecodeWork work;
+};
+
+enum { KEPT_IDS = 2, HELD_IDS = sizeof((StreamDecoder *)0)->ids / sizeof(int32_t) };
+
+limn_status stream_decoder_new(StreamDecoder **decoder, const Tokenizer *tokenizer, bool skip_special) {
+    StreamDecoder *made = calloc(1, sizeof *made);
+    *decoder = made;
+    if (made == NULL) {
+        return fail(LIMN_NO_MEMORY, "a stream decoder");
+    }
+    made->tokenizer = tokenizer;
+    made->skip_special = skip_special;
+    made->work.vocabulary = &tokenizer->vocabulary;
+    made->work.streaming = true;
+    arena_init(&made->work.arena);
+    return LIMN_OK;
+}
+
+void stream_decoder_free(StreamDecoder *decoder) {
+    if (decoder != NULL) {
+        text_buffer_free(&decoder->before);
+        text_buffer_free(&decoder->after);
+        text_buffer_free(&decoder->pending);
+        text_buffer_free(&decoder->out);
+        arena_free(&decoder->work.arena);
+        free(decoder);
+    }
+}
+
+/* Moves whole characters from pending to out; with `all`, also what is left, as U+FFFD. */
+static void move_whole(StreamDecoder *decoder, bool all) {
+    size_t done = 0;
+    const char *bytes = decoder->pending.data;
+    while (done < decoder->pending.length) {
+        Utf8State state;
+        size_t step = utf8_sequence(bytes + done, decoder->pending.length - done, &state);
+        if (state == UTF8_CUT && !all) {
+            break;
+        }
+        if (state == UTF8_WHOLE) {
+            text_buffer_add_bytes(&decoder->out, bytes + done, step);
+        } else {
+            text_buffer_add_codepoint(&decoder->out, UTF8_REPLACEMENT);
+        }
+        done += step;
+    }
+    if (done > 0) {
+        size_t left = decoder->pending.length - done;
+        memmove(decoder->pending.data, bytes + done, left);
+        decoder->pending.length = left;
+        decoder->pending.data[left] = '\0';
+    }
+}
+
+static size_t common_prefix(const TextBuffer *a, const TextBuffer *b) {
+    size_t n = 0;
+    while (n < a->length && n < b->length && a->data[n] == b->data[n]) {
+        n++;
+    }
+    return n;
+}
+
+static limn_status add_id(StreamDecoder *decoder, int32_t id) {
+    const Tokenizer *tokenizer = decoder->tokenizer;
+    if (decoder->n == HELD_IDS) { /* forget all but the last few */
+        memmove(decoder->ids, decoder->ids + HELD_IDS - KEPT_IDS, KEPT_IDS * sizeof(int32_t));
+        decoder->n = KEPT_IDS;
+    }
+    decoder->ids[decoder->n] = id;
+    text_buffer_clear(&decoder->before);
+    text_buffer_clear(&decoder->after);
+    TRY(decode_ids(&decoder->before, &decoder->work, tokenizer, decoder->ids, decoder->n, decoder->skip_special));
+    TRY(decode_ids(&decoder->after, &decoder->work, tokenizer, decoder->ids, decoder->n + 1, decoder->skip_special));
+    const Piece *piece = vocabulary_piece(&tokenizer->vocabulary, id);
+    if (piece != NULL && !(decoder->skip_special && piece->special)) {
+        decoder->n++; /* ids without text are no neighbours */
+    }
+    size_t same = common_prefix(&decoder->before, &decoder->after);
+    if (decoder->after.length > same) {
+        text_buffer_add_bytes(&decoder->pending, decoder->after.data + same, decoder->after.length - same);
+    }
+    return text_buffer_status(&decoder->pending);
+}
+
+limn_status stream_decoder_add(StreamDecoder *decoder, int32_t id, const char **bytes, size_t *length) {
+    text_buffer_clear(&decoder->out);
+    *bytes = "";
+    *length = 0;
+    if (id != -1) {
+        TRY(add_id(decoder, id));
+    }
+    move_whole(decoder, id == -1);
+    if (id == -1) {
+        decoder->n = 0;
+    }
+    TRY(text_buffer_status(&decoder->out));
+    if (decoder->out.length > 0) {
+        *bytes = decoder->out.data;
+        *length = decoder->out.length;
+    }
+    return LIMN_OK;
+}

@@ -1,0 +1,381 @@
+/* Tokenizers from GGUF metadata (tokenizer.ggml.*). The file names the split rule of byte-level models instead of
+ * stating it; each rule is a row here. */
+#include <string.h>
+
+#include "files/json.h"
+#include "text/parts.h"
+#include "text/sentencepiece.h"
+
+#define KEY(name) "tokenizer.ggml." name
+
+/* ---- split rules ---- */
+
+#define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+#define LLAMA3                                                                                                         \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"           \
+    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define QWEN2                                                                                                          \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"  \
+    "\\s+(?!\\S)|\\s+"
+#define CJK_OR_KOREAN "[\\x{4e00}-\\x{9fa5}\\x{0800}-\\x{4e00}\\x{ac00}-\\x{d7ff}]+"
+/* The cased letters of Unicode 10 or so, as DeepSeek's file lists them. */
+#define DEEPSEEK_LETTERS                                                                                                                                                                                                                           \
+    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-"                                                               \
+    "Ὅὐ-ὗὙὛὝὟ-"                                                                                                                                                                                                                      \
+    "ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-" \
+    "𐑏𐒰-𐓓𐓘-𐓻𐲀-"                                                                                                                                                                                                                  \
+    "𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"
+
+typedef struct SplitRule {
+    const char *name;        /* tokenizer.ggml.pre */
+    const char *patterns[6]; /* applied one after the other, matches set apart */
+    bool ignore_merges;
+    bool adds_bos; /* when the file does not say */
+} SplitRule;
+
+static const SplitRule split_rules[] = {
+    {"gpt-2", {GPT2}, false, false},
+    {"phi-2", {GPT2}, false, false},
+    {"mpt", {GPT2}, false, false},
+    {"olmo", {GPT2}, false, false},
+    {"jais", {GPT2}, false, false},
+    {"roberta-bpe", {GPT2}, false, false},
+    {"default", {"[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"}, false, false},
+    {"falcon", {"[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, "[0-9][0-9][0-9]"}, false, false},
+    {"starcoder", {"\\p{N}", GPT2}, false, false},
+    {"refact", {"\\p{N}", GPT2}, false, false},
+    {"command-r", {"\\p{N}", GPT2}, false, false},
+    {"smollm", {"\\p{N}", GPT2}, false, false},
+    {"codeshell", {"\\p{N}", GPT2}, false, false},
+    {"exaone", {"\\p{N}", GPT2}, false, false},
+    {"llama-bpe", {LLAMA3}, true, true},
+    {"llama3", {LLAMA3}, true, true},
+    {"llama-v3", {LLAMA3}, true, true},
+    {"dbrx", {LLAMA3}, false, false},
+    {"smaug-bpe", {LLAMA3}, false, false},
+    {"qwen2", {QWEN2}, false, false},
+    {"deepseek-r1-qwen", {QWEN2}, false, false},
+    {"stablelm2", {QWEN2}, false, false},
+    {"deepseek-coder", {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK_OR_KOREAN, "\\p{N}"}, false, false},
+    {"deepseek-llm",
+     {"[\\r\\n]", DEEPSEEK_LETTERS, "\\s?[!-/:-~！-／：-～‘-‟　-。]+", "\\s+$", CJK_OR_KOREAN, "\\p{N}+"},
+     false,
+     false},
+};
+
+static limn_status find_rule(const SplitRule **rule, const Gguf *gguf) {
+    const char *name = "default";
+    size_t length = strlen(name);
+    gguf_get_string(gguf, KEY("pre"), &name, &length);
+    for (size_t i = 0; i < sizeof split_rules / sizeof *split_rules; i++) {
+        if (strlen(split_rules[i].name) == length && memcmp(split_rules[i].name, name, length) == 0) {
+            *rule = &split_rules[i];
+            return LIMN_OK;
+        }
+    }
+    return fail(LIMN_UNSUPPORTED, "%s: tokenizer.ggml.pre names the split rule '%.*s', which is not implemented",
+                gguf_path(gguf), (int)(length < 80 ? length : 80), name);
+}
+
+/* The rule as tokenizer.json would state it. */
+static json_t *rule_json(const SplitRule *rule) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < 6 && rule->patterns[i] != NULL; i++) {
+        json_array_append_new(list, json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex",
+                                              rule->patterns[i], "behavior", "Isolated", "invert", 0));
+    }
+    json_array_append_new(list,
+                          json_pack("{s:s, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "use_regex", 0));
+    return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", list);
+}
+
+/* ---- the vocabulary ---- */
+
+static limn_status read_piece(const char **text, size_t *length, const Gguf *gguf, int64_t id) {
+    if (!gguf_array_string(gguf, KEY("tokens"), id, text, length)) {
+        return fail(LIMN_FORMAT, "%s: tokenizer.ggml.tokens: element %lld is not a text", gguf_path(gguf),
+                    (long long)id);
+    }
+    return LIMN_OK;
+}
+
+static limn_status need_length(const Gguf *gguf, const char *key, int64_t count, bool *present) {
+    int64_t found;
+    *present = gguf_get_array(gguf, key, &found);
+    if (*present && found != count) {
+        return fail(LIMN_FORMAT, "%s: %s has %lld elements, expected %lld as tokenizer.ggml.tokens", gguf_path(gguf),
+                    key, (long long)found, (long long)count);
+    }
+    return LIMN_OK;
+}
+
+/* How a piece is spelled in the model from how the file spells it; in the arena of `buffer`. */
+typedef void (*Respell)(TextBuffer *buffer, const char *text, size_t length, int64_t type);
+
+static limn_status load_pieces(Tokenizer *tokenizer, const Gguf *gguf, Respell respell) {
+    const char *where = gguf_path(gguf);
+    int64_t count;
+    if (!gguf_get_array(gguf, KEY("tokens"), &count)) {
+        return fail(LIMN_NOT_FOUND, "%s: tokenizer.ggml.tokens is missing", where);
+    }
+    bool has_types, has_scores;
+    TRY(need_length(gguf, KEY("token_type"), count, &has_types));
+    TRY(need_length(gguf, KEY("scores"), count, &has_scores));
+    TRY(vocabulary_expect(&tokenizer->vocabulary, where, (size_t)count));
+    TextBuffer buffer = TEXT_BUFFER_INIT;
+    limn_status status = LIMN_OK;
+    for (int64_t id = 0; id < count && status == LIMN_OK; id++) {
+        const char *text;
+        size_t length;
+        int64_t type = PIECE_NORMAL;
+        double score = 0;
+        TRY_GOTO(status, done, read_piece(&text, &length, gguf, id));
+        if (has_types) {
+            gguf_array_integer(gguf, KEY("token_type"), id, &type);
+        }
+        if (has_scores) {
+            gguf_array_real(gguf, KEY("scores"), id, &score);
+        }
+        if (type < PIECE_NORMAL || type > PIECE_BYTE) {
+            status = fail(LIMN_FORMAT, "%s: tokenizer.ggml.token_type: element %lld is %lld, expected 1 to 6", where,
+                          (long long)id, (long long)type);
+            goto done;
+        }
+        text_buffer_clear(&buffer);
+        text_buffer_add(&buffer, "");
+        respell(&buffer, text, length, type);
+        TRY_GOTO(status, done, text_buffer_status(&buffer));
+        status = vocabulary_add(&tokenizer->vocabulary, where, buffer.data, buffer.length, id, (PieceType)type, score);
+    }
+done:
+    text_buffer_free(&buffer);
+    return status;
+}
+
+static void spell_as_is(TextBuffer *buffer, const char *text, size_t length, int64_t type) {
+    (void)type;
+    text_buffer_add_bytes(buffer, text, length);
+}
+
+/* BERT vocabularies are stored with a mark before words instead of "##" before what continues them. */
+static void spell_word_piece(TextBuffer *buffer, const char *text, size_t length, int64_t type) {
+    const size_t space = strlen(SPACE_SYMBOL);
+    if (length >= space && memcmp(text, SPACE_SYMBOL, space) == 0) {
+        text += space;
+        length -= space;
+    } else if (type == PIECE_NORMAL && !(length > 2 && text[0] == '[' && text[length - 1] == ']')) {
+        text_buffer_add(buffer, "##");
+    }
+    text_buffer_add_bytes(buffer, text, length);
+}
+
+/* Control and user-defined pieces are looked for in the text. */
+static limn_status add_tokens(Tokenizer *tokenizer) {
+    for (int32_t id = 0; id < tokenizer->vocabulary.size; id++) {
+        uint8_t type = tokenizer->vocabulary.pieces[id].type;
+        if (type == PIECE_CONTROL || type == PIECE_UNKNOWN) {
+            TRY(added_tokens_add(&tokenizer->added, (AddedToken){.id = id, .special = true}));
+        } else if (type == PIECE_USER_DEFINED) {
+            TRY(added_tokens_add(&tokenizer->added, (AddedToken){.id = id}));
+        }
+    }
+    return LIMN_OK;
+}
+
+static const char *const special_keys[SPECIAL_COUNT] = {
+    [SPECIAL_BOS] = KEY("bos_token_id"),     [SPECIAL_EOS] = KEY("eos_token_id"),
+    [SPECIAL_UNK] = KEY("unknown_token_id"), [SPECIAL_PAD] = KEY("padding_token_id"),
+    [SPECIAL_MASK] = KEY("mask_token_id"),   [SPECIAL_SEP] = KEY("seperator_token_id"), /* spelled so in files */
+    [SPECIAL_CLS] = KEY("cls_token_id"),
+};
+
+static limn_status load_special_ids(Tokenizer *tokenizer, const Gguf *gguf) {
+    for (int which = 0; which < SPECIAL_COUNT; which++) {
+        int64_t id;
+        if (!gguf_get_integer(gguf, special_keys[which], &id)) {
+            continue;
+        }
+        if (id < 0 || id >= tokenizer->vocabulary.size) {
+            return fail(LIMN_FORMAT, "%s: %s is %lld, expected 0 to %d", gguf_path(gguf), special_keys[which],
+                        (long long)id, (int)tokenizer->vocabulary.size - 1);
+        }
+        tokenizer->special[which] = (int32_t)id;
+    }
+    return LIMN_OK;
+}
+
+/* tokenizer.ggml.add_bos_token and add_eos_token. */
+static limn_status set_ends(Tokenizer *tokenizer, Loading *loading, const Gguf *gguf, bool adds_bos, bool adds_eos,
+                            int32_t bos, int32_t eos) {
+    gguf_get_bool(gguf, KEY("add_bos_token"), &adds_bos);
+    gguf_get_bool(gguf, KEY("add_eos_token"), &adds_eos);
+    return post_processor_surround(&tokenizer->post_processor, loading, adds_bos ? bos : -1, adds_eos ? eos : -1);
+}
+
+/* ---- kinds of model ---- */
+
+static limn_status load_merges(Tokenizer *tokenizer, Loading *loading, const Gguf *gguf) {
+    int64_t count;
+    if (!gguf_get_array(gguf, KEY("merges"), &count)) {
+        return fail(LIMN_NOT_FOUND, "%s: tokenizer.ggml.merges is missing", loading->where);
+    }
+    if (count >= INT32_MAX) {
+        return fail(LIMN_FORMAT, "%s: tokenizer.ggml.merges has %lld elements", loading->where, (long long)count);
+    }
+    for (int64_t i = 0; i < count; i++) {
+        const char *text, *space = NULL;
+        size_t length;
+        if (gguf_array_string(gguf, KEY("merges"), i, &text, &length) && length > 1) {
+            space = memchr(text + 1, ' ', length - 1);
+        }
+        if (space == NULL) {
+            return fail(LIMN_FORMAT, "%s: tokenizer.ggml.merges: element %lld is not two pieces with a space between",
+                        loading->where, (long long)i);
+        }
+        size_t left = (size_t)(space - text);
+        TRY(model_bpe_add_merge(&tokenizer->model, loading, text, left, space + 1, length - left - 1, i));
+    }
+    return LIMN_OK;
+}
+
+static limn_status parse_and_free(limn_status (*parse)(Tokenizer *tokenizer, Loading *loading, const json_t *json),
+                                  Tokenizer *tokenizer, Loading *loading, json_t *json) {
+    if (json == NULL) {
+        return fail(LIMN_NO_MEMORY, "%s: reading the tokenizer", loading->where);
+    }
+    limn_status status = parse(tokenizer, loading, json);
+    json_decref(json);
+    return status;
+}
+
+static limn_status set_pre_tokenizer(Tokenizer *tokenizer, Loading *loading, const json_t *json) {
+    return pre_tokenizer_parse(&tokenizer->pre_tokenizer, loading, json);
+}
+
+static limn_status set_normaliser(Tokenizer *tokenizer, Loading *loading, const json_t *json) {
+    return normaliser_parse(&tokenizer->normaliser, loading, json);
+}
+
+static limn_status set_decoder(Tokenizer *tokenizer, Loading *loading, const json_t *json) {
+    return decoder_parse(&tokenizer->decoder, loading, json);
+}
+
+static limn_status load_byte_level(Tokenizer *tokenizer, Loading *loading, const Gguf *gguf) {
+    const SplitRule *rule;
+    TRY(find_rule(&rule, gguf));
+    TRY(load_pieces(tokenizer, gguf, spell_as_is));
+    TRY(model_bpe_new(&tokenizer->model, loading));
+    model_bpe_set(&tokenizer->model, rule->ignore_merges);
+    TRY(load_merges(tokenizer, loading, gguf));
+    TRY(parse_and_free(set_pre_tokenizer, tokenizer, loading, rule_json(rule)));
+    TRY(parse_and_free(set_decoder, tokenizer, loading, json_pack("{s:s}", "type", "ByteLevel")));
+    TRY(load_special_ids(tokenizer, gguf));
+    TRY(add_tokens(tokenizer));
+    return set_ends(tokenizer, loading, gguf, rule->adds_bos, false, tokenizer->special[SPECIAL_BOS],
+                    tokenizer->special[SPECIAL_EOS]);
+}
+
+static limn_status load_word_piece(Tokenizer *tokenizer, Loading *loading, const Gguf *gguf) {
+    TRY(load_pieces(tokenizer, gguf, spell_word_piece));
+    TRY(model_word_piece_new(&tokenizer->model, loading, "[UNK]", "##"));
+    bool cased = vocabulary_is_cased(&tokenizer->vocabulary);
+    TRY(parse_and_free(set_normaliser, tokenizer, loading,
+                       json_pack("{s:s, s:b}", "type", "BertNormalizer", "lowercase", !cased)));
+    TRY(parse_and_free(set_pre_tokenizer, tokenizer, loading, json_pack("{s:s}", "type", "BertPreTokenizer")));
+    TRY(parse_and_free(set_decoder, tokenizer, loading, json_pack("{s:s}", "type", "WordPiece")));
+    TRY(load_special_ids(tokenizer, gguf));
+    TRY(add_tokens(tokenizer));
+    return post_processor_surround_bert(&tokenizer->post_processor, loading, tokenizer->special[SPECIAL_CLS],
+                                        tokenizer->special[SPECIAL_SEP]);
+}
+
+static limn_status load_precompiled(const Charsmap **map, Loading *loading, const Gguf *gguf) {
+    int64_t count;
+    *map = NULL;
+    if (!gguf_get_array(gguf, KEY("precompiled_charsmap"), &count) || count == 0) {
+        return LIMN_OK;
+    }
+    TextBuffer bytes = TEXT_BUFFER_INIT;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t byte;
+        if (!gguf_array_integer(gguf, KEY("precompiled_charsmap"), i, &byte)) {
+            text_buffer_free(&bytes);
+            return fail(LIMN_FORMAT, "%s: tokenizer.ggml.precompiled_charsmap is not bytes", loading->where);
+        }
+        text_buffer_add_char(&bytes, (char)byte);
+    }
+    Charsmap *made = NULL;
+    limn_status status = text_buffer_status(&bytes);
+    if (status == LIMN_OK) {
+        status = charsmap_read(&made, loading, bytes.data, bytes.length);
+    }
+    text_buffer_free(&bytes);
+    *map = made;
+    return status;
+}
+
+static limn_status set_rules(Tokenizer *tokenizer, Loading *loading, const Gguf *gguf, bool removes_spaces) {
+    void *memory;
+    TRY(pool_new(&memory, loading->pool, sizeof(SentencePieceRules)));
+    SentencePieceRules *rules = memory;
+    rules->add_dummy_prefix = true;
+    rules->escape_whitespaces = true;
+    rules->remove_extra_whitespaces = removes_spaces;
+    gguf_get_bool(gguf, KEY("add_space_prefix"), &rules->add_dummy_prefix);
+    gguf_get_bool(gguf, KEY("remove_extra_whitespaces"), &rules->remove_extra_whitespaces);
+    TRY(load_precompiled(&rules->map, loading, gguf));
+    tokenizer->normaliser = (Normaliser){&normaliser_sentencepiece, rules};
+    tokenizer->decoder = (Decoder){&decoder_sentencepiece, rules};
+    return LIMN_OK;
+}
+
+static limn_status load_llama(Tokenizer *tokenizer, Loading *loading, const Gguf *gguf) {
+    TRY(load_pieces(tokenizer, gguf, spell_as_is));
+    TRY(load_special_ids(tokenizer, gguf));
+    TRY(model_sentencepiece_bpe_new(&tokenizer->model, loading, tokenizer->special[SPECIAL_UNK]));
+    TRY(set_rules(tokenizer, loading, gguf, false));
+    TRY(add_tokens(tokenizer));
+    return set_ends(tokenizer, loading, gguf, true, false, tokenizer->special[SPECIAL_BOS],
+                    tokenizer->special[SPECIAL_EOS]);
+}
+
+static limn_status load_unigram(Tokenizer *tokenizer, Loading *loading, const Gguf *gguf) {
+    TRY(load_pieces(tokenizer, gguf, spell_as_is));
+    TRY(load_special_ids(tokenizer, gguf));
+    bool bytes = vocabulary_byte_id(&tokenizer->vocabulary, 0) >= 0;
+    TRY(model_unigram_new(&tokenizer->model, loading, tokenizer->special[SPECIAL_UNK], bytes, true));
+    TRY(set_rules(tokenizer, loading, gguf, true));
+    TRY(add_tokens(tokenizer));
+    return set_ends(tokenizer, loading, gguf, false, true, tokenizer->special[SPECIAL_BOS],
+                    tokenizer->special[SPECIAL_EOS]);
+}
+
+static const struct GgufKind {
+    const char *name; /* tokenizer.ggml.model */
+    limn_status (*load)(Tokenizer *tokenizer, Loading *loading, const Gguf *gguf);
+} kinds[] = {
+    {"bert", load_word_piece},
+    {"gpt2", load_byte_level},
+    {"llama", load_llama},
+    {"t5", load_unigram},
+};
+
+limn_status load_gguf(Tokenizer *tokenizer, const Gguf *gguf) {
+    Loading loading = {gguf_path(gguf), &tokenizer->pool, &tokenizer->vocabulary, 0};
+    const char *name, *template;
+    size_t length;
+    if (!gguf_get_string(gguf, KEY("model"), &name, &length)) {
+        return fail(LIMN_NOT_FOUND, "%s: tokenizer.ggml.model is missing: the file has no tokenizer", loading.where);
+    }
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strlen(kinds[i].name) == length && memcmp(kinds[i].name, name, length) == 0) {
+            TRY(kinds[i].load(tokenizer, &loading, gguf));
+            if (gguf_get_string(gguf, "tokenizer.chat_template", &template, &length)) {
+                TRY(tokenizer_keep(&tokenizer->chat_template, tokenizer, template, length));
+            }
+            return tokenizer_finish(tokenizer, loading.where);
+        }
+    }
+    return fail(LIMN_UNSUPPORTED, "%s: tokenizer.ggml.model '%.*s' is not implemented", loading.where,
+                (int)(length < 80 ? length : 80), name);
+}

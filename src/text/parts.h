@@ -1,0 +1,52 @@
+/* A tokenizer opened: its parts. Loaders fill them and call tokenizer_finish. */
+#ifndef LIMN_TEXT_PARTS_H
+#define LIMN_TEXT_PARTS_H
+
+#include "text/added_tokens.h"
+#include "text/component.h"
+#include "text/tokenizer.h"
+
+struct Tokenizer {
+    Pool pool;
+    Vocabulary vocabulary;
+    Normaliser normaliser;
+    PreTokenizer pre_tokenizer;
+    Model model;
+    PostProcessor post_processor;
+    Decoder decoder;
+    AddedTokens added;
+    int32_t special[SPECIAL_COUNT]; /* -1: none */
+    const char *kind;
+    const char *chat_template; /* NULL: none */
+};
+
+limn_status tokenizer_new(Tokenizer **tokenizer);
+/* Once every part is set: marks special pieces, builds the tries and each piece's decoded bytes. */
+limn_status tokenizer_finish(Tokenizer *tokenizer, const char *where);
+
+/* Copies into the tokenizer's pool; NULL stays NULL. */
+limn_status tokenizer_keep(const char **kept, Tokenizer *tokenizer, const char *text, size_t length);
+/* A control piece of the model, or an added token, with the usual flags. */
+limn_status tokenizer_add_special(Tokenizer *tokenizer, int32_t id);
+
+/* The loaders. `where` is the path for messages. */
+limn_status load_tokenizer_json(Tokenizer *tokenizer, const char *path, const json_t *json);
+/* config: tokenizer_config.json; NULL: none. */
+limn_status load_sentencepiece(Tokenizer *tokenizer, const char *path, const char *bytes, size_t length,
+                               const json_t *config);
+limn_status load_vocab_txt(Tokenizer *tokenizer, const char *path, const char *bytes, size_t length,
+                           const json_t *config);
+limn_status load_vocab_merges(Tokenizer *tokenizer, const char *vocab_path, const char *merges_path,
+                              const json_t *config);
+limn_status load_gguf(Tokenizer *tokenizer, const Gguf *gguf);
+
+/* Special tokens by their usual spellings, for files that come without a config. */
+void load_usual_specials(Tokenizer *tokenizer);
+/* tokenizer_config.json and special_tokens_map.json: names of special tokens, chat template. NULL: not there. */
+limn_status load_config(Tokenizer *tokenizer, const char *where, const json_t *config);
+
+/* The decoded bytes of a list of ids, broken UTF-8 left as it is; appended. */
+limn_status decode_ids(TextBuffer *out, DecodeWork *work, const Tokenizer *tokenizer, const int32_t *ids, int32_t n,
+                       bool skip_special);
+
+#endif

@@ -1,0 +1,164 @@
+#include "text/parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/utf8.h"
+
+limn_status tokenizer_new(Tokenizer **tokenizer) {
+    Tokenizer *made = calloc(1, sizeof *made);
+    *tokenizer = made;
+    if (made == NULL) {
+        return fail(LIMN_NO_MEMORY, "a tokenizer");
+    }
+    pool_init(&made->pool);
+    vocabulary_init(&made->vocabulary);
+    added_tokens_init(&made->added);
+    for (int i = 0; i < SPECIAL_COUNT; i++) {
+        made->special[i] = -1;
+    }
+    return LIMN_OK;
+}
+
+void tokenizer_free(Tokenizer *tokenizer) {
+    if (tokenizer != NULL) {
+        added_tokens_free(&tokenizer->added);
+        vocabulary_free(&tokenizer->vocabulary);
+        pool_free(&tokenizer->pool);
+        free(tokenizer);
+    }
+}
+
+limn_status tokenizer_keep(const char **kept, Tokenizer *tokenizer, const char *text, size_t length) {
+    *kept = NULL;
+    if (text != NULL) {
+        *kept = arena_strndup(&tokenizer->pool.arena, text, length);
+        if (*kept == NULL) {
+            return fail(LIMN_NO_MEMORY, "a tokenizer's text of %zu bytes", length);
+        }
+    }
+    return LIMN_OK;
+}
+
+limn_status tokenizer_add_special(Tokenizer *tokenizer, int32_t id) {
+    for (size_t i = 0; i < tokenizer->added.count; i++) {
+        if (tokenizer->added.tokens[i].id == id) {
+            tokenizer->added.tokens[i].special = true;
+            return LIMN_OK;
+        }
+    }
+    return added_tokens_add(&tokenizer->added, (AddedToken){.id = id, .special = true});
+}
+
+/* A token that stands before another without disturbing it: one letter, decoded as that letter. */
+static int32_t find_anchor(const Vocabulary *vocabulary) {
+    for (char c = 'a'; c <= 'z'; c++) {
+        int32_t id = vocabulary_model_id(vocabulary, &c, 1);
+        if (id >= 0) {
+            return id;
+        }
+    }
+    return -1;
+}
+
+/* What each piece adds to text that has begun. */
+static limn_status decode_pieces(Tokenizer *tokenizer, DecodeWork *work, TextBuffer *text) {
+    Vocabulary *vocabulary = &tokenizer->vocabulary;
+    int32_t ids[2] = {find_anchor(vocabulary), 0};
+    int32_t anchors = ids[0] >= 0 ? 1 : 0;
+    work->streaming = true;
+    TRY(decode_ids(text, work, tokenizer, ids, anchors, false));
+    size_t skipped = text->length;
+    for (int32_t id = 0; id < vocabulary->size; id++) {
+        Piece *piece = &vocabulary->pieces[id];
+        if (piece->type == PIECE_NONE) {
+            continue;
+        }
+        text_buffer_clear(text);
+        ids[anchors] = id;
+        TRY(decode_ids(text, work, tokenizer, ids, anchors + 1, false));
+        size_t from = skipped < text->length ? skipped : text->length;
+        piece->decoded_length = (uint32_t)(text->length - from);
+        if (piece->decoded_length == piece->length && memcmp(text->data + from, piece->text, piece->length) == 0) {
+            piece->decoded = piece->text;
+            continue;
+        }
+        piece->decoded =
+            arena_strndup(&vocabulary->arena, text->data == NULL ? "" : text->data + from, piece->decoded_length);
+        if (piece->decoded == NULL) {
+            return fail(LIMN_NO_MEMORY, "the decoded pieces of a vocabulary");
+        }
+    }
+    return LIMN_OK;
+}
+
+limn_status tokenizer_finish(Tokenizer *tokenizer, const char *where) {
+    if (tokenizer->vocabulary.size == 0) {
+        return fail(LIMN_FORMAT, "%s: the vocabulary is empty", where);
+    }
+    for (size_t i = 0; i < tokenizer->added.count; i++) {
+        const AddedToken *token = &tokenizer->added.tokens[i];
+        Piece *piece = &tokenizer->vocabulary.pieces[token->id];
+        piece->special = piece->special || token->special;
+    }
+    TRY(added_tokens_build(&tokenizer->added, &tokenizer->vocabulary, &tokenizer->normaliser));
+    for (int32_t i = 0; i < tokenizer->post_processor.n_pair + tokenizer->post_processor.n_single; i++) {
+        const PostProcessor *processor = &tokenizer->post_processor;
+        const TemplateItem *item =
+            i < processor->n_single ? &processor->single[i] : &processor->pair[i - processor->n_single];
+        if (item->id >= 0 && vocabulary_piece(&tokenizer->vocabulary, item->id) == NULL) {
+            return fail(LIMN_FORMAT, "%s: the post-processor adds token %d, which does not exist", where,
+                        (int)item->id);
+        }
+    }
+    DecodeWork work = {.vocabulary = &tokenizer->vocabulary};
+    TextBuffer text = TEXT_BUFFER_INIT;
+    arena_init(&work.arena);
+    limn_status status = decode_pieces(tokenizer, &work, &text);
+    arena_free(&work.arena);
+    text_buffer_free(&text);
+    if (tokenizer->kind == NULL) {
+        bool byte_level =
+            pre_tokenizer_is_byte_level(&tokenizer->pre_tokenizer) || normaliser_is_byte_level(&tokenizer->normaliser);
+        bool bpe = tokenizer->model.kind == &model_bpe;
+        tokenizer->kind = bpe && byte_level ? "byte-level BPE" : tokenizer->model.kind->title;
+    }
+    return status;
+}
+
+int32_t tokenizer_vocab_size(const Tokenizer *tokenizer) {
+    return tokenizer->vocabulary.size;
+}
+
+const char *tokenizer_token_bytes(const Tokenizer *tokenizer, int32_t id, size_t *length) {
+    const Piece *piece = vocabulary_piece(&tokenizer->vocabulary, id);
+    *length = piece == NULL ? 0 : piece->decoded_length;
+    return piece == NULL ? NULL : piece->decoded;
+}
+
+const char *tokenizer_piece(const Tokenizer *tokenizer, int32_t id, size_t *length) {
+    const Piece *piece = vocabulary_piece(&tokenizer->vocabulary, id);
+    *length = piece == NULL ? 0 : piece->length;
+    return piece == NULL ? NULL : piece->text;
+}
+
+int32_t tokenizer_id(const Tokenizer *tokenizer, const char *piece, size_t length) {
+    return vocabulary_id(&tokenizer->vocabulary, piece, length);
+}
+
+bool tokenizer_is_special(const Tokenizer *tokenizer, int32_t id) {
+    const Piece *piece = vocabulary_piece(&tokenizer->vocabulary, id);
+    return piece != NULL && piece->special;
+}
+
+int32_t tokenizer_special(const Tokenizer *tokenizer, SpecialToken which) {
+    return (unsigned)which >= SPECIAL_COUNT ? -1 : tokenizer->special[which];
+}
+
+const char *tokenizer_kind(const Tokenizer *tokenizer) {
+    return tokenizer->kind;
+}
+
+const char *tokenizer_chat_template(const Tokenizer *tokenizer) {
+    return tokenizer->chat_template;
+}
