@@ -1,5 +1,6 @@
 /* Each kind of block at a terminal. */
 #include <ctype.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "render/terminal.h"
 #include "result/utf8.h"
 
-enum { ALIGNED_PIECES = 600, CUT_PIECE = 40, MATRIX_CELLS = 2000, STRONGEST_CELLS = 20, BAR_WIDTH = 20 };
+enum { ALIGNED_PIECES = 600, CUT_PIECE = 40, MATRIX_CELLS = 2000, STRONGEST_CELLS = 20, BAR_WIDTH = 20, CUT_LEAST = 4 };
 
 static Text text_from(const TextBuffer *buffer) {
     return (Text){buffer->data == NULL ? "" : buffer->data, buffer->length};
@@ -187,9 +188,10 @@ static void add_legend(const Terminal *t, const TokensBlock *block) {
     }
     for (int state = TOKEN_FIXED; state < TOKEN_STATE_COUNT; state++) {
         if (present[state] && state != TOKEN_TARGET) {
+            const char *name = token_state_name((TokenState)state);
             style_begin(t, STYLE_DIM);
-            text_buffer_printf(t->out, "  %s: %s\n", token_state_name((TokenState)state),
-                               token_state_help((TokenState)state));
+            text_buffer_printf(t->out, "  %s: ", name);
+            add_wrapped(t, token_state_help((TokenState)state), (int)strlen(name) + 4, (int)strlen(name) + 4);
             style_end(t);
         }
     }
@@ -238,16 +240,20 @@ static Grid make_grid(Terminal *t, const TableBlock *table) {
     return grid;
 }
 
-/* Takes from the widest column until the row fits. */
-static void fit_grid(Grid *grid, int room) {
+/* Takes from the widest column of words until the row fits; a number that is cut would be another number. */
+static void fit_grid(Grid *grid, const TableBlock *table, int room) {
     for (;;) {
         int total = 0;
-        int32_t widest = 0;
+        int32_t widest = -1;
         for (int32_t i = 0; i < grid->columns; i++) {
+            ColumnKind kind = table->columns[i].kind;
+            bool words = kind == COLUMN_TEXT || kind == COLUMN_TOKEN || kind == COLUMN_VALUE;
             total += grid->widths[i] + 2;
-            widest = grid->widths[i] > grid->widths[widest] ? i : widest;
+            if (words && grid->widths[i] > CUT_LEAST && (widest < 0 || grid->widths[i] > grid->widths[widest])) {
+                widest = i;
+            }
         }
-        if (total <= room || grid->widths[widest] <= 8) {
+        if (total <= room || widest < 0) {
             return;
         }
         grid->widths[widest]--;
@@ -299,7 +305,7 @@ void terminal_table(Terminal *t, const Block *block) {
     }
     int bar_width = shares == 0 ? 0 : (t->width - total) / shares - 2;
     bar_width = bar_width > BAR_WIDTH ? BAR_WIDTH : bar_width < 4 ? 0 : bar_width;
-    fit_grid(&grid, t->width - 2);
+    fit_grid(&grid, table, t->width - 2);
     style_begin(t, STYLE_DIM);
     add_grid_row(t, &grid, table, 0, bar_width, 1);
     style_end(t);

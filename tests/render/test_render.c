@@ -1,0 +1,611 @@
+#include "base/text_buffer.h"
+#include "render/format.h"
+#include "render/html.h"
+#include "render/palette.h"
+#include "render/render.h"
+#include "result/result.h"
+#include "result/utf8.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- documents ---- */
+
+static char *read_file(const char *path, size_t *length) {
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        fail_msg("%s: cannot be opened", path);
+    }
+    fseek(file, 0, SEEK_END);
+    long size = ftell(file);
+    rewind(file);
+    char *bytes = malloc((size_t)size + 1);
+    assert_non_null(bytes);
+    *length = fread(bytes, 1, (size_t)size, file);
+    bytes[*length] = '\0';
+    fclose(file);
+    return bytes;
+}
+
+/* The document that tests/result builds and pins. */
+static Result *sample(void) {
+    size_t length;
+    char *json = read_file(LIMN_TEST_SOURCE_DIR "/tests/result/golden/sample.json", &length);
+    Result *result;
+    if (result_read_json(&result, json, length, "sample.json") != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+    free(json);
+    return result;
+}
+
+/* One text in every place that holds text. */
+static Result *filled_with(const char *bytes, size_t length) {
+    Result *result;
+    assert_int_equal(result_new(&result, "m", bytes), LIMN_OK);
+    Text text = {bytes, length};
+    result_headline(result, "%s", bytes);
+    result_model(result, &(ResultModel){text, text, text, text});
+    result_input(result, bytes, length);
+    result_input_token(result, &(InputToken){.bytes = text, .role = text});
+    static const int32_t ids[] = {1};
+    result_target(result, &(ResultTarget){.kind = text, .ids = ids, .n_ids = 1, .text = text});
+    result_param(result, bytes, value_bytes(bytes, length));
+    result_warn(result, "%s", bytes);
+    result_check(result, bytes, 2, CHECK_AT_MOST, 1, "%s", bytes);
+    result_check(result, bytes, 0, CHECK_AT_MOST, 1, "%s", bytes);
+    TokensBlock *tokens = result_add_tokens(result, "tokens", bytes, 1);
+    tokens_set(tokens, 0, bytes, length, -1, TOKEN_SCORED);
+    tokens_add_grouping(tokens, "word", 1)[0] = (TokenGroup){0, 1, -1, 0.5};
+    result_block_unit(result, bytes);
+    result_block_note(result, "%s", bytes);
+    MatrixBlock *matrix = result_add_matrix(result, "matrix", bytes, 1, 1);
+    matrix_label_row(matrix, 0, bytes, length);
+    matrix_label_column(matrix, 0, bytes, length);
+    matrix_titles(matrix, bytes, bytes);
+    matrix_set(matrix, 0, 0, 1);
+    const double x = 1;
+    series_line(result_add_series(result, "series", bytes, &x, 1, bytes, bytes), bytes, &x, &x, &x);
+    const TableColumn columns[] = {{text, COLUMN_TOKEN}, {text, COLUMN_SHARE}, {text, COLUMN_VALUE}};
+    TableBlock *table = result_add_table(result, "table", bytes, columns, 3);
+    table_row(table, (const Value[]){value_bytes(bytes, length), value_number(-1), value_bytes(bytes, length)});
+    GraphBlock *graph = result_add_graph(result, "graph", bytes, 1, 1);
+    graph_block_node(graph, 0, bytes, bytes, 1);
+    graph_block_edge(graph, 0, 0, 0, 1);
+    result_add_text(result, "text", bytes, bytes, length, false);
+    result_add_text(result, "literal", bytes, bytes, length, true);
+    result_provenance(result, &(ResultProvenance){text, text, text, text, text, 1, 1, 1});
+    result_measured(result, &(ResultMeasured){text, 1, 1});
+    assert_int_equal(result_status(result), LIMN_OK);
+    return result;
+}
+
+static char *rendered(const Result *result, const char *format, const RenderOptions *options) {
+    TextBuffer out = TEXT_BUFFER_INIT;
+    if (render_result(&out, result, format, options) != LIMN_OK) {
+        fail_msg("%s: %s", format, error_message());
+    }
+    char *text = text_buffer_take(&out);
+    assert_non_null(text);
+    return text;
+}
+
+/* ---- goldens ---- */
+
+static const struct {
+    const char *file;
+    const char *format;
+    RenderOptions options;
+} goldens[] = {
+    {"sample.txt", "terminal", {.width = 80}},
+    {"sample_details.txt", "terminal", {.width = 100, .details = true}},
+    {"sample_ascii.txt", "terminal", {.width = 60, .ascii = true}},
+    {"sample_16.txt", "terminal", {.width = 80, .colour = RENDER_COLOUR_16}},
+    {"sample_24bit.txt", "terminal", {.width = 80, .colour = RENDER_COLOUR_24BIT}},
+    {"sample.html", "html", {0}},
+    {"sample.svg", "svg", {0}},
+    {"sample.md", "md", {0}},
+};
+
+/* LIMN_UPDATE_GOLDEN=1 writes the files anew: look at them before committing. */
+static void test_goldens(void **state) {
+    Result *result = sample();
+    for (size_t i = 0; i < sizeof goldens / sizeof *goldens; i++) {
+        char path[512];
+        snprintf(path, sizeof path, LIMN_TEST_SOURCE_DIR "/tests/render/golden/%s", goldens[i].file);
+        char *text = rendered(result, goldens[i].format, &goldens[i].options);
+        if (getenv("LIMN_UPDATE_GOLDEN") != NULL) {
+            FILE *file = fopen(path, "wb");
+            assert_non_null(file);
+            fputs(text, file);
+            fclose(file);
+        }
+        size_t length;
+        char *golden = read_file(path, &length);
+        if (strcmp(text, golden) != 0) {
+            fail_msg("%s differs; run with LIMN_UPDATE_GOLDEN=1 and look at the difference", goldens[i].file);
+        }
+        free(golden);
+        char *again = rendered(result, goldens[i].format, &goldens[i].options);
+        assert_string_equal(text, again);
+        free(again);
+        free(text);
+    }
+    result_free(result);
+}
+
+/* ---- hostile text ---- */
+
+static const struct {
+    const char *bytes;
+    size_t length;
+} hostile[] = {
+#define HOSTILE(text)                                                                                                  \
+    { text, sizeof(text) - 1 }
+    HOSTILE("<script>alert(1)</script>"),
+    HOSTILE("</script><!-- --><svg onload=alert(1)>"),
+    HOSTILE("\" onmouseover=\"alert(1)"),
+    HOSTILE("' onclick='x"),
+    HOSTILE("a & b &lt; ]]> c"),
+    HOSTILE("\x1b[2J\x1b]0;title\x07\x1bP"),
+    HOSTILE("\xC2\x9B"
+            "2J\xC2\x90"),
+    HOSTILE("\r\n\t\x0b\x0c\x7f"),
+    HOSTILE("\xE2\x80\xAE txt.exe \xE2\x81\xA6"),
+    HOSTILE("\xFF\xFE\x80 \xED\xA0\x80 \xF4\x90\x80\x80 \xE4\xB8"),
+    HOSTILE("\xEF\xBF\xBF \xEF\xBF\xBE \xEF\xBB\xBF"),
+    HOSTILE("a\nb\n\n# c\n```\n</pre>"),
+    HOSTILE("| a | b |\n|---|---|"),
+    HOSTILE("[x](javascript:alert(1)) ![y](z) **b** _i_ `c` <http://a>"),
+    HOSTILE(""),
+    HOSTILE(" "),
+    HOSTILE("%s%n%d"),
+    HOSTILE("\xE5\x88\x98\xE5\xA4\x87\xE5\x85\xB3\xE7\xBE\xBD\xE5\xBC\xA0\xE9\xA3\x9E\xE6\xA1\x83\xE5\x9B\xAD"
+            "\xE4\xB8\x89\xE7\xBB\x93\xE4\xB9\x89 \xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x91\xA7 e\xCC\x81\xCC\x81"),
+#undef HOSTILE
+};
+
+/* Valid UTF-8, no control or direction character but line breaks (and our own colours). */
+static void assert_harmless(const char *text, bool colours) {
+    size_t length = strlen(text);
+    assert_true(bytes_are_utf8(text, length));
+    for (size_t i = 0; i < length;) {
+        if (colours && text[i] == '\x1b') {
+            assert_int_equal(text[i + 1], '[');
+            i += 2 + strspn(text + i + 2, "0123456789;");
+            assert_int_equal(text[i++], 'm');
+            continue;
+        }
+        uint32_t c;
+        bool valid;
+        i += codepoint_next(text + i, length - i, &c, &valid);
+        bool control = (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0);
+        bool turns = (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0x200E || c == 0x200F;
+        if (control || turns || c == 0xFFFE || c == 0xFFFF) {
+            fail_msg("character U+%04X got through", (unsigned)c);
+        }
+    }
+}
+
+/* Tags balance, attributes are quoted, & begins a known reference, no raw < in text. */
+static void assert_well_formed(const char *text) {
+    static const char *const alone[] = {"meta", "input", "br", "!doctype"};
+    char open[64][32];
+    int depth = 0;
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c == '&') {
+            static const char *const known[] = {"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"};
+            bool found = false;
+            for (size_t i = 0; i < 5; i++) {
+                found = found || strncmp(c, known[i], strlen(known[i])) == 0;
+            }
+            assert_true(found);
+        }
+        if (*c != '<') {
+            continue;
+        }
+        bool closing = c[1] == '/';
+        c += closing ? 2 : 1;
+        char name[32];
+        size_t n = strspn(c, "!abcdefghijklmnopqrstuvwxyz0123456789");
+        assert_in_range(n, 1, 31);
+        memcpy(name, c, n);
+        name[n] = '\0';
+        for (c += n; *c != '>'; c++) {
+            assert_true(*c != '\0' && *c != '<' && *c != '\'');
+            if (*c == '"') {
+                for (c++; *c != '"'; c++) {
+                    assert_true(*c != '\0' && *c != '<');
+                }
+            }
+        }
+        bool single = c[-1] == '/';
+        for (size_t i = 0; i < sizeof alone / sizeof *alone; i++) {
+            single = single || strcmp(name, alone[i]) == 0;
+        }
+        if (closing) {
+            assert_true(depth > 0);
+            if (strcmp(open[--depth], name) != 0) {
+                fail_msg("</%s> closes <%s>", name, open[depth]);
+            }
+        } else if (!single) {
+            assert_in_range(depth, 0, 63);
+            strcpy(open[depth++], name);
+        }
+        if (!closing && (strcmp(name, "script") == 0 || strcmp(name, "style") == 0)) {
+            char end[40];
+            snprintf(end, sizeof end, "</%s", name);
+            const char *at = strstr(c, end);
+            assert_non_null(at);
+            c = at - 1;
+        }
+    }
+    assert_int_equal(depth, 0);
+}
+
+static size_t count(const char *text, const char *part) {
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at += strlen(part)) {
+        n++;
+    }
+    return n;
+}
+
+/* Every row of a table has as many unescaped bars as its first. */
+static void assert_markdown(const char *text) {
+    int expected = 0;
+    for (const char *line = text; *line != '\0';) {
+        const char *end = strchr(line, '\n');
+        int bars = 0;
+        bool code = strncmp(line, "    ", 4) == 0;
+        for (const char *c = line; c < end && !code; c++) {
+            if (*c == '\\') {
+                c++;
+            } else {
+                bars += *c == '|';
+                assert_int_not_equal(*c, '<');
+                assert_int_not_equal(*c, '`');
+            }
+        }
+        assert_true(expected == 0 || bars == 0 || bars == expected);
+        expected = bars;
+        line = end + 1;
+    }
+}
+
+static void test_hostile_text(void **state) {
+    for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+        Result *result = filled_with(hostile[i].bytes, hostile[i].length);
+        for (int colour = RENDER_COLOUR_NONE; colour <= RENDER_COLOUR_24BIT; colour++) {
+            RenderOptions options = {.width = 50, .colour = (RenderColour)colour, .details = true};
+            char *text = rendered(result, "terminal", &options);
+            assert_harmless(text, colour != RENDER_COLOUR_NONE);
+            free(text);
+            options.ascii = true;
+            text = rendered(result, "terminal", &options);
+            for (const char *c = text; *c != '\0'; c++) {
+                assert_true((unsigned char)*c < 0x80);
+            }
+            free(text);
+        }
+        char *html = rendered(result, "html", NULL);
+        assert_harmless(html, false);
+        assert_well_formed(html);
+        assert_int_equal(count(html, "<script"), 1);
+        free(html);
+        char *svg = rendered(result, "svg", NULL);
+        assert_harmless(svg, false);
+        assert_well_formed(svg);
+        free(svg);
+        char *md = rendered(result, "md", NULL);
+        assert_harmless(md, false);
+        assert_markdown(md);
+        free(md);
+        result_free(result);
+    }
+}
+
+/* ---- what a reader must find ---- */
+
+static void test_document_inside_page(void **state) {
+    Result *result = sample();
+    char *html = rendered(result, "html", NULL), *json = rendered(result, "json", NULL);
+    const char *begin = strstr(html, "id=\"limn-result\">");
+    assert_non_null(begin);
+    begin = strchr(begin, '\n') + 1;
+    const char *end = strstr(begin, "</script>");
+    Result *again;
+    assert_int_equal(result_read_json(&again, begin, (size_t)(end - begin), "page"), LIMN_OK);
+    char *second = rendered(again, "json", NULL);
+    assert_string_equal(json, second);
+    free(second);
+    result_free(again);
+    free(json);
+    free(html);
+    result_free(result);
+}
+
+/* Nothing is fetched, nothing runs. */
+static void test_page_stands_alone(void **state) {
+    Result *result = sample();
+    char *html = rendered(result, "html", NULL);
+    static const char *const outside[] = {
+        " src=", "url(", "@import", "<link", "<img", "<iframe", "http-equiv=\"refresh"};
+    for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
+        assert_null(strstr(html, outside[i]));
+    }
+    assert_int_equal(count(html, "https://"), 0);
+    assert_non_null(strstr(html, "<html lang=\"en\">"));
+    assert_non_null(strstr(html, "default-src 'none'"));
+    assert_int_equal(count(html, "<main>"), 1);
+    assert_int_equal(count(html, "<h1>"), 1);
+    assert_int_equal(count(html, "<svg"), count(html, "</svg>\n<details><summary>The same as a table"));
+    free(html);
+    result_free(result);
+}
+
+static void assert_order(const char *text, const char *first, const char *second) {
+    const char *a = strstr(text, first), *b = strstr(text, second);
+    if (a == NULL || b == NULL || a >= b) {
+        fail_msg("\"%s\" does not stand before \"%s\"", first, second);
+    }
+}
+
+/* Doubts come before figures, in every format for people. */
+static void test_warnings_first(void **state) {
+    Result *result = sample();
+    static const char *const formats[] = {"terminal", "html", "svg", "md"};
+    for (size_t i = 0; i < 4; i++) {
+        char *text = rendered(result, formats[i], NULL);
+        assert_order(text, i == 0 ? "warning" : "arning", "What each token did");
+        assert_order(text, i == 0 ? "FAIL" : "ailed:", "What each token did");
+        free(text);
+    }
+    result_free(result);
+}
+
+static void test_sign_without_colour(void **state) {
+    Result *result = sample();
+    static const char *const formats[] = {"terminal", "html", "svg", "md"};
+    for (size_t i = 0; i < 4; i++) {
+        char *text = rendered(result, formats[i], NULL);
+        assert_non_null(strstr(text, "+2.75"));
+        assert_non_null(strstr(text, "-1.38"));
+        free(text);
+    }
+    result_free(result);
+}
+
+static void test_width(void **state) {
+    Result *documents[2] = {sample(), filled_with(hostile[17].bytes, hostile[17].length)};
+    for (int i = 0; i < 2; i++) {
+        for (int width = 58; width <= 130; width += 9) {
+            char *text = rendered(documents[i], "terminal", &(RenderOptions){.width = width, .details = true});
+            for (const char *line = text; *line != '\0';) {
+                size_t length = strcspn(line, "\n");
+                if (text_width(line, length) > width) {
+                    fail_msg("width %d: \"%.*s\"", width, (int)length, line);
+                }
+                line += length + 1;
+            }
+            free(text);
+        }
+        result_free(documents[i]);
+    }
+}
+
+/* ---- size ---- */
+
+static Result *huge(void) {
+    enum { N = 20000, SIDE = 1200, ROWS = 5000 };
+    Result *result;
+    assert_int_equal(result_new(&result, "m", "Huge"), LIMN_OK);
+    TokensBlock *tokens = result_add_tokens(result, "tokens", "Tokens", N);
+    TokenGroup *words = tokens_add_grouping(tokens, "word", N / 2);
+    for (int32_t i = 0; i < N; i++) {
+        tokens_set(tokens, i, i % 9 == 0 ? "\n" : " token", i % 9 == 0 ? 1 : 6, sin(i), TOKEN_SCORED);
+        words[i / 2] = (TokenGroup){i / 2 * 2, i / 2 * 2 + 2, cos(i), 0};
+    }
+    MatrixBlock *matrix = result_add_matrix(result, "matrix", "Matrix", SIDE, SIDE);
+    for (int32_t i = 0; i < SIDE * SIDE; i++) {
+        matrix_set(matrix, i / SIDE, i % SIDE, sin(i));
+    }
+    matrix_set(matrix, 1199, 7, 99);
+    const TableColumn columns[] = {{text_of("word"), COLUMN_TEXT}, {text_of("share"), COLUMN_SHARE}};
+    TableBlock *table = result_add_table(result, "table", "Table", columns, 2);
+    for (int32_t i = 0; i < ROWS; i++) {
+        table_row(table, (const Value[]){value_text("word"), value_number(sin(i))});
+    }
+    assert_int_equal(result_status(result), LIMN_OK);
+    return result;
+}
+
+static void test_huge(void **state) {
+    Result *result = huge();
+    static const struct {
+        const char *format;
+        size_t most;
+    } limits[] = {{"terminal", 2 << 20}, {"svg", 8 << 20}, {"md", 4 << 20}};
+    for (size_t i = 0; i < 3; i++) {
+        char *text = rendered(result, limits[i].format, NULL);
+        assert_in_range(strlen(text), 1000, limits[i].most);
+        free(text);
+    }
+    char *html = rendered(result, "html", NULL), *json = rendered(result, "json", NULL);
+    assert_in_range(strlen(html) - strlen(json), 1000, 16 << 20);
+    assert_non_null(strstr(html, "+99.0</td>")); /* the strongest cell survives pooling */
+    free(html);
+    free(json);
+    result_free(result);
+}
+
+static void test_empty(void **state) {
+    Result *result;
+    assert_int_equal(result_new(&result, "m", NULL), LIMN_OK);
+    result_add_tokens(result, "tokens", "T", 0);
+    result_add_matrix(result, "matrix", "M", 0, 0);
+    result_add_series(result, "series", "S", NULL, 0, "", "");
+    result_add_table(result, "table", "T", NULL, 0);
+    result_add_graph(result, "graph", "G", 0, 0);
+    result_add_text(result, "text", NULL, NULL, 0, false);
+    size_t n;
+    const Renderer *rows = renderers(&n);
+    for (size_t i = 0; i < n; i++) {
+        free(rendered(result, rows[i].name, NULL));
+    }
+    result_free(result);
+}
+
+/* ---- parts ---- */
+
+static void test_palette(void **state) {
+    for (int ground = GROUND_LIGHT; ground <= GROUND_UNKNOWN; ground++) {
+        for (int step = -PALETTE_STEPS; step <= PALETTE_STEPS; step++) {
+            if (step != 0) {
+                Colour fill = palette_fill(step, (Ground)ground);
+                assert_true(palette_contrast(fill, palette_text(fill)) >= 4.5);
+                if (ground == GROUND_UNKNOWN) { /* the terminal always writes black on it */
+                    assert_true(palette_contrast(fill, (Colour){0, 0, 0}) >= 4.5);
+                }
+            }
+        }
+    }
+    assert_int_equal(palette_step(1, 1), PALETTE_STEPS);
+    assert_int_equal(palette_step(-7, 1), -PALETTE_STEPS);
+    assert_int_equal(palette_step(0.01, 1), 0);
+    assert_int_equal(palette_step((double)NAN, 1), 0);
+    assert_int_equal(palette_step(1, 0), 0);
+}
+
+static Colour colour_named(const char *style, const char *name) {
+    char key[16];
+    snprintf(key, sizeof key, "%s:#", name);
+    const char *at = strstr(style, key);
+    assert_non_null(at);
+    char digits[7] = {0};
+    memcpy(digits, at + strlen(key), 6);
+    if (!isxdigit((unsigned char)digits[3])) { /* #abc */
+        digits[5] = digits[4] = digits[2];
+        digits[3] = digits[2] = digits[1];
+        digits[1] = digits[0];
+    }
+    unsigned long value = strtoul(digits, NULL, 16);
+    return (Colour){(uint8_t)(value >> 16), (uint8_t)(value >> 8), (uint8_t)value};
+}
+
+static void test_page_contrast(void **state) {
+    const char *const styles[] = {html_style[0], html_dark_style};
+    static const char *const pairs[][2] = {
+        {"--fg", "--bg"},     {"--soft", "--bg"},    {"--good", "--bg"}, {"--bad", "--bg"},     {"--c0", "--bg"},
+        {"--c1", "--bg"},     {"--c2", "--bg"},      {"--c3", "--bg"},   {"--bad", "--bad-bg"}, {"--warn", "--warn-bg"},
+        {"--fg", "--bad-bg"}, {"--fg", "--warn-bg"}, {"--fg", "--card"}};
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t j = 0; j < sizeof pairs / sizeof *pairs; j++) {
+            double contrast =
+                palette_contrast(colour_named(styles[i], pairs[j][0]), colour_named(styles[i], pairs[j][1]));
+            if (contrast < 4.5) {
+                fail_msg("%s on %s: %.2f", pairs[j][0], pairs[j][1], contrast);
+            }
+        }
+    }
+}
+
+static void assert_number(void (*format)(TextBuffer *, double), double value, const char *expected) {
+    TextBuffer text = TEXT_BUFFER_INIT;
+    format(&text, value);
+    assert_string_equal(text.data, expected);
+    text_buffer_free(&text);
+}
+
+static void test_numbers(void **state) {
+    assert_number(format_number, 0.0, "0");
+    assert_number(format_number, 0.0297, "0.0297");
+    assert_number(format_number, 12345.6, "12345.6");
+    assert_number(format_number, 1.5e-7, "1.5e-07");
+    assert_number(format_number, (double)NAN, "-");
+    assert_number(format_signed, 2, "+2");
+    assert_number(format_signed, -2, "-2");
+    assert_number(format_percent, 0.287, "28.7%");
+    assert_number(format_percent, 0.99973, "99.97%");
+    assert_number(format_percent, 0.000012, "0.0012%");
+    assert_number(format_share, 0.394, "+39.4%");
+    assert_number(format_share, 0.0001, "+0.0%");
+    TextBuffer text = TEXT_BUFFER_INIT;
+    format_score(&text, -0.0123456, 0.05, true);
+    assert_string_equal(text.data, "-0.0123");
+    text_buffer_free(&text);
+}
+
+static void test_clean(void **state) {
+    static const struct {
+        const char *text;
+        unsigned flags;
+        const char *clean;
+    } cases[] = {{" a b ", CLEAN_SPACES, "␣a b␣"},
+                 {" a", 0, " a"},
+                 {"a\nb\t", 0, "a⏎b⇥"},
+                 {"a\nb", CLEAN_LINES, "a\nb"},
+                 {"\x1b[0m", 0, "\\x1b[0m"},
+                 {"\xE4\xB8", 0, "\\xE4\\xB8"},
+                 {"\xC3\xA9", CLEAN_ASCII, "\\u{e9}"},
+                 {" x", CLEAN_ASCII | CLEAN_SPACES, "_x"},
+                 {"\xE2\x80\xAE", 0, "\\u{202e}"},
+                 {"   ", CLEAN_SPACES, "␣␣␣"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        TextBuffer out = TEXT_BUFFER_INIT;
+        clean_text(&out, text_of(cases[i].text), cases[i].flags);
+        assert_string_equal(out.data, cases[i].clean);
+        text_buffer_free(&out);
+    }
+    TextBuffer out = TEXT_BUFFER_INIT;
+    clean_text_cut(&out, text_of("刘备关羽张飞"), 0, 7);
+    assert_string_equal(out.data, "刘备关…");
+    text_buffer_free(&out);
+    clean_text_cut(&out, text_of("abcdefg"), 0, 7);
+    assert_string_equal(out.data, "abcdefg");
+    text_buffer_free(&out);
+    clean_text_cut(&out, text_of("abcdefgh"), CLEAN_ASCII, 7);
+    assert_string_equal(out.data, "abcd...");
+    text_buffer_free(&out);
+}
+
+static void test_rows(void **state) {
+    assert_string_equal(renderer_names(), "terminal|json|html|svg|md");
+    assert_string_equal(renderer_find("md")->extension, "md");
+    assert_null(renderer_find("pdf"));
+    Result *result = sample();
+    TextBuffer out = TEXT_BUFFER_INIT;
+    assert_int_equal(render_result(&out, result, "pdf", NULL), LIMN_NOT_FOUND);
+    assert_non_null(strstr(error_message(), "pdf"));
+    assert_non_null(strstr(error_message(), "terminal|json"));
+    text_buffer_free(&out);
+    result_free(result);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_goldens),
+        cmocka_unit_test(test_hostile_text),
+        cmocka_unit_test(test_document_inside_page),
+        cmocka_unit_test(test_page_stands_alone),
+        cmocka_unit_test(test_warnings_first),
+        cmocka_unit_test(test_sign_without_colour),
+        cmocka_unit_test(test_width),
+        cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_palette),
+        cmocka_unit_test(test_page_contrast),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_clean),
+        cmocka_unit_test(test_rows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
