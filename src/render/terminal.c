@@ -108,7 +108,7 @@ static size_t word_length(const char *text, int room, int *width) {
     return i;
 }
 
-void add_wrapped(const Terminal *t, const char *text, int column, int indent) {
+int add_wrapped(const Terminal *t, const char *text, int column, int indent) {
     int room = t->width - indent;
     bool space = false;
     while (*text != '\0') {
@@ -132,20 +132,26 @@ void add_wrapped(const Terminal *t, const char *text, int column, int indent) {
         text += length;
         space = false;
     }
+    return column;
+}
+
+void add_line_end(const Terminal *t) {
+    style_end(t);
     text_buffer_add_char(t->out, '\n');
 }
 
 /* ---- sections ---- */
 
-static void add_clean_wrapped(Terminal *t, Text text, int column, int indent) {
+static int add_clean_wrapped(Terminal *t, Text text, int column, int indent) {
     TextBuffer clean = TEXT_BUFFER_INIT;
     clean_text(&clean, text, t->flags);
     if (text_buffer_status(&clean) == LIMN_OK) {
-        add_wrapped(t, clean.data == NULL ? "" : clean.data, column, indent);
+        column = add_wrapped(t, clean.data == NULL ? "" : clean.data, column, indent);
     } else {
         t->out->failed = true;
     }
     text_buffer_free(&clean);
+    return column;
 }
 
 static void add_check(Terminal *t, const ResultCheck *check, int name_width) {
@@ -172,10 +178,8 @@ static void add_check(Terminal *t, const ResultCheck *check, int name_width) {
             text_buffer_add(t->out, "   ");
             style_begin(t, STYLE_DIM);
             add_clean_wrapped(t, check->meaning, column + 3, 12 + name_width);
-            t->out->length -= t->out->failed ? 0 : 1; /* the line break comes after the style's end */
-            style_end(t);
         }
-        text_buffer_add_char(t->out, '\n');
+        add_line_end(t);
     }
     text_buffer_free(&line);
 }
@@ -192,16 +196,16 @@ static int check_name_width(const Result *result) {
 static void add_heading(Terminal *t, const Block *block) {
     text_buffer_add_char(t->out, '\n');
     style_begin(t, STYLE_BOLD);
-    clean_text(t->out, block->title.length > 0 ? block->title : text_of(block->id), t->flags);
+    int column = add_clean_wrapped(t, block->title.length > 0 ? block->title : text_of(block->id), 0, 0);
     style_end(t);
     if (block->unit.length > 0) {
+        bool fits = column + text_width(block->unit.bytes, block->unit.length) + 3 <= t->width;
         style_begin(t, STYLE_DIM);
-        text_buffer_add(t->out, " (");
-        clean_text(t->out, block->unit, t->flags);
-        text_buffer_add(t->out, ")");
-        style_end(t);
+        text_buffer_add(t->out, fits ? " (" : "\n  (");
+        add_clean_wrapped(t, block->unit, fits ? column + 2 : 3, 3);
+        text_buffer_add_char(t->out, ')');
     }
-    text_buffer_add_char(t->out, '\n');
+    add_line_end(t);
 }
 
 static void add_block(Terminal *t, const Block *block) {
@@ -215,7 +219,7 @@ static void add_block(Terminal *t, const Block *block) {
     if (block->note.length > 0) {
         style_begin(t, STYLE_DIM);
         add_clean_wrapped(t, block->note, 0, 0);
-        style_end(t);
+        add_line_end(t);
     }
 }
 
@@ -230,6 +234,7 @@ static void add_verdicts(Terminal *t, const Result *result, int name_width) {
         text_buffer_add(t->out, pick(t, "! warning  ", "! warning  "));
         style_end(t);
         add_clean_wrapped(t, result->warnings[i], 11, 11);
+        add_line_end(t);
     }
 }
 
@@ -242,6 +247,7 @@ static void add_facts(Terminal *t, const Result *result) {
         add_padded(t, facts[i].label, strlen(facts[i].label), 9, false);
         style_end(t);
         add_wrapped(t, facts[i].text, 9, 9);
+        add_line_end(t);
     }
 }
 
@@ -260,8 +266,14 @@ static void add_details(Terminal *t, const Result *result) {
         for (size_t j = 0; j < groups[i].n; j++) {
             const Fact *fact = &groups[i].facts[j];
             text_buffer_add(t->out, "  ");
+            int width = text_width(fact->label, strlen(fact->label));
             add_padded(t, fact->label, strlen(fact->label), 18, false);
+            if (width >= 18) {
+                text_buffer_add_char(t->out, '\n');
+                add_spaces(t, 20);
+            }
             add_wrapped(t, fact->text, 20, 20);
+            add_line_end(t);
         }
     }
 }
@@ -292,7 +304,7 @@ static void add_colophon(Terminal *t, const Result *result) {
     text_buffer_add_char(t->out, '\n');
     style_begin(t, STYLE_DIM);
     add_wrapped(t, line.data == NULL ? "" : line.data, 0, 0);
-    style_end(t);
+    add_line_end(t);
     t->out->failed = t->out->failed || line.failed;
     text_buffer_free(&line);
 }
@@ -302,7 +314,7 @@ static void add_document(Terminal *t, const Result *result, bool details) {
     if (result->headline.length > 0) {
         style_begin(t, STYLE_BOLD);
         add_clean_wrapped(t, result->headline, 0, 0);
-        style_end(t);
+        add_line_end(t);
     }
     add_verdicts(t, result, name_width);
     if (result->headline.length > 0 || result->n_warnings > 0) {
@@ -319,8 +331,8 @@ static void add_document(Terminal *t, const Result *result, bool details) {
     if (result->n_checks > 0) {
         text_buffer_add_char(t->out, '\n');
         style_begin(t, STYLE_BOLD);
-        text_buffer_add(t->out, "Checks\n");
-        style_end(t);
+        text_buffer_add(t->out, "Checks");
+        add_line_end(t);
         for (int32_t i = 0; i < result->n_checks; i++) {
             add_check(t, &result->checks[i], name_width);
         }

@@ -26,8 +26,10 @@ void add_spaces(const Terminal *t, int n);
 void add_padded(const Terminal *t, const char *text, size_t length, int width, bool right);
 /* A bar of at most `width` columns for a part of 1; its sign changes the fill. Returns its columns. */
 int add_bar(const Terminal *t, double part, int width);
-/* Clean text broken at spaces; lines after the first are indented. `column`: where the text starts. */
-void add_wrapped(const Terminal *t, const char *text, int column, int indent);
+/* Clean text broken at spaces; lines after the first are indented. `column`: where the text starts. Returns the
+ * column it ends in. */
+int add_wrapped(const Terminal *t, const char *text, int column, int indent);
+void add_line_end(const Terminal *t); /* ends styles, then the line */
 const char *pick(const Terminal *t, const char *unicode, const char *ascii);
 
 #define BLOCK(kind, name, type, help) void terminal_##name(Terminal *t, const Block *block);

@@ -192,7 +192,7 @@ static void add_legend(const Terminal *t, const TokensBlock *block) {
             style_begin(t, STYLE_DIM);
             text_buffer_printf(t->out, "  %s: ", name);
             add_wrapped(t, token_state_help((TokenState)state), (int)strlen(name) + 4, (int)strlen(name) + 4);
-            style_end(t);
+            add_line_end(t);
         }
     }
 }
@@ -397,13 +397,15 @@ void terminal_matrix(Terminal *t, const Block *block) {
     const MatrixBlock *matrix = block->content;
     double scale = matrix_scale(matrix);
     if (matrix->row_title.length > 0 || matrix->column_title.length > 0) {
+        TextBuffer titles = TEXT_BUFFER_INIT;
+        text_buffer_add(&titles, "rows: ");
+        clean_text(&titles, matrix->row_title, t->flags);
+        text_buffer_add(&titles, ", columns: ");
+        clean_text(&titles, matrix->column_title, t->flags);
         style_begin(t, STYLE_DIM);
-        text_buffer_add(t->out, "  rows: ");
-        clean_text(t->out, matrix->row_title, t->flags);
-        text_buffer_add(t->out, ", columns: ");
-        clean_text(t->out, matrix->column_title, t->flags);
-        text_buffer_add_char(t->out, '\n');
-        style_end(t);
+        text_buffer_add(t->out, "  ");
+        add_wrapped(t, keep(t, &titles), 2, 2);
+        add_line_end(t);
     }
     if ((int64_t)matrix->n_rows * matrix->n_columns > MATRIX_CELLS) {
         add_strongest_cells(t, matrix);
@@ -440,13 +442,14 @@ void terminal_series(Terminal *t, const Block *block) {
             scale = isfinite(size) && size > scale ? size : scale;
         }
     }
-    int room = (t->width - 12) / series->n_lines, bar_width = room - 12 > BAR_WIDTH ? BAR_WIDTH : room - 12;
-    int column = 10 + (bar_width > 0 ? bar_width : 0);
-    style_begin(t, STYLE_DIM);
-    text_buffer_add(t->out, "  ");
     const char *x_title = label(t, series->x_title, 14);
     int x_width = text_width(x_title, strlen(x_title));
     x_width = x_width < 6 ? 6 : x_width;
+    int bar_width = (t->width - 2 - x_width) / series->n_lines - 12;
+    bar_width = bar_width > BAR_WIDTH ? BAR_WIDTH : bar_width;
+    int column = 10 + (bar_width > 0 ? bar_width : 0);
+    style_begin(t, STYLE_DIM);
+    text_buffer_add(t->out, "  ");
     add_padded(t, x_title, strlen(x_title), x_width, true);
     for (int32_t i = 0; i < series->n_lines && t->status == LIMN_OK; i++) {
         const char *name = label(t, series->lines[i].name, column);
@@ -483,8 +486,8 @@ void terminal_graph(Terminal *t, const Block *block) {
     const GraphBlock *graph = block->content;
     for (int32_t i = 0; i < graph->n_edges && t->status == LIMN_OK; i++) {
         const GraphBlockEdge *edge = &graph->edges[i];
-        const char *from = label(t, graph->nodes[edge->from].label, 32);
-        const char *to = label(t, graph->nodes[edge->to].label, 32);
+        const char *from = label(t, graph->nodes[edge->from].label, 20);
+        const char *to = label(t, graph->nodes[edge->to].label, 20);
         text_buffer_printf(t->out, "  %s%s%s  ", from, pick(t, " → ", " -> "), to);
         format_signed(t->out, edge->weight);
         text_buffer_add_char(t->out, '\n');
@@ -502,5 +505,6 @@ void terminal_text(Terminal *t, const Block *block) {
     } else {
         text_buffer_add(t->out, "  ");
         add_wrapped(t, text, 2, 2);
+        add_line_end(t);
     }
 }
