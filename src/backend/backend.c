@@ -7,12 +7,8 @@
 #include "backend/ref/ref.h"
 
 /* The thread sanitizer does not know the OpenMP inside the libraries of the cpu backend. */
-#if !defined(LIMN_REF_ONLY) && __has_include("backend/cpu/cpu.c")
-#define HAVE_CPU
-#endif
-
 static const Backend *const backends[] = {
-#ifdef HAVE_CPU
+#ifndef LIMN_REF_ONLY
     &backend_cpu,
 #endif
     &backend_ref,

@@ -20,6 +20,8 @@ static const double usual_tolerance = 2e-5;
 /* A part of case names: only those run. From the command line, for work on one op. */
 static const char *wanted = "";
 
+static bool quiet; /* count differences without printing them */
+
 static bool is_wanted(const Case *description) {
     return strstr(description->name, wanted) != NULL;
 }
@@ -71,9 +73,6 @@ static void over_cases(KernelTest test, bool with_ref) {
     int failures = 0;
     for (size_t b = with_ref ? 0 : 1; b < N_BACKENDS; b++) {
         const Backend *backend = backend_find(backend_names[b]);
-        if (backend == NULL && b > 0) {
-            continue;
-        }
         assert_non_null(backend);
         BackendState *state = NULL;
         assert_int_equal(backend->state_new(&state), LIMN_OK);
@@ -98,6 +97,9 @@ static int expect_close(const Instance *instance, const Kernel *kernel, Compute 
     double gap = difference(got, want, count);
     if (gap <= tolerance) {
         return 0;
+    }
+    if (quiet) {
+        return 1;
     }
     print_error("%s (%s), %s, %s: %s differs by %.3g, allowed %.3g\n", instance->description->name,
                 instance->description->layout->name, kernel->name, compute == COMPUTE_BF16 ? "bf16" : "f32", what, gap,
@@ -131,7 +133,7 @@ static int expect_gradients(const Instance *instance, const Kernel *kernel, Comp
 
 /* Gradients written, gradients added to what is there, and each input's gradient wanted alone. */
 static int check_backward(const Instance *instance, const Kernel *kernel, BackendState *state, Compute compute,
-                          const Results *saved, double tolerance) {
+                          Compute truth_mode, const Results *saved, double tolerance) {
     int failures = 0;
     const Kernel *truth = ref_kernel(instance->op.kind);
     int n_inputs = op_info(instance->op.kind)->n_inputs;
@@ -151,8 +153,8 @@ static int check_backward(const Instance *instance, const Kernel *kernel, Backen
                 got.grad_in[i] = want.grad_in[i] = NULL;
             }
         }
-        failures +=
-            expect_status(instance, truth, run_backward(instance, truth, NULL, compute, 0, saved, accumulate, &want));
+        failures += expect_status(instance, truth,
+                                  run_backward(instance, truth, NULL, truth_mode, 0, saved, accumulate, &want));
         failures +=
             expect_status(instance, kernel, run_backward(instance, kernel, state, compute, 0, saved, accumulate, &got));
         failures += expect_gradients(instance, kernel, compute, accumulate ? "gradient added" : "gradient", &got, &want,
@@ -163,13 +165,14 @@ static int check_backward(const Instance *instance, const Kernel *kernel, Backen
     return failures;
 }
 
-static int check_against_ref(const Instance *instance, const Kernel *kernel, BackendState *state, Compute compute) {
-    double tolerance = instance->description->tolerance > 0.0 ? instance->description->tolerance : usual_tolerance;
+/* Failures against ref in `truth_mode`. */
+static int compare_with_ref(const Instance *instance, const Kernel *kernel, BackendState *state, Compute compute,
+                            Compute truth_mode, double tolerance) {
     const Kernel *truth = ref_kernel(instance->op.kind);
     Results got, want;
     results_new(&got, instance);
     results_new(&want, instance);
-    int failures = expect_status(instance, truth, run_forward(instance, truth, NULL, compute, 0, &want));
+    int failures = expect_status(instance, truth, run_forward(instance, truth, NULL, truth_mode, 0, &want));
     failures += expect_status(instance, kernel, run_forward(instance, kernel, state, compute, 0, &got));
     failures += expect_close(instance, kernel, compute, "output", got.out, want.out,
                              instance->out_rows * instance->out_width, tolerance);
@@ -178,11 +181,23 @@ static int check_against_ref(const Instance *instance, const Kernel *kernel, Bac
                                  instance->out_rows * instance->aux_width, tolerance);
     }
     if (kernel->backward != NULL) {
-        failures += check_backward(instance, kernel, state, compute, &want, tolerance);
+        failures += check_backward(instance, kernel, state, compute, truth_mode, &want, tolerance);
     }
     results_free(&got);
     results_free(&want);
     return failures;
+}
+
+/* A product may round its factors to bf16 when asked to, or keep them; it may not do something between. */
+static int check_against_ref(const Instance *instance, const Kernel *kernel, BackendState *state, Compute compute) {
+    double tolerance = instance->description->tolerance > 0.0 ? instance->description->tolerance : usual_tolerance;
+    bool quiet_before = quiet;
+    quiet = compute == COMPUTE_BF16;
+    int failures = compare_with_ref(instance, kernel, state, compute, COMPUTE_F32, tolerance);
+    quiet = quiet_before;
+    return compute == COMPUTE_BF16 && failures > 0
+               ? compare_with_ref(instance, kernel, state, compute, COMPUTE_BF16, tolerance)
+               : failures;
 }
 
 static void kernels_agree_with_ref(void **state) {
@@ -225,7 +240,11 @@ static double slope_at(const Instance *instance, const Kernel *kernel, Results *
 }
 
 static int check_slopes(const Instance *instance, const Kernel *kernel, int input, const float *grad) {
-    const int64_t most = 24;
+#ifdef LIMN_SANITIZED
+    const int64_t most = 5;
+#else
+    const int64_t most = instance->out_rows > 60 ? 12 : 24;
+#endif
     int64_t count = instance->in_rows[input] * instance->in_width[input];
     Random random;
     random_seed(&random, SEED);
@@ -307,28 +326,33 @@ static int run_both(const Instance *instance, const Kernel *kernel, BackendState
     return failures;
 }
 
+static int check_bits_in(const Instance *instance, const Kernel *kernel, BackendState *state, Compute compute,
+                         int64_t chunk, int threads, const Results *want) {
+    Results got;
+    parallel_set_threads(threads);
+    int failures = run_both(instance, kernel, state, compute, chunk, &got);
+    failures += expect_bits(instance, kernel, compute, "output", chunk, threads, got.out, want->out,
+                            instance->out_rows * instance->out_width);
+    for (int i = 0; i < op_info(instance->op.kind)->n_inputs && kernel->backward != NULL; i++) {
+        failures += expect_bits(instance, kernel, compute, "gradient", chunk, threads, got.grad_in[i], want->grad_in[i],
+                                instance->in_rows[i] * instance->in_width[i]);
+    }
+    results_free(&got);
+    return failures;
+}
+
 static int check_bits(const Instance *instance, const Kernel *kernel, BackendState *state, Compute compute) {
-    static const int64_t chunks[] = {0, 1, 3, 16, 19};
-    static const int threads[] = {1, 2, 5};
+    static const int64_t chunks[] = {1, 3, 16, 19};
+    static const int threads[] = {2, 3};
     Results want;
     parallel_set_threads(1);
     int failures = run_both(instance, kernel, state, compute, 0, &want);
-    for (size_t c = 0; c < sizeof chunks / sizeof chunks[0]; c++) {
-        if (chunks[c] > 0 && op_info(instance->op.kind)->reach != REACH_ROW) {
-            break; /* only ROW ops run in chunks */
-        }
-        for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
-            Results got;
-            parallel_set_threads(threads[t]);
-            failures += run_both(instance, kernel, state, compute, chunks[c], &got);
-            failures += expect_bits(instance, kernel, compute, "output", chunks[c], threads[t], got.out, want.out,
-                                    instance->out_rows * instance->out_width);
-            for (int i = 0; i < op_info(instance->op.kind)->n_inputs && kernel->backward != NULL; i++) {
-                failures += expect_bits(instance, kernel, compute, "gradient", chunks[c], threads[t], got.grad_in[i],
-                                        want.grad_in[i], instance->in_rows[i] * instance->in_width[i]);
-            }
-            results_free(&got);
-        }
+    for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
+        failures += check_bits_in(instance, kernel, state, compute, 0, threads[t], &want);
+    }
+    bool in_chunks = op_info(instance->op.kind)->reach == REACH_ROW;
+    for (size_t c = 0; c < sizeof chunks / sizeof chunks[0] && in_chunks; c++) {
+        failures += check_bits_in(instance, kernel, state, compute, chunks[c], 2, &want);
     }
     parallel_set_threads(0);
     results_free(&want);
@@ -360,9 +384,6 @@ static void every_op_has_its_kernels(void **state) {
 static void backends_end_in_ref(void **state) {
     for (size_t b = 0; b < N_BACKENDS; b++) {
         const Backend *backend = backend_find(backend_names[b]);
-        if (backend == NULL && b > 0) {
-            continue;
-        }
         assert_non_null(backend);
         assert_string_equal(backend->name, backend_names[b]);
         assert_true(backend->describe()[0] != '\0');

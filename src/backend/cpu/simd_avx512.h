@@ -12,7 +12,7 @@ typedef __m512 V;
 typedef __mmask16 Mask;
 
 static inline Mask mask_first(int64_t n) {
-    return n >= W ? (Mask)0xFFFF : (Mask)((1U << (unsigned)n) - 1U);
+    return (Mask)(n >= W ? 0xFFFFU : (1U << (unsigned)n) - 1U);
 }
 static inline V v_zero(void) {
     return _mm512_setzero_ps();
