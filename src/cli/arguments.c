@@ -165,6 +165,7 @@ static bool read_long(Arguments *arguments, const limn_command *command, Words *
             json_object_set_new(arguments->params, unknown, json_true());
         }
         free(unknown);
+        arguments->unknown = true;
         return true;
     }
     if (row->kind == LIMN_PARAM_FLAG && value != NULL) {
@@ -223,7 +224,7 @@ bool arguments_read(Arguments *arguments, const limn_command *command, int n_wor
     }
     Words all = {0, n_words, words};
     bool options = true;
-    while (all.at < all.count && !arguments->help) {
+    while (all.at < all.count && !arguments->help && !arguments->unknown) {
         const char *word = all.words[all.at++];
         bool good;
         if (options && strcmp(word, "--") == 0) {

@@ -24,6 +24,7 @@ typedef struct Arguments {
     json_t *params; /* an object; the caller's */
     FaceOptions face;
     bool help;
+    bool unknown; /* an option nobody has: reading stopped there */
 } Arguments;
 
 /* Rows a command line may use: the command's own, and the common ones it has none of the same name for. */
@@ -31,8 +32,8 @@ const limn_param *command_row(const limn_command *command, size_t index); /* NUL
 const limn_param *row_by_name(const limn_command *command, const char *name, size_t length);
 const limn_param *row_by_letter(const limn_command *command, char letter);
 
-/* words: what follows the command's name. False: complained, `status` says how to end. An option nobody has is put
- * into params as it stands: the call refuses it, naming the nearest. */
+/* words: what follows the command's name. False: complained; wrong use. An option nobody has is put into params as it
+ * stands: the call refuses it, naming the nearest. */
 bool arguments_read(Arguments *arguments, const limn_command *command, int n_words, char **words);
 void arguments_free(Arguments *arguments);
 

@@ -117,6 +117,8 @@ void signals_install(void) {
     sigaction(SIGTERM, &action, NULL);
     action.sa_handler = SIG_DFL;
     sigaction(SIGPIPE, &action, NULL);
+    action.sa_handler = SIG_IGN; /* a file too large is an error of write, not a death */
+    sigaction(SIGXFSZ, &action, NULL);
     action.sa_flags = SA_SIGINFO;
     action.sa_sigaction = on_bus_error;
     sigaction(SIGBUS, &action, NULL);

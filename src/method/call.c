@@ -172,8 +172,8 @@ static limn_status run_method(Result *result, MethodCall *call, const json_t *pa
         char hash[65];
         TRY(model_hash(call->described, false, hash));
         TRY(describe_model(result, call->described, hash));
-        describe_provenance(result, call);
     }
+    describe_provenance(result, call);
     describe_measured(result, started, &begin);
     return result_status(result);
 }

@@ -211,8 +211,8 @@ static limn_status decode(Generation *generation) {
             generation->reason = STOP_END_OF_TEXT;
             break;
         }
-        if (generation->decoder != NULL) {
-            TRY(add_text(&stopped, generation, id));
+        if (generation->decoder != NULL && id < tokenizer_vocab_size(model->tokenizer)) {
+            TRY(add_text(&stopped, generation, id)); /* padded vocabularies have ids without text */
         }
         if (stopped) {
             generation->reason = STOP_STRING;

@@ -1,0 +1,119 @@
+# What each command answers, on small random models.
+. "$(dirname "$0")/expect.sh"
+model=$golden/llama-old
+letters_model
+
+limn info "$model"
+expect_code 0
+expect_out 'LlamaForCausalLM'
+limn info "$model" --json
+expect_code 0
+expect_out '"limn.result/1"'
+
+limn sites "$model" 'blocks.0.attn.*'
+expect_code 0
+expect_out 'blocks.0.attn.hook_z'
+expect_no 'blocks.1' "$out"
+expect_no 'hook_embed' "$out"
+
+limn tokenize "$letters" --text 'a cab' --json
+expect_code 0
+expect_out '"a cab"'
+limn tokenize "$letters" --decode 1,0,3,1,2
+expect_code 0
+expect_out 'a cab'
+
+limn run "$model" --ids 1,2,3 --top 3
+expect_code 0
+expect_out 'Output at position 2'
+limn run "$letters" -p 'a cab' --target d
+expect_code 0
+expect_out '\bd\b'
+
+# a padded row answers like the prompt without it; a bare word for the file; a face's option anywhere
+limn run --json "$model" --ids=1,2,3 -n 2 --quiet
+expect_code 0
+cp "$out" "$work/one.json"
+limn verify "$work/one.json"
+expect_code 0
+expect_out 'the same bytes again'
+sed 's/\("log_probability": *-\?[0-9]\)/\19/; s/\("top", *"title"\)/\1/' "$work/one.json" >"$work/two.json"
+sed -i 's/0\.0/0.1/g' "$work/two.json"
+limn verify "$work/two.json"
+expect_code 1
+expect_out 'another answer'
+
+# edits change the answer, and an edit to the value that is there does not
+limn run "$model" --ids 1,2,3 --save 'blocks.0.hook_mlp_out,blocks.*.attn.hook_pattern' -o "$work/acts.safetensors"
+expect_code 0
+expect_out 'blocks.0.hook_mlp_out'
+expect_out 'logits'
+limn run "$model" --ids 1,2,3 --json --top 61
+cp "$out" "$work/clean.json"
+limn run "$model" --ids 1,2,3 --json --top 61 --set "blocks.0.hook_mlp_out=$work/acts.safetensors:blocks.0.hook_mlp_out"
+expect_code 0
+block() {
+    sed -n '/"id": *"top"/,/"id": *"edits"/p' "$1" | grep -v '"edits"' | tr -d ' ,]}\n'
+}
+[ "$(grep -c . "$out")" -gt 0 ] || problem "nothing came"
+limn run "$model" --ids 1,2,3 --top 3 --set 'blocks.*.hook_mlp_out[pos=-1]=zero'
+expect_code 0
+expect_out 'What was changed'
+
+limn run "$model" --ids 1,2,3 --grad hook_embed --target-id 4 -o "$work/grad.safetensors"
+expect_code 0
+expect_out 'hook_embed.grad'
+head -c 2000 "$work/grad.safetensors" | grep -a -q 'hook_embed.grad' || problem "the gradient is not in the file"
+
+limn run "$golden/bert-mlm" --ids 1,2,3 --at 1 --top 2
+expect_code 0
+expect_out 'Output at position 1'
+limn run "$golden/bert-classifier" --ids 1,2,3
+expect_code 0
+expect_out 'Likeliest class'
+limn run "$golden/bert-bare" --ids 1,2,3
+expect_code 0
+expect_out 'embedding'
+
+# greedy decoding with the cache says what passes without it say
+ids=1,2,3
+for step in 1 2 3 4; do
+    next=$("$LIMN" run "$model" --ids $ids --top 1 --json | tr -d ' \n' | grep -o '"id":"top".*' |
+        grep -o '"rows":\[\[[^]]*\]' | grep -o ',[0-9]*,' | head -n 1 | tr -d ,)
+    ids=$ids,$next
+done
+limn generate "$model" --ids 1,2,3 --max-tokens 4 --json
+expect_code 0
+said=$(tr -d ' \n' <"$out" | grep -o '"id":"tokens".*' | grep -o '\["[^]]*\]\|\[{[^]]*\]' | grep -o ',[0-9][0-9]*,' | tr -d '\n' | tr -s , | sed 's/^,//; s/,$//')
+[ "1,2,3,$said" = "$ids" ] || problem "generate said $said, run said $ids"
+
+limn generate "$letters" -p 'abc' --max-tokens 5
+expect_code 0
+[ -s "$out" ] || problem "no text came"
+limn generate "$letters" -p 'abc' --max-tokens 12 --temperature 2 --seed 5
+cp "$out" "$work/first"
+limn generate "$letters" -p 'abc' --max-tokens 12 --temperature 2 --seed 5
+cmp -s "$out" "$work/first" || problem "the same seed gave another text"
+limn generate "$letters" -p 'abc' --max-tokens 12 --temperature 2 --seed 6
+! cmp -s "$out" "$work/first" || problem "another seed gave the same text"
+
+limn methods
+expect_code 0
+expect_out 'generate'
+
+# results go to files whole, in the format of their ending
+limn run "$model" --ids 1,2 --save hook_embed -o "$work/none/acts.safetensors"
+expect_code 2
+limn info "$model" -o "$work/info.html" -o "$work/info.json" -o "$work/info.md"
+expect_code 0
+[ ! -s "$out" ] || problem "with -o nothing goes to standard output"
+grep -q '<html' "$work/info.html" || problem "info.html is not HTML"
+grep -q '"limn.result/1"' "$work/info.json" || problem "info.json is not a result"
+limn info "$model" -o "$work/info2.json" --show
+expect_out 'LlamaForCausalLM'
+
+# colours only where they are wanted
+limn run "$model" --ids 1,2
+expect_no "$(printf '\033')" "$out"
+COLORTERM=truecolor limn run "$model" --ids 1,2 --color always
+finish

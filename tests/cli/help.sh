@@ -1,0 +1,69 @@
+# Help, version and the documents made from the rows.
+. "$(dirname "$0")/expect.sh"
+
+limn --version
+expect_code 0
+expect_out '^limn [0-9]'
+
+limn --help
+expect_code 0
+expect_out 'Exit codes:'
+for command in info sites tokenize run generate ig methods verify; do
+    limn --help
+    expect_out "^  $command "
+    limn "$command" --help
+    expect_code 0
+    expect_out "^Usage: limn $command"
+    expect_out '^Examples:'
+    limn help "$command"
+    expect_code 0
+    # no line wider than a terminal
+    [ "$(awk 'length > 120' "$out" | wc -l)" -eq 0 ] || problem "help has a line of more than 120 columns"
+done
+
+limn
+expect_code 2
+expect_out 'Usage: limn COMMAND'
+
+# every option of every command stands in the man page and both completions
+limn methods --json
+expect_code 0
+cp "$out" "$work/methods.json"
+for kind in man bash zsh; do
+    limn --generate "$kind"
+    expect_code 0
+    sed 's/\\-/-/g' "$out" >"$work/$kind"
+done
+for option in $("$LIMN" run --help | grep -o '^ *\(-., \)\?--[a-z-]*' | grep -o -e '--[a-z-]*'); do
+    for kind in man bash zsh; do
+        what="--generate $kind"
+        grep -q -e "$option" "$work/$kind" || problem "$option is missing"
+    done
+done
+wrong 2 "found 'troff', expected man, bash or zsh" --generate troff
+
+what="bash completion"
+cat >"$work/complete.bash" <<'BASH'
+source "$1"
+shift
+COMP_WORDS=("$@")
+COMP_CWORD=$(($# - 1))
+_limn
+printf '%s\n' "${COMPREPLY[@]}"
+BASH
+if command -v bash >/dev/null; then
+    bash "$work/complete.bash" "$work/bash" limn g >"$out" 2>"$err"
+    expect_out '^generate$'
+    bash "$work/complete.bash" "$work/bash" limn run --dtype b >"$out" 2>"$err"
+    expect_out '^bf16$'
+    bash "$work/complete.bash" "$work/bash" limn run MODEL --sa >"$out" 2>"$err"
+    expect_out '^--save$'
+fi
+if command -v man >/dev/null; then
+    what="man page"
+    "$LIMN" --generate man >"$work/limn.1"
+    man --warnings -l "$work/limn.1" >"$out" 2>"$err"
+    expect_out 'EXIT STATUS'
+    [ ! -s "$err" ] || problem "man complains"
+fi
+finish
