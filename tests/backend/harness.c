@@ -220,6 +220,12 @@ static bool is_rectifier(const Op *op) {
            (op->attributes.activation == ACTIVATION_RELU || op->attributes.activation == ACTIVATION_RELU2);
 }
 
+/* A cell of a pattern that holds 0: the tail, and some others. */
+static bool is_off(const Instance *instance, int64_t row, int64_t key) {
+    const SequenceRows *sequence = &instance->rows->sequences[instance->rows->sequence[row]];
+    return key >= sequence->prefix_length + sequence->n_rows || (row + key) % 4 == 1;
+}
+
 /* Inputs that the op could meet: scales are positive, score rows have -inf cells and tails, patterns have zeros;
  * rectifiers stay off their corner, where a difference quotient means nothing. */
 static void shape_values(const Instance *instance, int input) {
@@ -236,14 +242,9 @@ static void shape_values(const Instance *instance, int input) {
         case OP_ATTENTION_PATTERN:
             x[i] = (row + key) % 5 == 1 || (row % 7 == 2 && instance->in_rows[0] > 1) ? -INFINITY : 2.0F * x[i];
             break;
-        case OP_ATTENTION_MIX: {
-            const SequenceRows *sequence = &instance->rows->sequences[instance->rows->sequence[row]];
-            if (input == 0) {
-                bool off = key >= sequence->prefix_length + sequence->n_rows || (row + key) % 4 == 1;
-                x[i] = off ? 0.0F : fabsf(x[i]) * 0.1F;
-            }
+        case OP_ATTENTION_MIX:
+            x[i] = input == 0 && is_off(instance, row, key) ? 0.0F : x[i] * (input == 0 ? 0.1F : 1.0F);
             break;
-        }
         default:
             x[i] = is_rectifier(&instance->op) && input == 0 ? x[i] + copysignf(0.2F, x[i]) : x[i];
         }
