@@ -1,0 +1,19 @@
+/* Calling methods from tests. */
+#ifndef LIMN_TESTS_METHOD_CALLS_H
+#define LIMN_TESTS_METHOD_CALLS_H
+
+#include "method/call.h"
+
+/* Runs a method in a context of its own; params as JSON text (printf style). *result is the caller's on LIMN_OK. */
+limn_status call_method(Result **result, const char *command, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* "<source>/tests/golden/<name>" in a buffer of this file. */
+const char *golden_folder(const char *name);
+
+/* A copy of the golden model llama-old with a byte-level BPE tokenizer of its own: single letters and "bc" (merged
+ * from b and c), in a new folder. folder: [64]. */
+void make_letters_model(char *folder);
+void remove_letters_model(const char *folder);
+
+#endif

@@ -1,0 +1,343 @@
+/* `run` end to end: what it saves is what Hugging Face says; targets, edits and generation agree with each other. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "files/tensor_files.h"
+#include "method/calls.h"
+
+#include <cmocka.h> /* last: it has a macro named fail */
+
+typedef struct Fixture {
+    char letters[64];
+    char file[64];
+} Fixture;
+
+static int set_up(void **state) {
+    static Fixture fixture;
+    make_letters_model(fixture.letters);
+    snprintf(fixture.file, sizeof fixture.file, "/tmp/limn-run-%d.safetensors", (int)getpid());
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    const Fixture *fixture = *state;
+    remove_letters_model(fixture->letters);
+    unlink(fixture->file);
+    return 0;
+}
+
+static void must(limn_status status) {
+    if (status != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+}
+
+static float *read_all(const TensorFiles *files, const char *name, const Tensor **tensor) {
+    *tensor = tensor_files_find(files, name);
+    if (*tensor == NULL) {
+        fail_msg("the file has no %s", name);
+    }
+    float *values = malloc((size_t)tensor_elements(*tensor) * sizeof *values + 1);
+    must(tensor_read_f32(values, *tensor, 0, tensor_elements(*tensor)));
+    return values;
+}
+
+/* ---- saved values against Hugging Face ---- */
+
+static void ids_text(char *text, size_t size, const TensorFiles *golden, const char *name, int n) {
+    const Tensor *tensor = tensor_files_find(golden, name);
+    size_t used = 0;
+    for (int i = 0; i < n; i++) {
+        int value = tensor->dtype == DTYPE_U8 ? ((const uint8_t *)tensor->data)[i] : ((const int32_t *)tensor->data)[i];
+        used += (size_t)snprintf(text + used, size - used, "%s%d", i > 0 ? "," : "", value);
+    }
+}
+
+/* The first rows of golden [R, H, S'] (or [R, ...]) against found [H, T, S] (or [T, ...]). */
+static double distance(const Tensor *found_tensor, const float *found, const Tensor *golden_tensor, const float *golden,
+                       int rows, bool heads_first) {
+    double largest = 0;
+    double furthest = 0;
+    int64_t width = tensor_elements(golden_tensor) / golden_tensor->shape[0];
+    int64_t keys = golden_tensor->shape[2];
+    assert_int_equal(tensor_elements(found_tensor), rows * width);
+    for (int64_t t = 0; t < rows; t++) {
+        for (int64_t i = 0; i < width; i++) {
+            int64_t place = heads_first ? ((i / keys) * rows + t) * keys + i % keys : t * width + i;
+            double expected = (double)golden[t * width + i];
+            double value = (double)found[place];
+            if (isinf(expected) || isinf(value)) {
+                assert_true(isinf(expected) && isinf(value));
+                continue;
+            }
+            largest = fmax(largest, fabs(expected));
+            furthest = fmax(furthest, fabs(expected - value));
+        }
+    }
+    return furthest / fmax(largest, 1e-30);
+}
+
+static void compare_saved(const char *file, const TensorFiles *golden, int rows) {
+    TensorFiles *saved;
+    must(tensor_files_open(&saved, file));
+    int compared = 0;
+    for (int32_t i = 0; i < tensor_files_count(golden); i++) {
+        const Tensor *expected = tensor_files_at(golden, i);
+        const char *name = expected->name;
+        size_t length = strlen(name);
+        bool site = strstr(name, "hook_") != NULL && (length < 5 || strcmp(name + length - 5, ".grad") != 0);
+        if (!site || expected->shape[0] < rows || tensor_files_find(saved, name) == NULL) {
+            continue;
+        }
+        const Tensor *found;
+        const Tensor *again;
+        float *values = read_all(saved, name, &found);
+        float *truth = read_all(golden, name, &again);
+        bool heads_first = strstr(name, "hook_attn_scores") != NULL || strstr(name, "hook_pattern") != NULL;
+        double far = distance(found, values, expected, truth, rows, heads_first);
+        if (far > 1e-4) {
+            fail_msg("%s: off by %g", name, far);
+        }
+        free(values);
+        free(truth);
+        compared++;
+    }
+    assert_true(compared > 20);
+    tensor_files_close(saved);
+}
+
+static void saved_values_are_huggingface_values(void **state) {
+    const Fixture *fixture = *state;
+    static const char *const names[] = {"llama-old", "llama3", "gpt2", "bert-mlm", "bert-classifier"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[1200];
+        TensorFiles *golden;
+        snprintf(path, sizeof path, "%s/golden.safetensors", golden_folder(names[i]));
+        must(tensor_files_open(&golden, path));
+        const Tensor *lengths = tensor_files_find(golden, "lengths");
+        int rows = ((const int32_t *)lengths->data)[0];
+        char ids[256];
+        char types[256];
+        char mask[256];
+        ids_text(ids, sizeof ids, golden, "ids", rows);
+        ids_text(types, sizeof types, golden, "types", rows);
+        ids_text(mask, sizeof mask, golden, "mask", rows);
+        Result *result;
+        must(call_method(&result, "run",
+                         "{\"model\": \"%s\", \"ids\": \"%s\", \"token-types\": \"%s\", \"attention-mask\": \"%s\","
+                         " \"save\": \"*\", \"at\": \"0\", \"output\": \"%s\"}",
+                         golden_folder(names[i]), ids, types, mask, fixture->file));
+        result_free(result);
+        compare_saved(fixture->file, golden, rows);
+        tensor_files_close(golden);
+    }
+}
+
+/* ---- gradients against differences ---- */
+
+static double log_probability(const char *edit, int target) {
+    Result *result;
+    must(call_method(&result, "run",
+                     "{\"model\": \"%s\", \"ids\": [5, 9, 33], \"target-id\": %d, \"backend\": \"ref\", \"set\": [%s]}",
+                     golden_folder("llama-old"), target, edit));
+    double value = result->target.log_probability;
+    result_free(result);
+    return value;
+}
+
+static void gradient_is_the_slope(void **state) {
+    const Fixture *fixture = *state;
+    Result *result;
+    must(call_method(&result, "run",
+                     "{\"model\": \"%s\", \"ids\": [5, 9, 33], \"target-id\": 7, \"backend\": \"ref\","
+                     " \"save\": \"blocks.0.hook_mlp_out\", \"grad\": \"blocks.0.hook_mlp_out\", \"output\": \"%s\"}",
+                     golden_folder("llama-old"), fixture->file));
+    result_free(result);
+    TensorFiles *saved;
+    const Tensor *tensor;
+    must(tensor_files_open(&saved, fixture->file));
+    float *value = read_all(saved, "blocks.0.hook_mlp_out", &tensor);
+    float *grad = read_all(saved, "blocks.0.hook_mlp_out.grad", &tensor);
+    assert_int_equal(tensor->shape[0], 3);
+    const int at = 1 * 32 + 5;
+    const double step = 1e-2;
+    char edit[160];
+    double around[2];
+    for (int side = 0; side < 2; side++) {
+        snprintf(edit, sizeof edit, "\"blocks.0.hook_mlp_out[pos=1,neuron=5]=%.9g\"",
+                 (double)value[at] + (side == 0 ? -step : step));
+        around[side] = log_probability(edit, 7);
+    }
+    double slope = (around[1] - around[0]) / (2 * step);
+    assert_true(fabs(slope) > 1e-4);
+    assert_true(fabs(slope - (double)grad[at]) < 1e-2 * fabs(slope) + 1e-4);
+    free(value);
+    free(grad);
+    tensor_files_close(saved);
+}
+
+/* ---- edits ---- */
+
+static void an_edit_to_the_same_value_changes_nothing(void **state) {
+    const Fixture *fixture = *state;
+    Result *result;
+    must(call_method(&result, "run",
+                     "{\"model\": \"%s\", \"ids\": [5, 9, 33], \"save\": \"blocks.1.attn.*\", \"output\": \"%s\"}",
+                     golden_folder("llama-old"), fixture->file));
+    result_free(result);
+    char edit[256];
+    double clean = log_probability("", 7);
+    snprintf(edit, sizeof edit, "\"blocks.1.attn.hook_pattern=%s:blocks.1.attn.hook_pattern\"", fixture->file);
+    assert_true(fabs(log_probability(edit, 7) - clean) < 1e-5);
+    snprintf(edit, sizeof edit, "\"blocks.1.attn.hook_z[head=2]=%s:blocks.1.attn.hook_z\"", fixture->file);
+    assert_true(fabs(log_probability(edit, 7) - clean) < 1e-5);
+    assert_true(fabs(log_probability("\"blocks.1.attn.hook_z[head=2]=zero\"", 7) - clean) > 1e-3);
+    assert_true(fabs(log_probability("\"blocks.1.attn.hook_z[head=2,pos=-1]=zero\"", 7) - clean) > 1e-4);
+    /* what no later row reads cannot matter */
+    assert_true(log_probability("\"blocks.1.hook_mlp_out[pos=0:2]=zero\"", 7) == clean);
+}
+
+/* ---- targets ---- */
+
+static void a_target_is_what_follows(void **state) {
+    const Fixture *fixture = *state;
+    Result *text;
+    Result *ids;
+    must(
+        call_method(&text, "run", "{\"model\": \"%s\", \"prompt\": \"a cab\", \"target\": \"xyz\"}", fixture->letters));
+    assert_int_equal(text->target.n_ids, 3);
+    assert_int_equal(text->target.ids[0], 24);
+    assert_int_equal(text->n_input_tokens, 5);
+    double sum = 0;
+    for (int i = 0; i < 3; i++) {
+        sum += text->target.token_log_probabilities[i];
+    }
+    assert_true(fabs(sum - text->target.log_probability) < 1e-9);
+    /* the same token after token, each from the pass of its own prefix */
+    double steps = 0;
+    for (int i = 0; i < 3; i++) {
+        must(call_method(&ids, "run", "{\"model\": \"%s\", \"prompt\": \"a cab%.*s\", \"target-id\": %d}",
+                         fixture->letters, i, "xyz", 24 + i));
+        steps += ids->target.log_probability;
+        result_free(ids);
+    }
+    assert_true(fabs(steps - sum) < 1e-4);
+    result_free(text);
+}
+
+static void a_target_that_joins_the_prompt_is_refused(void **state) {
+    const Fixture *fixture = *state;
+    Result *result;
+    assert_int_equal(
+        call_method(&result, "run", "{\"model\": \"%s\", \"prompt\": \"aab\", \"target\": \"ca\"}", fixture->letters),
+        LIMN_USAGE);
+    assert_non_null(strstr(error_message(), "[1,2]"));
+    assert_non_null(strstr(error_message(), "[1,27,1]"));
+    assert_int_equal(
+        call_method(&result, "run", "{\"model\": \"%s\", \"prompt\": \"aab\", \"target\": \"\"}", fixture->letters),
+        LIMN_USAGE);
+}
+
+/* Of all letters some is over ten times likelier with the other spacing: the warning names the ratio rightly. */
+static void a_likelier_spacing_is_told(void **state) {
+    const Fixture *fixture = *state;
+    int told = 0;
+    for (int i = 0; i < 26; i++) {
+        Result *plain;
+        Result *spaced;
+        must(call_method(&plain, "run", "{\"model\": \"%s\", \"prompt\": \"a cad\", \"target\": \"%c\"}",
+                         fixture->letters, 'a' + i));
+        must(call_method(&spaced, "run", "{\"model\": \"%s\", \"prompt\": \"a cad\", \"target\": \" %c\"}",
+                         fixture->letters, 'a' + i));
+        double gap = spaced->target.log_probability - plain->target.log_probability;
+        assert_int_equal(plain->n_warnings, gap > log(10) ? 1 : 0);
+        assert_int_equal(spaced->n_warnings, -gap > log(10) ? 1 : 0);
+        told += plain->n_warnings + spaced->n_warnings;
+        result_free(plain);
+        result_free(spaced);
+    }
+    assert_true(told > 0);
+}
+
+static void the_model_chooses_when_nobody_does(void **state) {
+    (void)state;
+    Result *result;
+    must(call_method(&result, "run", "{\"model\": \"%s\", \"ids\": [5, 9, 33], \"grad\": \"hook_embed\"}",
+                     golden_folder("llama-classifier")));
+    assert_true(result->target.chosen);
+    assert_int_equal(result->target.rank, 1);
+    assert_true(result->target.text.length > 0);
+    result_free(result);
+}
+
+/* ---- generation ---- */
+
+static void decoding_with_the_cache_is_decoding_without(void **state) {
+    (void)state;
+    static const char *const edits[] = {"", "\"blocks.0.hook_mlp_out=zero\""};
+    for (int e = 0; e < 2; e++) {
+        Result *generated;
+        must(call_method(&generated, "generate",
+                         "{\"model\": \"%s\", \"ids\": [5, 9, 33], \"max-tokens\": 6, \"set\": [%s]}",
+                         golden_folder("gpt2"), edits[e]));
+        const TableBlock *table = result_find_block(generated, "tokens")->content;
+        char ids[256] = "5,9,33";
+        for (int32_t i = 0; i < table->n_rows; i++) {
+            Result *run;
+            must(call_method(&run, "run",
+                             "{\"model\": \"%s\", \"ids\": \"%s\", \"grad\": \"hook_embed\", \"set\": [%s]}",
+                             golden_folder("gpt2"), ids, edits[e]));
+            assert_int_equal(table->cells[i * 5 + 1].integer, run->target.ids[0]);
+            assert_true(fabs(table->cells[i * 5 + 3].number - run->target.log_probability) < 1e-4);
+            snprintf(ids + strlen(ids), sizeof ids - strlen(ids), ",%d", (int)run->target.ids[0]);
+            result_free(run);
+        }
+        assert_int_equal(table->n_rows, 6);
+        result_free(generated);
+    }
+}
+
+static void generation_stops_where_told(void **state) {
+    const Fixture *fixture = *state;
+    Result *free_run;
+    Result *stopped;
+    must(call_method(&free_run, "generate", "{\"model\": \"%s\", \"prompt\": \"abc\", \"max-tokens\": 24}",
+                     fixture->letters));
+    const TextBlock *text = result_find_block(free_run, "text")->content;
+    assert_true(text->text.length > 3);
+    char stop[3] = {text->text.bytes[2], text->text.bytes[3], '\0'};
+    char json[8] = "";
+    snprintf(json, sizeof json, "%s", stop);
+    must(call_method(&stopped, "generate",
+                     "{\"model\": \"%s\", \"prompt\": \"abc\", \"max-tokens\": 24, \"stop\": [\"nowhere\", \"%s\"]}",
+                     fixture->letters, json));
+    const TextBlock *shorter = result_find_block(stopped, "text")->content;
+    const char *first = strstr(text->text.bytes, stop);
+    assert_int_equal(shorter->text.length, first - text->text.bytes);
+    assert_memory_equal(shorter->text.bytes, text->text.bytes, shorter->text.length);
+    result_free(free_run);
+    result_free(stopped);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(saved_values_are_huggingface_values),
+        cmocka_unit_test(gradient_is_the_slope),
+        cmocka_unit_test(an_edit_to_the_same_value_changes_nothing),
+        cmocka_unit_test(a_target_is_what_follows),
+        cmocka_unit_test(a_target_that_joins_the_prompt_is_refused),
+        cmocka_unit_test(a_likelier_spacing_is_told),
+        cmocka_unit_test(the_model_chooses_when_nobody_does),
+        cmocka_unit_test(decoding_with_the_cache_is_decoding_without),
+        cmocka_unit_test(generation_stops_where_told),
+    };
+    return cmocka_run_group_tests_name("run", tests, set_up, tear_down);
+}
