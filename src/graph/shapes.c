@@ -173,6 +173,10 @@ limn_status op_infer_shape(Op *op, const char *what) {
         return infer_mix(op, &op->in[0], &op->in[1], what);
     case OP_ATTENTION:
         TRY(check_query_key(op, what));
+        if (op->in[1].dims[0] != op->in[2].dims[0]) {
+            char found[64];
+            return misfit(op, what, shape_text(&op->in[2], found), "as many heads of values as of keys");
+        }
         return infer_mix(op, &op->in[0], &op->in[2], what);
     case OP_HEAD_LINEAR:
         return infer_head_linear(op, what);
