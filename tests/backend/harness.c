@@ -426,8 +426,5 @@ double difference(const float *got, const float *want, int64_t count) {
             gap = fmax(gap, fabs((double)got[i] - (double)want[i]));
         }
     }
-    if (largest == 0.0) {
-        return gap == 0.0 ? 0.0 : INFINITY;
-    }
-    return gap / largest;
+    return largest > 0.0 ? gap / largest : gap;
 }

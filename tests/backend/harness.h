@@ -58,8 +58,8 @@ limn_status run_forward(const Instance *instance, const Kernel *kernel, BackendS
 limn_status run_backward(const Instance *instance, const Kernel *kernel, BackendState *state, Compute compute,
                          int64_t chunk, const Results *saved, bool accumulate, Results *results);
 
-/* max |got - want| / max |want|; infinities and zeros-only references must match exactly: INFINITY when they do
- * not, or when a NaN shows. */
+/* max |got - want| / max |want|, or max |got| where all of want is 0 (the values of the cases are about 1).
+ * INFINITY where an infinity is not matched or a NaN shows. */
 double difference(const float *got, const float *want, int64_t count);
 
 #endif
