@@ -135,7 +135,7 @@ def token_error(attributions, reference):
 def find_block(result, kind):
     """The first block of a kind in a limn.result/1 document."""
     for block in result.get("blocks", []):
-        if block.get("kind", block.get("type")) == kind:
+        if block["kind"] == kind:
             return block
     return None
 
@@ -144,25 +144,15 @@ def token_scores(result):
     block = find_block(result, "tokens")
     if block is None:
         return None
-    return [token.get("score") or 0.0 for token in block.get("tokens", block.get("items", []))]
+    return [token.get("score") or 0.0 for token in block["items"]]
 
 
-def find_number(value, names):
-    """The first number stored under one of the names, anywhere in a document."""
-    if isinstance(value, dict):
-        if value.get("name") in names and isinstance(value.get("value"), (int, float)):
-            return value["value"]
-        for key, inner in value.items():
-            if key in names and isinstance(inner, (int, float)) and not isinstance(inner, bool):
-                return inner
-            found = find_number(inner, names)
-            if found is not None:
-                return found
-    if isinstance(value, list):
-        for inner in value:
-            found = find_number(inner, names)
-            if found is not None:
-                return found
+def table_value(result, table, column):
+    """The value in the first row of a named table's column."""
+    for block in result.get("blocks", []):
+        if block.get("id") == table:
+            names = [head["name"] for head in block["columns"]]
+            return block["rows"][0][names.index(column)]
     return None
 
 
@@ -222,7 +212,7 @@ def adaptive_row(bench, entry, errors, baseline):
         bench.table.add(what, reply.get("error", "no token scores in the result"), equal=False)
         return None
     error = token_error(scores, entry["attributions"])
-    nodes = find_number(reply["result"], ("nodes",))
+    nodes = table_value(reply["result"], "integration", "nodes")
     times = [bench.limn.ask(**call)["seconds"] for _ in range(1 if bench.quick else 3)]
     ours = statistics.median(times)
     equality = f"limn {error:.2%} of the largest token"
@@ -323,13 +313,7 @@ def token_ids(text):
         result = json.loads(text)
     except ValueError:
         return []
-    block = find_block(result, "tokens") or {}
-    ids = [token.get("id") for token in block.get("tokens", block.get("items", []))]
-    if ids and all(isinstance(i, int) for i in ids):
-        return ids
-    for token in [result.get("input", {})]:
-        ids = [t.get("id") for t in token.get("tokens", [])]
-    return ids
+    return [token["id"] for token in result.get("input", {}).get("tokens", [])]
 
 
 def find_text(text):
