@@ -149,6 +149,7 @@ CONFIGS = {"llama": LLAMA, "llama3-rope": ROPE3, "rope-parameters": ROPE5, "gpt2
 def make_json():
     for name, config in CONFIGS.items():
         write("json", name, json.dumps(config))
+        write("config", name, json.dumps(config))
     write("json", "huge-integer", '{"model_max_length": 1000000000000000019884624838656, "x": [1e5, -1, "\\u0000"]}')
     write("json", "nested", "[" * 40 + '{"a":{"b":null}}' + "]" * 40)
 

@@ -169,11 +169,13 @@ static limn_status tokenize_unigram(const void *state, const Vocabulary *vocabul
     TRY(search(&viterbi, text, length));
     /* turn the way back round: each start learns its end */
     UnigramNode *nodes = viterbi.nodes;
+    UnigramNode arrived = nodes[length]; /* read before its place is written */
     for (size_t end = length; end > 0;) {
-        size_t start = (size_t)nodes[end].start;
-        int32_t id = nodes[end].id;
+        size_t start = (size_t)arrived.start;
+        UnigramNode before = nodes[start];
         nodes[start].start = (int32_t)end; /* now: where the piece that begins here ends */
-        nodes[start].score = id;
+        nodes[start].score = arrived.id;
+        arrived = before;
         end = start;
     }
     for (size_t at = 0; at < length;) {

@@ -1,0 +1,123 @@
+/* config.json beside weights that fit the seeds: D 8, F 16 (GPT-2: 32), L 1, H 2, V 7. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "files/tensor_files.h"
+#include "fuzz.h"
+#include "model/model.h"
+
+typedef struct Row {
+    const char *name;
+    int64_t rows, columns; /* columns 0: a vector */
+} Row;
+
+static const Row weights[] = {
+    {"model.embed_tokens.weight", 7, 8},
+    {"model.layers.0.input_layernorm.weight", 8, 0},
+    {"model.layers.0.self_attn.q_proj.weight", 8, 8},
+    {"model.layers.0.self_attn.k_proj.weight", 4, 8},
+    {"model.layers.0.self_attn.v_proj.weight", 4, 8},
+    {"model.layers.0.self_attn.o_proj.weight", 8, 8},
+    {"model.layers.0.post_attention_layernorm.weight", 8, 0},
+    {"model.layers.0.mlp.gate_proj.weight", 16, 8},
+    {"model.layers.0.mlp.up_proj.weight", 16, 8},
+    {"model.layers.0.mlp.down_proj.weight", 8, 16},
+    {"model.norm.weight", 8, 0},
+    {"lm_head.weight", 7, 8},
+    {"transformer.wte.weight", 7, 8},
+    {"transformer.wpe.weight", 16, 8},
+    {"transformer.h.0.ln_1.weight", 8, 0},
+    {"transformer.h.0.ln_1.bias", 8, 0},
+    {"transformer.h.0.attn.c_attn.weight", 8, 24},
+    {"transformer.h.0.attn.c_attn.bias", 24, 0},
+    {"transformer.h.0.attn.c_proj.weight", 8, 8},
+    {"transformer.h.0.attn.c_proj.bias", 8, 0},
+    {"transformer.h.0.ln_2.weight", 8, 0},
+    {"transformer.h.0.ln_2.bias", 8, 0},
+    {"transformer.h.0.mlp.c_fc.weight", 8, 32},
+    {"transformer.h.0.mlp.c_fc.bias", 32, 0},
+    {"transformer.h.0.mlp.c_proj.weight", 32, 8},
+    {"transformer.h.0.mlp.c_proj.bias", 8, 0},
+    {"transformer.ln_f.weight", 8, 0},
+    {"transformer.ln_f.bias", 8, 0},
+    {"bert.embeddings.word_embeddings.weight", 7, 8},
+    {"bert.embeddings.position_embeddings.weight", 16, 8},
+    {"bert.embeddings.token_type_embeddings.weight", 2, 8},
+    {"bert.embeddings.LayerNorm.weight", 8, 0},
+    {"bert.embeddings.LayerNorm.bias", 8, 0},
+    {"bert.encoder.layer.0.attention.self.query.weight", 8, 8},
+    {"bert.encoder.layer.0.attention.self.query.bias", 8, 0},
+    {"bert.encoder.layer.0.attention.self.key.weight", 8, 8},
+    {"bert.encoder.layer.0.attention.self.key.bias", 8, 0},
+    {"bert.encoder.layer.0.attention.self.value.weight", 8, 8},
+    {"bert.encoder.layer.0.attention.self.value.bias", 8, 0},
+    {"bert.encoder.layer.0.attention.output.dense.weight", 8, 8},
+    {"bert.encoder.layer.0.attention.output.dense.bias", 8, 0},
+    {"bert.encoder.layer.0.attention.output.LayerNorm.weight", 8, 0},
+    {"bert.encoder.layer.0.attention.output.LayerNorm.bias", 8, 0},
+    {"bert.encoder.layer.0.intermediate.dense.weight", 16, 8},
+    {"bert.encoder.layer.0.intermediate.dense.bias", 16, 0},
+    {"bert.encoder.layer.0.output.dense.weight", 8, 16},
+    {"bert.encoder.layer.0.output.dense.bias", 8, 0},
+    {"bert.encoder.layer.0.output.LayerNorm.weight", 8, 0},
+    {"bert.encoder.layer.0.output.LayerNorm.bias", 8, 0},
+    {"bert.pooler.dense.weight", 8, 8},
+    {"bert.pooler.dense.bias", 8, 0},
+    {"classifier.weight", 2, 8},
+    {"classifier.bias", 2, 0},
+};
+enum { N_WEIGHTS = sizeof weights / sizeof weights[0] };
+
+static char folder[64];
+
+static const char *inside(const char *name) {
+    static char path[160];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void remove_folder(void) {
+    unlink(inside("model.safetensors"));
+    unlink(inside("config.json"));
+    rmdir(folder);
+}
+
+static void make_folder(void) {
+    static const float values[8 * 32] = {0.5f, -0.25f, 1.0f};
+    Tensor tensors[N_WEIGHTS];
+    for (int i = 0; i < N_WEIGHTS; i++) {
+        int64_t columns = weights[i].columns > 0 ? weights[i].columns : 1;
+        tensors[i] = (Tensor){.name = weights[i].name,
+                              .dtype = DTYPE_F32,
+                              .rank = weights[i].columns > 0 ? 2 : 1,
+                              .shape = {weights[i].rows, weights[i].columns},
+                              .data = values,
+                              .bytes = (size_t)(weights[i].rows * columns) * sizeof *values};
+    }
+    snprintf(folder, sizeof folder, "/tmp/limn-fuzz-XXXXXX");
+    check(mkdtemp(folder) != NULL, "a scratch folder");
+    atexit(remove_folder);
+    check(safetensors_write(inside("model.safetensors"), tensors, N_WEIGHTS, NULL, 0) == LIMN_OK, "weights");
+    check(symlink(memory_file(NULL, 0), inside("config.json")) == 0, "a link to memory");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (folder[0] == '\0') {
+        make_folder();
+    }
+    memory_file(data, size);
+    const ModelOptions options = {.config_only = size % 2 == 1};
+    Model *model;
+    limn_status status = model_open(&model, folder, &options, NULL);
+    if (status != LIMN_OK) {
+        check(model == NULL, "no model after a failure");
+        check_failure(status);
+        return 0;
+    }
+    check(model->config.n_vocab == 7 && model->config.d_model == 8, "the widths of the weights");
+    check(model->n_parameters > 0, "parameters");
+    model_free(model);
+    return 0;
+}
