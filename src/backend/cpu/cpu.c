@@ -1,6 +1,7 @@
 /* The cpu backend: its kernels, then the plain C ones for everything else. */
 #include <stdlib.h>
 
+#include "backend/cpu/attention.h"
 #include "backend/cpu/linear.h"
 #include "backend/cpu/state.h"
 #include "backend/cpu/vector.h"
@@ -8,6 +9,8 @@
 
 static const Kernel kernels_cpu[] = {
     {"cpu.linear", OP_LINEAR, cpu_linear_can, cpu_linear, cpu_linear_backward, cpu_linear_scratch, cpu_linear_prepare},
+    {"cpu.attention", OP_ATTENTION, cpu_attention_can, cpu_attention, cpu_attention_backward, cpu_attention_scratch,
+     NULL},
     {.name = NULL},
 };
 

@@ -1,5 +1,8 @@
 /* Primitives are made once for each shape and kept in a table; a full table drops the one unused for longest.
- * The library fixes the number of threads when it makes a primitive, so that number is part of the key. */
+ *
+ * The library's own threads (OpenMP) spin for a long time after each product and would fight the pool of
+ * base/parallel for the cores. So every product is split by columns over the pool, and the library runs each part on
+ * the thread that calls it. */
 #include "backend/cpu/dnnl_matmul.h"
 
 #include <dnnl.h>
@@ -12,7 +15,7 @@
 #include "base/map.h"
 #include "base/parallel.h"
 
-enum { TABLE_SIZE = 1024, PROBES = 8, SCRATCH_PER_THREAD = 1 << 20 };
+enum { TABLE_SIZE = 1024, PROBES = 8, SCRATCH_PER_THREAD = 1 << 20, SMALL_PRODUCT = 1 << 16, COLUMN_STEP = 64 };
 
 typedef struct Primitive {
     MatmulShape shape;
@@ -212,8 +215,7 @@ static limn_status take_primitive(Primitive **found, Matmul *matmul, const Matmu
     MatmulShape shape;
     memset(&shape, 0, sizeof shape);
     shape = *wanted;
-    shape.threads = parallel_threads();
-    omp_set_num_threads(shape.threads);
+    omp_set_num_threads(1); /* this thread's own setting; the library reads it when it makes a primitive */
     pthread_mutex_lock(&matmul->lock);
     limn_status status = find_primitive(found, matmul, &shape);
     if (status == LIMN_OK) {
@@ -230,10 +232,25 @@ static void give_primitive_back(Matmul *matmul, Primitive *primitive) {
     pthread_mutex_unlock(&matmul->lock);
 }
 
+/* Columns of one part of a product. */
+static int64_t part_columns(const MatmulShape *shape) {
+    int64_t parts = parallel_threads();
+    bool small = shape->m * shape->k * shape->n < SMALL_PRODUCT || shape->n < 2 * COLUMN_STEP;
+    return small ? shape->n : ((shape->n + parts - 1) / parts + COLUMN_STEP - 1) / COLUMN_STEP * COLUMN_STEP;
+}
+
 limn_status matmul_prepare(Matmul *matmul, const MatmulShape *shape) {
-    Primitive *primitive;
-    TRY(take_primitive(&primitive, matmul, shape));
-    give_primitive_back(matmul, primitive);
+    int64_t columns = part_columns(shape);
+    MatmulShape parts[2] = {*shape, *shape};
+    parts[0].n = columns;
+    parts[1].n = shape->n % columns;
+    for (int i = 0; i < 2; i++) {
+        Primitive *primitive;
+        if (parts[i].n > 0) {
+            TRY(take_primitive(&primitive, matmul, &parts[i]));
+            give_primitive_back(matmul, primitive);
+        }
+    }
     return LIMN_OK;
 }
 
@@ -290,8 +307,8 @@ static dnnl_status_t execute(const Matmul *matmul, const Primitive *primitive, f
     return status;
 }
 
-limn_status matmul_run(Matmul *matmul, const MatmulShape *shape, float *y, const void *x, const void *w,
-                       const float *bias, void *scratch, size_t scratch_bytes) {
+static limn_status run_part(Matmul *matmul, const MatmulShape *shape, float *y, const void *x, const void *w,
+                            const float *bias, void *scratch, size_t scratch_bytes) {
     Primitive *primitive;
     TRY(take_primitive(&primitive, matmul, shape));
     void *own = NULL;
@@ -308,4 +325,44 @@ limn_status matmul_run(Matmul *matmul, const MatmulShape *shape, float *y, const
     free(own);
     give_primitive_back(matmul, primitive);
     return status == dnnl_success ? LIMN_OK : library_failed(status, "dnnl_primitive_execute", shape);
+}
+
+typedef struct Split {
+    Matmul *matmul;
+    const MatmulShape *shape;
+    int64_t columns; /* of a part */
+    float *y;
+    const void *x;
+    const void *w;
+    const float *bias;
+    char *scratch; /* [threads, part_scratch] */
+    size_t part_scratch;
+} Split;
+
+static limn_status run_parts(void *context, int64_t begin, int64_t end, int worker) {
+    const Split *split = context;
+    for (int64_t part = begin; part < end; part++) {
+        MatmulShape shape = *split->shape;
+        int64_t from = part * split->columns;
+        shape.n = shape.n - from < split->columns ? shape.n - from : split->columns;
+        int64_t w_offset = from * shape.w_n_stride * (shape.bf16 != 0 ? 2 : 4);
+        TRY(run_part(split->matmul, &shape, split->y + from, split->x, (const char *)split->w + w_offset,
+                     split->bias == NULL ? NULL : split->bias + from,
+                     split->scratch + (size_t)worker * split->part_scratch, split->part_scratch));
+    }
+    return LIMN_OK;
+}
+
+limn_status matmul_run(Matmul *matmul, const MatmulShape *shape, float *y, const void *x, const void *w,
+                       const float *bias, void *scratch, size_t scratch_bytes) {
+    Split split = {.matmul = matmul,
+                   .shape = shape,
+                   .columns = part_columns(shape),
+                   .y = y,
+                   .x = x,
+                   .w = w,
+                   .bias = bias,
+                   .scratch = scratch,
+                   .part_scratch = scratch_bytes / (size_t)parallel_threads() / 64 * 64};
+    return parallel_for((shape->n + split.columns - 1) / split.columns, 1, run_parts, &split);
 }

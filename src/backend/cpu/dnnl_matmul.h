@@ -23,7 +23,7 @@ typedef struct MatmulShape {
     int32_t bf16;
     int32_t accumulate;
     int32_t bias;
-    int32_t threads; /* set by the callee */
+    int32_t unused; /* 0: the struct is compared byte by byte */
 } MatmulShape;
 
 limn_status matmul_new(Matmul **matmul);

@@ -1,17 +1,15 @@
-/* x is copied once into blocks [k / GEMM_DEPTH][m][GEMM_DEPTH], so that a block of it stays in the second-level
- * cache whatever its stride. Each thread then takes a share of the panels of w (and, when threads outnumber panels,
- * of the rows), packs a few panels of one block of k, and multiplies all its rows by them.
+/* x is copied once into tiles [k / GEMM_DEPTH][m / tile_rows][GEMM_DEPTH, tile_rows]. Each thread then takes a share
+ * of the panels of w (and, when threads outnumber panels, of the rows), packs one panel over SPAN of k, so that whole
+ * pages of w are read, multiplies its rows by it into a small square of sums, and adds those to y.
  *
- * An element of y is a sum over k in order inside each block, and over blocks in order: the same bits for every m,
- * every chunk of rows, every number of threads, and for few rows as for many. */
+ * An element of y is a sum over k in order inside each GEMM_DEPTH, over those in order inside each SPAN, and over
+ * spans in order: the same bits for every m, every chunk of rows, every number of threads, and few rows or many. */
 #include "backend/cpu/gemm.h"
-
-#include <string.h>
 
 #include "backend/cpu/vector.h"
 #include "base/parallel.h"
 
-enum { GROUP = 4, MAX_PANEL = 32, LEAST_ROWS = 56 };
+enum { SPAN = 4 * GEMM_DEPTH, MAX_PANEL = 32, LEAST_TILES = 4, MOST_ROWS = 256, MOST_TILE_ROWS = 16 };
 
 static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -21,89 +19,115 @@ static int64_t blocks_of(int64_t count, int64_t size) {
     return (count + size - 1) / size;
 }
 
-static size_t panel_bytes(void) {
-    return (size_t)GROUP * GEMM_DEPTH * MAX_PANEL * sizeof(float);
+static int64_t panel_floats(void) {
+    return (SPAN + MOST_ROWS) * MAX_PANEL;
+}
+
+/* Floats of the copy of x, rounded up to a cache line. */
+static int64_t x_floats(int64_t m, int64_t k) {
+    int64_t rows = smaller(m, MOST_ROWS) + MOST_TILE_ROWS;
+    return rows * blocks_of(k, GEMM_DEPTH) * GEMM_DEPTH;
 }
 
 size_t gemm_scratch_bytes(int64_t m, int64_t k) {
-    size_t x_bytes = (size_t)(m * blocks_of(k, GEMM_DEPTH) * GEMM_DEPTH) * sizeof(float);
-    return x_bytes + (size_t)parallel_threads() * panel_bytes();
+    return (size_t)(x_floats(m, k) + (int64_t)parallel_threads() * panel_floats()) * sizeof(float);
 }
 
 typedef struct Job {
     const Gemm *gemm;
     const VectorKernels *vector;
-    float *x_blocks; /* [blocks of k, m, GEMM_DEPTH] */
-    char *panels;    /* one GROUP for each thread */
+    float *x_tiles; /* [blocks of k][tiles][GEMM_DEPTH, tile_rows] */
+    float *panels;  /* a panel and its sums for each thread */
+    int64_t tiles;
+    int64_t block_floats; /* of x_tiles for one block of k */
     int64_t row_parts, column_parts;
 } Job;
 
-static limn_status copy_rows(void *context, int64_t begin, int64_t end, int worker) {
+static limn_status turn_rows(void *context, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const Job *job = context;
     const Gemm *g = job->gemm;
-    for (int64_t k = 0; k < g->k; k += GEMM_DEPTH) {
-        size_t bytes = (size_t)smaller(GEMM_DEPTH, g->k - k) * sizeof(float);
-        float *block = job->x_blocks + k * g->m;
-        for (int64_t row = begin; row < end; row++) {
-            memcpy(block + row * GEMM_DEPTH, g->x + row * g->x_stride + k, bytes);
+    int64_t height = job->vector->tile_rows;
+    for (int64_t tile = begin; tile < end; tile++) {
+        const float *x = g->x + tile * height * g->x_stride;
+        int64_t rows = smaller(height, g->m - tile * height);
+        float *out = job->x_tiles + tile * height * GEMM_DEPTH;
+        for (int64_t k = 0; k < g->k; k += GEMM_DEPTH, out += job->block_floats) {
+            job->vector->gemm_turn_rows(out, x + k, g->x_stride, rows, smaller(GEMM_DEPTH, g->k - k));
         }
     }
     return LIMN_OK;
 }
 
-/* Rows [row, row + rows) times up to GROUP panels that begin at column `column`. */
-static void multiply_group(const Job *job, float *panels, int64_t row, int64_t rows, int64_t column, int64_t columns) {
+/* Rows [row, row + rows) of y, columns [column, column + n), over depths [from, to): one panel of w. */
+static void multiply_panel(const Job *job, float *panel, int64_t row, int64_t rows, int64_t column, int64_t n,
+                           int64_t from, int64_t to) {
     const Gemm *g = job->gemm;
     int64_t width = job->vector->panel_columns;
-    int64_t size = g->w_bf16 ? 2 : 4;
-    for (int64_t k = 0; k < g->k; k += GEMM_DEPTH) {
-        int64_t depth = smaller(GEMM_DEPTH, g->k - k);
-        const float *x = job->x_blocks + k * g->m + row * GEMM_DEPTH;
-        for (int64_t j = 0; j < columns; j += width) {
-            float *panel = panels + j * GEMM_DEPTH;
-            int64_t n = smaller(width, columns - j);
-            const char *w = (const char *)g->w + (k * g->w_k_stride + (column + j) * g->w_n_stride) * size;
-            job->vector->gemm_pack(panel, w, g->w_bf16, g->w_k_stride, g->w_n_stride, depth, n);
-            job->vector->gemm_rows(g->y + row * g->y_stride + column + j, g->y_stride, x, rows, depth, panel, n,
-                                   g->bias == NULL || k > 0 ? NULL : g->bias + column + j, k > 0 || g->accumulate);
-        }
+    float *sums = panel + SPAN * MAX_PANEL;
+    const char *w = (const char *)g->w + (from * g->w_k_stride + column * g->w_n_stride) * (g->w_bf16 ? 2 : 4);
+    job->vector->gemm_pack(panel, w, g->w_bf16, g->w_k_stride, g->w_n_stride, to - from, n);
+    for (int64_t k = from; k < to; k += GEMM_DEPTH) {
+        const float *x = job->x_tiles + k / GEMM_DEPTH * job->block_floats + row * GEMM_DEPTH;
+        job->vector->gemm_tiles(sums, x, rows, smaller(GEMM_DEPTH, to - k), panel + (k - from) * width, k > from);
     }
+    const float *bias = g->bias == NULL || from > 0 ? NULL : g->bias + column;
+    job->vector->gemm_finish(g->y + row * g->y_stride + column, g->y_stride, sums, rows, n, bias,
+                             from > 0 || g->accumulate);
 }
 
 static limn_status multiply_parts(void *context, int64_t begin, int64_t end, int worker) {
     const Job *job = context;
     const Gemm *g = job->gemm;
     int64_t width = job->vector->panel_columns;
+    int64_t height = job->vector->tile_rows;
     int64_t panels = blocks_of(g->n, width);
-    float *scratch = (float *)(void *)(job->panels + (size_t)worker * panel_bytes());
+    float *panel = job->panels + worker * panel_floats();
     for (int64_t part = begin; part < end; part++) {
         int64_t row_part = part % job->row_parts;
         int64_t column_part = part / job->row_parts;
-        int64_t row = g->m * row_part / job->row_parts;
-        int64_t rows = g->m * (row_part + 1) / job->row_parts - row;
+        int64_t row = job->tiles * row_part / job->row_parts * height;
+        int64_t rows = smaller(job->tiles * (row_part + 1) / job->row_parts * height, g->m) - row;
+        int64_t first = panels * column_part / job->column_parts * width;
         int64_t last = smaller(panels * (column_part + 1) / job->column_parts * width, g->n);
-        int64_t column = panels * column_part / job->column_parts * width;
-        for (; column < last; column += GROUP * width) {
-            multiply_group(job, scratch, row, rows, column, smaller(GROUP * width, last - column));
+        for (int64_t k = 0; k < g->k; k += SPAN) {
+            for (int64_t column = first; column < last; column += width) {
+                multiply_panel(job, panel, row, rows, column, smaller(width, last - column), k,
+                               smaller(k + SPAN, g->k));
+            }
         }
     }
     return LIMN_OK;
+}
+
+/* At most MOST_ROWS rows. */
+static limn_status run_rows(const Gemm *gemm, float *scratch) {
+    Job job = {.gemm = gemm, .vector = vector_kernels(), .x_tiles = scratch};
+    job.panels = scratch + x_floats(gemm->m, gemm->k);
+    job.tiles = blocks_of(gemm->m, job.vector->tile_rows);
+    job.block_floats = job.tiles * job.vector->tile_rows * GEMM_DEPTH;
+    int64_t threads = parallel_threads();
+    job.column_parts = smaller(threads, blocks_of(gemm->n, job.vector->panel_columns));
+    job.row_parts = smaller(threads / job.column_parts, blocks_of(job.tiles, LEAST_TILES));
+    if (gemm->m * gemm->k * gemm->n < 1 << 16) {
+        job.column_parts = job.row_parts = 1;
+    }
+    TRY(parallel_for(job.tiles, 1 + 2048 / (gemm->k + 1), turn_rows, &job));
+    return parallel_for(job.row_parts * job.column_parts, 1, multiply_parts, &job);
 }
 
 limn_status gemm_run(const Gemm *gemm, void *scratch) {
     if (gemm->m <= 0 || gemm->n <= 0) {
         return LIMN_OK;
     }
-    Job job = {.gemm = gemm, .vector = vector_kernels(), .x_blocks = scratch};
-    job.panels = (char *)scratch + (size_t)(gemm->m * blocks_of(gemm->k, GEMM_DEPTH) * GEMM_DEPTH) * sizeof(float);
-    int64_t threads = parallel_threads();
-    int64_t panels = blocks_of(gemm->n, job.vector->panel_columns);
-    job.column_parts = smaller(threads, panels);
-    job.row_parts = smaller(threads / job.column_parts, blocks_of(gemm->m, LEAST_ROWS));
-    if (gemm->m * gemm->k * gemm->n < 1 << 16) {
-        job.column_parts = job.row_parts = 1;
+    int64_t parts = blocks_of(gemm->m, MOST_ROWS);
+    for (int64_t part = 0; part < parts; part++) {
+        Gemm some = *gemm;
+        int64_t row = gemm->m * part / parts;
+        some.m = gemm->m * (part + 1) / parts - row;
+        some.x += row * gemm->x_stride;
+        some.y += row * gemm->y_stride;
+        TRY(run_rows(&some, scratch));
     }
-    TRY(parallel_for(gemm->m, 1 + 32768 / (gemm->k + 1), copy_rows, &job));
-    return parallel_for(job.row_parts * job.column_parts, 1, multiply_parts, &job);
+    return LIMN_OK;
 }

@@ -12,7 +12,6 @@ static void SIMD(pack_turned)(float *panel, const char *w, bool bf16, int64_t n_
             for (int64_t j = 0; j < W; j++) {
                 const char *row = w + ((j0 + j) * n_stride + p) * size;
                 if (j0 + j < n) {
-                    __builtin_prefetch(row + GEMM_DEPTH * size);
                     rows[j] = v_load((const float *)(const void *)row);
                 } else {
                     rows[j] = v_zero();
@@ -32,7 +31,6 @@ static void SIMD(pack_turned)(float *panel, const char *w, bool bf16, int64_t n_
                 } else if (bf16) {
                     rows[j] = v_load_bf16_n(row, depth - p);
                 } else {
-                    __builtin_prefetch(row + GEMM_DEPTH * size);
                     rows[j] = v_load_n((const float *)(const void *)row, depth - p);
                 }
             }
@@ -70,10 +68,23 @@ static void SIMD(gemm_pack)(float *panel, const void *w, bool bf16, int64_t k_st
     }
 }
 
-/* y[rows, n] = (add ? y : bias) + a[rows, depth] panel[depth, n]; rows of a are GEMM_DEPTH apart. */
-static inline __attribute__((always_inline)) void SIMD(gemm_tile)(float *y, int64_t y_stride, const float *a, int rows,
-                                                                  int64_t depth, const float *panel, int64_t n,
-                                                                  const float *bias, bool add) {
+/* x[rows, depth] as [depth, TILE_ROWS], zeros in the rows that are not there. */
+static void SIMD(gemm_turn_rows)(float *out, const float *x, int64_t x_stride, int64_t rows, int64_t depth) {
+    V turned[W];
+    for (int64_t p = 0; p < depth; p += W) {
+        for (int64_t i = 0; i < W; i++) {
+            turned[i] = i < rows ? v_load_n(x + i * x_stride + p, depth - p) : v_zero();
+        }
+        v_transpose(turned);
+        for (int64_t i = 0; i < W && p + i < depth; i++) {
+            v_store_n(out + (p + i) * TILE_ROWS, turned[i], TILE_ROWS);
+        }
+    }
+}
+
+/* sums[rows, PANEL] (+)= a[depth, TILE_ROWS]^T panel[depth, PANEL] */
+static inline __attribute__((always_inline)) void SIMD(gemm_tile)(float *out, const float *a, int rows, int64_t depth,
+                                                                  const float *panel, bool add) {
     V sums[TILE_ROWS][2];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
@@ -85,37 +96,28 @@ static inline __attribute__((always_inline)) void SIMD(gemm_tile)(float *y, int6
         V second = v_load(panel + p * PANEL + W);
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
-            V in = v_set(a[i * GEMM_DEPTH + p]);
+            V in = v_set(a[p * TILE_ROWS + i]);
             sums[i][0] = v_fma(in, first, sums[i][0]);
             sums[i][1] = v_fma(in, second, sums[i][1]);
         }
     }
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
-        float *out = y + i * y_stride;
-        for (int64_t h = 0; h < 2 && n > h * W; h++) {
-            V sum = sums[i][h];
-            if (add) {
-                sum = v_add(v_load_n(out + h * W, n - h * W), sum);
-            } else if (bias != NULL) {
-                sum = v_add(v_load_n(bias + h * W, n - h * W), sum);
-            }
-            v_store_n(out + h * W, sum, n - h * W);
-        }
+        v_store(out + i * PANEL, add ? v_add(v_load(out + i * PANEL), sums[i][0]) : sums[i][0]);
+        v_store(out + i * PANEL + W, add ? v_add(v_load(out + i * PANEL + W), sums[i][1]) : sums[i][1]);
     }
 }
 
-static void SIMD(gemm_rows)(float *y, int64_t y_stride, const float *a, int64_t rows, int64_t depth, const float *panel,
-                            int64_t n, const float *bias, bool add) {
+static void SIMD(gemm_tiles)(float *out, const float *a, int64_t rows, int64_t depth, const float *panel, bool add) {
     for (; rows >= TILE_ROWS; rows -= TILE_ROWS) {
-        SIMD(gemm_tile)(y, y_stride, a, TILE_ROWS, depth, panel, n, bias, add);
-        y += TILE_ROWS * y_stride;
+        SIMD(gemm_tile)(out, a, TILE_ROWS, depth, panel, add);
+        out += TILE_ROWS * PANEL;
         a += TILE_ROWS * GEMM_DEPTH;
     }
     switch (rows) {
 #define CASE(count)                                                                                                    \
     case count:                                                                                                        \
-        SIMD(gemm_tile)(y, y_stride, a, count, depth, panel, n, bias, add);                                            \
+        SIMD(gemm_tile)(out, a, count, depth, panel, add);                                                             \
         break;
         CASE(1)
         CASE(2)
@@ -135,5 +137,17 @@ static void SIMD(gemm_rows)(float *y, int64_t y_stride, const float *a, int64_t 
 #undef CASE
     default:
         break;
+    }
+}
+
+/* y[rows, n] = (add ? y : bias) + sums[rows, PANEL] */
+static void SIMD(gemm_finish)(float *y, int64_t y_stride, const float *sums, int64_t rows, int64_t n, const float *bias,
+                              bool add) {
+    for (int64_t j = 0; j < n; j += W) {
+        V start = bias == NULL ? v_zero() : v_load_n(bias + j, n - j);
+        for (int64_t i = 0; i < rows; i++) {
+            float *out = y + i * y_stride + j;
+            v_store_n(out, v_add(add ? v_load_n(out, n - j) : start, v_load(sums + i * PANEL + j)), n - j);
+        }
     }
 }

@@ -11,17 +11,52 @@
 
 enum { GEMM_DEPTH = 256 };
 
+enum { ATTENTION_LANES = 64, ATTENTION_KEYS = 64 };
+
+/* A tile of scores: up to ATTENTION_KEYS keys by up to ATTENTION_LANES lanes (a lane: one query of one head). */
+typedef struct AttentionTile {
+    float *scores; /* [keys, ATTENTION_LANES]: q . k in, probabilities out */
+    float *grad;   /* [keys, ATTENTION_LANES], backward */
+    int64_t keys;
+    int64_t lanes;
+    int64_t first_key; /* index of the tile's first key in the sequence */
+    float scale;
+    float softcap;          /* 0: none */
+    bool masked;            /* some key of the tile is hidden from some lane */
+    const uint8_t *is_key;  /* [keys], NULL: all */
+    const float *least_key; /* [lanes] a lane sees keys least_key..last_key */
+    const float *last_key;
+    const float *order;  /* [lanes] the lane's own key index */
+    const float *slopes; /* [lanes] ALiBi, or NULL */
+    float *max;          /* [lanes] largest score so far; backward: log-sum-exp */
+    float *sum;          /* [lanes] sum of exp(score - max) so far; backward: grad_out . out */
+    float *factor;       /* [lanes] what earlier sums were multiplied by */
+} AttentionTile;
+
 typedef struct VectorKernels {
     const char *name; /* "AVX-512" */
 
     /* gemm_body.h: y[m, n] = x[m, k] w[k, n], k in blocks of GEMM_DEPTH, n in panels of panel_columns */
     int panel_columns;
+    int tile_rows;
     /* panel [depth, panel_columns] from w[p, j] at w + p k_stride + j n_stride, one stride 1; zeros from column n on */
     void (*gemm_pack)(float *panel, const void *w, bool bf16, int64_t k_stride, int64_t n_stride, int64_t depth,
                       int64_t n);
-    /* y[rows, n] = (add ? y : bias) + a panel; a [rows, GEMM_DEPTH]; bias [n] or NULL */
-    void (*gemm_rows)(float *y, int64_t y_stride, const float *a, int64_t rows, int64_t depth, const float *panel,
-                      int64_t n, const float *bias, bool add);
+    /* out [depth, tile_rows] from x [rows <= tile_rows, depth] */
+    void (*gemm_turn_rows)(float *out, const float *x, int64_t x_stride, int64_t rows, int64_t depth);
+    /* out [rows, panel_columns] (+)= a^T panel, a [rows / tile_rows][GEMM_DEPTH, tile_rows] */
+    void (*gemm_tiles)(float *out, const float *a, int64_t rows, int64_t depth, const float *panel, bool add);
+    /* y[rows, n] = (add ? y : bias) + sums; bias [n] or NULL */
+    void (*gemm_finish)(float *y, int64_t y_stride, const float *sums, int64_t rows, int64_t n, const float *bias,
+                        bool add);
+
+    /* attention_body.h */
+    /* c[m, n] += a[m, depth] b[depth, n], a with any strides */
+    void (*small_product)(float *c, int64_t c_stride, const float *a, int64_t a_row, int64_t a_depth, const float *b,
+                          int64_t b_stride, int64_t m, int64_t n, int64_t depth);
+    void (*turn_lanes)(float *out, const float *const *in, int64_t lanes, int64_t width);
+    void (*attention_probabilities)(const AttentionTile *tile);
+    void (*attention_gradients)(const AttentionTile *tile);
 
     /* convert_body.h */
     void (*to_bf16)(uint16_t *out, const float *in, int64_t n);

@@ -14,6 +14,9 @@
 
 #include "backend/cpu/simd_avx2.h"
 
+#include "backend/cpu/math_body.h"
+
+#include "backend/cpu/attention_body.h"
 #include "backend/cpu/convert_body.h"
 #include "backend/cpu/gemm_body.h"
 

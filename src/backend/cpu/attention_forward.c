@@ -1,0 +1,99 @@
+#include <math.h>
+#include <string.h>
+
+#include "backend/cpu/attention.h"
+#include "base/parallel.h"
+
+typedef struct Forward {
+    const KernelArgs *args;
+    AttentionSizes sizes;
+    const VectorKernels *vector;
+    QueryTile *tiles;
+    int64_t items; /* tiles x key heads */
+    char *spaces;
+    size_t space_bytes;
+    atomic_llong next;
+} Forward;
+
+/* sums of earlier tiles, multiplied by what their maximum was short of */
+static void rescale(float *out, const float *factor, int64_t lanes, int64_t width) {
+    for (int64_t lane = 0; lane < lanes; lane++) {
+        if (factor[lane] != 1.0F) {
+            for (int64_t i = 0; i < width; i++) {
+                out[lane * width + i] *= factor[lane];
+            }
+        }
+    }
+}
+
+static void write_lanes(const Forward *f, const AttentionSpace *space, QueryTile tile, int64_t group) {
+    const AttentionSizes *s = &f->sizes;
+    for (int64_t lane = 0; lane < tile.rows * s->share; lane++) {
+        int64_t place = (tile.row + lane / s->share) * s->heads + group * s->share + lane % s->share;
+        float sum = space->sum[lane];
+        float *out = f->args->out + place * s->value_width;
+        const float *sums = space->out + lane * s->value_width;
+        bool none = sum == 0.0F && space->max[lane] == -INFINITY;
+        for (int64_t i = 0; i < s->value_width; i++) {
+            out[i] = none ? 0.0F : sums[i] / sum;
+        }
+        if (f->args->aux != NULL) {
+            f->args->aux[place] = none ? -INFINITY : space->max[lane] + logf(sum);
+        }
+    }
+}
+
+static void run_item(const Forward *f, AttentionSpace *space, QueryTile tile, int64_t group) {
+    const KernelArgs *args = f->args;
+    const AttentionSizes *s = &f->sizes;
+    LaneRange range = attention_lanes(space, args, s, tile, group);
+    const float *lanes[ATTENTION_LANES];
+    for (int64_t lane = 0; lane < range.lanes; lane++) {
+        int64_t place = (tile.row + lane / s->share) * s->heads + group * s->share + lane % s->share;
+        lanes[lane] = args->in[0] + place * s->key_width;
+    }
+    f->vector->turn_lanes(space->queries, lanes, range.lanes, s->key_width);
+    for (int64_t lane = 0; lane < ATTENTION_LANES; lane++) {
+        space->max[lane] = -INFINITY;
+        space->sum[lane] = 0.0F;
+    }
+    memset(space->out, 0, sizeof(float) * (size_t)(range.lanes * s->value_width));
+    int64_t width = (range.lanes + 15) / 16 * 16;
+    for (int64_t key = range.begin / ATTENTION_KEYS * ATTENTION_KEYS; key < range.end; key += ATTENTION_KEYS) {
+        KeyTile keys = attention_keys(space, args, s, args->rows->sequence[tile.row], group, key, range.end);
+        AttentionTile scores = attention_tile(space, args->op, &range, &keys);
+        memset(space->scores, 0, sizeof(float) * (size_t)(keys.count * ATTENTION_LANES));
+        f->vector->small_product(space->scores, ATTENTION_LANES, keys.keys, keys.key_stride, 1, space->queries,
+                                 ATTENTION_LANES, keys.count, width, s->key_width);
+        f->vector->attention_probabilities(&scores);
+        rescale(space->out, space->factor, range.lanes, s->value_width);
+        f->vector->small_product(space->out, s->value_width, space->scores, 1, ATTENTION_LANES, keys.values,
+                                 keys.value_stride, range.lanes, s->value_width, keys.count);
+    }
+    write_lanes(f, space, tile, group);
+}
+
+/* Takes items until none is left, the last tiles first: they see the most keys. */
+static limn_status take_items(void *context, int64_t begin, int64_t end, int worker) {
+    (void)begin;
+    (void)end;
+    Forward *f = context;
+    AttentionSpace space = attention_space(f->spaces + (size_t)worker * f->space_bytes, &f->sizes, false);
+    for (;;) {
+        int64_t item = f->items - 1 - atomic_fetch_add(&f->next, 1);
+        if (item < 0) {
+            return LIMN_OK;
+        }
+        run_item(f, &space, f->tiles[item / f->sizes.groups], item % f->sizes.groups);
+    }
+}
+
+limn_status cpu_attention(const KernelArgs *args) {
+    Forward f = {.args = args, .sizes = attention_sizes(args->op), .vector = vector_kernels(), .tiles = args->scratch};
+    f.items = attention_cut(f.tiles, args, &f.sizes) * f.sizes.groups;
+    f.spaces = (char *)args->scratch + attention_tiles_bytes(args->n_rows);
+    f.space_bytes = attention_space_bytes(&f.sizes, false);
+    atomic_init(&f.next, 0);
+    int64_t workers = parallel_threads();
+    return parallel_for(workers < f.items ? workers : f.items, 1, take_items, &f);
+}
