@@ -94,14 +94,17 @@ def gguf(pairs, tensors, data=b"", version=3, alignment=32):
 
 
 def tokenizer_pairs(model="gpt2", pre="smollm"):
-    tokens = ["<unk>", "<s>", "</s>", "a", "b", "ab", "\u0120a"]
+    tokens = {"gpt2": ["<unk>", "<s>", "</s>", "a", "b", "ab", "\u0120a", "\u0120"],
+              "llama": ["<unk>", "<s>", "</s>", "a", "<0x42>", "ab", "\u2581a", "\u2581"],
+              "bert": ["[UNK]", "[CLS]", "[SEP]", "\u2581a", "b", "\u2581ab", "\u2581\u4e2d", "[PAD]"]}[model]
+    kinds = {"llama": [2, 3, 3, 1, 6, 1, 1, 1]}.get(model, [2, 3, 3, 1, 1, 1, 1, 1])
     return [
         pair("general.architecture", STRING, "llama"),
         pair("tokenizer.ggml.model", STRING, model),
         pair("tokenizer.ggml.pre", STRING, pre),
         array("tokenizer.ggml.tokens", STRING, tokens),
         array("tokenizer.ggml.scores", F32, [0.0] * len(tokens)),
-        array("tokenizer.ggml.token_type", I32, [2, 3, 3, 1, 1, 1, 1]),
+        array("tokenizer.ggml.token_type", I32, kinds),
         array("tokenizer.ggml.merges", STRING, ["a b", "\u0120 a"]),
         pair("tokenizer.ggml.bos_token_id", U32, 1),
         pair("tokenizer.ggml.eos_token_id", U32, 2),
