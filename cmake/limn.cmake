@@ -17,17 +17,14 @@ target_link_libraries(limn_flags INTERFACE m)
 
 string(REPLACE "," ";" sanitizers "${LIMN_SANITIZE}")
 if("thread" IN_LIST sanitizers OR LIMN_FUZZ)
-  # The thread sanitizer does not know OpenMP, and clang would bring a second one beside libgomp: parallel_for runs on
-  # pthreads and the ref backend alone is used.
-  target_compile_definitions(limn_flags INTERFACE LIMN_PTHREADS LIMN_REF_ONLY)
+  # oneDNN runs on OpenMP, which the thread sanitizer does not know: the ref backend alone is used.
+  target_compile_definitions(limn_flags INTERFACE LIMN_REF_ONLY)
   set(LIMN_REF_ONLY ON)
-  find_package(Threads REQUIRED)
-  target_link_libraries(limn_flags INTERFACE Threads::Threads)
 else()
   set(LIMN_REF_ONLY OFF)
-  find_package(OpenMP REQUIRED COMPONENTS C)
-  target_link_libraries(limn_flags INTERFACE OpenMP::OpenMP_C)
 endif()
+find_package(Threads REQUIRED)
+target_link_libraries(limn_flags INTERFACE Threads::Threads)
 if(LIMN_SANITIZE)
   target_compile_definitions(limn_flags INTERFACE LIMN_ARENA_DEBUG LIMN_SANITIZED)
   target_compile_options(limn_flags INTERFACE -fsanitize=${LIMN_SANITIZE} -fno-omit-frame-pointer -O1
@@ -49,7 +46,8 @@ set(limn_libraries_method PkgConfig::JANSSON)
 set(limn_libraries_api PkgConfig::JANSSON)
 if(NOT LIMN_REF_ONLY)
   find_package(dnnl REQUIRED)
-  set(limn_libraries_backend DNNL::dnnl)
+  find_package(OpenMP REQUIRED COMPONENTS C)
+  set(limn_libraries_backend DNNL::dnnl OpenMP::OpenMP_C)
 endif()
 
 # Sets LIMN_LAYERS and LIMN_SEES_<layer> from the LAYER rows.

@@ -1,6 +1,5 @@
-/* One way to use the cores. On libgomp (which oneDNN and OpenBLAS share), or on pthreads when built with
- * LIMN_PTHREADS (the thread sanitizer does not know OpenMP). Work is split into contiguous ranges; results
- * must not depend on the split. */
+/* One way to use the cores: a pool of threads. Work is split into contiguous ranges, taken as threads become free;
+ * results must not depend on the split nor on which worker does what. */
 #ifndef LIMN_BASE_PARALLEL_H
 #define LIMN_BASE_PARALLEL_H
 
@@ -8,7 +7,8 @@
 
 #include "base/error.h"
 
-/* Works on items [begin, end) as worker number `worker` of 0..threads-1 (for scratch of its own). */
+/* Works on items [begin, end) as worker number `worker` of 0..threads-1 (for scratch of its own); a worker may be
+ * called several times, one after the other. */
 typedef limn_status (*ParallelBody)(void *context, int64_t begin, int64_t end, int worker);
 
 /* The process's thread budget; 0 asks for all cores. Set once, before work starts. */
