@@ -233,6 +233,7 @@ static double group_sum(const IgWork *work, int32_t begin, int32_t end) {
 static void add_grouping(const IgWork *work, TokensBlock *strip, const char *name, const TokenRuns *runs) {
     TokenGroup *groups = tokens_add_grouping(strip, name, runs->n);
     for (int32_t g = 0; groups != NULL && g < runs->n; g++) {
+        groups[g].begin = runs->begins[g];
         groups[g].end = runs->begins[g + 1];
         groups[g].score = group_sum(work, runs->begins[g], runs->begins[g + 1]);
         groups[g].spread = (double)NAN;
