@@ -3,7 +3,8 @@
  * A backend is an ordered list of kernels; the first whose `can` accepts an op runs it. Every list ends in the
  * `ref` kernels (plain C, the truth), so every op always runs. Kernels allocate nothing: scratch is asked for
  * before the run and handed in. All activations are f32; `compute` says whether matrix products may round their
- * inputs to bf16 (accumulating in f32). Kernels must give each row the same bits whatever chunk it is in. */
+ * inputs to bf16 (accumulating in f32). Kernels must give each row the same bits whatever chunk it is in and
+ * whatever the number of threads; only bf16 products may differ, within their rounding, when either changes. */
 #ifndef LIMN_BACKEND_BACKEND_H
 #define LIMN_BACKEND_BACKEND_H
 
