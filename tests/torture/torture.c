@@ -149,6 +149,7 @@ void *__wrap_aligned_alloc(size_t alignment, size_t bytes) {
 
 static void broken(const char *name, long allocation, const char *what) {
     counting = false;
+    fflush(stdout);
     fprintf(stderr, "%s, allocation %ld: %s (%s)\n", name, allocation, what, error_message());
     abort();
 }

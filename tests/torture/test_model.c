@@ -1,0 +1,38 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parallel.h"
+#include "model/model.h"
+#include "torture/torture.h"
+
+static limn_status open_model(void *context) {
+    Model *model;
+    const ModelOptions options = {.frame = FRAME_HF};
+    TRY(model_open(&model, context, &options, NULL));
+    model_free(model);
+    return LIMN_OK;
+}
+
+/* Folding makes weights of its own; BERT cannot be folded. */
+static limn_status open_folded(void *context) {
+    Model *model;
+    const ModelOptions options = {.frame = FRAME_TRANSFORMERLENS};
+    TRY(model_open(&model, context, &options, NULL));
+    model_free(model);
+    return LIMN_OK;
+}
+
+int main(void) {
+    parallel_set_threads(1);
+    static const char *const folders[] = {"llama3", "llama-bias", "gpt2", "bert-classifier", "bert-mlm-old"};
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        char path[512];
+        snprintf(path, sizeof path, LIMN_TEST_SOURCE_DIR "/tests/golden/%s", folders[i]);
+        torture(folders[i], open_model, path);
+        if (strncmp(folders[i], "bert", 4) != 0) {
+            torture(folders[i], open_folded, path);
+        }
+    }
+    return 0;
+}
