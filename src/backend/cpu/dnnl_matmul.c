@@ -236,7 +236,8 @@ static void give_primitive_back(Matmul *matmul, Primitive *primitive) {
 static int64_t part_columns(const MatmulShape *shape) {
     int64_t parts = parallel_threads();
     bool small = shape->m * shape->k * shape->n < SMALL_PRODUCT || shape->n < 2 * COLUMN_STEP;
-    return small ? shape->n : ((shape->n + parts - 1) / parts + COLUMN_STEP - 1) / COLUMN_STEP * COLUMN_STEP;
+    int64_t columns = ((shape->n + parts - 1) / parts + COLUMN_STEP - 1) / COLUMN_STEP * COLUMN_STEP;
+    return small || columns > shape->n ? shape->n : columns;
 }
 
 limn_status matmul_prepare(Matmul *matmul, const MatmulShape *shape) {
