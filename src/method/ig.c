@@ -322,6 +322,14 @@ static void show_words(const IgWork *work, const double *scores, const int32_t *
                       "share: of the sum of all words' sizes; + supports the target, - speaks against it");
 }
 
+/* The words of a target, as they read. */
+static void add_target_text(const IgWork *work, TextBuffer *out, const Target *target) {
+    for (int32_t i = 0; i < target->n; i++) {
+        Text text = output_text(work->call, work->model, target->ids[i]);
+        text_buffer_add_bytes(out, text.bytes, text.length);
+    }
+}
+
 static void say_headline(const IgWork *work, const double *scores, const int32_t *order, int32_t n) {
     char for_it[96] = "", against[96] = "";
     for (int32_t i = n - 1; i >= 0; i--) {
@@ -332,10 +340,18 @@ static void say_headline(const IgWork *work, const double *scores, const int32_t
                  scores[w] > 0.0 ? "most for it:" : "most against it:", (int)(text.length < 40 ? text.length : 40),
                  text.bytes, scores[w]);
     }
-    Text name = output_text(work->call, work->model, work->target.ids[0]);
-    result_headline(work->result, "'%.*s%s': probability %.3g; %s%s%s", (int)name.length, name.bytes,
-                    work->target.n > 1 ? "..." : "", exp(work->target.log_probability), for_it,
-                    for_it[0] != '\0' && against[0] != '\0' ? "; " : "", against);
+    TextBuffer name = TEXT_BUFFER_INIT;
+    add_target_text(work, &name, &work->target);
+    text_buffer_add_char(&name, '\'');
+    if (work->contrast.kind != TARGET_NONE) {
+        text_buffer_add(&name, " rather than '");
+        add_target_text(work, &name, &work->contrast);
+        text_buffer_add_char(&name, '\'');
+    }
+    result_headline(work->result, "'%s: probability %.3g; %s%s%s", name.data == NULL ? "'" : name.data,
+                    exp(work->target.log_probability), for_it, for_it[0] != '\0' && against[0] != '\0' ? "; " : "",
+                    against);
+    text_buffer_free(&name);
 }
 
 static const char *end_text(IgEnd end) {
