@@ -65,10 +65,11 @@ int64_t attention_cut(QueryTile *tiles, const KernelArgs *args, const AttentionS
 }
 
 /* Floats of the parts of a worker's scratch, in the order of AttentionSpace. */
-static int64_t lay_out(AttentionSpace *space, float *memory, const AttentionSizes *sizes, bool backward) {
+static int64_t lay_out(AttentionSpace *space, float *memory, const AttentionSizes *sizes, int64_t max_keys,
+                       bool backward) {
     int64_t lanes = ATTENTION_LANES;
     int64_t width = larger(sizes->key_width, sizes->value_width);
-    float *unused;
+    float *bytes;
     struct {
         float **place;
         int64_t floats;
@@ -82,9 +83,9 @@ static int64_t lay_out(AttentionSpace *space, float *memory, const AttentionSize
                  {&space->last_key, lanes},
                  {&space->order, lanes},
                  {&space->slopes, lanes},
-                 {&space->copied_keys, ATTENTION_KEYS * sizes->key_width},
-                 {&space->copied_values, ATTENTION_KEYS * sizes->value_width},
-                 {&unused, ATTENTION_KEYS},
+                 {&space->keys, max_keys * sizes->key_width},
+                 {&space->values, max_keys * sizes->value_width},
+                 {&bytes, (max_keys + 3) / 4},
                  {&space->grads, backward ? lanes * sizes->value_width : 0},
                  {&space->score_grads, backward ? ATTENTION_KEYS * lanes : 0},
                  {&space->query_rows, backward ? lanes * sizes->key_width : 0},
@@ -94,26 +95,27 @@ static int64_t lay_out(AttentionSpace *space, float *memory, const AttentionSize
         *parts[i].place = memory == NULL ? NULL : memory + used;
         used += cache_lines(parts[i].floats);
     }
-    space->copied_is_key = (uint8_t *)unused;
+    space->is_key = (uint8_t *)bytes;
     return used;
 }
 
-size_t attention_space_bytes(const AttentionSizes *sizes, bool backward) {
+size_t attention_space_bytes(const AttentionSizes *sizes, int64_t max_keys, bool backward) {
     AttentionSpace space;
-    return (size_t)lay_out(&space, NULL, sizes, backward) * sizeof(float);
+    return (size_t)lay_out(&space, NULL, sizes, max_keys, backward) * sizeof(float);
 }
 
-AttentionSpace attention_space(void *memory, const AttentionSizes *sizes, bool backward) {
+AttentionSpace attention_space(void *memory, const AttentionSizes *sizes, int64_t max_keys, bool backward) {
     AttentionSpace space;
-    lay_out(&space, memory, sizes, backward);
+    lay_out(&space, memory, sizes, max_keys, backward);
+    space.sequence = -1;
     return space;
 }
 
 size_t cpu_attention_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward) {
     (void)compute;
-    (void)max_keys;
     AttentionSizes sizes = attention_sizes(op);
-    return attention_tiles_bytes(n_rows) + (size_t)parallel_threads() * attention_space_bytes(&sizes, backward);
+    return attention_tiles_bytes(n_rows) +
+           (size_t)parallel_threads() * attention_space_bytes(&sizes, max_keys, backward);
 }
 
 LaneRange attention_lanes(AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes, QueryTile tile,
@@ -143,41 +145,50 @@ LaneRange attention_lanes(AttentionSpace *space, const KernelArgs *args, const A
     return range;
 }
 
-/* Copies keys [first, first + count) of the cache and own rows together. */
-static void copy_keys(AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes,
-                      const SequenceRows *sequence, int64_t group, int64_t first, int64_t count) {
+static void copy_vector(float *out, const float *in, int64_t width) {
+    memcpy(out, in, sizeof(float) * (size_t)width);
+}
+
+void attention_gather(AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes, int32_t sequence_id,
+                      int64_t group, bool all) {
+    const SequenceRows *sequence = &args->rows->sequences[sequence_id];
     const KvCache *cache = sequence->prefix;
-    for (int64_t i = 0; i < count; i++) {
-        int64_t key = first + i;
-        int64_t row = sequence->row_begin + key - sequence->prefix_length;
-        bool cached = key < sequence->prefix_length;
-        const float *k = cached ? cache->keys[args->op->layer] + key * sizes->groups * sizes->key_width
-                                : args->in[1] + row * sizes->groups * sizes->key_width;
-        const float *v = cached ? cache->values[args->op->layer] + key * sizes->groups * sizes->value_width
-                                : args->in[2] + row * sizes->groups * sizes->value_width;
+    int64_t prefix = cache != NULL ? sequence->prefix_length : 0;
+    int64_t total = prefix + sequence->n_rows;
+    int64_t from = all ? 0 : prefix / ATTENTION_KEYS * ATTENTION_KEYS;
+    int64_t to = all ? total : smaller(total, from + ATTENTION_KEYS);
+    if (space->sequence == sequence_id && space->group == group && space->from == from && space->to == to) {
+        return;
+    }
+    space->sequence = sequence_id;
+    space->group = group;
+    space->from = from;
+    space->to = to;
+    for (int64_t key = from; key < to; key++) {
+        bool cached = key < prefix;
+        int64_t place = ((cached ? key : sequence->row_begin + key - prefix) * sizes->groups + group);
+        const float *keys = cached ? cache->keys[args->op->layer] : args->in[1];
+        const float *values = cached ? cache->values[args->op->layer] : args->in[2];
+        copy_vector(space->keys + key * sizes->key_width, keys + place * sizes->key_width, sizes->key_width);
+        copy_vector(space->values + key * sizes->value_width, values + place * sizes->value_width, sizes->value_width);
         const uint8_t *is_key = cached ? cache->is_key : args->key_rows->is_key;
-        memcpy(space->copied_keys + i * sizes->key_width, k + group * sizes->key_width,
-               sizeof(float) * (size_t)sizes->key_width);
-        memcpy(space->copied_values + i * sizes->value_width, v + group * sizes->value_width,
-               sizeof(float) * (size_t)sizes->value_width);
-        space->copied_is_key[i] = is_key == NULL ? 1 : is_key[cached ? key : row];
+        space->is_key[key] = is_key == NULL ? 1 : is_key[cached ? key : sequence->row_begin + key - prefix];
     }
 }
 
-KeyTile attention_keys(AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes, int32_t sequence_id,
-                       int64_t group, int64_t first, int64_t end) {
+KeyTile attention_keys(const AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes,
+                       int32_t sequence_id, int64_t group, int64_t first, int64_t end) {
     const SequenceRows *sequence = &args->rows->sequences[sequence_id];
     int64_t prefix = sequence->prefix != NULL ? sequence->prefix_length : 0;
     KeyTile tile = {.first = first, .count = smaller(ATTENTION_KEYS, end - first)};
     tile.own_skip = smaller(larger(0, prefix - first), tile.count);
     tile.own_row = sequence->row_begin + larger(0, first - prefix);
-    if (tile.own_skip > 0 && tile.own_skip < tile.count) {
-        copy_keys(space, args, sizes, sequence, group, first, tile.count);
-        tile.keys = space->copied_keys;
-        tile.values = space->copied_values;
+    if (first >= space->from && first + tile.count <= space->to) {
+        tile.keys = space->keys + first * sizes->key_width;
+        tile.values = space->values + first * sizes->value_width;
         tile.key_stride = sizes->key_width;
         tile.value_stride = sizes->value_width;
-        tile.is_key = space->copied_is_key;
+        tile.is_key = space->is_key + first;
         return tile;
     }
     bool cached = tile.own_skip > 0;

@@ -55,16 +55,19 @@ typedef struct AttentionSpace {
     float *out;     /* [LANES, K of v]: output; backward: gradient of q [LANES, K] */
     float *max, *sum, *factor;
     float *least_key, *last_key, *order, *slopes;
-    float *copied_keys, *copied_values; /* [KEYS, K] of a tile that is partly cached */
-    uint8_t *copied_is_key;             /* [KEYS] */
-    float *grads;                       /* backward: [K of v, LANES] gradient of the output, turned */
-    float *score_grads;                 /* backward: [KEYS, LANES] */
-    float *query_rows;                  /* backward: [LANES, K] */
-    float *grad_rows;                   /* backward: [LANES, K of v] */
+    float *keys, *values; /* [max_keys, K] of one sequence and key head, gathered */
+    uint8_t *is_key;      /* [max_keys] */
+    int32_t sequence;     /* whose they are; -1: nobody's */
+    int64_t group;
+    int64_t from, to;   /* keys gathered */
+    float *grads;       /* backward: [K of v, LANES] gradient of the output, turned */
+    float *score_grads; /* backward: [KEYS, LANES] */
+    float *query_rows;  /* backward: [LANES, K] */
+    float *grad_rows;   /* backward: [LANES, K of v] */
 } AttentionSpace;
 
-size_t attention_space_bytes(const AttentionSizes *sizes, bool backward);
-AttentionSpace attention_space(void *memory, const AttentionSizes *sizes, bool backward);
+size_t attention_space_bytes(const AttentionSizes *sizes, int64_t max_keys, bool backward);
+AttentionSpace attention_space(void *memory, const AttentionSizes *sizes, int64_t max_keys, bool backward);
 
 /* The lanes of a tile and one key head: bounds of the keys they see, and [begin, end) over all of them. */
 typedef struct LaneRange {
@@ -76,8 +79,14 @@ typedef struct LaneRange {
 LaneRange attention_lanes(AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes, QueryTile tile,
                           int64_t group);
 
-KeyTile attention_keys(AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes, int32_t sequence,
-                       int64_t group, int64_t first, int64_t end);
+/* Copies keys and values of a sequence and key head together: all (read from where they lie, far strides of a power
+ * of two would share a few sets of the caches), or those of the one tile that lies across the end of the cache. */
+void attention_gather(AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes, int32_t sequence_id,
+                      int64_t group, bool all);
+
+/* Keys [first, first + ATTENTION_KEYS) below end: gathered ones, or where they lie. */
+KeyTile attention_keys(const AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes,
+                       int32_t sequence_id, int64_t group, int64_t first, int64_t end);
 
 /* The scores' tile for the keys, masked when needed. */
 AttentionTile attention_tile(const AttentionSpace *space, const Op *op, const LaneRange *range, const KeyTile *keys);

@@ -81,15 +81,16 @@ static void add_products(const Backward *b, AttentionSpace *space, const KeyTile
     int64_t place = keys->own_row * s->groups + group;
     if (own > 0 && args->grad_in[2] != NULL) {
         b->vector->small_product(args->grad_in[2] + place * s->value_width, s->groups * s->value_width, p,
-                                 ATTENTION_LANES, 1, space->grad_rows, s->value_width, own, s->value_width, n_lanes);
+                                 ATTENTION_LANES, 1, space->grad_rows, s->value_width, own, s->value_width, n_lanes,
+                                 true);
     }
     if (own > 0 && args->grad_in[1] != NULL) {
         b->vector->small_product(args->grad_in[1] + place * s->key_width, s->groups * s->key_width, ds, ATTENTION_LANES,
-                                 1, space->query_rows, s->key_width, own, s->key_width, n_lanes);
+                                 1, space->query_rows, s->key_width, own, s->key_width, n_lanes, true);
     }
     if (args->grad_in[0] != NULL) {
         b->vector->small_product(space->out, s->key_width, space->score_grads, 1, ATTENTION_LANES, keys->keys,
-                                 keys->key_stride, n_lanes, s->key_width, keys->count);
+                                 keys->key_stride, n_lanes, s->key_width, keys->count, true);
     }
 }
 
@@ -103,13 +104,10 @@ static void run_tile(const Backward *b, AttentionSpace *space, QueryTile tile, i
     for (int64_t key = range.begin / ATTENTION_KEYS * ATTENTION_KEYS; key < range.end; key += ATTENTION_KEYS) {
         KeyTile keys = attention_keys(space, args, s, args->rows->sequence[tile.row], group, key, range.end);
         AttentionTile scores = attention_tile(space, args->op, &range, &keys);
-        size_t bytes = sizeof(float) * (size_t)(keys.count * ATTENTION_LANES);
-        memset(space->scores, 0, bytes);
-        memset(space->score_grads, 0, bytes);
         b->vector->small_product(space->scores, ATTENTION_LANES, keys.keys, keys.key_stride, 1, space->queries,
-                                 ATTENTION_LANES, keys.count, width, s->key_width);
+                                 ATTENTION_LANES, keys.count, width, s->key_width, false);
         b->vector->small_product(space->score_grads, ATTENTION_LANES, keys.values, keys.value_stride, 1, space->grads,
-                                 ATTENTION_LANES, keys.count, width, s->value_width);
+                                 ATTENTION_LANES, keys.count, width, s->value_width, false);
         b->vector->attention_gradients(&scores);
         add_products(b, space, &keys, group, range.lanes);
     }
@@ -122,7 +120,8 @@ static limn_status take_items(void *context, int64_t begin, int64_t end, int wor
     (void)begin;
     (void)end;
     Backward *b = context;
-    AttentionSpace space = attention_space(b->spaces + (size_t)worker * b->space_bytes, &b->sizes, true);
+    AttentionSpace space =
+        attention_space(b->spaces + (size_t)worker * b->space_bytes, &b->sizes, b->args->rows->max_keys, true);
     for (;;) {
         int64_t item = atomic_fetch_add(&b->next, 1);
         if (item >= b->items) {
@@ -130,6 +129,7 @@ static limn_status take_items(void *context, int64_t begin, int64_t end, int wor
         }
         int32_t sequence = (int32_t)(item / b->sizes.groups);
         int64_t group = item % b->sizes.groups;
+        attention_gather(&space, b->args, &b->sizes, sequence, group, true);
         clear_grad(b, 1, sequence, group, b->sizes.key_width);
         clear_grad(b, 2, sequence, group, b->sizes.value_width);
         for (int64_t i = 0; i < b->n_tiles; i++) {
@@ -145,7 +145,7 @@ limn_status cpu_attention_backward(const KernelArgs *args) {
     b.n_tiles = attention_cut(b.tiles, args, &b.sizes);
     b.items = args->rows->n_sequences * b.sizes.groups;
     b.spaces = (char *)args->scratch + attention_tiles_bytes(args->n_rows);
-    b.space_bytes = attention_space_bytes(&b.sizes, true);
+    b.space_bytes = attention_space_bytes(&b.sizes, args->rows->max_keys, true);
     atomic_init(&b.next, 0);
     int64_t workers = parallel_threads();
     return parallel_for(workers < b.items ? workers : b.items, 1, take_items, &b);

@@ -7,14 +7,14 @@ enum { MM_ROWS = 6, MM_VECTORS = W == 16 ? 4 : 2 };
 static inline __attribute__((always_inline)) void SIMD(mm_block)(float *c, int64_t c_stride, const float *a,
                                                                  int64_t a_row, int64_t a_depth, const float *b,
                                                                  int64_t b_stride, int m, int nv, int64_t last,
-                                                                 bool whole, int64_t depth) {
+                                                                 bool whole, int64_t depth, bool add) {
     V sums[MM_ROWS][MM_VECTORS];
 #pragma GCC unroll 8
     for (int i = 0; i < m; i++) {
 #pragma GCC unroll 4
         for (int j = 0; j < nv; j++) {
             const float *from = c + i * c_stride + j * W;
-            sums[i][j] = whole ? v_load(from) : v_load_n(from, last);
+            sums[i][j] = !add ? v_zero() : whole ? v_load(from) : v_load_n(from, last);
         }
     }
     for (int64_t p = 0; p < depth; p++) {
@@ -49,34 +49,34 @@ static inline __attribute__((always_inline)) void SIMD(mm_block)(float *c, int64
 static inline __attribute__((always_inline)) void SIMD(mm_strip)(float *c, int64_t c_stride, const float *a,
                                                                  int64_t a_row, int64_t a_depth, const float *b,
                                                                  int64_t b_stride, int64_t m, int nv, int64_t last,
-                                                                 bool whole, int64_t depth) {
+                                                                 bool whole, int64_t depth, bool add) {
     int64_t i = 0;
     for (; i + MM_ROWS <= m; i += MM_ROWS) {
         SIMD(mm_block)
-        (c + i * c_stride, c_stride, a + i * a_row, a_row, a_depth, b, b_stride, MM_ROWS, nv, last, whole, depth);
+        (c + i * c_stride, c_stride, a + i * a_row, a_row, a_depth, b, b_stride, MM_ROWS, nv, last, whole, depth, add);
     }
     for (; i + 2 <= m; i += 2) {
         SIMD(mm_block)
-        (c + i * c_stride, c_stride, a + i * a_row, a_row, a_depth, b, b_stride, 2, nv, last, whole, depth);
+        (c + i * c_stride, c_stride, a + i * a_row, a_row, a_depth, b, b_stride, 2, nv, last, whole, depth, add);
     }
     if (i < m) {
         SIMD(mm_block)
-        (c + i * c_stride, c_stride, a + i * a_row, a_row, a_depth, b, b_stride, 1, nv, last, whole, depth);
+        (c + i * c_stride, c_stride, a + i * a_row, a_row, a_depth, b, b_stride, 1, nv, last, whole, depth, add);
     }
 }
 
-/* c[m, n] += a[m, depth] b[depth, n]; an element's sum runs over depth in order, begun with c. */
+/* c[m, n] (+)= a[m, depth] b[depth, n]; an element's sum runs over depth in order, begun with c or 0. */
 static void SIMD(small_product)(float *c, int64_t c_stride, const float *a, int64_t a_row, int64_t a_depth,
-                                const float *b, int64_t b_stride, int64_t m, int64_t n, int64_t depth) {
+                                const float *b, int64_t b_stride, int64_t m, int64_t n, int64_t depth, bool add) {
     int64_t j = 0;
     for (; j + MM_VECTORS * W <= n; j += MM_VECTORS * W) {
-        SIMD(mm_strip)(c + j, c_stride, a, a_row, a_depth, b + j, b_stride, m, MM_VECTORS, W, true, depth);
+        SIMD(mm_strip)(c + j, c_stride, a, a_row, a_depth, b + j, b_stride, m, MM_VECTORS, W, true, depth, add);
     }
     for (; j + W <= n; j += W) {
-        SIMD(mm_strip)(c + j, c_stride, a, a_row, a_depth, b + j, b_stride, m, 1, W, true, depth);
+        SIMD(mm_strip)(c + j, c_stride, a, a_row, a_depth, b + j, b_stride, m, 1, W, true, depth, add);
     }
     if (j < n) {
-        SIMD(mm_strip)(c + j, c_stride, a, a_row, a_depth, b + j, b_stride, m, 1, n - j, false, depth);
+        SIMD(mm_strip)(c + j, c_stride, a, a_row, a_depth, b + j, b_stride, m, 1, n - j, false, depth, add);
     }
 }
 

@@ -9,7 +9,8 @@ typedef struct Forward {
     AttentionSizes sizes;
     const VectorKernels *vector;
     QueryTile *tiles;
-    int64_t items; /* tiles x key heads */
+    int64_t n_tiles;
+    int64_t items; /* key heads x tiles */
     char *spaces;
     size_t space_bytes;
     atomic_llong next;
@@ -58,41 +59,44 @@ static void run_item(const Forward *f, AttentionSpace *space, QueryTile tile, in
         space->sum[lane] = 0.0F;
     }
     memset(space->out, 0, sizeof(float) * (size_t)(range.lanes * s->value_width));
+    int32_t sequence = args->rows->sequence[tile.row];
+    attention_gather(space, args, s, sequence, group, args->rows->sequences[sequence].n_rows > 2 * s->tile_rows);
     int64_t width = (range.lanes + 15) / 16 * 16;
     for (int64_t key = range.begin / ATTENTION_KEYS * ATTENTION_KEYS; key < range.end; key += ATTENTION_KEYS) {
-        KeyTile keys = attention_keys(space, args, s, args->rows->sequence[tile.row], group, key, range.end);
+        KeyTile keys = attention_keys(space, args, s, sequence, group, key, range.end);
         AttentionTile scores = attention_tile(space, args->op, &range, &keys);
-        memset(space->scores, 0, sizeof(float) * (size_t)(keys.count * ATTENTION_LANES));
         f->vector->small_product(space->scores, ATTENTION_LANES, keys.keys, keys.key_stride, 1, space->queries,
-                                 ATTENTION_LANES, keys.count, width, s->key_width);
+                                 ATTENTION_LANES, keys.count, width, s->key_width, false);
         f->vector->attention_probabilities(&scores);
         rescale(space->out, space->factor, range.lanes, s->value_width);
         f->vector->small_product(space->out, s->value_width, space->scores, 1, ATTENTION_LANES, keys.values,
-                                 keys.value_stride, range.lanes, s->value_width, keys.count);
+                                 keys.value_stride, range.lanes, s->value_width, keys.count, true);
     }
     write_lanes(f, space, tile, group);
 }
 
-/* Takes items until none is left, the last tiles first: they see the most keys. */
+/* Takes items until none is left, one key head after the other, so that what was gathered serves again. */
 static limn_status take_items(void *context, int64_t begin, int64_t end, int worker) {
     (void)begin;
     (void)end;
     Forward *f = context;
-    AttentionSpace space = attention_space(f->spaces + (size_t)worker * f->space_bytes, &f->sizes, false);
+    AttentionSpace space =
+        attention_space(f->spaces + (size_t)worker * f->space_bytes, &f->sizes, f->args->rows->max_keys, false);
     for (;;) {
         int64_t item = f->items - 1 - atomic_fetch_add(&f->next, 1);
         if (item < 0) {
             return LIMN_OK;
         }
-        run_item(f, &space, f->tiles[item / f->sizes.groups], item % f->sizes.groups);
+        run_item(f, &space, f->tiles[item % f->n_tiles], item / f->n_tiles);
     }
 }
 
 limn_status cpu_attention(const KernelArgs *args) {
     Forward f = {.args = args, .sizes = attention_sizes(args->op), .vector = vector_kernels(), .tiles = args->scratch};
-    f.items = attention_cut(f.tiles, args, &f.sizes) * f.sizes.groups;
+    f.n_tiles = attention_cut(f.tiles, args, &f.sizes);
+    f.items = f.n_tiles * f.sizes.groups;
     f.spaces = (char *)args->scratch + attention_tiles_bytes(args->n_rows);
-    f.space_bytes = attention_space_bytes(&f.sizes, false);
+    f.space_bytes = attention_space_bytes(&f.sizes, args->rows->max_keys, false);
     atomic_init(&f.next, 0);
     int64_t workers = parallel_threads();
     return parallel_for(workers < f.items ? workers : f.items, 1, take_items, &f);

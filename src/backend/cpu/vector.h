@@ -51,9 +51,9 @@ typedef struct VectorKernels {
                         bool add);
 
     /* attention_body.h */
-    /* c[m, n] += a[m, depth] b[depth, n], a with any strides */
+    /* c[m, n] (+)= a[m, depth] b[depth, n], a with any strides */
     void (*small_product)(float *c, int64_t c_stride, const float *a, int64_t a_row, int64_t a_depth, const float *b,
-                          int64_t b_stride, int64_t m, int64_t n, int64_t depth);
+                          int64_t b_stride, int64_t m, int64_t n, int64_t depth, bool add);
     void (*turn_lanes)(float *out, const float *const *in, int64_t lanes, int64_t width);
     void (*attention_probabilities)(const AttentionTile *tile);
     void (*attention_gradients)(const AttentionTile *tile);
