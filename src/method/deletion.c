@@ -9,7 +9,9 @@
 enum { MOST_REMOVED = 5, RANDOM_SETS = 12, RANDOM_SETS_LONG = 4, LONG_PROMPT = 512 };
 
 typedef struct Deletion {
-    IgPath path; /* probability of the target at given embeddings */
+    IgPath path; /* what is measured at given embeddings: the target's probability, or F against a contrast */
+    bool contrasted;
+    double sign; /* of F: -1 where F is a loss */
     const TokenRuns *words;
     int32_t *order; /* [n_order] removable words, strongest support first */
     int32_t n_order;
@@ -104,57 +106,66 @@ static limn_status score_points(Deletion *deletion, double *probability) {
     return status;
 }
 
-static void report(Result *result, const Deletion *deletion, const double *probability) {
+static void report(Result *result, const Deletion *deletion, const double *measured) {
     enum { MOST_POINTS = MOST_REMOVED + 1 };
     double x[MOST_POINTS], top[MOST_POINTS], mean[MOST_POINTS], low[MOST_POINTS], high[MOST_POINTS];
     x[0] = 0.0;
-    top[0] = mean[0] = low[0] = high[0] = probability[0];
+    top[0] = mean[0] = low[0] = high[0] = measured[0];
     int32_t next = 1;
     double advantage = 0.0;
     for (int32_t step = 1; step <= deletion->n_steps; step++) {
         x[step] = step;
-        top[step] = probability[next++];
+        top[step] = measured[next++];
         mean[step] = 0.0;
         low[step] = INFINITY;
         high[step] = -INFINITY;
         for (int32_t r = 0; r < deletion->n_random; r++, next++) {
-            mean[step] += probability[next] / deletion->n_random;
-            low[step] = fmin(low[step], probability[next]);
-            high[step] = fmax(high[step], probability[next]);
+            mean[step] += measured[next] / deletion->n_random;
+            low[step] = fmin(low[step], measured[next]);
+            high[step] = fmax(high[step], measured[next]);
         }
         advantage += (mean[step] - top[step]) / deletion->n_steps;
     }
-    SeriesBlock *series = result_add_series(result, "deletion", "When words are taken away", x, deletion->n_steps + 1,
-                                            "words removed", "probability of the target");
+    SeriesBlock *series =
+        result_add_series(result, "deletion", "When words are taken away", x, deletion->n_steps + 1, "words removed",
+                          deletion->contrasted ? "F: the target over its contrast" : "probability of the target");
     series_line(series, "strongest supporters", top, NULL, NULL);
     series_line(series, "random words", mean, low, high);
     result_block_note(result, "removed words have the baseline's embedding; random: mean and range of %d draws",
                       deletion->n_random);
     result_check(result, "deletion", advantage, CHECK_ABOVE, 0.0,
-                 "removing the strongest words lowers the target's probability more than removing random ones");
+                 "removing the strongest words lowers %s more than removing random ones",
+                 deletion->contrasted ? "the target's lead over its contrast" : "the target's probability");
 }
 
 static limn_status measure(Result *result, Deletion *deletion) {
-    double *probability = ARENA_ARRAY(deletion->path.call->arena, double, n_points(deletion));
-    if (probability == NULL) {
+    double *measured = ARENA_ARRAY(deletion->path.call->arena, double, n_points(deletion));
+    if (measured == NULL) {
         return method_no_memory(deletion->path.call);
     }
-    TRY(score_points(deletion, probability));
-    report(result, deletion, probability);
+    TRY(score_points(deletion, measured));
+    for (int32_t i = 0; i < n_points(deletion); i++) {
+        measured[i] *= deletion->sign;
+    }
+    report(result, deletion, measured);
     return LIMN_OK;
 }
 
 limn_status deletion_check(Result *result, const IgPath *path, const Target *target, const TokenRuns *words,
-                           const double *word_scores) {
-    Deletion deletion = {.path = *path, .words = words};
-    deletion.path.metric = IG_METRIC_PROB;
-    deletion.path.objective = OBJECTIVE_LOG_PROB;
+                           const double *word_scores, bool contrasted) {
+    Deletion deletion = {.path = *path, .words = words, .contrasted = contrasted, .sign = 1.0};
     deletion.path.embeddings = NULL;
     deletion.path.embeddings_bytes = 0;
     IgComponent component;
-    TRY(ig_component(&component, path->call, session_model(path->session), target, 0, target->n, 1.0));
-    deletion.path.components = &component;
-    deletion.path.n_components = 1;
+    if (contrasted) {
+        deletion.sign = path->metric == IG_METRIC_NLL ? -1.0 : 1.0;
+    } else {
+        TRY(ig_component(&component, path->call, session_model(path->session), target, 0, target->n, 1.0));
+        deletion.path.metric = IG_METRIC_PROB;
+        deletion.path.objective = OBJECTIVE_LOG_PROB;
+        deletion.path.components = &component;
+        deletion.path.n_components = 1;
+    }
     TRY(order_words(&deletion, word_scores));
     deletion.n_steps = deletion.n_positive < MOST_REMOVED ? deletion.n_positive : MOST_REMOVED;
     if (deletion.n_steps >= deletion.n_order) {

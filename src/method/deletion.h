@@ -6,9 +6,10 @@
 #include "method/ig_path.h"
 #include "method/words.h"
 
-/* path: as used for the attribution (baseline filled); word_scores [words->n], NaN for words that cannot be removed.
- * Adds a series block, a check and a note to the result. */
+/* path: as used for the attribution (baseline filled); word_scores [words->n] of support, NaN for words that cannot be
+ * removed. What is measured is the target's probability, or with a contrast the path's own F. Adds a series block, a
+ * check and a note to the result. */
 limn_status deletion_check(Result *result, const IgPath *path, const Target *target, const TokenRuns *words,
-                           const double *word_scores);
+                           const double *word_scores, bool contrasted);
 
 #endif

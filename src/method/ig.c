@@ -455,7 +455,8 @@ static limn_status report(IgWork *work) {
     for (int32_t w = 0; w < work->words.n && work->path.metric == IG_METRIC_NLL; w++) {
         scores[w] = -scores[w]; /* support, for the deletion check */
     }
-    return deletion_check(work->result, &work->path, &work->target, &work->words, scores);
+    return deletion_check(work->result, &work->path, &work->target, &work->words, scores,
+                          work->contrast.kind != TARGET_NONE);
 }
 
 static limn_status run(MethodCall *call, Result *result) {
