@@ -11,7 +11,8 @@ import time
 class Worker:
     """A process that answers one JSON object per line."""
 
-    def __init__(self, command):
+    def __init__(self, command, clock="seconds"):
+        self.clock = clock
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True)
 
@@ -24,7 +25,10 @@ class Worker:
             line = ""
         if not line:
             return {"error": f"the worker ended with {self.process.wait()}"}
-        return json.loads(line)
+        reply = json.loads(line)
+        if self.clock in reply:
+            reply["seconds"] = reply[self.clock]
+        return reply
 
     def close(self):
         try:
