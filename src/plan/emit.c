@@ -55,6 +55,23 @@ static limn_status emit_append(Emitter *emitter, const PlanNode *node) {
     return LIMN_OK;
 }
 
+/* The run's edits, in place; on a copy when the backward pass reads what the kernel wrote. */
+static limn_status emit_edit(Emitter *emitter, const PlanNode *node, ValueId *value) {
+    Step *step;
+    if (node->needs_grad && (op_info(node->op.kind)->saves & SAVES_OUT) != 0) {
+        ValueId written = *value;
+        TRY(emit_value(emitter, node->op.out, node->domain, value));
+        TRY(emit_step(emitter, STEP_COPY, node->node, node->domain, &step));
+        step->op = node->op;
+        step->in[0] = written;
+        step->out = *value;
+    }
+    TRY(emit_step(emitter, STEP_EDIT, node->node, node->domain, &step));
+    step->op = node->op;
+    step->out = *value;
+    return LIMN_OK;
+}
+
 limn_status emit_forward(Emitter *emitter, int32_t index) {
     const PlanNode *node = &emitter->plan->nodes[index];
     ValueId out, aux = VALUE_NONE;
@@ -71,13 +88,12 @@ limn_status emit_forward(Emitter *emitter, int32_t index) {
     for (int k = 0; k < OP_MAX_INPUTS; k++) {
         step->in[k] = node->inputs[k] < 0 ? VALUE_NONE : emitter->value[node->inputs[k]];
     }
-    emitter->value[index] = out;
+    emitter->own[index] = out;
     emitter->aux[index] = aux;
     if (node->edited) {
-        TRY(emit_step(emitter, STEP_EDIT, node->node, node->domain, &step));
-        step->op = node->op;
-        step->out = out;
+        TRY(emit_edit(emitter, node, &out));
     }
+    emitter->value[index] = out;
     return node->append && emitter->appending ? emit_append(emitter, node) : LIMN_OK;
 }
 
@@ -107,7 +123,7 @@ static void mark_again(const Emitter *emitter, int32_t begin, int32_t end, bool 
         const PlanNode *node = &nodes[i];
         unsigned saves = op_info(node->op.kind)->saves;
         bool backward = node->needs_grad;
-        bool reads_own = backward && (((saves & SAVES_OUT) != 0 && emitter->value[i] == VALUE_NONE) ||
+        bool reads_own = backward && (((saves & SAVES_OUT) != 0 && emitter->own[i] == VALUE_NONE) ||
                                       ((saves & SAVES_AUX) != 0 && emitter->aux[i] == VALUE_NONE));
         again[i] = again[i] || reads_own;
         for (int k = 0; k < OP_MAX_INPUTS; k++) {
@@ -136,6 +152,9 @@ static limn_status compute_again(Emitter *emitter, int32_t begin, int32_t end) {
     }
     for (int32_t i = begin; i < end; i++) {
         bool kept = crosses[i] || emitter->program->values[emitter->value[i]].persistent;
+        if (!kept || emitter->own[i] != emitter->value[i]) {
+            emitter->own[i] = VALUE_NONE;
+        }
         if (!kept) {
             emitter->value[i] = VALUE_NONE;
         }
@@ -216,12 +235,13 @@ limn_status plan_emit(Program *program, Plan *plan) {
                        .plan = plan,
                        .appending = true,
                        .value = none_array(plan->arena, n),
+                       .own = none_array(plan->arena, n),
                        .aux = none_array(plan->arena, n),
                        .grad = none_array(plan->arena, n),
                        .kept_grad = none_array(plan->arena, n),
                        .grad_read = ARENA_ARRAY(plan->arena, bool, n + 1)};
-    if (emitter.value == NULL || emitter.aux == NULL || emitter.grad == NULL || emitter.kept_grad == NULL ||
-        emitter.grad_read == NULL) {
+    if (emitter.value == NULL || emitter.own == NULL || emitter.aux == NULL || emitter.grad == NULL ||
+        emitter.kept_grad == NULL || emitter.grad_read == NULL) {
         return fail(LIMN_NO_MEMORY, "plan of %d nodes", n);
     }
     for (int32_t i = 0; i < n; i++) {

@@ -12,6 +12,7 @@ typedef struct Emitter {
     bool appending; /* false while something is computed again */
     /* by plan index */
     ValueId *value; /* where the node's value is now, VALUE_NONE: not available */
+    ValueId *own;   /* what its kernel wrote: the same, but for edits, where its backward pass reads its output */
     ValueId *aux;
     ValueId *grad;
     bool *grad_read;    /* every step that reads the node's gradient has been emitted */

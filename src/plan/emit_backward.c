@@ -106,7 +106,7 @@ static limn_status emit_kernel(Emitter *emitter, int32_t index) {
     step->op = node->op;
     step->kernel = node->kernel;
     step->grad_out = emitter->grad[index];
-    step->out = (saves & SAVES_OUT) != 0 ? emitter->value[index] : VALUE_NONE;
+    step->out = (saves & SAVES_OUT) != 0 ? emitter->own[index] : VALUE_NONE;
     step->aux = (saves & SAVES_AUX) != 0 ? emitter->aux[index] : VALUE_NONE;
     for (int k = 0; k < OP_MAX_INPUTS; k++) {
         bool saved = node->inputs[k] >= 0 && (saves & (1u << k)) != 0;
