@@ -271,7 +271,8 @@ static void show_tokens(const IgWork *work) {
     tokens_show(strip, shown[work->params->by < 0 ? 1 : work->params->by]);
     static const char *const units[] = {"log-probability", "probability", "logit", "logit difference",
                                         "negative log-likelihood"};
-    result_block_unit(work->result, units[work->path.metric]);
+    bool lead = work->contrast.kind != TARGET_NONE && work->path.metric == IG_METRIC_LOG_PROB;
+    result_block_unit(work->result, lead ? "lead in log-probability" : units[work->path.metric]);
     result_block_note(work->result, "baseline: %s%s", work->names[0],
                       work->n_baselines > 1 ? " and others: mean over baselines" : "");
 }
@@ -322,36 +323,61 @@ static void show_words(const IgWork *work, const double *scores, const int32_t *
                       "share: of the sum of all words' sizes; + supports the target, - speaks against it");
 }
 
-/* The words of a target, as they read. */
-static void add_target_text(const IgWork *work, TextBuffer *out, const Target *target) {
+static Text trimmed(Text text) {
+    while (text.length > 1 && text.bytes[0] == ' ') {
+        text.bytes++;
+        text.length--;
+    }
+    return text;
+}
+
+/* "Paris" (59.4%) */
+static void say_target(const IgWork *work, TextBuffer *out, const Target *target) {
+    TextBuffer words = TEXT_BUFFER_INIT;
     for (int32_t i = 0; i < target->n; i++) {
         Text text = output_text(work->call, work->model, target->ids[i]);
-        text_buffer_add_bytes(out, text.bytes, text.length);
+        text_buffer_add_bytes(&words, text.bytes, text.length);
+    }
+    Text text = trimmed(text_of_bytes(words.data == NULL ? "" : words.data, words.length));
+    text_buffer_add_char(out, '"');
+    text_buffer_add_bytes(out, text.bytes, text.length);
+    text_buffer_printf(out, "\" (%.3g%%)", 100.0 * exp(target->log_probability));
+    out->failed = out->failed || words.failed;
+    text_buffer_free(&words);
+}
+
+/* The strongest word of one sign, in the order of size. */
+static void say_strongest(const IgWork *work, TextBuffer *out, const char *before, double sign, const double *scores,
+                          const int32_t *order, int32_t n) {
+    for (int32_t i = 0; i < n; i++) {
+        int32_t w = order[i];
+        if (scores[w] * sign > 0.0) {
+            Text text = trimmed(
+                run_text(work->call, work->model, &work->prompt, work->words.begins[w], work->words.begins[w + 1]));
+            text_buffer_printf(out, "%s \"", before);
+            text_buffer_add_bytes(out, text.bytes, text.length);
+            text_buffer_printf(out, "\" (%+.2f)", scores[w]);
+            return;
+        }
     }
 }
 
 static void say_headline(const IgWork *work, const double *scores, const int32_t *order, int32_t n) {
-    char for_it[96] = "", against[96] = "";
-    for (int32_t i = n - 1; i >= 0; i--) {
-        char *place = scores[order[i]] > 0.0 ? for_it : against;
-        int32_t w = order[i];
-        Text text = run_text(work->call, work->model, &work->prompt, work->words.begins[w], work->words.begins[w + 1]);
-        snprintf(place, sizeof for_it, "%s '%.*s' (%+.2f)",
-                 scores[w] > 0.0 ? "most for it:" : "most against it:", (int)(text.length < 40 ? text.length : 40),
-                 text.bytes, scores[w]);
-    }
-    TextBuffer name = TEXT_BUFFER_INIT;
-    add_target_text(work, &name, &work->target);
-    text_buffer_add_char(&name, '\'');
+    TextBuffer line = TEXT_BUFFER_INIT;
+    text_buffer_add(&line, "Why ");
+    say_target(work, &line, &work->target);
     if (work->contrast.kind != TARGET_NONE) {
-        text_buffer_add(&name, " rather than '");
-        add_target_text(work, &name, &work->contrast);
-        text_buffer_add_char(&name, '\'');
+        text_buffer_add(&line, " and not ");
+        say_target(work, &line, &work->contrast);
     }
-    result_headline(work->result, "'%s: probability %.3g; %s%s%s", name.data == NULL ? "'" : name.data,
-                    exp(work->target.log_probability), for_it, for_it[0] != '\0' && against[0] != '\0' ? "; " : "",
-                    against);
-    text_buffer_free(&name);
+    say_strongest(work, &line, ": most for it", 1.0, scores, order, n);
+    say_strongest(work, &line, n > 0 && scores[order[0]] > 0.0 ? ", most against it" : "; most against it", -1.0,
+                  scores, order, n);
+    if (line.failed) {
+        line.length = 0;
+    }
+    result_headline(work->result, "%.*s", (int)line.length, line.data == NULL ? "" : line.data);
+    text_buffer_free(&line);
 }
 
 static const char *end_text(IgEnd end) {
@@ -360,12 +386,37 @@ static const char *end_text(IgEnd end) {
     return texts[end];
 }
 
+static void show_one_path(TableBlock *table, const char *baseline, const IgIntegral *integral) {
+    const struct {
+        const char *name;
+        Value value;
+    } lines[] = {{"F(input)", value_number(integral->f_input)},
+                 {"F(baseline)", value_number(integral->f_baseline)},
+                 {"baseline", value_text(baseline)},
+                 {"nodes", value_integer(integral->nodes)},
+                 {"sum of gaps", value_number(integral->gap_sum)},
+                 {"largest token change", value_number(integral->token_change)},
+                 {"end", value_text(end_text(integral->end))}};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        const Value cells[] = {value_text(lines[i].name), lines[i].value};
+        table_row(table, cells);
+    }
+}
+
+/* One baseline: a line for each figure. Several: a line for each baseline. */
 static void show_integration(const IgWork *work) {
-    static const TableColumn columns[] = {
+    static const TableColumn one[] = {{{"figure", 6}, COLUMN_TEXT}, {{"value", 5}, COLUMN_VALUE}};
+    static const TableColumn several[] = {
         {{"baseline", 8}, COLUMN_TEXT}, {{"F(input)", 8}, COLUMN_NUMBER},     {{"F(baseline)", 11}, COLUMN_NUMBER},
         {{"nodes", 5}, COLUMN_INTEGER}, {{"sum of gaps", 11}, COLUMN_NUMBER}, {{"token change", 12}, COLUMN_NUMBER},
         {{"end", 3}, COLUMN_TEXT}};
-    TableBlock *table = result_add_table(work->result, "integration", "The path from baseline to input", columns, 7);
+    bool single = work->n_baselines == 1;
+    TableBlock *table = result_add_table(work->result, "integration", "The path from baseline to input",
+                                         single ? one : several, single ? 2 : 7);
+    if (single) {
+        show_one_path(table, work->names[0], &work->integrals[0]);
+        return;
+    }
     for (int32_t b = 0; b < work->n_baselines; b++) {
         const IgIntegral *integral = &work->integrals[b];
         Value cells[] = {value_text(work->names[b]),         value_number(integral->f_input),

@@ -22,7 +22,7 @@ const char *const html_style[] = {
     ".alert.warn{border-color:var(--warn);background:var(--warn-bg)}"
     ".alert strong{margin-right:.5rem}.bad strong,.verdict.bad,td.bad{color:var(--bad)}.warn strong{color:var(--warn)}"
     ".verdict a{color:inherit}.row{display:flex;flex-wrap:wrap;gap:0 "
-    "3.5rem}.row>section{max-width:100%;margin-bottom:0}"
+    "3.5rem}.row>section{max-width:100%;margin:0 0 2.25rem}"
     ".good,td.good{color:var(--good)}.verdict{font-weight:600}"
     "a{color:var(--c0)}a:focus-visible,summary:focus-visible,input:focus-visible+label,.scroll:focus-visible"
     "{outline:3px solid var(--c0);outline-offset:2px}"
