@@ -92,7 +92,7 @@ limn_status workspace_memory(void **memory, Workspace *workspace, int which, siz
     if (count > SIZE_MAX / 4 / size) {
         return fail(LIMN_NO_MEMORY, "tokenising a piece of %zu bytes", count);
     }
-    size_t bytes = count * size;
+    size_t bytes = (count + 1) * size;
     if (bytes > workspace->capacity[which] || *memory == NULL) { /* no bytes at first: still memory */
         size_t capacity = bytes + bytes / 2 + 4096;
         free(workspace->memory[which]); /* old contents are not wanted */

@@ -18,6 +18,7 @@ typedef struct Encoder {
     const Tokenizer *tokenizer;
     const char *original; /* [original_length] the text as given */
     size_t original_length;
+    size_t first;       /* the text's first token in the list */
     AlignedText source; /* the same, repaired */
     AlignedText text;   /* the section at work */
     SpanList sections, spans;
@@ -62,70 +63,27 @@ static limn_status repair(AlignedText *out, const char *text, size_t length) {
     return aligned_status(out);
 }
 
-static Token make_token(const Tokenizer *tokenizer, int32_t id, const AlignedText *text, size_t begin, size_t end) {
-    Token token = {.id = id, .special = tokenizer_is_special(tokenizer, id)};
-    if (begin < end) {
-        token.begin = text->origins[begin].begin;
-        token.end = text->origins[end - 1].end;
-    } else {
-        token.begin = token.end = begin < text->length ? text->origins[begin].begin : 0;
-    }
-    return token;
-}
-
-/* One stretch between added tokens of the source. */
-static limn_status encode_section(TokenList *list, Encoder *encoder, Span section, bool plain_special) {
-    const Tokenizer *tokenizer = encoder->tokenizer;
-    AlignedText *text = &encoder->text;
-    SpanList *spans = &encoder->spans;
-    aligned_clear(text);
-    aligned_add_slice(text, &encoder->source, section.begin, section.end);
-    TRY(aligned_status(text));
-    TRY(normaliser_apply(&tokenizer->normaliser, text, &encoder->workspace));
-    spans_clear(spans);
-    added_tokens_split(spans, &tokenizer->added, &tokenizer->added.normalised, text->bytes, 0, text->length,
-                       plain_special);
-    TRY(spans_status(spans));
-    TRY(pre_tokenizer_apply(&tokenizer->pre_tokenizer, text, spans, &encoder->workspace));
-    TokenSink *sink = &encoder->sink;
-    for (size_t s = 0; s < spans->count; s++) {
-        Span span = spans->spans[s];
-        if (span.id >= 0) {
-            add_token(list, make_token(tokenizer, span.id, text, span.begin, span.end));
-            continue;
-        }
-        sink->count = 0;
-        TRY(tokenizer->model.kind->tokenize(tokenizer->model.state, &tokenizer->vocabulary, text->bytes + span.begin,
-                                            span.end - span.begin, &encoder->workspace, sink));
-        for (size_t i = 0; i < sink->count; i++) {
-            const RawToken *raw = &sink->tokens[i];
-            add_token(list, make_token(tokenizer, raw->id, text, span.begin + raw->begin, span.begin + raw->end));
-        }
-    }
-    return sink->failed || list->failed ? fail(LIMN_NO_MEMORY, "tokens of a text of %zu bytes", text->length) : LIMN_OK;
-}
-
 static bool is_byte_level_space(const char *text, size_t *step) {
     uint32_t c = utf8_next(text, step);
     return c == byte_level_char(' ') || char_is_whitespace(c);
 }
 
-static size_t leading_spaces(const Piece *piece) {
+static size_t leading_spaces(const char *text, size_t length) {
     size_t count = 0;
-    for (size_t i = 0, step; i < piece->length && is_byte_level_space(piece->text + i, &step); i += step) {
+    for (size_t i = 0, step; i < length && is_byte_level_space(text + i, &step); i += step) {
         count++;
     }
     return count;
 }
 
-static size_t trailing_spaces(const Piece *piece) {
+static size_t trailing_spaces(const char *text, size_t length) {
     size_t count = 0, step;
-    for (size_t end = piece->length; end > 0; count++) {
-        size_t last = utf8_last(piece->text, end);
-        if (!is_byte_level_space(piece->text + end - last, &step)) {
+    for (; length > 0; count++) {
+        size_t last = utf8_last(text, length);
+        if (!is_byte_level_space(text + length - last, &step)) {
             break;
         }
-        end -= last;
+        length -= last;
     }
     return count;
 }
@@ -149,18 +107,64 @@ static int64_t backward(const Encoder *encoder, int64_t begin, int64_t at, size_
     return at;
 }
 
-/* Offsets leave out the spaces that belong to byte-level pieces. */
-static void trim_offsets(TokenList *list, size_t first, const Encoder *encoder) {
-    for (size_t i = first; i < list->count; i++) {
-        Token *token = &list->tokens[i];
-        const Piece *piece = vocabulary_piece(&encoder->tokenizer->vocabulary, token->id);
-        size_t leading = leading_spaces(piece), trailing = trailing_spaces(piece);
-        if (leading > 0 && (i == first || token->begin == 0) && encoder->tokenizer->post_processor.trim_prefix_space) {
-            leading--;
-        }
-        token->begin = forward(encoder, token->begin, token->end, leading);
-        token->end = backward(encoder, token->begin, token->end, trailing);
+/* Offsets leave out the spaces that are spelled in byte-level tokens. */
+static void trim_token(Token *token, const Encoder *encoder, bool first, const char *spelled, size_t length) {
+    size_t leading = leading_spaces(spelled, length), trailing = trailing_spaces(spelled, length);
+    if (leading > 0 && (first || token->begin == 0) && encoder->tokenizer->post_processor.trim_prefix_space) {
+        leading--;
     }
+    token->begin = forward(encoder, token->begin, token->end, leading);
+    token->end = backward(encoder, token->begin, token->end, trailing);
+}
+
+/* The token of text [begin, end); spelled as there when it is an added token, else as the model's piece. */
+static void put_token(TokenList *list, Encoder *encoder, int32_t id, const AlignedText *text, size_t begin, size_t end,
+                      bool added) {
+    const Piece *piece = vocabulary_piece(&encoder->tokenizer->vocabulary, id);
+    Token token = {.id = id, .special = piece->special};
+    if (begin < end) {
+        token.begin = text->origins[begin].begin;
+        token.end = text->origins[end - 1].end;
+    } else {
+        token.begin = token.end = begin < text->length ? text->origins[begin].begin : 0;
+    }
+    if (encoder->tokenizer->post_processor.trims) {
+        trim_token(&token, encoder, list->count == encoder->first, added ? text->bytes + begin : piece->text,
+                   added ? end - begin : piece->length);
+    }
+    add_token(list, token);
+}
+
+/* One stretch between added tokens of the source. */
+static limn_status encode_section(TokenList *list, Encoder *encoder, Span section, bool plain_special) {
+    const Tokenizer *tokenizer = encoder->tokenizer;
+    AlignedText *text = &encoder->text;
+    SpanList *spans = &encoder->spans;
+    aligned_clear(text);
+    aligned_add_slice(text, &encoder->source, section.begin, section.end);
+    TRY(aligned_status(text));
+    TRY(normaliser_apply(&tokenizer->normaliser, text, &encoder->workspace));
+    spans_clear(spans);
+    added_tokens_split(spans, &tokenizer->added, &tokenizer->added.normalised, text->bytes, 0, text->length,
+                       plain_special);
+    TRY(spans_status(spans));
+    TRY(pre_tokenizer_apply(&tokenizer->pre_tokenizer, text, spans, &encoder->workspace));
+    TokenSink *sink = &encoder->sink;
+    for (size_t s = 0; s < spans->count; s++) {
+        Span span = spans->spans[s];
+        if (span.id >= 0) {
+            put_token(list, encoder, span.id, text, span.begin, span.end, true);
+            continue;
+        }
+        sink->count = 0;
+        TRY(tokenizer->model.kind->tokenize(tokenizer->model.state, &tokenizer->vocabulary, text->bytes + span.begin,
+                                            span.end - span.begin, &encoder->workspace, sink));
+        for (size_t i = 0; i < sink->count; i++) {
+            const RawToken *raw = &sink->tokens[i];
+            put_token(list, encoder, raw->id, text, span.begin + raw->begin, span.begin + raw->end, false);
+        }
+    }
+    return sink->failed || list->failed ? fail(LIMN_NO_MEMORY, "tokens of a text of %zu bytes", text->length) : LIMN_OK;
 }
 
 static limn_status encode_text(TokenList *list, Encoder *encoder, const char *text, size_t length, bool plain_special) {
@@ -168,7 +172,7 @@ static limn_status encode_text(TokenList *list, Encoder *encoder, const char *te
         return fail(LIMN_RANGE, "a text of %zu bytes to tokenise; at most %zu are taken", length, ALIGNED_TEXT_MAX);
     }
     const Tokenizer *tokenizer = encoder->tokenizer;
-    size_t first = list->count;
+    encoder->first = list->count;
     encoder->original = text;
     encoder->original_length = length;
     TRY(repair(&encoder->source, text, length));
@@ -179,16 +183,13 @@ static limn_status encode_text(TokenList *list, Encoder *encoder, const char *te
     for (size_t s = 0; s < encoder->sections.count; s++) {
         Span section = encoder->sections.spans[s];
         if (section.id >= 0) {
-            add_token(list, make_token(tokenizer, section.id, &encoder->source, section.begin, section.end));
+            put_token(list, encoder, section.id, &encoder->source, section.begin, section.end, true);
         } else {
             TRY(encode_section(list, encoder, section, plain_special));
         }
     }
     if (list->failed) {
         return fail(LIMN_NO_MEMORY, "tokens of a text of %zu bytes", length);
-    }
-    if (tokenizer->post_processor.trims) {
-        trim_offsets(list, first, encoder);
     }
     return LIMN_OK;
 }

@@ -1,5 +1,6 @@
 /* Unicode Standard Annex 15, with utf8proc's tables. Characters are decomposed, put in canonical order, and composed
- * again. A composed character keeps the origin of its first part, a decomposed one that of its source. */
+ * again. Origins are dealt out at the end, from left to right, so that they never run backwards where marks changed
+ * places: a composed character has the origin of its first part, a decomposed one that of its source. */
 #include "text/normal_forms.h"
 
 #include <utf8proc.h>
@@ -9,27 +10,28 @@
 typedef struct FormChar {
     int32_t codepoint;
     int32_t combining; /* canonical combining class */
-    Origin origin;
+    int32_t change;    /* 1: shares its source with what is before it; 0; -n: stands for n more sources */
 } FormChar;
 
 enum { EXPANSION_MAX = 32 };
 
 static int32_t combining_class(int32_t codepoint) {
-    return utf8proc_get_property(codepoint)->combining_class;
+    int32_t combining = utf8proc_get_property(codepoint)->combining_class;
+    return combining != 0 && char_is_unordered((uint32_t)codepoint) ? 0 : combining;
 }
 
 /* Writes up to EXPANSION_MAX characters. */
-static size_t decompose(FormChar *out, uint32_t codepoint, Origin origin, bool compatibility) {
+static size_t decompose(FormChar *out, uint32_t codepoint, bool compatibility) {
     utf8proc_int32_t parts[EXPANSION_MAX];
     int boundary = 0;
     utf8proc_option_t options = UTF8PROC_DECOMPOSE | (compatibility ? UTF8PROC_COMPAT : 0);
     utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)codepoint, parts, EXPANSION_MAX, options, &boundary);
-    if (n <= 0 || n > EXPANSION_MAX) {
+    if (n <= 0 || n > EXPANSION_MAX || (n > 0 && parts[0] != (int32_t)codepoint && char_is_undecomposed(codepoint))) {
         parts[0] = (utf8proc_int32_t)codepoint;
         n = 1;
     }
     for (utf8proc_ssize_t i = 0; i < n; i++) {
-        out[i] = (FormChar){parts[i], combining_class(parts[i]), origin};
+        out[i] = (FormChar){parts[i], combining_class(parts[i]), i > 0};
     }
     return (size_t)n;
 }
@@ -89,6 +91,7 @@ static size_t compose(FormChar *chars, size_t count) {
             int32_t composed = composition(chars[starter].codepoint, c.codepoint);
             if (composed >= 0) {
                 chars[starter].codepoint = composed;
+                chars[starter].change += c.change - 1;
                 continue;
             }
         }
@@ -103,6 +106,25 @@ static size_t compose(FormChar *chars, size_t count) {
     return kept;
 }
 
+/* Writes the characters with the origins of text [begin, end). */
+static void deal_out(AlignedText *out, const FormChar *chars, size_t count, const AlignedText *text, size_t begin,
+                     size_t end) {
+    size_t at = begin, last = begin;
+    for (size_t i = 0; i < count; i++) {
+        if (chars[i].change > 0 || at >= end) {
+            aligned_add(out, (uint32_t)chars[i].codepoint, text->origins[last]);
+            continue;
+        }
+        aligned_add(out, (uint32_t)chars[i].codepoint, text->origins[at]);
+        for (int32_t k = chars[i].change; k <= 0 && at < end; k++) {
+            size_t step;
+            utf8_next(text->bytes + at, &step);
+            last = at;
+            at += step;
+        }
+    }
+}
+
 /* One stretch of text that ends where nothing before can meet what follows. */
 static limn_status apply_stretch(AlignedText *out, const AlignedText *text, size_t begin, size_t end,
                                  Workspace *workspace, bool compatibility, bool composes) {
@@ -110,7 +132,7 @@ static limn_status apply_stretch(AlignedText *out, const AlignedText *text, size
     size_t count = 0;
     for (size_t i = begin, step; i < end; i += step) {
         uint32_t c = utf8_next(text->bytes + i, &step);
-        count += decompose(expanded, c, text->origins[i], compatibility);
+        count += decompose(expanded, c, compatibility);
     }
     void *memory, *spare;
     TRY(workspace_memory(&memory, workspace, 0, count + 1, sizeof(FormChar)));
@@ -119,7 +141,7 @@ static limn_status apply_stretch(AlignedText *out, const AlignedText *text, size
     count = 0;
     for (size_t i = begin, step; i < end; i += step) {
         uint32_t c = utf8_next(text->bytes + i, &step);
-        size_t n = decompose(expanded, c, text->origins[i], compatibility);
+        size_t n = decompose(expanded, c, compatibility);
         for (size_t k = 0; k < n; k++) {
             chars[count++] = expanded[k];
         }
@@ -128,9 +150,7 @@ static limn_status apply_stretch(AlignedText *out, const AlignedText *text, size
     if (composes) {
         count = compose(chars, count);
     }
-    for (size_t i = 0; i < count; i++) {
-        aligned_add(out, (uint32_t)chars[i].codepoint, chars[i].origin);
-    }
+    deal_out(out, chars, count, text, begin, end);
     return LIMN_OK;
 }
 

@@ -117,13 +117,7 @@ static limn_status parse_bert(void **state, Loading *loading, const json_t *json
 }
 
 static uint32_t clean_char(uint32_t c) {
-    if (c == '\t' || c == '\n' || c == '\r') {
-        return ' ';
-    }
-    if (c == 0 || c == UTF8_REPLACEMENT || char_is_control(c)) {
-        return DROP;
-    }
-    return char_is_whitespace(c) ? ' ' : c;
+    return char_is_control(c) ? DROP : char_is_whitespace(c) ? ' ' : c;
 }
 
 static limn_status space_chinese(AlignedText *text, Workspace *workspace) {

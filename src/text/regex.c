@@ -29,10 +29,10 @@ struct RegexRun {
 /* White_Space without U+180E, which PCRE2's \s holds and Unicode has since taken out; fit to stand in a class. */
 #define WHITE_SPACE                                                                                                    \
     "\\x09-\\x0d\\x20\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-/* UTS 18's \w: PCRE2's own lacks marks, letter numbers and the alphabetic symbols. */
+/* Oniguruma's \w: PCRE2's own lacks marks, letter numbers, alphabetic symbols, and a few of Latin-1's digits. */
 #define WORD                                                                                                           \
-    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{200c}\\x{200d}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-"           \
-    "\\x{1f169}\\x{1f170}-\\x{1f189}"
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}"    \
+    "\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
 
 /* One escape `\c`; true when it was rewritten. Inside a class a negated set cannot be spelled out in PCRE2 10.42,
  * so \S and \W stay there as they are. */

@@ -2,6 +2,8 @@
 
 #include <utf8proc.h>
 
+#include "text/char_tables.h"
+
 typedef unsigned char Byte;
 
 /* What may follow a lead byte in second place (Unicode 15, table 3-7). */
@@ -138,9 +140,25 @@ bool char_is_whitespace(uint32_t c) {
            (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
+static bool in_table(uint32_t c, const CharRange *ranges, size_t count) {
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (c < ranges[middle].first) {
+            high = middle;
+        } else if (c > ranges[middle].last) {
+            low = middle + 1;
+        } else {
+            return true;
+        }
+    }
+    return false;
+}
+
+#define IN_TABLE(c, table) in_table((c), (table), sizeof(table) / sizeof(table)[0])
+
 bool char_is_mark(uint32_t c) {
-    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
-    return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC || category == UTF8PROC_CATEGORY_ME;
+    return c >= 0x300 && IN_TABLE(c, mark_chars);
 }
 
 bool char_is_word(uint32_t c) {
@@ -181,34 +199,23 @@ bool char_is_punctuation(uint32_t c) {
         return (c >= 0x21 && c <= 0x2F) || (c >= 0x3A && c <= 0x40) || (c >= 0x5B && c <= 0x60) ||
                (c >= 0x7B && c <= 0x7E);
     }
-    switch (utf8proc_category((utf8proc_int32_t)c)) {
-    case UTF8PROC_CATEGORY_PC:
-    case UTF8PROC_CATEGORY_PD:
-    case UTF8PROC_CATEGORY_PS:
-    case UTF8PROC_CATEGORY_PE:
-    case UTF8PROC_CATEGORY_PI:
-    case UTF8PROC_CATEGORY_PF:
-    case UTF8PROC_CATEGORY_PO:
-        return true;
-    default:
-        return false;
-    }
+    return IN_TABLE(c, punctuation_chars);
 }
 
 bool char_is_control(uint32_t c) {
-    switch (utf8proc_category((utf8proc_int32_t)c)) {
-    case UTF8PROC_CATEGORY_CC:
-    case UTF8PROC_CATEGORY_CF:
-    case UTF8PROC_CATEGORY_CO:
-    case UTF8PROC_CATEGORY_CS:
-        return true;
-    default:
-        return false;
-    }
+    return IN_TABLE(c, control_chars);
 }
 
 bool char_is_accent(uint32_t c) {
-    return c >= 0x300 && utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_MN;
+    return c >= 0x300 && IN_TABLE(c, accent_chars);
+}
+
+bool char_is_undecomposed(uint32_t c) {
+    return IN_TABLE(c, undecomposed_chars);
+}
+
+bool char_is_unordered(uint32_t c) {
+    return IN_TABLE(c, unordered_chars);
 }
 
 bool char_is_chinese(uint32_t c) {

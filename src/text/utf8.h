@@ -26,13 +26,16 @@ bool utf8_is_valid(const char *text, size_t length);
 /* Appends the text with every broken sequence replaced by U+FFFD. */
 void utf8_add_repaired(TextBuffer *out, const char *text, size_t length);
 
-bool char_is_whitespace(uint32_t c);  /* White_Space */
-bool char_is_word(uint32_t c);        /* \w of Unicode regular expressions (UTS 18) */
-bool char_is_numeric(uint32_t c);     /* Nd, Nl, No */
-bool char_is_punctuation(uint32_t c); /* ASCII punctuation, or P* */
-bool char_is_control(uint32_t c);     /* Cc, Cf, Co, Cs */
-bool char_is_accent(uint32_t c);      /* Mn */
-bool char_is_mark(uint32_t c);        /* Mn, Mc, Me */
-bool char_is_chinese(uint32_t c);     /* the blocks that BERT sets apart */
+/* As the reference classes characters, whose tables are older than utf8proc's (char_tables.h). */
+bool char_is_whitespace(uint32_t c);   /* White_Space */
+bool char_is_word(uint32_t c);         /* \w of Unicode regular expressions (UTS 18) */
+bool char_is_numeric(uint32_t c);      /* Nd, Nl, No */
+bool char_is_punctuation(uint32_t c);  /* ASCII punctuation, or P* */
+bool char_is_control(uint32_t c);      /* what BERT drops */
+bool char_is_accent(uint32_t c);       /* Mn */
+bool char_is_mark(uint32_t c);         /* Mn, Mc, Me */
+bool char_is_chinese(uint32_t c);      /* the blocks that BERT sets apart */
+bool char_is_undecomposed(uint32_t c); /* its decomposition is too new */
+bool char_is_unordered(uint32_t c);    /* its combining class is too new */
 
 #endif
