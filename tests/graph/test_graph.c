@@ -140,14 +140,14 @@ static void activations_are_known_by_their_names(void **state) {
 }
 
 static const Weight table = WEIGHT(100, 8);
-static const Weight square = WEIGHT(8, 8);
-static const Weight narrow = WEIGHT(8, 7);
+static const Weight square[OP_MAX_WEIGHTS] = {WEIGHT(8, 8)};
+static const Weight narrow[OP_MAX_WEIGHTS] = {WEIGHT(8, 7)};
 
 static void values_are_named_and_found(void **state) {
     Graph graph;
     graph_init(&graph, 2);
     NodeId x = graph_site(&graph, graph_add(&graph, OP_EMBED, -1, NULL, &table, NULL, "embed"), "hook_embed", -1);
-    NodeId y = graph_site(&graph, graph_add(&graph, OP_LINEAR, 1, &x, &square, NULL, "q"), "attn.hook_q", 1);
+    NodeId y = graph_site(&graph, graph_add(&graph, OP_LINEAR, 1, &x, square, NULL, "q"), "attn.hook_q", 1);
     assert_int_equal(graph_reshape(&graph, y, 2, 2, 4), y);
     assert_int_equal(graph_seal(&graph), LIMN_OK);
     assert_int_equal(graph_find_site(&graph, "hook_embed"), x);
@@ -163,7 +163,7 @@ static void first_failure_is_kept(void **state) {
     Graph graph;
     graph_init(&graph, 1);
     NodeId x = graph_add(&graph, OP_EMBED, -1, NULL, &table, NULL, "embed");
-    NodeId bad = graph_add(&graph, OP_LINEAR, 0, &x, &narrow, NULL, "first");
+    NodeId bad = graph_add(&graph, OP_LINEAR, 0, &x, narrow, NULL, "first");
     assert_int_equal(bad, NODE_NONE);
     assert_int_equal(graph_add(&graph, OP_SCALE, 0, &bad, NULL, NULL, "second"), NODE_NONE);
     assert_int_equal(graph_seal(&graph), LIMN_FORMAT);
