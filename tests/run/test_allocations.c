@@ -1,0 +1,152 @@
+/* A warm forward step takes no memory: every malloc of the process is counted while the same run is repeated.
+ * limn itself makes none; a library may make a constant number. */
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "run/session.h"
+#include "run/toy_model.h"
+
+/* after our own headers: cmocka has a macro named fail */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#ifndef LIMN_SANITIZED
+
+/* Every allocation passes here: the program's malloc stands before the C library's. */
+void *__libc_malloc(size_t bytes);
+void *__libc_calloc(size_t count, size_t bytes);
+void *__libc_realloc(void *memory, size_t bytes);
+void *__libc_memalign(size_t alignment, size_t bytes);
+
+static atomic_long allocations;
+
+void *malloc(size_t bytes) {
+    atomic_fetch_add(&allocations, 1);
+    return __libc_malloc(bytes);
+}
+
+void *calloc(size_t count, size_t bytes) {
+    atomic_fetch_add(&allocations, 1);
+    return __libc_calloc(count, bytes);
+}
+
+void *realloc(void *memory, size_t bytes) {
+    atomic_fetch_add(&allocations, 1);
+    return __libc_realloc(memory, bytes);
+}
+
+void *aligned_alloc(size_t alignment, size_t bytes) {
+    atomic_fetch_add(&allocations, 1);
+    return __libc_memalign(alignment, bytes);
+}
+
+static const int32_t ids[] = {3, 14, 15, 9, 26, 5, 35};
+
+static long allocations_of(Session *session, const RunRequest *request) {
+    long before = atomic_load(&allocations);
+    assert_int_equal(session_run(session, request, NULL), LIMN_OK);
+    return atomic_load(&allocations) - before;
+}
+
+static void check_steady(const char *backend, Compute compute, bool gradient, long allowed) {
+    Model model;
+    ToyOptions toy = TOY_DEFAULTS;
+    assert_int_equal(toy_build(&model, &toy), LIMN_OK);
+    SessionOptions options = {.backend = backend, .compute = compute};
+    Session *session;
+    assert_int_equal(session_new(&session, &model, &options), LIMN_OK);
+    SequenceInput sequence = {.ids = ids, .n = 7};
+    OutputRow output = {0, 6, 11, 1.0f};
+    RunRequest request = {.sequences = &sequence,
+                          .n_sequences = 1,
+                          .outputs = &output,
+                          .n_outputs = 1,
+                          .objective = OBJECTIVE_LOG_PROB,
+                          .logits = true,
+                          .grads = &model.graph.embed,
+                          .n_grads = gradient ? 1 : 0};
+    long cold = allocations_of(session, &request);
+    allocations_of(session, &request);
+    long warm = allocations_of(session, &request);
+    long again = allocations_of(session, &request);
+    print_message("%s, %s%s: %ld allocations cold, %ld warm\n", backend, compute == COMPUTE_F32 ? "f32" : "bf16",
+                  gradient ? ", with gradient" : "", cold, warm);
+    assert_true(cold > 0); /* the counter counts */
+    assert_int_equal(warm, again);
+    if (allowed >= 0) {
+        assert_int_equal(warm, allowed);
+    }
+    session_free(session);
+    toy_free(&model);
+}
+
+static void test_warm_steps_allocate_nothing(void **state) {
+    check_steady("ref", COMPUTE_F32, false, 0);
+    check_steady("ref", COMPUTE_F32, true, 0);
+    if (backend_find("cpu") != NULL) {
+        check_steady("cpu", COMPUTE_F32, false, 0);
+        check_steady("cpu", COMPUTE_F32, true, 0);
+    }
+}
+
+static void test_libraries_allocate_a_constant_count(void **state) {
+    if (backend_find("cpu") == NULL) {
+        print_message("no cpu backend in this build\n");
+        skip();
+    }
+    check_steady("cpu", COMPUTE_BF16, false, -1);
+    check_steady("cpu", COMPUTE_BF16, true, -1);
+}
+
+/* Decoding: each step has one more key than the one before. */
+static void test_decoding_allocates_nothing(void **state) {
+    Model model;
+    ToyOptions toy = TOY_DEFAULTS;
+    assert_int_equal(toy_build(&model, &toy), LIMN_OK);
+    Session *session;
+    assert_int_equal(session_new(&session, &model, NULL), LIMN_OK);
+    KvCache *cache;
+    assert_int_equal(kv_cache_new(&cache, &model, 32), LIMN_OK);
+    OutputRow output = {0, 0, -1, 0.0f};
+    for (int step = 0; step < 20; step++) {
+        SequenceInput sequence = {.ids = &ids[step % 7], .n = 1, .prefix = cache, .prefix_length = cache->length};
+        RunRequest request = {.sequences = &sequence,
+                              .n_sequences = 1,
+                              .outputs = &output,
+                              .n_outputs = 1,
+                              .logits = true,
+                              .append = cache};
+        long made = allocations_of(session, &request);
+        if (step > 1) {
+            assert_int_equal(made, 0);
+        }
+    }
+    kv_cache_free(cache);
+    session_free(session);
+    toy_free(&model);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_warm_steps_allocate_nothing),
+        cmocka_unit_test(test_libraries_allocate_a_constant_count),
+        cmocka_unit_test(test_decoding_allocates_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+#else
+
+int main(void) {
+    puts("skipped: sanitizers count memory in their own way");
+    return 77;
+}
+
+#endif
