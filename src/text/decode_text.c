@@ -55,21 +55,20 @@ limn_status tokenizer_decode(char **text, size_t *length, const Tokenizer *token
     return LIMN_OK;
 }
 
-/* The last ids and their bytes. What a new id adds is the difference between decoding with and without it; some ids
- * before it are kept because decoders look at neighbours. */
+/* Until there is text, the ids so far are decoded together, since decoders drop spaces at the beginning. From then on
+ * each id adds its own bytes. */
+enum { HELD_IDS = 8 };
+
 struct StreamDecoder {
     const Tokenizer *tokenizer;
     bool skip_special;
-    int32_t ids[8];
-    int32_t n;          /* ids held */
-    TextBuffer before;  /* decoded without the new id */
-    TextBuffer after;   /* with it */
-    TextBuffer pending; /* bytes of a character that is not whole yet */
+    bool begun;
+    int32_t ids[HELD_IDS]; /* [n] without text yet */
+    int32_t n;
+    TextBuffer pending; /* bytes not given out: of a character that is not whole yet */
     TextBuffer out;
     DecodeWork work;
 };
-
-enum { KEPT_IDS = 2, HELD_IDS = sizeof((StreamDecoder *)0)->ids / sizeof(int32_t) };
 
 limn_status stream_decoder_new(StreamDecoder **decoder, const Tokenizer *tokenizer, bool skip_special) {
     StreamDecoder *made = calloc(1, sizeof *made);
@@ -87,8 +86,6 @@ limn_status stream_decoder_new(StreamDecoder **decoder, const Tokenizer *tokeniz
 
 void stream_decoder_free(StreamDecoder *decoder) {
     if (decoder != NULL) {
-        text_buffer_free(&decoder->before);
-        text_buffer_free(&decoder->after);
         text_buffer_free(&decoder->pending);
         text_buffer_free(&decoder->out);
         arena_free(&decoder->work.arena);
@@ -121,34 +118,24 @@ static void move_whole(StreamDecoder *decoder, bool all) {
     }
 }
 
-static size_t common_prefix(const TextBuffer *a, const TextBuffer *b) {
-    size_t n = 0;
-    while (n < a->length && n < b->length && a->data[n] == b->data[n]) {
-        n++;
-    }
-    return n;
-}
-
 static limn_status add_id(StreamDecoder *decoder, int32_t id) {
     const Tokenizer *tokenizer = decoder->tokenizer;
-    if (decoder->n == HELD_IDS) { /* forget all but the last few */
-        memmove(decoder->ids, decoder->ids + HELD_IDS - KEPT_IDS, KEPT_IDS * sizeof(int32_t));
-        decoder->n = KEPT_IDS;
+    const Piece *piece = vocabulary_piece(&tokenizer->vocabulary, id);
+    if (decoder->begun && piece != NULL) {
+        if (!decoder->skip_special || !piece->special) {
+            text_buffer_add_bytes(&decoder->pending, piece->decoded, piece->decoded_length);
+        }
+        return text_buffer_status(&decoder->pending);
+    }
+    if (decoder->n == HELD_IDS) { /* so many ids without text: the first ones can no longer matter */
+        memmove(decoder->ids, decoder->ids + 1, (HELD_IDS - 1) * sizeof(int32_t));
+        decoder->n--;
     }
     decoder->ids[decoder->n] = id;
-    text_buffer_clear(&decoder->before);
-    text_buffer_clear(&decoder->after);
-    TRY(decode_ids(&decoder->before, &decoder->work, tokenizer, decoder->ids, decoder->n, decoder->skip_special));
-    TRY(decode_ids(&decoder->after, &decoder->work, tokenizer, decoder->ids, decoder->n + 1, decoder->skip_special));
-    const Piece *piece = vocabulary_piece(&tokenizer->vocabulary, id);
-    if (piece != NULL && !(decoder->skip_special && piece->special)) {
-        decoder->n++; /* ids without text are no neighbours */
-    }
-    size_t same = common_prefix(&decoder->before, &decoder->after);
-    if (decoder->after.length > same) {
-        text_buffer_add_bytes(&decoder->pending, decoder->after.data + same, decoder->after.length - same);
-    }
-    return text_buffer_status(&decoder->pending);
+    TRY(decode_ids(&decoder->pending, &decoder->work, tokenizer, decoder->ids, decoder->n + 1, decoder->skip_special));
+    decoder->n++;
+    decoder->begun = decoder->pending.length > 0;
+    return LIMN_OK;
 }
 
 limn_status stream_decoder_add(StreamDecoder *decoder, int32_t id, const char **bytes, size_t *length) {
@@ -161,6 +148,7 @@ limn_status stream_decoder_add(StreamDecoder *decoder, int32_t id, const char **
     move_whole(decoder, id == -1);
     if (id == -1) {
         decoder->n = 0;
+        decoder->begun = false;
     }
     TRY(text_buffer_status(&decoder->out));
     if (decoder->out.length > 0) {
