@@ -205,6 +205,19 @@ double cell_number(const Value *value) {
     }
 }
 
+bool table_column_right(const TableBlock *table, int32_t column) {
+    if (table->columns[column].kind != COLUMN_VALUE) {
+        return column_kind_right(table->columns[column].kind);
+    }
+    for (int32_t row = 0; row < table->n_rows; row++) {
+        ValueKind kind = table_cell(table, row, column)->kind;
+        if (kind != VALUE_INTEGER && kind != VALUE_NUMBER && kind != VALUE_NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void format_plain(TextBuffer *out, const Value *value, unsigned flags) {
     switch (value->kind) {
     case VALUE_NULL:

@@ -31,6 +31,8 @@ void format_bytes(TextBuffer *out, int64_t bytes);
 void format_score(TextBuffer *out, double score, double scale, bool is_signed);
 /* A table's cell, model text cleaned (flags for clean_text). */
 void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, unsigned flags);
+/* Set flush right: columns of numbers, and VALUE columns that hold nothing else. */
+bool table_column_right(const TableBlock *table, int32_t column);
 /* The number behind a cell; NaN when it has none. */
 double cell_number(const Value *value);
 

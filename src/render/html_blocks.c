@@ -232,9 +232,8 @@ static void add_track(const Html *h, double value, Track track) {
                        width);
 }
 
-static void add_cell(const Html *h, ColumnKind kind, const Value *value, Track track) {
-    bool number = column_kind_right(kind) && value->kind != VALUE_TEXT;
-    add(h, number ? "<td class=\"num\"" : kind == COLUMN_TOKEN ? "<td class=\"tokentext\"" : "<td");
+static void add_cell(const Html *h, ColumnKind kind, const Value *value, bool right, Track track) {
+    add(h, right ? "<td class=\"num\"" : kind == COLUMN_TOKEN ? "<td class=\"tokentext\"" : "<td");
     if (value->kind == VALUE_TEXT) {
         add_language(h, value->text);
     }
@@ -255,27 +254,32 @@ static void add_cell(const Html *h, ColumnKind kind, const Value *value, Track t
 void html_table(Html *h, const Block *block) {
     const TableBlock *table = block->content;
     Track *tracks = ARENA_ARRAY(h->arena, Track, table->n_columns);
-    if (tracks == NULL) {
+    bool *right = ARENA_ARRAY(h->arena, bool, table->n_columns);
+    if (tracks == NULL || right == NULL) {
         h->status = fail(LIMN_NO_MEMORY, "no memory to show a table");
         return;
     }
     for (int32_t i = 0; i < table->n_columns; i++) {
         tracks[i] = track_of(table, i);
+        right[i] = table_column_right(table, i);
     }
     add(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"h-");
     markup_string(h->out, block->id);
     add(h, "\"><table>\n<thead><tr>");
     for (int32_t i = 0; i < table->n_columns; i++) {
         const TableColumn *column = &table->columns[i];
-        add(h, column_kind_right(column->kind) ? "<th scope=\"col\" class=\"num\">" : "<th scope=\"col\">");
+        bool share = column->kind == COLUMN_SHARE;
+        add(h, share      ? "<th scope=\"col\" colspan=\"2\">"
+               : right[i] ? "<th scope=\"col\" class=\"num\">"
+                          : "<th scope=\"col\">");
         markup_text(h->out, column->name, 0);
-        add(h, column->kind == COLUMN_SHARE ? "</th><td></td>" : "</th>");
+        add(h, "</th>");
     }
     add(h, "</tr></thead>\n<tbody>\n");
     for (int32_t row = 0; row < table->n_rows; row++) {
         add(h, "<tr>");
         for (int32_t i = 0; i < table->n_columns; i++) {
-            add_cell(h, table->columns[i].kind, table_cell(table, row, i), tracks[i]);
+            add_cell(h, table->columns[i].kind, table_cell(table, row, i), right[i], tracks[i]);
         }
         add(h, "</tr>\n");
     }

@@ -82,7 +82,7 @@ static void markdown_table(Markdown *m, const Block *block) {
     }
     add(m, "\n|");
     for (int32_t i = 0; i < table->n_columns; i++) {
-        add_rule(m, column_kind_right(table->columns[i].kind));
+        add_rule(m, table_column_right(table, i));
     }
     for (int32_t row = 0; row < table->n_rows; row++) {
         add(m, "\n|");

@@ -217,13 +217,18 @@ void terminal_tokens(Terminal *t, const Block *block) {
 typedef struct Grid {
     const char **cells; /* [rows, columns], header in row 0 */
     int *widths;        /* [columns] */
+    bool *right;        /* [columns] */
     int32_t rows, columns;
 } Grid;
 
 static Grid make_grid(Terminal *t, const TableBlock *table) {
-    Grid grid = {NULL, NULL, table->n_rows + 1, table->n_columns};
+    Grid grid = {NULL, NULL, NULL, table->n_rows + 1, table->n_columns};
     grid.cells = array(t, (size_t)grid.rows * (size_t)grid.columns, sizeof *grid.cells);
     grid.widths = array(t, (size_t)grid.columns, sizeof *grid.widths);
+    grid.right = array(t, (size_t)grid.columns, sizeof *grid.right);
+    for (int32_t i = 0; grid.right != NULL && i < grid.columns; i++) {
+        grid.right[i] = table_column_right(table, i);
+    }
     size_t n = (size_t)grid.rows * (size_t)grid.columns;
     for (size_t i = 0; i < n && t->status == LIMN_OK; i++) {
         int32_t row = (int32_t)(i / (size_t)grid.columns), column = (int32_t)(i % (size_t)grid.columns);
@@ -270,7 +275,7 @@ static void add_grid_row(Terminal *t, const Grid *grid, const TableBlock *table,
         clean_text_cut(&cut, text_of(cell), t->flags, grid->widths[i]);
         bool right =
             column_kind_right(column->kind) && (row == 0 || isfinite(cell_number(table_cell(table, row - 1, i))));
-        add_padded(t, text_from(&cut).bytes, cut.length, grid->widths[i], right);
+        add_padded(t, text_from(&cut).bytes, cut.length, grid->widths[i], grid->right[i]);
         text_buffer_free(&cut);
         if (column->kind == COLUMN_SHARE && bar_width > 0) {
             text_buffer_add_char(t->out, ' ');
