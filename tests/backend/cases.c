@@ -46,6 +46,11 @@ static const float slopes[] = {0.5F, 0.25F, 0.125F, 0.0625F};
         "activation " #name, OP_ACTIVATION, .in = {VEC(53)}, .attributes = {.activation = ACTIVATION_##name},          \
                                             .layout = &one_sequence                                                    \
     }
+#define ACTIVATE_FAR(name)                                                                                             \
+    {                                                                                                                  \
+        "activation far " #name, OP_ACTIVATION, .in = {VEC(53)}, .attributes = {.activation = ACTIVATION_##name},      \
+                                                .layout = &one_sequence, .magnitude = 40.0F                            \
+    }
 #define GATE(name)                                                                                                     \
     {                                                                                                                  \
         "gated " #name, OP_GATED_ACTIVATION, .in = {VEC(53), VEC(53)},                                                 \
@@ -119,6 +124,29 @@ const Case cases[] = {
     ACTIVATE(SILU),
     ACTIVATE(TANH),
     ACTIVATE(SIGMOID),
+    ACTIVATE_FAR(GELU),
+    ACTIVATE_FAR(GELU_TANH),
+    ACTIVATE_FAR(QUICK_GELU),
+    ACTIVATE_FAR(RELU),
+    ACTIVATE_FAR(RELU2),
+    ACTIVATE_FAR(SILU),
+    ACTIVATE_FAR(TANH),
+    ACTIVATE_FAR(SIGMOID),
+    {"gated far", OP_GATED_ACTIVATION, .in = {VEC(53), VEC(53)}, .attributes = {.activation = ACTIVATION_SILU},
+     .layout = &one_sequence, .magnitude = 40.0F},
+    {"softcap far", OP_SOFTCAP, .in = {VEC(53)}, .attributes = {.softcap = 2.5F}, .layout = &unequal,
+     .magnitude = 40.0F},
+    {"norm large", OP_NORM, .in = {VEC(51)}, .weights = {{51, 1, 0}, {51, 1, 0}},
+     .attributes = {.epsilon = 1e-5F, .centered = true}, .layout = &unequal, .magnitude = 1e4F},
+    {"norm small", OP_NORM, .in = {VEC(51)}, .weights = {{51, 1, 0}}, .attributes = {.epsilon = 1e-5F},
+     .layout = &unequal, .magnitude = 1e-4F},
+    {"pattern far", OP_ATTENTION_PATTERN, .in = {KEYS(3)}, .layout = &unequal, .tolerance = 1e-4, .magnitude = 40.0F},
+    {"attention sharp", OP_ATTENTION, NINE_OF_THREE, .attributes = {.scale = 0.3F, .causal = true}, .layout = &mixed,
+     .tolerance = 5e-4, .magnitude = 10.0F},
+    {"attention sharp softcap", OP_ATTENTION, FOUR_HEADS,
+     .attributes = {.scale = 0.3F, .causal = true, .softcap = 30.0F}, .layout = &mixed, .tolerance = 5e-4,
+     .magnitude = 10.0F},
+    {"log prob sure", OP_LOG_PROB, .in = {VEC(301)}, .layout = &outputs, .tolerance = 1e-4, .magnitude = 40.0F},
     GATE(GELU),
     GATE(GELU_TANH),
     GATE(QUICK_GELU),

@@ -43,6 +43,7 @@ typedef struct Case {
     OpAttributes attributes;
     const Layout *layout;
     double tolerance; /* of other backends against ref; 0: the usual */
+    float magnitude;  /* inputs times this, to see saturation; no difference quotients then. 0: 1 */
 } Case;
 
 extern const Case cases[];

@@ -285,6 +285,9 @@ void instance_make(Instance *instance, const Case *description, uint64_t seed) {
         instance->in_rows[i] = over_all ? instance->key_rows->n_rows : instance->rows->n_rows;
         instance->in_width[i] = row_shape_width(&op->in[i], instance->rows->max_keys);
         instance->in[i] = floats_random(instance->in_rows[i] * instance->in_width[i], &random);
+        for (int64_t k = 0; k < instance->in_rows[i] * instance->in_width[i] && description->magnitude > 0.0F; k++) {
+            instance->in[i][k] *= description->magnitude;
+        }
         shape_values(instance, i);
     }
     instance->grad_out = floats_random(instance->out_rows * instance->out_width, &random);

@@ -273,7 +273,7 @@ static int check_slopes(const Instance *instance, const Kernel *kernel, int inpu
 }
 
 static int check_derivative(const Instance *instance, const Kernel *kernel, BackendState *state, Compute compute) {
-    if (kernel->backward == NULL || compute != COMPUTE_F32) {
+    if (kernel->backward == NULL || compute != COMPUTE_F32 || instance->description->magnitude > 0.0F) {
         return 0;
     }
     Results results;
