@@ -34,6 +34,7 @@ typedef struct IgParams {
     int32_t rule;
     int32_t by;
     bool matrix;
+    bool estimate;
 } IgParams;
 
 /* Everything one explanation needs, so that helpers take one argument. */
@@ -510,14 +511,26 @@ static limn_status report(IgWork *work) {
                           work->contrast.kind != TARGET_NONE);
 }
 
+/* The cost of the question instead of its answer; half-way between baseline and input it is the same arithmetic. */
+static limn_status estimate(IgWork *work) {
+    const IgParams *params = work->params;
+    const char *name;
+    const char *spec = params->baselines.n == 0 ? "auto" : params->baselines.items[0].bytes;
+    TRY(baseline_fill(work->path.baseline, &name, work->call, work->session, spec, work->path.n_tokens));
+    int64_t baselines = params->baselines.n == 0 ? 1 : params->baselines.n;
+    bool fixed_rule = params->steps > 0;
+    return ig_estimate(work->result, &work->path, baselines * (fixed_rule ? params->steps + 2 : params->max_nodes),
+                       !fixed_rule);
+}
+
 static limn_status run(MethodCall *call, Result *result) {
     IgWork work = {.call = call, .params = call->params, .result = result};
     limn_status status = prepare(&work);
-    if (status == LIMN_OK) {
+    if (status == LIMN_OK && work.params->estimate) {
+        status = estimate(&work);
+    } else if (status == LIMN_OK) {
         status = attribute(&work);
-    }
-    if (status == LIMN_OK) {
-        status = report(&work);
+        status = status == LIMN_OK ? report(&work) : status;
     }
     ig_path_free(&work.path);
     return status == LIMN_OK ? result_status(result) : status;
@@ -546,6 +559,8 @@ static const limn_param rows[] = {
      .help = "the fixed rule of --steps, as Captum defines it (riemann: middles)", .field = offsetof(IgParams, rule)},
     {"by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .default_text = "word", .choices = "token|word|sentence",
      .help = "what to show scores for", .field = offsetof(IgParams, by)},
+    {"estimate", 0, LIMN_PARAM_FLAG, .help = "say what this would take in memory and time, and stop",
+     .field = offsetof(IgParams, estimate)},
     {"matrix", 0, LIMN_PARAM_FLAG, .help = "also target token by prompt token", .field = offsetof(IgParams, matrix)},
 };
 

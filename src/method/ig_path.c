@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/parallel.h"
+#include "method/estimate.h"
 
 /* Rows of one run: enough to fill the matrix kernels, few enough for the caches. */
 enum { ROWS_PER_RUN = 512 };
@@ -131,27 +132,34 @@ static limn_status build_batch(Batch *batch, const IgPath *path, int32_t n, Aren
     return LIMN_OK;
 }
 
-/* points [n, P - first, D]: embeddings of the attributed rows. */
-static limn_status run_points(IgPath *path, const float *points, const Batch *batch, bool gradient) {
+/* points [n, P - first, D]: embeddings of the attributed rows. *edit and *request are filled, the one for the other. */
+static void points_request(RunRequest *request, Edit *edit, const IgPath *path, const float *points, const Batch *batch,
+                           bool gradient) {
     const Graph *graph = &session_model(path->session)->graph;
     int64_t rows = path->n_tokens - path->first;
-    Edit edit = {.node = graph->embed,
-                 .kind = EDIT_SET,
-                 .sequence = -1,
-                 .row_end = (int32_t)rows,
-                 .element_end = -1,
-                 .values = points,
-                 .row_stride = path->d_model,
-                 .sequence_stride = rows * path->d_model};
-    RunRequest request = {.sequences = batch->sequences,
-                          .n_sequences = batch->n_sequences,
-                          .outputs = batch->outputs,
-                          .n_outputs = batch->n_outputs,
-                          .grads = &graph->embed,
-                          .n_grads = gradient ? 1 : 0,
-                          .edits = &edit,
-                          .n_edits = 1,
-                          .objective = path->objective};
+    *edit = (Edit){.node = graph->embed,
+                   .kind = EDIT_SET,
+                   .sequence = -1,
+                   .row_end = (int32_t)rows,
+                   .element_end = -1,
+                   .values = points,
+                   .row_stride = path->d_model,
+                   .sequence_stride = rows * path->d_model};
+    *request = (RunRequest){.sequences = batch->sequences,
+                            .n_sequences = batch->n_sequences,
+                            .outputs = batch->outputs,
+                            .n_outputs = batch->n_outputs,
+                            .grads = &graph->embed,
+                            .n_grads = gradient ? 1 : 0,
+                            .edits = edit,
+                            .n_edits = 1,
+                            .objective = path->objective};
+}
+
+static limn_status run_points(IgPath *path, const float *points, const Batch *batch, bool gradient) {
+    RunRequest request;
+    Edit edit;
+    points_request(&request, &edit, path, points, batch, gradient);
     path->progress = (Progress){tick_nodes, path};
     return session_run(path->session, &request, &path->progress);
 }
@@ -337,4 +345,30 @@ limn_status ig_score(IgPath *path, const float *embeddings, int32_t n, double *f
         done += count;
     }
     return LIMN_OK;
+}
+
+limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, bool at_most) {
+    int32_t count = points_per_run(path);
+    IgNode *batch_nodes = ARENA_ARRAY(path->call->arena, IgNode, count);
+    IgNode **order = ARENA_ARRAY(path->call->arena, IgNode *, count);
+    Batch batch;
+    if (batch_nodes == NULL || order == NULL) {
+        return method_no_memory(path->call);
+    }
+    for (int32_t i = 0; i < count; i++) {
+        batch_nodes[i].alpha = (i + 0.5) / count;
+        order[i] = &batch_nodes[i];
+    }
+    double started = estimate_clock();
+    TRY(ig_evaluate(path, order, count));
+    double seconds = (estimate_clock() - started) / count;
+    TRY(build_batch(&batch, path, count, path->call->arena));
+    RunRequest request;
+    Edit edit;
+    points_request(&request, &edit, path, path->embeddings, &batch, true);
+    const EstimateRow rows[] = {{"nodes in one step", count, "nodes"},
+                                {"time of one node", seconds, "s"},
+                                {at_most ? "nodes, at most" : "nodes", (double)nodes, "nodes"},
+                                {at_most ? "time, at most" : "time", seconds * (double)nodes, "s"}};
+    return estimate_show(result, path->session, &request, rows, 4);
 }

@@ -70,6 +70,9 @@ limn_status ig_embed(float *out, Session *session, const int32_t *ids, int32_t n
 /* Evaluates nodes at their alpha; f_of and d are allocated in the call's arena when NULL. */
 limn_status ig_evaluate(IgPath *path, IgNode *const *nodes, int32_t n);
 
+/* Adds the cost of `nodes` nodes to the result: memory of one run, seconds from one run that is timed. */
+limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, bool at_most);
+
 /* F alone at embeddings [n, P, D] given by the caller; f [n]. */
 limn_status ig_score(IgPath *path, const float *embeddings, int32_t n, double *f);
 

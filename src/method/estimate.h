@@ -1,0 +1,19 @@
+/* What a question would cost, before it is asked: memory from the program itself, time from one measured step. */
+#ifndef LIMN_METHOD_ESTIMATE_H
+#define LIMN_METHOD_ESTIMATE_H
+
+#include "method/method.h"
+
+typedef struct EstimateRow {
+    const char *name;
+    double value;
+    const char *unit;
+} EstimateRow;
+
+/* Adds a table "estimate" with the request's memory and arithmetic, then the given rows. */
+limn_status estimate_show(Result *result, Session *session, const RunRequest *request, const EstimateRow *rows,
+                          int32_t n);
+
+double estimate_clock(void); /* seconds, monotonic */
+
+#endif
