@@ -131,6 +131,31 @@ def make_gguf():
     write("gguf", "nested", gguf([text("n") + struct.pack("<IIQ", ARRAY, ARRAY, 1) + bytes(32)], []))
 
 
+def make_gguf_model():
+    d, f, h, g, v = 32, 32, 2, 1, 8
+    k = d // h
+    pairs = tokenizer_pairs("llama", "default") + [
+        pair("llama.block_count", U32, 1), pair("llama.embedding_length", U32, d),
+        pair("llama.feed_forward_length", U32, f), pair("llama.attention.head_count", U32, h),
+        pair("llama.attention.head_count_kv", U32, g), pair("llama.context_length", U32, 16),
+        pair("llama.rope.freq_base", F32, 10000.0), pair("llama.attention.layer_norm_rms_epsilon", F32, 1e-5),
+        pair("llama.rope.dimension_count", U32, k), pair("llama.vocab_size", U32, v)]
+    shapes = [("token_embd.weight", [d, v]), ("output_norm.weight", [d]), ("output.weight", [d, v]),
+              ("blk.0.attn_norm.weight", [d]), ("blk.0.ffn_norm.weight", [d]), ("blk.0.attn_q.weight", [d, k * h]),
+              ("blk.0.attn_k.weight", [d, k * g]), ("blk.0.attn_v.weight", [d, k * g]),
+              ("blk.0.attn_output.weight", [k * h, d]), ("blk.0.ffn_gate.weight", [d, f]),
+              ("blk.0.ffn_up.weight", [d, f]), ("blk.0.ffn_down.weight", [f, d])]
+    for name, kind, size in [("q8_0", 8, 34), ("q4_0", 2, 18), ("q4_1", 3, 20)]:
+        tensors, at = [], 0
+        for tensor, shape in shapes:
+            vector = len(shape) == 1
+            elements = shape[0] * (1 if vector else shape[1])
+            tensors.append((tensor, shape, 0 if vector else kind, at))
+            at += elements * 4 if vector else elements // 32 * size
+            at += -at % 32
+        write("gguf_model", name, gguf(pairs, tensors, bytes(at)))
+
+
 # --- JSON ----------------------------------------------------------------------------------------------------------
 LLAMA = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 8, "intermediate_size": 16,
          "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 4, "vocab_size": 7,
@@ -270,6 +295,7 @@ def make_result():
 make_safetensors()
 make_shards()
 make_gguf()
+make_gguf_model()
 make_json()
 make_tokenizer()
 make_result()

@@ -8,14 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "files/json.h"
-#include "files/tensor_files.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "model files are read in place, as little-endian");
 
-enum { LARGEST_HEADER = 100 * 1000 * 1000, HEADER_ALIGNMENT = 8 };
-
-static const char metadata_key[] = "__metadata__";
+enum {
+    LARGEST_ENTRY = 16 << 10,   /* a tensor's description has some 80 bytes */
+    LARGEST_METADATA = 16 << 20 /* people put whole configurations there */
+};
 
 typedef struct Header {
     const char *path;
@@ -141,35 +142,170 @@ static limn_status check_coverage(const Header *header, const Tensor *tensors, i
     return status;
 }
 
-static limn_status read_entries(Tensor **tensors, int32_t *n, Arena *arena, const Header *header, json_t *root) {
-    if (!json_is_object(root)) {
-        return fail(LIMN_FORMAT, "%s: its header is not a JSON object", header->path);
+/* The header is walked entry by entry and each entry parsed on its own: a tree of the whole could take twenty times
+ * the header's size before the first check. */
+typedef struct Walk {
+    const char *path;
+    const char *text; /* [length], the header */
+    size_t length;
+    size_t at;
+} Walk;
+
+static char peek(Walk *walk) {
+    while (walk->at < walk->length && strchr(" \t\r\n", walk->text[walk->at]) != NULL && walk->text[walk->at] != 0) {
+        walk->at++;
     }
-    if (json_object_size(root) > INT32_MAX) {
-        return fail(LIMN_FORMAT, "%s: has %zu tensors", header->path, json_object_size(root));
+    return walk->at < walk->length ? walk->text[walk->at] : '\0';
+}
+
+static limn_status expect(Walk *walk, char wanted) {
+    if (peek(walk) != wanted) {
+        return fail(LIMN_FORMAT, "%s: its header, byte %zu: expected '%c'", walk->path, walk->at, wanted);
     }
-    *tensors = ARENA_ARRAY(arena, Tensor, json_object_size(root) + 1);
-    if (*tensors == NULL) {
-        return fail(LIMN_NO_MEMORY, "%s: %zu tensors", header->path, json_object_size(root));
-    }
-    const char *name;
-    json_t *entry;
-    json_object_foreach(root, name, entry) {
-        if (strcmp(name, metadata_key) == 0) {
-            if (!json_is_object(entry)) {
-                return fail(LIMN_FORMAT, "%s: %s is not an object", header->path, metadata_key);
-            }
-            continue;
+    walk->at++;
+    return LIMN_OK;
+}
+
+/* One past the JSON value that begins at `at`: strings and brackets are matched, the rest is jansson's business. */
+static size_t value_end(const Walk *walk, size_t at) {
+    size_t depth = 0;
+    bool in_string = false;
+    for (; at < walk->length; at++) {
+        char c = walk->text[at];
+        if (in_string) {
+            at += c == '\\';
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (depth == 0 && (c == ',' || c == ':' || c == '}' || c == ']')) {
+            return at;
+        } else if (c == '}' || c == ']') {
+            depth--;
         }
-        Tensor *tensor = &(*tensors)[*n];
-        tensor->name = arena_strdup(arena, name);
-        if (tensor->name == NULL) {
-            return fail(LIMN_NO_MEMORY, "%s: the names of its tensors", header->path);
-        }
-        TRY(read_entry(tensor, header, entry));
-        (*n)++;
     }
-    return check_coverage(header, *tensors, *n);
+    return walk->length;
+}
+
+static limn_status take_value(json_t **value, Walk *walk, size_t largest) {
+    (void)peek(walk);
+    size_t end = value_end(walk, walk->at);
+    if (end - walk->at > largest) {
+        return fail(LIMN_FORMAT, "%s: its header, byte %zu: an entry of %zu bytes, at most %zu are allowed", walk->path,
+                    walk->at, end - walk->at, largest);
+    }
+    json_error_t error;
+    *value = json_loadb(walk->text + walk->at, end - walk->at, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    if (*value == NULL) {
+        return fail(json_ran_out_of_memory(&error) ? LIMN_NO_MEMORY : LIMN_FORMAT, "%s: its header, byte %zu: %s",
+                    walk->path, walk->at + (size_t)error.position, error.text);
+    }
+    walk->at = end;
+    return LIMN_OK;
+}
+
+typedef struct Entries {
+    Tensor *tensors; /* [capacity] */
+    int32_t n;
+    int32_t capacity;
+    Map by_name;
+} Entries;
+
+static limn_status add_tensor(Entries *entries, Arena *arena, const Header *header, const char *name,
+                              const json_t *description) {
+    uint64_t other;
+    if (map_get(&entries->by_name, name, strlen(name), &other)) {
+        return fail(LIMN_FORMAT, "%s: tensor '%.100s' appears twice", header->path, name);
+    }
+    if (entries->n == entries->capacity) {
+        int32_t capacity = entries->capacity < 64 ? 64 : entries->capacity / 2 * 3;
+        Tensor *grown = realloc(entries->tensors, (size_t)capacity * sizeof *grown);
+        if (grown == NULL) {
+            return fail(LIMN_NO_MEMORY, "%s: %" PRId32 " tensors", header->path, capacity);
+        }
+        entries->tensors = grown;
+        entries->capacity = capacity;
+    }
+    Tensor *tensor = &entries->tensors[entries->n];
+    *tensor = (Tensor){.name = arena_strdup(arena, name)};
+    if (tensor->name == NULL) {
+        return fail(LIMN_NO_MEMORY, "%s: the names of its tensors", header->path);
+    }
+    TRY(map_put(&entries->by_name, tensor->name, strlen(name), (uint64_t)entries->n));
+    entries->n++;
+    return read_entry(tensor, header, description);
+}
+
+static limn_status check_metadata(Entries *entries, const Header *header, const json_t *value) {
+    uint64_t other;
+    if (map_get(&entries->by_name, SAFETENSORS_METADATA, strlen(SAFETENSORS_METADATA), &other)) {
+        return fail(LIMN_FORMAT, "%s: %s appears twice", header->path, SAFETENSORS_METADATA);
+    }
+    if (!json_is_object(value)) {
+        return fail(LIMN_FORMAT, "%s: %s is not an object", header->path, SAFETENSORS_METADATA);
+    }
+    return map_put(&entries->by_name, SAFETENSORS_METADATA, strlen(SAFETENSORS_METADATA), 0);
+}
+
+/* "name": value */
+static limn_status read_member(Entries *entries, Arena *arena, const Header *header, Walk *walk) {
+    json_t *name;
+    TRY(take_value(&name, walk, LARGEST_ENTRY));
+    json_t *value = NULL;
+    limn_status status = LIMN_OK;
+    if (!json_is_string(name)) {
+        status = fail(LIMN_FORMAT, "%s: its header, byte %zu: expected a name before this", walk->path, walk->at);
+    }
+    bool metadata = status == LIMN_OK && strcmp(json_string_value(name), SAFETENSORS_METADATA) == 0;
+    if (status == LIMN_OK) {
+        status = expect(walk, ':');
+    }
+    if (status == LIMN_OK) {
+        status = take_value(&value, walk, metadata ? LARGEST_METADATA : LARGEST_ENTRY);
+    }
+    if (status == LIMN_OK && metadata) {
+        status = check_metadata(entries, header, value);
+    } else if (status == LIMN_OK) {
+        status = add_tensor(entries, arena, header, json_string_value(name), value);
+    }
+    json_decref(name);
+    json_decref(value);
+    return status;
+}
+
+static limn_status read_entries(Entries *entries, Arena *arena, const Header *header, Walk *walk) {
+    TRY(expect(walk, '{'));
+    if (peek(walk) != '}') {
+        TRY(read_member(entries, arena, header, walk));
+        while (peek(walk) == ',') {
+            walk->at++;
+            TRY(read_member(entries, arena, header, walk));
+        }
+    }
+    TRY(expect(walk, '}'));
+    if (peek(walk) != '\0' || walk->at != walk->length) {
+        return fail(LIMN_FORMAT, "%s: its header, byte %zu: something after its end", walk->path, walk->at);
+    }
+    return check_coverage(header, entries->tensors, entries->n);
+}
+
+static limn_status read_all(Tensor **tensors, int32_t *n, Arena *arena, const Header *header, Walk *walk) {
+    Entries entries = {0};
+    map_init(&entries.by_name);
+    limn_status status = read_entries(&entries, arena, header, walk);
+    if (status == LIMN_OK) {
+        *tensors = ARENA_ARRAY(arena, Tensor, entries.n + 1);
+        if (*tensors == NULL) {
+            status = fail(LIMN_NO_MEMORY, "%s: %" PRId32 " tensors", header->path, entries.n);
+        } else if (entries.n > 0) {
+            memcpy(*tensors, entries.tensors, (size_t)entries.n * sizeof(Tensor));
+            *n = entries.n;
+        }
+    }
+    free(entries.tensors);
+    map_free(&entries.by_name);
+    return status;
 }
 
 limn_status safetensors_read(Tensor **tensors, int32_t *n, Arena *arena, const FileMap *map) {
@@ -184,193 +320,15 @@ limn_status safetensors_read(Tensor **tensors, int32_t *n, Arena *arena, const F
                     map->size < sizeof length + 2 ? "shorter than the smallest header"
                                                   : "expected a JSON object at byte 8");
     }
-    if (length > LARGEST_HEADER) {
+    if (length > SAFETENSORS_LARGEST_HEADER) {
         return fail(LIMN_FORMAT, "%s: says its header has %" PRIu64 " bytes, at most %d are allowed", map->path, length,
-                    LARGEST_HEADER);
+                    SAFETENSORS_LARGEST_HEADER);
     }
     if (length > map->size - sizeof length) {
         return fail(LIMN_FORMAT, "%s: says its header has %" PRIu64 " bytes, the file has %zu (truncated?)", map->path,
                     length, map->size);
     }
-    json_error_t error;
-    json_t *root = json_loadb((const char *)map->data + sizeof length, (size_t)length, JSON_REJECT_DUPLICATES, &error);
-    if (root == NULL) {
-        bool memory = json_ran_out_of_memory(&error);
-        return fail(memory ? LIMN_NO_MEMORY : LIMN_FORMAT, "%s: its header, byte %d: %s", map->path, error.position,
-                    error.text);
-    }
     Header header = {map->path, map->data + sizeof length + length, map->size - sizeof length - (size_t)length};
-    limn_status status = read_entries(tensors, n, arena, &header, root);
-    json_decref(root);
-    return status;
-}
-
-/* Writing. The header keeps the given order; the data is laid out by element size, widest first, so that every
- * tensor is aligned without gaps. */
-
-static size_t element_bytes(const Tensor *tensor) {
-    return (size_t)dtype_info(tensor->dtype)->block_bytes;
-}
-
-static limn_status check_writable(const char *path, const Tensor *tensor) {
-    if (dtype_info(tensor->dtype)->safetensors == NULL) {
-        return fail(LIMN_UNSUPPORTED, "%s: tensor '%.100s': safetensors cannot hold %s", path, tensor->name,
-                    dtype_info(tensor->dtype)->name);
-    }
-    size_t bytes;
-    TRY(tensor_bytes(tensor->dtype, tensor->rank, tensor->shape, &bytes));
-    if (bytes != tensor->bytes || (bytes > 0 && tensor->data == NULL)) {
-        return fail(LIMN_INTERNAL, "%s: tensor '%.100s': %zu bytes given, its shape needs %zu", path, tensor->name,
-                    tensor->bytes, bytes);
-    }
-    if (strcmp(tensor->name, metadata_key) == 0) {
-        return fail(LIMN_USAGE, "%s: no tensor can be named '%s'", path, metadata_key);
-    }
-    return LIMN_OK;
-}
-
-static limn_status entry_of(json_t **entry, const char *path, const Tensor *tensor, size_t begin) {
-    json_t *shape = json_array();
-    for (int i = 0; i < tensor->rank && shape != NULL; i++) {
-        if (json_array_append_new(shape, json_integer(tensor->shape[i])) != 0) {
-            json_decref(shape);
-            shape = NULL;
-        }
-    }
-    *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype_info(tensor->dtype)->safetensors, "shape", shape,
-                       "data_offsets", (json_int_t)begin, (json_int_t)(begin + tensor->bytes));
-    return *entry != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "%s: its header", path);
-}
-
-static limn_status add_tensors(json_t *root, const char *path, const Tensor *tensors, int32_t n, const size_t *begins) {
-    for (int32_t i = 0; i < n; i++) {
-        if (json_object_get(root, tensors[i].name) != NULL) {
-            return fail(LIMN_USAGE, "%s: tensor '%.100s' is given twice", path, tensors[i].name);
-        }
-        json_t *entry;
-        TRY(entry_of(&entry, path, &tensors[i], begins[i]));
-        if (json_object_set_new(root, tensors[i].name, entry) != 0) {
-            return fail(LIMN_FORMAT, "%s: tensor name '%.100s' is not UTF-8", path, tensors[i].name);
-        }
-    }
-    return LIMN_OK;
-}
-
-static limn_status add_metadata(json_t *root, const char *path, const TensorMetadata *metadata, int32_t n) {
-    if (n == 0) {
-        return LIMN_OK;
-    }
-    json_t *object = json_object();
-    for (int32_t i = 0; i < n && object != NULL; i++) {
-        if (json_object_set_new(object, metadata[i].key, json_string(metadata[i].value)) != 0) {
-            json_decref(object);
-            return fail(LIMN_FORMAT, "%s: metadata '%.100s' is not UTF-8", path, metadata[i].key);
-        }
-    }
-    bool added = json_object_set_new(root, metadata_key, object) == 0;
-    return added ? LIMN_OK : fail(LIMN_NO_MEMORY, "%s: its header", path);
-}
-
-/* The header's text, padded with spaces so that the data begins at a multiple of 8; malloc'ed. */
-static limn_status header_text(char **text, size_t *length, const char *path, const json_t *root) {
-    size_t bytes = json_dumpb(root, NULL, 0, JSON_COMPACT);
-    size_t padded = (bytes + HEADER_ALIGNMENT - 1) / HEADER_ALIGNMENT * HEADER_ALIGNMENT;
-    if (padded > LARGEST_HEADER) {
-        return fail(LIMN_UNSUPPORTED, "%s: its header would have %zu bytes, at most %d are allowed", path, padded,
-                    LARGEST_HEADER);
-    }
-    char *buffer = malloc(padded + 1);
-    if (bytes == 0 || buffer == NULL) {
-        free(buffer);
-        return fail(LIMN_NO_MEMORY, "%s: its header", path);
-    }
-    json_dumpb(root, buffer, padded, JSON_COMPACT);
-    memset(buffer + bytes, ' ', padded - bytes);
-    *text = buffer;
-    *length = padded;
-    return LIMN_OK;
-}
-
-static limn_status make_header(char **text, size_t *length, const char *path, const Tensor *tensors, int32_t n,
-                               const TensorMetadata *metadata, int32_t n_metadata, const size_t *begins) {
-    json_t *root = json_object();
-    if (root == NULL) {
-        return fail(LIMN_NO_MEMORY, "%s: its header", path);
-    }
-    limn_status status = add_metadata(root, path, metadata, n_metadata);
-    if (status == LIMN_OK) {
-        status = add_tensors(root, path, tensors, n, begins);
-    }
-    if (status == LIMN_OK) {
-        status = header_text(text, length, path, root);
-    }
-    json_decref(root);
-    return status;
-}
-
-/* begins[i]: where tensor i starts in the data; order[]: tensors as they lie there. */
-static limn_status lay_out(size_t *begins, int32_t *order, const char *path, const Tensor *tensors, int32_t n) {
-    size_t total = 0;
-    int32_t placed = 0;
-    for (size_t width = 8; width > 0; width /= 2) {
-        for (int32_t i = 0; i < n; i++) {
-            if (element_bytes(&tensors[i]) != width) {
-                continue;
-            }
-            begins[i] = total;
-            if (tensors[i].bytes > (size_t)INT64_MAX - total) {
-                return fail(LIMN_UNSUPPORTED, "%s: more bytes than can be counted", path);
-            }
-            total += tensors[i].bytes;
-            order[placed++] = i;
-        }
-    }
-    return placed == n ? LIMN_OK : fail(LIMN_INTERNAL, "%s: an element width that is no power of two", path);
-}
-
-static limn_status write_file(const char *path, const char *header, size_t header_length, const Tensor *tensors,
-                              const int32_t *order, int32_t n) {
-    FileWriter *writer;
-    TRY(file_writer_open(&writer, path));
-    uint64_t length = header_length;
-    limn_status status = file_writer_append(writer, &length, sizeof length);
-    if (status == LIMN_OK) {
-        status = file_writer_append(writer, header, header_length);
-    }
-    for (int32_t i = 0; i < n && status == LIMN_OK; i++) {
-        status = file_writer_append(writer, tensors[order[i]].data, tensors[order[i]].bytes);
-    }
-    if (status != LIMN_OK) {
-        file_writer_abort(writer);
-        return status;
-    }
-    return file_writer_commit(writer);
-}
-
-limn_status safetensors_write(const char *path, const Tensor *tensors, int32_t n, const TensorMetadata *metadata,
-                              int32_t n_metadata) {
-    for (int32_t i = 0; i < n; i++) {
-        TRY(check_writable(path, &tensors[i]));
-    }
-    size_t *begins = calloc((size_t)n + 1, sizeof *begins);
-    int32_t *order = calloc((size_t)n + 1, sizeof *order);
-    char *header = NULL;
-    size_t length = 0;
-    limn_status status = LIMN_OK;
-    if (begins == NULL || order == NULL) {
-        status = fail(LIMN_NO_MEMORY, "%s: writing %" PRId32 " tensors", path, n);
-    }
-    if (status == LIMN_OK) {
-        status = lay_out(begins, order, path, tensors, n);
-    }
-    if (status == LIMN_OK) {
-        status = make_header(&header, &length, path, tensors, n, metadata, n_metadata, begins);
-    }
-    if (status == LIMN_OK) {
-        status = write_file(path, header, length, tensors, order, n);
-    }
-    free(begins);
-    free(order);
-    free(header);
-    return status;
+    Walk walk = {map->path, (const char *)map->data + sizeof length, (size_t)length, 0};
+    return read_all(tensors, n, arena, &header, &walk);
 }

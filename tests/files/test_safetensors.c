@@ -113,12 +113,33 @@ static void test_broken_headers(void **state) {
     assert_refused(open_header(&files, "{\"a\": ", 0), LIMN_FORMAT, "bad.safetensors", "its header, byte");
     assert_refused(open_header(&files, "{\"a\": 3}", 0), LIMN_FORMAT, "'a'", "expected an object");
     assert_refused(open_header(&files, "{\"__metadata__\": 3}", 0), LIMN_FORMAT, "__metadata__");
+    static const char *const broken[] = {"{]",
+                                         "{\"a\"]",
+                                         "{\"a\":]}",
+                                         "{\"a\":}",
+                                         "{\"a\":{},}",
+                                         "{,}",
+                                         "{1:{}}",
+                                         "{{}:1}",
+                                         "{\"a\" {}}",
+                                         "{}}",
+                                         "{} {}",
+                                         "{\"__metadata__\":{\"a\":\"}\\\"\"}} x",
+                                         "{\"a",
+                                         "{\"__metadata__\":{},\"__metadata__\":{}}",
+                                         "{\"\\u0000\":{}}",
+                                         "{\"__metadata__\":{\"a\":1,\"a\":2}}"};
+    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+        assert_refused(open_header(&files, broken[i], 0), LIMN_FORMAT, "bad.safetensors: ");
+    }
+    assert_ok(open_header(&files, "{ \"__metadata__\" :\n{\"a\\\"}\":\"{[\\\\\"}\t} ", 0));
+    tensor_files_close(files);
     char *deep = malloc(100001);
     assert_non_null(deep);
     memset(deep, '[', 100000);
     memcpy(deep, "{\"a\":", 5);
     deep[100000] = '\0';
-    assert_refused(open_header(&files, deep, 0), LIMN_FORMAT, "bad.safetensors", "depth");
+    assert_refused(open_header(&files, deep, 0), LIMN_FORMAT, "bad.safetensors", "an entry of 99995 bytes");
     free(deep);
 }
 
@@ -169,7 +190,7 @@ static void test_tensors_in_each_others_way(void **state) {
                                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
                                "\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}",
                                8),
-                   LIMN_FORMAT, "duplicate", "\"a\"");
+                   LIMN_FORMAT, "tensor 'a' appears twice");
     assert_refused(open_header(&files,
                                "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
                                "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[1,5]}}  ",
