@@ -7,14 +7,18 @@
  * exponent carries into the sign bit in that case only, and never out of the lane: so eight bytes are tested at a
  * time, whatever lanes they hold. */
 static bool all_finite(const unsigned char *data, size_t bytes, uint64_t exponent, uint64_t lowest, uint64_t sign) {
-    uint64_t seen[4] = {0, 0, 0, 0};
+    uint64_t seen0 = 0, seen1 = 0, seen2 = 0, seen3 = 0;
     size_t i = 0;
     for (; i + 32 <= bytes; i += 32) {
-        uint64_t word[4];
-        memcpy(word, data + i, 32);
-        for (int lane = 0; lane < 4; lane++) {
-            seen[lane] |= (word[lane] & exponent) + lowest;
-        }
+        uint64_t word0, word1, word2, word3;
+        memcpy(&word0, data + i, 8);
+        memcpy(&word1, data + i + 8, 8);
+        memcpy(&word2, data + i + 16, 8);
+        memcpy(&word3, data + i + 24, 8);
+        seen0 |= (word0 & exponent) + lowest;
+        seen1 |= (word1 & exponent) + lowest;
+        seen2 |= (word2 & exponent) + lowest;
+        seen3 |= (word3 & exponent) + lowest;
     }
     uint64_t rest = 0;
     for (; i < bytes; i += 8) {
@@ -22,7 +26,7 @@ static bool all_finite(const unsigned char *data, size_t bytes, uint64_t exponen
         memcpy(&word, data + i, bytes - i < 8 ? bytes - i : 8);
         rest |= (word & exponent) + lowest;
     }
-    return ((seen[0] | seen[1] | seen[2] | seen[3] | rest) & sign) == 0;
+    return ((seen0 | seen1 | seen2 | seen3 | rest) & sign) == 0;
 }
 
 static float value_at(DType dtype, const unsigned char *data, int64_t i) {
