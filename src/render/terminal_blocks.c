@@ -272,9 +272,7 @@ static void add_grid_row(Terminal *t, const Grid *grid, const TableBlock *table,
         const TableColumn *column = &table->columns[i];
         const char *cell = grid->cells[(size_t)row * (size_t)grid->columns + (size_t)i];
         TextBuffer cut = TEXT_BUFFER_INIT;
-        clean_text_cut(&cut, text_of(cell), t->flags, grid->widths[i]);
-        bool right =
-            column_kind_right(column->kind) && (row == 0 || isfinite(cell_number(table_cell(table, row - 1, i))));
+        clean_text_cut(&cut, text_of(cell), t->flags, number ? INT_MAX : grid->widths[i]);
         add_padded(t, text_from(&cut).bytes, cut.length, grid->widths[i], grid->right[i]);
         text_buffer_free(&cut);
         if (column->kind == COLUMN_SHARE && bar_width > 0) {
