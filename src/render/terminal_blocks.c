@@ -271,6 +271,7 @@ static void add_grid_row(Terminal *t, const Grid *grid, const TableBlock *table,
     for (int32_t i = 0; i < grid->columns; i++) {
         const TableColumn *column = &table->columns[i];
         const char *cell = grid->cells[(size_t)row * (size_t)grid->columns + (size_t)i];
+        bool number = row > 0 && isfinite(cell_number(table_cell(table, row - 1, i)));
         TextBuffer cut = TEXT_BUFFER_INIT;
         clean_text_cut(&cut, text_of(cell), t->flags, number ? INT_MAX : grid->widths[i]);
         add_padded(t, text_from(&cut).bytes, cut.length, grid->widths[i], grid->right[i]);
