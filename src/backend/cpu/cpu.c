@@ -3,14 +3,31 @@
 
 #include "backend/cpu/attention.h"
 #include "backend/cpu/linear.h"
+#include "backend/cpu/rows.h"
 #include "backend/cpu/state.h"
 #include "backend/cpu/vector.h"
 #include "backend/ref/ref.h"
 
+#define ROWS(name, kind, function, scratch)                                                                            \
+    { "cpu." name, kind, cpu_rows_can, cpu_##function, cpu_##function##_backward, scratch, NULL }
+
+/* RMS_SCALE, LAYER_SCALE and NORMALIZE appear only when someone looks inside a norm: forward is ours, backward that
+ * of the plain kernels. */
 static const Kernel kernels_cpu[] = {
     {"cpu.linear", OP_LINEAR, cpu_linear_can, cpu_linear, cpu_linear_backward, cpu_linear_scratch, cpu_linear_prepare},
     {"cpu.attention", OP_ATTENTION, cpu_attention_can, cpu_attention, cpu_attention_backward, cpu_attention_scratch,
      NULL},
+    {"cpu.rope", OP_ROPE, cpu_rope_can, cpu_rope, cpu_rope_backward, NULL, NULL},
+    {"cpu.rms_scale", OP_RMS_SCALE, cpu_rows_can, cpu_statistic_scale, ref_statistic_scale_backward, NULL, NULL},
+    {"cpu.layer_scale", OP_LAYER_SCALE, cpu_rows_can, cpu_statistic_scale, ref_statistic_scale_backward, NULL, NULL},
+    {"cpu.normalize", OP_NORMALIZE, cpu_rows_can, cpu_normalize, ref_normalize_backward, NULL, NULL},
+    ROWS("gain", OP_GAIN, gain, cpu_gain_scratch),
+    ROWS("norm", OP_NORM, norm, cpu_gain_scratch),
+    ROWS("add", OP_ADD, add, NULL),
+    ROWS("mul", OP_MUL, mul, NULL),
+    ROWS("activation", OP_ACTIVATION, activation, NULL),
+    ROWS("gated_activation", OP_GATED_ACTIVATION, gated_activation, NULL),
+    ROWS("log_prob", OP_LOG_PROB, log_prob, NULL),
     {.name = NULL},
 };
 

@@ -58,6 +58,27 @@ typedef struct VectorKernels {
     void (*attention_probabilities)(const AttentionTile *tile);
     void (*attention_gradients)(const AttentionTile *tile);
 
+    /* activation_body.h; elements [n]; factor, b and gradients not wanted may be NULL */
+    void (*activate)(Activation f, float *out, const float *x, const float *factor, int64_t n);
+    void (*activate_backward)(Activation f, float *grad_x, float *grad_factor, const float *x, const float *factor,
+                              const float *grad, int64_t n, bool add_x, bool add_factor);
+    void (*add)(float *out, const float *a, const float *b, int64_t n, bool add);
+    void (*multiply)(float *out, const float *a, const float *b, int64_t n, bool add);
+
+    /* rows_body.h; a row [n] */
+    float (*row_scale)(const float *x, int64_t n, float epsilon, bool centered, float *mean);
+    void (*row_norm)(float *out, const float *x, int64_t n, float mean, float scale, const float *gain,
+                     const float *bias);
+    void (*row_norm_backward)(float *out, const float *x, const float *grad, int64_t n, float mean, float scale,
+                              const float *gain, bool centered, bool add);
+    void (*row_gain)(float *out, const float *x, int64_t n, const float *gain, const float *bias, bool add);
+    void (*rope_angles)(float *cosines, float *sines, float position, const float *inverse_freq, float factor,
+                        int64_t pairs);
+    void (*rope_turn)(float *a, float *b, const float *x, const float *y, const float *cosines, const float *sines,
+                      int64_t pairs, bool add);
+    float (*row_exp_sum)(const float *x, int64_t n, double *sum);
+    void (*row_softmax_grad)(float *out, const float *x, int64_t n, float largest, float factor, bool add);
+
     /* convert_body.h */
     void (*to_bf16)(uint16_t *out, const float *in, int64_t n);
     void (*from_bf16)(float *out, const void *in, int64_t n);

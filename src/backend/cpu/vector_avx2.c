@@ -16,9 +16,11 @@
 
 #include "backend/cpu/math_body.h"
 
+#include "backend/cpu/activation_body.h"
 #include "backend/cpu/attention_body.h"
 #include "backend/cpu/convert_body.h"
 #include "backend/cpu/gemm_body.h"
+#include "backend/cpu/rows_body.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop
