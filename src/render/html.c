@@ -205,7 +205,7 @@ static void add_checks(const Html *h) {
 static void add_document(Html *h) {
     TextBuffer json = TEXT_BUFFER_INIT;
     h->status = result_write_json(&json, h->result, true);
-    add(h, "<script type=\"application/json\" id=\"limn-result\">\n");
+    add(h, RESULT_IN_PAGE "\n");
     size_t begin = 0;
     for (size_t i = 0; h->status == LIMN_OK && i < json.length; i++) {
         if (json.data[i] == '<') {

@@ -466,8 +466,27 @@ static limn_status read_document(Reader *reader, const json_t *root) {
     return read_measured(reader, root);
 }
 
+/* Of a page: the part that is the document. */
+static limn_status find_in_page(const char **json, size_t *length, const char *source) {
+    static const char end[] = "</script>";
+    if (*length == 0 || (*json)[0] != '<') {
+        return LIMN_OK;
+    }
+    const char *begin = memmem(*json, *length, RESULT_IN_PAGE, sizeof RESULT_IN_PAGE - 1);
+    if (begin == NULL) {
+        return fail(LIMN_FORMAT, "%s: a page without a result document inside", source);
+    }
+    begin += sizeof RESULT_IN_PAGE - 1;
+    size_t left = *length - (size_t)(begin - *json);
+    const char *close = memmem(begin, left, end, sizeof end - 1);
+    *json = begin;
+    *length = close == NULL ? left : (size_t)(close - begin);
+    return LIMN_OK;
+}
+
 limn_status result_read_json(Result **result, const char *json, size_t length, const char *source) {
     *result = NULL;
+    TRY(find_in_page(&json, &length, source));
     json_error_t error;
     json_t *root = json_loadb(json, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
     if (root == NULL) {

@@ -26,7 +26,9 @@
 #include "base/error.h"
 #include "base/text_buffer.h"
 
-#define RESULT_FORMAT "limn.result/1"
+#define RESULT_FORMAT  "limn.result/1"
+/* Stands before the document inside an HTML page, and ends with the script element. */
+#define RESULT_IN_PAGE "<script type=\"application/json\" id=\"limn-result\">"
 
 typedef enum BlockKind {
 #define BLOCK(kind, name, type, help) BLOCK_##kind,
@@ -390,7 +392,8 @@ const Block *result_find_block(const Result *result, const char *id); /* NULL: n
 /* Appends the document. measured false: only the compared bytes. The same result gives the same bytes: fixed key
  * order, numbers in the fewest digits that read back as the same float (or double, where it is not a float). */
 limn_status result_write_json(TextBuffer *out, const Result *result, bool measured);
-/* source: a name for error messages. Unknown keys are ignored; a wrong type or missing part is LIMN_FORMAT. */
+/* A JSON document, or an HTML page with one inside. source: a name for error messages. Unknown keys are ignored; a
+ * wrong type or missing part is LIMN_FORMAT. */
 limn_status result_read_json(Result **result, const char *json, size_t length, const char *source);
 
 /* ---- comparison ---- */

@@ -236,6 +236,8 @@ static void refused_with(const char *old, const char *new, const char *part) {
 static void test_broken_documents(void **state) {
     refused("", "line 1");
     refused("[1]", "format is absent");
+    refused("<!doctype html><p>hello</p>", "a page without a result document");
+    refused(RESULT_IN_PAGE "{\"format\": 1}", "format is absent");
     refused("{\"format\": \"limn.result/9\"}", "limn.result/9");
     refused("{\"format\": \"limn.result/1\"}", "method: expected an object, found nothing");
     refused_with("\"id\": 100", "\"id\": \"100\"", "input.tokens.id: expected an integer, found a string");
