@@ -31,7 +31,10 @@ demo: setup $(BUILD)/build.ninja
 	@cmake --build $(BUILD) --parallel $(JOBS) --target limn -- --quiet
 	@scripts/demo $(BUILD)/limn $(MODEL)
 
+# Tests on real models skip, with a line that says so, when these cannot be fetched.
 test: build
+	@scripts/models smollm2 > /dev/null || true
+	@scripts/models minilm > /dev/null || true
 	@scripts/test $(BUILD) $(JOBS)
 
 asan ubsan tsan: setup

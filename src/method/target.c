@@ -148,7 +148,7 @@ static int32_t without_trailing_special(const Token *tokens, int32_t n) {
 
 static const char *ids_text(Arena *arena, const int32_t *ids, const Token *tokens, int32_t from, int32_t n) {
     TextBuffer buffer = TEXT_BUFFER_INIT;
-    for (int32_t i = from; i < n; i++) {
+    for (int32_t i = from; i < n && (ids != NULL || tokens != NULL); i++) {
         text_buffer_printf(&buffer, "%s%d", i > from ? "," : "", (int)(ids != NULL ? ids[i] : tokens[i].id));
     }
     char *text = arena_strdup(arena, buffer.data != NULL ? buffer.data : "");
