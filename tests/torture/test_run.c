@@ -1,0 +1,104 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/parallel.h"
+#include "run/session.h"
+#include "torture/torture.h"
+
+typedef struct Setting {
+    const Model *model;
+    SessionOptions options;
+} Setting;
+
+static const int32_t ids[] = {3, 14, 15, 9, 26, 5, 35};
+static const int32_t more[] = {2, 7};
+
+static NodeId site(const Model *model, const char *name) {
+    return graph_find_site(&model->graph, name);
+}
+
+/* Two sequences, taps, an edit and gradients; then other shapes in the same session, which makes new programs. */
+static limn_status ask(Session *session, const Model *model) {
+    const SequenceInput sequences[] = {{.ids = ids, .n = 7}, {.ids = more, .n = 2}};
+    const OutputRow outputs[] = {{0, 6, 11, 1.0F}, {1, 1, 12, 0.5F}};
+    const NodeId taps[] = {site(model, "blocks.0.attn.hook_pattern"), site(model, "blocks.1.hook_resid_post")};
+    const NodeId grads[] = {model->graph.embed, site(model, "blocks.1.attn.hook_z")};
+    const float value = 0.5F;
+    const Edit edit = {.node = site(model, "blocks.1.attn.hook_z"),
+                       .kind = EDIT_MULTIPLY,
+                       .sequence = -1,
+                       .row_end = -1,
+                       .element_end = -1,
+                       .values = &value,
+                       .scalar = true};
+    RunRequest request = {.sequences = sequences,
+                          .n_sequences = 2,
+                          .outputs = outputs,
+                          .n_outputs = 2,
+                          .taps = taps,
+                          .n_taps = 2,
+                          .grads = grads,
+                          .n_grads = 2,
+                          .edits = &edit,
+                          .n_edits = 1,
+                          .objective = OBJECTIVE_LOG_PROB,
+                          .logits = true};
+    RunEstimate estimate;
+    TRY(session_estimate(session, &request, &estimate));
+    TRY(session_run(session, &request, NULL));
+    request.n_taps = request.n_grads = request.n_edits = 0;
+    return session_run(session, &request, NULL);
+}
+
+/* A prompt into a cache, and one token after it. */
+static limn_status decode(Session *session, KvCache *cache) {
+    const SequenceInput prompt = {.ids = ids, .n = 7};
+    const OutputRow last = {0, 6, -1, 1.0F};
+    RunRequest request = {
+        .sequences = &prompt, .n_sequences = 1, .outputs = &last, .n_outputs = 1, .logits = true, .append = cache};
+    TRY(session_run(session, &request, NULL));
+    const SequenceInput next = {.ids = more, .n = 1, .prefix = cache, .prefix_length = cache->length};
+    const OutputRow only = {0, 0, -1, 1.0F};
+    request.sequences = &next;
+    request.outputs = &only;
+    return session_run(session, &request, NULL);
+}
+
+static limn_status run_session(void *context) {
+    const Setting *setting = context;
+    Session *session;
+    TRY(session_new(&session, setting->model, &setting->options));
+    limn_status status = ask(session, setting->model);
+    KvCache *cache = NULL;
+    if (status == LIMN_OK) {
+        status = kv_cache_new(&cache, setting->model, 9);
+    }
+    if (status == LIMN_OK) {
+        status = decode(session, cache);
+    }
+    kv_cache_free(cache);
+    session_free(session);
+    return status;
+}
+
+int main(void) {
+    parallel_set_threads(1);
+    Model *model;
+    const ModelOptions options = {.frame = FRAME_HF};
+    if (model_open(&model, LIMN_TEST_SOURCE_DIR "/tests/golden/llama3", &options, NULL) != LIMN_OK) {
+        fprintf(stderr, "%s\n", error_message());
+        return 1;
+    }
+    static const char *const backends[] = {"ref", "cpu"};
+    for (size_t b = 0; b < sizeof backends / sizeof backends[0]; b++) {
+        for (int keep = KEEP_EVERYTHING; keep <= KEEP_LAYER_INPUTS && backend_find(backends[b]) != NULL; keep++) {
+            for (int compute = COMPUTE_F32; compute <= COMPUTE_BF16; compute++) {
+                Setting setting = {model,
+                                   {.backend = backends[b], .keep = (KeepPolicy)keep, .compute = (Compute)compute}};
+                torture(backends[b], run_session, &setting);
+            }
+        }
+    }
+    model_free(model);
+    return 0;
+}
