@@ -5,10 +5,12 @@ Usage: fuzz/make_seeds.py [folder]     (default: fuzz/corpus; files are named se
 """
 import json
 import os
+import re
 import struct
 import sys
 
-ROOT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus")
 
 
 def write(target, name, data):
@@ -282,14 +284,26 @@ def make_tokenizer():
 
 
 def make_result():
-    here = os.path.dirname(os.path.abspath(__file__))
-    with open(os.path.join(here, "..", "tests", "result", "golden", "sample.json"), encoding="utf-8") as source:
+    with open(os.path.join(HERE, "..", "tests", "result", "golden", "sample.json"), encoding="utf-8") as source:
         sample = json.load(source)
     write("result", "sample", json.dumps(sample, ensure_ascii=False, separators=(",", ":")))
     for block in sample["blocks"]:
         one = dict(sample, blocks=[block], checks=[], warnings=[])
         one["input"] = dict(one["input"], tokens=one["input"]["tokens"][:2])
         write("result", "only-" + block["id"], json.dumps(one, separators=(",", ":")))
+
+
+def make_dictionary(target, extra=()):
+    """Every name that the target's seeds have between quotes, for libFuzzer to put elsewhere."""
+    words = set(extra)
+    folder = os.path.join(ROOT, target)
+    for name in sorted(os.listdir(folder)):
+        if name.startswith("seed-"):
+            with open(os.path.join(folder, name), "rb") as seed:
+                words.update(word.decode() for word in re.findall(rb'"[A-Za-z0-9_]{2,40}"', seed.read()))
+    with open(os.path.join(HERE, target + ".dict"), "w") as out:
+        for word in sorted(words):
+            out.write('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"\n')
 
 
 make_safetensors()
@@ -299,3 +313,12 @@ make_gguf_model()
 make_json()
 make_tokenizer()
 make_result()
+# parts that no seed has
+make_dictionary("config", ['"yarn"', '"dynamic"', '"gelu_fast"', '"quick_gelu"', '"attention_bias"', '"mlp_bias"',
+                           '"partial_rotary_factor"', '"quantization_config"', '"text_config"', '"is_decoder"'])
+make_dictionary("tokenizer", ['"NFD"', '"NFC"', '"NFKD"', '"Lowercase"', '"StripAccents"', '"Strip"', '"Nmt"',
+                              '"Precompiled"', '"precompiled_charsmap"', '"Whitespace"', '"WhitespaceSplit"',
+                              '"Punctuation"', '"MergedWithPrevious"', '"MergedWithNext"', '"Removed"', '"Contiguous"',
+                              '"RobertaProcessing"', '"CTC"', '"BPEDecoder"', '"Pattern"', '"UnicodeScripts"'])
+make_dictionary("result")
+make_dictionary("safetensors")
