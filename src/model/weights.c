@@ -203,10 +203,40 @@ bool weights_same(const WeightStore *store, const char *one, const char *other) 
            memcmp(a->data, b->data, a->bytes) == 0;
 }
 
+/* Bytes the machine could still give; SIZE_MAX when it does not say. */
+static size_t memory_available(void) {
+    FILE *file = fopen("/proc/meminfo", "r");
+    if (file == NULL) {
+        return SIZE_MAX;
+    }
+    char line[128];
+    size_t kib = SIZE_MAX / 1024;
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "MemAvailable: %zu kB", &kib) == 1) {
+            break;
+        }
+    }
+    fclose(file);
+    return kib * 1024;
+}
+
+static limn_status check_memory(const WeightStore *store) {
+    bool limited = store->options.memory_limit != 0;
+    size_t limit = limited ? store->options.memory_limit : memory_available();
+    if (store->copy_bytes <= limit) {
+        return LIMN_OK;
+    }
+    return fail(LIMN_NO_MEMORY, "%s: its converted weights need %zu bytes of memory, %s %zu", store->path,
+                store->copy_bytes, limited ? "the limit is" : "the machine has free", limit);
+}
+
 limn_status weights_make(Weight *weight, float **values, WeightStore *store, int64_t rows, int64_t columns,
                          const char *name) {
     void *memory;
     TRY(allocate(store, &memory, rows * columns, DTYPE_F32, name));
+    if (store->options.memory_limit != 0) {
+        TRY(check_memory(store));
+    }
     memset(memory, 0, (size_t)(rows * columns) * sizeof(float));
     *values = memory;
     *weight = (Weight){.name = name,
@@ -301,33 +331,6 @@ static int64_t piece_items(const Request *request) {
 
 static int64_t request_items(const Request *request) {
     return request->d_head == 0 ? request->weight.rows * request->weight.columns : request->weight.rows;
-}
-
-/* Bytes the machine could still give; SIZE_MAX when it does not say. */
-static size_t memory_available(void) {
-    FILE *file = fopen("/proc/meminfo", "r");
-    if (file == NULL) {
-        return SIZE_MAX;
-    }
-    char line[128];
-    size_t kib = SIZE_MAX / 1024;
-    while (fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "MemAvailable: %zu kB", &kib) == 1) {
-            break;
-        }
-    }
-    fclose(file);
-    return kib * 1024;
-}
-
-static limn_status check_memory(const WeightStore *store) {
-    bool limited = store->options.memory_limit != 0;
-    size_t limit = limited ? store->options.memory_limit : memory_available();
-    if (store->copy_bytes <= limit) {
-        return LIMN_OK;
-    }
-    return fail(LIMN_NO_MEMORY, "%s: its converted weights need %zu bytes of memory, %s %zu", store->path,
-                store->copy_bytes, limited ? "the limit is" : "the machine has free", limit);
 }
 
 limn_status weights_convert(WeightStore *store, const Progress *progress) {

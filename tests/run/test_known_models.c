@@ -67,11 +67,15 @@ typedef struct Opened {
     Session *session;
 } Opened;
 
-static Opened open_model(const char *path) {
+static Opened open_as(const char *path, Compute compute) {
     Opened opened;
-    check(model_open(&opened.model, path, NULL, NULL));
-    check(session_new(&opened.session, opened.model, &(SessionOptions){0}));
+    check(model_open(&opened.model, path, &(ModelOptions){.bf16 = compute == COMPUTE_BF16}, NULL));
+    check(session_new(&opened.session, opened.model, &(SessionOptions){.compute = compute}));
     return opened;
+}
+
+static Opened open_model(const char *path) {
+    return open_as(path, COMPUTE_F32);
 }
 
 static void close_model(Opened *opened) {
@@ -209,6 +213,44 @@ static void smollm2_from_gguf(void **state) {
 static void smollm2_from_a_folder(void **state) {
     const char *folder = getenv("LIMN_SMOLLM2_FOLDER");
     check_smollm2(folder != NULL ? folder : cached("bench/smollm2-f32", "make bench writes it"));
+}
+
+/* The fast mode may be as far from f32 as the reference's own bf16 is, and no further: at the worst logit of all
+ * positions, and on the whole. */
+static void smollm2_in_bf16(void **state) {
+    const char *path = cached("models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", "scripts/models smollm2");
+    json_t *golden = load_json(shared_model("smollm2/golden.json"));
+    json_t *limits = load_json(LIMN_TEST_SOURCE_DIR "/tests/golden/smollm2/float64.json");
+    Opened exact = open_model(path), fast = open_as(path, COMPUTE_BF16);
+    for (size_t c = 0; c < json_array_size(json_object_get(golden, "cases")); c++) {
+        const json_t *one = json_array_get(json_object_get(golden, "cases"), c);
+        const json_t *limit = json_array_get(json_object_get(limits, "cases"), c);
+        assert_string_equal(json_string_value(json_object_get(one, "text")),
+                            json_string_value(json_object_get(limit, "text")));
+        int32_t n = (int32_t)json_array_size(json_object_get(one, "ids"));
+        int32_t *ids = read_ids(json_object_get(one, "ids"), 0);
+        int64_t count = (int64_t)n * exact.model->config.n_vocab;
+        const float *expected = all_logits(&exact, ids, n), *found = all_logits(&fast, ids, n);
+        double worst = 0, squares = 0;
+        for (int64_t i = 0; i < count; i++) {
+            double difference = fabs((double)found[i] - (double)expected[i]);
+            worst = fmax(worst, difference);
+            squares += difference * difference;
+        }
+        double rms = sqrt(squares / (double)count);
+        double worst_limit = json_real_value(json_object_get(limit, "hf_bfloat16_logit_error"));
+        double rms_limit = json_real_value(json_object_get(limit, "hf_bfloat16_logit_rms"));
+        print_message("SmolLM2 in bf16, case %zu: largest %.3f (reference %.3f), rms %.3f (reference %.3f)\n", c, worst,
+                      worst_limit, rms, rms_limit);
+        assert_true(worst > 0); /* else it was not the fast mode */
+        assert_true(worst <= worst_limit);
+        assert_true(rms <= rms_limit);
+        free(ids);
+    }
+    json_decref(limits);
+    json_decref(golden);
+    close_model(&fast);
+    close_model(&exact);
 }
 
 /* --- GPT-2 --- */
@@ -407,9 +449,10 @@ static void minilm_hidden_states(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stories_logits_and_tokens), cmocka_unit_test(smollm2_from_gguf),
-        cmocka_unit_test(smollm2_from_a_folder),     cmocka_unit_test(tiny_gpt2_logits_and_tokens),
-        cmocka_unit_test(nano_sort_activations),     cmocka_unit_test(minilm_hidden_states),
+        cmocka_unit_test(stories_logits_and_tokens),   cmocka_unit_test(smollm2_from_gguf),
+        cmocka_unit_test(smollm2_from_a_folder),       cmocka_unit_test(smollm2_in_bf16),
+        cmocka_unit_test(tiny_gpt2_logits_and_tokens), cmocka_unit_test(nano_sort_activations),
+        cmocka_unit_test(minilm_hidden_states),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
