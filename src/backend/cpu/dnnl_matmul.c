@@ -82,15 +82,13 @@ void matmul_free(Matmul *matmul) {
 
 MatmulIsa matmul_isa(void) {
     unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
+    if ((isa & (unsigned)dnnl_cpu_isa_avx512_core_amx) == (unsigned)dnnl_cpu_isa_avx512_core_amx) {
+        return MATMUL_AMX;
+    }
     if ((isa & (unsigned)dnnl_cpu_isa_avx512_core) == (unsigned)dnnl_cpu_isa_avx512_core) {
         return MATMUL_AVX512;
     }
     return (isa & (unsigned)dnnl_cpu_isa_avx2) == (unsigned)dnnl_cpu_isa_avx2 ? MATMUL_AVX2 : MATMUL_PLAIN;
-}
-
-bool matmul_has_bf16(void) {
-    unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
-    return (isa & (unsigned)dnnl_cpu_isa_avx512_core_bf16) == (unsigned)dnnl_cpu_isa_avx512_core_bf16;
 }
 
 const char *matmul_describe(void) {

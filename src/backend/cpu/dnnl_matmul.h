@@ -11,7 +11,7 @@
 /* The engine and the primitives made so far, by shape; shared by threads. */
 typedef struct Matmul Matmul;
 
-typedef enum MatmulIsa { MATMUL_PLAIN, MATMUL_AVX2, MATMUL_AVX512 } MatmulIsa;
+typedef enum MatmulIsa { MATMUL_PLAIN, MATMUL_AVX2, MATMUL_AVX512, MATMUL_AMX } MatmulIsa;
 
 /* y[m, n] = x[m, k] w[k, n] (+ bias[n]) (+ y when accumulate). x and w are f32, or both bf16; y and bias f32. */
 typedef struct MatmulShape {
@@ -31,7 +31,6 @@ void matmul_free(Matmul *matmul);
 
 /* What the library may use here: the processor, within ONEDNN_MAX_CPU_ISA. */
 MatmulIsa matmul_isa(void);
-bool matmul_has_bf16(void); /* bf16 products run on vector or tile instructions */
 const char *matmul_describe(void);
 
 /* Bytes of scratch that matmul_run wants; with less it lets the library allocate. */

@@ -4,7 +4,7 @@
 const VectorKernels *vector_kernels(void) {
 #ifdef __x86_64__
     MatmulIsa allowed = matmul_isa();
-    if (allowed == MATMUL_AVX512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+    if (allowed >= MATMUL_AVX512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
         return &vector_avx512;
     }

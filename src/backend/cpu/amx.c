@@ -1,0 +1,390 @@
+/* Products of bf16 tiles summed in f32 by the tile unit: a tile is 16 rows of 64 bytes.
+ *
+ * The unit multiplies a left tile [16, 32 k] by a right tile [16 pairs of k, 16] whose pairs of k lie together. The
+ * operand whose rows have k contiguous is a left tile as it lies, so w is always copied, never turned:
+ *   w [n, k] (k contiguous): w is the left operand, x is turned into right tiles once, y comes out turned;
+ *   w [k, n] (n contiguous): pairs of rows of w are interleaved into right tiles, x is the left operand.
+ * For f32 results on bf16 weights x is cut into three bf16 parts whose sum is x exactly; products of bf16 numbers are
+ * exact in f32, so only the order of the sums differs from an f32 product, at a third of the unit's speed.
+ *
+ * An element of y is one sum over k in order (part after part for each 32 of k): the same bits for every m. */
+#include "backend/cpu/amx.h"
+
+#include <string.h>
+
+#include "backend/cpu/dnnl_matmul.h"
+#include "backend/cpu/vector.h"
+#include "base/parallel.h"
+
+#ifdef __x86_64__
+
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,amx-tile,amx-bf16"))), \
+                             apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,amx-tile,amx-bf16")
+#endif
+
+#include "backend/cpu/simd_avx512.h"
+
+enum {
+    TILE = 16,   /* rows of a tile */
+    TILE_K = 32, /* bf16 in a row of a tile */
+    TILE_BYTES = 1024,
+    PAIR = 2 * TILE,  /* columns and rows of y done together */
+    DEPTH = 16,       /* tiles of k whose panel stays in the first-level cache */
+    SPAN = 4 * DEPTH, /* tiles of k packed at once: a page of each row of w */
+    MOST_ROWS = 256,
+    MOST_PARTS = 3,
+    LEAST_PAIRS = 2,
+};
+
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static int64_t blocks_of(int64_t count, int64_t size) {
+    return (count + size - 1) / size;
+}
+
+/* A thread's panel of w and the sums [row pairs][2 x 2 tiles]. */
+enum { PANEL_BYTES = SPAN * 2 * TILE_BYTES, SUMS_BYTES = (MOST_ROWS / PAIR + 1) * 4 * TILE_BYTES };
+
+static size_t x_bytes(int64_t m, int64_t k, int parts) {
+    return (size_t)(blocks_of(smaller(m, MOST_ROWS), PAIR) * blocks_of(k, TILE_K) * parts) * 2 * TILE_BYTES;
+}
+
+size_t amx_scratch_bytes(int64_t m, int64_t k, int parts) {
+    return x_bytes(m, k, parts) + (size_t)parallel_threads() * (PANEL_BYTES + SUMS_BYTES);
+}
+
+typedef struct Job {
+    const Gemm *gemm;
+    int parts;
+    bool w_left;   /* w is the left operand */
+    char *x_tiles; /* [row pairs][tiles of k][parts][2] tiles */
+    char *panels;  /* PANEL_BYTES + SUMS_BYTES for each thread */
+    int64_t k_tiles;
+    int64_t row_pairs;
+    int64_t row_parts, column_parts;
+} Job;
+
+/* ---- x into tiles ---- */
+
+/* 32 floats as bf16; what rounding took off stays in *low and *high. */
+static inline __m512i take_part(V *low, V *high) {
+    __m256i first = v_narrow(*low);
+    __m256i second = v_narrow(*high);
+    *low = v_sub(*low, v_widen(first));
+    *high = v_sub(*high, v_widen(second));
+    return _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
+}
+
+/* Up to 16 rows of x, TILE_K deep, into `parts` tiles that lie 2 * TILE_BYTES apart. */
+static void make_x_tiles(char *out, const float *x, int64_t stride, int64_t rows, int64_t depth, int parts, bool turn) {
+    V tiles[MOST_PARTS][TILE];
+    for (int64_t i = 0; i < TILE; i++) {
+        V low = v_zero();
+        V high = v_zero();
+        if (i < rows) {
+            low = v_load_n(x + i * stride, depth);
+            high = depth > W ? v_load_n(x + i * stride + W, depth - W) : v_zero();
+        }
+        for (int part = 0; part < parts; part++) {
+            tiles[part][i] = _mm512_castsi512_ps(take_part(&low, &high));
+        }
+    }
+    for (int part = 0; part < parts; part++) {
+        if (turn) {
+            v_transpose(tiles[part]);
+        }
+        for (int64_t i = 0; i < TILE; i++) {
+            v_store((float *)(void *)(out + part * 2 * TILE_BYTES + i * 64), tiles[part][i]);
+        }
+    }
+}
+
+static limn_status x_body(void *context, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const Job *job = context;
+    const Gemm *g = job->gemm;
+    for (int64_t half = begin; half < end; half++) {
+        int64_t row = half * TILE;
+        int64_t rows = g->m > row ? smaller(TILE, g->m - row) : 0;
+        for (int64_t t = 0; t < job->k_tiles; t++) {
+            char *out = job->x_tiles + ((half / 2 * job->k_tiles + t) * job->parts * 2 + half % 2) * TILE_BYTES;
+            const float *x = rows > 0 ? g->x + row * g->x_stride + t * TILE_K : NULL;
+            make_x_tiles(out, x, g->x_stride, rows, smaller(TILE_K, g->k - t * TILE_K), job->parts, job->w_left);
+        }
+    }
+    return LIMN_OK;
+}
+
+/* ---- w into tiles ---- */
+
+/* n <= 16 bf16 from bf16 or f32, the rest 0 */
+static inline __m256i half_row(const char *w, bool bf16, int64_t n) {
+    if (n <= 0) {
+        return _mm256_setzero_si256();
+    }
+    return bf16 ? _mm256_maskz_loadu_epi16(mask_first(n), w) : v_narrow(v_load_n((const float *)(const void *)w, n));
+}
+
+/* A left tile: rows of w as they lie. */
+static void make_left_tile(char *out, const char *w, bool bf16, int64_t stride, int64_t rows, int64_t depth) {
+    int64_t size = bf16 ? 2 : 4;
+    for (int64_t i = 0; i < TILE; i++) {
+        __m512i row = _mm512_setzero_si512();
+        const char *from = w + i * stride * size;
+        if (i < rows && bf16) {
+            __mmask32 mask = depth >= TILE_K ? 0xFFFFFFFFU : (1U << (unsigned)depth) - 1U;
+            row = _mm512_maskz_loadu_epi16(mask, from);
+        } else if (i < rows) {
+            row = _mm512_inserti64x4(_mm512_castsi256_si512(half_row(from, false, depth)),
+                                     half_row(from + TILE * size, false, depth - TILE), 1);
+        }
+        _mm512_store_si512(out + i * 64, row);
+    }
+}
+
+/* A right tile: pairs of rows of w interleaved. */
+static void make_right_tile(char *out, const char *w, bool bf16, int64_t stride, int64_t columns, int64_t depth) {
+    int64_t size = bf16 ? 2 : 4;
+    for (int64_t i = 0; i < TILE; i++) {
+        __m256i even = _mm256_setzero_si256();
+        __m256i odd = _mm256_setzero_si256();
+        if (2 * i < depth) {
+            even = half_row(w + 2 * i * stride * size, bf16, columns);
+        }
+        if (2 * i + 1 < depth) {
+            odd = half_row(w + (2 * i + 1) * stride * size, bf16, columns);
+        }
+        __m512i pairs = _mm512_or_si512(_mm512_cvtepu16_epi32(even), _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
+        _mm512_store_si512(out + i * 64, pairs);
+    }
+}
+
+/* Columns [column, column + n) of w, n <= PAIR, tiles of k [from, to), as [tiles of k][2] tiles. */
+static void pack_w(char *panel, const Job *job, int64_t column, int64_t n, int64_t from, int64_t to) {
+    const Gemm *g = job->gemm;
+    int64_t size = g->w_bf16 ? 2 : 4;
+    for (int64_t half = 0; half < 2; half++) {
+        int64_t count = n > half * TILE ? smaller(TILE, n - half * TILE) : 0;
+        for (int64_t t = from; t < to; t++) {
+            int64_t depth = smaller(TILE_K, g->k - t * TILE_K);
+            const char *w =
+                (const char *)g->w +
+                (count > 0 ? t * TILE_K * g->w_k_stride + (column + half * TILE) * g->w_n_stride : 0) * size;
+            char *out = panel + ((t - from) * 2 + half) * TILE_BYTES;
+            if (job->w_left) {
+                make_left_tile(out, w, g->w_bf16, g->w_n_stride, count, depth);
+            } else {
+                make_right_tile(out, w, g->w_bf16, g->w_k_stride, count, count > 0 ? depth : 0);
+            }
+        }
+    }
+}
+
+/* ---- products ---- */
+
+typedef struct TileConfig {
+    uint8_t palette;
+    uint8_t start_row;
+    uint8_t reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} TileConfig;
+
+static void tiles_begin(void) {
+    TileConfig config = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        config.row_bytes[i] = 64;
+        config.rows[i] = TILE;
+    }
+    _tile_loadconfig(&config);
+}
+
+/* sums[2][2] tiles (+)= left[steps][..][2] right[steps][..][2]; one operand has `parts` pairs of tiles for each step,
+ * the other one. */
+static void multiply_tiles(char *sums, const char *left, const char *right, int64_t steps, int parts, bool w_left,
+                           bool add) {
+    __asm__ volatile("" ::: "memory"); /* the tile loads do not tell the compiler what they read */
+    if (add) {
+        _tile_loadd(0, sums, 64);
+        _tile_loadd(1, sums + TILE_BYTES, 64);
+        _tile_loadd(2, sums + 2 * TILE_BYTES, 64);
+        _tile_loadd(3, sums + 3 * TILE_BYTES, 64);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    for (int64_t step = 0; step < steps; step++) {
+        if (w_left) {
+            _tile_loadd(4, left, 64);
+            _tile_loadd(5, left + TILE_BYTES, 64);
+            left += 2 * TILE_BYTES;
+            for (int part = 0; part < parts; part++, right += 2 * TILE_BYTES) {
+                _tile_loadd(6, right, 64);
+                _tile_loadd(7, right + TILE_BYTES, 64);
+                _tile_dpbf16ps(0, 4, 6);
+                _tile_dpbf16ps(1, 4, 7);
+                _tile_dpbf16ps(2, 5, 6);
+                _tile_dpbf16ps(3, 5, 7);
+            }
+        } else {
+            _tile_loadd(6, right, 64);
+            _tile_loadd(7, right + TILE_BYTES, 64);
+            right += 2 * TILE_BYTES;
+            for (int part = 0; part < parts; part++, left += 2 * TILE_BYTES) {
+                _tile_loadd(4, left, 64);
+                _tile_loadd(5, left + TILE_BYTES, 64);
+                _tile_dpbf16ps(0, 4, 6);
+                _tile_dpbf16ps(1, 4, 7);
+                _tile_dpbf16ps(2, 5, 6);
+                _tile_dpbf16ps(3, 5, 7);
+            }
+        }
+    }
+    _tile_stored(0, sums, 64);
+    _tile_stored(1, sums + TILE_BYTES, 64);
+    _tile_stored(2, sums + 2 * TILE_BYTES, 64);
+    _tile_stored(3, sums + 3 * TILE_BYTES, 64);
+}
+
+/* One tile of sums into y[rows, n]; turned when w was the left operand. */
+static void finish_tile(const Gemm *g, const char *sums, int64_t row, int64_t rows, int64_t column, int64_t n,
+                        bool turn) {
+    V tile[TILE];
+    for (int64_t i = 0; i < TILE; i++) {
+        tile[i] = v_load((const float *)(const void *)(sums + i * 64));
+    }
+    if (turn) {
+        v_transpose(tile);
+    }
+    V bias = g->bias == NULL ? v_zero() : v_load_n(g->bias + column, n);
+    for (int64_t i = 0; i < rows; i++) {
+        float *y = g->y + (row + i) * g->y_stride + column;
+        v_store_n(y, v_add(tile[i], g->accumulate ? v_load_n(y, n) : bias), n);
+    }
+}
+
+/* All rows of row pairs [from, to) for columns [column, column + n). */
+static void multiply_columns(const Job *job, char *panel, char *sums, int64_t from, int64_t to, int64_t column,
+                             int64_t n) {
+    const Gemm *g = job->gemm;
+    int64_t step_bytes = job->parts * 2 * TILE_BYTES;
+    for (int64_t span = 0; span < job->k_tiles; span += SPAN) {
+        int64_t end = smaller(span + SPAN, job->k_tiles);
+        pack_w(panel, job, column, n, span, end);
+        for (int64_t t = span; t < end; t += DEPTH) {
+            const char *w = panel + (t - span) * 2 * TILE_BYTES;
+            for (int64_t pair = from; pair < to; pair++) {
+                const char *x = job->x_tiles + (pair * job->k_tiles + t) * step_bytes;
+                multiply_tiles(sums + (pair - from) * 4 * TILE_BYTES, job->w_left ? w : x, job->w_left ? x : w,
+                               smaller(DEPTH, end - t), job->parts, job->w_left, t > 0);
+            }
+        }
+    }
+    for (int64_t pair = from; pair < to; pair++) {
+        for (int64_t i = 0; i < 4; i++) {
+            int64_t row = pair * PAIR + (job->w_left ? i % 2 : i / 2) * TILE;
+            int64_t first = column + (job->w_left ? i / 2 : i % 2) * TILE;
+            if (row < g->m && first < column + n) {
+                finish_tile(g, sums + ((pair - from) * 4 + i) * TILE_BYTES, row, smaller(TILE, g->m - row), first,
+                            smaller(TILE, column + n - first), job->w_left);
+            }
+        }
+    }
+}
+
+static limn_status multiply_body(void *context, int64_t begin, int64_t end, int worker) {
+    const Job *job = context;
+    int64_t column_pairs = blocks_of(job->gemm->n, PAIR);
+    char *panel = job->panels + (size_t)worker * (PANEL_BYTES + SUMS_BYTES);
+    tiles_begin();
+    for (int64_t part = begin; part < end; part++) {
+        int64_t row_part = part % job->row_parts;
+        int64_t column_part = part / job->row_parts;
+        int64_t from = job->row_pairs * row_part / job->row_parts;
+        int64_t to = job->row_pairs * (row_part + 1) / job->row_parts;
+        for (int64_t pair = column_pairs * column_part / job->column_parts;
+             pair < column_pairs * (column_part + 1) / job->column_parts; pair++) {
+            multiply_columns(job, panel, panel + PANEL_BYTES, from, to, pair * PAIR,
+                             smaller(PAIR, job->gemm->n - pair * PAIR));
+        }
+    }
+    _tile_release();
+    return LIMN_OK;
+}
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+static limn_status run_rows(const Gemm *gemm, int parts, char *scratch) {
+    Job job = {.gemm = gemm, .parts = parts, .w_left = gemm->w_k_stride == 1, .x_tiles = scratch};
+    job.panels = scratch + x_bytes(gemm->m, gemm->k, parts);
+    job.k_tiles = blocks_of(gemm->k, TILE_K);
+    job.row_pairs = blocks_of(gemm->m, PAIR);
+    int64_t threads = parallel_threads();
+    job.column_parts = smaller(threads, blocks_of(gemm->n, PAIR));
+    job.row_parts = smaller(threads / job.column_parts, blocks_of(job.row_pairs, LEAST_PAIRS));
+    if (gemm->m * gemm->k * gemm->n < 1 << 18) {
+        job.column_parts = job.row_parts = 1;
+    }
+    TRY(parallel_for(job.row_pairs * 2, 1 + 1024 / (gemm->k + 1), x_body, &job));
+    return parallel_for(job.row_parts * job.column_parts, 1, multiply_body, &job);
+}
+
+limn_status amx_run(const Gemm *gemm, int parts, void *scratch) {
+    if (gemm->m <= 0 || gemm->n <= 0) {
+        return LIMN_OK;
+    }
+    int64_t chunks = blocks_of(gemm->m, MOST_ROWS);
+    for (int64_t chunk = 0; chunk < chunks; chunk++) {
+        Gemm some = *gemm;
+        int64_t row = gemm->m * chunk / chunks;
+        some.m = gemm->m * (chunk + 1) / chunks - row;
+        some.x += row * gemm->x_stride;
+        some.y += row * gemm->y_stride;
+        TRY(run_rows(&some, parts, scratch));
+    }
+    return LIMN_OK;
+}
+
+bool amx_available(void) {
+    enum { ASK_FOR_STATE = 0x1023, TILE_DATA = 18 }; /* arch_prctl: a process asks once for the tiles' registers */
+    return matmul_isa() == MATMUL_AMX && vector_kernels() == &vector_avx512 &&
+           syscall(SYS_arch_prctl, ASK_FOR_STATE, TILE_DATA) == 0;
+}
+
+#else
+
+bool amx_available(void) {
+    return false;
+}
+
+size_t amx_scratch_bytes(int64_t m, int64_t k, int parts) {
+    (void)m;
+    (void)k;
+    (void)parts;
+    return 0;
+}
+
+limn_status amx_run(const Gemm *gemm, int parts, void *scratch) {
+    (void)gemm;
+    (void)parts;
+    (void)scratch;
+    return fail(LIMN_INTERNAL, "this processor has no tiles");
+}
+
+#endif
