@@ -407,7 +407,7 @@ static limn_status compare_variant(const Target *target, MethodCall *call, Sessi
     double ratio = exp(variant.log_probability - target->log_probability);
     if (ratio > variant_ratio) {
         result_warn(result,
-                    "the target '%s' has probability %.3g; %s a leading space ('%s') it would have %.3g, %.3g times "
+                    "the target '%s' has probability %.3g; %s a leading space ('%s') it would have %.3g, %.0f times "
                     "as much: is that the one you mean?",
                     text.bytes, exp(target->log_probability), space ? "without" : "with", variant_text.bytes,
                     exp(variant.log_probability), ratio);

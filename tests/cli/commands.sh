@@ -52,9 +52,6 @@ limn run "$model" --ids 1,2,3 --json --top 61
 cp "$out" "$work/clean.json"
 limn run "$model" --ids 1,2,3 --json --top 61 --set "blocks.0.hook_mlp_out=$work/acts.safetensors:blocks.0.hook_mlp_out"
 expect_code 0
-block() {
-    sed -n '/"id": *"top"/,/"id": *"edits"/p' "$1" | grep -v '"edits"' | tr -d ' ,]}\n'
-}
 [ "$(grep -c . "$out")" -gt 0 ] || problem "nothing came"
 limn run "$model" --ids 1,2,3 --top 3 --set 'blocks.*.hook_mlp_out[pos=-1]=zero'
 expect_code 0
@@ -112,8 +109,31 @@ grep -q '"limn.result/1"' "$work/info.json" || problem "info.json is not a resul
 limn info "$model" -o "$work/info2.json" --show
 expect_out 'LlamaForCausalLM'
 
+# the number of threads changes nothing but what the record says of it
+limn run "$model" --ids 1,2,3,4,5,6,7 --json --top 61 --threads 1
+cp "$out" "$work/one_thread.json"
+limn run "$model" --ids 1,2,3,4,5,6,7 --json --top 61 --threads 3
+same() {
+    tr ',' '\n' <"$1" | grep -v '"threads"\|"started"\|"seconds"\|"peak_bytes"\|measured'
+}
+same "$out" >"$work/three"
+same "$work/one_thread.json" >"$work/one"
+cmp -s "$work/one" "$work/three" || problem "three threads gave other bytes than one"
+
 # colours only where they are wanted
 limn run "$model" --ids 1,2
 expect_no "$(printf '\033')" "$out"
-COLORTERM=truecolor limn run "$model" --ids 1,2 --color always
+limn run "$model" --ids 1,2 --color always
+expect_out "$(printf '\033')"
+if command -v script >/dev/null; then # a terminal of its own
+    what="limn run on a terminal"
+    TERM=xterm script -qc "$LIMN run $model --ids 1,2" /dev/null >"$out" 2>"$err" </dev/null
+    expect_out "$(printf '\033')"
+    what="limn run on a terminal with NO_COLOR"
+    NO_COLOR=1 TERM=xterm script -qc "$LIMN run $model --ids 1,2" /dev/null >"$out" 2>"$err" </dev/null
+    expect_no "$(printf '\033')" "$out"
+    what="limn run on a dumb terminal"
+    TERM=dumb script -qc "$LIMN run $model --ids 1,2" /dev/null >"$out" 2>"$err" </dev/null
+    expect_no "$(printf '\033')" "$out"
+fi
 finish
