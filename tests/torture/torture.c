@@ -1,6 +1,7 @@
 #include "torture/torture.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,8 +30,18 @@ enum { PLACES = 1 << 20 };
 static _Thread_local long countdown = -1; /* allocations until one fails; negative: none does */
 static _Thread_local bool counting;
 static _Thread_local bool failed;
-static void *live[PLACES]; /* open addressing; the scenarios run on one thread */
+static void *live[PLACES]; /* open addressing; what the scenario's own thread has taken */
 static size_t n_live;
+static atomic_flag busy = ATOMIC_FLAG_INIT; /* other threads may free */
+
+static void lock(void) {
+    while (atomic_flag_test_and_set(&busy)) {
+    }
+}
+
+static void unlock(void) {
+    atomic_flag_clear(&busy);
+}
 
 static size_t place_of(const void *memory) {
     return (size_t)((uintptr_t)memory * 0x9E3779B97F4A7C15u >> 44) % PLACES;
@@ -38,20 +49,19 @@ static size_t place_of(const void *memory) {
 
 static void *remember(void *memory) {
     if (memory != NULL && counting) {
+        lock();
         size_t at = place_of(memory);
         while (live[at] != NULL) {
             at = (at + 1) % PLACES;
         }
         live[at] = memory;
         n_live++;
+        unlock();
     }
     return memory;
 }
 
-static void forget(const void *memory) {
-    if (memory == NULL || n_live == 0) {
-        return;
-    }
+static void forget_locked(const void *memory) {
     size_t at = place_of(memory);
     while (live[at] != NULL && live[at] != memory) {
         at = (at + 1) % PLACES;
@@ -69,6 +79,14 @@ static void forget(const void *memory) {
             to = (to + 1) % PLACES;
         }
         live[to] = moved;
+    }
+}
+
+static void forget(const void *memory) {
+    if (memory != NULL) {
+        lock();
+        forget_locked(memory);
+        unlock();
     }
 }
 
