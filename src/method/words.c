@@ -72,7 +72,8 @@ static bool begins_word(MethodCall *call, const Model *model, const Prompt *prom
         return true;
     }
     Text text = token_slice(call, model, prompt, i);
-    if (continues_character(text)) {
+    bool shares = token->end > token->begin && token->begin < prompt->tokens[i - 1].end; /* parts of one character */
+    if (shares || continues_character(text)) {
         return false;
     }
     bool gap = prompt->text.bytes != NULL && token->begin > prompt->tokens[i - 1].end;
@@ -128,8 +129,12 @@ limn_status sentences_of(TokenRuns *sentences, MethodCall *call, const Model *mo
 Text run_text(MethodCall *call, const Model *model, const Prompt *prompt, int32_t begin, int32_t end) {
     TextBuffer buffer = TEXT_BUFFER_INIT;
     for (int32_t i = begin; i < end; i++) {
-        Text slice = token_slice(call, model, prompt, i);
-        text_buffer_add_bytes(&buffer, slice.bytes, slice.length);
+        const Token *token = &prompt->tokens[i];
+        bool shares = i > begin && token->end > token->begin && token->begin < prompt->tokens[i - 1].end;
+        if (!shares) { /* tokens that are parts of one character all name its bytes */
+            Text slice = token_slice(call, model, prompt, i);
+            text_buffer_add_bytes(&buffer, slice.bytes, slice.length);
+        }
     }
     size_t from = 0, to = buffer.length;
     while (from < to && strchr(" \t\r\n", buffer.data[from]) != NULL && buffer.data[from] != '\0') {
