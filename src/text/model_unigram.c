@@ -1,5 +1,7 @@
 /* Unigram (Kudo 2018): the pieces whose log-probabilities have the greatest sum (Viterbi). */
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "files/json.h"
@@ -55,6 +57,46 @@ limn_status model_unigram_new(Model *model, Loading *loading, int32_t unknown, b
     return LIMN_OK;
 }
 
+/* The reference's JSON reader makes a number of its digits and a power of ten, each rounded, so a quarter of all
+ * scores differ from the nearest double in the last bit. Which of two equally good segmentations wins hangs on that
+ * bit. Scores are written with the fewest digits that name them, so the digits can be found again. */
+static double reference_score(double score) {
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*e", digits - 1, score);
+        if (strtod(text, NULL) == score) {
+            break;
+        }
+    }
+    uint64_t significand = 0;
+    int exponent = 0, kept_exponent = 0;
+    uint64_t kept = 0;
+    const char *at = text[0] == '-' ? text + 1 : text;
+    for (bool fraction = false; *at != 'e' && *at != '\0'; at++) {
+        if (*at < '0' || *at > '9') {
+            fraction = true; /* the decimal point, whatever it looks like here */
+            continue;
+        }
+        significand = significand * 10 + (uint64_t)(*at - '0');
+        exponent -= fraction;
+        if (*at != '0') { /* zeros at the end are not written */
+            kept = significand;
+            kept_exponent = exponent;
+        }
+    }
+    if (*at != 'e') {
+        return score; /* no finite number */
+    }
+    kept_exponent += atoi(at + 1);
+    if (kept_exponent > 0 || kept_exponent < -300) {
+        return score;
+    }
+    char power[16];
+    snprintf(power, sizeof power, "1e%d", -kept_exponent);
+    double value = (double)kept / strtod(power, NULL);
+    return text[0] == '-' ? -value : value;
+}
+
 /* [["piece", score], ...], ids in order. */
 static limn_status load_pieces(Loading *loading, const json_t *json) {
     const json_t *pieces;
@@ -69,7 +111,7 @@ static limn_status load_pieces(Loading *loading, const json_t *json) {
         }
         TRY(vocabulary_add(loading->vocabulary, loading->where, json_string_value(piece), json_string_length(piece),
                            (int64_t)i, PIECE_NORMAL, 0));
-        loading->vocabulary->pieces[i].score = json_number_value(score);
+        loading->vocabulary->pieces[i].score = reference_score(json_number_value(score));
     }
     return LIMN_OK;
 }

@@ -148,6 +148,7 @@ class HuggingFace:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self.specials = [token.content for _, token in sorted(tokenizer.get_added_tokens_decoder().items())]
+        self.special_ids = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
         self.offsets = True
         self.precompiled = 'Precompiled' in str(tokenizer.normalizer)
         self.dropped = {}
@@ -172,7 +173,8 @@ class HuggingFace:
         return rows
 
     def decode(self, ids):
-        return self.tokenizer.decode(ids, skip_special_tokens=True)
+        """Special tokens are left out here: version 0.23 does not skip those that are also normalized."""
+        return self.tokenizer.decode([i for i in ids if i not in self.special_ids], skip_special_tokens=False)
 
 
 class SentencePiece:
