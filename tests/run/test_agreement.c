@@ -21,12 +21,16 @@ static const char *const backends[] = {"ref", NULL};
 static const char *const backends[] = {"ref", "cpu", NULL};
 #endif
 
-static Session *open_session(const GoldenCase *golden, const char *backend) {
+static Session *open_as(const GoldenCase *golden, const SessionOptions *options) {
     Session *session;
-    if (session_new(&session, golden->model, &(SessionOptions){.backend = backend}) != LIMN_OK) {
+    if (session_new(&session, golden->model, options) != LIMN_OK) {
         fail_msg("%s: %s", golden->folder, error_message());
     }
     return session;
+}
+
+static Session *open_session(const GoldenCase *golden, const char *backend) {
+    return open_as(golden, &(SessionOptions){.backend = backend});
 }
 
 static void run(const GoldenCase *golden, Session *session, const RunRequest *request) {
@@ -69,6 +73,23 @@ static int compare_sites(const GoldenCase *golden, const Session *session, const
     return misses;
 }
 
+/* The same with nothing kept but the layers' inputs, in chunks of few rows. */
+static int check_recomputed(const GoldenCase *golden, const char *backend, const NodeId *nodes, int32_t n,
+                            double worst[2]) {
+    Session *session =
+        open_as(golden, &(SessionOptions){.backend = backend, .keep = KEEP_LAYER_INPUTS, .chunk_rows = 4});
+    RunRequest request = golden_case_request(golden);
+    request.grads = nodes;
+    request.n_grads = golden->bare ? 0 : n;
+    request.taps = nodes;
+    request.n_taps = n;
+    request.objective = golden->objective;
+    run(golden, session, &request);
+    int misses = compare_sites(golden, session, backend, nodes, n, !golden->bare, worst);
+    session_free(session);
+    return misses;
+}
+
 /* Everything at once (nothing can be fused), then nothing but logits (everything is), then each site alone. */
 static void check_case(const char *name, const char *backend) {
     GoldenCase golden;
@@ -105,6 +126,7 @@ static void check_case(const char *name, const char *backend) {
         const float *final = session_tap(session, golden.model->graph.final, &rows, &width);
         assert_true(golden_case_distance(&golden, "final", final, rows * width) <= SITE_TOLERANCE);
     }
+    misses += check_recomputed(&golden, backend, nodes, n, worst);
     print_message("%s, %s: logits %.2g, %d sites %.2g, gradients %.2g\n", name, backend, logits, n, worst[0], worst[1]);
     assert_true(logits <= LOGIT_TOLERANCE);
     assert_int_equal(misses, 0);

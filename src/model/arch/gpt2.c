@@ -14,15 +14,22 @@ typedef struct Gpt2Config {
     bool qkv_bias; /* false: no layer has one (minGPT's conversions), which the reference reads as zero */
 } Gpt2Config;
 
+/* A size under GPT-2's own key, or else under the name other families give it, which the reference reads too. */
+static limn_status read_size(int64_t *value, const Settings *settings, const char *key, const char *alias,
+                             int64_t fallback, int64_t high) {
+    TRY(settings_integer(&fallback, settings, alias, fallback, 1, high));
+    return settings_integer(value, settings, key, fallback, 1, high);
+}
+
 static limn_status read_config(Gpt2Config *gpt2, Build *build) {
     const Settings *settings = build->settings;
     ModelConfig *config = &build->model->config;
     int64_t n_vocab, n_context, d_model, n_layers, n_heads, d_mlp;
     TRY(settings_integer(&n_vocab, settings, "vocab_size", 50257, 1, INT32_MAX));
-    TRY(settings_integer(&n_context, settings, "n_positions", 1024, 1, INT32_MAX));
-    TRY(settings_integer(&d_model, settings, "n_embd", 768, 1, 1 << 20));
-    TRY(settings_integer(&n_layers, settings, "n_layer", 12, 1, 1 << 14));
-    TRY(settings_integer(&n_heads, settings, "n_head", 12, 1, 1 << 14));
+    TRY(read_size(&n_context, settings, "n_positions", "max_position_embeddings", 1024, INT32_MAX));
+    TRY(read_size(&d_model, settings, "n_embd", "hidden_size", 768, 1 << 20));
+    TRY(read_size(&n_layers, settings, "n_layer", "num_hidden_layers", 12, 1 << 14));
+    TRY(read_size(&n_heads, settings, "n_head", "num_attention_heads", 12, 1 << 14));
     TRY(settings_integer(&d_mlp, settings, "n_inner", 4 * d_model, 1, 1 << 24));
     TRY(settings_real(&gpt2->epsilon, settings, "layer_norm_epsilon", 1e-5, 0, 1));
     TRY(settings_bool(&gpt2->scale_by_width, settings, "scale_attn_weights", true));
