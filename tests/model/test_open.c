@@ -427,6 +427,20 @@ static void memory_limit_is_honoured(void **state) {
     model_free(folder_open(&(ModelOptions){.memory_limit = 1000}));
 }
 
+static bool stop_at_weights(void *context, const char *stage, int64_t done, int64_t total) {
+    *(int *)context += strcmp(stage, "weights") == 0;
+    return false;
+}
+
+static void opening_can_be_stopped(void **state) {
+    Model *model;
+    int asked = 0;
+    assert_int_equal(model_open(&model, case_path("llama-bias", ""), NULL, &(Progress){stop_at_weights, &asked}),
+                     LIMN_CANCELLED);
+    assert_null(model);
+    assert_int_equal(asked, 1);
+}
+
 static void frame_is_refused_where_it_has_no_meaning(void **state) {
     static const char *const names[] = {"bert-mlm", "bert-bare", "llama-classifier", "gpt2-classifier"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -492,6 +506,7 @@ int main(void) {
         cmocka_unit_test(converted_values_are_the_stored_ones),
         cmocka_unit_test(fused_projections_are_views),
         cmocka_unit_test(memory_limit_is_honoured),
+        cmocka_unit_test(opening_can_be_stopped),
         cmocka_unit_test(frame_is_refused_where_it_has_no_meaning),
         cmocka_unit_test(hash_covers_weights_and_configuration),
         cmocka_unit_test(wrong_paths_are_named),
