@@ -123,6 +123,9 @@ static limn_status describe_model(Result *result, const Model *model, const char
                              .dtype = text_of(dtype_info(model->config.dtype)->name),
                              .hash = text_of(hash)};
     result_model(result, &described);
+    for (int32_t i = 0; i < model->n_warnings; i++) {
+        result_warn(result, "%s", model->warnings[i]);
+    }
     return result_status(result);
 }
 

@@ -39,6 +39,9 @@ struct Session {
 };
 
 limn_status session_new(Session **session, const Model *model, const SessionOptions *options) {
+    if (model->config_only) {
+        return fail(LIMN_INTERNAL, "%s was opened for its configuration only", model->path);
+    }
     *session = calloc(1, sizeof **session);
     if (*session == NULL) {
         return fail(LIMN_NO_MEMORY, "session");
