@@ -50,11 +50,21 @@ limn_status tokenizer_add_special(Tokenizer *tokenizer, int32_t id) {
     return added_tokens_add(&tokenizer->added, (AddedToken){.id = id, .special = true});
 }
 
-/* A token that stands before another without disturbing it: one letter, decoded as that letter. */
+static bool is_plain_word(const Piece *piece) {
+    for (uint32_t i = 0; i < piece->length; i++) {
+        char c = piece->text[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'))) {
+            return false;
+        }
+    }
+    return piece->length > 0 && !piece->special;
+}
+
+/* A token that stands before another without disturbing it: letters or digits, decoded as they are. */
 static int32_t find_anchor(const Vocabulary *vocabulary) {
-    for (char c = 'a'; c <= 'z'; c++) {
-        int32_t id = vocabulary_model_id(vocabulary, &c, 1);
-        if (id >= 0) {
+    for (int32_t id = 0; id < vocabulary->size; id++) {
+        const Piece *piece = vocabulary_piece(vocabulary, id);
+        if (piece != NULL && is_plain_word(piece)) {
             return id;
         }
     }
