@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -71,6 +72,12 @@ int parallel_threads(void) {
         parallel_set_threads(0);
     }
     return atomic_load(&thread_budget);
+}
+
+void parallel_stand_aside(void) {
+    inside = true;
+    /* On Linux the calling thread alone becomes nicer. Where that is refused nothing is lost but speed. */
+    (void)setpriority(PRIO_PROCESS, 0, 19);
 }
 
 /* Takes ranges until none is left. */

@@ -19,4 +19,7 @@ int parallel_threads(void);
  * message. Runs on the calling thread when one range suffices or when already inside a parallel_for. */
 limn_status parallel_for(int64_t count, int64_t grain, ParallelBody body, void *context);
 
+/* For a thread that works beside the others: its parallel_for calls run on itself, and it yields the cores to them. */
+void parallel_stand_aside(void);
+
 #endif

@@ -1,6 +1,7 @@
 /* The hash of a model: weights, configuration and tokenizer files, computed beside the first run. */
 #include <string.h>
 
+#include "base/parallel.h"
 #include "model/files.h"
 
 static bool keep_going(void *context, const char *stage, int64_t done, int64_t total) {
@@ -17,6 +18,7 @@ static void compute(ModelFiles *files, bool fresh) {
 }
 
 static void *run_hasher(void *context) {
+    parallel_stand_aside(); /* the run has the pool; the hash is wanted only at its end */
     compute(context, false);
     return NULL;
 }
