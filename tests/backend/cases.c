@@ -31,6 +31,8 @@ static const Layout masked = {
 static const Layout blind = {.name = "no key seen", .n_sequences = 2, .sequences = {{0, 4}, {0, 1}}, .mask_first = 4};
 static const Layout outputs = {
     .name = "output rows", .n_sequences = 4, .sequences = {{0, 21}, {37, 6}, {0, 1}, {3, 17}}, .outputs = true};
+static const Layout far_away = {
+    .name = "far positions", .n_sequences = 2, .sequences = {{0, 33}, {5, 20}}, .first_position = 130000};
 static const Layout masked_outputs = {.name = "masked output rows",
                                       .n_sequences = 3,
                                       .sequences = {{0, 21}, {37, 6}, {3, 17}},
@@ -191,6 +193,11 @@ const Case cases[] = {
 
     {"rope halves", OP_ROPE, .in = {MAT(3, 16)},
      .attributes = {.inverse_freq = frequencies, .rotary_dims = 16, .rotary_factor = 1.0F}, .layout = &mixed},
+    {"rope far", OP_ROPE, .in = {MAT(3, 16)},
+     .attributes = {.inverse_freq = frequencies, .rotary_dims = 16, .rotary_factor = 1.0F}, .layout = &far_away},
+    {"rope far interleaved", OP_ROPE, .in = {MAT(3, 16)},
+     .attributes = {.inverse_freq = frequencies, .rotary_dims = 16, .rotary_interleaved = true, .rotary_factor = 1.0F},
+     .layout = &far_away},
     {"rope part", OP_ROPE, .in = {MAT(3, 21)},
      .attributes = {.inverse_freq = frequencies, .rotary_dims = 10, .rotary_factor = 1.3F}, .layout = &mixed},
     {"rope interleaved", OP_ROPE, .in = {MAT(3, 16)},

@@ -17,9 +17,10 @@ typedef struct Layout {
     const char *name;
     int32_t n_sequences;
     LayoutSequence sequences[LAYOUT_MAX_SEQUENCES];
-    int32_t mask_first; /* the first own rows of each sequence that are no keys: their causal queries see none */
-    int32_t mask_every; /* every so many-th key, cached or own, is no key */
-    bool outputs;       /* queries are some of the rows, out of order, one of them twice */
+    int32_t mask_first;     /* the first own rows of each sequence that are no keys: their causal queries see none */
+    int32_t mask_every;     /* every so many-th key, cached or own, is no key */
+    int32_t first_position; /* of each sequence */
+    bool outputs;           /* queries are some of the rows, out of order, one of them twice */
 } Layout;
 
 enum {

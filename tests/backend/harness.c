@@ -113,7 +113,7 @@ static void all_rows_make(Tables *tables, const Layout *layout, int32_t n_rows, 
             arrays.sequence[row] = s;
             arrays.token[row] = (int32_t)random_below(random, VOCABULARY);
             arrays.order[row] = layout->sequences[s].prefix + i;
-            arrays.position[row] = arrays.order[row];
+            arrays.position[row] = layout->first_position + arrays.order[row];
             arrays.type[row] = (int32_t)random_below(random, 2);
             arrays.is_key[row] = i >= layout->mask_first && mask[row] != 0;
             arrays.source[row] = row;

@@ -372,6 +372,60 @@ static void rows_have_the_same_bits(void **state) {
     over_cases(check_bits, true);
 }
 
+/* ---- a NaN shows ---- */
+
+static bool has_nan(const float *row, int64_t width) {
+    for (int64_t i = 0; i < width; i++) {
+        if (isnan(row[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A NaN in one element of one input reaches the rows that it reaches in ref (an unseen value may too: 0 NaN). */
+static int check_nan_in(const Instance *instance, const Kernel *kernel, BackendState *state, Compute compute, int input,
+                        Results *want, Results *got) {
+    const Kernel *truth = ref_kernel(instance->op.kind);
+    int64_t place = instance->in_width[input] / 2;
+    float before = instance->in[input][place];
+    instance->in[input][place] = NAN;
+    int failures = expect_status(instance, truth, run_forward(instance, truth, NULL, compute, 0, want));
+    failures += expect_status(instance, kernel, run_forward(instance, kernel, state, compute, 0, got));
+    instance->in[input][place] = before;
+    for (int64_t r = 0; r < instance->out_rows; r++) {
+        bool shows = has_nan(got->out + r * instance->out_width, instance->out_width);
+        bool must = has_nan(want->out + r * instance->out_width, instance->out_width);
+        if (must && !shows) {
+            print_error("%s (%s), %s, %s: row %lld hides a NaN of input %d\n", instance->description->name,
+                        instance->description->layout->name, kernel->name, compute == COMPUTE_BF16 ? "bf16" : "f32",
+                        (long long)r, input);
+            return failures + 1;
+        }
+    }
+    return failures;
+}
+
+static int check_nan(const Instance *instance, const Kernel *kernel, BackendState *state, Compute compute) {
+    int failures = 0;
+    for (int i = 0; i < op_info(instance->op.kind)->n_inputs; i++) {
+        Results got, want;
+        results_new(&got, instance);
+        results_new(&want, instance);
+        failures += check_nan_in(instance, kernel, state, compute, i, &want, &got);
+        results_free(&got);
+        results_free(&want);
+    }
+    return failures;
+}
+
+static void a_nan_shows(void **state) {
+    if (N_BACKENDS < 2) {
+        skip();
+    }
+    over_cases(check_nan, false);
+}
+
 /* ---- (e) the tables ---- */
 
 static void every_op_has_its_kernels(void **state) {
@@ -426,6 +480,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(gradients_match_difference_quotients),
         cmocka_unit_test(rows_have_the_same_bits),
         cmocka_unit_test(kernels_agree_with_ref),
+        cmocka_unit_test(a_nan_shows),
     };
     return cmocka_run_group_tests_name("backend ops", tests, NULL, NULL);
 }
