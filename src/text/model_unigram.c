@@ -141,8 +141,11 @@ typedef struct Viterbi {
 static void offer(Viterbi *viterbi, size_t from, size_t to, int32_t id, double score) {
     UnigramNode *node = &viterbi->nodes[to];
     double sum = score + viterbi->nodes[from].score;
+    if (viterbi->model->single) {
+        sum = (double)(float)sum;
+    }
     if (node->start < 0 || sum > node->score) {
-        *node = (UnigramNode){viterbi->model->single ? (double)(float)sum : sum, id, (int32_t)from};
+        *node = (UnigramNode){sum, id, (int32_t)from};
     }
 }
 
