@@ -111,7 +111,7 @@ static double nice_step(double span, int count) {
 }
 
 static Frame make_frame(const SeriesBlock *series, int width, int height) {
-    Frame frame = {INFINITY, -INFINITY, 0, 0, 64, width - 16, 14, height - 46};
+    Frame frame = {INFINITY, -INFINITY, 0, 0, 64, width - 16, 30, height - 46};
     frame.y0 = INFINITY;
     frame.y1 = -INFINITY;
     widen(&frame.x0, &frame.x1, series->x, series->n);
@@ -167,10 +167,7 @@ static void add_axes(TextBuffer *out, const SeriesBlock *series, const Frame *f)
     text_buffer_printf(out, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">",
                        (f->left + f->right) / 2, f->bottom + 38);
     markup_text(out, series->x_title, 0);
-    text_buffer_printf(out,
-                       "</text><text class=\"tick\" transform=\"translate(14 %.1f) rotate(-90)\" "
-                       "text-anchor=\"middle\">",
-                       (f->top + f->bottom) / 2);
+    text_buffer_add(out, "</text><text class=\"tick\" x=\"8\" y=\"14\">");
     markup_text(out, series->y_title, 0);
     text_buffer_add(out, "</text>");
 }
