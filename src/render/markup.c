@@ -143,6 +143,15 @@ static Frame make_frame(const SeriesBlock *series, int width, int height) {
     return frame;
 }
 
+static bool whole_numbers(const double *values, int32_t n) {
+    for (int32_t i = 0; i < n; i++) {
+        if (isfinite(values[i]) && values[i] != floor(values[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void add_axes(TextBuffer *out, const SeriesBlock *series, const Frame *f) {
     double step = nice_step(f->y1 - f->y0, 5);
     for (double y = f->y0; y <= f->y1 + step / 2; y += step) {
@@ -155,6 +164,7 @@ static void add_axes(TextBuffer *out, const SeriesBlock *series, const Frame *f)
         text_buffer_add(out, "</text>");
     }
     step = nice_step(f->x1 - f->x0, 8);
+    step = step < 1 && whole_numbers(series->x, series->n) ? 1 : step;
     for (double x = ceil(f->x0 / step - 1e-9) * step; x <= f->x1 + step * 1e-9; x += step) {
         text_buffer_printf(out,
                            "<path class=\"axis\" d=\"M%.1f %.1fv4\"/><text class=\"tick\" x=\"%.1f\" y=\"%.1f\" "
