@@ -7,7 +7,8 @@
  * For f32 results on bf16 weights x is cut into three bf16 parts whose sum is x exactly; products of bf16 numbers are
  * exact in f32, so only the order of the sums differs from an f32 product, at a third of the unit's speed.
  *
- * An element of y is one sum over k in order (part after part for each 32 of k): the same bits for every m. */
+ * An element of y is a sum over k in order (part after part for each 32 of k) in spans of fixed length: the same bits
+ * for every m. */
 #include "backend/cpu/amx.h"
 
 #include <string.h>
@@ -36,13 +37,23 @@ enum {
     TILE = 16,   /* rows of a tile */
     TILE_K = 32, /* bf16 in a row of a tile */
     TILE_BYTES = 1024,
-    PAIR = 2 * TILE,  /* columns and rows of y done together */
-    DEPTH = 16,       /* tiles of k whose panel stays in the first-level cache */
-    SPAN = 4 * DEPTH, /* tiles of k packed at once: a page of each row of w */
+    PAIR = 2 * TILE, /* columns and rows of y done together */
+    DEPTH = 16,      /* tiles of k whose panel of one pair of columns stays in the first-level cache */
+    GROUP = 4,       /* pairs of columns packed together when n is contiguous, so that a row of w gives whole lines */
+    PANEL_TILES = GROUP * DEPTH, /* tiles of k packed at once when k is contiguous: a page of each row of w */
     MOST_ROWS = 256,
     MOST_PARTS = 3,
     LEAST_PAIRS = 2,
 };
+
+/* Rows at a time, and tiles of k whose x stays in the second-level cache. */
+static int64_t rows_at_once(int parts) {
+    return parts == 1 ? MOST_ROWS : MOST_ROWS / 2;
+}
+
+static int64_t span_tiles(int parts) {
+    return parts == 1 ? 64 : 32;
+}
 
 static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -52,11 +63,11 @@ static int64_t blocks_of(int64_t count, int64_t size) {
     return (count + size - 1) / size;
 }
 
-/* A thread's panel of w and the sums [row pairs][2 x 2 tiles]. */
-enum { PANEL_BYTES = SPAN * 2 * TILE_BYTES, SUMS_BYTES = (MOST_ROWS / PAIR + 1) * 4 * TILE_BYTES };
+/* A thread's panel of w [pairs of columns][tiles of k][2] and sums [pairs of columns][row pairs][2 x 2]. */
+enum { PANEL_BYTES = PANEL_TILES * 2 * TILE_BYTES, SUMS_BYTES = GROUP * (MOST_ROWS / PAIR) * 4 * TILE_BYTES };
 
 static size_t x_bytes(int64_t m, int64_t k, int parts) {
-    return (size_t)(blocks_of(smaller(m, MOST_ROWS), PAIR) * blocks_of(k, TILE_K) * parts) * 2 * TILE_BYTES;
+    return (size_t)(blocks_of(smaller(m, rows_at_once(parts)), PAIR) * blocks_of(k, TILE_K) * parts) * 2 * TILE_BYTES;
 }
 
 size_t amx_scratch_bytes(int64_t m, int64_t k, int parts) {
@@ -169,23 +180,24 @@ static void make_right_tile(char *out, const char *w, bool bf16, int64_t stride,
     }
 }
 
-/* Columns [column, column + n) of w, n <= PAIR, tiles of k [from, to), as [tiles of k][2] tiles. */
+/* Columns [column, column + n) of w, tiles of k [from, to), as [pairs of columns][tiles of k][2]. */
 static void pack_w(char *panel, const Job *job, int64_t column, int64_t n, int64_t from, int64_t to) {
     const Gemm *g = job->gemm;
     int64_t size = g->w_bf16 ? 2 : 4;
-    for (int64_t half = 0; half < 2; half++) {
+    int64_t halves = blocks_of(n, PAIR) * 2;
+    for (int64_t i = 0; i < halves * (to - from); i++) {
+        /* along what is contiguous in memory first */
+        int64_t half = job->w_left ? i / (to - from) : i % halves;
+        int64_t t = from + (job->w_left ? i % (to - from) : i / halves);
         int64_t count = n > half * TILE ? smaller(TILE, n - half * TILE) : 0;
-        for (int64_t t = from; t < to; t++) {
-            int64_t depth = smaller(TILE_K, g->k - t * TILE_K);
-            const char *w =
-                (const char *)g->w +
-                (count > 0 ? t * TILE_K * g->w_k_stride + (column + half * TILE) * g->w_n_stride : 0) * size;
-            char *out = panel + ((t - from) * 2 + half) * TILE_BYTES;
-            if (job->w_left) {
-                make_left_tile(out, w, g->w_bf16, g->w_n_stride, count, depth);
-            } else {
-                make_right_tile(out, w, g->w_bf16, g->w_k_stride, count, count > 0 ? depth : 0);
-            }
+        int64_t depth = smaller(TILE_K, g->k - t * TILE_K);
+        int64_t at = count > 0 ? t * TILE_K * g->w_k_stride + (column + half * TILE) * g->w_n_stride : 0;
+        const char *w = (const char *)g->w + at * size;
+        char *out = panel + ((half / 2 * (to - from) + t - from) * 2 + half % 2) * TILE_BYTES;
+        if (job->w_left) {
+            make_left_tile(out, w, g->w_bf16, g->w_n_stride, count, depth);
+        } else {
+            make_right_tile(out, w, g->w_bf16, g->w_k_stride, count, count > 0 ? depth : 0);
         }
     }
 }
@@ -260,7 +272,7 @@ static void multiply_tiles(char *sums, const char *left, const char *right, int6
 
 /* One tile of sums into y[rows, n]; turned when w was the left operand. */
 static void finish_tile(const Gemm *g, const char *sums, int64_t row, int64_t rows, int64_t column, int64_t n,
-                        bool turn) {
+                        bool turn, bool add) {
     V tile[TILE];
     for (int64_t i = 0; i < TILE; i++) {
         tile[i] = v_load((const float *)(const void *)(sums + i * 64));
@@ -271,53 +283,74 @@ static void finish_tile(const Gemm *g, const char *sums, int64_t row, int64_t ro
     V bias = g->bias == NULL ? v_zero() : v_load_n(g->bias + column, n);
     for (int64_t i = 0; i < rows; i++) {
         float *y = g->y + (row + i) * g->y_stride + column;
-        v_store_n(y, v_add(tile[i], g->accumulate ? v_load_n(y, n) : bias), n);
+        v_store_n(y, v_add(tile[i], add ? v_load_n(y, n) : bias), n);
     }
 }
 
-/* All rows of row pairs [from, to) for columns [column, column + n). */
-static void multiply_columns(const Job *job, char *panel, char *sums, int64_t from, int64_t to, int64_t column,
-                             int64_t n) {
+/* The sums of a pair of rows and a pair of columns into y. */
+static void finish_pair(const Job *job, const char *sums, int64_t pair, int64_t column, int64_t last, bool add) {
     const Gemm *g = job->gemm;
-    int64_t step_bytes = job->parts * 2 * TILE_BYTES;
-    for (int64_t span = 0; span < job->k_tiles; span += SPAN) {
-        int64_t end = smaller(span + SPAN, job->k_tiles);
-        pack_w(panel, job, column, n, span, end);
-        for (int64_t t = span; t < end; t += DEPTH) {
-            const char *w = panel + (t - span) * 2 * TILE_BYTES;
-            for (int64_t pair = from; pair < to; pair++) {
-                const char *x = job->x_tiles + (pair * job->k_tiles + t) * step_bytes;
-                multiply_tiles(sums + (pair - from) * 4 * TILE_BYTES, job->w_left ? w : x, job->w_left ? x : w,
-                               smaller(DEPTH, end - t), job->parts, job->w_left, t > 0);
-            }
+    for (int64_t i = 0; i < 4; i++) {
+        int64_t row = pair * PAIR + (job->w_left ? i % 2 : i / 2) * TILE;
+        int64_t first = column + (job->w_left ? i / 2 : i % 2) * TILE;
+        if (row < g->m && first < last) {
+            finish_tile(g, sums + i * TILE_BYTES, row, smaller(TILE, g->m - row), first, smaller(TILE, last - first),
+                        job->w_left, add);
         }
     }
-    for (int64_t pair = from; pair < to; pair++) {
-        for (int64_t i = 0; i < 4; i++) {
-            int64_t row = pair * PAIR + (job->w_left ? i % 2 : i / 2) * TILE;
-            int64_t first = column + (job->w_left ? i / 2 : i % 2) * TILE;
-            if (row < g->m && first < column + n) {
-                finish_tile(g, sums + ((pair - from) * 4 + i) * TILE_BYTES, row, smaller(TILE, g->m - row), first,
-                            smaller(TILE, column + n - first), job->w_left);
-            }
+}
+
+/* What one thread does at a time: rows of pairs [from, to), columns [column, last), tiles of k [begin, end). */
+typedef struct Piece {
+    int64_t from, to;
+    int64_t column, last;
+    int64_t begin, end;
+} Piece;
+
+static void multiply_piece(const Job *job, char *panel, char *sums, Piece p) {
+    int64_t step_bytes = job->parts * 2 * TILE_BYTES;
+    int64_t columns = blocks_of(p.last - p.column, PAIR);
+    int64_t packed = job->w_left ? PANEL_TILES : DEPTH;
+    for (int64_t t = p.begin; t < p.end; t += DEPTH) {
+        int64_t start = p.begin + (t - p.begin) / packed * packed;
+        int64_t stop = smaller(start + packed, p.end);
+        if (t == start) {
+            pack_w(panel, job, p.column, p.last - p.column, start, stop);
         }
+        for (int64_t i = 0; i < columns * (p.to - p.from); i++) {
+            int64_t pair = p.from + i % (p.to - p.from);
+            const char *w = panel + (i / (p.to - p.from) * (stop - start) + t - start) * 2 * TILE_BYTES;
+            const char *x = job->x_tiles + (pair * job->k_tiles + t) * step_bytes;
+            multiply_tiles(sums + i * 4 * TILE_BYTES, job->w_left ? w : x, job->w_left ? x : w,
+                           smaller(DEPTH, p.end - t), job->parts, job->w_left, t > p.begin);
+        }
+    }
+    for (int64_t i = 0; i < columns * (p.to - p.from); i++) {
+        int64_t column = p.column + i / (p.to - p.from) * PAIR;
+        finish_pair(job, sums + i * 4 * TILE_BYTES, p.from + i % (p.to - p.from), column,
+                    smaller(column + PAIR, p.last), p.begin > 0 || job->gemm->accumulate);
     }
 }
 
 static limn_status multiply_body(void *context, int64_t begin, int64_t end, int worker) {
     const Job *job = context;
     int64_t column_pairs = blocks_of(job->gemm->n, PAIR);
+    int64_t width = (job->w_left ? 1 : GROUP) * PAIR;
     char *panel = job->panels + (size_t)worker * (PANEL_BYTES + SUMS_BYTES);
     tiles_begin();
     for (int64_t part = begin; part < end; part++) {
         int64_t row_part = part % job->row_parts;
         int64_t column_part = part / job->row_parts;
-        int64_t from = job->row_pairs * row_part / job->row_parts;
-        int64_t to = job->row_pairs * (row_part + 1) / job->row_parts;
-        for (int64_t pair = column_pairs * column_part / job->column_parts;
-             pair < column_pairs * (column_part + 1) / job->column_parts; pair++) {
-            multiply_columns(job, panel, panel + PANEL_BYTES, from, to, pair * PAIR,
-                             smaller(PAIR, job->gemm->n - pair * PAIR));
+        int64_t first = column_pairs * column_part / job->column_parts * PAIR;
+        int64_t last = smaller(column_pairs * (column_part + 1) / job->column_parts * PAIR, job->gemm->n);
+        Piece piece = {.from = job->row_pairs * row_part / job->row_parts,
+                       .to = job->row_pairs * (row_part + 1) / job->row_parts};
+        for (piece.begin = 0; piece.begin < job->k_tiles; piece.begin += span_tiles(job->parts)) {
+            piece.end = smaller(piece.begin + span_tiles(job->parts), job->k_tiles);
+            for (piece.column = first; piece.column < last; piece.column += width) {
+                piece.last = smaller(piece.column + width, last);
+                multiply_piece(job, panel, panel + PANEL_BYTES, piece);
+            }
         }
     }
     _tile_release();
@@ -349,7 +382,7 @@ limn_status amx_run(const Gemm *gemm, int parts, void *scratch) {
     if (gemm->m <= 0 || gemm->n <= 0) {
         return LIMN_OK;
     }
-    int64_t chunks = blocks_of(gemm->m, MOST_ROWS);
+    int64_t chunks = blocks_of(gemm->m, rows_at_once(parts));
     for (int64_t chunk = 0; chunk < chunks; chunk++) {
         Gemm some = *gemm;
         int64_t row = gemm->m * chunk / chunks;
