@@ -18,7 +18,7 @@ from transformers import LlamaForCausalLM
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 GRID = 4096
-GAUSS_STEPS = [32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048]
+GAUSS_STEPS = [64, 128, 256, 512, 1024]
 
 
 def slopes(model, ids, target, baseline, alphas):
@@ -67,7 +67,7 @@ def search(model, entry, baseline):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
-    parser.add_argument("--prompts", type=int, default=6)
+    parser.add_argument("--prompts", type=int, default=3)
     parser.add_argument("--out", default=str(ROOT / "bench/peers/captum_error.json"))
     options = parser.parse_args()
     torch.set_num_threads(1)
