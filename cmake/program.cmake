@@ -16,6 +16,9 @@ function(limn_install)
   limn_add_document(bash ${bash})
   limn_add_document(zsh ${zsh})
   add_custom_target(limn_documents ALL DEPENDS ${man} ${bash} ${zsh})
+  # limn.pc finds its prefix from where it lies, so that --prefix and DESTDIR hold.
+  file(RELATIVE_PATH limn_pc_to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+  string(REGEX REPLACE "/$" "" limn_pc_to_prefix "${limn_pc_to_prefix}")
   configure_file(${PROJECT_SOURCE_DIR}/cmake/limn.pc.in ${PROJECT_BINARY_DIR}/limn.pc @ONLY)
 
   install(TARGETS limn limn_shared

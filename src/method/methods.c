@@ -30,6 +30,12 @@ const Method *method_find(const char *name) {
 #define FACE_OPTION(name, letter, kind, metavar, default_text, choices, help)                                          \
     { name, letter, LIMN_PARAM_##kind, false, false, false, true, metavar, default_text, choices, 0, 0, help, 0 }
 
+#ifdef LIMN_REF_ONLY /* the thread sanitizer's build has no other */
+#define DEFAULT_BACKEND "ref"
+#else
+#define DEFAULT_BACKEND "cpu"
+#endif
+
 const limn_param common_params[] = {
     OPTION("dtype", 0, CHOICE, "TYPE", "f32", "f32|bf16", 0, 0,
            "number type of matrix products: f32 is the reference, bf16 the fast mode", dtype),
@@ -37,8 +43,8 @@ const limn_param common_params[] = {
            "begin-of-text token: auto does what the model's own tokenizer does", bos),
     OPTION("frame", 0, CHOICE, "FRAME", "hf", "hf|transformerlens", 0, 0,
            "whose weights the values are: raw Hugging Face ones, or folded and centred as TransformerLens does", frame),
-    OPTION("backend", 0, CHOICE, "NAME", "cpu", "cpu|ref", 0, 0, "kernels: fast ones, or the plain C reference",
-           backend),
+    OPTION("backend", 0, CHOICE, "NAME", DEFAULT_BACKEND, "cpu|ref", 0, 0,
+           "kernels: fast ones, or the plain C reference", backend),
     OPTION("seed", 0, INTEGER, "N", "0", NULL, 0, (double)INT64_MAX, "seed of everything random", seed),
     OPTION("threads", 0, INTEGER, "N", "0", NULL, 0, 4096, "processor cores to use; 0: all", threads),
     OPTION("memory", 0, BYTES, "LIMIT", NULL, NULL, 0, 0,

@@ -49,12 +49,10 @@ int main(int argc, char **argv) {
 }
 C
 pc=$(dirname "$(find "$prefix" -name limn.pc)")
-sed -i "s|^prefix=.*|prefix=$prefix|" "$pc/limn.pc"
 libdir=$(dirname "$(find "$prefix" -name liblimn.so)")
 what="a program against limn.pc"
 if [ -z "$SANITIZE" ]; then
-    flags="-I$prefix/include -L$libdir -llimn"
-    grep -q -e '-llimn' "$pc/limn.pc" || problem "limn.pc does not name the library"
+    flags=$(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs limn)
     $CC -std=c11 -Wall -Werror -o "$work/program" "$work/program.c" $flags >"$out" 2>"$err" || problem "does not compile"
     LD_LIBRARY_PATH=$libdir "$work/program" "$golden/llama-old" >"$out" 2>"$err" || problem "fails"
     expect_out '^a result$'
