@@ -121,11 +121,14 @@ static void move_whole(StreamDecoder *decoder, bool all) {
 static limn_status add_id(StreamDecoder *decoder, int32_t id) {
     const Tokenizer *tokenizer = decoder->tokenizer;
     const Piece *piece = vocabulary_piece(&tokenizer->vocabulary, id);
-    if (decoder->begun && piece != NULL) {
-        if (!decoder->skip_special || !piece->special) {
+    if (decoder->begun && id >= 0 && id < tokenizer->vocabulary.size) {
+        if (piece != NULL && (!decoder->skip_special || !piece->special)) {
             text_buffer_add_bytes(&decoder->pending, piece->decoded, piece->decoded_length);
         }
         return text_buffer_status(&decoder->pending);
+    }
+    if (decoder->begun) { /* an id out of range: the message is decode_ids' */
+        decoder->n = 0;
     }
     if (decoder->n == HELD_IDS) { /* so many ids without text: the first ones can no longer matter */
         memmove(decoder->ids, decoder->ids + 1, (HELD_IDS - 1) * sizeof(int32_t));

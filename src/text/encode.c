@@ -117,11 +117,12 @@ static void trim_token(Token *token, const Encoder *encoder, bool first, const c
     token->end = backward(encoder, token->begin, token->end, trailing);
 }
 
-/* The token of text [begin, end); spelled as there when it is an added token, else as the model's piece. */
+/* The token of text [begin, end); spelled as there when it is an added token, else as the model's piece. What the
+ * model makes of ordinary text is not special, the unknown token neither. */
 static void put_token(TokenList *list, Encoder *encoder, int32_t id, const AlignedText *text, size_t begin, size_t end,
                       bool added) {
     const Piece *piece = vocabulary_piece(&encoder->tokenizer->vocabulary, id);
-    Token token = {.id = id, .special = piece->special};
+    Token token = {.id = id, .special = added && piece->special};
     if (begin < end) {
         token.begin = text->origins[begin].begin;
         token.end = text->origins[end - 1].end;

@@ -92,12 +92,17 @@ static limn_status find_rule(const SplitRule **rule, const Gguf *gguf) {
 /* The rule as tokenizer.json would state it. */
 static json_t *rule_json(const SplitRule *rule) {
     json_t *list = json_array();
+    int wrong = 0; /* memory ran out */
     for (size_t i = 0; i < 6 && rule->patterns[i] != NULL; i++) {
-        json_array_append_new(list, json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex",
-                                              rule->patterns[i], "behavior", "Isolated", "invert", 0));
+        wrong |= json_array_append_new(list, json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex",
+                                                       rule->patterns[i], "behavior", "Isolated", "invert", 0));
     }
-    json_array_append_new(list,
-                          json_pack("{s:s, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "use_regex", 0));
+    wrong |= json_array_append_new(
+        list, json_pack("{s:s, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "use_regex", 0));
+    if (wrong != 0) {
+        json_decref(list);
+        return NULL;
+    }
     return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", list);
 }
 

@@ -121,6 +121,10 @@ static void test_stream(void **state) {
     const char *bytes;
     size_t length;
     assert_int_equal(stream_decoder_add(decoder, 99, &bytes, &length), LIMN_RANGE);
+    check_streamed(decoder, 4, " a");
+    assert_int_equal(stream_decoder_add(decoder, 14, &bytes, &length), LIMN_RANGE);
+    assert_int_equal(stream_decoder_add(decoder, -7, &bytes, &length), LIMN_RANGE);
+    check_streamed(decoder, 0, "a");
     stream_decoder_free(decoder);
     close_opened(&opened);
 }
@@ -199,6 +203,13 @@ static void test_vocab_txt(void **state) {
     check_ids(opened.tokenizer, "HELLOs, caf\xC3\xA9 \xE4\xB8\x96qq[MASK]", NULL,
               (const int32_t[]){2, 5, 6, 8, 9, 10, 1, 4, 3}, 9);
     assert_int_equal(tokenizer_special(opened.tokenizer, SPECIAL_CLS), 2);
+    Encoding special;
+    assert_int_equal(tokenizer_encode(&special, opened.tokenizer, "qq[MASK]", 8, NULL, 0, NULL), LIMN_OK);
+    assert_int_equal(special.n, 4);
+    assert_true(special.tokens[0].special);
+    assert_false(special.tokens[1].special); /* an unknown word is the text's own */
+    assert_true(special.tokens[2].special);
+    encoding_free(&special);
     const EncodeOptions bos = {.bos = BOS_YES};
     Encoding encoding;
     assert_int_equal(tokenizer_encode(&encoding, opened.tokenizer, "hello", 5, NULL, 0, &bos), LIMN_NOT_FOUND);
