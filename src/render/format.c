@@ -134,7 +134,7 @@ void format_number(TextBuffer *out, double value) {
     } else if (size != 0 && (size >= 1e6 || size < 1e-4)) {
         text_buffer_printf(out, "%.3g", value);
     } else if (size >= 1000) {
-        text_buffer_printf(out, "%.1f", value);
+        text_buffer_printf(out, value == floor(value) ? "%.0f" : "%.1f", value);
     } else {
         text_buffer_printf(out, "%.4g", value == 0 ? 0.0 : value);
     }

@@ -9,7 +9,15 @@
 #include "render/terminal.h"
 #include "result/utf8.h"
 
-enum { ALIGNED_PIECES = 600, CUT_PIECE = 40, MATRIX_CELLS = 2000, STRONGEST_CELLS = 20, BAR_WIDTH = 20, CUT_LEAST = 4 };
+enum {
+    ALIGNED_PIECES = 600,
+    CUT_PIECE = 40,
+    MATRIX_CELLS = 2000,
+    STRONGEST_CELLS = 20,
+    BAR_WIDTH = 20,
+    CUT_LEAST = 4,
+    CELL_LINES = 8
+};
 
 static Text text_from(const TextBuffer *buffer) {
     return (Text){buffer->data == NULL ? "" : buffer->data, buffer->length};
@@ -265,27 +273,65 @@ static void fit_grid(Grid *grid, const TableBlock *table, int room) {
     }
 }
 
+/* Bytes of clean text that fit in `width` columns, broken at a space where there is one. */
+static size_t line_length(const char *text, int width) {
+    size_t length = strlen(text), at = 0, space = 0;
+    int used = 0;
+    while (at < length) {
+        uint32_t codepoint;
+        bool valid;
+        size_t taken = codepoint_next(text + at, length - at, &codepoint, &valid);
+        used += codepoint_width(codepoint);
+        if (used > width && at > 0) {
+            return space > 0 && text[at] != ' ' ? space : at;
+        }
+        space = text[at] == ' ' ? at : space;
+        at += taken;
+    }
+    return length;
+}
+
+/* The first line of a cell, or the next one of a text that takes several; *rest moves on. */
+static void add_cell_line(Terminal *t, const Grid *grid, ColumnKind kind, int32_t column, bool number,
+                          const char **rest, bool last) {
+    TextBuffer cut = TEXT_BUFFER_INIT;
+    bool wraps = (kind == COLUMN_TEXT || kind == COLUMN_VALUE) && !number && !last;
+    size_t length = wraps ? line_length(*rest, grid->widths[column]) : strlen(*rest);
+    clean_text_cut(&cut, text_of_bytes(*rest, length), t->flags, number ? INT_MAX : grid->widths[column]);
+    add_padded(t, text_from(&cut).bytes, cut.length, grid->widths[column], grid->right[column]);
+    t->out->failed = t->out->failed || cut.failed;
+    text_buffer_free(&cut);
+    *rest += length;
+    while (**rest == ' ') {
+        ++*rest;
+    }
+}
+
 static void add_grid_row(Terminal *t, const Grid *grid, const TableBlock *table, int32_t row, int bar_width,
                          double bar_scale) {
-    text_buffer_add(t->out, "  ");
-    for (int32_t i = 0; i < grid->columns; i++) {
-        const TableColumn *column = &table->columns[i];
-        const char *cell = grid->cells[(size_t)row * (size_t)grid->columns + (size_t)i];
-        bool number = row > 0 && isfinite(cell_number(table_cell(table, row - 1, i)));
-        TextBuffer cut = TEXT_BUFFER_INIT;
-        clean_text_cut(&cut, text_of(cell), t->flags, number ? INT_MAX : grid->widths[i]);
-        add_padded(t, text_from(&cut).bytes, cut.length, grid->widths[i], grid->right[i]);
-        text_buffer_free(&cut);
-        if (column->kind == COLUMN_SHARE && bar_width > 0) {
-            text_buffer_add_char(t->out, ' ');
-            double value = row == 0 ? 0 : cell_number(table_cell(table, row - 1, i));
-            int used = add_bar(t, value / bar_scale, bar_width);
-            add_spaces(t, i + 1 < grid->columns ? bar_width - used : 0);
-        }
-        add_spaces(t, 2);
+    const char **rest = array(t, (size_t)grid->columns, sizeof *rest);
+    for (int32_t i = 0; rest != NULL && i < grid->columns; i++) {
+        rest[i] = grid->cells[(size_t)row * (size_t)grid->columns + (size_t)i];
     }
-    trim_line(t);
-    text_buffer_add_char(t->out, '\n');
+    bool more = rest != NULL;
+    for (int line = 0; more; line++) {
+        more = false;
+        text_buffer_add(t->out, "  ");
+        for (int32_t i = 0; i < grid->columns; i++) {
+            ColumnKind kind = table->columns[i].kind;
+            double value = row == 0 ? (double)NAN : cell_number(table_cell(table, row - 1, i));
+            add_cell_line(t, grid, kind, i, isfinite(value), &rest[i], line == CELL_LINES - 1);
+            more = more || *rest[i] != '\0';
+            if (kind == COLUMN_SHARE && bar_width > 0) {
+                text_buffer_add_char(t->out, ' ');
+                int used = line == 0 ? add_bar(t, value / bar_scale, bar_width) : 0;
+                add_spaces(t, i + 1 < grid->columns ? bar_width - used : 0);
+            }
+            add_spaces(t, 2);
+        }
+        trim_line(t);
+        text_buffer_add_char(t->out, '\n');
+    }
 }
 
 void terminal_table(Terminal *t, const Block *block) {

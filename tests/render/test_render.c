@@ -525,6 +525,7 @@ static void test_numbers(void **state) {
     assert_number(format_number, 0.0, "0");
     assert_number(format_number, 0.0297, "0.0297");
     assert_number(format_number, 12345.6, "12345.6");
+    assert_number(format_number, 8192, "8192");
     assert_number(format_number, 1.5e-7, "1.5e-07");
     assert_number(format_number, (double)NAN, "-");
     assert_number(format_signed, 2, "+2");
