@@ -243,7 +243,26 @@ static void test_kinds(void **state) {
     json_decref(schema.root);
 }
 
-int main(void) {
+/* test_schema FILE...: documents to check instead. */
+static int check_files(char **paths, int n) {
+    Schema schema = open_schema();
+    int wrong = 0;
+    for (int i = 0; i < n; i++) {
+        json_t *document = read_json(paths[i]);
+        if (!matches(&schema, schema.root, document, "result")) {
+            printf("%s: %s\n", paths[i], schema.why);
+            wrong = 1;
+        }
+        json_decref(document);
+    }
+    json_decref(schema.root);
+    return wrong;
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1) {
+        return check_files(argv + 1, argc - 1);
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sample),
         cmocka_unit_test(test_unknown_keys),
