@@ -189,17 +189,7 @@ static int generate_document(const char *kind) {
     return end_with_text(&text);
 }
 
-/* Threads that wait for each other spin, by libgomp's default for about a millisecond: on a machine with other work
- * that turns seconds into a minute. The setting is read when the library is loaded, so the program begins again. */
-static void wait_without_spinning(char **argv) {
-    if (getenv("OMP_WAIT_POLICY") == NULL && getenv("GOMP_SPINCOUNT") == NULL &&
-        setenv("GOMP_SPINCOUNT", "2000", 1) == 0) {
-        execv("/proc/self/exe", argv); /* when it cannot, the work is done all the same */
-    }
-}
-
 int main(int argc, char **argv) {
-    wait_without_spinning(argv);
     setlocale(LC_CTYPE, "");
     signals_install();
     const char *first = argc > 1 ? argv[1] : NULL;

@@ -20,10 +20,10 @@
 
 enum { FIRST_INTERVALS = 12, MOST_SPLITS = 16, MOST_DEPTH = 22, MOST_STALLS = 2 };
 
-static const double gap_floor = 0.1;    /* nats or logits: below this, |F(x) - F(b)| is no measure */
-static const double stall_ratio = 0.7;  /* halves that keep more than this of the gap have not improved it */
-static const double noise_share = 0.02; /* only gaps below this share of the scale can be noise */
-static const double refinement = 1.3;   /* growth of the node count between two looks at the tokens */
+static const double gap_floor = 0.1;     /* nats or logits: below this, |F(x) - F(b)| is no measure */
+static const double stall_ratio = 0.7;   /* halves that keep more than this of the gap have not improved it */
+static const double noise_share = 0.005; /* only gaps below this share of the scale can be noise */
+static const double refinement = 1.3;    /* growth of the node count between two looks at the tokens */
 
 typedef struct Interval {
     const IgNode *a, *m, *b;
