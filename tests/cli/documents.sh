@@ -1,0 +1,36 @@
+# Every command's document keeps to docs/result.schema.json; a page can be verified; threads change nothing.
+. "$(dirname "$0")/expect.sh"
+model=$golden/llama-old
+letters_model
+checker=$BUILD/tests/result_test_schema
+[ -x "$checker" ] || exit 77
+
+keeps_to_schema() {
+    limn "$@" --json
+    [ "$code" -le 1 ] || problem "exit code $code"
+    "$checker" "$out" || problem "the document does not keep to the schema"
+}
+
+keeps_to_schema info "$model"
+keeps_to_schema sites "$model"
+keeps_to_schema tokenize "$letters" --text 'a cab'
+keeps_to_schema run "$model" --ids 1,2,3 --top 3
+keeps_to_schema run "$letters" -p 'a cab' --target d
+keeps_to_schema run "$golden/bert-classifier" --ids 1,2,3
+keeps_to_schema generate "$letters" -p abc --max-tokens 3
+keeps_to_schema ig "$letters" -p 'a cab' --target d
+keeps_to_schema ig "$letters" -p 'a cab' --target d --contrast a --baseline token:a --baseline mean
+keeps_to_schema ig "$letters" -p 'a cab' --target da --matrix --steps 4 --rule trapezoid
+keeps_to_schema methods
+
+limn ig "$letters" -p 'a cab' --target d -o "$work/why.html" -o "$work/why.svg" -o "$work/why.md" -o "$work/why.json"
+[ "$code" -le 1 ] || problem "exit code $code"
+keeps_to_schema verify "$work/why.json"
+limn verify "$work/why.html"
+expect_code 0
+expect_out 'the same bytes again'
+limn ig "$letters" -p 'a cab' --target d --threads 1 --json
+sed '/"threads"/d; /"measured"/,$d' "$out" >"$work/one"
+sed '/"threads"/d; /"measured"/,$d' "$work/why.json" >"$work/all"
+cmp -s "$work/one" "$work/all" || problem "another number of threads gave another document"
+finish
