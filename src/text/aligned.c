@@ -16,7 +16,7 @@ void aligned_clear(AlignedText *text) {
 }
 
 bool aligned_reserve(AlignedText *text, size_t extra) {
-    if (text->failed || extra > ALIGNED_TEXT_MAX * 3 - text->length) {
+    if (text->failed || extra > INT32_MAX - text->length) {
         text->failed = true;
         return false;
     }

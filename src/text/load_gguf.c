@@ -41,36 +41,38 @@ typedef struct SplitRule {
     const char *patterns[6]; /* applied one after the other, matches set apart */
     bool ignore_merges;
     bool adds_bos; /* when the file does not say */
+    bool composes; /* NFC first: not in the file, but in the tokenizer of the model that the rule is named after */
 } SplitRule;
 
 static const SplitRule split_rules[] = {
-    {"gpt-2", {GPT2}, false, false},
-    {"phi-2", {GPT2}, false, false},
-    {"mpt", {GPT2}, false, false},
-    {"olmo", {GPT2}, false, false},
-    {"jais", {GPT2}, false, false},
-    {"roberta-bpe", {GPT2}, false, false},
-    {"default", {"[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"}, false, false},
-    {"falcon", {"[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, "[0-9][0-9][0-9]"}, false, false},
-    {"starcoder", {"\\p{N}", GPT2}, false, false},
-    {"refact", {"\\p{N}", GPT2}, false, false},
-    {"command-r", {"\\p{N}", GPT2}, false, false},
-    {"smollm", {"\\p{N}", GPT2}, false, false},
-    {"codeshell", {"\\p{N}", GPT2}, false, false},
-    {"exaone", {"\\p{N}", GPT2}, false, false},
-    {"llama-bpe", {LLAMA3}, true, true},
-    {"llama3", {LLAMA3}, true, true},
-    {"llama-v3", {LLAMA3}, true, true},
-    {"dbrx", {LLAMA3}, false, false},
-    {"smaug-bpe", {LLAMA3}, false, false},
-    {"qwen2", {QWEN2}, false, false},
-    {"deepseek-r1-qwen", {QWEN2}, false, false},
-    {"stablelm2", {QWEN2}, false, false},
-    {"deepseek-coder", {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK_OR_KOREAN, "\\p{N}"}, false, false},
+    {"gpt-2", {GPT2}, false, false, false},
+    {"phi-2", {GPT2}, false, false, false},
+    {"mpt", {GPT2}, false, false, true},
+    {"olmo", {GPT2}, false, false, true},
+    {"jais", {GPT2}, false, false, false},
+    {"roberta-bpe", {GPT2}, false, false, false},
+    {"default", {"[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"}, false, false, false},
+    {"falcon", {"[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, "[0-9][0-9][0-9]"}, false, false, false},
+    {"starcoder", {"\\p{N}", GPT2}, false, false, false},
+    {"refact", {"\\p{N}", GPT2}, false, false, false},
+    {"command-r", {"\\p{N}", GPT2}, false, false, true},
+    {"smollm", {"\\p{N}", GPT2}, false, false, false},
+    {"codeshell", {"\\p{N}", GPT2}, false, false, false},
+    {"exaone", {"\\p{N}", GPT2}, false, false, false},
+    {"llama-bpe", {LLAMA3}, true, true, false},
+    {"llama3", {LLAMA3}, true, true, false},
+    {"llama-v3", {LLAMA3}, true, true, false},
+    {"dbrx", {LLAMA3}, false, false, false},
+    {"smaug-bpe", {LLAMA3}, false, false, false},
+    {"qwen2", {QWEN2}, false, false, true},
+    {"deepseek-r1-qwen", {QWEN2}, false, false, false},
+    {"stablelm2", {QWEN2}, false, false, false},
+    {"deepseek-coder", {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK_OR_KOREAN, "\\p{N}"}, false, false, false},
     {"deepseek-llm",
      {"[\\r\\n]", DEEPSEEK_LETTERS,
       "\\s?[!-/:-~\\x{ff01}-\\x{ff0f}\\x{ff1a}-\\x{ff5e}\\x{2018}-\\x{201f}\\x{3000}-\\x{3002}]+", "\\s+$",
       CJK_OR_KOREAN, "\\p{N}+"},
+     false,
      false,
      false},
 };
@@ -284,6 +286,9 @@ static limn_status load_byte_level(Tokenizer *tokenizer, Loading *loading, const
     TRY(model_bpe_new(&tokenizer->model, loading));
     model_bpe_set(&tokenizer->model, rule->ignore_merges);
     TRY(load_merges(tokenizer, loading, gguf));
+    if (rule->composes) {
+        TRY(parse_and_free(set_normaliser, tokenizer, loading, json_pack("{s:s}", "type", "NFC")));
+    }
     TRY(parse_and_free(set_pre_tokenizer, tokenizer, loading, rule_json(rule)));
     TRY(parse_and_free(set_decoder, tokenizer, loading, json_pack("{s:s}", "type", "ByteLevel")));
     TRY(load_special_ids(tokenizer, gguf));

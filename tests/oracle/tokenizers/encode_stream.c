@@ -44,7 +44,7 @@ static limn_status write_decoded(const Tokenizer *tokenizer, const int32_t *ids,
     char *all = NULL;
     size_t total = 0;
     FILE *stream = open_memstream(&all, &total);
-    limn_status status = LIMN_OK;
+    limn_status status = stream == NULL ? LIMN_NO_MEMORY : LIMN_OK;
     for (int32_t i = 0; i <= n && status == LIMN_OK; i++) {
         const char *bytes;
         status = stream_decoder_add(decoder, i < n ? ids[i] : -1, &bytes, &length);
@@ -52,7 +52,9 @@ static limn_status write_decoded(const Tokenizer *tokenizer, const int32_t *ids,
             fwrite(bytes, 1, length, stream);
         }
     }
-    fclose(stream);
+    if (stream != NULL) {
+        fclose(stream);
+    }
     stream_decoder_free(decoder);
     write_text(all, total);
     free(all);
@@ -68,6 +70,11 @@ static void answer(const Tokenizer *tokenizer, const char *text, size_t length, 
     }
     uint32_t count = (uint32_t)encoding.n;
     int32_t *ids = malloc((size_t)count * sizeof *ids + 1);
+    if (ids == NULL) {
+        write_failure();
+        encoding_free(&encoding);
+        return;
+    }
     fwrite(&count, 4, 1, stdout);
     for (int32_t i = 0; i < encoding.n; i++) {
         const Token *token = &encoding.tokens[i];

@@ -237,7 +237,7 @@ def gpt2_case(vocab, merges):
     return make
 
 
-def gguf_case(path, *splits):
+def gguf_case(path, *splits, normalizer=None):
     """Byte-level BPE of a GGUF file, with the split rule stated as tokenizer.json would."""
     def make(run):
         import gguf
@@ -248,6 +248,8 @@ def gguf_case(path, *splits):
         reference = Tokenizer(models.BPE({p: i for i, p in enumerate(pieces)}, merges))
         reference.pre_tokenizer = pre_tokenizers.Sequence([*splits, pre_tokenizers.ByteLevel(
             add_prefix_space=False, use_regex=True)])
+        if normalizer:
+            reference.normalizer = normalizer
         reference.decoder = decoders.ByteLevel()
         reference.add_special_tokens([p for p, t in zip(pieces, types) if t == 3])
         reference.add_tokens([tokenizers.AddedToken(p, normalized=False) for p, t in zip(pieces, types) if t == 4])
@@ -365,7 +367,7 @@ def all_cases(shared, extra):
     vocabs = os.path.join(data, 'tokenizers', 'llamacpp-vocabs', 'ggml-vocab-')
     cases['gguf-refact'] = gguf_case(vocabs + 'refact.gguf', pre_tokenizers.Digits(True))
     cases['gguf-starcoder'] = gguf_case(vocabs + 'starcoder.gguf', pre_tokenizers.Digits(True))
-    cases['gguf-mpt'] = gguf_case(vocabs + 'mpt.gguf')
+    cases['gguf-mpt'] = gguf_case(vocabs + 'mpt.gguf', normalizer=normalizers.NFC())
     cases['trained-unigram'] = trained_case('unigram', model_type='unigram', vocab_size=300, hard_vocab_limit=False)
     cases['trained-unigram-bytes'] = trained_case('unigram-bytes', model_type='unigram', vocab_size=600,
                                                   byte_fallback=True, hard_vocab_limit=False,
