@@ -147,16 +147,18 @@ static void svg_table(Svg *s, const Block *block) {
     const TableBlock *table = block->content;
     int32_t share = -1;
     double scale = 0;
+    bool two_sided = false;
     for (int32_t i = table->n_columns; i-- > 0;) {
         share = table->columns[i].kind == COLUMN_SHARE ? i : share;
     }
     for (int32_t row = 0; share >= 0 && row < table->n_rows; row++) {
         double value = cell_number(table_cell(table, row, share));
         scale = isfinite(value) ? fmax(scale, fabs(value)) : scale;
+        two_sided = two_sided || value < 0;
     }
     for (int32_t row = 0; share >= 0 && row < table->n_rows && row < ROWS_MOST; row++) {
         double value = cell_number(table_cell(table, row, share));
-        double half = 270, middle = MARGIN + 230 + half;
+        double left = MARGIN + 230, half = two_sided ? 270 : 540, middle = two_sided ? left + half : left;
         double width = isfinite(value) && scale > 0 ? fabs(value) / scale * half : 0;
         TextBuffer text = TEXT_BUFFER_INIT;
         s->y += 22;
@@ -177,6 +179,20 @@ static void svg_table(Svg *s, const Block *block) {
 
 /* ---- matrices ---- */
 
+/* Pixels the longest label takes in small letters, at most `most` of them. */
+static double label_room(Svg *s, const Text *labels, int32_t n, int most) {
+    int widest = 0;
+    for (int32_t i = 0; i < n; i++) {
+        TextBuffer clean = TEXT_BUFFER_INIT;
+        clean_text_cut(&clean, labels[i], CLEAN_SPACES, most);
+        int width = clean.data == NULL ? 0 : text_width(clean.data, clean.length);
+        widest = width > widest ? width : widest;
+        s->out->failed = s->out->failed || clean.failed;
+        text_buffer_free(&clean);
+    }
+    return letter * 0.7 * widest;
+}
+
 static void svg_matrix(Svg *s, const Block *block) {
     const MatrixBlock *matrix = block->content;
     int32_t rows = matrix->n_rows > SIDE_MOST ? SIDE_MOST : matrix->n_rows;
@@ -184,10 +200,10 @@ static void svg_matrix(Svg *s, const Block *block) {
     if (rows == 0 || columns == 0) {
         return;
     }
-    double scale = matrix_scale(matrix), left = MARGIN + 170;
+    double scale = matrix_scale(matrix), left = MARGIN + 10 + label_room(s, matrix->row_labels, rows, 20);
     double side = fmin((PICTURE_WIDTH - MARGIN - left) / columns, 48), height = fmin(side, 24);
     height = fmax(height, 16);
-    s->y += 120;
+    s->y += 12 + 0.87 * label_room(s, matrix->column_labels, columns, 14); /* they lean at 60 degrees */
     double top = s->y;
     for (int32_t j = 0; j < columns && side >= 12; j++) {
         TextBuffer clean = TEXT_BUFFER_INIT;
