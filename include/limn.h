@@ -57,14 +57,14 @@ typedef struct limn_param {
     const char *name; /* "max-tokens": the long option without dashes, and the JSON key */
     char letter;      /* 'p' for -p, or 0 */
     limn_param_kind kind;
-    bool repeated;    /* may be given several times (a JSON array) */
-    bool positional;  /* on a command line: a bare word, in the order of the rows */
+    bool repeated;   /* may be given several times (a JSON array) */
+    bool positional; /* on a command line: a bare word, in the order of the rows */
     bool required;
-    bool face;        /* concerns how a result is shown: read by the command line, not by limn_call */
-    const char *metavar; /* "TEXT" */
+    bool face;                /* concerns how a result is shown: read by the command line, not by limn_call */
+    const char *metavar;      /* "TEXT" */
     const char *default_text; /* shown in help and used when absent; NULL: none */
-    const char *choices; /* CHOICE: "f32|bf16" */
-    double minimum, maximum; /* NUMBER, INTEGER: both 0: any */
+    const char *choices;      /* CHOICE: "f32|bf16" */
+    double minimum, maximum;  /* NUMBER, INTEGER: both 0: any */
     const char *help;
     size_t field; /* where the value goes inside the command's own struct */
 } limn_param;
@@ -93,7 +93,8 @@ typedef struct limn_callbacks {
     void (*text)(void *context, const char *bytes, size_t length);
 } limn_callbacks;
 
-#define LIMN_CALLBACKS_INIT {sizeof(limn_callbacks), NULL, NULL, NULL}
+#define LIMN_CALLBACKS_INIT                                                                                            \
+    { sizeof(limn_callbacks), NULL, NULL, NULL }
 
 typedef struct limn_context limn_context; /* opened models, settings */
 typedef struct limn_result limn_result;   /* one result document, limn.result/1 */
@@ -110,14 +111,15 @@ LIMN_API void limn_result_free(limn_result *result);
 LIMN_API bool limn_result_passed(const limn_result *result);
 
 typedef struct limn_render_options {
-    uint32_t size;     /* sizeof(limn_render_options) */
-    int width;         /* terminal columns; 0: 80 */
-    int colour;        /* 0 none, 1 16 colours, 2 24-bit */
-    bool unicode;      /* false: ASCII only */
+    uint32_t size;        /* sizeof(limn_render_options) */
+    int width;            /* terminal columns; 0: 80 */
+    int colour;           /* 0 none, 1 16 colours, 2 24-bit */
+    bool unicode;         /* false: ASCII only */
     const char *language; /* "en" (default) */
 } limn_render_options;
 
-#define LIMN_RENDER_OPTIONS_INIT {sizeof(limn_render_options), 0, 0, true, NULL}
+#define LIMN_RENDER_OPTIONS_INIT                                                                                       \
+    { sizeof(limn_render_options), 0, 0, true, NULL }
 
 /* Formats: "terminal", "json", "html", "svg", "md". *text is the caller's, freed with limn_free. */
 LIMN_API limn_status limn_result_render(const limn_result *result, const char *format,

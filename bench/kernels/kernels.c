@@ -42,9 +42,9 @@ static float *filled(size_t count, float scale) {
 
 /* The best time of a kernel over about 0.3 s of runs. */
 static double best_time(const Kernel *kernel, KernelArgs *args, bool backward) {
-    size_t bytes = kernel->scratch_bytes == NULL ? 0
-                                                 : kernel->scratch_bytes(args->op, args->compute, args->n_rows,
-                                                                         args->rows->max_keys, backward);
+    size_t bytes = kernel->scratch_bytes == NULL
+                       ? 0
+                       : kernel->scratch_bytes(args->op, args->compute, args->n_rows, args->rows->max_keys, backward);
     args->scratch_bytes = bytes;
     args->scratch = aligned_alloc(64, (bytes + 127) / 64 * 64);
     double best = 1e9;
@@ -64,9 +64,8 @@ static double best_time(const Kernel *kernel, KernelArgs *args, bool backward) {
 }
 
 static void bench_linear(BackendState *state) {
-    static const int64_t shapes[][2] = {{576, 576},   {576, 192},   {576, 1536},  {1536, 576},  {768, 768},
-                                        {768, 2048},  {2048, 768},  {2048, 2048}, {2048, 512},  {2048, 8192},
-                                        {8192, 2048}};
+    static const int64_t shapes[][2] = {{576, 576},  {576, 192},   {576, 1536}, {1536, 576},  {768, 768},  {768, 2048},
+                                        {2048, 768}, {2048, 2048}, {2048, 512}, {2048, 8192}, {8192, 2048}};
     static const int32_t rows[] = {1, 8, 64, 256, 512};
     const Kernel *kernel = find_kernel(OP_LINEAR);
     printf("LINEAR GFLOP/s (in x out; forward, backward)\n");
@@ -86,8 +85,13 @@ static void bench_linear(BackendState *state) {
             printf("%-18s %5dx%-5d", bits == 0 ? "f32" : bits == 1 ? "bf16 weights, f32" : "bf16", (int)in, (int)out);
             for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
                 RowTable table = {.n_rows = rows[r]};
-                KernelArgs args = {.op = &op, .rows = &table, .n_rows = rows[r], .in = {x}, .out = y,
-                                   .compute = bits == 2 ? COMPUTE_BF16 : COMPUTE_F32, .state = state};
+                KernelArgs args = {.op = &op,
+                                   .rows = &table,
+                                   .n_rows = rows[r],
+                                   .in = {x},
+                                   .out = y,
+                                   .compute = bits == 2 ? COMPUTE_BF16 : COMPUTE_F32,
+                                   .state = state};
                 double forward = best_time(kernel, &args, false);
                 args.grad_out = y;
                 args.grad_in[0] = x;

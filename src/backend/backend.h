@@ -28,7 +28,7 @@ typedef struct KvCache {
 typedef struct SequenceRows {
     int32_t row_begin; /* into the table of all rows */
     int32_t n_rows;
-    const KvCache *prefix;  /* NULL: none; its first prefix_length rows are keys 0..prefix_length-1 */
+    const KvCache *prefix; /* NULL: none; its first prefix_length rows are keys 0..prefix_length-1 */
     int32_t prefix_length;
 } SequenceRows;
 
@@ -36,16 +36,16 @@ typedef struct SequenceRows {
 typedef struct RowTable {
     int32_t n_rows;
     int32_t n_sequences;
-    int32_t max_keys;               /* the largest prefix_length + n_rows: S of a pattern */
-    const SequenceRows *sequences;  /* [n_sequences], the same in both tables */
-    const int32_t *sequence;        /* [n_rows] */
-    const int32_t *token;           /* [n_rows] */
-    const int32_t *position;        /* [n_rows] for rotary and learned positions */
-    const int32_t *type;            /* [n_rows] token type */
-    const int32_t *order;           /* [n_rows] the row's own key index in its sequence, prefix included */
-    const uint8_t *is_key;          /* [n_rows] 0: no query sees this row (attention mask) */
-    const int32_t *source;          /* [n_rows] output rows: row in the table of all rows; else NULL */
-    const int32_t *target;          /* [n_rows] output rows: target id of LOG_PROB and PICK; -1: 0 and no gradient */
+    int32_t max_keys;              /* the largest prefix_length + n_rows: S of a pattern */
+    const SequenceRows *sequences; /* [n_sequences], the same in both tables */
+    const int32_t *sequence;       /* [n_rows] */
+    const int32_t *token;          /* [n_rows] */
+    const int32_t *position;       /* [n_rows] for rotary and learned positions */
+    const int32_t *type;           /* [n_rows] token type */
+    const int32_t *order;          /* [n_rows] the row's own key index in its sequence, prefix included */
+    const uint8_t *is_key;         /* [n_rows] 0: no query sees this row (attention mask) */
+    const int32_t *source;         /* [n_rows] output rows: row in the table of all rows; else NULL */
+    const int32_t *target;         /* [n_rows] output rows: target id of LOG_PROB and PICK; -1: 0 and no gradient */
 } RowTable;
 
 typedef enum Compute { COMPUTE_F32, COMPUTE_BF16 } Compute;
@@ -57,18 +57,18 @@ typedef struct BackendState BackendState; /* packed weights, primitives: made by
 
 typedef struct KernelArgs {
     const Op *op;
-    const RowTable *rows;     /* table of the output's rows */
-    const RowTable *key_rows; /* SEQUENCE ops: table of all rows (keys, values, patterns' columns) */
-    int32_t row_begin;        /* first row of this chunk; pointers of ROW ops already point at it */
-    int32_t n_rows;           /* rows in this chunk (output rows of SEQUENCE and SELECT ops) */
+    const RowTable *rows;           /* table of the output's rows */
+    const RowTable *key_rows;       /* SEQUENCE ops: table of all rows (keys, values, patterns' columns) */
+    int32_t row_begin;              /* first row of this chunk; pointers of ROW ops already point at it */
+    int32_t n_rows;                 /* rows in this chunk (output rows of SEQUENCE and SELECT ops) */
     const float *in[OP_MAX_INPUTS]; /* SEQUENCE: in[0] is the query side (rows), k and v are over key_rows */
     float *out;
     float *aux;
     /* backward: in, out, aux are those the op SAVES, others NULL */
     const float *grad_out;
-    float *grad_in[OP_MAX_INPUTS];    /* NULL: not wanted */
-    bool accumulate[OP_MAX_INPUTS];   /* add to grad_in instead of writing it */
-    void *scratch;                    /* 64-byte aligned, scratch_bytes long */
+    float *grad_in[OP_MAX_INPUTS];  /* NULL: not wanted */
+    bool accumulate[OP_MAX_INPUTS]; /* add to grad_in instead of writing it */
+    void *scratch;                  /* 64-byte aligned, scratch_bytes long */
     size_t scratch_bytes;
     Compute compute;
     GradientRule rule;

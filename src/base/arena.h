@@ -20,14 +20,14 @@ void arena_free(Arena *arena);  /* gives everything back; the arena may be used 
 void arena_reset(Arena *arena); /* forgets all pieces, keeps memory for the next step */
 
 /* NULL when memory runs out (the caller reports LIMN_NO_MEMORY). Contents are undefined. */
-void *arena_alloc(Arena *arena, size_t bytes);                  /* aligned to 16 */
+void *arena_alloc(Arena *arena, size_t bytes); /* aligned to 16 */
 void *arena_alloc_aligned(Arena *arena, size_t bytes, size_t alignment);
-void *arena_zalloc(Arena *arena, size_t bytes);                 /* zeroed */
+void *arena_zalloc(Arena *arena, size_t bytes); /* zeroed */
 char *arena_strdup(Arena *arena, const char *text);
 char *arena_strndup(Arena *arena, const char *text, size_t length);
 char *arena_printf(Arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-#define ARENA_NEW(arena, type) ((type *)arena_zalloc((arena), sizeof(type)))
+#define ARENA_NEW(arena, type)          ((type *)arena_zalloc((arena), sizeof(type)))
 #define ARENA_ARRAY(arena, type, count) ((type *)arena_zalloc((arena), sizeof(type) * (size_t)(count)))
 
 #endif

@@ -33,21 +33,21 @@ const char *status_meaning(limn_status status); /* the row's text */
 int status_exit_code(limn_status status);
 
 /* Leaves the calling function with the status of EXPRESSION unless it is LIMN_OK. */
-#define TRY(expression)                          \
-    do {                                         \
-        limn_status try_status_ = (expression);  \
-        if (try_status_ != LIMN_OK) {            \
-            return try_status_;                  \
-        }                                        \
+#define TRY(expression)                                                                                                \
+    do {                                                                                                               \
+        limn_status try_status_ = (expression);                                                                        \
+        if (try_status_ != LIMN_OK) {                                                                                  \
+            return try_status_;                                                                                        \
+        }                                                                                                              \
     } while (0)
 
 /* The same for functions that must clean up: jumps to `label` with `status` set. */
-#define TRY_GOTO(status, label, expression) \
-    do {                                    \
-        (status) = (expression);            \
-        if ((status) != LIMN_OK) {          \
-            goto label;                     \
-        }                                   \
+#define TRY_GOTO(status, label, expression)                                                                            \
+    do {                                                                                                               \
+        (status) = (expression);                                                                                       \
+        if ((status) != LIMN_OK) {                                                                                     \
+            goto label;                                                                                                \
+        }                                                                                                              \
     } while (0)
 
 #endif

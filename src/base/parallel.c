@@ -38,14 +38,14 @@ typedef struct HelperStart {
 
 typedef struct Pool {
     pthread_mutex_t lock;
-    pthread_cond_t work;      /* a job was posted */
-    pthread_cond_t done;      /* the last helper left a job */
-    pthread_mutex_t turn;     /* one job at a time; who finds it taken works alone */
-    atomic_uint generation;   /* counts jobs; helpers watch it */
-    atomic_int busy;          /* helpers that have not finished the current job */
+    pthread_cond_t work;    /* a job was posted */
+    pthread_cond_t done;    /* the last helper left a job */
+    pthread_mutex_t turn;   /* one job at a time; who finds it taken works alone */
+    atomic_uint generation; /* counts jobs; helpers watch it */
+    atomic_int busy;        /* helpers that have not finished the current job */
     Job *job;
-    int n_helpers;            /* started threads, besides the caller */
-    int wanted;               /* helpers of the current job */
+    int n_helpers; /* started threads, besides the caller */
+    int wanted;    /* helpers of the current job */
     HelperStart starts[MAX_THREADS];
 } Pool;
 

@@ -16,7 +16,8 @@ typedef struct TextBuffer {
     bool failed;
 } TextBuffer;
 
-#define TEXT_BUFFER_INIT {0}
+#define TEXT_BUFFER_INIT                                                                                               \
+    { 0 }
 
 void text_buffer_free(TextBuffer *buffer);
 void text_buffer_clear(TextBuffer *buffer);

@@ -43,9 +43,9 @@ typedef struct Tensor {
     size_t bytes;
 } Tensor;
 
-int64_t tensor_elements(const Tensor *tensor);                       /* product of the shape; 1 for rank 0 */
+int64_t tensor_elements(const Tensor *tensor); /* product of the shape; 1 for rank 0 */
 limn_status tensor_bytes(DType dtype, int rank, const int64_t *shape, size_t *bytes); /* checked for overflow */
-const char *tensor_shape_text(const Tensor *tensor, char buffer[96]); /* "[2, 3]" */
+const char *tensor_shape_text(const Tensor *tensor, char buffer[96]);                 /* "[2, 3]" */
 
 /* Elements [start, start + count) as f32; for blocked types both must be multiples of the block. */
 limn_status tensor_read_f32(float *out, const Tensor *tensor, int64_t start, int64_t count);
