@@ -94,6 +94,16 @@ cmp -s "$out" "$work/first" || problem "the same seed gave another text"
 limn generate "$letters" -p 'abc' --max-tokens 12 --temperature 2 --seed 6
 ! cmp -s "$out" "$work/first" || problem "another seed gave the same text"
 
+# integrated gradients: to a page, to a record that can be verified; a check that fails is exit code 1
+limn ig "$letters" -p 'abcab' --target d --steps 32 --rule gauss-legendre -o "$work/why.html" -o "$work/why.json" --show
+[ "$code" -le 1 ] || problem "exit code $code, expected 0 or 1"
+expect_out 'Checks'
+if grep -q 'FAIL' "$out"; then expect_code 1; else expect_code 0; fi
+grep -q '<html' "$work/why.html" || problem "why.html is not HTML"
+limn verify "$work/why.json"
+expect_code 0
+expect_out 'the same bytes again'
+
 limn methods
 expect_code 0
 expect_out 'generate'
