@@ -46,7 +46,7 @@ limn_status model_unigram_new(Model *model, Loading *loading, int32_t unknown, b
         }
     }
     made->unknown = unknown;
-    made->unknown_score = least - UNKNOWN_PENALTY;
+    made->unknown_score = single ? (double)((float)least - UNKNOWN_PENALTY) : least - UNKNOWN_PENALTY;
     made->byte_fallback = byte_fallback;
     made->single = single;
     made->best = most;

@@ -125,9 +125,44 @@ static void test_goldens(void **state) {
     }
 }
 
+/* Long runs: were any step quadratic, 300,000 characters would take hours. */
+static void test_long_texts(void **state) {
+    static const char *const units[] = {"ab", " ", "\n", "e\xCC\x81", "\xE4\xB8\x96", "<s>", "\xCC\x81", "1"};
+    enum { COUNT = 300000 };
+    const json_t *cases = json_object_get(goldens, "cases");
+    for (size_t c = json_array_size(cases) - 9; c < json_array_size(cases); c++) { /* the whole tokenizers */
+        const json_t *golden = json_array_get(cases, c);
+        char *path = write_case(golden);
+        Opened opened = open_tokenizer(path);
+        for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
+            TextBuffer text = TEXT_BUFFER_INIT;
+            for (int i = 0; i < COUNT; i++) {
+                text_buffer_add(&text, units[u]);
+            }
+            Encoding encoding;
+            assert_int_equal(tokenizer_encode(&encoding, opened.tokenizer, text.data, text.length, NULL, 0, NULL),
+                             LIMN_OK);
+            int64_t covered = 0;
+            for (int32_t i = 0; i < encoding.n; i++) {
+                const Token *token = &encoding.tokens[i];
+                assert_true(token->begin <= token->end && token->end <= (int64_t)text.length);
+                covered = token->end > covered ? token->end : covered;
+            }
+            if (u == 0) {
+                assert_int_equal(covered, text.length);
+            }
+            encoding_free(&encoding);
+            text_buffer_free(&text);
+        }
+        close_opened(&opened);
+        remove_temporary(path);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens),
+        cmocka_unit_test(test_long_texts),
     };
     return cmocka_run_group_tests(tests, load_goldens, free_goldens);
 }
