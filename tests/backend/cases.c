@@ -45,8 +45,8 @@ static const float slopes[] = {0.5F, 0.25F, 0.125F, 0.0625F};
 
 #define ACTIVATE(name)                                                                                                 \
     {                                                                                                                  \
-        "activation " #name, OP_ACTIVATION, .in = {VEC(53)}, .attributes = {.activation = ACTIVATION_##name},          \
-                                            .layout = &one_sequence                                                    \
+        "activation " #name, OP_ACTIVATION, .in = {VEC(53)}, .tolerance = 2e-6,                                        \
+                                            .attributes = {.activation = ACTIVATION_##name}, .layout = &one_sequence   \
     }
 #define ACTIVATE_FAR(name)                                                                                             \
     {                                                                                                                  \
@@ -55,7 +55,7 @@ static const float slopes[] = {0.5F, 0.25F, 0.125F, 0.0625F};
     }
 #define GATE(name)                                                                                                     \
     {                                                                                                                  \
-        "gated " #name, OP_GATED_ACTIVATION, .in = {VEC(53), VEC(53)},                                                 \
+        "gated " #name, OP_GATED_ACTIVATION, .in = {VEC(53), VEC(53)}, .tolerance = 2e-6,                              \
                                              .attributes = {.activation = ACTIVATION_##name}, .layout = &one_sequence  \
     }
 #define LINEAR_AS(text, flags_)                                                                                        \

@@ -20,6 +20,7 @@ typedef struct Case {
     DType dtype;
     bool bias;
     Compute compute;
+    bool rounded; /* f32 weights that hold bf16 numbers only */
 } Case;
 
 static RowTable table_of(int32_t rows) {
@@ -47,6 +48,9 @@ static void check_case(const Case *c, BackendState *state) {
     float *b = random_floats(&random, c->out, 1.0F);
     uint16_t *w16 = bf16_floats(w, n_weights);
     uint16_t *b16 = bf16_floats(b, c->out);
+    for (int64_t i = 0; c->rounded && i < n_weights; i++) {
+        w[i] = bf16_to_f32(w16[i]);
+    }
     float *x = random_floats(&random, c->rows * c->in, 1.0F);
     float *dy = random_floats(&random, c->rows * c->out, 1.0F);
     float *y[2], *dx[2];
@@ -116,6 +120,24 @@ static void test_agrees_with_ref(void **unused) {
     backend_cpu.state_free(state);
 }
 
+/* Such weights run on other instructions where the machine has them; the answer is still that of f32. */
+static void test_f32_that_hold_bf16(void **unused) {
+    BackendState *state;
+    assert_int_equal(backend_cpu.state_new(&state), LIMN_OK);
+    static const int32_t rows[] = {1, 17, 150};
+    static const int64_t sizes[][2] = {{64, 96}, {33, 47}, {1100, 130}};
+    for (size_t r = 0; r < 3; r++) {
+        for (size_t s = 0; s < 3; s++) {
+            for (int bits = 0; bits < 8; bits++) {
+                Case c = {rows[r],   sizes[s][0], sizes[s][1], bits & 1, bits & 2,
+                          DTYPE_F32, bits & 4,    COMPUTE_F32, true};
+                check_case(&c, state);
+            }
+        }
+    }
+    backend_cpu.state_free(state);
+}
+
 /* A row's bits in chunks of 256, 16, 7 and 1 against the whole. */
 static void check_bits(BackendState *state, int64_t in, int64_t out, bool transposed, DType dtype, Compute compute) {
     enum { ROWS = 300 };
@@ -166,6 +188,7 @@ static void test_bits_do_not_depend_on_the_chunk(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agrees_with_ref),
+        cmocka_unit_test(test_f32_that_hold_bf16),
         cmocka_unit_test(test_bits_do_not_depend_on_the_chunk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
