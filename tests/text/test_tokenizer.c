@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/parallel.h"
 #include "text/support.h"
 
 #include <cmocka.h> /* last: its fail() is not ours */
@@ -329,6 +330,30 @@ static void test_gguf_unigram(void **state) {
     close_opened(&opened);
 }
 
+/* One tokenizer, many threads. */
+static limn_status encode_again(void *context, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) {
+        Encoding encoding;
+        TRY(tokenizer_encode(&encoding, context, "ab a ab<s> ba", 13, NULL, 0, NULL));
+        bool right = encoding.n == 9 && encoding.tokens[5].id == 9 && encoding.tokens[8].id == 0;
+        encoding_free(&encoding);
+        if (!right) {
+            return LIMN_INTERNAL;
+        }
+    }
+    return LIMN_OK;
+}
+
+static void test_threads(void **state) {
+    Opened opened = open_json(byte_level_json);
+    check_ids(opened.tokenizer, "ab a ab<s> ba", NULL, (const int32_t[]){9, 2, 4, 3, 2, 9, 3, 1, 0}, 9);
+    parallel_set_threads(4);
+    assert_int_equal(parallel_for(1000, 1, encode_again, opened.tokenizer), LIMN_OK);
+    parallel_set_threads(0);
+    close_opened(&opened);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encode_options),
@@ -339,6 +364,7 @@ int main(void) {
         cmocka_unit_test(test_folder_config),
         cmocka_unit_test(test_no_tokenizer_in_folder),
         cmocka_unit_test(test_vocab_txt),
+        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_gguf_byte_level),
         cmocka_unit_test(test_gguf_scores),
         cmocka_unit_test(test_gguf_word_piece),
