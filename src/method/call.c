@@ -6,12 +6,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "backend/backend.h"
 #include "base/file.h"
 #include "base/parallel.h"
 #include "method/nearest.h"
-
-enum { DEFAULT_CHUNK_ROWS = 256 };
 
 static const char *method_name_at(const void *context, size_t index) {
     (void)context;
@@ -130,15 +127,15 @@ static limn_status describe_model(Result *result, const Model *model, const char
 }
 
 static void describe_provenance(Result *result, const MethodCall *call) {
-    const char *name = call->common.backend == 1 ? "ref" : "cpu";
-    const Backend *backend = backend_find(name);
-    ResultProvenance provenance = {.version = text_of(LIMN_VERSION),
-                                   .backend = text_of(name),
-                                   .compute = text_of(call->common.dtype == (int32_t)COMPUTE_BF16 ? "bf16" : "f32"),
-                                   .instruction_set = text_of(backend != NULL ? backend->describe() : NULL),
-                                   .chunk_rows = DEFAULT_CHUNK_ROWS,
-                                   .threads = parallel_threads(),
-                                   .seed = (uint64_t)call->common.seed};
+    ResultProvenance provenance = {
+        .version = text_of(LIMN_VERSION), .threads = parallel_threads(), .seed = (uint64_t)call->common.seed};
+    const Session *session = call->session;
+    if (session != NULL) {
+        provenance.backend = text_of(session_backend_name(session));
+        provenance.instruction_set = text_of(session_backend_describe(session));
+        provenance.compute = text_of(session_compute(session) == COMPUTE_BF16 ? "bf16" : "f32");
+        provenance.chunk_rows = session_chunk_rows(session);
+    }
     result_provenance(result, &provenance);
 }
 

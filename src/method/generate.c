@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/random.h"
+#include "files/json.h"
 #include "method/distribution.h"
 #include "method/edits.h"
 #include "method/prompt.h"
@@ -23,6 +25,8 @@ typedef struct GenerateParams {
 } GenerateParams;
 
 typedef enum StopReason { STOP_LENGTH, STOP_END_OF_TEXT, STOP_STRING, STOP_CONTEXT } StopReason;
+
+enum { ENDS_MAX = 16 };
 
 typedef struct Generation {
     MethodCall *call;
@@ -40,6 +44,8 @@ typedef struct Generation {
     double *log_probabilities; /* [max_tokens] before temperature */
     int64_t *ranks;            /* [max_tokens] */
     int32_t n;
+    int32_t ends[ENDS_MAX]; /* [n_ends] ids that end the text */
+    int32_t n_ends;
     StopReason reason;
     Arena step; /* of one decoding step */
 } Generation;
@@ -195,10 +201,60 @@ static limn_status feed(const float **logits, Generation *generation, const int3
     return LIMN_OK;
 }
 
+/* ---- where a text ends ---- */
+
+static void add_end(Generation *generation, int64_t id) {
+    if (id >= 0 && id < generation->model->config.n_vocab && generation->n_ends < ENDS_MAX) {
+        generation->ends[generation->n_ends++] = (int32_t)id;
+    }
+}
+
+/* eos_token_id of a JSON file of the model's folder: a number or an array of them; a missing file says nothing. */
+static limn_status read_ends(Generation *generation, const char *name) {
+    char *path = path_join(generation->model->path, name);
+    if (path == NULL) {
+        return method_no_memory(generation->call);
+    }
+    json_t *config = NULL;
+    limn_status status = file_exists(path) ? json_file_load(&config, path, JSON_CONFIG_CAP) : LIMN_OK;
+    free(path);
+    const json_t *ends = json_object_get(config, "eos_token_id");
+    if (json_is_integer(ends)) {
+        add_end(generation, json_integer_value(ends));
+    }
+    for (size_t i = 0; i < json_array_size(ends); i++) {
+        const json_t *end = json_array_get(ends, i);
+        add_end(generation, json_is_integer(end) ? json_integer_value(end) : -1);
+    }
+    json_decref(config);
+    return status;
+}
+
+/* What the tokenizer calls the end, and what the folder says ends a generated text. */
+static limn_status find_ends(Generation *generation) {
+    const Model *model = generation->model;
+    if (model->tokenizer != NULL) {
+        add_end(generation, tokenizer_special(model->tokenizer, SPECIAL_EOS));
+    }
+    if (!folder_exists(model->path)) {
+        return LIMN_OK;
+    }
+    TRY(read_ends(generation, "config.json"));
+    return read_ends(generation, "generation_config.json");
+}
+
+static bool ends_text(const Generation *generation, int32_t id) {
+    for (int32_t i = 0; i < generation->n_ends; i++) {
+        if (generation->ends[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static limn_status decode(Generation *generation) {
     const float *logits;
     const Model *model = generation->model;
-    int32_t end_of_text = model->tokenizer != NULL ? tokenizer_special(model->tokenizer, SPECIAL_EOS) : -1;
     int64_t most = generation->params->max_tokens;
     generation->reason = STOP_LENGTH;
     TRY(feed(&logits, generation, generation->prompt.ids, generation->prompt.n));
@@ -207,7 +263,7 @@ static limn_status decode(Generation *generation) {
         bool stopped = false;
         TRY(progress_tick(generation->call->progress, "generate", generation->n, most));
         TRY(choose(&id, generation, logits));
-        if (id == end_of_text) {
+        if (ends_text(generation, id)) {
             generation->reason = STOP_END_OF_TEXT;
             break;
         }
@@ -241,6 +297,7 @@ static limn_status prepare(Generation *generation) {
                     model->config.architecture);
     }
     TRY(prompt_read(&generation->prompt, call, model, &params->prompt));
+    TRY(find_ends(generation));
     TRY(edit_plan(&generation->edits, &model->graph, &params->set, generation->prompt.n, call->arena));
     int64_t capacity = generation->prompt.n + params->max_tokens;
     capacity = model->config.n_context > 0 && capacity > model->config.n_context ? model->config.n_context : capacity;

@@ -81,6 +81,9 @@ static limn_status run(MethodCall *call, Result *result) {
     } else {
         result_warn(result, "no tokenizer beside the weights: prompts can be given as --ids only");
     }
+    for (int32_t i = 0; i < model->n_warnings; i++) {
+        result_warn(result, "%s", model->warnings[i]);
+    }
     return result_status(result);
 }
 

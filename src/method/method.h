@@ -47,6 +47,7 @@ typedef struct MethodCall {
     ModelCache *models;
     Arena *arena;     /* lives until the call has ended */
     Model *described; /* the model the result is about: set by method_session, hashed while the method runs */
+    Session *session; /* the session it ran in; NULL: none */
 } MethodCall;
 
 /* Adds to the result, which already holds the effective parameters, and ends with `return result_status(result)`;

@@ -112,6 +112,7 @@ limn_status method_session(MethodCall *call, const char *path, Session **session
     for (size_t i = 0; i < cache->n_sessions; i++) {
         if (cache->sessions[i].model == model && same_options(&cache->sessions[i].options, &options)) {
             *session = cache->sessions[i].session;
+            call->session = *session;
             return LIMN_OK;
         }
     }
@@ -124,5 +125,6 @@ limn_status method_session(MethodCall *call, const char *path, Session **session
     TRY(session_new(&added.session, model, &options));
     cache->sessions[cache->n_sessions++] = added;
     *session = added.session;
+    call->session = *session;
     return LIMN_OK;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "files/tensor_files.h"
 #include "method/calls.h"
 
@@ -327,6 +328,35 @@ static void generation_stops_where_told(void **state) {
     result_free(stopped);
 }
 
+static void a_folder_says_what_ends_a_text(void **state) {
+    const Fixture *fixture = *state;
+    Result *free_run;
+    Result *ended;
+    must(call_method(&free_run, "generate", "{\"model\": \"%s\", \"prompt\": \"abc\", \"max-tokens\": 9}",
+                     fixture->letters));
+    const TableBlock *table = result_find_block(free_run, "tokens")->content;
+    assert_int_equal(table->n_rows, 9);
+    int64_t id = table->cells[3 * table->n_columns + 1].integer;
+    int32_t first = 0;
+    while (table->cells[first * table->n_columns + 1].integer != id) {
+        first++;
+    }
+    char path[128];
+    char json[64];
+    snprintf(path, sizeof path, "%s/generation_config.json", fixture->letters);
+    snprintf(json, sizeof json, "{\"eos_token_id\": [60, %d]}", (int)id);
+    must(file_write_atomic(path, json, strlen(json)));
+    limn_status status = call_method(&ended, "generate", "{\"model\": \"%s\", \"prompt\": \"abc\", \"max-tokens\": 9}",
+                                     fixture->letters);
+    unlink(path);
+    must(status);
+    table = result_find_block(ended, "tokens")->content;
+    assert_int_equal(table->n_rows, first + 1);
+    assert_non_null(strstr(ended->headline.bytes, "the model ended the text"));
+    result_free(free_run);
+    result_free(ended);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(saved_values_are_huggingface_values),
@@ -338,6 +368,7 @@ int main(void) {
         cmocka_unit_test(the_model_chooses_when_nobody_does),
         cmocka_unit_test(decoding_with_the_cache_is_decoding_without),
         cmocka_unit_test(generation_stops_where_told),
+        cmocka_unit_test(a_folder_says_what_ends_a_text),
     };
     return cmocka_run_group_tests_name("run", tests, set_up, tear_down);
 }
