@@ -154,8 +154,9 @@ static bool whole_numbers(const double *values, int32_t n) {
 
 static void add_axes(TextBuffer *out, const SeriesBlock *series, const Frame *f) {
     double step = nice_step(f->y1 - f->y0, 5);
-    for (double y = f->y0; y <= f->y1 + step / 2; y += step) {
-        double at = place_y(f, y);
+    int n = (int)lrint((f->y1 - f->y0) / step);
+    for (int i = 0; i <= n; i++) {
+        double y = f->y0 + i * step, at = place_y(f, y);
         text_buffer_printf(out,
                            "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text class=\"tick\" x=\"%.1f\" "
                            "y=\"%.1f\" text-anchor=\"end\">",
@@ -165,7 +166,10 @@ static void add_axes(TextBuffer *out, const SeriesBlock *series, const Frame *f)
     }
     step = nice_step(f->x1 - f->x0, 8);
     step = step < 1 && whole_numbers(series->x, series->n) ? 1 : step;
-    for (double x = ceil(f->x0 / step - 1e-9) * step; x <= f->x1 + step * 1e-9; x += step) {
+    double first = ceil(f->x0 / step - 1e-9);
+    n = (int)floor(f->x1 / step + 1e-9 - first);
+    for (int i = 0; i <= n; i++) {
+        double x = (first + i) * step;
         text_buffer_printf(out,
                            "<path class=\"axis\" d=\"M%.1f %.1fv4\"/><text class=\"tick\" x=\"%.1f\" y=\"%.1f\" "
                            "text-anchor=\"middle\">",

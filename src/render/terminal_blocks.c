@@ -340,7 +340,7 @@ void terminal_table(Terminal *t, const Block *block) {
         return;
     }
     Grid grid = make_grid(t, table);
-    if (t->status != LIMN_OK) {
+    if (t->status != LIMN_OK || grid.cells == NULL || grid.widths == NULL || grid.right == NULL) {
         return;
     }
     int total = 2, shares = 0;

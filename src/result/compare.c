@@ -175,13 +175,12 @@ static limn_status compare_texts(Comparison *comparison, const TextBuffer *first
     }
     comparison->differences = ARENA_ARRAY(&comparison->arena, Difference, COMPARISON_KEEPS);
     Walk *walk = calloc(1, sizeof *walk);
-    json_t *a = NULL, *b = NULL;
-    limn_status status = comparison->differences == NULL || walk == NULL
-                             ? fail(LIMN_NO_MEMORY, "no memory to compare two results")
-                             : LIMN_OK;
-    if (status == LIMN_OK) {
-        status = parse_again(&a, first);
+    if (comparison->differences == NULL || walk == NULL) {
+        free(walk);
+        return fail(LIMN_NO_MEMORY, "no memory to compare two results");
     }
+    json_t *a = NULL, *b = NULL;
+    limn_status status = parse_again(&a, first);
     if (status == LIMN_OK) {
         status = parse_again(&b, second);
     }
