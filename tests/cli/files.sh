@@ -44,7 +44,8 @@ wait_for_text() {
 }
 
 # the weights are cut short under a run that reads them in place
-sed -i 's/"max_position_embeddings": [0-9]*/"max_position_embeddings": 1000000/' "$letters/config.json"
+sed -i 's/"max_position_embeddings": [0-9]*/"max_position_embeddings": 1000000/; s/"eos_token_id": [0-9]*/"eos_token_id": null/' \
+    "$letters/config.json"
 chmod u+w "$letters/model.safetensors"
 what="limn generate while the weights are truncated"
 "$LIMN" generate "$letters" -p abc --max-tokens 200000 --backend ref >"$out" 2>"$err" &
