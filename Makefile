@@ -14,7 +14,7 @@ help:
 	@echo "make test            build, run all tests"
 	@echo "make asan ubsan tsan the tests under a sanitizer"
 	@echo "make lint            formatting, clang-tidy, a clean clang build"
-	@echo "make bench           time limn beside its peers (PEERS=python with torch and transformers)"
+	@echo "make bench           time limn beside its peers (PEERS=python that has torch, transformers, captum)"
 	@echo "make fuzz            fuzz the file readers (SECONDS=300 each)"
 	@echo "make install         install below PREFIX ($(PREFIX)); DESTDIR is honoured"
 
@@ -47,8 +47,8 @@ lint:
 format:
 	@find include src tests bench fuzz -name '*.[ch]' -exec clang-format -i {} +
 
-bench: build
-	@bench/run $(BUILD)
+bench: setup
+	@bench/run $(if $(PEERS),--peers $(PEERS)) $(BENCH)
 
 fuzz:
 	@scripts/setup --dev
