@@ -8,8 +8,6 @@ import time
 
 from bench_tools import bytes_text, first_error, interleave, seconds_text, whole_process
 
-LENGTHS = (64, 512, 2048)
-
 
 # Forward ------------------------------------------------------------------------------------------------------------
 
@@ -43,7 +41,7 @@ def forward_model(bench, model, dtype, scratch):
         if "error" in reply:
             bench.table.add(f"open {model} {dtype}", reply["error"], equal=False)
             return
-    for length in LENGTHS:
+    for length in bench.lengths:
         forward_row(bench, model, dtype, length, folder, scratch)
     for worker in (bench.limn, bench.peer):
         if worker:
@@ -67,7 +65,7 @@ def forward_row(bench, model, dtype, length, folder, scratch):
         attention = min(warm, key=lambda name: warm[name].get("seconds", 1e9))
         equality, equal = forward_equality(bench, dtype, length, ours, theirs, scratch)
     ours.unlink(missing_ok=True)
-    repeats = {64: 9, 512: 5, 2048: 3}[length]
+    repeats = 9 if length < 256 else 5 if length < 1024 else 3
     if bench.quick:
         repeats = 2
     medians, last = interleave(
@@ -168,7 +166,7 @@ def captum_setting(errors, level):
 def best_batch(bench, entry, baseline):
     """The number of nodes Captum should take at once: the fastest of a few, by its own time."""
     timed = {}
-    for rows in (64, 160, 320, 640):
+    for rows in (160, 320):
         batch = max(2, rows // len(entry["ids"]))
         request = dict(do="captum", ids=entry["ids"], target=entry["target"], baseline=baseline, attention="sdpa",
                        rule="riemann_trapezoid", steps=2 * batch, batch=batch)
@@ -238,10 +236,10 @@ def adaptive_row(bench, entry, errors, baseline):
 def node_row(bench, entry, baseline):
     """Forward and backward of one node, warm, each side in its best batch."""
     def ask(worker, batch, **more):
-        return worker.ask(do="nodes", ids=entry["ids"], target=entry["target"], baseline=baseline, count=96,
+        return worker.ask(do="nodes", ids=entry["ids"], target=entry["target"], baseline=baseline, count=64,
                           batch=batch, **more)
 
-    batches = [max(1, rows // len(entry["ids"])) for rows in (80, 160, 320, 480)]
+    batches = [max(1, rows // len(entry["ids"])) for rows in (160, 320)]
     sides = []
     for worker in (bench.peer, bench.limn):
         if worker is None:
@@ -261,8 +259,8 @@ def node_row(bench, entry, baseline):
         return
     share = medians[1] / medians[0] if medians[0] else None
     bench.table.add(f"one IG node T={len(entry['ids'])}", "same work",
-                    f"{seconds_text(medians[0] / 96 if medians[0] else None)} (batch {sides[0]})",
-                    f"{seconds_text(medians[1] / 96)} (batch {sides[1]})", f"{share:.2f}" if share else "", "<= 0.6",
+                    f"{seconds_text(medians[0] / 64 if medians[0] else None)} (batch {sides[0]})",
+                    f"{seconds_text(medians[1] / 64)} (batch {sides[1]})", f"{share:.2f}" if share else "", "<= 0.6",
                     share <= 0.6 if share else None)
 
 
