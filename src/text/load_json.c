@@ -6,7 +6,7 @@
 
 /* ---- models ---- */
 
-static const ModelKind *const models[] = {&model_bpe, &model_unigram, &model_word_level, &model_word_piece};
+static const ModelKind *const models[] = {&model_bpe, &model_unigram, &model_word_level, &model_word_piece, NULL};
 
 /* Old files do not name the model's type. */
 static const char *guess_type(const json_t *json) {
@@ -22,7 +22,7 @@ static const char *guess_type(const json_t *json) {
 limn_status model_parse(Model *model, Loading *loading, const json_t *json) {
     const char *type;
     TRY(json_take_string(&type, json, loading->where, "type", guess_type(json)));
-    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+    for (size_t i = 0; models[i] != NULL; i++) {
         if (strcmp(type, models[i]->name) == 0) {
             model->kind = models[i];
             return models[i]->parse(&model->state, loading, json);
