@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "files/tensor_files.h"
 #include "method/distribution.h"
 #include "method/edits.h"
@@ -294,7 +295,7 @@ static limn_status write_values(const RunWork *work) {
     TensorMetadata metadata[] = {{"format", "pt"},
                                  {"writer", "limn " LIMN_VERSION},
                                  {"frame", work->call->common.frame == (int32_t)FRAME_HF ? "hf" : "transformerlens"},
-                                 {"model", work->model->path}};
+                                 {"model", path_base(work->model->path)}};
     return safetensors_write(work->params->output.bytes, work->tensors, work->n_tensors, metadata, 4);
 }
 
