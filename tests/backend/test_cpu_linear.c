@@ -112,7 +112,8 @@ static void test_agrees_with_ref(void **unused) {
                 Case c = {rows[r],     sizes[s][0],
                           sizes[s][1], bits & 1,
                           bits & 2,    bits & 4 ? DTYPE_BF16 : DTYPE_F32,
-                          bits & 8,    bits & 16 ? COMPUTE_BF16 : COMPUTE_F32};
+                          bits & 8,    bits & 16 ? COMPUTE_BF16 : COMPUTE_F32,
+                          false};
                 check_case(&c, state);
             }
         }
@@ -148,7 +149,7 @@ static void check_bits(BackendState *state, int64_t in, int64_t out, bool transp
     float *x = random_floats(&random, ROWS * in, 1.0F);
     float *whole = random_floats(&random, ROWS * out, 1.0F);
     float *parts = random_floats(&random, ROWS * out, 1.0F);
-    Case c = {ROWS, in, out, transposed, false, dtype, false, compute};
+    Case c = {ROWS, in, out, transposed, false, dtype, false, compute, false};
     Op op = {.kind = OP_LINEAR, .in = {{1, {in, 0}}}, .out = {1, {out, 0}}};
     op.weights[0] = weight_view(&c, dtype == DTYPE_BF16 ? (const void *)w16 : w);
     RowTable rows = table_of(ROWS);

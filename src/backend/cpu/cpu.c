@@ -37,7 +37,11 @@ static limn_status state_new(BackendState **state) {
         return fail(LIMN_NO_MEMORY, "no memory for the state of the cpu backend");
     }
     limn_status status = matmul_new(&made->matmul);
+    if (status == LIMN_OK) {
+        status = exact_weights_new(&made->exact);
+    }
     if (status != LIMN_OK) {
+        matmul_free(made->matmul);
         free(made);
         return status;
     }
@@ -48,6 +52,7 @@ static limn_status state_new(BackendState **state) {
 static void state_free(BackendState *state) {
     if (state != NULL) {
         matmul_free(state->matmul);
+        exact_weights_free(state->exact);
         free(state);
     }
 }

@@ -91,24 +91,28 @@ MatmulIsa matmul_isa(void) {
     return (isa & (unsigned)dnnl_cpu_isa_avx2) == (unsigned)dnnl_cpu_isa_avx2 ? MATMUL_AVX2 : MATMUL_PLAIN;
 }
 
+#define TEXT(number)    TEXT_OF(number)
+#define TEXT_OF(number) #number
+#define LIBRARY         ", oneDNN " TEXT(DNNL_VERSION_MAJOR) "." TEXT(DNNL_VERSION_MINOR) "." TEXT(DNNL_VERSION_PATCH)
+
 const char *matmul_describe(void) {
     switch ((unsigned)dnnl_get_effective_cpu_isa()) {
     case dnnl_cpu_isa_avx512_core_amx:
-        return "AVX512-AMX";
+        return "AVX512-AMX" LIBRARY;
     case dnnl_cpu_isa_avx512_core_bf16:
-        return "AVX512-BF16";
+        return "AVX512-BF16" LIBRARY;
     case dnnl_cpu_isa_avx512_core_vnni:
-        return "AVX512-VNNI";
+        return "AVX512-VNNI" LIBRARY;
     case dnnl_cpu_isa_avx512_core:
-        return "AVX512";
+        return "AVX512" LIBRARY;
     case dnnl_cpu_isa_avx2_vnni:
-        return "AVX2-VNNI";
+        return "AVX2-VNNI" LIBRARY;
     case dnnl_cpu_isa_avx2:
-        return "AVX2";
+        return "AVX2" LIBRARY;
     case dnnl_cpu_isa_avx:
-        return "AVX";
+        return "AVX" LIBRARY;
     default:
-        return "SSE4.1";
+        return "SSE4.1" LIBRARY;
     }
 }
 

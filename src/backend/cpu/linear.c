@@ -1,7 +1,8 @@
 /* LINEAR: y = W x + b and dx = W^T dy, with W where it lies in the file.
  *
  * Both directions are one product y[m, n] = x[m, k] w[k, n] with w a strided view. Ways to run it:
- *   - bf16 weights on a machine with tiles: the tile unit, in bf16 or, for f32 results, with x in three bf16 parts;
+ *   - weights of bf16 numbers on a machine with tiles: the tile unit, in bf16 or, for f32 results, with x in three
+ *     bf16 parts;
  *   - AVX2 or AVX-512: our own f32 kernels, bf16 weights widened while they are packed;
  *   - no AVX2: the library.
  * The choice never looks at the number of rows, so a row has the same bits in every chunk. The library's bits depend
@@ -36,13 +37,16 @@ static int64_t round_up(int64_t value, int64_t unit) {
     return (value + unit - 1) / unit * unit;
 }
 
-/* Tiles multiply bf16: weights that are bf16, or may be rounded to it. */
-static Way way_of(const Weight *weight, Compute compute) {
+/* Tiles multiply bf16: weights that are bf16, may be rounded to it, or hold nothing else (state NULL: may hold). */
+static Way way_of(BackendState *state, const Weight *weight, Compute compute) {
     if (vector_kernels() == NULL) {
         return WAY_LIBRARY;
     }
+    if (!amx_available()) {
+        return WAY_VECTORS;
+    }
     bool bf16 = weight->dtype == DTYPE_BF16 || compute == COMPUTE_BF16;
-    return bf16 && amx_available() ? WAY_TILES : WAY_VECTORS;
+    return bf16 || state == NULL || exact_weights_has(state->exact, weight) ? WAY_TILES : WAY_VECTORS;
 }
 
 static int parts_of(Compute compute) {
@@ -69,9 +73,12 @@ size_t cpu_linear_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t
     int64_t k = backward ? w->rows : w->columns;
     int64_t n = backward ? w->columns : w->rows;
     size_t bytes = (size_t)round_up(n * 4, 64);
-    switch (way_of(w, compute)) {
-    case WAY_TILES:
-        return bytes + amx_scratch_bytes(n_rows, k, parts_of(compute));
+    switch (way_of(NULL, w, compute)) {
+    case WAY_TILES: {
+        size_t tiles = amx_scratch_bytes(n_rows, k, parts_of(compute));
+        size_t vectors = gemm_scratch_bytes(n_rows, k); /* f32 weights may turn out to be no bf16 numbers */
+        return bytes + (w->dtype == DTYPE_BF16 || tiles > vectors ? tiles : vectors);
+    }
     case WAY_VECTORS:
         return bytes + gemm_scratch_bytes(n_rows, k);
     default:
@@ -132,7 +139,7 @@ static limn_status run_product(Product *p) {
                  .bias = p->bias,
                  .accumulate = p->accumulate};
     MatmulShape shape = product_shape(p);
-    switch (way_of(p->weight, args->compute)) {
+    switch (way_of(args->state, p->weight, args->compute)) {
     case WAY_TILES:
         return amx_run(&gemm, parts_of(args->compute), scratch);
     case WAY_VECTORS:
@@ -185,7 +192,7 @@ limn_status cpu_linear_backward(const KernelArgs *args) {
 }
 
 limn_status cpu_linear_prepare(BackendState *state, const Op *op, Compute compute, int32_t n_rows, bool backward) {
-    if (way_of(&op->weights[0], compute) != WAY_LIBRARY) {
+    if (way_of(state, &op->weights[0], compute) != WAY_LIBRARY) {
         return LIMN_OK;
     }
     Product product = backward ? backward_product(NULL, op) : forward_product(NULL, op);
