@@ -20,6 +20,9 @@
 #include "method/ig_integrate.h"
 #include "method/words.h"
 
+static const double beside_zero = 1e-3;
+static const char zero_name[] = "zero embedding (from 0.001 of the input on: norms jump at 0)";
+
 enum { STRONGEST_WORDS = 10, LIKELIEST = 5 };
 
 typedef struct IgParams {
@@ -173,7 +176,10 @@ static limn_status integrate(IgWork *work, int32_t which) {
                    (size_t)path->d_model * sizeof *path->baseline);
         }
     }
-    IgAdaptive adaptive = {params->tolerance, params->max_nodes};
+    /* A root-mean-square norm jumps at zero, where its gradient overflows: the path begins just beside it. */
+    bool jumps = strcmp(spec, "zero") == 0;
+    IgAdaptive adaptive = {params->tolerance, params->max_nodes, jumps ? beside_zero : 0.0};
+    work->names[which] = jumps ? zero_name : work->names[which];
     return params->steps > 0
                ? ig_integrate_fixed(&work->integrals[which], path, (IgRule)params->rule, (int32_t)params->steps)
                : ig_integrate_adaptive(&work->integrals[which], path, &adaptive);

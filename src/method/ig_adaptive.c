@@ -124,8 +124,9 @@ static limn_status new_node(const Adaptive *adaptive, double alpha, IgNode **nod
 static limn_status start(Adaptive *adaptive) {
     enum { NODES = 2 * FIRST_INTERVALS + 1 };
     IgNode *nodes[NODES];
+    double begin = adaptive->options->begin;
     for (int i = 0; i < NODES; i++) {
-        TRY(new_node(adaptive, (double)i / (NODES - 1), &nodes[i]));
+        TRY(new_node(adaptive, begin + (1.0 - begin) * i / (NODES - 1), &nodes[i]));
     }
     TRY(evaluate_all(adaptive, nodes, NODES));
     for (int i = 0; i < FIRST_INTERVALS; i++) {
@@ -211,7 +212,7 @@ static double end_of(const Adaptive *adaptive, double alpha) {
 static void assess(Adaptive *adaptive, IgIntegral *integral) {
     const IgPath *path = adaptive->path;
     int64_t values = (int64_t)path->n_components * path->n_tokens;
-    integral->f_baseline = end_of(adaptive, 0.0);
+    integral->f_baseline = end_of(adaptive, adaptive->options->begin);
     integral->f_input = end_of(adaptive, 1.0);
     integral->gap_scale = fmax(fabs(integral->f_input - integral->f_baseline), gap_floor);
     integral->gap_sum = 0.0;

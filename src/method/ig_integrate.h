@@ -33,6 +33,7 @@ typedef struct IgIntegral {
 typedef struct IgAdaptive {
     double tolerance;
     int64_t max_nodes;
+    double begin; /* alpha where the path begins: 0, or just above it where F jumps at 0 */
 } IgAdaptive;
 
 limn_status ig_integrate_fixed(IgIntegral *integral, IgPath *path, IgRule rule, int32_t steps);
