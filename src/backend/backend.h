@@ -95,6 +95,8 @@ typedef struct Backend {
     const Kernel *const *lists; /* NULL-terminated list of kernel arrays, each ended by a row with name NULL */
     limn_status (*state_new)(BackendState **state);
     void (*state_free)(BackendState *state);
+    /* How many bytes the state may use to keep weights in a faster layout. NULL: it keeps none. */
+    void (*set_weight_budget)(BackendState *state, size_t bytes);
     const char *(*describe)(void); /* instruction set and library versions, for provenance */
 } Backend;
 

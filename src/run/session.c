@@ -38,6 +38,33 @@ struct Session {
     Execution last; /* what the getters read; program NULL: nothing yet */
 };
 
+/* Half of what the machine can still give, when no limit was set. */
+static size_t memory_budget(const Session *session) {
+    if (session->options.memory_limit > 0) {
+        return session->options.memory_limit;
+    }
+    unsigned long long available_kib = 0;
+    FILE *file = fopen("/proc/meminfo", "r");
+    char line[128];
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "MemAvailable: %llu kB", &available_kib) == 1) {
+            break;
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return available_kib == 0 ? (size_t)2 << 30 : (size_t)available_kib * 512;
+}
+
+/* Weights in a faster layout are a luxury: a quarter of what is free, nothing when somebody counts. */
+static void set_weight_budget(Session *session) {
+    bool counted = session->options.memory_limit > 0 || session->options.keep == KEEP_LAYER_INPUTS;
+    if (session->backend->set_weight_budget != NULL && !counted) {
+        session->backend->set_weight_budget(session->state, memory_budget(session) / 2);
+    }
+}
+
 limn_status session_new(Session **session, const Model *model, const SessionOptions *options) {
     if (model->config_only) {
         return fail(LIMN_INTERNAL, "%s was opened for its configuration only", model->path);
@@ -65,8 +92,10 @@ limn_status session_new(Session **session, const Model *model, const SessionOpti
     if (status != LIMN_OK) {
         session_free(made);
         *session = NULL;
+        return status;
     }
-    return status;
+    set_weight_budget(made);
+    return LIMN_OK;
 }
 
 void session_free(Session *session) {
@@ -246,25 +275,6 @@ static limn_status find_program(Session *session, const Question *question, Prog
     session->last.program = NULL; /* it may be the one that is dropped */
     *place_for_program(session) = (CachedProgram){signature, length, ++session->clock, *program};
     return LIMN_OK;
-}
-
-/* Half of what the machine can still give, when no limit was set. */
-static size_t memory_budget(const Session *session) {
-    if (session->options.memory_limit > 0) {
-        return session->options.memory_limit;
-    }
-    unsigned long long available_kib = 0;
-    FILE *file = fopen("/proc/meminfo", "r");
-    char line[128];
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "MemAvailable: %llu kB", &available_kib) == 1) {
-            break;
-        }
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
-    return available_kib == 0 ? (size_t)2 << 30 : (size_t)available_kib * 512;
 }
 
 typedef struct Binding {

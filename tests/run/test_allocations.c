@@ -73,7 +73,9 @@ static void check_steady(const char *backend, Compute compute, bool gradient, lo
                           .grads = &model.graph.embed,
                           .n_grads = gradient ? 1 : 0};
     long cold = allocations_of(session, &request);
-    allocations_of(session, &request);
+    for (int i = 0; i < 4; i++) { /* weights used again and again are kept in a faster layout */
+        allocations_of(session, &request);
+    }
     long warm = allocations_of(session, &request);
     long again = allocations_of(session, &request);
     print_message("%s, %s%s: %ld allocations cold, %ld warm\n", backend, compute == COMPUTE_F32 ? "f32" : "bf16",
@@ -124,7 +126,7 @@ static void test_decoding_allocates_nothing(void **state) {
                               .logits = true,
                               .append = cache};
         long made = allocations_of(session, &request);
-        if (step > 1) {
+        if (step > 4) {
             assert_int_equal(made, 0);
         }
     }

@@ -263,6 +263,27 @@ static void test_chunks_and_policies_agree_bit_for_bit(void **state) {
     free(reference);
 }
 
+/* Weights used again and again are kept in another layout: not a bit may change. */
+static void test_the_same_run_again_gives_the_same_bits(void **state) {
+    Session *session = open_session(NULL);
+    RunRequest request = base_request();
+    request.grads = &model.graph.embed;
+    request.n_grads = 1;
+    run(session, &request);
+    int32_t rows;
+    int64_t width;
+    float *logits = copy_of(session_logits(session), 2 * 50);
+    float *grad = copy_of(session_grad(session, model.graph.embed, &rows, &width), 11 * 24);
+    for (int again = 0; again < 6; again++) {
+        run(session, &request);
+        assert_memory_equal(logits, session_logits(session), 2 * 50 * sizeof(float));
+        assert_memory_equal(grad, session_grad(session, model.graph.embed, &rows, &width), 11 * 24 * sizeof(float));
+    }
+    free(logits);
+    free(grad);
+    session_free(session);
+}
+
 static void test_cached_prefix_is_the_full_pass(void **state) {
     Session *session = open_session(NULL);
     OutputRow output = {0, 6, 11, 1.0f};
@@ -456,6 +477,7 @@ int main(void) {
         cmocka_unit_test(test_gradients_are_finite_differences),
         cmocka_unit_test(test_all_gradients_at_once),
         cmocka_unit_test(test_chunks_and_policies_agree_bit_for_bit),
+        cmocka_unit_test(test_the_same_run_again_gives_the_same_bits),
         cmocka_unit_test(test_cached_prefix_is_the_full_pass),
         cmocka_unit_test(test_edit_sets_what_is_read_later),
         cmocka_unit_test(test_set_cuts_the_gradient),

@@ -31,6 +31,15 @@ static const Kernel kernels_cpu[] = {
     {.name = NULL},
 };
 
+static void state_free(BackendState *state) {
+    if (state != NULL) {
+        matmul_free(state->matmul);
+        exact_weights_free(state->exact);
+        packs_free(state->packs);
+        free(state);
+    }
+}
+
 static limn_status state_new(BackendState **state) {
     BackendState *made = calloc(1, sizeof *made);
     if (made == NULL) {
@@ -40,21 +49,19 @@ static limn_status state_new(BackendState **state) {
     if (status == LIMN_OK) {
         status = exact_weights_new(&made->exact);
     }
+    if (status == LIMN_OK) {
+        status = packs_new(&made->packs);
+    }
     if (status != LIMN_OK) {
-        matmul_free(made->matmul);
-        free(made);
+        state_free(made);
         return status;
     }
     *state = made;
     return LIMN_OK;
 }
 
-static void state_free(BackendState *state) {
-    if (state != NULL) {
-        matmul_free(state->matmul);
-        exact_weights_free(state->exact);
-        free(state);
-    }
+static void set_weight_budget(BackendState *state, size_t bytes) {
+    packs_set_budget(state->packs, bytes);
 }
 
 static const Kernel *const lists[] = {kernels_cpu, kernels_ref, NULL};
@@ -64,5 +71,6 @@ const Backend backend_cpu = {
     .lists = lists,
     .state_new = state_new,
     .state_free = state_free,
+    .set_weight_budget = set_weight_budget,
     .describe = matmul_describe,
 };

@@ -59,17 +59,63 @@ static limn_status turn_rows(void *context, int64_t begin, int64_t end, int work
     return LIMN_OK;
 }
 
+/* Where the panel of columns from `column` on over depths [from, to) lies in a packed w. */
+static int64_t packed_offset(const Gemm *g, int64_t column, int64_t from, int64_t to, int64_t width) {
+    return from * blocks_of(g->n, width) * width + column * (to - from);
+}
+
+static void pack_panel(const VectorKernels *vector, float *panel, const Gemm *g, int64_t column, int64_t n,
+                       int64_t from, int64_t to) {
+    const char *w = (const char *)g->w + (from * g->w_k_stride + column * g->w_n_stride) * (g->w_bf16 ? 2 : 4);
+    vector->gemm_pack(panel, w, g->w_bf16, g->w_k_stride, g->w_n_stride, to - from, n);
+}
+
+size_t gemm_packed_bytes(const Gemm *gemm) {
+    int64_t width = vector_kernels()->panel_columns;
+    return (size_t)(gemm->k * blocks_of(gemm->n, width) * width + MAX_PANEL) / 16 * 16 * sizeof(float);
+}
+
+typedef struct Packing {
+    float *packed;
+    const Gemm *gemm;
+} Packing;
+
+static limn_status pack_panels(void *context, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const Packing *packing = context;
+    const Gemm *g = packing->gemm;
+    const VectorKernels *vector = vector_kernels();
+    int64_t width = vector->panel_columns;
+    for (int64_t k = 0; k < g->k; k += SPAN) {
+        int64_t to = smaller(k + SPAN, g->k);
+        for (int64_t column = begin * width; column < smaller(end * width, g->n); column += width) {
+            float *panel = packing->packed + packed_offset(g, column, k, to, width);
+            pack_panel(vector, panel, g, column, smaller(width, g->n - column), k, to);
+        }
+    }
+    return LIMN_OK;
+}
+
+void gemm_pack_all(float *packed, const Gemm *gemm) {
+    Packing packing = {packed, gemm};
+    (void)parallel_for(blocks_of(gemm->n, vector_kernels()->panel_columns), 4, pack_panels, &packing); /* cannot fail */
+}
+
 /* Rows [row, row + rows) of y, columns [column, column + n), over depths [from, to): one panel of w. */
 static void multiply_panel(const Job *job, float *panel, int64_t row, int64_t rows, int64_t column, int64_t n,
                            int64_t from, int64_t to) {
     const Gemm *g = job->gemm;
     int64_t width = job->vector->panel_columns;
     float *sums = panel + SPAN * MAX_PANEL;
-    const char *w = (const char *)g->w + (from * g->w_k_stride + column * g->w_n_stride) * (g->w_bf16 ? 2 : 4);
-    job->vector->gemm_pack(panel, w, g->w_bf16, g->w_k_stride, g->w_n_stride, to - from, n);
+    const float *turned = panel;
+    if (g->packed != NULL) {
+        turned = g->packed + packed_offset(g, column, from, to, width);
+    } else {
+        pack_panel(job->vector, panel, g, column, n, from, to);
+    }
     for (int64_t k = from; k < to; k += GEMM_DEPTH) {
         const float *x = job->x_tiles + k / GEMM_DEPTH * job->block_floats + row * GEMM_DEPTH;
-        job->vector->gemm_tiles(sums, x, rows, smaller(GEMM_DEPTH, to - k), panel + (k - from) * width, k > from);
+        job->vector->gemm_tiles(sums, x, rows, smaller(GEMM_DEPTH, to - k), turned + (k - from) * width, k > from);
     }
     const float *bias = g->bias == NULL || from > 0 ? NULL : g->bias + column;
     job->vector->gemm_finish(g->y + row * g->y_stride + column, g->y_stride, sums, rows, n, bias,

@@ -143,6 +143,7 @@ static limn_status run_product(Product *p) {
     case WAY_TILES:
         return amx_run(&gemm, parts_of(args->compute), scratch);
     case WAY_VECTORS:
+        gemm.packed = packs_use(args->state->packs, &gemm);
         return gemm_run(&gemm, scratch);
     default:
         return matmul_run(args->state->matmul, &shape, p->y, p->x, p->weight->data, p->bias, scratch,

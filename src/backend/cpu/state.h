@@ -5,10 +5,12 @@
 #include "backend/backend.h"
 #include "backend/cpu/dnnl_matmul.h"
 #include "backend/cpu/exact.h"
+#include "backend/cpu/packs.h"
 
 struct BackendState {
     Matmul *matmul;
     ExactWeights *exact;
+    Packs *packs;
 };
 
 #endif

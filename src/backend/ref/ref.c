@@ -58,4 +58,5 @@ static const char *describe(void) {
     return "plain C, sums in double";
 }
 
-const Backend backend_ref = {"ref", lists, state_new, state_free, describe};
+const Backend backend_ref = {
+    .name = "ref", .lists = lists, .state_new = state_new, .state_free = state_free, .describe = describe};

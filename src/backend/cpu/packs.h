@@ -1,0 +1,22 @@
+/* Weights in the layout the f32 products read, made once for those that are used again and again.
+ *
+ * A product of few rows spends a third of its time turning panels of the weight. A weight that has been used
+ * PACK_AFTER times is therefore kept turned, as long as the session's budget lasts; the bits of the answer are the
+ * same. Belongs to one session: no lock. */
+#ifndef LIMN_BACKEND_CPU_PACKS_H
+#define LIMN_BACKEND_CPU_PACKS_H
+
+#include "backend/cpu/gemm.h"
+
+typedef struct Packs Packs;
+
+limn_status packs_new(Packs **packs);
+void packs_free(Packs *packs);
+
+/* Bytes that packed weights may take together; 0 (as made): none. */
+void packs_set_budget(Packs *packs, size_t bytes);
+
+/* Counts a use of the weight and gives its packed form, or NULL. Failing to get memory only means NULL. */
+const float *packs_use(Packs *packs, const Gemm *gemm);
+
+#endif
