@@ -51,6 +51,7 @@ static void make_printable(char *text, size_t capacity) {
     snprintf(text, capacity, "%s", clean);
 }
 
+#undef fail
 limn_status fail(limn_status status, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);

@@ -19,6 +19,9 @@ typedef struct ErrorState {
 
 /* Records the message (cut at ERROR_MESSAGE_MAX, control characters shown as \xNN) and returns status. */
 limn_status fail(limn_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#ifdef __clang_analyzer__ /* which cannot see that what is returned is what was given */
+#define fail(status, ...) ((void)(fail)((status), __VA_ARGS__), (status))
+#endif
 
 /* Puts "prefix: " before the recorded message; returns the recorded status. For callers that know more. */
 limn_status fail_context(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -300,7 +300,7 @@ static limn_status check_overlap(const Gguf *gguf) {
     for (int32_t i = 0; i < gguf->n_tensors; i++) {
         order[i] = &gguf->tensors[i];
     }
-    qsort(order, (size_t)gguf->n_tensors, sizeof *order, by_place);
+    qsort(order, (size_t)gguf->n_tensors, sizeof(const Tensor *), by_place);
     limn_status status = LIMN_OK;
     for (int32_t i = 1; i < gguf->n_tensors && status == LIMN_OK; i++) {
         const unsigned char *end = (const unsigned char *)order[i - 1]->data + order[i - 1]->bytes;

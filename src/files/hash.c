@@ -282,7 +282,7 @@ limn_status hash_files(char hex[65], const HashFile *files, int32_t n, bool fres
         for (int32_t i = 0; i < n; i++) {
             order[i] = &files[i];
         }
-        qsort(order, (size_t)n, sizeof *order, by_name);
+        qsort(order, (size_t)n, sizeof(const HashFile *), by_name);
         status = hash_sorted(hex, order, entries, n, fresh, progress);
     }
     free(order);

@@ -136,7 +136,7 @@ static limn_status check_coverage(const Header *header, const Tensor *tensors, i
     for (int32_t i = 0; i < n; i++) {
         order[i] = &tensors[i];
     }
-    qsort(order, (size_t)n, sizeof *order, by_place);
+    qsort(order, (size_t)n, sizeof(const Tensor *), by_place);
     limn_status status = check_order(header, order, n);
     free(order);
     return status;

@@ -39,8 +39,10 @@ static limn_status entry_of(json_t **entry, const char *path, const Tensor *tens
             shape = NULL;
         }
     }
+    json_int_t first = (json_int_t)begin;
+    json_int_t end = first + (json_int_t)tensor->bytes;
     *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype_info(tensor->dtype)->safetensors, "shape", shape,
-                       "data_offsets", (json_int_t)begin, (json_int_t)(begin + tensor->bytes));
+                       "data_offsets", first, end);
     return *entry != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "%s: its header", path);
 }
 
