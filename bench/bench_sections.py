@@ -144,12 +144,11 @@ def token_scores(result):
     return [token.get("score") or 0.0 for token in block["items"]]
 
 
-def table_value(result, table, column):
-    """The value in the first row of a named table's column."""
+def figure(result, table, name):
+    """A named figure of a table of figures."""
     for block in result.get("blocks", []):
         if block.get("id") == table:
-            names = [head["name"] for head in block["columns"]]
-            return block["rows"][0][names.index(column)]
+            return dict((row[0], row[1]) for row in block["rows"]).get(name)
     return None
 
 
@@ -209,7 +208,7 @@ def adaptive_row(bench, entry, errors, baseline):
         bench.table.add(what, reply.get("error", "no token scores in the result"), equal=False)
         return None
     error = token_error(scores, entry["attributions"])
-    nodes = table_value(reply["result"], "integration", "nodes")
+    nodes = figure(reply["result"], "integration", "nodes")
     times = [bench.limn.ask(**call)["seconds"] for _ in range(1 if bench.quick else 3)]
     ours = statistics.median(times)
     equality = f"limn {error:.2%} of the largest token"
