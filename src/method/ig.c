@@ -493,9 +493,9 @@ static void show_matrix(const IgWork *work) {
 }
 
 static limn_status report(IgWork *work) {
-    double *scores;
-    int32_t *order;
-    int32_t n;
+    double *scores = NULL;
+    int32_t *order = NULL;
+    int32_t n = 0;
     TRY(rank_words(work, &scores, &order, &n));
     result_param_text(work->result, "sign",
                       work->path.metric == IG_METRIC_NLL ? "positive speaks against the target (negative "

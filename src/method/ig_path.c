@@ -263,7 +263,7 @@ static int32_t points_per_run(const IgPath *path) {
     for (int32_t c = 0; c < path->n_components; c++) {
         rows += path->components[c].sequence.n - path->first;
     }
-    int64_t points = ROWS_PER_RUN / rows;
+    int64_t points = rows > 0 ? ROWS_PER_RUN / rows : 1;
     return points < 1 ? 1 : (int32_t)points;
 }
 

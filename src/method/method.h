@@ -82,6 +82,8 @@ limn_status method_model_config(MethodCall *call, const char *path, Model **mode
 limn_status method_session(MethodCall *call, const char *path, Session **session);
 
 /* For an allocation that failed. */
-limn_status method_no_memory(const MethodCall *call);
+static inline limn_status method_no_memory(const MethodCall *call) {
+    return fail(LIMN_NO_MEMORY, "%s: out of memory", call->method->command.name);
+}
 
 #endif

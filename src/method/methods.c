@@ -60,7 +60,3 @@ const limn_param common_params[] = {
                 "colours; auto: on a terminal, unless NO_COLOR is set"),
 };
 const size_t common_params_count = sizeof common_params / sizeof common_params[0];
-
-limn_status method_no_memory(const MethodCall *call) {
-    return fail(LIMN_NO_MEMORY, "%s: out of memory", call->method->command.name);
-}
