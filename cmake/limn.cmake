@@ -45,9 +45,14 @@ set(limn_libraries_model PkgConfig::JANSSON PkgConfig::CRYPTO)
 set(limn_libraries_method PkgConfig::JANSSON)
 set(limn_libraries_api PkgConfig::JANSSON)
 if(NOT LIMN_REF_ONLY)
-  find_package(dnnl REQUIRED)
+  # Not its own CMake file: that asks for OpenCL's headers, which nothing here uses.
+  find_library(DNNL_LIBRARY dnnl REQUIRED)
+  find_path(DNNL_INCLUDE dnnl.h REQUIRED)
+  add_library(limn_dnnl INTERFACE)
+  target_include_directories(limn_dnnl SYSTEM INTERFACE ${DNNL_INCLUDE})
+  target_link_libraries(limn_dnnl INTERFACE ${DNNL_LIBRARY})
   find_package(OpenMP REQUIRED COMPONENTS C)
-  set(limn_libraries_backend DNNL::dnnl OpenMP::OpenMP_C)
+  set(limn_libraries_backend limn_dnnl OpenMP::OpenMP_C)
 endif()
 
 # Sets LIMN_LAYERS and LIMN_SEES_<layer> from the LAYER rows.
