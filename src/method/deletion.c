@@ -6,7 +6,14 @@
 
 #include "base/random.h"
 
-enum { MOST_REMOVED = 5, RANDOM_SETS = 12, RANDOM_SETS_LONG = 4, LONG_PROMPT = 512 };
+enum {
+    MOST_REMOVED = 5,
+    MOST_RANDOM_SETS = 12,
+    LEAST_RANDOM_SETS = 3,
+    RANDOM_SETS_LONG = 4,
+    NODES_PER_SET = 20,
+    LONG_PROMPT = 512
+};
 
 typedef struct Deletion {
     IgPath path; /* what is measured at given embeddings: the target's probability, or F against a contrast */
@@ -151,6 +158,13 @@ static limn_status measure(Result *result, Deletion *deletion) {
     return LIMN_OK;
 }
 
+/* As many draws as fit the effort of the attribution itself: the check must not cost more than what it checks. */
+static int32_t random_sets(const IgPath *path) {
+    int64_t most = path->n_tokens > LONG_PROMPT ? RANDOM_SETS_LONG : MOST_RANDOM_SETS;
+    int64_t wanted = path->evaluations / NODES_PER_SET;
+    return (int32_t)(wanted < LEAST_RANDOM_SETS ? LEAST_RANDOM_SETS : wanted > most ? most : wanted);
+}
+
 limn_status deletion_check(Result *result, const IgPath *path, const Target *target, const TokenRuns *words,
                            const double *word_scores, bool contrasted) {
     Deletion deletion = {.path = *path, .words = words, .contrasted = contrasted, .sign = 1.0};
@@ -171,7 +185,7 @@ limn_status deletion_check(Result *result, const IgPath *path, const Target *tar
     if (deletion.n_steps >= deletion.n_order) {
         deletion.n_steps = deletion.n_order - 1;
     }
-    deletion.n_random = path->n_tokens > LONG_PROMPT ? RANDOM_SETS_LONG : RANDOM_SETS;
+    deletion.n_random = random_sets(path);
     if (deletion.n_steps < 1) {
         result_warn(result, "too few supporting words for a deletion check");
         return LIMN_OK;
