@@ -4,6 +4,7 @@
 #include <langinfo.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,8 @@ static void tell_stderr(const char *text) {
     (void)ignored;
 }
 
+static atomic_flag bus_error_told = ATOMIC_FLAG_INIT;
+
 static void on_bus_error(int number, siginfo_t *info, void *context) {
     (void)context;
     const char *path = limn_mapped_file_at(info->si_addr);
@@ -102,6 +105,11 @@ static void on_bus_error(int number, siginfo_t *info, void *context) {
         signal(number, SIG_DFL);
         raise(number);
         return;
+    }
+    if (atomic_flag_test_and_set(&bus_error_told)) {
+        for (;;) { /* another thread met the same end first and is about to leave the process */
+            pause();
+        }
     }
     tell_stderr("limn: ");
     tell_stderr(path);

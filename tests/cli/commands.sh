@@ -135,7 +135,7 @@ limn run "$model" --ids 1,2
 expect_no "$(printf '\033')" "$out"
 limn run "$model" --ids 1,2 --color always
 expect_out "$(printf '\033')"
-if command -v script >/dev/null; then # a terminal of its own
+if script -qc true /dev/null >/dev/null 2>&1; then # a terminal of its own, where the machine can make one
     what="limn run on a terminal"
     TERM=xterm script -qc "$LIMN run $model --ids 1,2" /dev/null >"$out" 2>"$err" </dev/null
     expect_out "$(printf '\033')"
