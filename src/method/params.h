@@ -29,6 +29,10 @@
 #include "limn.h"
 #include "result/result.h"
 
+/* A row of a parameter that may be given once or not at all, for the tables methods share. */
+#define PARAM_ROW(name_, letter_, kind_, metavar_, help_, field_)                                                      \
+    { .name = (name_), .letter = (letter_), .kind = (kind_), .metavar = (metavar_), .help = (help_), .field = (field_) }
+
 #define PARAM_NO_INTEGER INT64_MIN
 enum { PARAM_BYTES_LEAST = 1 };
 

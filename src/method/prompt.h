@@ -15,72 +15,16 @@ typedef struct PromptParams {
 
 /* Rows for a method's table; `member` is the PromptParams inside its own struct. */
 #define PROMPT_ROWS(type, member)                                                                                      \
-    {"prompt",                                                                                                         \
-     'p',                                                                                                              \
-     LIMN_PARAM_TEXT,                                                                                                  \
-     false,                                                                                                            \
-     false,                                                                                                            \
-     false,                                                                                                            \
-     false,                                                                                                            \
-     "TEXT",                                                                                                           \
-     NULL,                                                                                                             \
-     NULL,                                                                                                             \
-     0,                                                                                                                \
-     0,                                                                                                                \
-     "the text the model reads",                                                                                       \
-     offsetof(type, member.prompt)},                                                                                   \
-        {"ids",                                                                                                        \
-         0,                                                                                                            \
-         LIMN_PARAM_IDS,                                                                                               \
-         false,                                                                                                        \
-         false,                                                                                                        \
-         false,                                                                                                        \
-         false,                                                                                                        \
-         "N,N,...",                                                                                                    \
-         NULL,                                                                                                         \
-         NULL,                                                                                                         \
-         0,                                                                                                            \
-         0,                                                                                                            \
-         "token ids instead of a text",                                                                                \
-         offsetof(type, member.ids)},                                                                                  \
-    {                                                                                                                  \
-        "file", 0, LIMN_PARAM_FILE, false, false, false, false, "FILE", NULL, NULL, 0, 0, "read the text from FILE",   \
-            offsetof(type, member.file)                                                                                \
-    }
+    PARAM_ROW("prompt", 'p', LIMN_PARAM_TEXT, "TEXT", "the text the model reads", offsetof(type, member.prompt)),      \
+        PARAM_ROW("ids", 0, LIMN_PARAM_IDS, "N,N,...", "token ids instead of a text", offsetof(type, member.ids)),     \
+        PARAM_ROW("file", 0, LIMN_PARAM_FILE, "FILE", "read the text from FILE", offsetof(type, member.file))
 
 #define PROMPT_PAIR_ROWS(type, member)                                                                                 \
-    {"pair",                                                                                                           \
-     0,                                                                                                                \
-     LIMN_PARAM_TEXT,                                                                                                  \
-     false,                                                                                                            \
-     false,                                                                                                            \
-     false,                                                                                                            \
-     false,                                                                                                            \
-     "TEXT",                                                                                                           \
-     NULL,                                                                                                             \
-     NULL,                                                                                                             \
-     0,                                                                                                                \
-     0,                                                                                                                \
-     "the second text of a pair (BERT)",                                                                               \
-     offsetof(type, member.pair)},                                                                                     \
-        {"token-types",                                                                                                \
-         0,                                                                                                            \
-         LIMN_PARAM_IDS,                                                                                               \
-         false,                                                                                                        \
-         false,                                                                                                        \
-         false,                                                                                                        \
-         false,                                                                                                        \
-         "N,N,...",                                                                                                    \
-         NULL,                                                                                                         \
-         NULL,                                                                                                         \
-         0,                                                                                                            \
-         0,                                                                                                            \
-         "the token type of each token (BERT); else from --pair",                                                      \
-         offsetof(type, member.token_types)},                                                                          \
-    {                                                                                                                  \
-        "attention-mask", 0, LIMN_PARAM_IDS, false, false, false, false, "N,N,...", NULL, NULL, 0, 0,                  \
-            "1 for each token that may be looked at, 0 for padding", offsetof(type, member.attention_mask)             \
-    }
+    PARAM_ROW("pair", 0, LIMN_PARAM_TEXT, "TEXT", "the second text of a pair (BERT)", offsetof(type, member.pair)),    \
+        PARAM_ROW("token-types", 0, LIMN_PARAM_IDS, "N,N,...",                                                         \
+                  "the token type of each token (BERT); else from --pair", offsetof(type, member.token_types)),        \
+        PARAM_ROW("attention-mask", 0, LIMN_PARAM_IDS, "N,N,...",                                                      \
+                  "1 for each token that may be looked at, 0 for padding", offsetof(type, member.attention_mask))
 
 typedef struct Prompt {
     Text text;      /* as read; absent when ids were given. With a pair: the first text only */

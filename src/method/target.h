@@ -23,87 +23,29 @@ typedef struct TargetParams {
 } TargetParams;
 
 #define TARGET_ROWS(type, member)                                                                                      \
-    {"target",                                                                                                         \
-     't',                                                                                                              \
-     LIMN_PARAM_TEXT,                                                                                                  \
-     false,                                                                                                            \
-     false,                                                                                                            \
-     false,                                                                                                            \
-     false,                                                                                                            \
-     "TEXT",                                                                                                           \
-     NULL,                                                                                                             \
-     NULL,                                                                                                             \
-     0,                                                                                                                \
-     0,                                                                                                                \
-     "the continuation in question, leading space included; without one, the likeliest",                               \
-     offsetof(type, member.target)},                                                                                   \
-        {"target-id",                                                                                                  \
-         0,                                                                                                            \
-         LIMN_PARAM_INTEGER,                                                                                           \
-         false,                                                                                                        \
-         false,                                                                                                        \
-         false,                                                                                                        \
-         false,                                                                                                        \
-         "N",                                                                                                          \
-         NULL,                                                                                                         \
-         NULL,                                                                                                         \
-         0,                                                                                                            \
-         2147483647,                                                                                                   \
-         "the token in question, by id",                                                                               \
-         offsetof(type, member.target_id)},                                                                            \
-        {"class",                                                                                                      \
-         0,                                                                                                            \
-         LIMN_PARAM_TEXT,                                                                                              \
-         false,                                                                                                        \
-         false,                                                                                                        \
-         false,                                                                                                        \
-         false,                                                                                                        \
-         "N|NAME",                                                                                                     \
-         NULL,                                                                                                         \
-         NULL,                                                                                                         \
-         0,                                                                                                            \
-         0,                                                                                                            \
-         "the class in question, by number or name",                                                                   \
-         offsetof(type, member.class_name)},                                                                           \
-    {                                                                                                                  \
-        "at", 0, LIMN_PARAM_TEXT, false, false, false, false, "POSITION", NULL, NULL, 0, 0,                            \
-            "whose output: a position (negative: from the end) or [MASK]", offsetof(type, member.at)                   \
-    }
+    PARAM_ROW("target", 't', LIMN_PARAM_TEXT, "TEXT",                                                                  \
+              "the continuation in question, leading space included; without one, the likeliest",                      \
+              offsetof(type, member.target)),                                                                          \
+        {.name = "target-id",                                                                                          \
+         .letter = 0,                                                                                                  \
+         .kind = LIMN_PARAM_INTEGER,                                                                                   \
+         .metavar = "N",                                                                                               \
+         .maximum = 2147483647,                                                                                        \
+         .help = "the token in question, by id",                                                                       \
+         .field = offsetof(type, member.target_id)},                                                                   \
+        PARAM_ROW("class", 0, LIMN_PARAM_TEXT, "N|NAME", "the class in question, by number or name",                   \
+                  offsetof(type, member.class_name)),                                                                  \
+        PARAM_ROW("at", 0, LIMN_PARAM_TEXT, "POSITION", "whose output: a position (negative: from the end) or [MASK]", \
+                  offsetof(type, member.at))
 
 /* For methods that can set one answer against another, or explain words inside the prompt. */
 #define TARGET_MORE_ROWS(type, member)                                                                                 \
-    {"contrast",                                                                                                       \
-     0,                                                                                                                \
-     LIMN_PARAM_TEXT,                                                                                                  \
-     false,                                                                                                            \
-     false,                                                                                                            \
-     false,                                                                                                            \
-     false,                                                                                                            \
-     "TEXT",                                                                                                           \
-     NULL,                                                                                                             \
-     NULL,                                                                                                             \
-     0,                                                                                                                \
-     0,                                                                                                                \
-     "explain the target rather than this one",                                                                        \
-     offsetof(type, member.contrast)},                                                                                 \
-        {"target-text",                                                                                                \
-         0,                                                                                                            \
-         LIMN_PARAM_TEXT,                                                                                              \
-         false,                                                                                                        \
-         false,                                                                                                        \
-         false,                                                                                                        \
-         false,                                                                                                        \
-         "WORD",                                                                                                       \
-         NULL,                                                                                                         \
-         NULL,                                                                                                         \
-         0,                                                                                                            \
-         0,                                                                                                            \
-         "explain why the prompt goes on with this word of its own",                                                   \
-         offsetof(type, member.target_text)},                                                                          \
-    {                                                                                                                  \
-        "target-span", 0, LIMN_PARAM_TEXT, false, false, false, false, "A:B", NULL, NULL, 0, 0,                        \
-            "the same for tokens A up to but without B of the prompt", offsetof(type, member.target_span)              \
-    }
+    PARAM_ROW("contrast", 0, LIMN_PARAM_TEXT, "TEXT", "explain the target rather than this one",                       \
+              offsetof(type, member.contrast)),                                                                        \
+        PARAM_ROW("target-text", 0, LIMN_PARAM_TEXT, "WORD",                                                           \
+                  "explain why the prompt goes on with this word of its own", offsetof(type, member.target_text)),     \
+        PARAM_ROW("target-span", 0, LIMN_PARAM_TEXT, "A:B", "the same for tokens A up to but without B of the prompt", \
+                  offsetof(type, member.target_span))
 
 typedef enum TargetKind { TARGET_NONE, TARGET_TOKENS, TARGET_AT, TARGET_CLASS, TARGET_SPAN } TargetKind;
 

@@ -179,7 +179,7 @@ static NodeId objective_node(const Graph *graph, Objective objective) {
     return NODE_NONE;
 }
 
-static limn_status check_request(const Session *session, const RunRequest *request) {
+static limn_status check_request(Session *session, const RunRequest *request) {
     const Graph *graph = &session->model->graph;
     for (int32_t i = 0; i < request->n_taps + request->n_grads; i++) {
         NodeId node = i < request->n_taps ? request->taps[i] : request->grads[i - request->n_taps];
@@ -203,7 +203,7 @@ static limn_status check_request(const Session *session, const RunRequest *reque
             return fail(LIMN_INTERNAL, "the rows do not follow those of the cache they are added to");
         }
     }
-    TRY(rows_bind((Rows *)&session->rows, session->model, request));
+    TRY(rows_bind(&session->rows, session->model, request));
     return edits_check(graph, request, session->rows.tables[DOMAIN_ALL].max_keys);
 }
 
