@@ -72,9 +72,9 @@ static const struct {
     uint32_t id;
     const char *name;
 } foreign_types[] = {
-    {6, "Q5_0"},   {7, "Q5_1"},   {9, "Q8_1"},     {10, "Q2_K"},   {11, "Q3_K"},    {12, "Q4_K"},  {13, "Q5_K"},
-    {14, "Q6_K"},  {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"}, {20, "IQ4_NL"},
-    {21, "IQ3_S"}, {22, "IQ2_S"}, {23, "IQ4_XS"},  {29, "IQ1_M"},  {34, "TQ1_0"},   {35, "TQ2_0"}, {39, "MXFP4"},
+    {9, "Q8_1"},   {15, "Q8_K"},   {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"},
+    {19, "IQ1_S"}, {20, "IQ4_NL"}, {21, "IQ3_S"},   {22, "IQ2_S"},  {23, "IQ4_XS"},
+    {29, "IQ1_M"}, {34, "TQ1_0"},  {35, "TQ2_0"},   {39, "MXFP4"},  {40, "NVFP4"},
 };
 
 static const char *foreign_type_name(uint32_t id) {
@@ -84,6 +84,23 @@ static const char *foreign_type_name(uint32_t id) {
         }
     }
     return "unknown";
+}
+
+/* The names of the types that limn reads, for messages. */
+static const char *readable_types(char out[256]) {
+    size_t used = 0;
+    out[0] = '\0';
+    for (int i = 0; i < DTYPE_COUNT; i++) {
+        const DTypeInfo *info = dtype_info((DType)i);
+        size_t length = strlen(info->name);
+        if (info->gguf >= 0 && used + length + 2 < 256) {
+            memcpy(out + used, " ", used > 0);
+            used += used > 0;
+            memcpy(out + used, info->name, length + 1);
+            used += length;
+        }
+    }
+    return out;
 }
 
 typedef struct Reader {
@@ -229,9 +246,10 @@ static limn_status read_type(Reader *reader, Tensor *tensor) {
     uint32_t type;
     TRY(take(reader, &type, sizeof type, "a tensor's description"));
     if (!dtype_from_gguf(type, &tensor->dtype)) {
+        char known[256];
         return fail(LIMN_UNSUPPORTED,
-                    "%s: tensor '%.100s' is stored as type %" PRIu32 " (%s), which limn does not read", reader->path,
-                    tensor->name, type, foreign_type_name(type));
+                    "%s: tensor '%.100s' is stored as type %" PRIu32 " (%s), which limn does not read; it reads %s",
+                    reader->path, tensor->name, type, foreign_type_name(type), readable_types(known));
     }
     return LIMN_OK;
 }

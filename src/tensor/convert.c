@@ -1,17 +1,15 @@
 /* Stored elements to f32.
  *
  * Whole runs of RUN elements go through loops with a constant trip count and no branch, which compilers turn into
- * vector code at -O2; loads and stores go through memcpy, so the source needs no alignment. Block layouts (GGUF):
- *   Q8_0: f16 scale d, 32 x int8 q          value = d q
- *   Q4_0: f16 scale d, 16 bytes             value = d (q - 8); byte j holds element j (low half) and j + 16 (high)
- *   Q4_1: f16 scale d, f16 offset m, 16 b   value = d q + m */
+ * vector code at -O2; loads and stores go through memcpy, so the source needs no alignment. Blocks are in blocks.c. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include "tensor/blocks.h"
 #include "tensor/tensor.h"
 
-enum { RUN = 64, BLOCK = 32 };
+enum { RUN = 64 };
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -103,49 +101,6 @@ static void read_F32(float *restrict out, const unsigned char *restrict in, int6
     memcpy(out, in, (size_t)n * sizeof *out);
 }
 
-INLINE float half_at(const unsigned char *in) {
-    uint16_t bits;
-    memcpy(&bits, in, sizeof bits);
-    return widen_f16(bits);
-}
-
-static void read_Q8_0(float *restrict out, const unsigned char *restrict in, int64_t n) {
-    for (int64_t block = 0; block < n / BLOCK; block++, in += 34, out += BLOCK) {
-        float d = half_at(in);
-        const int8_t *q = (const int8_t *)in + 2;
-        for (int j = 0; j < BLOCK; j++) {
-            out[j] = d * (float)q[j];
-        }
-    }
-}
-
-static void read_Q4_0(float *restrict out, const unsigned char *restrict in, int64_t n) {
-    for (int64_t block = 0; block < n / BLOCK; block++, in += 18, out += BLOCK) {
-        float d = half_at(in);
-        const unsigned char *q = in + 2;
-        for (int j = 0; j < BLOCK / 2; j++) {
-            out[j] = d * (float)((q[j] & 0x0F) - 8);
-        }
-        for (int j = 0; j < BLOCK / 2; j++) {
-            out[j + BLOCK / 2] = d * (float)((q[j] >> 4) - 8);
-        }
-    }
-}
-
-static void read_Q4_1(float *restrict out, const unsigned char *restrict in, int64_t n) {
-    for (int64_t block = 0; block < n / BLOCK; block++, in += 20, out += BLOCK) {
-        float d = half_at(in);
-        float m = half_at(in + 2);
-        const unsigned char *q = in + 4;
-        for (int j = 0; j < BLOCK / 2; j++) {
-            out[j] = d * (float)(q[j] & 0x0F) + m;
-        }
-        for (int j = 0; j < BLOCK / 2; j++) {
-            out[j + BLOCK / 2] = d * (float)(q[j] >> 4) + m;
-        }
-    }
-}
-
 static void (*const readers[DTYPE_COUNT])(float *restrict, const unsigned char *restrict, int64_t) = {
 #define DTYPE(name, block_elements, block_bytes, safetensors, gguf) read_##name,
 #include "tensor/dtypes.def"
@@ -235,6 +190,7 @@ bool tensor_first_nonfinite(const Tensor *tensor, int64_t *index) {
     const DTypeInfo *info = dtype_info(tensor->dtype);
     int64_t items = tensor_elements(tensor) / info->block_elements;
     int64_t first = items;
+    int places[BLOCK_SCALES_MAX];
     switch (tensor->dtype) {
     case DTYPE_F32:
         first = first_special32(in, items);
@@ -248,18 +204,12 @@ bool tensor_first_nonfinite(const Tensor *tensor, int64_t *index) {
     case DTYPE_F64:
         first = first_special64(in, items);
         break;
-    case DTYPE_Q4_1: {
-        int64_t offset = first_special16(in + 2, items, (size_t)info->block_bytes, 0x7C00u);
-        first = first_special16(in, items, (size_t)info->block_bytes, 0x7C00u);
-        first = offset < first ? offset : first;
+    default: /* integers are finite, blocks as far as their scales are */
+        for (int i = 0; i < block_scales(tensor->dtype, places); i++) {
+            int64_t found = first_special16(in + places[i], items, (size_t)info->block_bytes, 0x7C00u);
+            first = found < first ? found : first;
+        }
         break;
-    }
-    case DTYPE_Q4_0:
-    case DTYPE_Q8_0:
-        first = first_special16(in, items, (size_t)info->block_bytes, 0x7C00u);
-        break;
-    default:
-        break; /* integers are finite */
     }
     if (first >= items) {
         return false;

@@ -187,10 +187,10 @@ static void test_ranges(void **state) {
 
 /* Every row of the table is readable, has its names, and finds itself by them. */
 static void test_table(void **state) {
-    unsigned char block[64] = {0};
+    unsigned char block[256] = {0};
     for (int i = 0; i < DTYPE_COUNT; i++) {
         const DTypeInfo *info = dtype_info((DType)i);
-        float out[32];
+        float out[256];
         const Tensor tensor = tensor_of((DType)i, info->block_elements, block);
         assert_int_equal(tensor_read_f32(out, &tensor, 0, info->block_elements), LIMN_OK);
         assert_true(out[0] == 0.0f);
