@@ -66,6 +66,9 @@ typedef struct RowShape {
 
 enum { DIM_KEYS = -1 }; /* the longest key sequence of the row table (RowTable.max_keys) */
 
+/* The matrices of a layer's experts: EXPERT_LINEAR has the first; EXPERTS gate, up and down. */
+enum { EXPERT_GATE, EXPERT_UP, EXPERT_DOWN, EXPERT_MATRICES };
+
 typedef struct OpAttributes {
     float scale; /* EMBED, SCALE, ATTENTION*: factor on q . k */
     float epsilon;
@@ -78,9 +81,13 @@ typedef struct OpAttributes {
     int32_t position_offset;   /* POSITION_EMBED */
     const float *inverse_freq; /* [rotary_dims / 2], owned by the graph's arena */
     int32_t rotary_dims;
-    bool rotary_interleaved;   /* pairs (2i, 2i+1) instead of (i, i + rotary_dims/2) */
-    float rotary_factor;       /* cos and sin times this (YaRN, longrope); usually 1 */
-    const float *alibi_slopes; /* [H] or NULL */
+    bool rotary_interleaved;                /* pairs (2i, 2i+1) instead of (i, i + rotary_dims/2) */
+    float rotary_factor;                    /* cos and sin times this (YaRN, longrope); usually 1 */
+    const float *alibi_slopes;              /* [H] or NULL */
+    int32_t top_k;                          /* TOP_K; the expert ops: how many experts a row is expected to use */
+    bool sum_to_one;                        /* ROUTE */
+    int32_t n_experts;                      /* E */
+    const Weight *experts[EXPERT_MATRICES]; /* [E] each, of one shape and dtype; owned by the graph's arena */
 } OpAttributes;
 
 enum { OP_MAX_INPUTS = 3, OP_MAX_WEIGHTS = 2 };

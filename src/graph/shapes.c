@@ -124,6 +124,87 @@ static limn_status infer_head_linear(Op *op, const char *what) {
     return LIMN_OK;
 }
 
+/* One vector of E weights or choices. */
+static limn_status check_experts(const Op *op, int which, const char *what) {
+    const RowShape *shape = &op->in[which];
+    if (shape->n_dims == 1 && shape->dims[0] > 0 && shape->dims[0] <= INT32_MAX) {
+        return LIMN_OK;
+    }
+    char found[64];
+    return misfit(op, what, shape_text(shape, found), "[experts]");
+}
+
+/* Every expert's matrix `which` is [rows, columns]. */
+static limn_status check_expert_weights(const Op *op, int which, int64_t rows, int64_t columns, const char *what) {
+    const OpAttributes *attributes = &op->attributes;
+    for (int32_t e = 0; e < attributes->n_experts; e++) {
+        const Weight *weight = &attributes->experts[which][e];
+        if (weight->rows != rows || weight->columns != columns || rows <= 0 || columns <= 0) {
+            return fail(LIMN_FORMAT, "%s (%s): tensor %s of expert %d is [%lld, %lld], expected [%lld, %lld]", what,
+                        op_info(op->kind)->name, weight->name != NULL ? weight->name : "(absent)", e,
+                        (long long)weight->rows, (long long)weight->columns, (long long)rows, (long long)columns);
+        }
+    }
+    return LIMN_OK;
+}
+
+/* Input 1 holds a weight for each of the experts whose matrices there are. */
+static limn_status check_expert_count(const Op *op, const char *what) {
+    TRY(check_experts(op, 1, what));
+    if (op->attributes.n_experts == op->in[1].dims[0]) {
+        return LIMN_OK;
+    }
+    char found[64], expected[64];
+    snprintf(expected, sizeof expected, "[%d]", op->attributes.n_experts);
+    return misfit(op, what, shape_text(&op->in[1], found), expected);
+}
+
+static limn_status infer_top_k(Op *op, const char *what) {
+    TRY(check_experts(op, 0, what));
+    if (op->attributes.top_k < 1 || op->attributes.top_k > op->in[0].dims[0]) {
+        char found[64], expected[64];
+        snprintf(expected, sizeof expected, "at least %d values to choose from", op->attributes.top_k);
+        return misfit(op, what, shape_text(&op->in[0], found), expected);
+    }
+    op->out = vector(op->attributes.top_k);
+    return LIMN_OK;
+}
+
+static limn_status infer_expert_linear(Op *op, const char *what) {
+    TRY(check_expert_count(op, what));
+    int64_t experts = op->in[1].dims[0];
+    const RowShape *x = &op->in[0];
+    if (x->n_dims == 2 && x->dims[0] != experts) {
+        char found[64];
+        return misfit(op, what, shape_text(x, found), "one vector, or one for each expert");
+    }
+    int64_t rows = op->attributes.experts[0][0].rows;
+    TRY(check_expert_weights(op, 0, rows, last_dim(x), what));
+    op->out = matrix(experts, rows);
+    return LIMN_OK;
+}
+
+static limn_status infer_expert_mix(Op *op, const char *what) {
+    TRY(check_experts(op, 0, what));
+    const RowShape *x = &op->in[1];
+    if (x->n_dims != 2 || x->dims[0] != op->in[0].dims[0] || x->dims[1] <= 0) {
+        char found[64];
+        return misfit(op, what, shape_text(x, found), "one vector for each expert");
+    }
+    op->out = vector(x->dims[1]);
+    return LIMN_OK;
+}
+
+static limn_status infer_experts(Op *op, const char *what) {
+    TRY(check_expert_count(op, what));
+    int64_t d_model = width(&op->in[0]), inner = op->attributes.experts[EXPERT_GATE][0].rows;
+    TRY(check_expert_weights(op, EXPERT_GATE, inner, d_model, what));
+    TRY(check_expert_weights(op, EXPERT_UP, inner, d_model, what));
+    TRY(check_expert_weights(op, EXPERT_DOWN, d_model, inner, what));
+    op->out = vector(d_model);
+    return LIMN_OK;
+}
+
 limn_status op_infer_shape(Op *op, const char *what) {
     switch (op->kind) {
     case OP_EMBED:
@@ -147,8 +228,22 @@ limn_status op_infer_shape(Op *op, const char *what) {
     case OP_SOFTCAP:
     case OP_SELECT_ROWS:
     case OP_ATTENTION_PATTERN:
+    case OP_SOFTMAX:
         op->out = op->in[0];
         return LIMN_OK;
+    case OP_TOP_K:
+        return infer_top_k(op, what);
+    case OP_ROUTE:
+        TRY(check_experts(op, 0, what));
+        TRY(check_experts(op, 1, what));
+        op->out = op->in[0];
+        return LIMN_OK;
+    case OP_EXPERT_LINEAR:
+        return infer_expert_linear(op, what);
+    case OP_EXPERT_MIX:
+        return infer_expert_mix(op, what);
+    case OP_EXPERTS:
+        return infer_experts(op, what);
     case OP_RMS_SCALE:
     case OP_LAYER_SCALE:
         return infer_scale(op);

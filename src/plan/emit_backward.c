@@ -135,8 +135,9 @@ static limn_status emit_edit_grad(Emitter *emitter, int32_t index) {
     return LIMN_OK;
 }
 
+/* Not through a choice. */
 static bool flows_further(const Plan *plan, const PlanNode *node) {
-    for (int k = 0; k < OP_MAX_INPUTS; k++) {
+    for (int k = 0; k < OP_MAX_INPUTS && op_info(node->op.kind)->differentiable; k++) {
         if (node->inputs[k] >= 0 && plan->nodes[node->inputs[k]].needs_grad) {
             return true;
         }

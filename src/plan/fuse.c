@@ -77,14 +77,35 @@ static void fuse_gate(const Fuser *fuser, PlanNode *mul) {
     mul->inputs[0] = activation->inputs[0];
 }
 
+/* MIX(w, DOWN(GATED(GATE(x, w), UP(x, w)), w)) -> EXPERTS(x, w) */
+static void fuse_experts(const Fuser *fuser, PlanNode *mix) {
+    PlanNode *down = inner(fuser, mix, 1, OP_EXPERT_LINEAR);
+    PlanNode *gated = down == NULL ? NULL : inner(fuser, down, 0, OP_GATED_ACTIVATION);
+    PlanNode *gate = gated == NULL ? NULL : inner(fuser, gated, 0, OP_EXPERT_LINEAR);
+    PlanNode *up = gate == NULL ? NULL : inner(fuser, gated, 1, OP_EXPERT_LINEAR);
+    int32_t w = mix->inputs[0];
+    if (up == NULL || down->inputs[1] != w || gate->inputs[1] != w || up->inputs[1] != w ||
+        gate->inputs[0] != up->inputs[0] || gate->op.in[0].n_dims != 1) {
+        return;
+    }
+    mix->op.kind = OP_EXPERTS;
+    mix->op.attributes = down->op.attributes;
+    mix->op.attributes.activation = gated->op.attributes.activation;
+    mix->op.attributes.experts[EXPERT_GATE] = gate->op.attributes.experts[0];
+    mix->op.attributes.experts[EXPERT_UP] = up->op.attributes.experts[0];
+    mix->op.attributes.experts[EXPERT_DOWN] = down->op.attributes.experts[0];
+    mix->op.in[0] = gate->op.in[0];
+    mix->op.in[1] = gate->op.in[1];
+    mix->inputs[0] = gate->inputs[0];
+    mix->inputs[1] = w;
+}
+
 static const struct {
     OpKind last;
     void (*fuse)(const Fuser *fuser, PlanNode *last);
 } rules[] = {
-    {OP_GAIN, fuse_norm},
-    {OP_ATTENTION_MIX, fuse_attention},
-    {OP_SUM_HEADS, fuse_head_sum},
-    {OP_MUL, fuse_gate},
+    {OP_GAIN, fuse_norm}, {OP_ATTENTION_MIX, fuse_attention}, {OP_SUM_HEADS, fuse_head_sum},
+    {OP_MUL, fuse_gate},  {OP_EXPERT_MIX, fuse_experts},
 };
 
 limn_status plan_fuse(Plan *plan, const int32_t *uses) {

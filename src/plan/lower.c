@@ -144,7 +144,7 @@ static limn_status mark_gradients(Plan *plan) {
     for (int32_t i = 0; i < plan->n_nodes; i++) {
         PlanNode *node = &plan->nodes[i];
         bool below = node->wants_grad;
-        for (int k = 0; k < OP_MAX_INPUTS; k++) {
+        for (int k = 0; k < OP_MAX_INPUTS && op_info(node->op.kind)->differentiable; k++) {
             below = below || (node->inputs[k] >= 0 && plan->nodes[node->inputs[k]].needs_grad);
         }
         node->needs_grad = below && reaches[i];

@@ -120,6 +120,11 @@ limn_status program_bytes(const Program *program, const ProgramSizes *sizes, siz
     return LIMN_OK;
 }
 
+/* Elements of one expert's matrix. */
+static double expert_size(const Op *op) {
+    return (double)op->attributes.experts[0][0].rows * (double)op->attributes.experts[0][0].columns;
+}
+
 /* Multiply-adds of one step, times two. */
 static double step_flops(const Step *step, const ProgramSizes *sizes) {
     double rows = sizes->rows[step->domain];
@@ -135,6 +140,10 @@ static double step_flops(const Step *step, const ProgramSizes *sizes) {
         return 2.0 * backward * rows * sizes->max_keys * (double)row_shape_width(&op->in[0], 1);
     case OP_ATTENTION_MIX:
         return 2.0 * backward * rows * sizes->max_keys * (double)row_shape_width(&op->out, 1);
+    case OP_EXPERT_LINEAR:
+        return 2.0 * rows * op->attributes.top_k * expert_size(op);
+    case OP_EXPERTS: /* three products; the backward pass does two of them again and three of its own */
+        return (step->kind == STEP_BACKWARD ? 10.0 : 6.0) * rows * op->attributes.top_k * expert_size(op);
     default:
         return 0.0;
     }

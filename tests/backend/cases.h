@@ -40,11 +40,14 @@ typedef struct Case {
     const char *name;
     OpKind kind;
     RowShape in[OP_MAX_INPUTS];
-    WeightSpec weights[OP_MAX_WEIGHTS];
+    WeightSpec weights[OP_MAX_WEIGHTS]; /* of an expert op: the first is every expert's gate or only matrix */
     OpAttributes attributes;
     const Layout *layout;
     double tolerance; /* of other backends against ref; 0: the usual */
-    float magnitude;  /* inputs times this, to see saturation; no difference quotients then. 0: 1 */
+    /* in bf16, of an op that rounds what it computed itself: a value near a tie goes the one way or the other. 0: same
+     */
+    double rounded_tolerance;
+    float magnitude; /* inputs times this, to see saturation; no difference quotients then. 0: 1 */
 } Case;
 
 extern const Case cases[];

@@ -226,6 +226,26 @@ static bool is_off(const Instance *instance, int64_t row, int64_t key) {
     return key >= sequence->prefix_length + sequence->n_rows || (row + key) % 4 == 1;
 }
 
+/* The input of an expert op that holds a row's weight of each expert; -1: none. */
+static int expert_weights_input(OpKind kind) {
+    return kind == OP_EXPERT_LINEAR || kind == OP_EXPERTS ? 1 : kind == OP_EXPERT_MIX ? 0 : -1;
+}
+
+/* Experts that are off, rows without any, and weights that a difference quotient does not turn off. */
+static float expert_weight(int64_t row, int64_t expert, float x) {
+    bool off = row % 6 == 4 || (3 * row + expert) % 4 == 1;
+    return off ? 0.0F : x + copysignf(0.2F, x);
+}
+
+/* Indices of ROUTE: some name no expert, some one twice. */
+static float chosen_index(int64_t row, int64_t n, int64_t experts) {
+    static const float strange[] = {-1.0F, 1e9F, 0.5F};
+    if (row % 5 == 2 && n < 3) {
+        return strange[n];
+    }
+    return (float)((row + (row % 4 == 3 && n == 1 ? 0 : 2 * n)) % experts);
+}
+
 /* Inputs that the op could meet: scales are positive, score rows have -inf cells and tails, patterns have zeros;
  * rectifiers stay off their corner, where a difference quotient means nothing. */
 static void shape_values(const Instance *instance, int input) {
@@ -242,6 +262,20 @@ static void shape_values(const Instance *instance, int input) {
         case OP_ATTENTION_PATTERN:
             x[i] = (row + key) % 5 == 1 || (row % 7 == 2 && instance->in_rows[0] > 1) ? -INFINITY : 2.0F * x[i];
             break;
+        case OP_SOFTMAX:
+            x[i] = (row + i) % 5 == 1 || row % 7 == 2 ? -INFINITY : x[i];
+            break;
+        case OP_ROUTE:
+            x[i] = input == 0 ? 0.1F + fabsf(x[i])
+                              : chosen_index(row, i % instance->in_width[1], instance->op.in[0].dims[0]);
+            break;
+        case OP_EXPERT_LINEAR:
+        case OP_EXPERT_MIX:
+        case OP_EXPERTS:
+            if (input == expert_weights_input(instance->op.kind)) {
+                x[i] = expert_weight(row, i % instance->in_width[input], x[i]);
+            }
+            break;
         case OP_ATTENTION_MIX:
             x[i] = input == 0 && is_off(instance, row, key) ? 0.0F : x[i] * (input == 0 ? 0.1F : 1.0F);
             break;
@@ -257,6 +291,33 @@ static int64_t key_width(const Case *description) {
                     ? 1
                     : -1;
     return input < 0 ? 1 : row_shape_width(&description->in[input], 0);
+}
+
+/* The matrices of every expert, each in memory of its own. */
+static void experts_make(Instance *instance, const Case *description, Random *random) {
+    const WeightSpec *spec = &description->weights[0];
+    WeightSpec specs[EXPERT_MATRICES] = {*spec, *spec, {spec->columns, spec->rows, spec->flags}};
+    int64_t experts = description->in[1].dims[0];
+    int matrices = description->kind == OP_EXPERTS ? EXPERT_MATRICES : description->kind == OP_EXPERT_LINEAR ? 1 : 0;
+    for (int which = 0; which < matrices; which++) {
+        instance->experts[which] = memory(sizeof(Weight) * (size_t)experts);
+        instance->expert_memory[which] = memory(sizeof(void *) * (size_t)experts);
+        for (int64_t e = 0; e < experts; e++) {
+            weight_make(&instance->experts[which][e], &instance->expert_memory[which][e], &specs[which], random);
+        }
+        instance->op.attributes.experts[which] = instance->experts[which];
+        instance->op.attributes.n_experts = (int32_t)experts;
+    }
+}
+
+static void experts_free(Instance *instance) {
+    for (int which = 0; which < EXPERT_MATRICES; which++) {
+        for (int64_t e = 0; instance->experts[which] != NULL && e < instance->op.attributes.n_experts; e++) {
+            free(instance->expert_memory[which][e]);
+        }
+        free(instance->expert_memory[which]);
+        free(instance->experts[which]);
+    }
 }
 
 void instance_make(Instance *instance, const Case *description, uint64_t seed) {
@@ -276,6 +337,7 @@ void instance_make(Instance *instance, const Case *description, uint64_t seed) {
             weight_make(&op->weights[i], &instance->weight_memory[i], &description->weights[i], &random);
         }
     }
+    experts_make(instance, description, &random);
     assert_int_equal(op_infer_shape(op, description->name), LIMN_OK);
     instance->out_rows = instance->rows->n_rows;
     instance->out_width = row_shape_width(&op->out, instance->rows->max_keys);
@@ -295,6 +357,7 @@ void instance_make(Instance *instance, const Case *description, uint64_t seed) {
 
 void instance_free(Instance *instance) {
     tables_free(&instance->tables);
+    experts_free(instance);
     for (int i = 0; i < OP_MAX_WEIGHTS; i++) {
         free(instance->weight_memory[i]);
     }

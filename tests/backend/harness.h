@@ -21,6 +21,8 @@ typedef struct Instance {
     const RowTable *rows;
     const RowTable *key_rows;
     void *weight_memory[OP_MAX_WEIGHTS];
+    Weight *experts[EXPERT_MATRICES]; /* [E] each */
+    void **expert_memory[EXPERT_MATRICES];
     float *in[OP_MAX_INPUTS]; /* [in_rows, in_width] each */
     int64_t in_rows[OP_MAX_INPUTS];
     int64_t in_width[OP_MAX_INPUTS];

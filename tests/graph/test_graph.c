@@ -44,6 +44,15 @@ typedef struct ShapeCase {
 #define ROTARY(dims)                                                                                                   \
     { .inverse_freq = frequencies, .rotary_dims = (dims) }
 
+static const Weight expert_in[] = {WEIGHT(5, 8), WEIGHT(5, 8), WEIGHT(5, 8)};
+static const Weight expert_out[] = {WEIGHT(8, 5), WEIGHT(8, 5), WEIGHT(8, 5)};
+static const Weight expert_odd[] = {WEIGHT(5, 8), WEIGHT(5, 8), WEIGHT(5, 7)};
+
+#define MATRICES(...)                                                                                                  \
+    {                                                                                                                  \
+        .n_experts = 3, .experts = { __VA_ARGS__ }                                                                     \
+    }
+
 static const ShapeCase shape_cases[] = {
     {.kind = OP_EMBED, .weights = {WEIGHT(100, 8)}, .out = VEC(8)},
     {.kind = OP_POSITION_EMBED, .weights = {WEIGHT(100, 8)}, .out = VEC(8)},
@@ -99,6 +108,29 @@ static const ShapeCase shape_cases[] = {
     {.kind = OP_ATTENTION, .in = {MAT(9, 8), MAT(4, 8), MAT(3, 5)}},
     {.kind = OP_GATED_ACTIVATION, .in = {VEC(8), VEC(8)}, .out = VEC(8)},
     {.kind = OP_GATED_ACTIVATION, .in = {VEC(8), VEC(9)}},
+    {.kind = OP_SOFTMAX, .in = {VEC(8)}, .out = VEC(8)},
+    {.kind = OP_TOP_K, .in = {VEC(8)}, .attributes = {.top_k = 3}, .out = VEC(3)},
+    {.kind = OP_TOP_K, .in = {VEC(8)}, .attributes = {.top_k = 8}, .out = VEC(8)},
+    {.kind = OP_TOP_K, .in = {VEC(8)}, .attributes = {.top_k = 9}},
+    {.kind = OP_TOP_K, .in = {VEC(8)}},
+    {.kind = OP_TOP_K, .in = {MAT(2, 4)}, .attributes = {.top_k = 1}},
+    {.kind = OP_ROUTE, .in = {VEC(8), VEC(3)}, .out = VEC(8)},
+    {.kind = OP_ROUTE, .in = {VEC(8), MAT(3, 1)}},
+    {.kind = OP_EXPERT_LINEAR, .in = {VEC(8), VEC(3)}, .attributes = MATRICES(expert_in), .out = MAT(3, 5)},
+    {.kind = OP_EXPERT_LINEAR, .in = {MAT(3, 8), VEC(3)}, .attributes = MATRICES(expert_in), .out = MAT(3, 5)},
+    {.kind = OP_EXPERT_LINEAR, .in = {MAT(2, 8), VEC(3)}, .attributes = MATRICES(expert_in)},
+    {.kind = OP_EXPERT_LINEAR, .in = {VEC(8), VEC(4)}, .attributes = MATRICES(expert_in)},
+    {.kind = OP_EXPERT_LINEAR, .in = {VEC(7), VEC(3)}, .attributes = MATRICES(expert_in)},
+    {.kind = OP_EXPERT_LINEAR, .in = {VEC(8), VEC(3)}, .attributes = MATRICES(expert_odd)},
+    {.kind = OP_EXPERT_MIX, .in = {VEC(3), MAT(3, 8)}, .out = VEC(8)},
+    {.kind = OP_EXPERT_MIX, .in = {VEC(3), MAT(4, 8)}},
+    {.kind = OP_EXPERT_MIX, .in = {VEC(3), VEC(8)}},
+    {.kind = OP_EXPERTS,
+     .in = {VEC(8), VEC(3)},
+     .attributes = MATRICES(expert_in, expert_in, expert_out),
+     .out = VEC(8)},
+    {.kind = OP_EXPERTS, .in = {VEC(8), VEC(3)}, .attributes = MATRICES(expert_in, expert_odd, expert_out)},
+    {.kind = OP_EXPERTS, .in = {VEC(8), VEC(3)}, .attributes = MATRICES(expert_in, expert_in, expert_in)},
 };
 
 static bool same_shape(const RowShape *a, const RowShape *b) {

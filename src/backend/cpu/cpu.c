@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "backend/cpu/attention.h"
+#include "backend/cpu/experts.h"
 #include "backend/cpu/linear.h"
 #include "backend/cpu/rows.h"
 #include "backend/cpu/state.h"
@@ -27,6 +28,9 @@ static const Kernel kernels_cpu[] = {
     ROWS("mul", OP_MUL, mul, NULL),
     ROWS("activation", OP_ACTIVATION, activation, NULL),
     ROWS("gated_activation", OP_GATED_ACTIVATION, gated_activation, NULL),
+    {"cpu.expert_linear", OP_EXPERT_LINEAR, cpu_experts_can, cpu_expert_linear, cpu_expert_linear_backward,
+     cpu_experts_scratch, NULL},
+    {"cpu.experts", OP_EXPERTS, cpu_experts_can, cpu_experts, cpu_experts_backward, cpu_experts_scratch, NULL},
     ROWS("log_prob", OP_LOG_PROB, log_prob, NULL),
     {.name = NULL},
 };

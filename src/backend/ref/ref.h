@@ -58,6 +58,19 @@ limn_status ref_attention_backward(const KernelArgs *args);
 /* Scratch of the four attention ops, bytes. */
 size_t ref_attention_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward);
 
+limn_status ref_softmax(const KernelArgs *args);
+limn_status ref_softmax_backward(const KernelArgs *args);
+limn_status ref_top_k(const KernelArgs *args);
+limn_status ref_route(const KernelArgs *args);
+limn_status ref_route_backward(const KernelArgs *args);
+limn_status ref_expert_linear(const KernelArgs *args);
+limn_status ref_expert_linear_backward(const KernelArgs *args);
+limn_status ref_expert_mix(const KernelArgs *args);
+limn_status ref_expert_mix_backward(const KernelArgs *args);
+limn_status ref_experts(const KernelArgs *args);
+limn_status ref_experts_backward(const KernelArgs *args);
+size_t ref_experts_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward);
+
 limn_status ref_select_rows(const KernelArgs *args);
 limn_status ref_select_rows_backward(const KernelArgs *args);
 
