@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "model/moe.h"
+
 NodeId add_unary(Graph *graph, OpKind kind, int layer, NodeId x, const char *what) {
     return graph_add(graph, kind, layer, &x, NULL, NULL, what);
 }
@@ -77,6 +79,9 @@ NodeId add_attention(Graph *graph, int layer, NodeId x, const AttentionSpec *att
 }
 
 NodeId add_mlp(Graph *graph, int layer, NodeId x, const MlpSpec *mlp) {
+    if (mlp->experts != NULL) {
+        return add_moe(graph, layer, x, mlp->experts);
+    }
     NodeId pre = add_linear(graph, layer, x, mlp->gated ? &mlp->gate : &mlp->in, "mlp pre");
     graph_site(graph, pre, "mlp.hook_pre", layer);
     NodeId post;

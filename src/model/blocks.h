@@ -31,7 +31,10 @@ typedef struct AttentionSpec {
     const Rope *rope; /* NULL: no rotary positions */
 } AttentionSpec;
 
+struct MoeSpec;
+
 typedef struct MlpSpec {
+    const struct MoeSpec *experts; /* a mixture of experts in its place (moe.h); NULL: none */
     Activation activation;
     bool gated;
     Linear gate; /* gated: its output is hook_pre */
@@ -53,7 +56,7 @@ NodeId add_norm(Graph *graph, int layer, NodeId x, const NormSpec *norm, const c
 /* Sites attn.hook_q ... attn.hook_result; the sum over heads is hook_attn_out. */
 NodeId add_attention(Graph *graph, int layer, NodeId x, const AttentionSpec *attention);
 
-/* Sites mlp.hook_pre, mlp.hook_pre_linear, mlp.hook_post and hook_mlp_out. */
+/* Sites mlp.hook_pre, mlp.hook_pre_linear, mlp.hook_post and hook_mlp_out; with experts those of add_moe. */
 NodeId add_mlp(Graph *graph, int layer, NodeId x, const MlpSpec *mlp);
 
 /* LOG_PROB and PICK of the logits, and the graph's outputs. */

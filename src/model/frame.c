@@ -155,6 +155,12 @@ static limn_status convert_layer(DecoderLayer *layer, WeightStore *store) {
 
 limn_status decoder_to_transformerlens(Build *build, Decoder *decoder) {
     WeightStore *store = build->weights;
+    for (int layer = 0; layer < build->model->config.n_layers; layer++) {
+        if (decoder->layers[layer].mlp.experts != NULL) {
+            return fail(LIMN_UNSUPPORTED, "%s: --frame transformerlens is for decoders without experts, not for %s",
+                        build->model->path, build->architecture);
+        }
+    }
     if (decoder->ln_final.kind == NORM_LAYER) {
         TRY(center_rows(&decoder->embed, store));
         if (decoder->positions.name != NULL) {

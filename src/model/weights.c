@@ -93,8 +93,9 @@ static bool is_float(DType dtype) {
 static limn_status check_tensor(const WeightStore *store, const Tensor *tensor, WeightUse use, int64_t rows,
                                 int64_t columns) {
     bool vector = use == USE_VECTOR;
-    bool good = vector ? tensor->rank == 1 && tensor->shape[0] == rows
-                       : tensor->rank == 2 && tensor->shape[0] == rows && tensor->shape[1] == columns;
+    bool good = vector             ? tensor->rank == 1 && tensor->shape[0] == rows
+                : use == USE_STACK ? true /* checked by weights_get_stack */
+                                   : tensor->rank == 2 && tensor->shape[0] == rows && tensor->shape[1] == columns;
     if (!good) {
         char found[96], expected[64];
         if (vector) {
@@ -187,6 +188,21 @@ limn_status weights_get(Weight *weight, WeightStore *store, WeightUse use, int64
 limn_status weights_get_paired(Weight *weight, WeightStore *store, WeightUse use, int64_t rows, int64_t columns,
                                int64_t d_head, const char *name) {
     return request(weight, store, use, rows, columns, d_head, name);
+}
+
+limn_status weights_get_stack(Weight *weight, WeightStore *store, int64_t n, int64_t rows, int64_t columns,
+                              const char *name) {
+    const Tensor *tensor = find(store, name);
+    bool good = tensor != NULL && tensor->rank == 3 && tensor->shape[0] == n && tensor->shape[1] == rows &&
+                tensor->shape[2] == columns;
+    if (!good) {
+        char found[96];
+        return fail(LIMN_FORMAT, "%s: tensor %s is %s, expected [%lld, %lld, %lld]",
+                    tensor == NULL ? store->path : path_of(store, tensor), name,
+                    tensor == NULL ? "missing" : tensor_shape_text(tensor, found), (long long)n, (long long)rows,
+                    (long long)columns);
+    }
+    return weights_get(weight, store, USE_STACK, n * rows, columns, name);
 }
 
 limn_status weights_ignore(WeightStore *store, const char *suffix) {

@@ -24,7 +24,8 @@ typedef struct WeightOptions {
 typedef enum WeightUse {
     USE_MATRIX, /* an operand of matrix products: f32, or bf16 when stored or asked for so */
     USE_TABLE,  /* rows are looked up: f32 or bf16 as stored */
-    USE_VECTOR  /* a gain or bias: always f32 */
+    USE_VECTOR, /* a gain or bias: always f32 */
+    USE_STACK   /* matrices of one shape in one tensor of rank 3: weights_get_stack */
 } WeightUse;
 
 /* One of files and gguf; both are borrowed. path names the model in messages. */
@@ -43,6 +44,10 @@ limn_status weights_get(Weight *weight, WeightStore *store, WeightUse use, int64
  * (0, K/2, 1, K/2 + 1 ...): they are put back in the order of Hugging Face. */
 limn_status weights_get_paired(Weight *weight, WeightStore *store, WeightUse use, int64_t rows, int64_t columns,
                                int64_t d_head, const char *name);
+
+/* The tensor `name` of shape [n, rows, columns] as a matrix [n rows, columns]: weight_rows gives each. */
+limn_status weights_get_stack(Weight *weight, WeightStore *store, int64_t n, int64_t rows, int64_t columns,
+                              const char *name);
 
 /* Tensors whose names end so are known not to matter: no warning about them. `suffix` is a constant. */
 limn_status weights_ignore(WeightStore *store, const char *suffix);
