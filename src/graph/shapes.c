@@ -205,6 +205,25 @@ static limn_status infer_experts(Op *op, const char *what) {
     return LIMN_OK;
 }
 
+/* The operations of a mixture of experts. */
+static limn_status infer_mixture(Op *op, const char *what) {
+    switch (op->kind) {
+    case OP_TOP_K:
+        return infer_top_k(op, what);
+    case OP_EXPERT_LINEAR:
+        return infer_expert_linear(op, what);
+    case OP_EXPERT_MIX:
+        return infer_expert_mix(op, what);
+    case OP_EXPERTS:
+        return infer_experts(op, what);
+    default:
+        TRY(check_experts(op, 0, what));
+        TRY(check_experts(op, 1, what));
+        op->out = op->in[0];
+        return LIMN_OK;
+    }
+}
+
 limn_status op_infer_shape(Op *op, const char *what) {
     switch (op->kind) {
     case OP_EMBED:
@@ -232,18 +251,11 @@ limn_status op_infer_shape(Op *op, const char *what) {
         op->out = op->in[0];
         return LIMN_OK;
     case OP_TOP_K:
-        return infer_top_k(op, what);
     case OP_ROUTE:
-        TRY(check_experts(op, 0, what));
-        TRY(check_experts(op, 1, what));
-        op->out = op->in[0];
-        return LIMN_OK;
     case OP_EXPERT_LINEAR:
-        return infer_expert_linear(op, what);
     case OP_EXPERT_MIX:
-        return infer_expert_mix(op, what);
     case OP_EXPERTS:
-        return infer_experts(op, what);
+        return infer_mixture(op, what);
     case OP_RMS_SCALE:
     case OP_LAYER_SCALE:
         return infer_scale(op);

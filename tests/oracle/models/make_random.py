@@ -42,15 +42,23 @@ LLAMA = {"model_type": "llama", "vocab_size": VOCABULARY, "hidden_size": 32, "in
          "hidden_act": "silu", "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2}
 GPT2 = {"model_type": "gpt2", "vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 24,
         "layer_norm_epsilon": 0.02, "bos_token_id": 0, "eos_token_id": 0}
+MIXTRAL = {**LLAMA, "model_type": "mixtral", "intermediate_size": 20, "num_local_experts": 5, "num_experts_per_tok": 2,
+           "num_key_value_heads": 2, "sliding_window": None, "rope_parameters": {"rope_type": "default", "rope_theta": 50.0}}
+QWEN2_MOE = {**LLAMA, "model_type": "qwen2_moe", "moe_intermediate_size": 20, "shared_expert_intermediate_size": 28,
+             "num_experts": 6, "num_experts_per_tok": 3, "num_key_value_heads": 2,
+             "rope_parameters": {"rope_type": "default", "rope_theta": 50.0}}
+QWEN3_MOE = {**LLAMA, "model_type": "qwen3_moe", "moe_intermediate_size": 20, "num_experts": 6, "num_experts_per_tok": 3,
+             "num_key_value_heads": 2, "head_dim": 12, "rope_parameters": {"rope_type": "default", "rope_theta": 50.0}}
 BERT = {"model_type": "bert", "vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2,
         "num_attention_heads": 4, "intermediate_size": 48, "max_position_embeddings": 24, "type_vocab_size": 2,
         "layer_norm_eps": 0.02, "pad_token_id": 0}
 
 
-def case(base, architecture, dtype="F32", shards=1, rename=None, extra=None, masked=False, **config):
+def case(base, architecture, dtype="F32", shards=1, rename=None, extra=None, masked=False, split=None, seed=None,
+         **config):
     settings = {"architectures": [architecture], **base, **config}
     return {"config": {k: v for k, v in settings.items() if v is not ...}, "dtype": dtype, "shards": shards,
-            "rename": rename, "extra": extra, "masked": masked}
+            "rename": rename, "extra": extra, "masked": masked, "split": split, "seed": seed}
 
 
 def drop_prefix(prefix):
@@ -59,6 +67,23 @@ def drop_prefix(prefix):
 
 def old_bert(name):
     return name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+
+
+def split_experts(state, block, gate, up, down):
+    """Stacked experts as the single tensors that most folders hold."""
+    out = {}
+    for name, tensor in state.items():
+        layer, dot, rest = name.rpartition(".mlp.")
+        if dot and rest == "experts.gate_up_proj":
+            for e, both in enumerate(tensor):
+                for part, value in zip((gate, up), both.chunk(2)):
+                    out[f"{layer}.{block}.experts.{e}.{part}.weight"] = value.contiguous()
+        elif dot and rest == "experts.down_proj":
+            for e, value in enumerate(tensor):
+                out[f"{layer}.{block}.experts.{e}.{down}.weight"] = value.contiguous()
+        else:
+            out[f"{layer}.{block}.{rest}" if dot else name] = tensor
+    return out
 
 
 CASES = {
@@ -96,6 +121,25 @@ CASES = {
     "bert-bare": case(BERT, "BertModel", rename=drop_prefix("bert."), masked=True),
 }
 
+MIXTRAL_NAMES = ("block_sparse_moe", "w1", "w3", "w2")
+QWEN_NAMES = ("mlp", "gate_proj", "up_proj", "down_proj")
+
+CASES.update({
+    # experts one by one under their first names; stacked as transformers 5 holds them
+    "mixtral": case(MIXTRAL, "MixtralForCausalLM", seed=2001, split=MIXTRAL_NAMES, rope_parameters=..., rope_theta=50.0),
+    "mixtral-stacked": case(MIXTRAL, "MixtralForCausalLM", seed=2002, dtype="BF16", num_experts_per_tok=3,
+                            hidden_act="gelu"),
+    # a shared expert with a gate; weights as the softmax gave them; a plain layer by number, then by step
+    "qwen2-moe": case(QWEN2_MOE, "Qwen2MoeForCausalLM", seed=2003, split=QWEN_NAMES, norm_topk_prob=False,
+                      num_hidden_layers=3, mlp_only_layers=[1]),
+    "qwen2-moe-stacked": case(QWEN2_MOE, "Qwen2MoeForCausalLM", seed=2004, dtype="F16", norm_topk_prob=True,
+                              decoder_sparse_step=2, tie_word_embeddings=True),
+    "qwen3-moe": case(QWEN3_MOE, "Qwen3MoeForCausalLM", seed=2005, split=QWEN_NAMES, norm_topk_prob=True,
+                      attention_bias=True),
+    "qwen3-moe-stacked": case(QWEN3_MOE, "Qwen3MoeForCausalLM", seed=2006, dtype="BF16", norm_topk_prob=False,
+                              num_experts=..., num_local_experts=6, mlp_only_layers=[0]),
+})
+
 GELUS = ["gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "tanh", "sigmoid"]
 TORCH = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
@@ -110,6 +154,8 @@ def random_weights(model, seed):
             tensor.data = 1 + 0.3 * noise if norm and name.endswith("weight") else 0.2 * noise
         elif "embed" in name or "wte" in name or "wpe" in name:
             tensor.data = 0.35 * noise
+        elif tensor.dim() == 3 or name.endswith("mlp.gate.weight"):  # experts; a router that prefers some of them
+            tensor.data = noise * (0.9 if tensor.dim() == 3 else 1.5) / tensor.shape[-1] ** 0.5
         else:
             query = any(part in name for part in ("q_proj", "k_proj", "c_attn", "query", "key"))
             tensor.data = noise * (1.6 if query else 0.9) / tensor.shape[1 if "c_" not in name else 0] ** 0.5
@@ -126,6 +172,8 @@ def write_folder(folder, name, spec, seed):
         state.pop("lm_head.weight", None)
         state.pop("cls.predictions.decoder.weight", None)
         state.pop("cls.predictions.decoder.bias", None)
+    if spec["split"]:
+        state = split_experts(state, *spec["split"])
     if spec["rename"]:
         state = {spec["rename"](k): v for k, v in state.items()}
     state.update(spec["extra"] or {})
@@ -272,7 +320,8 @@ def main():
     parser.add_argument("cases", nargs="*", default=list(CASES))
     arguments = parser.parse_args()
     for name in arguments.cases:
-        spec, seed = CASES[name], 1000 + list(CASES).index(name)
+        spec = CASES[name]
+        seed = spec["seed"] or 1000 + list(CASES).index(name)
         folder = os.path.join(arguments.out, name)
         write_folder(folder, name, spec, seed)
         model = load(folder, spec["config"])
