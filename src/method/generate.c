@@ -235,6 +235,8 @@ static limn_status find_ends(Generation *generation) {
     const Model *model = generation->model;
     if (model->tokenizer != NULL) {
         add_end(generation, tokenizer_special(model->tokenizer, SPECIAL_EOS));
+        add_end(generation, tokenizer_special(model->tokenizer, SPECIAL_EOT));
+        add_end(generation, tokenizer_special(model->tokenizer, SPECIAL_EOM));
     }
     if (!folder_exists(model->path)) {
         return LIMN_OK;

@@ -48,8 +48,10 @@ static void add_classes(Result *result, const ModelConfig *config) {
 
 static void add_tokenizer(Result *result, const Tokenizer *tokenizer) {
     static const TableColumn columns[] = {{{"token", 5}, COLUMN_TEXT}, {{"value", 5}, COLUMN_VALUE}};
-    static const char *const names[] = {"begin of text", "end of text", "unknown", "padding",
-                                        "mask",          "separator",   "class"};
+    static const char *const names[SPECIAL_COUNT] = {
+        [SPECIAL_BOS] = "begin of text", [SPECIAL_EOS] = "end of text", [SPECIAL_UNK] = "unknown",
+        [SPECIAL_PAD] = "padding",       [SPECIAL_MASK] = "mask",       [SPECIAL_SEP] = "separator",
+        [SPECIAL_CLS] = "class",         [SPECIAL_EOT] = "end of turn", [SPECIAL_EOM] = "end of message"};
     TableBlock *table = result_add_table(result, "tokenizer", "Tokenizer", columns, 2);
     row(table, "kind", value_text(tokenizer_kind(tokenizer)));
     row(table, "ids", value_integer(tokenizer_vocab_size(tokenizer)));

@@ -10,6 +10,7 @@
 #include "files/json.h"
 #include "model/arch.h"
 #include "model/files.h"
+#include "model/quantised.h"
 
 enum { NAMED = 8 }; /* leftover tensors named in warnings; more are counted */
 
@@ -185,6 +186,7 @@ static limn_status open_folder(Model *model, const ModelOptions *options, const 
     TRY(settings_text(&model_type, &length, &settings, "model_type"));
     const Arch *arch;
     TRY(arch_find(&arch, &architecture, settings.path, model_type, architecture));
+    TRY(quantised_refuse_config(&settings));
     TRY(tensor_files_open(&files->tensors, model->path));
     TRY(build(model, arch, architecture, &settings, options, progress));
     limn_status status = tokenizer_open_folder(&model->tokenizer, model->path);

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "base/parallel.h"
 #include "model/finite.h"
+#include "model/quantised.h"
 
 /* A tensor somebody asked for. */
 typedef struct Request {
@@ -85,6 +86,10 @@ bool weights_has(const WeightStore *store, const char *name) {
     return find(store, name) != NULL;
 }
 
+static bool has_name(const void *store, const char *name) {
+    return weights_has(store, name);
+}
+
 static bool is_float(DType dtype) {
     return dtype == DTYPE_F32 || dtype == DTYPE_F16 || dtype == DTYPE_BF16 || dtype == DTYPE_F64 ||
            dtype_info(dtype)->block_elements > 1;
@@ -149,6 +154,13 @@ static limn_status request(Weight *weight, WeightStore *store, WeightUse use, in
         char shape[64];
         snprintf(shape, sizeof shape, use == USE_VECTOR ? "[%lld]" : "[%lld, %lld]", (long long)rows,
                  (long long)columns);
+        const char *packed = quantised_suffix(name, has_name, store);
+        if (packed != NULL) {
+            return fail(LIMN_UNSUPPORTED,
+                        "%s: tensor %s is there only as its quantised \"%s\" (GPTQ, AWQ or the like), which is not "
+                        "read; expected %s",
+                        store->path, name, packed, shape);
+        }
         return fail(LIMN_FORMAT, "%s: tensor %s is missing, expected %s", store->path, name, shape);
     }
     TRY(check_tensor(store, tensor, use, rows, columns));

@@ -1,112 +1,13 @@
 /* Tokenizers from GGUF metadata (tokenizer.ggml.*). The file names the split rule of byte-level models instead of
- * stating it; each rule is a row here. */
+ * stating it: split_rules.c. */
 #include <string.h>
 
 #include "files/json.h"
 #include "text/parts.h"
 #include "text/sentencepiece.h"
+#include "text/split_rules.h"
 
 #define KEY(name) "tokenizer.ggml." name
-
-/* ---- split rules ---- */
-
-#define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-#define LLAMA3                                                                                                         \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"           \
-    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define QWEN2                                                                                                          \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"  \
-    "\\s+(?!\\S)|\\s+"
-#define CJK_OR_KOREAN "[\\x{4e00}-\\x{9fa5}\\x{0800}-\\x{4e00}\\x{ac00}-\\x{d7ff}]+"
-/* The cased letters that DeepSeek's file lists one by one (those of Unicode 11). */
-#define DEEPSEEK_LETTERS                                                                                               \
-    "\\s?[\\x{41}-\\x{5a}\\x{61}-\\x{7a}\\x{b5}\\x{c0}-\\x{d6}\\x{d8}-\\x{f6}\\x{f8}-\\x{1ba}\\x{1bc}-\\x{1bf}"        \
-    "\\x{1c4}-\\x{293}\\x{295}-\\x{2af}\\x{370}-\\x{373}\\x{376}\\x{377}\\x{37b}-\\x{37d}\\x{37f}\\x{386}"             \
-    "\\x{388}-\\x{38a}\\x{38c}\\x{38e}-\\x{3a1}\\x{3a3}-\\x{3f5}\\x{3f7}-\\x{481}\\x{48a}-\\x{52f}"                    \
-    "\\x{531}-\\x{556}\\x{10a0}-\\x{10c5}\\x{13a0}-\\x{13f5}\\x{13f8}-\\x{13fd}\\x{1c90}-\\x{1cba}"                    \
-    "\\x{1cbd}-\\x{1cbf}\\x{1d00}-\\x{1d2b}\\x{1d6b}-\\x{1d77}\\x{1d79}-\\x{1d9a}\\x{1e00}-\\x{1f15}"                  \
-    "\\x{1f18}-\\x{1f1d}\\x{1f20}-\\x{1f45}\\x{1f48}-\\x{1f4d}\\x{1f50}-\\x{1f57}\\x{1f59}\\x{1f5b}\\x{1f5d}"          \
-    "\\x{1f5f}-\\x{1f7d}\\x{1f80}-\\x{1fb4}\\x{1fb6}-\\x{1fbc}\\x{1fbe}\\x{1fc2}-\\x{1fc4}\\x{1fc6}-\\x{1fcc}"         \
-    "\\x{1fd0}-\\x{1fd3}\\x{1fd6}-\\x{1fdb}\\x{1fe0}-\\x{1fec}\\x{1ff2}-\\x{1ff4}\\x{1ff6}-\\x{1ffc}\\x{2102}"         \
-    "\\x{2107}\\x{210a}-\\x{2113}\\x{2115}\\x{2119}-\\x{211d}\\x{2124}\\x{2126}\\x{2128}\\x{212a}-\\x{212d}"           \
-    "\\x{212f}-\\x{2134}\\x{2139}\\x{213c}-\\x{213f}\\x{2145}-\\x{2149}\\x{214e}\\x{2183}\\x{2184}"                    \
-    "\\x{2c00}-\\x{2c7b}\\x{2c7e}-\\x{2ce4}\\x{2ceb}-\\x{2cee}\\x{2cf2}\\x{2cf3}\\x{a640}-\\x{a66d}"                   \
-    "\\x{a680}-\\x{a69b}\\x{a722}-\\x{a76f}\\x{a771}-\\x{a787}\\x{a78b}-\\x{a78e}\\x{ab70}-\\x{abbf}"                  \
-    "\\x{fb00}-\\x{fb06}\\x{fb13}-\\x{fb17}\\x{ff21}-\\x{ff3a}\\x{ff41}-\\x{ff5a}\\x{10400}-\\x{1044f}"                \
-    "\\x{104b0}-\\x{104d3}\\x{104d8}-\\x{104fb}\\x{10c80}-\\x{10cb2}\\x{10cc0}-\\x{10cf2}\\x{118a0}-\\x{118df}"        \
-    "\\x{1e900}-\\x{1e943}]+"
-
-typedef struct SplitRule {
-    const char *name;        /* tokenizer.ggml.pre */
-    const char *patterns[6]; /* applied one after the other, matches set apart */
-    bool ignore_merges;
-    bool adds_bos; /* when the file does not say */
-    bool composes; /* NFC first: not in the file, but in the tokenizer of the model that the rule is named after */
-} SplitRule;
-
-static const SplitRule split_rules[] = {
-    {"gpt-2", {GPT2}, false, false, false},
-    {"phi-2", {GPT2}, false, false, false},
-    {"mpt", {GPT2}, false, false, true},
-    {"olmo", {GPT2}, false, false, true},
-    {"jais", {GPT2}, false, false, false},
-    {"roberta-bpe", {GPT2}, false, false, false},
-    {"default", {"[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"}, false, false, false},
-    {"falcon", {"[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, "[0-9][0-9][0-9]"}, false, false, false},
-    {"starcoder", {"\\p{N}", GPT2}, false, false, false},
-    {"refact", {"\\p{N}", GPT2}, false, false, false},
-    {"command-r", {"\\p{N}", GPT2}, false, false, true},
-    {"smollm", {"\\p{N}", GPT2}, false, false, false},
-    {"codeshell", {"\\p{N}", GPT2}, false, false, false},
-    {"exaone", {"\\p{N}", GPT2}, false, false, false},
-    {"llama-bpe", {LLAMA3}, true, true, false},
-    {"llama3", {LLAMA3}, true, true, false},
-    {"llama-v3", {LLAMA3}, true, true, false},
-    {"dbrx", {LLAMA3}, false, false, false},
-    {"smaug-bpe", {LLAMA3}, false, false, false},
-    {"qwen2", {QWEN2}, false, false, true},
-    {"deepseek-r1-qwen", {QWEN2}, false, false, false},
-    {"stablelm2", {QWEN2}, false, false, false},
-    {"deepseek-coder", {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK_OR_KOREAN, "\\p{N}"}, false, false, false},
-    {"deepseek-llm",
-     {"[\\r\\n]", DEEPSEEK_LETTERS,
-      "\\s?[!-/:-~\\x{ff01}-\\x{ff0f}\\x{ff1a}-\\x{ff5e}\\x{2018}-\\x{201f}\\x{3000}-\\x{3002}]+", "\\s+$",
-      CJK_OR_KOREAN, "\\p{N}+"},
-     false,
-     false,
-     false},
-};
-
-static limn_status find_rule(const SplitRule **rule, const Gguf *gguf) {
-    const char *name = "default";
-    size_t length = strlen(name);
-    gguf_get_string(gguf, KEY("pre"), &name, &length);
-    for (size_t i = 0; i < sizeof split_rules / sizeof *split_rules; i++) {
-        if (strlen(split_rules[i].name) == length && memcmp(split_rules[i].name, name, length) == 0) {
-            *rule = &split_rules[i];
-            return LIMN_OK;
-        }
-    }
-    return fail(LIMN_UNSUPPORTED, "%s: tokenizer.ggml.pre names the split rule '%.*s', which is not implemented",
-                gguf_path(gguf), (int)(length < 80 ? length : 80), name);
-}
-
-/* The rule as tokenizer.json would state it. */
-static json_t *rule_json(const SplitRule *rule) {
-    json_t *list = json_array();
-    int wrong = 0; /* memory ran out */
-    for (size_t i = 0; i < 6 && rule->patterns[i] != NULL; i++) {
-        wrong |= json_array_append_new(list, json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex",
-                                                       rule->patterns[i], "behavior", "Isolated", "invert", 0));
-    }
-    wrong |= json_array_append_new(
-        list, json_pack("{s:s, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "use_regex", 0));
-    if (wrong != 0) {
-        json_decref(list);
-        return NULL;
-    }
-    return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", list);
-}
 
 /* ---- the vocabulary ---- */
 
@@ -205,8 +106,21 @@ static const char *const special_keys[SPECIAL_COUNT] = {
     [SPECIAL_BOS] = KEY("bos_token_id"),     [SPECIAL_EOS] = KEY("eos_token_id"),
     [SPECIAL_UNK] = KEY("unknown_token_id"), [SPECIAL_PAD] = KEY("padding_token_id"),
     [SPECIAL_MASK] = KEY("mask_token_id"),   [SPECIAL_SEP] = KEY("seperator_token_id"), /* spelled so in files */
-    [SPECIAL_CLS] = KEY("cls_token_id"),
+    [SPECIAL_CLS] = KEY("cls_token_id"),     [SPECIAL_EOT] = KEY("eot_token_id"),
+    [SPECIAL_EOM] = KEY("eom_token_id"),
 };
+
+/* Files made before there was a key for the end of a turn tell it by its spelling alone. */
+static void find_turn_end(Tokenizer *tokenizer) {
+    static const char *const spellings[] = {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>"};
+    const Vocabulary *vocabulary = &tokenizer->vocabulary;
+    for (size_t i = 0; i < sizeof spellings / sizeof *spellings && tokenizer->special[SPECIAL_EOT] < 0; i++) {
+        int32_t id = vocabulary_id(vocabulary, spellings[i], strlen(spellings[i]));
+        if (id >= 0 && vocabulary->pieces[id].type == PIECE_CONTROL && id != tokenizer->special[SPECIAL_EOS]) {
+            tokenizer->special[SPECIAL_EOT] = id;
+        }
+    }
+}
 
 static limn_status load_special_ids(Tokenizer *tokenizer, const Gguf *gguf) {
     for (int which = 0; which < SPECIAL_COUNT; which++) {
@@ -220,6 +134,7 @@ static limn_status load_special_ids(Tokenizer *tokenizer, const Gguf *gguf) {
         }
         tokenizer->special[which] = (int32_t)id;
     }
+    find_turn_end(tokenizer);
     return LIMN_OK;
 }
 
@@ -281,19 +196,22 @@ static limn_status set_decoder(Tokenizer *tokenizer, Loading *loading, const jso
 
 static limn_status load_byte_level(Tokenizer *tokenizer, Loading *loading, const Gguf *gguf) {
     const SplitRule *rule;
-    TRY(find_rule(&rule, gguf));
+    const char *name = "default";
+    size_t length = strlen(name);
+    gguf_get_string(gguf, KEY("pre"), &name, &length);
+    TRY(split_rule_find(&rule, loading->where, name, length));
     TRY(load_pieces(tokenizer, gguf, spell_as_is));
     TRY(model_bpe_new(&tokenizer->model, loading));
-    model_bpe_set(&tokenizer->model, rule->ignore_merges);
+    model_bpe_set(&tokenizer->model, (rule->flags & IGNORES_MERGES) != 0);
     TRY(load_merges(tokenizer, loading, gguf));
-    if (rule->composes) {
+    if ((rule->flags & COMPOSES) != 0) {
         TRY(parse_and_free(set_normaliser, tokenizer, loading, json_pack("{s:s}", "type", "NFC")));
     }
-    TRY(parse_and_free(set_pre_tokenizer, tokenizer, loading, rule_json(rule)));
+    TRY(parse_and_free(set_pre_tokenizer, tokenizer, loading, split_rule_json(rule)));
     TRY(parse_and_free(set_decoder, tokenizer, loading, json_pack("{s:s}", "type", "ByteLevel")));
     TRY(load_special_ids(tokenizer, gguf));
     TRY(add_tokens(tokenizer));
-    return set_ends(tokenizer, loading, gguf, rule->adds_bos, false, tokenizer->special[SPECIAL_BOS],
+    return set_ends(tokenizer, loading, gguf, (rule->flags & ADDS_BOS) != 0, false, tokenizer->special[SPECIAL_BOS],
                     tokenizer->special[SPECIAL_EOS]);
 }
 

@@ -111,6 +111,8 @@ static const struct SpecialName {
     [SPECIAL_MASK] = {"mask_token", {"<mask>", "[MASK]"}},
     [SPECIAL_SEP] = {"sep_token", {"[SEP]"}},
     [SPECIAL_CLS] = {"cls_token", {"[CLS]"}},
+    [SPECIAL_EOT] = {"eot_token", {NULL}},
+    [SPECIAL_EOM] = {"eom_token", {NULL}},
 };
 
 void load_usual_specials(Tokenizer *tokenizer) {

@@ -71,6 +71,8 @@ typedef enum SpecialToken {
     SPECIAL_MASK,
     SPECIAL_SEP,
     SPECIAL_CLS,
+    SPECIAL_EOT, /* ends a turn, where that is not EOS: a generated text ends there too */
+    SPECIAL_EOM, /* ends a message that calls a tool; the same */
     SPECIAL_COUNT
 } SpecialToken;
 int32_t tokenizer_special(const Tokenizer *tokenizer, SpecialToken which); /* -1: the model has none */

@@ -270,6 +270,33 @@ static void test_gguf_byte_level(void **state) {
     close_opened(&opened);
 }
 
+/* Where a turn ends: by its key, else by how such tokens are spelled, and then only a control token that is not EOS. */
+static void test_gguf_turn_end(void **state) {
+    static const char *const tokens[] = {"<s>", "a", "<|im_end|>", "<|eot_id|>", "<|done|>"};
+    static const struct {
+        int32_t type, key, eos, expected;
+    } rows[] = {{3, -1, 0, 3}, {3, 4, 0, 4}, {3, -1, 3, 2}, {1, -1, 0, -1}, {3, 4, 4, 4}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const int32_t types[] = {3, 1, rows[i].type, rows[i].type, 3};
+        static const char *const merges[] = {"a a"};
+        GgufBuilder builder = {{0}, 0};
+        gguf_add_string(&builder, "tokenizer.ggml.model", "gpt2");
+        gguf_add_string(&builder, "tokenizer.ggml.pre", "llama-bpe");
+        gguf_add_strings(&builder, "tokenizer.ggml.tokens", tokens, 5);
+        gguf_add_i32s(&builder, "tokenizer.ggml.token_type", types, 5);
+        gguf_add_strings(&builder, "tokenizer.ggml.merges", merges, 0);
+        gguf_add_u32(&builder, "tokenizer.ggml.eos_token_id", (uint32_t)rows[i].eos);
+        if (rows[i].key >= 0) {
+            gguf_add_u32(&builder, "tokenizer.ggml.eot_token_id", (uint32_t)rows[i].key);
+            gguf_add_u32(&builder, "tokenizer.ggml.eom_token_id", 1);
+        }
+        Opened opened = open_gguf(&builder);
+        assert_int_equal(tokenizer_special(opened.tokenizer, SPECIAL_EOT), rows[i].expected);
+        assert_int_equal(tokenizer_special(opened.tokenizer, SPECIAL_EOM), rows[i].key >= 0 ? 1 : -1);
+        close_opened(&opened);
+    }
+}
+
 static void test_gguf_scores(void **state) {
     static const char *const tokens[] = {"<unk>", "<s>", "</s>", "<0x21>",       "\xE2\x96\x81",
                                          "a",     "b",   "ab",   "\342\226\201a"};
@@ -366,6 +393,7 @@ int main(void) {
         cmocka_unit_test(test_vocab_txt),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_gguf_byte_level),
+        cmocka_unit_test(test_gguf_turn_end),
         cmocka_unit_test(test_gguf_scores),
         cmocka_unit_test(test_gguf_word_piece),
         cmocka_unit_test(test_gguf_unigram),

@@ -53,7 +53,6 @@ static limn_status read_config(Bert *bert, Build *build, int64_t *n_types) {
     }
     TRY(settings_refuse(settings, "is_decoder", 0));
     TRY(settings_refuse(settings, "add_cross_attention", 0));
-    TRY(settings_refuse(settings, "quantization_config", 0));
     if (d_model % n_heads != 0) {
         return settings_fail(LIMN_FORMAT, settings, "hidden_size", "a multiple of num_attention_heads");
     }

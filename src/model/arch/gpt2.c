@@ -39,7 +39,6 @@ static limn_status read_config(Gpt2Config *gpt2, Build *build) {
     bool upcast;
     TRY(settings_bool(&upcast, settings, "reorder_and_upcast_attn", false));
     TRY(settings_refuse(settings, "add_cross_attention", 0));
-    TRY(settings_refuse(settings, "quantization_config", 0));
     TRY(build_activation(build, &gpt2->activation, "activation_function", "gelu_new"));
     if (d_model % n_heads != 0) {
         return settings_fail(LIMN_FORMAT, settings, "n_embd", "a multiple of n_head");

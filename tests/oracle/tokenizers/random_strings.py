@@ -27,6 +27,8 @@ os.environ.setdefault('TOKENIZERS_PARALLELISM', 'false')
 import tokenizers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
+import split_rules
+
 # ---- texts ----
 
 SPACES = [' ', '  ', '   ', '\t', '\n', '\r', '\r\n', '\n\n', '\v', '\f', '\x85', '\xa0', '\u1680', '\u2000', '\u2003',
@@ -257,6 +259,11 @@ def gguf_case(path, *splits, normalizer=None):
     return make
 
 
+def gguf_of_json_case(gguf, path):
+    """A GGUF file and the tokenizer.json of the same model."""
+    return lambda run: (gguf, HuggingFace(Tokenizer.from_file(path)), ['no-special'])
+
+
 def sentencepiece_case(path):
     return lambda run: (path, SentencePiece(path), ['no-special', 'plain'])
 
@@ -274,6 +281,20 @@ def trained_case(name, **settings):
         sentencepiece.SentencePieceTrainer.train(input=corpus, model_prefix=prefix, minloglevel=2, **settings)
         return prefix + '.model', SentencePiece(prefix + '.model'), ['no-special', 'plain']
     return make
+
+
+def split_cases():
+    """Every published split rule, as tokenizer.json and under each name that GGUF files give it."""
+    texts = Texts(5, ['<s>'])
+    lines = [repaired(texts.text(0))[0] for _ in range(3000)]
+
+    def make(name, parts):
+        def made(run):
+            _, pre, pieces, merges, reference = parts
+            path = split_rules.save_case(run.temporary, name, pre, pieces, merges, reference)
+            return path, HuggingFace(reference), ['no-special'] if pre else []
+        return made
+    return {name: make(name, parts) for name, parts in split_rules.all_cases(lines, 6000)}
 
 
 def parts_case(model=None, added=(), **parts):
@@ -367,6 +388,7 @@ def all_cases(shared, extra):
     vocabs = os.path.join(data, 'tokenizers', 'llamacpp-vocabs', 'ggml-vocab-')
     cases['gguf-refact'] = gguf_case(vocabs + 'refact.gguf', pre_tokenizers.Digits(True))
     cases['gguf-starcoder'] = gguf_case(vocabs + 'starcoder.gguf', pre_tokenizers.Digits(True))
+    cases['gguf-falcon'] = gguf_of_json_case(vocabs + 'falcon.gguf', os.path.join(hub, 'falcon-tokenizer', 'tokenizer.json'))
     cases['gguf-mpt'] = gguf_case(vocabs + 'mpt.gguf', normalizer=normalizers.NFC())
     cases['trained-unigram'] = trained_case('unigram', model_type='unigram', vocab_size=300, hard_vocab_limit=False)
     cases['trained-unigram-bytes'] = trained_case('unigram-bytes', model_type='unigram', vocab_size=600,
@@ -381,6 +403,7 @@ def all_cases(shared, extra):
         for path in glob.glob(os.path.join(extra, '**', 'model', 'tokenizer.json'), recursive=True):
             cases['minilm'] = json_case(path)
     cases.update(component_cases())
+    cases.update(split_cases())
     return cases
 
 
