@@ -306,6 +306,27 @@ def make_dictionary(target, extra=()):
             out.write('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"\n')
 
 
+# --- data sets: the first byte chooses jsonl, csv, tsv, text (0 to 3), and 4 more: records of at most 64 bytes --------
+def make_records():
+    write("records", "jsonl", b'\0{"id": 1, "text": "a\\n", "x": 1.5e3, "n": null}\n\n{"a": {"b": {"c": [true]}}, "a.b.c": 2}\r\n')
+    write("records", "jsonl-wrong", b'\0{"a": 1}\n[1]\n')
+    write("records", "jsonl-wide", b'\0{"n": 123456789012345678901234567890}')
+    write("records", "csv", b'\1\xef\xbb\xbfid,text\r\n1,"a ""b"",\r\nc"\r\n\n2,\n')
+    write("records", "csv-ragged", b'\1a,b\n1,2\n1\n')
+    write("records", "csv-open", b'\1a,b\n1,"2\n1\n')
+    write("records", "csv-long", b'\5a\n"' + b"x\n" * 80 + b'"\n')
+    write("records", "tsv", b'\2a\tb\n"x\ty"\tz\n')
+    write("records", "text", "\3one\r\n\n\u6bd4\u7279\u5e01\n".encode())
+    write("records", "text-wrong", b'\3one\n\xe4\xbd\n')
+
+
+def make_where():
+    write("where", "compare", b"label != 'no' and b >= 1.5e0\nTweet: {a}\\nAnswer: {{}}")
+    write("where", "pattern", b"(a ~ '^t(e|x)+' or not b == 12) && e.f !~ \"x\"\n{e.f}{b}{c}")
+    write("where", "names", b"`odd name` = null || d < true\n{d}")
+    write("where", "wrong", b"a == (\n{a")
+
+
 make_safetensors()
 make_shards()
 make_gguf()
@@ -313,6 +334,8 @@ make_gguf_model()
 make_json()
 make_tokenizer()
 make_result()
+make_records()
+make_where()
 # parts that no seed has
 make_dictionary("config", ['"yarn"', '"dynamic"', '"gelu_fast"', '"quick_gelu"', '"attention_bias"', '"mlp_bias"',
                            '"partial_rotary_factor"', '"quantization_config"', '"text_config"', '"is_decoder"'])

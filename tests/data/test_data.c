@@ -1,0 +1,247 @@
+/* Filters, templates, samples: known answers, and what is refused. */
+#include "data/dataset.h"
+#include "data/template.h"
+#include "data/where.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+#include <cmocka.h> /* last: it has a macro named fail */
+
+static void must(limn_status status) {
+    if (status != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+}
+
+static const char *scratch(const char *ending, const char *text) {
+    static char path[64];
+    snprintf(path, sizeof path, "/tmp/limn-data-%d%s", (int)getpid(), ending);
+    must(file_write_atomic(path, text, strlen(text)));
+    return path;
+}
+
+/* Which records of the file hold, as digits. */
+static limn_status kept(char *digits, const char *path, const DatasetOptions *options) {
+    Dataset *dataset;
+    size_t n = 0;
+    digits[0] = '\0';
+    TRY(dataset_open(&dataset, path, options));
+    const Record *record;
+    limn_status status;
+    while ((status = dataset_next(dataset, &record)) == LIMN_OK && record != NULL) {
+        digits[n++] = (char)('0' + record->number);
+        digits[n] = '\0';
+    }
+    dataset_close(dataset);
+    return status;
+}
+
+static limn_status where(char *digits, const char *path, const char *expression) {
+    return kept(digits, path, &(DatasetOptions){.where = expression, .where_length = strlen(expression)});
+}
+
+typedef struct Case {
+    const char *expression, *kept;
+} Case;
+
+static void check_cases(const char *path, const Case *cases, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        char digits[64];
+        must(where(digits, path, cases[i].expression));
+        if (strcmp(digits, cases[i].kept) != 0) {
+            fail_msg("%s: kept '%s', expected '%s'", cases[i].expression, digits, cases[i].kept);
+        }
+    }
+}
+
+static void filters_on_json(void **state) {
+    const char *path = scratch(
+        ".jsonl",
+        "{\"label\": \"yes\", \"pred\": \"no\", \"n\": 9007199254740993, \"x\": 1.5}\n"
+        "{\"label\": \"no\", \"pred\": \"no\", \"n\": 9007199254740992, \"x\": -2}\n"
+        "{\"label\": null, \"n\": \"10\", \"x\": 10, \"ok\": true, \"odd name\": 1}\n"
+        "{\"label\": \"\xE6\xAF\x94\xE7\x89\xB9\xE5\xB8\x81 yes\", \"pred\": 3, \"u\": {\"a\": [1]}, \"v\": [1]}\n");
+    static const Case cases[] = {
+        {"label!=pred", "03"},
+        {"label == pred", "12"},
+        {"label = 'yes'", "0"},
+        {"label == \"yes\" or label == \"no\"", "01"},
+        {"n == 9007199254740993", "0"},
+        {"n < 9007199254740993", "1"},
+        {"n == 10", ""},
+        {"n == '10'", "2"},
+        {"x > 1", "02"},
+        {"x >= 1.5 and x <= 10.0", "02"},
+        {"x < 0", "1"},
+        {"x <= 1e1 && not x > 1.5", "01"},
+        {"label == null", "2"},
+        {"pred == null", "2"},
+        {"pred < null or pred >= null", ""},
+        {"ok == true", "2"},
+        {"ok != true", "013"},
+        {"label ~ '^y'", "0"},
+        {"label !~ '^y'", "123"},
+        {"label ~ 'yes$' and pred != 'no'", "3"},
+        {"label ~ '(?i)YES'", "03"},
+        {"label ~ '^...\\\\s'", "3"},
+        {"n ~ '3$'", "0"},
+        {"u.a == v and v != null", "3"},
+        {"`odd name` == 1", "2"},
+        {"not (label == 'yes' or label == 'no')", "23"},
+        {"label == 'yes' or label == 'no' and pred == 'none'", "0"},
+        {"(label == 'yes' or label == 'no') and pred == 'none'", ""},
+        {"not label == 'yes' and x > 0", "2"},
+        {"pred > label", ""},
+        {"label > pred", "0"},
+        {"'a' < 'b'", "0123"},
+    };
+    check_cases(path, cases, sizeof cases / sizeof cases[0]);
+    unlink(path);
+}
+
+static void filters_on_cells(void **state) {
+    const char *path =
+        scratch(".csv", "label,pred,n,zip,not\nyes,no,10,007,1\nno,no,9,7,2\n3,3.0,1e1,,3\n,true,abc,07,4\n");
+    static const Case cases[] = {
+        {"label!=pred", "03"},   {"n == 10", "02"},  {"n == '10'", "0"},    {"n > 9", "02"},
+        {"n > '9'", "3"},        {"zip == 7", "1"},  {"zip == '007'", "0"}, {"zip == ''", "2"},
+        {"pred == true", "3"},   {"pred == 3", "2"}, {"label == null", ""}, {"not == 2", "1"},
+        {"not not == 2", "023"}, {"n < label", "01"},
+    };
+    check_cases(path, cases, sizeof cases / sizeof cases[0]);
+    char digits[64];
+    assert_int_equal(where(digits, path, "lable == 'yes'"), LIMN_NOT_FOUND);
+    assert_non_null(strstr(error_message(), "lable"));
+    unlink(path);
+}
+
+static void filters_that_cannot_be(void **state) {
+    const char *path = scratch(".jsonl", "{\"a\": \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\"}\n");
+    static const struct {
+        const char *expression, *word;
+        limn_status status;
+    } cases[] = {
+        {"", "ends where", LIMN_USAGE},
+        {"a", "one of ==", LIMN_USAGE},
+        {"a ==", "ends where", LIMN_USAGE},
+        {"a == 1 b", "'b' at character 8", LIMN_USAGE},
+        {"a == 'x", "closing quote", LIMN_USAGE},
+        {"(a == 1", "closing parenthesis", LIMN_USAGE},
+        {"a == 1)", "')' at character 7", LIMN_USAGE},
+        {"a == 1x", "a number", LIMN_USAGE},
+        {"a ~ b", "in quotes", LIMN_USAGE},
+        {"a ~ 3", "in quotes", LIMN_USAGE},
+        {"a ~ '(x'", "'(x' is broken at character 3", LIMN_USAGE},
+        {"a and b", "one of ==", LIMN_USAGE},
+        {"zh == a", "field 'zh'", LIMN_NOT_FOUND},
+        {"a ~ '(a+)+(a+)+(a+)+$'", "takes too long on line 1", LIMN_RANGE},
+    };
+    char digits[64];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        limn_status status = where(digits, path, cases[i].expression);
+        if (status != cases[i].status || strstr(error_message(), cases[i].word) == NULL) {
+            fail_msg("%s: %d %s", cases[i].expression, (int)status, error_message());
+        }
+    }
+    char deep[400];
+    memset(deep, '(', sizeof deep);
+    deep[sizeof deep - 1] = '\0';
+    assert_int_equal(where(digits, path, deep), LIMN_USAGE);
+    assert_non_null(strstr(error_message(), "64 deep"));
+    unlink(path);
+}
+
+static void limits_and_samples(void **state) {
+    const char *path = scratch(".txt", "a\nb\nc\nd\ne\nf\ng\nh\n");
+    char digits[64];
+    must(kept(digits, path, &(DatasetOptions){.limit = 3}));
+    assert_string_equal(digits, "012");
+    must(kept(digits, path, &(DatasetOptions){.limit = 30}));
+    assert_string_equal(digits, "01234567");
+    must(kept(digits, path, &(DatasetOptions){.sample = 30, .seed = 4}));
+    assert_string_equal(digits, "01234567");
+    /* each record equally often, in ascending order; the same seed the same sample */
+    int times[8] = {0};
+    enum { SEEDS = 4000, SIZE = 3 };
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        must(kept(digits, path, &(DatasetOptions){.sample = SIZE, .seed = seed}));
+        assert_int_equal(strlen(digits), SIZE);
+        for (int i = 0; i < SIZE; i++) {
+            times[digits[i] - '0']++;
+            assert_true(i == 0 || digits[i] > digits[i - 1]);
+        }
+    }
+    for (int i = 0; i < 8; i++) { /* binomial(4000, 3/8): mean 1500, deviation 31 */
+        assert_in_range(times[i], 1375, 1625);
+    }
+    char again[64];
+    DatasetOptions options = {.where = "text > 'b'", .where_length = 10, .sample = 3, .limit = 2, .seed = 9};
+    must(kept(digits, path, &options));
+    must(kept(again, path, &options));
+    assert_string_equal(digits, again);
+    assert_int_equal(strlen(digits), 2);
+    assert_true(digits[0] >= '2');
+    unlink(path);
+}
+
+static limn_status filled(TextBuffer *out, const char *text, const Record *record) {
+    Arena arena;
+    Template made;
+    arena_init(&arena);
+    text_buffer_clear(out);
+    limn_status status = template_parse(&made, text, strlen(text), &arena);
+    if (status == LIMN_OK) {
+        status = template_fill(out, &made, "file.jsonl", record);
+    }
+    arena_free(&arena);
+    return status;
+}
+
+static void templates(void **state) {
+    const char *path =
+        scratch(".jsonl", "{\"text\": \"a {b}\", \"n\": 2, \"u\": {\"x\": 0.5}, \"null\": null, \"e\": \"\"}\n");
+    RecordReader *reader;
+    const Record *record;
+    must(record_reader_open(&reader, path, RECORDS_AUTO, 0));
+    must(record_reader_next(reader, &record));
+    TextBuffer out = TEXT_BUFFER_INIT;
+    must(filled(&out, "Tweet: {text}\\nAnswer{{}}:\\t{n}{u.x}{e}\\\\n \\d", record));
+    assert_string_equal(out.data, "Tweet: a {b}\nAnswer{}:\t20.5\\n \\d");
+    static const struct {
+        const char *text, *word;
+        limn_status status;
+    } cases[] = {{"{text", "character 1", LIMN_USAGE},
+                 {"a}", "character 2", LIMN_USAGE},
+                 {"x{}", "names no field", LIMN_USAGE},
+                 {"{txt}", "line 1: the field 'txt' is not there", LIMN_NOT_FOUND},
+                 {"{null}", "is null", LIMN_NOT_FOUND}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        limn_status status = filled(&out, cases[i].text, record);
+        if (status != cases[i].status || strstr(error_message(), cases[i].word) == NULL) {
+            fail_msg("%s: %d %s", cases[i].text, (int)status, error_message());
+        }
+    }
+    text_buffer_free(&out);
+    record_reader_close(reader);
+    unlink(path);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(filters_on_json),
+        cmocka_unit_test(filters_on_cells),
+        cmocka_unit_test(filters_that_cannot_be),
+        cmocka_unit_test(limits_and_samples),
+        cmocka_unit_test(templates),
+    };
+    return cmocka_run_group_tests_name("data", tests, NULL, NULL);
+}

@@ -1,0 +1,264 @@
+/* Records of JSONL, CSV, TSV and text: what is read, and what is refused with the number of its line. */
+#include "files/records.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "files/helpers.h"
+
+static const char *file_of(const char *name, const char *bytes, size_t length) {
+    const char *path = scratch_path(name);
+    write_file(path, bytes, length);
+    return path;
+}
+
+static RecordReader *opened(const char *name, const char *text) {
+    RecordReader *reader;
+    assert_ok(record_reader_open(&reader, file_of(name, text, strlen(text)), RECORDS_AUTO, 0));
+    return reader;
+}
+
+static const Record *next(RecordReader *reader) {
+    const Record *record;
+    assert_ok(record_reader_next(reader, &record));
+    return record;
+}
+
+static void assert_field(const Record *record, const char *name, const char *expected) {
+    assert_non_null(record);
+    FieldValue value = record_field(record, name, strlen(name));
+    TextBuffer text = TEXT_BUFFER_INIT;
+    assert_ok(field_text(&text, &value));
+    assert_int_equal(text.length, strlen(expected));
+    assert_string_equal(text.data != NULL ? text.data : "", expected);
+    text_buffer_free(&text);
+}
+
+/* Reads to the first failure; the records before it count. */
+static void refused_after(const char *name, const char *bytes, size_t length, int good, const char *first,
+                          const char *second) {
+    RecordReader *reader = NULL;
+    const Record *record = NULL;
+    limn_status status = record_reader_open(&reader, file_of(name, bytes, length), RECORDS_AUTO, 0);
+    int read = 0;
+    while (status == LIMN_OK && (status = record_reader_next(reader, &record)) == LIMN_OK && record != NULL) {
+        read++;
+    }
+    assert_refused(status, LIMN_FORMAT, first, second);
+    assert_int_equal(read, good);
+    record_reader_close(reader);
+}
+
+#define refused(name, text, good, first, second) refused_after(name, text, sizeof text - 1, good, first, second)
+
+static void test_csv(void **state) {
+    RecordReader *reader = opened("a.csv", "\xEF\xBB\xBFid,text,label\r\n1,\"one, \"\"two\"\"\r\nthree\",yes\r\n"
+                                           "\r\n2,,\n\"3\",x,\"\"");
+    size_t n;
+    const RecordCell *names = record_reader_names(reader, &n);
+    assert_int_equal(n, 3);
+    assert_memory_equal(names[0].bytes, "id", 2);
+    const Record *record = next(reader);
+    assert_field(record, "id", "1");
+    assert_field(record, "text", "one, \"two\"\r\nthree");
+    assert_field(record, "label", "yes");
+    assert_int_equal(record->line, 2);
+    assert_int_equal(record_field(record, "none", 4).kind, FIELD_ABSENT);
+    record = next(reader);
+    assert_int_equal(record->line, 5);
+    assert_int_equal(record->number, 1);
+    assert_field(record, "text", "");
+    assert_field(record, "label", "");
+    record = next(reader);
+    assert_field(record, "id", "3");
+    assert_field(record, "label", "");
+    assert_int_equal(record->end, record_reader_size(reader));
+    assert_null(next(reader));
+    assert_null(next(reader));
+    record_reader_close(reader);
+    /* one column: an empty line is an empty field */
+    reader = opened("one.csv", "text\na\n\nb\n");
+    assert_field(next(reader), "text", "a");
+    assert_field(next(reader), "text", "");
+    assert_field(next(reader), "text", "b");
+    assert_null(next(reader));
+    record_reader_close(reader);
+    reader = opened("b.TSV", "a\tb,c\n\"x\ty\"\tz\n");
+    record = next(reader);
+    assert_field(record, "a", "x\ty");
+    assert_field(record, "b,c", "z");
+    record_reader_close(reader);
+}
+
+static void test_csv_refusals(void **state) {
+    refused("r.csv", "a,b\n1,2\n\"x\ny\",2\n1,2,3\n", 2, "line 5: 3 fields", "names 2");
+    refused("r.csv", "a,b\n1\n", 0, "line 2: 1 fields", "names 2");
+    refused("r.csv", "a,b\n1,2\n\"x\n\n,2\n", 1, "line 3", "never ends");
+    refused("r.csv", "a,b\n1,5\" pipe\n", 0, "line 2", "quote inside");
+    refused("r.csv", "a,b\n\"p\nq\"r,5\n", 0, "line 3", "closing quote");
+    refused("r.csv", "a,b\nx\ry,5\n", 0, "line 2", "carriage return");
+    refused("r.csv", "a,b,a\n1,2,3\n", 0, "line 1: fields 1 and 3", "'a'");
+    refused("r.csv", "", 0, "line 1", "names");
+    refused("r.csv", "a,b\n1,\"x\n\0y\"\n", 0, "line 3", "NUL");
+    refused("r.csv", "a,b\n1,2\n\"x\n\xC4\xE3\",2\n", 1, "line 4", "0xC4 is not UTF-8");
+    refused("r.csv",
+            "\xFF\xFE"
+            "a\0,\0",
+            0, "UTF-16", "expected UTF-8");
+    refused("r.txt", "fine\ncut \xE4\xBD", 1, "line 2", "0xE4 is not UTF-8");
+    refused("r.txt", "fine\n\xED\xA0\x80\n", 1, "line 2", "not UTF-8"); /* half a surrogate pair */
+}
+
+static void test_jsonl(void **state) {
+    RecordReader *reader = opened(
+        "a.jsonl", "\xEF\xBB\xBF{\"id\": 9007199254740993, \"text\": \"a\\u0000b\\n\", \"x\": 0.1, \"ok\": true}\r\n\n"
+                   "  \n{\"user\": {\"name\": {\"first\": \"A\"}}, \"user.age\": 3, \"n\": null, \"l\": [1, \"b\"]}\n"
+                   "{\"big\": 123456789012345678901234567890, \"x\": -1e300}");
+    size_t n;
+    record_reader_names(reader, &n);
+    assert_int_equal(n, 0);
+    const Record *record = next(reader);
+    assert_field(record, "id", "9007199254740993");
+    assert_field(record, "x", "0.1");
+    assert_field(record, "ok", "true");
+    FieldValue value = record_field(record, "text", 4);
+    assert_int_equal(value.kind, FIELD_TEXT);
+    assert_int_equal(value.length, 4);
+    assert_memory_equal(value.bytes, "a\0b\n", 4);
+    record = next(reader);
+    assert_int_equal(record->line, 4);
+    assert_field(record, "user.name.first", "A");
+    assert_field(record, "user.age", "3");
+    assert_field(record, "l", "[1,\"b\"]");
+    assert_field(record, "n", "");
+    assert_int_equal(record_field(record, "n", 1).kind, FIELD_NULL);
+    assert_int_equal(record_field(record, "user.none", 9).kind, FIELD_ABSENT);
+    record = next(reader);
+    value = record_field(record, "big", 3);
+    assert_int_equal(value.kind, FIELD_REAL);
+    assert_field(record, "x", "-1e300");
+    assert_null(next(reader));
+    record_reader_close(reader);
+}
+
+static void test_jsonl_refusals(void **state) {
+    refused("r.jsonl", "{}\n\n[1]\n", 1, "line 3", "an array, expected an object");
+    refused("r.jsonl", "{}\n{\"a\": }\n", 1, "line 2, column 7", "unexpected");
+    refused("r.jsonl", "{}\n{\"a\": 1} {\"b\": 2}\n", 1, "line 2", "end of file expected");
+    refused("r.jsonl", "{\"a\":\n1}\n", 0, "line 1", "near end of file");
+    refused("r.jsonl", "{\"a\": \"\xFF\"}\n", 0, "line 1", "unable to decode byte 0xff");
+    refused("r.jsonl", "{\"a\": 1e999}\n", 0, "line 1", "overflow");
+    char deep[9000];
+    memset(deep, '[', sizeof deep);
+    memcpy(deep, "{\"a\":", 5);
+    refused_after("r.jsonl", deep, sizeof deep, 0, "line 1", "depth");
+}
+
+static void test_text(void **state) {
+    RecordReader *reader = opened("a.txt", "one, \"two\"\r\n\n three\n");
+    assert_field(next(reader), "text", "one, \"two\"");
+    const Record *record = next(reader);
+    assert_field(record, "text", " three");
+    assert_int_equal(record->line, 3);
+    assert_int_equal(record->number, 1);
+    assert_null(next(reader));
+    record_reader_close(reader);
+    reader = opened("empty.txt", "");
+    assert_null(next(reader));
+    record_reader_close(reader);
+    assert_refused(record_reader_open(&reader, scratch_path("a.parquet"), RECORDS_AUTO, 0), LIMN_USAGE, "a.parquet",
+                   ".jsonl");
+    assert_refused(record_reader_open(&reader, scratch_path("none.csv"), RECORDS_AUTO, 0), LIMN_NOT_FOUND, "none.csv");
+    assert_refused(record_reader_open(&reader, "/tmp", RECORDS_CSV, 0), LIMN_FORMAT, "a folder");
+}
+
+/* A record is bounded, and exactly at its bound it is read; a window that must grow and move loses nothing. */
+static void test_long_records(void **state) {
+    static char text[3000];
+    RecordReader *reader;
+    for (int extra = 0; extra < 2; extra++) {
+        memset(text, 'x', sizeof text);
+        size_t length = (size_t)(1000 + extra);
+        text[length] = '\r';
+        text[length + 1] = '\n';
+        text[length + 2] = 'y';
+        const char *path = file_of("long.txt", text, length + 3);
+        assert_ok(record_reader_open(&reader, path, RECORDS_TEXT, 1000));
+        if (extra == 0) {
+            assert_int_equal(record_field(next(reader), "text", 4).length, 1000);
+            assert_field(next(reader), "text", "y");
+        } else {
+            const Record *record;
+            assert_refused(record_reader_next(reader, &record), LIMN_FORMAT, "line 1", "longer than 1000 bytes");
+        }
+        record_reader_close(reader);
+    }
+    /* no line end at all */
+    assert_ok(record_reader_open(&reader, file_of("wide.csv", "a\n\"b", 4), RECORDS_CSV, 100));
+    record_reader_close(reader);
+    memset(text, '"', sizeof text);
+    memcpy(text, "a\n", 2);
+    assert_ok(record_reader_open(&reader, file_of("wide.csv", text, 2001), RECORDS_CSV, 1000));
+    const Record *record;
+    assert_refused(record_reader_next(reader, &record), LIMN_FORMAT, "line 2", "longer than 1000 bytes");
+    record_reader_close(reader);
+}
+
+static void test_many_records(void **state) {
+    const char *path = scratch_path("many.csv");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("n,text\n", file);
+    enum { COUNT = 40000 };
+    for (int i = 0; i < COUNT; i++) {
+        fprintf(file, "%d,\"%.*s\n\"\"\"\r\n", i, i % 97,
+                "a line of text that is cut at another place in each record "
+                "and goes on a while so that windows move");
+    }
+    fclose(file);
+    RecordReader *reader;
+    assert_ok(record_reader_open(&reader, path, RECORDS_AUTO, 0));
+    for (int i = 0; i < COUNT; i++) {
+        char number[16];
+        snprintf(number, sizeof number, "%d", i);
+        const Record *record = next(reader);
+        assert_field(record, "n", number);
+        FieldValue text = record_field(record, "text", 4);
+        assert_int_equal(text.length, (size_t)(i % 97) + 2);
+        assert_int_equal(text.bytes[text.length - 1], '"');
+        assert_int_equal(record->line, 2 + 2 * i);
+    }
+    assert_null(next(reader));
+    record_reader_close(reader);
+}
+
+static void test_numbers_of_cells(void **state) {
+    static const struct {
+        const char *text;
+        FieldKind kind;
+    } cases[] = {
+        {"12", FIELD_INTEGER}, {"-0.5", FIELD_REAL}, {"1e3", FIELD_REAL},  {"007", FIELD_CELL},
+        {"", FIELD_CELL},      {"1 ", FIELD_CELL},   {"0x10", FIELD_CELL}, {"9223372036854775807", FIELD_INTEGER},
+        {"-", FIELD_CELL},     {"nan", FIELD_CELL},  {"1,5", FIELD_CELL},  {"9223372036854775808", FIELD_REAL}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        FieldValue cell = {.kind = FIELD_CELL, .bytes = cases[i].text, .length = strlen(cases[i].text)};
+        FieldValue number;
+        bool is = field_number(&number, &cell);
+        if (is != (cases[i].kind != FIELD_CELL) || number.kind != cases[i].kind) {
+            fail_msg("'%s' was read as kind %d", cases[i].text, (int)number.kind);
+        }
+        cell.kind = FIELD_TEXT; /* of JSON: a text stays one */
+        assert_false(field_number(&number, &cell));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_csv),          cmocka_unit_test(test_csv_refusals),
+        cmocka_unit_test(test_jsonl),        cmocka_unit_test(test_jsonl_refusals),
+        cmocka_unit_test(test_text),         cmocka_unit_test(test_long_records),
+        cmocka_unit_test(test_many_records), cmocka_unit_test(test_numbers_of_cells),
+    };
+    return cmocka_run_group_tests_name("records", tests, scratch_make, scratch_remove);
+}
