@@ -83,7 +83,8 @@ typedef struct OpAttributes {
     int32_t rotary_dims;
     bool rotary_interleaved;                /* pairs (2i, 2i+1) instead of (i, i + rotary_dims/2) */
     float rotary_factor;                    /* cos and sin times this (YaRN, longrope); usually 1 */
-    const float *alibi_slopes;              /* [H] or NULL */
+    const float *alibi_slopes;              /* [H] or NULL: slope * (key - query) is added to the scores */
+    bool alibi_bf16;                        /* scale * bf16(slope * key) is added instead (Falcon) */
     int32_t top_k;                          /* TOP_K; the expert ops: how many experts a row is expected to use */
     bool sum_to_one;                        /* ROUTE */
     int32_t n_experts;                      /* E */

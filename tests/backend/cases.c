@@ -42,6 +42,7 @@ static const Layout masked_outputs = {.name = "masked output rows",
 
 static const float frequencies[] = {1.0F, 0.7F, 0.31F, 0.1F, 0.042F, 0.0101F, 0.003F, 0.0007F};
 static const float slopes[] = {0.5F, 0.25F, 0.125F, 0.0625F};
+static const float odd_slopes[] = {0.83984375F, 0.70703125F, 0.59375F, 0.419921875F}; /* bf16, not powers of two */
 
 #define ACTIVATE(name)                                                                                                 \
     {                                                                                                                  \
@@ -212,6 +213,7 @@ const Case cases[] = {
     SCORE("prefix", NINE_OF_THREE, prefix, .causal = true),
     SCORE("window softcap alibi", FOUR_HEADS, mixed, .causal = true, .window = 7, .softcap = 1.5F,
           .alibi_slopes = slopes),
+    SCORE("alibi bf16", FOUR_HEADS, mixed, .causal = true, .alibi_slopes = odd_slopes, .alibi_bf16 = true),
     SCORE("masked", NINE_OF_THREE, masked, .causal = true),
     SCORE("output rows", NINE_OF_THREE, outputs, .causal = true, .window = 9),
     {"pattern", OP_ATTENTION_PATTERN, .in = {KEYS(3)}, .layout = &unequal},
@@ -231,6 +233,8 @@ const Case cases[] = {
     ATTEND("window of one", FOUR_HEADS, mixed, .causal = true, .window = 1),
     ATTEND("softcap", FOUR_HEADS, mixed, .causal = true, .softcap = 1.5F),
     ATTEND("alibi", FOUR_HEADS, mixed, .causal = true, .alibi_slopes = slopes),
+    ATTEND("alibi bf16", FOUR_HEADS, long_sequence, .causal = true, .alibi_slopes = odd_slopes, .alibi_bf16 = true),
+    ATTEND("alibi bf16 prefix", FOUR_HEADS, mixed, .causal = true, .alibi_slopes = odd_slopes, .alibi_bf16 = true),
     ATTEND("all at once", FOUR_HEADS, masked, .causal = true, .window = 6, .softcap = 2.0F, .alibi_slopes = slopes),
     ATTEND("masked", NINE_OF_THREE, masked, .causal = true),
     ATTEND("no key seen", NINE_OF_THREE, blind, .causal = true),

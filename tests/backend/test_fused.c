@@ -227,10 +227,12 @@ static void fused_ops_equal_their_chains(void **state) {
 enum { LENGTH = 150 };
 
 static const float slopes[] = {0.5F, 0.25F, 0.125F, 0.0625F};
+static const float odd_slopes[] = {0.83984375F, 0.70703125F, 0.59375F, 0.419921875F};
 static const OpAttributes variants[] = {
     {.scale = 0.3F, .causal = true},
     {.scale = 0.3F, .causal = true, .window = 21},
     {.scale = 0.3F, .causal = true, .softcap = 2.0F, .alibi_slopes = slopes},
+    {.scale = 0.3F, .causal = true, .alibi_slopes = odd_slopes, .alibi_bf16 = true},
 };
 static const int32_t prefixes[] = {1, 16, 37, 64, 100, 149};
 

@@ -220,6 +220,7 @@ AttentionTile attention_tile(const AttentionSpace *space, const Op *op, const La
                            .last_key = space->last_key,
                            .order = space->order,
                            .slopes = op->attributes.alibi_slopes == NULL ? NULL : space->slopes,
+                           .slopes_bf16 = op->attributes.alibi_bf16,
                            .max = space->max,
                            .sum = space->sum,
                            .factor = space->factor};
