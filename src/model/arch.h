@@ -2,6 +2,7 @@
 #ifndef LIMN_MODEL_ARCH_H
 #define LIMN_MODEL_ARCH_H
 
+#include "model/blocks.h"
 #include "model/model.h"
 #include "model/settings.h"
 #include "model/weights.h"
@@ -58,6 +59,21 @@ const char *build_prefix(const Build *build, const char *prefix, const char *pro
 /* The activation named under a key of config.json. */
 limn_status build_activation(const Build *build, Activation *activation, const char *key, const char *fallback);
 
+/* A size under the family's own key, or else under the name other families give it, which the reference reads too. */
+limn_status build_size(const Build *build, int64_t *value, const char *key, const char *alias, int64_t fallback,
+                       int64_t high);
+
+/* prefix + name + ".weight" [rows, columns] and, when there is one, ".bias" [rows]. */
+limn_status build_linear(Build *build, Linear *linear, int64_t rows, int64_t columns, bool bias, const char *prefix,
+                         const char *name);
+
+/* A fused projection stored group by group (see weights_get_fused), taken apart into queries, keys and values. */
+limn_status build_fused_qkv(Build *build, AttentionSpec *attention, bool bias, const char *prefix, const char *name);
+
+/* A layer norm of width d_model with gain and bias, or with neither. */
+limn_status build_layer_norm(Build *build, NormSpec *norm, double epsilon, bool affine, const char *prefix,
+                             const char *name);
+
 /* One line for model->warnings. */
 limn_status build_warn(Build *build, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -71,5 +87,8 @@ limn_status build_labels(Build *build);
  * either one alone stands for both, as in the reference. */
 limn_status build_tied(Build *build, Weight *embed, Weight *head, bool tied, const char *embed_name,
                        const char *head_name);
+/* The same where the embedding is not as wide as the stream. */
+limn_status build_tied_width(Build *build, Weight *embed, Weight *head, int64_t width, bool tied,
+                             const char *embed_name, const char *head_name);
 
 #endif

@@ -175,6 +175,55 @@ limn_status build_activation(const Build *build, Activation *activation, const c
     return LIMN_OK;
 }
 
+limn_status build_size(const Build *build, int64_t *value, const char *key, const char *alias, int64_t fallback,
+                       int64_t high) {
+    TRY(settings_integer(&fallback, build->settings, alias, fallback, 1, high));
+    return settings_integer(value, build->settings, key, fallback, 1, high);
+}
+
+limn_status build_linear(Build *build, Linear *linear, int64_t rows, int64_t columns, bool bias, const char *prefix,
+                         const char *name) {
+    linear->bias = (Weight){0};
+    TRY(build_matrix(build, &linear->weight, rows, columns, "%s%s.weight", prefix, name));
+    return bias ? build_vector(build, &linear->bias, rows, "%s%s.bias", prefix, name) : LIMN_OK;
+}
+
+limn_status build_fused_qkv(Build *build, AttentionSpec *attention, bool bias, const char *prefix, const char *name) {
+    const char *weight_name = build_name(build, "%s%s.weight", prefix, name);
+    const char *bias_name = build_name(build, "%s%s.bias", prefix, name);
+    if (weight_name == NULL || bias_name == NULL) {
+        return fail(LIMN_NO_MEMORY, "%s: no memory for a tensor's name", build->model->path);
+    }
+    int64_t groups = attention->n_kv_heads, share = attention->n_heads / groups, width = attention->d_head;
+    int64_t queries = attention->n_heads * width, keys = groups * width;
+    Weight fused;
+    TRY(weights_get_fused(&fused, build->weights, USE_MATRIX, groups, share, width, build->model->config.d_model,
+                          weight_name));
+    attention->q.weight = weight_rows(&fused, 0, queries);
+    attention->k.weight = weight_rows(&fused, queries, keys);
+    attention->v.weight = weight_rows(&fused, queries + keys, keys);
+    attention->q.bias = attention->k.bias = attention->v.bias = (Weight){0};
+    if (!bias) {
+        return LIMN_OK;
+    }
+    TRY(weights_get_fused(&fused, build->weights, USE_VECTOR, groups, share, width, 1, bias_name));
+    attention->q.bias = weight_rows(&fused, 0, queries);
+    attention->k.bias = weight_rows(&fused, queries, keys);
+    attention->v.bias = weight_rows(&fused, queries + keys, keys);
+    return LIMN_OK;
+}
+
+limn_status build_layer_norm(Build *build, NormSpec *norm, double epsilon, bool affine, const char *prefix,
+                             const char *name) {
+    int64_t d = build->model->config.d_model;
+    *norm = (NormSpec){.kind = NORM_LAYER, .epsilon = (float)epsilon};
+    if (!affine) {
+        return LIMN_OK;
+    }
+    TRY(build_vector(build, &norm->gain, d, "%s%s.weight", prefix, name));
+    return build_vector(build, &norm->bias, d, "%s%s.bias", prefix, name);
+}
+
 limn_status build_warn(Build *build, const char *format, ...) {
     Model *model = build->model;
     char line[ERROR_MESSAGE_MAX];
@@ -236,6 +285,11 @@ limn_status build_labels(Build *build) {
 
 limn_status build_tied(Build *build, Weight *embed, Weight *head, bool tied, const char *embed_name,
                        const char *head_name) {
+    return build_tied_width(build, embed, head, build->model->config.d_model, tied, embed_name, head_name);
+}
+
+limn_status build_tied_width(Build *build, Weight *embed, Weight *head, int64_t width, bool tied,
+                             const char *embed_name, const char *head_name) {
     const ModelConfig *config = &build->model->config;
     if (embed_name == NULL || head_name == NULL) {
         return fail(LIMN_NO_MEMORY, "%s: no memory for a tensor's name", build->model->path);
@@ -251,6 +305,6 @@ limn_status build_tied(Build *build, Weight *embed, Weight *head, bool tied, con
         embed_name = head_name;
     }
     /* Only a shared table is an operand of matrix products. */
-    TRY(get(build, embed, tied ? USE_MATRIX : USE_TABLE, config->n_vocab, config->d_model, embed_name));
-    return get(build, head, USE_MATRIX, config->n_vocab, config->d_model, tied ? embed_name : head_name);
+    TRY(get(build, embed, tied ? USE_MATRIX : USE_TABLE, config->n_vocab, width, embed_name));
+    return get(build, head, USE_MATRIX, config->n_vocab, width, tied ? embed_name : head_name);
 }

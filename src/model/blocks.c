@@ -25,6 +25,13 @@ NodeId add_embedding(Graph *graph, OpKind kind, const Weight *table, const char 
     return graph_site(graph, node, site, -1);
 }
 
+NodeId add_positions(Graph *graph, const Weight *table, int32_t offset) {
+    const char *site = "hook_pos_embed";
+    NodeId node =
+        graph_add(graph, OP_POSITION_EMBED, -1, NULL, table, &(OpAttributes){.position_offset = offset}, site);
+    return graph_site(graph, node, site, -1);
+}
+
 NodeId add_norm(Graph *graph, int layer, NodeId x, const NormSpec *norm, const char *name) {
     char site[64];
     bool centered = norm->kind == NORM_LAYER;
@@ -65,7 +72,10 @@ NodeId add_attention(Graph *graph, int layer, NodeId x, const AttentionSpec *att
     NodeId v = add_heads(graph, layer, x, &attention->v, attention->n_kv_heads, d_head, "attn.hook_v");
     q = add_rope(graph, layer, q, attention->rope, "attn.hook_rot_q");
     k = add_rope(graph, layer, k, attention->rope, "attn.hook_rot_k");
-    OpAttributes attributes = {.scale = attention->scale, .causal = attention->causal};
+    OpAttributes attributes = {.scale = attention->scale,
+                               .causal = attention->causal,
+                               .alibi_slopes = attention->alibi_slopes,
+                               .alibi_bf16 = attention->alibi_slopes != NULL};
     NodeId scores = graph_add(graph, OP_ATTENTION_SCORES, layer, (NodeId[]){q, k}, NULL, &attributes, "attn_scores");
     graph_site(graph, scores, "attn.hook_attn_scores", layer);
     NodeId pattern = add_unary(graph, OP_ATTENTION_PATTERN, layer, scores, "attn pattern");

@@ -28,7 +28,8 @@ typedef struct AttentionSpec {
     int64_t n_heads, n_kv_heads, d_head; /* H, G, K */
     float scale;                         /* on q . k */
     bool causal;
-    const Rope *rope; /* NULL: no rotary positions */
+    const Rope *rope;          /* NULL: no rotary positions */
+    const float *alibi_slopes; /* [H]; NULL: no ALiBi. bf16 numbers: see OpAttributes.alibi_bf16 */
 } AttentionSpec;
 
 struct MoeSpec;
@@ -49,6 +50,9 @@ NodeId add_activation(Graph *graph, int layer, NodeId x, Activation activation, 
 
 /* kind: OP_EMBED, OP_POSITION_EMBED or OP_TYPE_EMBED. */
 NodeId add_embedding(Graph *graph, OpKind kind, const Weight *table, const char *site);
+
+/* Site hook_pos_embed: row position + offset of a learned table. */
+NodeId add_positions(Graph *graph, const Weight *table, int32_t offset);
 
 /* Sites {name}.hook_scale and {name}.hook_normalized (before the gain). */
 NodeId add_norm(Graph *graph, int layer, NodeId x, const NormSpec *norm, const char *name);

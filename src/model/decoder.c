@@ -18,24 +18,78 @@ ModelTask decoder_task(const char *architecture) {
                                                                                                       : TASK_ENCODER;
 }
 
-static NodeId add_layer(Graph *graph, int layer, NodeId x, const DecoderLayer *weights) {
-    graph_site(graph, x, "hook_resid_pre", layer);
+static NodeId add_serial(Graph *graph, int layer, NodeId x, const DecoderLayer *weights) {
     NodeId normed = add_norm(graph, layer, x, &weights->ln1, "ln1");
     NodeId attn_out = add_attention(graph, layer, normed, &weights->attention);
     NodeId middle = add_binary(graph, OP_ADD, layer, x, attn_out, "resid_mid");
     graph_site(graph, middle, "hook_resid_mid", layer);
     normed = add_norm(graph, layer, middle, &weights->ln2, "ln2");
     NodeId mlp_out = add_mlp(graph, layer, normed, &weights->mlp);
-    NodeId after = add_binary(graph, OP_ADD, layer, middle, mlp_out, "resid_post");
-    return graph_site(graph, after, "hook_resid_post", layer);
+    return add_binary(graph, OP_ADD, layer, middle, mlp_out, "resid_post");
+}
+
+static NodeId add_parallel(Graph *graph, int layer, NodeId x, const DecoderLayer *weights, bool shared) {
+    NodeId normed = add_norm(graph, layer, x, &weights->ln1, "ln1");
+    NodeId attn_out = add_attention(graph, layer, normed, &weights->attention);
+    normed = shared ? normed : add_norm(graph, layer, x, &weights->ln2, "ln2");
+    NodeId mlp_out = add_mlp(graph, layer, normed, &weights->mlp);
+    NodeId both = add_binary(graph, OP_ADD, layer, attn_out, mlp_out, "attention and mlp");
+    return add_binary(graph, OP_ADD, layer, x, both, "resid_post");
+}
+
+static NodeId add_post_norm(Graph *graph, int layer, NodeId x, const DecoderLayer *weights) {
+    NodeId attn_out = add_attention(graph, layer, x, &weights->attention);
+    NodeId middle = add_binary(graph, OP_ADD, layer, x, attn_out, "resid_mid");
+    graph_site(graph, middle, "hook_resid_mid", layer);
+    NodeId normed = add_norm(graph, layer, middle, &weights->ln1, "ln1");
+    graph_site(graph, normed, "hook_normalized_resid_mid", layer);
+    NodeId mlp_out = add_mlp(graph, layer, normed, &weights->mlp);
+    NodeId after = add_binary(graph, OP_ADD, layer, normed, mlp_out, "mlp sum");
+    return add_norm(graph, layer, after, &weights->ln2, "ln2");
+}
+
+static NodeId add_layer(Graph *graph, int layer, NodeId x, const Decoder *decoder) {
+    const DecoderLayer *weights = &decoder->layers[layer];
+    graph_site(graph, x, "hook_resid_pre", layer);
+    switch (decoder->order) {
+    case DECODER_SERIAL:
+        x = add_serial(graph, layer, x, weights);
+        break;
+    case DECODER_PARALLEL:
+    case DECODER_PARALLEL_SHARED:
+        x = add_parallel(graph, layer, x, weights, decoder->order == DECODER_PARALLEL_SHARED);
+        break;
+    case DECODER_POST_NORM:
+        x = add_post_norm(graph, layer, x, weights);
+        break;
+    }
+    return graph_site(graph, x, "hook_resid_post", layer);
+}
+
+static NodeId add_projection(Graph *graph, NodeId x, const Linear *projection, const char *site) {
+    return projection->weight.name == NULL ? x
+                                           : graph_site(graph, add_linear(graph, -1, x, projection, site), site, -1);
+}
+
+/* Nothing can be folded into what a norm follows, and a projection stands between the embedding and the stream. */
+static limn_status check_frame(const Build *build, const Decoder *decoder) {
+    if (build->model->config.task != TASK_CAUSAL_LM) {
+        return fail(LIMN_UNSUPPORTED, "%s: --frame transformerlens is for language models, not for %s",
+                    build->model->path, build->architecture);
+    }
+    if (decoder->order == DECODER_POST_NORM || decoder->project_in.weight.name != NULL || decoder->no_ln_final) {
+        return fail(LIMN_UNSUPPORTED,
+                    "%s: --frame transformerlens is for decoders with norms before each sublayer and the unembedding",
+                    build->model->path);
+    }
+    return LIMN_OK;
 }
 
 limn_status decoder_build(Build *build, Decoder *decoder) {
     Graph *graph = &build->model->graph;
     const ModelConfig *config = &build->model->config;
-    if (build->options->frame == FRAME_TRANSFORMERLENS && config->task != TASK_CAUSAL_LM) {
-        return fail(LIMN_UNSUPPORTED, "%s: --frame transformerlens is for language models, not for %s",
-                    build->model->path, build->architecture);
+    if (build->options->frame == FRAME_TRANSFORMERLENS) {
+        TRY(check_frame(build, decoder));
     }
     TRY(build_weights(build));
     if (build->options->frame == FRAME_TRANSFORMERLENS && !build->options->config_only) {
@@ -43,14 +97,16 @@ limn_status decoder_build(Build *build, Decoder *decoder) {
     }
     NodeId x = add_embedding(graph, OP_EMBED, &decoder->embed, "hook_embed");
     graph->embed = x;
+    x = add_projection(graph, x, &decoder->project_in, "project_in.hook_out");
     if (decoder->positions.name != NULL) {
-        NodeId position = add_embedding(graph, OP_POSITION_EMBED, &decoder->positions, "hook_pos_embed");
+        NodeId position = add_positions(graph, &decoder->positions, decoder->position_offset);
         x = add_binary(graph, OP_ADD, -1, x, position, "embeddings");
     }
     for (int layer = 0; layer < config->n_layers; layer++) {
-        x = add_layer(graph, layer, x, &decoder->layers[layer]);
+        x = add_layer(graph, layer, x, decoder);
     }
-    graph->final = add_norm(graph, -1, x, &decoder->ln_final, "ln_final");
+    x = decoder->no_ln_final ? x : add_norm(graph, -1, x, &decoder->ln_final, "ln_final");
+    graph->final = add_projection(graph, x, &decoder->project_out, "project_out.hook_out");
     graph->selected = add_unary(graph, OP_SELECT_ROWS, -1, graph->final, "selected rows");
     if (decoder->head.weight.name != NULL) {
         add_objectives(graph, add_linear(graph, -1, graph->selected, &decoder->head, "logits"));

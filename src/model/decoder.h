@@ -1,9 +1,16 @@
-/* Decoders with the norm before each sublayer (GPT-2, Llama and their kin): weights by role, and the graph of them. */
+/* Decoders (GPT-2, Llama and their kin): weights by role, and the graph of them. */
 #ifndef LIMN_MODEL_DECODER_H
 #define LIMN_MODEL_DECODER_H
 
 #include "model/arch.h"
 #include "model/blocks.h"
+
+typedef enum DecoderOrder {
+    DECODER_SERIAL,          /* m = x + attn(ln1(x)), m + mlp(ln2(m)) */
+    DECODER_PARALLEL,        /* x + attn(ln1(x)) + mlp(ln2(x)): there is no hook_resid_mid */
+    DECODER_PARALLEL_SHARED, /* x + attn(ln1(x)) + mlp(ln1(x)): nor a ln2 */
+    DECODER_POST_NORM        /* m = ln1(x + attn(x)), ln2(m + mlp(m)); hook_resid_mid is what ln1 reads */
+} DecoderOrder;
 
 typedef struct DecoderLayer {
     NormSpec ln1, ln2;
@@ -12,11 +19,16 @@ typedef struct DecoderLayer {
 } DecoderLayer;
 
 typedef struct Decoder {
-    Weight embed;         /* [V, D] */
-    Weight positions;     /* [P, D]; absent: rotary positions only */
-    DecoderLayer *layers; /* [L] */
+    DecoderOrder order;
+    Weight embed;            /* [V, E] */
+    Weight positions;        /* [P, D]; absent: rotary positions or ALiBi only */
+    int32_t position_offset; /* the row of `positions` that position 0 has */
+    Linear project_in;       /* [D, E]; absent: E is D */
+    DecoderLayer *layers;    /* [L] */
     NormSpec ln_final;
-    Linear head; /* [V or classes, D]; absent: no logits */
+    bool no_ln_final;
+    Linear project_out; /* [E, D]; absent: E is D */
+    Linear head;        /* [V or classes, E]; absent: no logits */
 } Decoder;
 
 /* Room for the layers, in the model's arena. */

@@ -137,13 +137,14 @@ static void drop_gain(NormSpec *norm) {
     norm->bias = (Weight){0};
 }
 
-static limn_status convert_layer(DecoderLayer *layer, WeightStore *store) {
+static limn_status convert_layer(DecoderLayer *layer, DecoderOrder order, WeightStore *store) {
     AttentionSpec *attention = &layer->attention;
+    const NormSpec *mlp_norm = order == DECODER_PARALLEL_SHARED ? &layer->ln1 : &layer->ln2;
     TRY(fold_norm(&attention->q, &layer->ln1, store));
     TRY(fold_norm(&attention->k, &layer->ln1, store));
     TRY(fold_norm(&attention->v, &layer->ln1, store));
-    TRY(fold_norm(&layer->mlp.in, &layer->ln2, store));
-    TRY(fold_norm(&layer->mlp.gate, &layer->ln2, store));
+    TRY(fold_norm(&layer->mlp.in, mlp_norm, store));
+    TRY(fold_norm(&layer->mlp.gate, mlp_norm, store));
     if (layer->ln1.kind == NORM_LAYER) {
         TRY(center_outputs(&attention->o, store));
         TRY(center_outputs(&layer->mlp.out, store));
@@ -168,7 +169,7 @@ limn_status decoder_to_transformerlens(Build *build, Decoder *decoder) {
         }
     }
     for (int layer = 0; layer < build->model->config.n_layers; layer++) {
-        TRY(convert_layer(&decoder->layers[layer], store));
+        TRY(convert_layer(&decoder->layers[layer], decoder->order, store));
         TRY(progress_tick(build->progress, "frame", layer, build->model->config.n_layers));
     }
     TRY(fold_norm(&decoder->head, &decoder->ln_final, store));

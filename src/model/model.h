@@ -14,6 +14,14 @@ typedef enum ModelTask { TASK_CAUSAL_LM, TASK_MASKED_LM, TASK_CLASSIFIER, TASK_E
 
 typedef enum Frame { FRAME_HF, FRAME_TRANSFORMERLENS } Frame;
 
+/* What a row's position is; the token and the mask decide in some families. */
+typedef enum PositionRule {
+    POSITION_ORDER,    /* its index in the sequence */
+    POSITION_UNBROKEN, /* the same; a hidden row before a visible one is refused (ALiBi counts visible rows) */
+    POSITION_VISIBLE,  /* how many visible rows stand before it; -1 for a hidden row (OPT) */
+    POSITION_NOT_PAD   /* 1, 2, ... over the tokens that are not pad_id, which has 0 (RoBERTa) */
+} PositionRule;
+
 typedef struct ModelConfig {
     const char *architecture; /* "LlamaForCausalLM" */
     const char *model_type;   /* "llama" */
@@ -29,6 +37,7 @@ typedef struct ModelConfig {
     int32_t n_classes;   /* classifier; else 0 */
     const char **labels; /* [n_classes], from id2label; "LABEL_0" ... when absent */
     bool causal;
+    PositionRule positions;
     DType dtype;    /* of most weights, as stored ("dtype" of config.json agrees or not) */
     int32_t pad_id; /* -1: none; a classifier of the Llama or GPT-2 family needs it */
 } ModelConfig;

@@ -64,20 +64,47 @@ static bool text_is(const char *text, size_t length, const char *word) {
     return strlen(word) == length && memcmp(text, word, length) == 0;
 }
 
+/* How many of a head's dimensions turn. scaling->json is NULL when the configuration has no such object. */
+static limn_status rotary_width(int64_t *dims, const Settings *settings, const Settings *scaling, const RopeKeys *keys,
+                                int64_t d_head) {
+    const char *inner = "partial_rotary_factor";
+    *dims = d_head;
+    if (keys->partial == NULL) {
+        TRY(settings_refuse(settings, inner, 1));
+        return scaling->json != NULL ? settings_refuse(scaling, inner, 1) : LIMN_OK;
+    }
+    double part;
+    TRY(settings_real(&part, settings, keys->partial, keys->default_partial, 0, 1));
+    if (scaling->json != NULL) {
+        TRY(settings_real(&part, scaling, inner, part, 0, 1));
+    }
+    *dims = (int64_t)((double)d_head * part);
+    if (*dims < 2 || *dims % 2 != 0) {
+        return fail(LIMN_FORMAT, "%s: %g of a head's %lld dimensions turn, expected an even number of them",
+                    settings->path, part, (long long)d_head);
+    }
+    return LIMN_OK;
+}
+
 limn_status rope_from_json(Rope *rope, Arena *arena, const Settings *settings, int64_t d_head, int64_t n_context) {
+    return rope_from_json_as(rope, arena, settings, &(RopeKeys){.theta = "rope_theta"}, d_head, n_context);
+}
+
+limn_status rope_from_json_as(Rope *rope, Arena *arena, const Settings *settings, const RopeKeys *keys, int64_t d_head,
+                              int64_t n_context) {
     Settings scaling;
     TRY(settings_object(&scaling, settings, "rope_scaling"));
     if (scaling.json == NULL || json_object_size(scaling.json) == 0) {
         TRY(settings_object(&scaling, settings, "rope_parameters"));
     }
     double theta;
-    TRY(settings_real(&theta, settings, "rope_theta", 10000.0, 1e-3, 1e12));
-    TRY(settings_refuse(settings, "partial_rotary_factor", 1));
+    TRY(settings_real(&theta, settings, keys->theta, 10000.0, 1e-3, 1e12));
+    int64_t dims;
+    TRY(rotary_width(&dims, settings, &scaling, keys, d_head));
     const char *type = "default";
     size_t length = strlen(type);
     if (scaling.json != NULL) {
         TRY(settings_real(&theta, &scaling, "rope_theta", theta, 1e-3, 1e12));
-        TRY(settings_refuse(&scaling, "partial_rotary_factor", 1));
         const char *key = settings_has(&scaling, "rope_type") ? "rope_type" : "type";
         if (settings_has(&scaling, key)) {
             TRY(settings_text(&type, &length, &scaling, key));
@@ -87,15 +114,15 @@ limn_status rope_from_json(Rope *rope, Arena *arena, const Settings *settings, i
         n_context = original != 0 ? original : n_context;
     }
     float *freq;
-    TRY(plain_frequencies(rope, &freq, arena, theta, d_head));
+    TRY(plain_frequencies(rope, &freq, arena, theta, dims));
     if (text_is(type, length, "default")) {
         return LIMN_OK;
     }
     if (text_is(type, length, "linear")) {
-        return scale_linear(freq, d_head / 2, &scaling);
+        return scale_linear(freq, dims / 2, &scaling);
     }
     if (text_is(type, length, "llama3")) {
-        return scale_llama3(freq, d_head / 2, &scaling, n_context);
+        return scale_llama3(freq, dims / 2, &scaling, n_context);
     }
     return fail(LIMN_UNSUPPORTED, "%s: rope_type \"%.*s\" is not implemented, expected default, linear or llama3",
                 settings->path, (int)(length < 64 ? length : 64), type);

@@ -16,6 +16,17 @@ typedef struct Rope {
 /* From rope_parameters, or rope_theta and rope_scaling, of config.json. n_context: max_position_embeddings. */
 limn_status rope_from_json(Rope *rope, Arena *arena, const Settings *settings, int64_t d_head, int64_t n_context);
 
+/* What a family calls these two outside rope_parameters, and what holds where neither place states them. */
+typedef struct RopeKeys {
+    const char *theta;
+    const char *partial; /* the part of each head that turns; NULL: refused unless it is 1 */
+    double default_partial;
+} RopeKeys;
+
+/* The same for a family with keys of its own (GPT-NeoX). */
+limn_status rope_from_json_as(Rope *rope, Arena *arena, const Settings *settings, const RopeKeys *keys, int64_t d_head,
+                              int64_t n_context);
+
 /* From "<prefix>.rope.*" of GGUF metadata, and the divisors of the tensor rope_freqs.weight when there is one. */
 limn_status rope_from_gguf(Rope *rope, Arena *arena, const Settings *settings, WeightStore *weights, const char *prefix,
                            int64_t d_head);

@@ -9,12 +9,19 @@
 #include "model/finite.h"
 #include "model/quantised.h"
 
+/* How a tensor stores the rows of its weight. */
+typedef struct RowOrder {
+    int64_t d_head; /* heads this wide; 0: rows are stored as they are */
+    int64_t groups; /* 0: rows of each head are rotary pairs; else the groups of a fused projection */
+    int64_t share;  /* query heads of a group, which are followed by its key and its value head */
+} RowOrder;
+
 /* A tensor somebody asked for. */
 typedef struct Request {
     const Tensor *tensor;
     Weight weight;
-    void *copy;     /* NULL: used where it lies */
-    int64_t d_head; /* rows are rotary pairs of heads this wide; 0: as they are */
+    void *copy; /* NULL: used where it lies */
+    RowOrder order;
 } Request;
 
 struct WeightStore {
@@ -147,7 +154,7 @@ static limn_status allocate(WeightStore *store, void **memory, int64_t elements,
 }
 
 static limn_status request(Weight *weight, WeightStore *store, WeightUse use, int64_t rows, int64_t columns,
-                           int64_t d_head, const char *name) {
+                           RowOrder order, const char *name) {
     *weight = (Weight){0};
     const Tensor *tensor = find(store, name);
     if (tensor == NULL) {
@@ -171,11 +178,11 @@ static limn_status request(Weight *weight, WeightStore *store, WeightUse use, in
     }
     TRY(grow((void **)&store->requests, store->n_requests, &store->request_capacity, sizeof *store->requests));
     Request *made = &store->requests[store->n_requests];
-    *made = (Request){.tensor = tensor, .d_head = d_head};
+    *made = (Request){.tensor = tensor, .order = order};
     DType dtype = wanted_dtype(store, tensor, use);
     size_t alignment = dtype == DTYPE_F32 ? 4 : 2;
     const void *data = tensor->data;
-    if (dtype != tensor->dtype || d_head != 0 || (uintptr_t)data % alignment != 0) {
+    if (dtype != tensor->dtype || order.d_head != 0 || (uintptr_t)data % alignment != 0) {
         TRY(allocate(store, &made->copy, rows * columns, dtype, name));
         data = made->copy;
     }
@@ -194,12 +201,19 @@ static limn_status request(Weight *weight, WeightStore *store, WeightUse use, in
 
 limn_status weights_get(Weight *weight, WeightStore *store, WeightUse use, int64_t rows, int64_t columns,
                         const char *name) {
-    return request(weight, store, use, rows, columns, 0, name);
+    return request(weight, store, use, rows, columns, (RowOrder){0}, name);
 }
 
 limn_status weights_get_paired(Weight *weight, WeightStore *store, WeightUse use, int64_t rows, int64_t columns,
                                int64_t d_head, const char *name) {
-    return request(weight, store, use, rows, columns, d_head, name);
+    return request(weight, store, use, rows, columns, (RowOrder){.d_head = d_head}, name);
+}
+
+limn_status weights_get_fused(Weight *weight, WeightStore *store, WeightUse use, int64_t groups, int64_t share,
+                              int64_t d_head, int64_t columns, const char *name) {
+    RowOrder order = {.d_head = d_head, .groups = groups, .share = share};
+    return request(weight, store, use, groups * (share + 2) * d_head, columns, groups > 1 ? order : (RowOrder){0},
+                   name);
 }
 
 limn_status weights_get_stack(Weight *weight, WeightStore *store, int64_t n, int64_t rows, int64_t columns,
@@ -325,6 +339,18 @@ static int64_t paired_row(int64_t row, int64_t d_head) {
     return row - within + 2 * (within % half) + within / half;
 }
 
+/* Row r of the copy, which holds all query heads, then all key heads, then all value heads. */
+static int64_t fused_row(int64_t row, const RowOrder *order) {
+    int64_t head = row / order->d_head, queries = order->groups * order->share;
+    int64_t group = head < queries ? head / order->share : (head - queries) % order->groups;
+    int64_t place = head < queries ? head % order->share : order->share + (head - queries) / order->groups;
+    return (group * (order->share + 2) + place) * order->d_head + row % order->d_head;
+}
+
+static int64_t stored_row(int64_t row, const RowOrder *order) {
+    return order->groups != 0 ? fused_row(row, order) : paired_row(row, order->d_head);
+}
+
 static limn_status convert_pieces(void *context, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const Conversion *conversion = context;
@@ -332,9 +358,9 @@ static limn_status convert_pieces(void *context, int64_t begin, int64_t end, int
         const Piece *piece = &conversion->pieces[p];
         const Request *request = piece->request;
         int64_t columns = request->weight.columns;
-        if (request->d_head != 0) {
+        if (request->order.d_head != 0) {
             for (int64_t row = piece->begin; row < piece->end; row++) {
-                TRY(convert_span(conversion->store, request, paired_row(row, request->d_head) * columns, row * columns,
+                TRY(convert_span(conversion->store, request, stored_row(row, &request->order) * columns, row * columns,
                                  columns));
             }
         } else if (request->copy != NULL) {
@@ -354,11 +380,11 @@ static limn_status convert_pieces(void *context, int64_t begin, int64_t end, int
 /* How many items (rows or elements) of a request make one piece. */
 static int64_t piece_items(const Request *request) {
     int64_t rows = PIECE_ELEMENTS / request->weight.columns;
-    return request->d_head == 0 ? PIECE_ELEMENTS : (rows > 0 ? rows : 1);
+    return request->order.d_head == 0 ? PIECE_ELEMENTS : (rows > 0 ? rows : 1);
 }
 
 static int64_t request_items(const Request *request) {
-    return request->d_head == 0 ? request->weight.rows * request->weight.columns : request->weight.rows;
+    return request->order.d_head == 0 ? request->weight.rows * request->weight.columns : request->weight.rows;
 }
 
 limn_status weights_convert(WeightStore *store, const Progress *progress) {

@@ -49,6 +49,12 @@ limn_status weights_get_paired(Weight *weight, WeightStore *store, WeightUse use
 limn_status weights_get_stack(Weight *weight, WeightStore *store, int64_t n, int64_t rows, int64_t columns,
                               const char *name);
 
+/* The same for a fused projection [groups (share + 2) d_head, columns] stored group by group: `share` query heads, a
+ * key head, a value head (GPT-NeoX: share 1; Falcon). The weight has all query rows, then all key rows, then all
+ * value rows. One group is in that order already and stays where it lies. */
+limn_status weights_get_fused(Weight *weight, WeightStore *store, WeightUse use, int64_t groups, int64_t share,
+                              int64_t d_head, int64_t columns, const char *name);
+
 /* Tensors whose names end so are known not to matter: no warning about them. `suffix` is a constant. */
 limn_status weights_ignore(WeightStore *store, const char *suffix);
 

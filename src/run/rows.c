@@ -55,6 +55,22 @@ static void attach(RowTable *table, const RowBuffers *buffers, int32_t n_rows) {
     table->is_key = buffers->is_key;
 }
 
+static limn_status check_unbroken(const ModelConfig *config, const SequenceInput *input) {
+    bool hidden = input->prefix_length > 0 && input->prefix->is_key != NULL &&
+                  memchr(input->prefix->is_key, 0, (size_t)input->prefix_length) != NULL;
+    for (int32_t i = 0; i < input->n; i++) {
+        bool visible = input->mask == NULL || input->mask[i] != 0;
+        if (hidden && visible) {
+            return fail(LIMN_UNSUPPORTED,
+                        "token %d is visible after a hidden one; expected hidden tokens at the end only: %s counts "
+                        "visible tokens for its ALiBi, which is not implemented",
+                        input->prefix_length + i, config->architecture);
+        }
+        hidden = hidden || !visible;
+    }
+    return LIMN_OK;
+}
+
 static limn_status check_sequence(const ModelConfig *config, const SequenceInput *input) {
     if (input->n <= 0) {
         return fail(LIMN_USAGE, "the input has no tokens; expected at least one");
@@ -68,6 +84,9 @@ static limn_status check_sequence(const ModelConfig *config, const SequenceInput
         return fail(LIMN_USAGE, "the input has %lld tokens; the model's context holds %d", (long long)length,
                     config->n_context);
     }
+    if (config->positions == POSITION_UNBROKEN) {
+        TRY(check_unbroken(config, input));
+    }
     for (int32_t i = 0; i < input->n; i++) {
         if (input->ids[i] < 0 || input->ids[i] >= config->n_vocab) {
             return fail(LIMN_RANGE, "token id %d at position %d; expected 0 to %d", input->ids[i],
@@ -77,12 +96,43 @@ static limn_status check_sequence(const ModelConfig *config, const SequenceInput
     return LIMN_OK;
 }
 
-static void fill_sequence(RowBuffers *buffers, int32_t sequence, int32_t first, const SequenceInput *input) {
+/* Visible rows of the cached prefix. */
+static int32_t visible_before(const SequenceInput *input) {
+    int32_t count = input->prefix_length;
+    for (int32_t i = 0; i < input->prefix_length && input->prefix->is_key != NULL; i++) {
+        count -= input->prefix->is_key[i] == 0;
+    }
+    return count;
+}
+
+/* Positions of a sequence's own rows, by the family's rule. */
+static void fill_positions(int32_t *positions, const ModelConfig *config, const SequenceInput *input) {
+    int32_t count = config->positions == POSITION_VISIBLE ? visible_before(input) : input->prefix_length;
+    for (int32_t i = 0; i < input->n; i++) {
+        bool visible = input->mask == NULL || input->mask[i] != 0;
+        bool pad = input->ids[i] == config->pad_id;
+        switch (config->positions) {
+        case POSITION_ORDER:
+        case POSITION_UNBROKEN:
+            positions[i] = count++;
+            break;
+        case POSITION_VISIBLE:
+            positions[i] = visible ? count++ : -1;
+            break;
+        case POSITION_NOT_PAD:
+            positions[i] = pad ? 0 : ++count;
+            break;
+        }
+    }
+}
+
+static void fill_sequence(RowBuffers *buffers, const ModelConfig *config, int32_t sequence, int32_t first,
+                          const SequenceInput *input) {
+    fill_positions(column(buffers, COLUMN_POSITION) + first, config, input);
     for (int32_t i = 0; i < input->n; i++) {
         int32_t row = first + i;
         column(buffers, COLUMN_SEQUENCE)[row] = sequence;
         column(buffers, COLUMN_TOKEN)[row] = input->ids[i];
-        column(buffers, COLUMN_POSITION)[row] = input->prefix_length + i;
         column(buffers, COLUMN_TYPE)[row] = input->types == NULL ? 0 : input->types[i];
         column(buffers, COLUMN_ORDER)[row] = input->prefix_length + i;
         buffers->is_key[row] = input->mask == NULL ? 1 : input->mask[i];
@@ -106,7 +156,7 @@ static limn_status bind_all(Rows *rows, const ModelConfig *config, const RunRequ
     int32_t max_keys = 0;
     for (int32_t s = 0; s < request->n_sequences; s++) {
         const SequenceInput *input = &request->sequences[s];
-        fill_sequence(buffers, s, first, input);
+        fill_sequence(buffers, config, s, first, input);
         first += input->n;
         if (input->prefix_length + input->n > max_keys) {
             max_keys = input->prefix_length + input->n;

@@ -14,22 +14,15 @@ typedef struct Gpt2Config {
     bool qkv_bias; /* false: no layer has one (minGPT's conversions), which the reference reads as zero */
 } Gpt2Config;
 
-/* A size under GPT-2's own key, or else under the name other families give it, which the reference reads too. */
-static limn_status read_size(int64_t *value, const Settings *settings, const char *key, const char *alias,
-                             int64_t fallback, int64_t high) {
-    TRY(settings_integer(&fallback, settings, alias, fallback, 1, high));
-    return settings_integer(value, settings, key, fallback, 1, high);
-}
-
 static limn_status read_config(Gpt2Config *gpt2, Build *build) {
     const Settings *settings = build->settings;
     ModelConfig *config = &build->model->config;
     int64_t n_vocab, n_context, d_model, n_layers, n_heads, d_mlp;
     TRY(settings_integer(&n_vocab, settings, "vocab_size", 50257, 1, INT32_MAX));
-    TRY(read_size(&n_context, settings, "n_positions", "max_position_embeddings", 1024, INT32_MAX));
-    TRY(read_size(&d_model, settings, "n_embd", "hidden_size", 768, 1 << 20));
-    TRY(read_size(&n_layers, settings, "n_layer", "num_hidden_layers", 12, 1 << 14));
-    TRY(read_size(&n_heads, settings, "n_head", "num_attention_heads", 12, 1 << 14));
+    TRY(build_size(build, &n_context, "n_positions", "max_position_embeddings", 1024, INT32_MAX));
+    TRY(build_size(build, &d_model, "n_embd", "hidden_size", 768, 1 << 20));
+    TRY(build_size(build, &n_layers, "n_layer", "num_hidden_layers", 12, 1 << 14));
+    TRY(build_size(build, &n_heads, "n_head", "num_attention_heads", 12, 1 << 14));
     TRY(settings_integer(&d_mlp, settings, "n_inner", 4 * d_model, 1, 1 << 24));
     TRY(settings_real(&gpt2->epsilon, settings, "layer_norm_epsilon", 1e-5, 0, 1));
     TRY(settings_bool(&gpt2->scale_by_width, settings, "scale_attn_weights", true));
@@ -69,14 +62,6 @@ static limn_status get_conv(Build *build, Linear *linear, int64_t in, int64_t co
     return LIMN_OK;
 }
 
-static limn_status get_norm(Build *build, NormSpec *norm, const Gpt2Config *gpt2, const char *prefix,
-                            const char *name) {
-    int64_t d = build->model->config.d_model;
-    *norm = (NormSpec){.kind = NORM_LAYER, .epsilon = (float)gpt2->epsilon};
-    TRY(build_vector(build, &norm->gain, d, "%s%s.weight", prefix, name));
-    return build_vector(build, &norm->bias, d, "%s%s.bias", prefix, name);
-}
-
 static limn_status get_layer(Build *build, DecoderLayer *layer, int index, const Gpt2Config *gpt2, const char *prefix) {
     const ModelConfig *config = &build->model->config;
     int64_t d = config->d_model, f = config->d_mlp;
@@ -95,14 +80,14 @@ static limn_status get_layer(Build *build, DecoderLayer *layer, int index, const
     layer->mlp = (MlpSpec){.activation = gpt2->activation};
     TRY(get_conv(build, &layer->mlp.in, d, f, 0, f, true, prefix, "mlp.c_fc"));
     TRY(get_conv(build, &layer->mlp.out, f, d, 0, d, true, prefix, "mlp.c_proj"));
-    TRY(get_norm(build, &layer->ln1, gpt2, prefix, "ln_1"));
-    return get_norm(build, &layer->ln2, gpt2, prefix, "ln_2");
+    TRY(build_layer_norm(build, &layer->ln1, gpt2->epsilon, true, prefix, "ln_1"));
+    return build_layer_norm(build, &layer->ln2, gpt2->epsilon, true, prefix, "ln_2");
 }
 
 static limn_status get_outer(Build *build, Decoder *decoder, const Gpt2Config *gpt2, const char *prefix) {
     ModelConfig *config = &build->model->config;
     TRY(build_table(build, &decoder->positions, config->n_context, config->d_model, "%swpe.weight", prefix));
-    TRY(get_norm(build, &decoder->ln_final, gpt2, prefix, "ln_f"));
+    TRY(build_layer_norm(build, &decoder->ln_final, gpt2->epsilon, true, prefix, "ln_f"));
     if (config->task == TASK_CAUSAL_LM) {
         return build_tied(build, &decoder->embed, &decoder->head.weight, gpt2->tied,
                           build_name(build, "%swte.weight", prefix), "lm_head.weight");

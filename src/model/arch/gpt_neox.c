@@ -1,0 +1,109 @@
+/* GPT-NeoX and Pythia (Black et al. 2022, Biderman et al. 2023): layer norms, rotary positions on a part of each head,
+ * attention and MLP side by side on the stream (or one after the other), one fused projection whose rows go head by
+ * head: the head's query, its key, its value. */
+#include <math.h>
+#include <stdio.h>
+
+#include "model/decoder.h"
+
+limn_status gpt_neox_build(Build *build);
+
+typedef struct NeoxConfig {
+    double epsilon;
+    Activation activation;
+    bool parallel, bias, tied;
+    Rope *rope;
+} NeoxConfig;
+
+static limn_status read_config(NeoxConfig *neox, Build *build) {
+    static const RopeKeys keys = {.theta = "rotary_emb_base", .partial = "rotary_pct", .default_partial = 0.25};
+    const Settings *settings = build->settings;
+    ModelConfig *config = &build->model->config;
+    int64_t n_vocab, d_model, n_layers, n_heads, d_mlp, n_context;
+    TRY(settings_integer(&n_vocab, settings, "vocab_size", 50432, 1, INT32_MAX));
+    TRY(settings_integer(&d_model, settings, "hidden_size", 6144, 1, 1 << 20));
+    TRY(settings_integer(&n_layers, settings, "num_hidden_layers", 44, 1, 1 << 14));
+    TRY(settings_integer(&n_heads, settings, "num_attention_heads", 64, 1, 1 << 14));
+    TRY(settings_integer(&d_mlp, settings, "intermediate_size", 24576, 1, 1 << 24));
+    TRY(settings_integer(&n_context, settings, "max_position_embeddings", 2048, 1, INT32_MAX));
+    TRY(settings_real(&neox->epsilon, settings, "layer_norm_eps", 1e-5, 0, 1));
+    TRY(settings_bool(&neox->parallel, settings, "use_parallel_residual", true));
+    TRY(settings_bool(&neox->bias, settings, "attention_bias", true));
+    TRY(settings_bool(&neox->tied, settings, "tie_word_embeddings", false));
+    TRY(settings_refuse(settings, "quantization_config", 0));
+    TRY(build_activation(build, &neox->activation, "hidden_act", "gelu"));
+    if (d_model % n_heads != 0) {
+        return settings_fail(LIMN_FORMAT, settings, "hidden_size", "a multiple of num_attention_heads");
+    }
+    config->n_vocab = (int32_t)n_vocab;
+    config->d_model = (int32_t)d_model;
+    config->n_layers = (int32_t)n_layers;
+    config->n_heads = config->n_kv_heads = (int32_t)n_heads;
+    config->d_head = (int32_t)(d_model / n_heads);
+    config->d_mlp = (int32_t)d_mlp;
+    config->n_context = (int32_t)n_context;
+    return rope_from_json_as(neox->rope, &build->model->arena, settings, &keys, config->d_head, n_context);
+}
+
+static limn_status get_layer(Build *build, DecoderLayer *layer, const NeoxConfig *neox, const char *prefix) {
+    const ModelConfig *config = &build->model->config;
+    int64_t d = config->d_model, f = config->d_mlp;
+    AttentionSpec *attention = &layer->attention;
+    *attention = (AttentionSpec){.n_heads = config->n_heads,
+                                 .n_kv_heads = config->n_heads,
+                                 .d_head = config->d_head,
+                                 .scale = (float)(1.0 / sqrt(config->d_head)),
+                                 .causal = true,
+                                 .rope = neox->rope};
+    TRY(build_fused_qkv(build, attention, neox->bias, prefix, "attention.query_key_value"));
+    TRY(build_linear(build, &attention->o, d, d, neox->bias, prefix, "attention.dense"));
+    layer->mlp = (MlpSpec){.activation = neox->activation};
+    TRY(build_linear(build, &layer->mlp.in, f, d, true, prefix, "mlp.dense_h_to_4h"));
+    TRY(build_linear(build, &layer->mlp.out, d, f, true, prefix, "mlp.dense_4h_to_h"));
+    TRY(build_layer_norm(build, &layer->ln1, neox->epsilon, true, prefix, "input_layernorm"));
+    return build_layer_norm(build, &layer->ln2, neox->epsilon, true, prefix, "post_attention_layernorm");
+}
+
+static limn_status get_outer(Build *build, Decoder *decoder, const NeoxConfig *neox, const char *prefix) {
+    ModelConfig *config = &build->model->config;
+    TRY(build_layer_norm(build, &decoder->ln_final, neox->epsilon, true, prefix, "final_layer_norm"));
+    if (config->task == TASK_CAUSAL_LM) {
+        /* lm_head since transformers 5 */
+        const char *head = weights_has(build->weights, "embed_out.weight") ? "embed_out.weight" : "lm_head.weight";
+        return build_tied(build, &decoder->embed, &decoder->head.weight, neox->tied,
+                          build_name(build, "%sembed_in.weight", prefix), head);
+    }
+    TRY(build_table(build, &decoder->embed, config->n_vocab, config->d_model, "%sembed_in.weight", prefix));
+    if (config->task == TASK_CLASSIFIER) {
+        TRY(build_labels(build));
+        return build_matrix(build, &decoder->head.weight, config->n_classes, config->d_model, "score.weight");
+    }
+    return LIMN_OK;
+}
+
+limn_status gpt_neox_build(Build *build) {
+    ModelConfig *config = &build->model->config;
+    NeoxConfig neox = {.rope = ARENA_NEW(&build->model->arena, Rope)};
+    if (neox.rope == NULL) {
+        return fail(LIMN_NO_MEMORY, "%s: no memory for its configuration", build->model->path);
+    }
+    config->task = decoder_task(build->architecture);
+    config->causal = true;
+    TRY(read_config(&neox, build));
+    TRY(build_pad(build, -1));
+    /* Causal masks and frequencies, stored as buffers by older versions. */
+    TRY(weights_ignore(build->weights, ".attention.bias"));
+    TRY(weights_ignore(build->weights, ".attention.masked_bias"));
+    TRY(weights_ignore(build->weights, ".attention.rotary_emb.inv_freq"));
+    Decoder decoder;
+    TRY(decoder_new(&decoder, build));
+    decoder.order = neox.parallel ? DECODER_PARALLEL : DECODER_SERIAL;
+    const char *prefix = build_prefix(build, "gpt_neox.", "embed_in.weight");
+    for (int i = 0; i < config->n_layers; i++) {
+        char layer[64];
+        snprintf(layer, sizeof layer, "%slayers.%d.", prefix, i);
+        TRY(get_layer(build, &decoder.layers[i], &neox, layer));
+    }
+    TRY(get_outer(build, &decoder, &neox, prefix));
+    return decoder_build(build, &decoder);
+}
