@@ -4,6 +4,7 @@ Each forward below walks the model's own modules and keeps every intermediate va
 asserts that the walk ends in the same logits as the model's own forward, so that a site cannot silently be wrong.
 """
 import torch
+from transformers.models.falcon.modeling_falcon import build_alibi_tensor
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 
@@ -23,16 +24,17 @@ def layer_norm(sites, name, module, x):
         centered = x - x.mean(-1, keepdim=True)
         scale = sites.keep(name + ".hook_scale", (x.var(-1, unbiased=False, keepdim=True) + epsilon).sqrt())
         normalized = sites.keep(name + ".hook_normalized", centered / scale)
-        return normalized * module.weight + module.bias
+        return normalized * module.weight + module.bias if module.weight is not None else normalized
     scale = sites.keep(name + ".hook_scale", (x.pow(2).mean(-1, keepdim=True) + epsilon).sqrt())
     return sites.keep(name + ".hook_normalized", x / scale) * module.weight
 
 
-def attention(sites, prefix, q, k, v, scale, causal, key_mask, o_weight, o_bias):
-    """q [T, H, K], k and v [T, G, K], o_weight [D, H*K]."""
+def attention(sites, prefix, q, k, v, scale, causal, key_mask, o_weight, o_bias, bias=None):
+    """q [T, H, K], k and v [T, G, K], o_weight [D, H*K]; bias on the scores [H, 1, T]."""
     n_rows, n_heads, d_head = q.shape
     groups = n_heads // k.shape[1]
     scores = torch.einsum("qhk,shk->hqs", q, k.repeat_interleave(groups, 1)) * scale
+    scores = scores + bias if bias is not None else scores
     seen = key_mask[None, :].expand(n_rows, n_rows)
     if causal:
         seen = seen & torch.ones(n_rows, n_rows, dtype=torch.bool).tril()
@@ -159,13 +161,195 @@ def bert(model, ids, mask, types):
     return sites, selected, x
 
 
-FORWARD = {"llama": llama, "mixtral": llama, "qwen2_moe": llama, "qwen3_moe": llama, "gpt2": gpt2, "bert": bert}
+def heads(sites, p, values, names=("attn.hook_q", "attn.hook_k", "attn.hook_v")):
+    """Each of [T, heads, K], kept under its name."""
+    return [sites.keep(p + name, value * 1) for name, value in zip(names, values)]
+
+
+def rotated(sites, p, q, k, cos, sin):
+    """The first dimensions of each head turned, as many as cos has; the rest as they are."""
+    n = cos.shape[-1]
+    turned = apply_rotary_pos_emb(q[..., :n].transpose(0, 1)[None], k[..., :n].transpose(0, 1)[None], cos, sin)
+    q, k = (torch.cat([t[0].transpose(0, 1), x[..., n:]], -1) for t, x in zip(turned, (q, k)))
+    return heads(sites, p, (q, k), ("attn.hook_rot_q", "attn.hook_rot_k"))
+
+
+def plain_mlp(sites, p, h, into, act, out):
+    post = sites.keep(p + "mlp.hook_post", act(sites.keep(p + "mlp.hook_pre", into(h))))
+    return sites.keep(p + "hook_mlp_out", out(post))
+
+
+def head_of(model, x):
+    head = getattr(model, "lm_head", None) or getattr(model, "score", None)
+    return head(x) if head is not None else x
+
+
+def gpt_neox(model, ids, mask, types):
+    sites, base = Sites(), model.gpt_neox if hasattr(model, "gpt_neox") else model
+    x = sites.keep("hook_embed", base.embed_in(ids))
+    cos, sin = base.rotary_emb(x, torch.arange(len(ids))[None])
+    for i, layer in enumerate(base.layers):
+        p, a, m = f"blocks.{i}.", layer.attention, layer.mlp
+        x = sites.keep(p + "hook_resid_pre", x * 1)
+        h = layer_norm(sites, p + "ln1", layer.input_layernorm, x)
+        q, k, v = heads(sites, p, a.query_key_value(h).view(len(ids), -1, 3 * a.head_size).chunk(3, -1))
+        q, k = rotated(sites, p, q, k, cos, sin)
+        out = attention(sites, p, q, k, v, a.scaling, True, mask, a.dense.weight, a.dense.bias)
+        if not layer.use_parallel_residual:
+            x = sites.keep(p + "hook_resid_mid", x + out)
+            out = 0
+        h = layer_norm(sites, p + "ln2", layer.post_attention_layernorm, x)
+        x = x + out + plain_mlp(sites, p, h, m.dense_h_to_4h, m.act, m.dense_4h_to_h)
+        x = sites.keep(p + "hook_resid_post", x)
+    return sites, {}, head_of(model, layer_norm(sites, "ln_final", base.final_layer_norm, x))
+
+
+def opt(model, ids, mask, types):
+    sites, base = Sites(), (model.model if hasattr(model, "model") else model).decoder
+    x = sites.keep("hook_embed", base.embed_tokens(ids))
+    places = (mask.long().cumsum(0) * mask.long() - 1)[None]
+    places = sites.keep("hook_pos_embed", base.embed_positions(mask[None].long(), position_ids=places)[0])
+    if base.project_in is not None:
+        x = sites.keep("project_in.hook_out", base.project_in(x))
+    x = x + places
+    for i, layer in enumerate(base.layers):
+        p, a = f"blocks.{i}.", layer.self_attn
+        before = layer.do_layer_norm_before
+        x = sites.keep(p + "hook_resid_pre", x * 1)
+        h = layer_norm(sites, p + "ln1", layer.self_attn_layer_norm, x) if before else x
+        q, k, v = heads(sites, p, [f(h).view(len(ids), a.num_heads, a.head_dim)
+                                   for f in (a.q_proj, a.k_proj, a.v_proj)])
+        out = attention(sites, p, q, k, v, a.scaling, True, mask, a.out_proj.weight, a.out_proj.bias)
+        x = sites.keep(p + "hook_resid_mid", x + out)
+        if before:
+            h = layer_norm(sites, p + "ln2", layer.final_layer_norm, x)
+        else:
+            h = x = sites.keep(p + "hook_normalized_resid_mid", layer_norm(sites, p + "ln1", layer.self_attn_layer_norm, x))
+        x = x + plain_mlp(sites, p, h, layer.fc1, layer.activation_fn, layer.fc2)
+        x = x if before else layer_norm(sites, p + "ln2", layer.final_layer_norm, x)
+        x = sites.keep(p + "hook_resid_post", x * 1)
+    x = layer_norm(sites, "ln_final", base.final_layer_norm, x) if base.final_layer_norm is not None else x
+    if base.project_out is not None:
+        x = sites.keep("project_out.hook_out", base.project_out(x))
+    return sites, {}, head_of(model, x)
+
+
+def falcon(model, ids, mask, types):
+    sites, base, config = Sites(), model.transformer if hasattr(model, "transformer") else model, model.config
+    x = sites.keep("hook_embed", base.word_embeddings(ids))
+    cos, sin = base.rotary_emb(x, torch.arange(len(ids))[None])
+    bias = None
+    if config.alibi:
+        bias = build_alibi_tensor(mask[None].long(), config.num_attention_heads, torch.float32) / config.head_dim ** 0.5
+    for i, layer in enumerate(base.h):
+        p, a, m = f"blocks.{i}.", layer.self_attention, layer.mlp
+        two = config.new_decoder_architecture and config.num_ln_in_parallel_attn == 2
+        x = sites.keep(p + "hook_resid_pre", x * 1)
+        h = layer_norm(sites, p + "ln1", layer.ln_attn if two else layer.input_layernorm, x)
+        share = a.num_heads // a.num_kv_heads
+        fused = a.query_key_value(h).view(len(ids), a.num_kv_heads, share + 2, a.head_dim)
+        q, k, v = heads(sites, p, (fused[:, :, :share].flatten(1, 2), fused[:, :, share], fused[:, :, share + 1]))
+        q, k = (q, k) if config.alibi else rotated(sites, p, q, k, cos, sin)
+        out = attention(sites, p, q, k, v, a.inv_norm_factor, True, mask, a.dense.weight, a.dense.bias, bias)
+        if two:
+            h = layer_norm(sites, p + "ln2", layer.ln_mlp, x)
+        elif not config.new_decoder_architecture and not config.parallel_attn:
+            x = sites.keep(p + "hook_resid_mid", x + out)
+            h, out = layer_norm(sites, p + "ln2", layer.post_attention_layernorm, x), 0
+        x = x + out + plain_mlp(sites, p, h, m.dense_h_to_4h, m.act, m.dense_4h_to_h)
+        x = sites.keep(p + "hook_resid_post", x)
+    return sites, {}, head_of(model, layer_norm(sites, "ln_final", base.ln_f, x))
+
+
+def encoder_layer(sites, p, x, mask, projections, n_heads, ln1, mlp, ln2):
+    """projections: query, key, value, output; mlp: in, activation, out."""
+    query, key, value, dense = projections
+    x = sites.keep(p + "hook_resid_pre", x * 1)
+    q, k, v = heads(sites, p, [f(x).view(len(x), n_heads, -1) for f in (query, key, value)])
+    out = attention(sites, p, q, k, v, q.shape[-1] ** -0.5, False, mask, dense.weight, dense.bias)
+    normed = layer_norm(sites, p + "ln1", ln1, sites.keep(p + "hook_resid_mid", x + out))
+    normed = sites.keep(p + "hook_normalized_resid_mid", normed)
+    x = layer_norm(sites, p + "ln2", ln2, normed + plain_mlp(sites, p, normed, *mlp))
+    return sites.keep(p + "hook_resid_post", x * 1)
+
+
+def masked_head(x, dense, act, norm, decoder):
+    selected = Sites()
+    h = selected.keep("mlm_head.hook_out", dense(x))
+    return selected, decoder(layer_norm(selected, "ln_final", norm, act(h)))
+
+
+def distilbert(model, ids, mask, types):
+    sites, base = Sites(), model.distilbert if hasattr(model, "distilbert") else model
+    e = base.embeddings
+    x = sites.keep("hook_embed", e.word_embeddings(ids))
+    x = x + sites.keep("hook_pos_embed", e.position_embeddings(torch.arange(len(ids))))
+    x = layer_norm(sites, "embed_ln", e.LayerNorm, x)
+    for i, layer in enumerate(base.transformer.layer):
+        a, f = layer.attention, layer.ffn
+        x = encoder_layer(sites, f"blocks.{i}.", x, mask, (a.q_lin, a.k_lin, a.v_lin, a.out_lin), a.n_heads,
+                          layer.sa_layer_norm, (f.lin1, f.activation, f.lin2), layer.output_layer_norm)
+    if hasattr(model, "vocab_transform"):
+        selected, logits = masked_head(x, model.vocab_transform, model.activation, model.vocab_layer_norm,
+                                       model.vocab_projector)
+        return sites, selected, logits
+    selected = Sites()
+    if hasattr(model, "classifier"):
+        pooled = selected.keep("pooler.hook_pooler_out", model.pre_classifier(x[:1]).relu())
+        return sites, selected, model.classifier(pooled)
+    return sites, selected, x
+
+
+def roberta(model, ids, mask, types):
+    sites, base = Sites(), model.roberta if hasattr(model, "roberta") else model
+    e = base.embeddings
+    words = sites.keep("hook_embed", e.word_embeddings(ids))
+    kinds = sites.keep("hook_token_type_embed", e.token_type_embeddings(types))
+    real = ids.ne(model.config.pad_token_id).long()
+    places = real.cumsum(0) * real + model.config.pad_token_id
+    places = sites.keep("hook_pos_embed", e.position_embeddings(places))
+    x = layer_norm(sites, "embed_ln", e.LayerNorm, words + kinds + places)
+    for i, layer in enumerate(base.encoder.layer):
+        a, o = layer.attention.self, layer.attention.output
+        mlp = (layer.intermediate.dense, layer.intermediate.intermediate_act_fn, layer.output.dense)
+        x = encoder_layer(sites, f"blocks.{i}.", x, mask, (a.query, a.key, a.value, o.dense), a.num_attention_heads,
+                          o.LayerNorm, mlp, layer.output.LayerNorm)
+    if hasattr(model, "lm_head"):
+        h = model.lm_head
+        selected, logits = masked_head(x, h.dense, torch.nn.functional.gelu, h.layer_norm, h.decoder)
+        return sites, selected, logits
+    selected = Sites()
+    if hasattr(model, "classifier"):
+        pooled = selected.keep("pooler.hook_pooler_out", model.classifier.dense(x[:1]).tanh())
+        return sites, selected, model.classifier.out_proj(pooled)
+    if base.pooler is not None:
+        selected.keep("pooler.hook_pooler_out", base.pooler.dense(x[:1]).tanh())
+    return sites, selected, x
+
+
+FORWARD = {
+    "llama": llama,
+    "mixtral": llama,
+    "qwen2_moe": llama,
+    "qwen3_moe": llama,
+    "gpt2": gpt2,
+    "gpt_neox": gpt_neox,
+    "opt": opt,
+    "falcon": falcon,
+    "bert": bert,
+    "distilbert": distilbert,
+    "roberta": roberta,
+    "xlm-roberta": roberta,
+}
+ENCODERS = ("bert", "distilbert", "roberta", "xlm-roberta")
 
 
 def own_forward(model, ids, mask, types):
     """What the model itself answers: [rows, V], [1, classes], or the last hidden state."""
-    kwargs = {"token_type_ids": types[None]} if model.config.model_type == "bert" else {}
-    if model.config.model_type == "bert" or not bool(mask.all()):
+    kind, kwargs = model.config.model_type, {}
+    if kind in ENCODERS and kind != "distilbert":
+        kwargs["token_type_ids"] = types[None]
+    if kind in ENCODERS or not bool(mask.all()):
         kwargs["attention_mask"] = mask[None].long()
     out = model(input_ids=ids[None], **kwargs)
     return (out.logits if hasattr(out, "logits") else out.last_hidden_state)[0]

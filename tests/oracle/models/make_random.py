@@ -30,7 +30,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from families import FORWARD, own_forward
+from families import ENCODERS, FORWARD, own_forward
 
 torch.set_num_threads(1)
 
@@ -54,11 +54,27 @@ BERT = {"model_type": "bert", "vocab_size": VOCABULARY, "hidden_size": 32, "num_
         "layer_norm_eps": 0.02, "pad_token_id": 0}
 
 
+NEOX = {"model_type": "gpt_neox", "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 48,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 24, "layer_norm_eps": 0.02,
+        "hidden_act": "gelu", "tie_word_embeddings": False, "bos_token_id": 0, "eos_token_id": 0}
+OPT = {"model_type": "opt", "vocab_size": VOCABULARY, "hidden_size": 32, "ffn_dim": 48, "num_hidden_layers": 2,
+       "num_attention_heads": 4, "max_position_embeddings": 24, "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 2}
+FALCON = {"model_type": "falcon", "vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2,
+          "num_attention_heads": 4, "max_position_embeddings": 24, "layer_norm_epsilon": 0.02, "bos_token_id": 1,
+          "eos_token_id": 1}
+DISTILBERT = {"model_type": "distilbert", "vocab_size": VOCABULARY, "dim": 32, "n_layers": 2, "n_heads": 4,
+              "hidden_dim": 48, "max_position_embeddings": 24, "pad_token_id": 0}
+ROBERTA = {"model_type": "roberta", "vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2,
+           "num_attention_heads": 4, "intermediate_size": 48, "max_position_embeddings": 24, "type_vocab_size": 2,
+           "layer_norm_eps": 0.02, "pad_token_id": 1}
+
+
 def case(base, architecture, dtype="F32", shards=1, rename=None, extra=None, masked=False, split=None, seed=None,
-         **config):
+         attention="eager", **config):
     settings = {"architectures": [architecture], **base, **config}
     return {"config": {k: v for k, v in settings.items() if v is not ...}, "dtype": dtype, "shards": shards,
-            "rename": rename, "extra": extra, "masked": masked, "split": split, "seed": seed}
+            "rename": rename, "extra": extra, "masked": masked, "split": split, "seed": seed,
+            "attention": attention}
 
 
 def drop_prefix(prefix):
@@ -84,6 +100,10 @@ def split_experts(state, block, gate, up, down):
         else:
             out[f"{layer}.{block}.{rest}" if dot else name] = tensor
     return out
+
+
+def old_neox(name):
+    return name.replace("lm_head.", "embed_out.")
 
 
 CASES = {
@@ -119,6 +139,48 @@ CASES = {
     "bert-mlm-untied": case(BERT, "BertForMaskedLM", dtype="F16", tie_word_embeddings=False, hidden_act="relu"),
     "bert-classifier": case(BERT, "BertForSequenceClassification", masked=True, **LABELS),
     "bert-bare": case(BERT, "BertModel", rename=drop_prefix("bert."), masked=True),
+    # as Pythia's files are: rotary_pct and rotary_emb_base outside, embed_out, masks as buffers
+    "neox": case(NEOX, "GPTNeoXForCausalLM", dtype="F16", seed=2000, rotary_pct=0.25, rotary_emb_base=500,
+                 rename=old_neox, extra={f"gpt_neox.layers.{i}.attention.{n}": t for i in range(2) for n, t in (
+                     ("bias", torch.ones(1, 1, 24, 24).tril()), ("masked_bias", torch.tensor(-1e4)),
+                     ("rotary_emb.inv_freq", torch.ones(1)))}),
+    "neox-serial": case(NEOX, "GPTNeoXForCausalLM", seed=2001, use_parallel_residual=False, hidden_act="gelu_fast",
+                        tie_word_embeddings=True, attention_bias=False, rope_parameters={
+                            "rope_type": "linear", "factor": 2.5, "rope_theta": 500.0, "partial_rotary_factor": 0.5}),
+    "neox-classifier": case(NEOX, "GPTNeoXForSequenceClassification", dtype="BF16", seed=2002, rotary_pct=1.0,
+                            rotary_emb_base=50, pad_token_id=0, **LABELS),
+    "opt": case(OPT, "OPTForCausalLM", seed=2010, masked=True),
+    "opt-350m": case(OPT, "OPTForCausalLM", dtype="F16", seed=2011, do_layer_norm_before=False,
+                     word_embed_proj_dim=20, masked=True),
+    "opt-plain": case(OPT, "OPTForCausalLM", seed=2012, enable_bias=False, layer_norm_elementwise_affine=False,
+                      _remove_final_layer_norm=True, tie_word_embeddings=False, activation_function="gelu"),
+    "opt-classifier": case(OPT, "OPTForSequenceClassification", seed=2013, word_embed_proj_dim=20, **LABELS),
+    "opt-bare": case(OPT, "OPTModel", seed=2014, rename=drop_prefix("model."), word_embed_proj_dim=20, masked=True),
+    # 7B: one key head, one norm; 40B: grouped, two norms; 11B: grouped, one norm; RW: ALiBi, serial, biases
+    "falcon-7b": case(FALCON, "FalconForCausalLM", seed=2020, multi_query=True, parallel_attn=True, rope_theta=500.0),
+    "falcon-40b": case(FALCON, "FalconForCausalLM", dtype="BF16", seed=2021, new_decoder_architecture=True,
+                       num_kv_heads=2, tie_word_embeddings=False,
+                       rope_parameters={"rope_type": "linear", "factor": 2.5, "rope_theta": 500.0}),
+    "falcon-11b": case(FALCON, "FalconForCausalLM", seed=2022, new_decoder_architecture=True, num_kv_heads=2,
+                       num_ln_in_parallel_attn=1, ffn_hidden_size=40, rope_theta=500.0),
+    "falcon-rw": case(FALCON, "FalconForCausalLM", seed=2023, attention="sdpa", alibi=True, multi_query=False,
+                      parallel_attn=False, bias=True, hidden_size=36, num_attention_heads=6),
+    "falcon-classifier": case(FALCON, "FalconForSequenceClassification", seed=2024, multi_query=False, bias=True,
+                              activation="relu", pad_token_id=0, rope_theta=500.0, **LABELS),
+    "distilbert-mlm": case(DISTILBERT, "DistilBertForMaskedLM", seed=2030, masked=True),
+    "distilbert-untied": case(DISTILBERT, "DistilBertForMaskedLM", dtype="F16", seed=2031, activation="relu",
+                              tie_word_embeddings=False),
+    "distilbert-classifier": case(DISTILBERT, "DistilBertForSequenceClassification", seed=2032, masked=True, **LABELS),
+    "distilbert-bare": case(DISTILBERT, "DistilBertModel", seed=2033, rename=drop_prefix("distilbert."), masked=True),
+    "roberta-mlm": case(ROBERTA, "RobertaForMaskedLM", seed=2040, masked=True, hidden_act="gelu_new", extra={
+        "roberta.embeddings.position_ids": torch.arange(24)[None],
+        "roberta.pooler.dense.weight": torch.ones(32, 32), "roberta.pooler.dense.bias": torch.ones(32)}),
+    "roberta-untied": case(ROBERTA, "RobertaForMaskedLM", dtype="BF16", seed=2041, tie_word_embeddings=False,
+                           hidden_act="relu"),
+    "roberta-classifier": case(ROBERTA, "RobertaForSequenceClassification", seed=2042, masked=True, **LABELS),
+    "roberta-bare": case(ROBERTA, "RobertaModel", seed=2043, rename=drop_prefix("roberta."), masked=True),
+    "xlm-roberta": case({**ROBERTA, "model_type": "xlm-roberta"}, "XLMRobertaForMaskedLM", seed=2044, masked=True,
+                        type_vocab_size=1),
 }
 
 MIXTRAL_NAMES = ("block_sparse_moe", "w1", "w3", "w2")
@@ -141,6 +203,8 @@ CASES.update({
 })
 
 GELUS = ["gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "tanh", "sigmoid"]
+TIED = {"lm_head.weight", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias", "lm_head.decoder.weight",
+        "lm_head.decoder.bias", "vocab_projector.weight"}
 TORCH = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -157,7 +221,7 @@ def random_weights(model, seed):
         elif tensor.dim() == 3 or name.endswith("mlp.gate.weight"):  # experts; a router that prefers some of them
             tensor.data = noise * (0.9 if tensor.dim() == 3 else 1.5) / tensor.shape[-1] ** 0.5
         else:
-            query = any(part in name for part in ("q_proj", "k_proj", "c_attn", "query", "key"))
+            query = any(part in name for part in ("q_proj", "k_proj", "c_attn", "query", "key", "q_lin", "k_lin"))
             tensor.data = noise * (1.6 if query else 0.9) / tensor.shape[1 if "c_" not in name else 0] ** 0.5
 
 
@@ -169,9 +233,8 @@ def write_folder(folder, name, spec, seed):
     model.tie_weights()
     state = {k: v.detach().to(TORCH[spec["dtype"]]).contiguous() for k, v in model.state_dict().items()}
     if settings.tie_word_embeddings:
-        state.pop("lm_head.weight", None)
-        state.pop("cls.predictions.decoder.weight", None)
-        state.pop("cls.predictions.decoder.bias", None)
+        for name in TIED:
+            state.pop(name, None)
     if spec["split"]:
         state = split_experts(state, *spec["split"])
     if spec["rename"]:
@@ -200,13 +263,11 @@ def write_shards(folder, state, n):
         file.write("\n")
 
 
-def load(folder, config):
-    cls = getattr(transformers, config["architectures"][0])
-    model, info = cls.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
-    allowed = {"lm_head.weight"} if config["model_type"] != "bert" else {"cls.predictions.decoder.weight",
-                                                                        "cls.predictions.decoder.bias",
-                                                                        "cls.predictions.bias"}
-    missing = set(info["missing_keys"]) - allowed
+def load(folder, spec):
+    cls = getattr(transformers, spec["config"]["architectures"][0])
+    model, info = cls.from_pretrained(folder, dtype=torch.float32, attn_implementation=spec["attention"],
+                                      output_loading_info=True)
+    missing = set(info["missing_keys"]) - TIED - {"cls.predictions.bias"}
     assert not missing, missing
     return model.eval()
 
@@ -220,7 +281,9 @@ def make_inputs(spec, seed):
         types = torch.tensor([0] * (n - n // 2) + [1] * (n // 2))
         if spec["masked"]:
             mask[[-1, 1]] = False  # padding at the end, and a hole
-        sequences.append((ids, mask, types if spec["config"]["model_type"] == "bert" else torch.zeros(n).long()))
+        if spec["masked"] and "roberta" in spec["config"]["model_type"]:
+            ids[~mask] = spec["config"]["pad_token_id"]  # positions follow from the ids there
+        sequences.append((ids, mask, types if spec["config"].get("type_vocab_size") == 2 else torch.zeros(n).long()))
     return sequences
 
 
@@ -250,7 +313,8 @@ def collect(store, sites, suffixes):
 def run_case(model, spec, seed):
     config, store = spec["config"], {}
     classifier = "ForSequenceClassification" in config["architectures"][0]
-    bare = config["architectures"][0] == "BertModel"
+    bare = config["architectures"][0].endswith("Model")
+    encoder = config["model_type"] in ENCODERS
     rng = np.random.default_rng(seed + 1)
     out = {k: [] for k in ("ids", "mask", "types", "outputs", "targets", "logits", "final")}
     begin = 0
@@ -259,7 +323,7 @@ def run_case(model, spec, seed):
         sites, selected, logits = FORWARD[config["model_type"]](model, ids, mask, types)
         own = own_forward(model, ids, mask, types)
         if classifier:
-            logits = logits[-1:] if config["model_type"] != "bert" else logits
+            logits = logits if encoder else logits[-1:]
         difference = (logits.reshape(own.shape) - own).abs().max()
         assert difference <= 2e-5 * max(1, own.abs().max()), f"sites do not lead to the model's own logits: {difference}"
         targets = [-1] * len(logits)
@@ -271,7 +335,7 @@ def run_case(model, spec, seed):
             targets[at] = int(rng.integers(0, VOCABULARY))
             logits[at].log_softmax(-1)[targets[at]].backward()
         collect(store, {**sites, **selected}, not bare)
-        row = len(ids) - 1 if config["model_type"] != "bert" else 0
+        row = 0 if encoder else len(ids) - 1
         out["outputs"] += [begin + row] if classifier else ([begin] if bare else range(begin, begin + len(ids)))
         out["targets"] += targets if not bare else [-1]
         out["logits" if not bare else "final"].append(own.detach())
@@ -324,7 +388,7 @@ def main():
         seed = spec["seed"] or 1000 + list(CASES).index(name)
         folder = os.path.join(arguments.out, name)
         write_folder(folder, name, spec, seed)
-        model = load(folder, spec["config"])
+        model = load(folder, spec)
         golden = run_case(model, spec, seed)
         if name == "gpt2":
             golden.update(run_activations(folder, spec, seed))
