@@ -7,9 +7,10 @@
 #include <string.h>
 
 static const char *const cases[] = {
-    "llama-old",    "llama3",          "llama3-old",      "llama-bias",      "llama-classifier",
-    "gpt2",         "gpt2-scaled",     "gpt2-unscaled",   "gpt2-classifier", "bert-mlm",
-    "bert-mlm-old", "bert-mlm-untied", "bert-classifier", "bert-bare",       NULL};
+#define GOLDEN_CASE(name, has) name,
+#include "golden/cases.def"
+#undef GOLDEN_CASE
+    NULL};
 
 /* Every hook of the reference is a site, and every site is a hook of the reference. */
 static void sites_are_those_of_the_reference(void **state) {

@@ -9,10 +9,11 @@
 
 #include <cmocka.h>
 
-const char *const golden_case_names[] = {
-    "llama-old",    "llama3",          "llama3-old",      "llama-bias",      "llama-classifier",
-    "gpt2",         "gpt2-scaled",     "gpt2-unscaled",   "gpt2-classifier", "bert-mlm",
-    "bert-mlm-old", "bert-mlm-untied", "bert-classifier", "bert-bare",       NULL};
+const GoldenRow golden_cases[] = {
+#define GOLDEN_CASE(name, has) {name, has},
+#include "golden/cases.def"
+#undef GOLDEN_CASE
+    {NULL, 0}};
 
 static const Tensor *need(const GoldenCase *golden, const char *name) {
     const Tensor *tensor = tensor_files_find(golden->golden, name);

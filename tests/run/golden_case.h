@@ -21,7 +21,22 @@ typedef struct GoldenCase {
     bool classifier, bare;
 } GoldenCase;
 
-extern const char *const golden_case_names[]; /* ends with NULL */
+/* What a case has: see golden/cases.def. */
+enum {
+    HAS_ROPE = 1,
+    HAS_GAIN = 2,
+    HAS_BIAS = 4,
+    HAS_OFFSET = 8,             /* position 0 is not row 0 of the table */
+    HAS_COUNTED_POSITIONS = 16, /* hidden or padding tokens inside, which positions skip */
+    HAS_ALIBI = 32
+};
+
+typedef struct GoldenRow {
+    const char *name;
+    unsigned has;
+} GoldenRow;
+
+extern const GoldenRow golden_cases[]; /* the last has the name NULL */
 
 /* Opens the case; fails the test when it cannot. options: of model_open, may be NULL. */
 void golden_case_open(GoldenCase *golden, const char *name, const ModelOptions *options);

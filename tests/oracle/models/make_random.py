@@ -139,9 +139,9 @@ CASES = {
     "bert-mlm-untied": case(BERT, "BertForMaskedLM", dtype="F16", tie_word_embeddings=False, hidden_act="relu"),
     "bert-classifier": case(BERT, "BertForSequenceClassification", masked=True, **LABELS),
     "bert-bare": case(BERT, "BertModel", rename=drop_prefix("bert."), masked=True),
-    # as Pythia's files are: rotary_pct and rotary_emb_base outside, embed_out, masks as buffers
-    "neox": case(NEOX, "GPTNeoXForCausalLM", dtype="F16", seed=2000, rotary_pct=0.25, rotary_emb_base=500,
-                 rename=old_neox, extra={f"gpt_neox.layers.{i}.attention.{n}": t for i in range(2) for n, t in (
+    # as Pythia's files are: rotary_emb_base outside, a quarter of each head turns, embed_out, masks as buffers
+    "neox": case(NEOX, "GPTNeoXForCausalLM", dtype="F16", seed=2000, rotary_emb_base=500, hidden_size=48,
+                 num_attention_heads=3, rename=old_neox, extra={f"gpt_neox.layers.{i}.attention.{n}": t for i in range(2) for n, t in (
                      ("bias", torch.ones(1, 1, 24, 24).tril()), ("masked_bias", torch.tensor(-1e4)),
                      ("rotary_emb.inv_freq", torch.ones(1)))}),
     "neox-serial": case(NEOX, "GPTNeoXForCausalLM", seed=2001, use_parallel_residual=False, hidden_act="gelu_fast",
