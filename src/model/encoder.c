@@ -124,7 +124,6 @@ limn_status bert_read_config(Encoder *encoder, Build *build, const BertDefaults 
     }
     TRY(settings_refuse(settings, "is_decoder", 0));
     TRY(settings_refuse(settings, "add_cross_attention", 0));
-    TRY(settings_refuse(settings, "quantization_config", 0));
     if (d_model % n_heads != 0) {
         return settings_fail(LIMN_FORMAT, settings, "hidden_size", "a multiple of num_attention_heads");
     }

@@ -19,7 +19,6 @@ static limn_status read_config(Encoder *distilbert, Build *build, bool *tied) {
     TRY(settings_integer(&d_mlp, settings, "hidden_dim", 3072, 1, 1 << 24));
     TRY(settings_integer(&n_context, settings, "max_position_embeddings", 512, 1, INT32_MAX));
     TRY(settings_bool(tied, settings, "tie_word_embeddings", true));
-    TRY(settings_refuse(settings, "quantization_config", 0));
     TRY(build_activation(build, &distilbert->activation, "activation", "gelu"));
     TRY(build_pad(build, 0));
     if (d_model % n_heads != 0) {

@@ -78,7 +78,6 @@ static limn_status read_config(FalconConfig *falcon, Build *build) {
     TRY(settings_bool(&falcon->bias, settings, "bias", false));
     TRY(settings_bool(&falcon->tied, settings, "tie_word_embeddings", true));
     TRY(settings_bool(&alibi, settings, "alibi", false));
-    TRY(settings_refuse(settings, "quantization_config", 0));
     TRY(build_activation(build, &falcon->activation, "activation", "gelu"));
     if (d_model % n_heads != 0) {
         return settings_fail(LIMN_FORMAT, settings, "hidden_size", "a multiple of num_attention_heads");

@@ -30,7 +30,6 @@ static limn_status read_config(NeoxConfig *neox, Build *build) {
     TRY(settings_bool(&neox->parallel, settings, "use_parallel_residual", true));
     TRY(settings_bool(&neox->bias, settings, "attention_bias", true));
     TRY(settings_bool(&neox->tied, settings, "tie_word_embeddings", false));
-    TRY(settings_refuse(settings, "quantization_config", 0));
     TRY(build_activation(build, &neox->activation, "hidden_act", "gelu"));
     if (d_model % n_heads != 0) {
         return settings_fail(LIMN_FORMAT, settings, "hidden_size", "a multiple of num_attention_heads");

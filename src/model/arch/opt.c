@@ -33,7 +33,6 @@ static limn_status read_config(OptConfig *opt, Build *build) {
     TRY(settings_bool(&opt->bias, settings, "enable_bias", true));
     TRY(settings_bool(&opt->affine, settings, "layer_norm_elementwise_affine", true));
     TRY(settings_bool(&opt->tied, settings, "tie_word_embeddings", true));
-    TRY(settings_refuse(settings, "quantization_config", 0));
     TRY(build_activation(build, &opt->activation, "activation_function", "relu"));
     if (d_model % n_heads != 0) {
         return settings_fail(LIMN_FORMAT, settings, "hidden_size", "a multiple of num_attention_heads");
