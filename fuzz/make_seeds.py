@@ -114,6 +114,11 @@ def tokenizer_pairs(model="gpt2", pre="smollm"):
     ]
 
 
+# name, type, elements and bytes of a block
+BLOCKS = [("q5_0", 6, 32, 22), ("q5_1", 7, 32, 24), ("q2_k", 10, 256, 84), ("q3_k", 11, 256, 110), ("q4_k", 12, 256, 144),
+          ("q5_k", 13, 256, 176), ("q6_k", 14, 256, 210)]
+
+
 def make_gguf():
     every = [pair("u8", U8, 1), pair("i8", I8, -1), pair("u16", U16, 2), pair("i16", I16, -2), pair("u32", U32, 3),
              pair("i32", I32, -3), pair("f32", F32, 0.5), pair("flag", BOOL, 1), pair("text", STRING, "abc"),
@@ -124,6 +129,13 @@ def make_gguf():
     tensors = [("f32", [4], 0, 0), ("f16", [4], 1, 32), ("bf16", [4], 30, 64), ("q4_0", [32], 2, 96),
                ("q4_1", [32, 2], 3, 128), ("q8_0", [32], 8, 192)]
     write("gguf", "tensors", gguf([pair("general.alignment", U32, 32)], tensors, bytes(range(226))))
+    tensors, at = [], 0
+    for name, kind, elements, size in BLOCKS:
+        tensors.append((name, [elements], kind, at))
+        at += size + -size % 32
+    write("gguf", "blocks", gguf([], tensors, bytes(i % 251 for i in range(at))))
+    write("gguf", "cut-block", gguf([], [("a", [128], 12, 0)], bytes(144)))
+    write("gguf", "unread-type", gguf([], [("a", [256], 20, 0)], bytes(144)))
     write("gguf", "alignment-8", gguf([pair("general.alignment", U32, 8)], [("a", [2], 0, 0), ("b", [2], 0, 8)],
                                       bytes(16), alignment=8))
     write("gguf", "version-2", gguf([], [], version=2))
@@ -133,29 +145,40 @@ def make_gguf():
     write("gguf", "nested", gguf([text("n") + struct.pack("<IIQ", ARRAY, ARRAY, 1) + bytes(32)], []))
 
 
-def make_gguf_model():
-    d, f, h, g, v = 32, 32, 2, 1, 8
-    k = d // h
+def write_gguf_model(name, d, f, kinds):
+    """A Llama whose matrices are of the first of `kinds` (type, elements, bytes of a block) that divides their rows."""
+    h, g, v, k = 2, 1, 8, 16
     pairs = tokenizer_pairs("llama", "default") + [
         pair("llama.block_count", U32, 1), pair("llama.embedding_length", U32, d),
         pair("llama.feed_forward_length", U32, f), pair("llama.attention.head_count", U32, h),
         pair("llama.attention.head_count_kv", U32, g), pair("llama.context_length", U32, 16),
         pair("llama.rope.freq_base", F32, 10000.0), pair("llama.attention.layer_norm_rms_epsilon", F32, 1e-5),
         pair("llama.rope.dimension_count", U32, k), pair("llama.vocab_size", U32, v)]
+    if k * h != d:
+        pairs += [pair("llama.attention.key_length", U32, k), pair("llama.attention.value_length", U32, k)]
     shapes = [("token_embd.weight", [d, v]), ("output_norm.weight", [d]), ("output.weight", [d, v]),
               ("blk.0.attn_norm.weight", [d]), ("blk.0.ffn_norm.weight", [d]), ("blk.0.attn_q.weight", [d, k * h]),
               ("blk.0.attn_k.weight", [d, k * g]), ("blk.0.attn_v.weight", [d, k * g]),
               ("blk.0.attn_output.weight", [k * h, d]), ("blk.0.ffn_gate.weight", [d, f]),
               ("blk.0.ffn_up.weight", [d, f]), ("blk.0.ffn_down.weight", [f, d])]
+    tensors, at = [], 0
+    for i, (tensor, shape) in enumerate(shapes):
+        if len(shape) == 1:
+            tensors.append((tensor, shape, 0, at))
+            at += shape[0] * 4
+        else:
+            fitting = [row for row in kinds if shape[0] % row[1] == 0]
+            kind, elements, size = fitting[i % len(fitting)]
+            tensors.append((tensor, shape, kind, at))
+            at += shape[0] * shape[1] // elements * size
+        at += -at % 32
+    write("gguf_model", name, gguf(pairs, tensors, bytes(at)))
+
+
+def make_gguf_model():
     for name, kind, size in [("q8_0", 8, 34), ("q4_0", 2, 18), ("q4_1", 3, 20)]:
-        tensors, at = [], 0
-        for tensor, shape in shapes:
-            vector = len(shape) == 1
-            elements = shape[0] * (1 if vector else shape[1])
-            tensors.append((tensor, shape, 0 if vector else kind, at))
-            at += elements * 4 if vector else elements // 32 * size
-            at += -at % 32
-        write("gguf_model", name, gguf(pairs, tensors, bytes(at)))
+        write_gguf_model(name, 32, 32, [(kind, 32, size)])
+    write_gguf_model("blocks", 256, 32, [row[1:] for row in BLOCKS])
 
 
 # --- JSON ----------------------------------------------------------------------------------------------------------
@@ -278,6 +301,20 @@ def make_tokenizer():
     write("tokenizer", "vocab-txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\nab\n")
     write("tokenizer", "sentencepiece-unigram", sentencepiece(1))
     write("tokenizer", "sentencepiece-bpe", sentencepiece(2))
+    classes = {"type": "Split", "pattern": {"Regex": "[\\p{L}&&[^\\p{Han}]]+|[a[bc]]?+|\\p{N}{1,3}+|[[:alpha:]]++"},
+               "behavior": "MergedWithNext", "invert": False}
+    write("tokenizer", "classes", tokenizer(bpe, pre_tokenizer=classes))
+    gemma = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+    write("tokenizer", "gemma", tokenizer(
+        dict(bpe, unk_token="<unk>", fuse_unk=True, byte_fallback=True, merges=["\u2581 a", "a b"],
+             vocab=numbered(["<unk>", "<bos>", "<0x41>", "\u2581", "a", "b", "\u2581a", "ab"])),
+        [(0, "<unk>"), (1, "<bos>")], normalizer=gemma,
+        pre_tokenizer={"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False},
+        decoder=fallback))
+    turns = [pair("tokenizer.ggml.eot_token_id", U32, 2), pair("tokenizer.ggml.eom_token_id", U32, 7)]
+    write("tokenizer_gguf", "turns", gguf(tokenizer_pairs("gpt2", "gpt-4o") + turns, []))
+    for pre in ("tekken", "deepseek-v3", "deepseek-llm", "deepseek-coder", "kimi-k2", "falcon", "bloom", "qwen35"):
+        write("tokenizer_gguf", "gpt2-" + pre, gguf(tokenizer_pairs("gpt2", pre), []))
     for model, pre in [("gpt2", "smollm"), ("gpt2", "llama-bpe"), ("gpt2", "gpt-2"), ("llama", "default"),
                        ("bert", "jina-v2-en")]:
         write("tokenizer_gguf", model + "-" + pre, gguf(tokenizer_pairs(model, pre), []))

@@ -140,6 +140,21 @@ static limn_status build(Model *model, const Arch *arch, const char *architectur
     return list_hashed(model);
 }
 
+/* Old files do not say how their tokenizer cuts text: what is taken then may not be what the model learnt with. */
+static limn_status warn_of_split_rule(Model *model, const Settings *settings) {
+    Build work = {.model = model, .settings = settings};
+    const char *kind;
+    size_t length;
+    TRY(settings_text(&kind, &length, settings, "tokenizer.ggml.model"));
+    if (kind == NULL || length != 4 || memcmp(kind, "gpt2", 4) != 0 || settings_has(settings, "tokenizer.ggml.pre")) {
+        return LIMN_OK;
+    }
+    return build_warn(&work,
+                      "%s: metadata \"tokenizer.ggml.pre\" is missing: text is cut by the rule \"default\", and some "
+                      "tokens may differ from those of the model's own tokenizer",
+                      model->path);
+}
+
 static limn_status open_gguf(Model *model, const ModelOptions *options, const Progress *progress) {
     ModelFiles *files = model->files;
     TRY(gguf_open(&files->gguf, model->path));
@@ -157,6 +172,7 @@ static limn_status open_gguf(Model *model, const ModelOptions *options, const Pr
     if (!gguf_get_array(files->gguf, "tokenizer.ggml.tokens", &tokens)) {
         return LIMN_OK;
     }
+    TRY(warn_of_split_rule(model, &settings));
     return tokenizer_open_gguf(&model->tokenizer, files->gguf);
 }
 

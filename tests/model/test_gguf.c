@@ -321,12 +321,49 @@ static void bad_files_are_named(void **state) {
     assert_refused(LIMN_FORMAT, "general.architecture");
 }
 
+static void add_texts(Writer *writer, const char *key, const char *const *values, uint64_t n) {
+    put_text(&writer->pairs, key);
+    put(&writer->pairs, 9, 4); /* an array */
+    put(&writer->pairs, STRING, 4);
+    put(&writer->pairs, n, 8);
+    for (uint64_t i = 0; i < n; i++) {
+        put_text(&writer->pairs, values[i]);
+    }
+    writer->n_pairs++;
+}
+
+static void a_missing_split_rule_is_said(void **state) {
+    static const char *const tokens[] = {"a", "b", "ab"};
+    static const char *const merges[] = {"a b"};
+    for (int with = 0; with < 2; with++) {
+        Model *folder = open_or_fail(case_path("llama-old", ""), NULL);
+        Writer writer = {0};
+        add_metadata(&writer, folder, 500.0f);
+        add_weights(&writer, "llama-old", GGUF_F32, folder->config.d_head);
+        add_text(&writer, "tokenizer.ggml.model", "gpt2");
+        if (with == 1) {
+            add_text(&writer, "tokenizer.ggml.pre", "smollm");
+        }
+        add_texts(&writer, "tokenizer.ggml.tokens", tokens, 3);
+        add_texts(&writer, "tokenizer.ggml.merges", merges, 1);
+        finish(&writer);
+        model_free(folder);
+        Model *file = folder_open(NULL);
+        assert_int_equal(file->n_warnings, 1 - with);
+        if (with == 0) {
+            assert_non_null(strstr(file->warnings[0], "tokenizer.ggml.pre"));
+        }
+        model_free(file);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_give_the_graph_of_the_folder),
         cmocka_unit_test(biases_and_linear_scaling),
         cmocka_unit_test(frequency_divisors),
         cmocka_unit_test(bad_files_are_named),
+        cmocka_unit_test(a_missing_split_rule_is_said),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }
