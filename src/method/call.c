@@ -126,7 +126,29 @@ static limn_status describe_model(Result *result, const Model *model, const char
     return result_status(result);
 }
 
-static void describe_provenance(Result *result, const MethodCall *call) {
+static limn_status describe_adapters(ResultProvenance *provenance, const MethodCall *call) {
+    const Model *model = call->described;
+    int32_t n = model != NULL ? model->n_adapters : 0;
+    ResultAdapter *adapters = ARENA_ARRAY(call->arena, ResultAdapter, n + 1);
+    if (adapters == NULL) {
+        return method_no_memory(call);
+    }
+    for (int32_t i = 0; i < n; i++) {
+        char *hash = arena_zalloc(call->arena, 65);
+        if (hash == NULL) {
+            return method_no_memory(call);
+        }
+        TRY(model_adapter_hash(model, i, false, hash));
+        adapters[i] = (ResultAdapter){.name = text_of(path_base(model->adapters[i].path)),
+                                      .hash = text_of(hash),
+                                      .weight = model->adapters[i].weight};
+    }
+    provenance->adapters = adapters;
+    provenance->n_adapters = n;
+    return LIMN_OK;
+}
+
+static limn_status describe_provenance(Result *result, const MethodCall *call) {
     ResultProvenance provenance = {
         .version = text_of(LIMN_VERSION), .threads = parallel_threads(), .seed = (uint64_t)call->common.seed};
     const Session *session = call->session;
@@ -136,7 +158,9 @@ static void describe_provenance(Result *result, const MethodCall *call) {
         provenance.compute = text_of(session_compute(session) == COMPUTE_BF16 ? "bf16" : "f32");
         provenance.chunk_rows = session_chunk_rows(session);
     }
+    TRY(describe_adapters(&provenance, call));
     result_provenance(result, &provenance);
+    return LIMN_OK;
 }
 
 static double seconds_between(const struct timespec *a, const struct timespec *b) {
@@ -173,7 +197,7 @@ static limn_status run_method(Result *result, MethodCall *call, const json_t *pa
         TRY(model_hash(call->described, false, hash));
         TRY(describe_model(result, call->described, hash));
     }
-    describe_provenance(result, call);
+    TRY(describe_provenance(result, call));
     describe_measured(result, started, &begin);
     return result_status(result);
 }

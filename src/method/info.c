@@ -34,6 +34,30 @@ static void add_model_rows(TableBlock *table, const Model *model) {
     row(table, "sites", value_integer(model->graph.n_sites));
 }
 
+static limn_status add_adapter(Result *result, const Model *model, int32_t i) {
+    static const TableColumn columns[] = {{{"what", 4}, COLUMN_TEXT}, {{"value", 5}, COLUMN_VALUE}};
+    const ModelAdapter *adapter = &model->adapters[i];
+    char id[32], title[48], hash[65];
+    snprintf(id, sizeof id, "adapter-%d", (int)i + 1);
+    snprintf(title, sizeof title, "Adapter %d", (int)i + 1);
+    TRY(model_adapter_hash(model, i, false, hash));
+    TableBlock *table = result_add_table(result, id, title, columns, 2);
+    row(table, "folder", value_text(adapter->path));
+    row(table, "made for", value_text(adapter->base_model[0] != '\0' ? adapter->base_model : "(not stated)"));
+    row(table, "kind",
+        value_text(adapter->dora              ? adapter->rank_stabilised ? "rsLoRA with DoRA" : "DoRA"
+                   : adapter->rank_stabilised ? "rsLoRA"
+                                              : "LoRA"));
+    row(table, "rank", value_integer(adapter->rank));
+    row(table, "alpha", value_number(adapter->alpha));
+    row(table, "weight", value_number(adapter->weight));
+    row(table, "modules with a branch", value_integer(adapter->n_modules));
+    row(table, "tensors in the place of the model's", value_integer(adapter->n_tensors));
+    row(table, "parameters", value_integer(adapter->n_parameters));
+    row(table, "hash", value_text(hash));
+    return LIMN_OK;
+}
+
 static void add_classes(Result *result, const ModelConfig *config) {
     static const TableColumn columns[] = {{{"id", 2}, COLUMN_INTEGER}, {{"class", 5}, COLUMN_TEXT}};
     if (config->n_classes == 0) {
@@ -77,6 +101,9 @@ static limn_status run(MethodCall *call, Result *result) {
                     model->config.architecture, (double)model->n_parameters / 1e6, (int)model->config.n_layers,
                     dtype_info(model->config.dtype)->name);
     add_model_rows(result_add_table(result, "model", "Model", columns, 2), model);
+    for (int32_t i = 0; i < model->n_adapters; i++) {
+        TRY(add_adapter(result, model, i));
+    }
     add_classes(result, &model->config);
     if (model->tokenizer != NULL) {
         add_tokenizer(result, model->tokenizer);

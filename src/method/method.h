@@ -28,6 +28,7 @@ typedef struct CommonOptions {
     int64_t threads; /* 0: all cores */
     size_t memory;   /* bytes; 0: what the machine has; PARAM_BYTES_LEAST: as little as possible */
     int64_t seed;
+    ParamTexts adapters; /* DIR or DIR:weight, as typed */
 } CommonOptions;
 
 extern const limn_param common_params[]; /* [common_params_count] */
@@ -80,6 +81,8 @@ limn_status method_model(MethodCall *call, const char *path, Model **model);
 /* Header and configuration only: for methods that never run the network. */
 limn_status method_model_config(MethodCall *call, const char *path, Model **model);
 limn_status method_session(MethodCall *call, const char *path, Session **session);
+/* The same without the adapters that the options name. */
+limn_status method_base_session(MethodCall *call, const char *path, Session **session);
 
 /* For an allocation that failed. */
 static inline limn_status method_no_memory(const MethodCall *call) {

@@ -1,10 +1,15 @@
 #include "method/open.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/text_buffer.h"
+
 typedef struct CachedModel {
-    char *path; /* as asked for */
+    char *path;     /* as asked for */
+    char *adapters; /* the same, each followed by a line break */
     bool config_only;
     bool bf16;
     Frame frame;
@@ -39,53 +44,113 @@ void model_cache_free(ModelCache *cache) {
     for (size_t i = 0; i < cache->n_models; i++) {
         model_free(cache->models[i].model);
         free(cache->models[i].path);
+        free(cache->models[i].adapters);
     }
     free(cache->sessions);
     free(cache->models);
     free(cache);
 }
 
-static limn_status open_model(MethodCall *call, const char *path, bool config_only, Model **model) {
+/* "DIR" or "DIR:0.5"; a folder whose own name ends so is itself. */
+static limn_status read_adapter(MethodCall *call, AdapterUse *use, const Text *given) {
+    *use = (AdapterUse){.path = given->bytes, .weight = 1.0};
+    const char *colon = strrchr(given->bytes, ':');
+    if (colon == NULL || folder_exists(given->bytes)) {
+        return LIMN_OK;
+    }
+    char *end;
+    double weight = strtod(colon + 1, &end);
+    if (end == colon + 1 || *end != '\0' || !isfinite(weight)) {
+        return fail(LIMN_USAGE, "option 'adapter': found '%s', expected DIR or DIR:WEIGHT, a number after the colon",
+                    given->bytes);
+    }
+    use->path = arena_strndup(call->arena, given->bytes, (size_t)(colon - given->bytes));
+    use->weight = weight;
+    return use->path != NULL ? LIMN_OK : method_no_memory(call);
+}
+
+static limn_status read_adapters(MethodCall *call, AdapterUse **uses, char **key) {
+    const ParamTexts *given = &call->common.adapters;
+    TextBuffer joined = TEXT_BUFFER_INIT;
+    *uses = ARENA_ARRAY(call->arena, AdapterUse, given->n + 1);
+    if (*uses == NULL) {
+        return method_no_memory(call);
+    }
+    text_buffer_add(&joined, "");
+    for (int32_t i = 0; i < given->n; i++) {
+        limn_status status = read_adapter(call, &(*uses)[i], &given->items[i]);
+        if (status != LIMN_OK) {
+            text_buffer_free(&joined);
+            return status;
+        }
+        text_buffer_printf(&joined, "%s\n", given->items[i].bytes);
+    }
+    *key = joined.data;
+    limn_status status = text_buffer_status(&joined);
+    if (status != LIMN_OK) {
+        text_buffer_free(&joined);
+    }
+    return status;
+}
+
+/* *added: its path and adapters are freed when it fails. */
+static limn_status open_new(MethodCall *call, CachedModel *added, const AdapterUse *adapters, int32_t n_adapters) {
+    ModelCache *cache = call->models;
+    const CommonOptions *common = &call->common;
+    CachedModel *grown = realloc(cache->models, (cache->n_models + 1) * sizeof *grown);
+    if (grown != NULL) {
+        cache->models = grown;
+    }
+    ModelOptions options = {.frame = added->frame,
+                            .bf16 = added->bf16,
+                            .config_only = added->config_only,
+                            .adapters = adapters,
+                            .n_adapters = n_adapters,
+                            .memory_limit = common->memory > PARAM_BYTES_LEAST ? common->memory : 0};
+    limn_status status = grown != NULL && added->path != NULL
+                             ? model_open(&added->model, added->path, &options, call->progress)
+                             : method_no_memory(call);
+    if (status != LIMN_OK) {
+        free(added->path);
+        free(added->adapters);
+        return status;
+    }
+    cache->models[cache->n_models++] = *added;
+    return LIMN_OK;
+}
+
+static limn_status open_model(MethodCall *call, const char *path, bool config_only, bool adapted, Model **model) {
     ModelCache *cache = call->models;
     const CommonOptions *common = &call->common;
     bool bf16 = common->dtype == (int32_t)COMPUTE_BF16;
+    AdapterUse *adapters = NULL;
+    char *key = NULL;
+    if (adapted) {
+        TRY(read_adapters(call, &adapters, &key));
+    } else if ((key = strdup("")) == NULL) {
+        return method_no_memory(call);
+    }
     for (size_t i = 0; i < cache->n_models; i++) {
         CachedModel *cached = &cache->models[i];
-        if (strcmp(cached->path, path) == 0 && cached->config_only == config_only && cached->bf16 == bf16 &&
-            cached->frame == (Frame)common->frame) {
+        if (strcmp(cached->path, path) == 0 && strcmp(cached->adapters, key) == 0 &&
+            cached->config_only == config_only && cached->bf16 == bf16 && cached->frame == (Frame)common->frame) {
+            free(key);
             *model = cached->model;
             return LIMN_OK;
         }
     }
-    CachedModel *grown = realloc(cache->models, (cache->n_models + 1) * sizeof *grown);
-    if (grown == NULL) {
-        return method_no_memory(call);
-    }
-    cache->models = grown;
-    CachedModel added = {strdup(path), config_only, bf16, (Frame)common->frame, NULL};
-    if (added.path == NULL) {
-        return method_no_memory(call);
-    }
-    ModelOptions options = {.frame = added.frame,
-                            .bf16 = bf16,
-                            .config_only = config_only,
-                            .memory_limit = common->memory > PARAM_BYTES_LEAST ? common->memory : 0};
-    limn_status status = model_open(&added.model, path, &options, call->progress);
-    if (status != LIMN_OK) {
-        free(added.path);
-        return status;
-    }
-    cache->models[cache->n_models++] = added;
+    CachedModel added = {strdup(path), key, config_only, bf16, (Frame)common->frame, NULL};
+    TRY(open_new(call, &added, adapters, adapted ? common->adapters.n : 0));
     *model = added.model;
     return LIMN_OK;
 }
 
 limn_status method_model(MethodCall *call, const char *path, Model **model) {
-    return open_model(call, path, false, model);
+    return open_model(call, path, false, true, model);
 }
 
 limn_status method_model_config(MethodCall *call, const char *path, Model **model) {
-    return open_model(call, path, true, model);
+    return open_model(call, path, true, true, model);
 }
 
 SessionOptions session_options_of(const CommonOptions *common) {
@@ -102,9 +167,9 @@ static bool same_options(const SessionOptions *a, const SessionOptions *b) {
            a->chunk_rows == b->chunk_rows && a->keep == b->keep;
 }
 
-limn_status method_session(MethodCall *call, const char *path, Session **session) {
+static limn_status open_session(MethodCall *call, const char *path, bool adapted, Session **session) {
     Model *model;
-    TRY(method_model(call, path, &model));
+    TRY(open_model(call, path, false, adapted, &model));
     TRY(model_hash_start(model));
     call->described = model;
     ModelCache *cache = call->models;
@@ -127,4 +192,12 @@ limn_status method_session(MethodCall *call, const char *path, Session **session
     *session = added.session;
     call->session = *session;
     return LIMN_OK;
+}
+
+limn_status method_session(MethodCall *call, const char *path, Session **session) {
+    return open_session(call, path, true, session);
+}
+
+limn_status method_base_session(MethodCall *call, const char *path, Session **session) {
+    return open_session(call, path, false, session);
 }

@@ -306,5 +306,7 @@ limn_status build_tied_width(Build *build, Weight *embed, Weight *head, int64_t 
     }
     /* Only a shared table is an operand of matrix products. */
     TRY(get(build, embed, tied ? USE_MATRIX : USE_TABLE, config->n_vocab, width, embed_name));
-    return get(build, head, USE_MATRIX, config->n_vocab, width, tied ? embed_name : head_name);
+    TRY(get(build, head, USE_MATRIX, config->n_vocab, width, tied ? embed_name : head_name));
+    head->name = head_name; /* an adapter of the head leaves the embedding alone */
+    return LIMN_OK;
 }

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "files/adapter.h"
 #include "files/hash.h"
 #include "model/model.h"
 #include "model/weights.h"
@@ -16,6 +17,8 @@ typedef struct ModelFiles {
     json_t *config;       /* NULL: GGUF */
     char *config_path;    /* in the model's arena */
     WeightStore *weights;
+    Adapter **adapters; /* [n_adapters] of the model's; in its arena */
+    int32_t n_adapters;
     /* the hash, computed beside the run */
     HashFile *hashed; /* [n_hashed], paths in the model's arena */
     int32_t n_hashed;

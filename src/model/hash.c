@@ -57,6 +57,12 @@ limn_status model_hash(Model *model, bool fresh, char hex[65]) {
     return LIMN_OK;
 }
 
+limn_status model_adapter_hash(const Model *model, int32_t adapter, bool fresh, char hex[65]) {
+    const Adapter *opened = model->files->adapters[adapter];
+    const HashFile files[] = {{.path = opened->config_path}, {.path = opened->tensor_path}};
+    return hash_files(hex, files, 2, fresh, &(Progress){0});
+}
+
 void model_hash_stop(Model *model) {
     atomic_store(&model->files->hasher_stop, true);
     join(model->files);

@@ -42,7 +42,41 @@ typedef struct ModelConfig {
     int32_t pad_id; /* -1: none; a classifier of the Llama or GPT-2 family needs it */
 } ModelConfig;
 
+/* A PEFT adapter folder and the factor on its scaling. */
+typedef struct AdapterUse {
+    const char *path;
+    double weight;
+} AdapterUse;
+
+/* An adapter as it was applied. */
+typedef struct ModelAdapter {
+    const char *path;
+    const char *base_model; /* what its configuration names, "" when nothing */
+    double weight;
+    int64_t rank;
+    double alpha;
+    bool rank_stabilised, dora;
+    int32_t n_modules;    /* modules with a low-rank branch */
+    int32_t n_tensors;    /* tensors in the place of the model's own */
+    int64_t n_parameters; /* elements of both */
+} ModelAdapter;
+
+/* What an adapter does to one weight of the graph: a branch beside it, y += b (a x), then y *= gain; or another tensor
+ * in its place. A view of a module that the family splits has rows of its own. */
+typedef struct WeightChange {
+    NodeId node;       /* of the graph: the operation that reads the weight */
+    int slot;          /* which of its weights */
+    int32_t adapter;   /* index into Model.adapters */
+    Weight before;     /* the model's own, [out, in] */
+    Weight after;      /* name NULL: a branch; else the tensor in its place */
+    Weight a;          /* [r, in] */
+    Weight b;          /* [out, r], scaled */
+    const float *gain; /* [out], DoRA's m / norm; NULL: none */
+} WeightChange;
+
 typedef struct ModelOptions {
+    const AdapterUse *adapters; /* [n_adapters], applied in this order */
+    int32_t n_adapters;
     Frame frame;
     bool bf16;           /* weights that must be converted anyway become bf16 instead of f32 */
     bool config_only;    /* for `limn info` and `limn sites`: no weight is read beyond its header */
@@ -60,6 +94,10 @@ typedef struct Model {
     int64_t weight_bytes;  /* as stored */
     const char **warnings; /* [n_warnings] one line each: tensors that nobody reads */
     int32_t n_warnings;
+    const ModelAdapter *adapters; /* [n_adapters] */
+    int32_t n_adapters;
+    const WeightChange *changes; /* [n_changes], in the order of nodes */
+    int32_t n_changes;
     bool config_only;         /* opened without weight values: its graph must not be run */
     struct ModelFiles *files; /* mapped files and converted copies; private to model/ */
 } Model;
@@ -72,5 +110,8 @@ void model_free(Model *model);
  * with the run when model_hash_start was called; cached by device, inode, size and time. */
 limn_status model_hash_start(Model *model);
 limn_status model_hash(Model *model, bool fresh, char hex[65]);
+
+/* The same over an adapter's two files. */
+limn_status model_adapter_hash(const Model *model, int32_t adapter, bool fresh, char hex[65]);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "files/hf_cache.h"
 #include "files/json.h"
+#include "model/adapters.h"
 #include "model/arch.h"
 #include "model/files.h"
 #include "model/quantised.h"
@@ -128,7 +129,9 @@ static limn_status build(Model *model, const Arch *arch, const char *architectur
     TRY(weights_new(&files->weights, model->path, files->tensors, files->gguf,
                     &(WeightOptions){options->bf16, options->memory_limit}));
     Build work = {model, options, settings, files->weights, config->architecture, progress};
+    TRY(adapters_open(&work));
     TRY(arch->build(&work));
+    TRY(adapters_apply(&work));
     model->graph.n_layers = config->n_layers;
     TRY(graph_seal(&model->graph));
     config->dtype = weights_main_dtype(files->weights);
@@ -275,6 +278,9 @@ void model_free(Model *model) {
     tokenizer_free(model->tokenizer);
     graph_free(&model->graph);
     weights_free(model->files->weights);
+    for (int32_t i = 0; i < model->files->n_adapters; i++) {
+        adapter_close(model->files->adapters[i]);
+    }
     tensor_files_close(model->files->tensors);
     gguf_close(model->files->gguf);
     json_decref(model->files->config);

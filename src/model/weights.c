@@ -420,6 +420,25 @@ limn_status weights_convert(WeightStore *store, const Progress *progress) {
     return status;
 }
 
+bool weights_locate(WeightPlace *place, const WeightStore *store, const Weight *view) {
+    for (int32_t i = 0; i < store->n_requests; i++) {
+        const Weight *whole = &store->requests[i].weight;
+        size_t size = (size_t)dtype_info(whole->dtype)->block_bytes;
+        uintptr_t begin = (uintptr_t)whole->data, at = (uintptr_t)view->data;
+        if (view->data == NULL || at < begin || at >= begin + (size_t)(whole->rows * whole->columns) * size) {
+            continue;
+        }
+        bool transposed = view->row_stride != whole->row_stride;
+        *place = (WeightPlace){.tensor = store->requests[i].tensor,
+                               .transposed = transposed,
+                               .rows = transposed ? whole->columns : whole->rows,
+                               .columns = transposed ? whole->rows : whole->columns,
+                               .first_row = (int64_t)((at - begin) / size) / view->row_stride};
+        return view->columns == place->columns;
+    }
+    return false;
+}
+
 /* --- what the file holds --- */
 
 static bool ends_with(const char *name, const char *suffix) {

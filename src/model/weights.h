@@ -68,6 +68,18 @@ limn_status weights_convert(WeightStore *store, const Progress *progress);
 limn_status weights_make(Weight *weight, float **values, WeightStore *store, int64_t rows, int64_t columns,
                          const char *name);
 
+/* Where a view lies in the tensor it was cut from, as the module that owns the tensor sees it. */
+typedef struct WeightPlace {
+    const Tensor *tensor;
+    bool transposed;   /* stored [in, out] */
+    int64_t rows;      /* outputs of the whole module */
+    int64_t columns;   /* its inputs */
+    int64_t first_row; /* of the view among them */
+} WeightPlace;
+
+/* False when the weight's values are no longer those of a stored tensor (folded, made). */
+bool weights_locate(WeightPlace *place, const WeightStore *store, const Weight *view);
+
 /* Names of tensors that nobody asked for and nobody ignores: `visit` for each. */
 limn_status weights_visit_leftovers(const WeightStore *store, limn_status (*visit)(void *context, const Tensor *tensor),
                                     void *context);

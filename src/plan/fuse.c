@@ -52,10 +52,70 @@ static void fuse_attention(const Fuser *fuser, PlanNode *mix) {
     }
 }
 
+/* What the branches of adapters make of the heads' results: sums, gains and projections (one after another: a branch),
+ * none of which anybody looks at. */
+static bool is_head_tree(const Fuser *fuser, int32_t index) {
+    const PlanNode *node = &fuser->plan->nodes[index];
+    if (node->observed || fuser->uses[node->node] != 1) {
+        return false;
+    }
+    switch (node->op.kind) {
+    case OP_HEAD_LINEAR:
+        return true;
+    case OP_ADD:
+        return is_head_tree(fuser, node->inputs[0]) && is_head_tree(fuser, node->inputs[1]);
+    case OP_GAIN:
+        return node->op.weights[1].name == NULL && is_head_tree(fuser, node->inputs[0]);
+    default:
+        return false;
+    }
+}
+
+/* The same tree for the sum over heads; the bias goes to the first gain on its left side, else to the projection. */
+static void sum_head_tree(const Fuser *fuser, int32_t index, const Weight *bias) {
+    static const Weight none = {0};
+    PlanNode *node = &fuser->plan->nodes[index];
+    Op *op = &node->op;
+    op->out = (RowShape){1, {op->out.dims[1], 1}};
+    if (op->kind == OP_HEAD_LINEAR) {
+        PlanNode *down = inner(fuser, node, 0, OP_HEAD_LINEAR);
+        op->kind = OP_LINEAR;
+        op->weights[1] = *bias;
+        if (down != NULL) { /* the same map for each head, side by side: one of them */
+            down->op.kind = OP_LINEAR;
+            down->op.out = (RowShape){1, {down->op.out.dims[1], 1}};
+            op->weights[0].columns = down->op.weights[0].rows;
+            op->in[0] = down->op.out;
+        }
+        return;
+    }
+    bool gain = op->kind == OP_GAIN;
+    op->weights[1] = gain ? *bias : none;
+    for (int i = 0; i < op_info(op->kind)->n_inputs; i++) {
+        sum_head_tree(fuser, node->inputs[i], gain || i > 0 ? &none : bias);
+        op->in[i] = op->out;
+    }
+}
+
+/* SUM_HEADS(tree of HEAD_LINEAR) -> the tree of LINEAR */
+static void fuse_head_tree(const Fuser *fuser, PlanNode *sum) {
+    PlanNode *root = &fuser->plan->nodes[sum->inputs[0]];
+    if (root->op.kind == OP_HEAD_LINEAR || !is_head_tree(fuser, sum->inputs[0])) {
+        return;
+    }
+    Weight bias = sum->op.weights[0];
+    sum_head_tree(fuser, sum->inputs[0], &bias);
+    sum->op = root->op;
+    for (int i = 0; i < OP_MAX_INPUTS; i++) {
+        sum->inputs[i] = root->inputs[i];
+    }
+}
+
 /* SUM_HEADS(HEAD_LINEAR(z)) -> LINEAR(z) */
 static void fuse_head_sum(const Fuser *fuser, PlanNode *sum) {
     PlanNode *heads = inner(fuser, sum, 0, OP_HEAD_LINEAR);
     if (heads == NULL) {
+        fuse_head_tree(fuser, sum);
         return;
     }
     sum->op.kind = OP_LINEAR;

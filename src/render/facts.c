@@ -46,6 +46,14 @@ static void describe_target(TextBuffer *out, const ResultTarget *target, unsigne
     }
 }
 
+/* "adapter-clean" or "adapter-clean at 0.5" */
+static void describe_adapter(TextBuffer *out, const ResultAdapter *adapter, unsigned flags) {
+    clean_text(out, adapter->name, flags);
+    if (adapter->weight != 1.0) {
+        text_buffer_printf(out, " at %.4g", adapter->weight);
+    }
+}
+
 static void describe_model(TextBuffer *out, const Result *result, unsigned flags) {
     clean_text(out, result->model.name, flags);
     const Text parts[] = {result->model.architecture, result->model.dtype};
@@ -64,6 +72,10 @@ static void describe_model(TextBuffer *out, const Result *result, unsigned flags
         separator = ", ";
     }
     text_buffer_add(out, separator[0] == ',' ? ")" : "");
+    for (int32_t i = 0; i < result->provenance.n_adapters; i++) {
+        text_buffer_add(out, " + ");
+        describe_adapter(out, &result->provenance.adapters[i], flags);
+    }
 }
 
 limn_status result_facts(Fact facts[FACTS_MAX], size_t *n, Arena *arena, const Result *result, unsigned flags) {
@@ -124,6 +136,13 @@ static limn_status add_provenance(FactGroup *group, Arena *arena, const Result *
     const ResultProvenance *provenance = &result->provenance;
     TRY(add_text(group, "limn", arena, provenance->version, flags));
     TRY(add_text(group, "model hash", arena, result->model.hash, flags));
+    for (int32_t i = 0; i < provenance->n_adapters; i++) {
+        TextBuffer adapter = TEXT_BUFFER_INIT;
+        describe_adapter(&adapter, &provenance->adapters[i], flags);
+        text_buffer_add(&adapter, ", hash ");
+        clean_text(&adapter, provenance->adapters[i].hash, flags);
+        TRY(add(group, "adapter", arena, &adapter));
+    }
     TRY(add_text(group, "backend", arena, provenance->backend, flags));
     TRY(add_text(group, "compute", arena, provenance->compute, flags));
     TRY(add_text(group, "instruction set", arena, provenance->instruction_set, flags));
@@ -153,7 +172,7 @@ static limn_status add_measured(FactGroup *group, Arena *arena, const ResultMeas
 
 limn_status result_details(FactGroup groups[FACT_GROUPS], Arena *arena, const Result *result, unsigned flags) {
     static const char *const titles[FACT_GROUPS] = {"Parameters", "Provenance", "Measured"};
-    const size_t room[FACT_GROUPS] = {result->params.count, 16, 8};
+    const size_t room[FACT_GROUPS] = {result->params.count, 16 + (size_t)result->provenance.n_adapters, 8};
     for (size_t i = 0; i < FACT_GROUPS; i++) {
         groups[i] = (FactGroup){titles[i], ARENA_ARRAY(arena, Fact, room[i]), 0};
         if (groups[i].facts == NULL) {

@@ -385,6 +385,35 @@ static limn_status read_verdicts(Reader *reader, const json_t *root) {
     return LIMN_OK;
 }
 
+/* Absent: none. */
+static limn_status read_adapters(Reader *reader, const json_t *provenance) {
+    const json_t *array = json_object_get(provenance, "adapters");
+    ResultProvenance *out = &reader->result->provenance;
+    if (array == NULL || json_is_null(array)) {
+        return LIMN_OK;
+    }
+    if (!json_is_array(array)) {
+        return reader_fail(reader, "adapters", array, "an array");
+    }
+    TRY(reader_count_from(reader, array, &out->n_adapters));
+    ResultAdapter *adapters = ARENA_ARRAY(&reader->result->arena, ResultAdapter, out->n_adapters + 1);
+    if (adapters == NULL) {
+        out->n_adapters = 0;
+        return fail(LIMN_NO_MEMORY, "%s: no memory for its adapters", reader->source);
+    }
+    out->adapters = adapters;
+    for (int32_t i = 0; i < out->n_adapters; i++) {
+        const json_t *json = json_array_get(array, (size_t)i);
+        if (!json_is_object(json)) {
+            return reader_fail(reader, "adapters", json, "objects");
+        }
+        TRY(reader_text(reader, json, "name", &adapters[i].name));
+        TRY(reader_text(reader, json, "hash", &adapters[i].hash));
+        TRY(reader_number(reader, json, "weight", &adapters[i].weight));
+    }
+    return LIMN_OK;
+}
+
 static limn_status read_provenance(Reader *reader, const json_t *root) {
     ResultProvenance *provenance = &reader->result->provenance;
     json_t *json;
@@ -410,6 +439,7 @@ static limn_status read_provenance(Reader *reader, const json_t *root) {
         TRY(reader_integer(reader, json, "seed", 0, INT64_MAX, &small));
         provenance->seed = (uint64_t)small;
     }
+    TRY(read_adapters(reader, json));
     reader->where = "";
     return LIMN_OK;
 }

@@ -398,6 +398,21 @@ void result_provenance(Result *result, const ResultProvenance *provenance) {
     result->provenance.compute = result_copy(result, provenance->compute);
     result->provenance.instruction_set = result_copy(result, provenance->instruction_set);
     result->provenance.libraries = result_copy(result, provenance->libraries);
+    ResultAdapter *adapters = ARENA_ARRAY(&result->arena, ResultAdapter, provenance->n_adapters + 1);
+    if (adapters == NULL) {
+        result->provenance.n_adapters = 0;
+        if (result->status == LIMN_OK) {
+            result->status = fail(LIMN_NO_MEMORY, "no memory for a result's provenance");
+            error_save(&result->error);
+        }
+        return;
+    }
+    for (int32_t i = 0; i < provenance->n_adapters; i++) {
+        adapters[i] = (ResultAdapter){.name = result_copy(result, provenance->adapters[i].name),
+                                      .hash = result_copy(result, provenance->adapters[i].hash),
+                                      .weight = provenance->adapters[i].weight};
+    }
+    result->provenance.adapters = adapters;
 }
 
 void result_measured(Result *result, const ResultMeasured *measured) {

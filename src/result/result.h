@@ -134,6 +134,13 @@ typedef struct ResultModel {
     Text hash;         /* 64 hex digits */
 } ResultModel;
 
+/* An adapter on top of the model. */
+typedef struct ResultAdapter {
+    Text name;     /* its folder's name, not the whole path */
+    Text hash;     /* 64 hex digits */
+    double weight; /* on its scaling */
+} ResultAdapter;
+
 /* What else decides the bytes of a result. */
 typedef struct ResultProvenance {
     Text version;         /* of limn */
@@ -144,6 +151,8 @@ typedef struct ResultProvenance {
     int32_t chunk_rows;
     int32_t threads;
     uint64_t seed;
+    const ResultAdapter *adapters; /* [n_adapters], in the order they act */
+    int32_t n_adapters;
 } ResultProvenance;
 
 /* Outside the compared bytes. */

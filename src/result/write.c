@@ -292,6 +292,18 @@ static void write_provenance(JsonWriter *w, const ResultProvenance *provenance) 
         snprintf(seed, sizeof seed, "%llu", (unsigned long long)provenance->seed);
         writer_string_field(w, "seed", seed);
     }
+    if (provenance->n_adapters > 0) {
+        writer_key(w, "adapters");
+        writer_begin(w, '[', false);
+        for (int32_t i = 0; i < provenance->n_adapters; i++) {
+            writer_begin(w, '{', true);
+            writer_text_field(w, "name", provenance->adapters[i].name);
+            writer_text_field(w, "hash", provenance->adapters[i].hash);
+            writer_number_field(w, "weight", provenance->adapters[i].weight);
+            writer_end(w, '}');
+        }
+        writer_end(w, ']');
+    }
     writer_end(w, '}');
 }
 

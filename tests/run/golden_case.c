@@ -68,12 +68,17 @@ static void read_outputs(GoldenCase *golden) {
 }
 
 void golden_case_open(GoldenCase *golden, const char *name, const ModelOptions *options) {
+    golden_case_open_on(golden, name, name, options);
+}
+
+void golden_case_open_on(GoldenCase *golden, const char *name, const char *model, const ModelOptions *options) {
     *golden = (GoldenCase){0};
     snprintf(golden->folder, sizeof golden->folder, "%s/tests/golden/%s", LIMN_TEST_SOURCE_DIR, name);
-    char path[600];
+    char path[600], folder[600];
     snprintf(path, sizeof path, "%s/golden.safetensors", golden->folder);
+    snprintf(folder, sizeof folder, "%s/tests/golden/%s", LIMN_TEST_SOURCE_DIR, model);
     if (tensor_files_open(&golden->golden, path) != LIMN_OK ||
-        model_open(&golden->model, golden->folder, options, NULL) != LIMN_OK) {
+        model_open(&golden->model, folder, options, NULL) != LIMN_OK) {
         fail_msg("%s: %s", name, error_message());
     }
     golden->classifier = golden->model->config.task == TASK_CLASSIFIER;

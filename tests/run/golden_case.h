@@ -40,6 +40,8 @@ extern const GoldenRow golden_cases[]; /* the last has the name NULL */
 
 /* Opens the case; fails the test when it cannot. options: of model_open, may be NULL. */
 void golden_case_open(GoldenCase *golden, const char *name, const ModelOptions *options);
+/* The same with the model of another folder. */
+void golden_case_open_on(GoldenCase *golden, const char *name, const char *model, const ModelOptions *options);
 /* Compares with the tensors of another file of the case's folder from now on. */
 void golden_case_use(GoldenCase *golden, const char *file);
 void golden_case_close(GoldenCase *golden);

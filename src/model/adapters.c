@@ -1,0 +1,638 @@
+/* y = W x + c becomes g (W x + s B (A x)) + c, g = 1 but for DoRA: g = m / |W + s B A|, the norms of its rows.
+ *
+ * Hu et al. 2021 (LoRA), Liu et al. 2024 (DoRA); as PEFT computes them: several adapters act one after the other on
+ * the sum so far, DoRA's norm is that of the model's own weight with this adapter's branch alone, and an adapter's
+ * weight multiplies s. The output projection of attention has its branch for each head, so that the heads' results
+ * still add up to its output: W_h z_h + s B (A_h z_h). */
+#include "model/adapters.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parallel.h"
+#include "graph/rewrite.h"
+#include "model/files.h"
+
+enum { NAMED = 8, ADAPTERS_MAX = 64 };
+
+/* A module with a branch, loaded when the first node reads it. */
+typedef struct Branch {
+    const AdapterModule *module;
+    char *canonical;
+    bool used;
+    Weight a;           /* [r, in], of a table its transpose */
+    Weight b;           /* [out, r], scaled */
+    NodeId input, down; /* the last A x, and of which x */
+} Branch;
+
+/* A tensor in the place of the model's own. */
+typedef struct Replacement {
+    const AdapterTensor *source;
+    char *canonical;
+    bool used;
+    Weight weight; /* as stored, f32 */
+} Replacement;
+
+typedef struct Applied {
+    const Adapter *adapter;
+    double weight;
+    Branch *branches;          /* [adapter->n_modules] */
+    Replacement *replacements; /* [adapter->n_tensors] */
+} Applied;
+
+typedef struct Work {
+    Build *build;
+    Applied *applied; /* [n_applied] */
+    int32_t n_applied;
+    WeightChange *changes;
+    int32_t n_changes, capacity;
+} Work;
+
+static limn_status no_memory(const Build *build) {
+    return fail(LIMN_NO_MEMORY, "%s: no memory for its adapters", build->model->path);
+}
+
+limn_status adapters_open(Build *build) {
+    const ModelOptions *options = build->options;
+    ModelFiles *files = build->model->files;
+    if (options->n_adapters == 0) {
+        return LIMN_OK;
+    }
+    if (options->frame != FRAME_HF) {
+        return fail(LIMN_UNSUPPORTED,
+                    "%s: adapters in the frame of TransformerLens are not implemented, expected "
+                    "--frame hf",
+                    options->adapters[0].path);
+    }
+    files->adapters = ARENA_ARRAY(&build->model->arena, Adapter *, options->n_adapters);
+    if (files->adapters == NULL) {
+        return no_memory(build);
+    }
+    for (int32_t i = 0; i < options->n_adapters; i++) {
+        TRY(adapter_open(&files->adapters[i], options->adapters[i].path));
+        files->n_adapters++;
+    }
+    return LIMN_OK;
+}
+
+/* --- names --- */
+
+/* What GGUF calls a Llama-like model's modules. */
+static const struct {
+    const char *gguf, *module;
+} gguf_modules[] = {
+    {"attn_q", "self_attn.q_proj"},
+    {"attn_k", "self_attn.k_proj"},
+    {"attn_v", "self_attn.v_proj"},
+    {"attn_qkv", "self_attn.qkv_proj"},
+    {"attn_output", "self_attn.o_proj"},
+    {"ffn_gate", "mlp.gate_proj"},
+    {"ffn_up", "mlp.up_proj"},
+    {"ffn_down", "mlp.down_proj"},
+    {"attn_norm", "input_layernorm"},
+    {"ffn_norm", "post_attention_layernorm"},
+    {"token_embd", "embed_tokens"},
+    {"output", "lm_head"},
+    {"output_norm", "norm"},
+};
+
+static const char *gguf_module(const char *name, size_t length) {
+    for (size_t i = 0; i < sizeof gguf_modules / sizeof gguf_modules[0]; i++) {
+        if (strlen(gguf_modules[i].gguf) == length && memcmp(gguf_modules[i].gguf, name, length) == 0) {
+            return gguf_modules[i].module;
+        }
+    }
+    return NULL;
+}
+
+/* Names without what stands before the layers, which depends on the class a folder was saved from. */
+static const char *without_prefix(const char *name) {
+    static const char *const prefixes[] = {"model.",   "language_model.", "text_model.", "transformer.", "bert.",
+                                           "roberta.", "distilbert.",     "gpt_neox.",   "base_model.",  "decoder."};
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        size_t n = strlen(prefixes[i]);
+        if (strncmp(name, prefixes[i], n) == 0) {
+            return without_prefix(name + n);
+        }
+    }
+    return name;
+}
+
+/* The tensor's name as every file of this model would have it: "layers.0.mlp.up_proj.weight". */
+static char *canonical_tensor(Build *build, const char *name) {
+    Arena *arena = &build->model->arena;
+    int layer = -1, begin = 0;
+    if (build->settings->gguf == NULL) {
+        return arena_strdup(arena, without_prefix(name));
+    }
+    if (sscanf(name, "blk.%d.%n", &layer, &begin) == 1 && begin > 0) {
+        const char *inner = name + begin;
+        size_t n = strcspn(inner, ".");
+        const char *module = gguf_module(inner, n);
+        return module == NULL ? arena_strdup(arena, name)
+                              : arena_printf(arena, "layers.%d.%s%s", layer, module, inner + n);
+    }
+    size_t n = strcspn(name, ".");
+    const char *module = gguf_module(name, n);
+    return module == NULL ? arena_strdup(arena, without_prefix(name)) : arena_printf(arena, "%s%s", module, name + n);
+}
+
+/* --- values --- */
+
+/* f32 [rows, columns] (or its transpose), times factor. Not read when only names and shapes are wanted. */
+static limn_status load(Work *work, Weight *weight, const Tensor *tensor, bool transposed, double factor) {
+    Build *build = work->build;
+    int64_t rows = tensor->shape[0], columns = tensor->rank == 2 ? tensor->shape[1] : 1;
+    float *values;
+    TRY(weights_make(weight, &values, build->weights, transposed ? columns : rows, transposed ? rows : columns,
+                     tensor->name));
+    if (build->options->config_only) {
+        return LIMN_OK;
+    }
+    float *read = values;
+    if (transposed && (read = malloc(((size_t)(rows * columns) + 1) * sizeof *read)) == NULL) {
+        return no_memory(build);
+    }
+    limn_status status = tensor_read_f32(read, tensor, 0, rows * columns);
+    for (int64_t row = 0; transposed && row < rows; row++) {
+        for (int64_t column = 0; column < columns; column++) {
+            values[column * rows + row] = read[row * columns + column];
+        }
+    }
+    if (transposed) {
+        free(read);
+    }
+    for (int64_t i = 0; factor != 1.0 && i < rows * columns; i++) {
+        values[i] = (float)(factor * (double)values[i]);
+    }
+    return status;
+}
+
+static limn_status misfit(const Applied *applied, const Tensor *tensor, const char *expected) {
+    char shape[96];
+    return fail(LIMN_FORMAT, "%s: tensor %s is %s, expected %s", applied->adapter->tensor_path, tensor->name,
+                tensor_shape_text(tensor, shape), expected);
+}
+
+/* rows x columns of the module: what A and B must fit. */
+static limn_status load_branch(Work *work, const Applied *applied, Branch *branch, int64_t rows, int64_t columns) {
+    const AdapterModule *module = branch->module;
+    bool table = module->embedding;
+    int64_t in = table ? rows : columns, out = table ? columns : rows;
+    char expected[128];
+    if (module->a->shape[1] != in) {
+        snprintf(expected, sizeof expected, "[%lld, %lld] beside a weight of [%lld, %lld]", (long long)module->rank,
+                 (long long)in, (long long)rows, (long long)columns);
+        return misfit(applied, module->a, expected);
+    }
+    if (module->b->shape[0] != out) {
+        snprintf(expected, sizeof expected, "[%lld, %lld] beside a weight of [%lld, %lld]", (long long)out,
+                 (long long)module->rank, (long long)rows, (long long)columns);
+        return misfit(applied, module->b, expected);
+    }
+    if (branch->used) {
+        return LIMN_OK;
+    }
+    double factor = module->scaling * applied->weight;
+    if (!(fabs(factor) <= 1e30)) {
+        return fail(LIMN_FORMAT,
+                    "%s: \"lora_alpha\" and the adapter's weight scale the branch of %s by %g, expected a "
+                    "number of ordinary size",
+                    applied->adapter->config_path, module->name, factor);
+    }
+    branch->used = true;
+    TRY(load(work, &branch->a, module->a, table, 1.0));
+    return load(work, &branch->b, module->b, false, factor);
+}
+
+/* --- DoRA --- */
+
+typedef struct Norms {
+    const Weight *weight; /* [out, in] */
+    const float *a;       /* [r, in] */
+    const float *b;       /* [out, r], rows of this weight */
+    int64_t rank;
+    const Tensor *magnitude;
+    int64_t first_row;
+    float *gain; /* [out] */
+    float *rows; /* [threads, in] */
+} Norms;
+
+static limn_status norm_rows(void *context, int64_t begin, int64_t end, int worker) {
+    const Norms *norms = context;
+    int64_t n = norms->weight->columns;
+    float *row = norms->rows + worker * n;
+    for (int64_t i = begin; i < end; i++) {
+        for (int64_t j = 0; j < n; j++) {
+            row[j] = weight_value(norms->weight, i, j);
+        }
+        for (int64_t k = 0; k < norms->rank; k++) {
+            float b = norms->b[i * norms->rank + k];
+            const float *a = norms->a + k * n;
+            for (int64_t j = 0; j < n; j++) {
+                row[j] += b * a[j];
+            }
+        }
+        double sum = 0;
+        for (int64_t j = 0; j < n; j++) {
+            sum += (double)row[j] * (double)row[j];
+        }
+        float magnitude;
+        TRY(tensor_read_f32(&magnitude, norms->magnitude, norms->first_row + i, 1));
+        norms->gain[i] = (float)((double)magnitude / sqrt(sum));
+    }
+    return LIMN_OK;
+}
+
+/* gain: [rows of the view, 1]. */
+static limn_status load_gain(Work *work, const Applied *applied, const Branch *branch, const Weight *weight,
+                             const Weight *b, int64_t first_row, Weight *gain) {
+    Build *build = work->build;
+    float *values;
+    TRY(weights_make(gain, &values, build->weights, weight->rows, 1, branch->module->magnitude->name));
+    if (build->options->config_only) {
+        return LIMN_OK;
+    }
+    Norms norms = {.weight = weight,
+                   .a = branch->a.data,
+                   .b = b->data,
+                   .rank = branch->module->rank,
+                   .magnitude = branch->module->magnitude,
+                   .first_row = first_row,
+                   .gain = values,
+                   .rows = malloc((size_t)(weight->columns * parallel_threads() + 1) * sizeof(float))};
+    if (norms.rows == NULL) {
+        return no_memory(build);
+    }
+    limn_status status = parallel_for(weight->rows, 16, norm_rows, &norms);
+    free(norms.rows);
+    TRY(status);
+    for (int64_t i = 0; i < weight->rows; i++) {
+        if (!isfinite(values[i])) {
+            return fail(LIMN_FORMAT, "%s: row %lld of %s beside the adapter has no length, expected one above 0",
+                        applied->adapter->tensor_path, (long long)(first_row + i), branch->module->name);
+        }
+    }
+    return LIMN_OK;
+}
+
+/* --- the graph --- */
+
+static limn_status note_change(Work *work, const WeightChange *change) {
+    if (work->n_changes == work->capacity) {
+        int32_t capacity = work->capacity == 0 ? 256 : 2 * work->capacity;
+        WeightChange *grown = realloc(work->changes, (size_t)capacity * sizeof *grown);
+        if (grown == NULL) {
+            return no_memory(work->build);
+        }
+        work->changes = grown;
+        work->capacity = capacity;
+    }
+    work->changes[work->n_changes++] = *change;
+    return LIMN_OK;
+}
+
+/* A node that looks a row up in a table. */
+static bool is_table(OpKind kind) {
+    return kind == OP_EMBED || kind == OP_POSITION_EMBED || kind == OP_TYPE_EMBED;
+}
+
+static limn_status name_branch(Graph *graph, NodeId branch, const char *site, int32_t adapter) {
+    char name[256];
+    int length = adapter == 0 ? snprintf(name, sizeof name, "%s_lora", site)
+                              : snprintf(name, sizeof name, "%s_lora%d", site, adapter + 1);
+    if (length < 0 || (size_t)length >= sizeof name) {
+        return fail(LIMN_FORMAT, "site %.100s: its name is too long", site);
+    }
+    graph_site(graph, branch, name, -1);
+    return LIMN_OK;
+}
+
+/* B once for each head, side by side: [out, H r]. */
+static limn_status tile(Work *work, Weight *tiled, const Weight *b, int64_t heads) {
+    float *values;
+    int64_t rank = b->columns;
+    TRY(weights_make(tiled, &values, work->build->weights, b->rows, heads * rank, b->name));
+    for (int64_t row = 0; row < b->rows; row++) {
+        for (int64_t head = 0; head < heads; head++) {
+            memcpy(values + (row * heads + head) * rank, (const float *)b->data + row * rank,
+                   (size_t)rank * sizeof(float));
+        }
+    }
+    return LIMN_OK;
+}
+
+/* A x, shared by the views of one module. */
+static NodeId add_down(Graph *graph, const Op *op, NodeId input, Branch *branch) {
+    if (branch->input == input && branch->down != NODE_NONE && !is_table(op->kind)) {
+        return branch->down;
+    }
+    branch->input = input;
+    branch->down = graph_add(graph, op->kind, op->layer, &input, (Weight[]){branch->a, {0}}, &op->attributes,
+                             branch->module->name);
+    return branch->down;
+}
+
+/* One module's branch at one node. */
+static limn_status add_branch(Work *work, Graph *graph, const Op *op, NodeId input, Branch *branch, const Weight *b,
+                              NodeId *added) {
+    NodeId down = add_down(graph, op, input, branch);
+    if (op->kind == OP_HEAD_LINEAR) {
+        Weight tiled;
+        TRY(tile(work, &tiled, b, op->in[0].dims[0]));
+        *added = graph_add(graph, OP_HEAD_LINEAR, op->layer, &down, &tiled, NULL, branch->module->name);
+        return LIMN_OK;
+    }
+    *added = graph_add(graph, OP_LINEAR, op->layer, &down, (Weight[]){*b, {0}}, NULL, branch->module->name);
+    graph_reshape(graph, *added, op->out.n_dims, op->out.dims[0], op->out.dims[1]);
+    return LIMN_OK;
+}
+
+/* A node's adapters, found by the name of its weight. */
+typedef struct Found {
+    Branch *branch;
+    int32_t adapter;
+} Found;
+
+static limn_status find_branches(Work *work, const char *tensor, Found *found, int32_t *n) {
+    *n = 0;
+    char *canonical = canonical_tensor(work->build, tensor);
+    if (canonical == NULL) {
+        return no_memory(work->build);
+    }
+    for (int32_t i = 0; i < work->n_applied; i++) {
+        Applied *applied = &work->applied[i];
+        for (int32_t k = 0; k < applied->adapter->n_modules; k++) {
+            if (strcmp(applied->branches[k].canonical, canonical) == 0) {
+                found[(*n)++] = (Found){&applied->branches[k], i};
+                break;
+            }
+        }
+    }
+    return LIMN_OK;
+}
+
+static limn_status check_kind(const Applied *applied, const Branch *branch, OpKind kind) {
+    const AdapterModule *module = branch->module;
+    if (module->embedding != is_table(kind)) {
+        return fail(LIMN_FORMAT, "%s: tensor %s is %s, but %s is %s", applied->adapter->tensor_path, module->a->name,
+                    module->embedding ? "that of a table" : "that of a linear map", module->name,
+                    is_table(kind) ? "a table" : "a linear map");
+    }
+    if (module->embedding || kind == OP_LINEAR || kind == OP_HEAD_LINEAR) {
+        return LIMN_OK;
+    }
+    return fail(LIMN_UNSUPPORTED, "%s: tensor %s: a branch beside %s (%s) is not implemented",
+                applied->adapter->tensor_path, module->a->name, module->name, op_info(kind)->name);
+}
+
+/* What the whole of one adapter does at a node, on top of *sum. bias: added with the last gain, else absent. */
+static limn_status apply_one(Work *work, Graph *graph, const Op *op, NodeId input, const WeightPlace *place,
+                             const Found *found, const Weight *bias, const char *site, NodeId *sum, NodeId node) {
+    Applied *applied = &work->applied[found->adapter];
+    Branch *branch = found->branch;
+    TRY(check_kind(applied, branch, op->kind));
+    TRY(load_branch(work, applied, branch, place->rows, place->columns));
+    Weight b = is_table(op->kind) ? branch->b : weight_rows(&branch->b, place->first_row, op->weights[0].rows);
+    NodeId added;
+    TRY(add_branch(work, graph, op, input, branch, &b, &added));
+    TRY(name_branch(graph, added, site != NULL ? site : branch->module->name, found->adapter));
+    *sum = graph_add(graph, OP_ADD, op->layer, (NodeId[]){*sum, added}, NULL, NULL, branch->module->name);
+    WeightChange change = {.node = node, .adapter = found->adapter, .before = op->weights[0], .a = branch->a, .b = b};
+    if (branch->module->magnitude != NULL) {
+        Weight gain;
+        TRY(load_gain(work, applied, branch, &op->weights[0], &b, place->first_row, &gain));
+        *sum = graph_add(graph, OP_GAIN, op->layer, sum, (Weight[]){gain, *bias}, NULL, branch->module->name);
+        change.gain = gain.data;
+    }
+    return note_change(work, &change);
+}
+
+/* The branches of all adapters at one node. place: of its weight; NULL: it is no view of a stored tensor. */
+static limn_status apply_branches(Work *work, Graph *graph, const WeightPlace *place, NodeId *node, const char *site) {
+    Op op = graph->nodes[*node].op;
+    Found found[ADAPTERS_MAX];
+    int32_t n, last_gain = -1;
+    TRY(find_branches(work, op.weights[0].name, found, &n));
+    if (n == 0) {
+        return LIMN_OK;
+    }
+    if (place == NULL) {
+        return fail(LIMN_UNSUPPORTED,
+                    "%s: tensor %s: %s is rearranged when the model is opened; an adapter on it is not implemented",
+                    work->applied[found[0].adapter].adapter->tensor_path, found[0].branch->module->a->name,
+                    op.weights[0].name);
+    }
+    for (int32_t i = 0; i < n; i++) {
+        last_gain = found[i].branch->module->magnitude != NULL ? i : last_gain;
+    }
+    NodeId base = *node, sum = base, input = graph->nodes[base].inputs[0];
+    Weight bias = {0}, none = {0};
+    if (op.kind == OP_LINEAR) {
+        graph->nodes[base].op.out = (RowShape){1, {op.weights[0].rows, 1}};
+        if (last_gain >= 0) { /* DoRA's gain leaves the bias alone */
+            bias = op.weights[1];
+            graph->nodes[base].op.weights[1] = none;
+        }
+    }
+    for (int32_t i = 0; i < n; i++) {
+        TRY(apply_one(work, graph, &op, input, place, &found[i], i == last_gain ? &bias : &none, site, &sum, base));
+    }
+    graph_reshape(graph, sum, op.out.n_dims, op.out.dims[0], op.out.dims[1]);
+    *node = sum;
+    return LIMN_OK;
+}
+
+/* --- tensors in the place of the model's own --- */
+
+static limn_status replace(Work *work, Op *op, int slot, NodeId node, int32_t adapter, Replacement *replacement,
+                           const WeightPlace *place) {
+    const Tensor *tensor = replacement->source->tensor;
+    const Tensor *stored = place->tensor;
+    bool same = tensor->rank == stored->rank;
+    for (int i = 0; same && i < tensor->rank; i++) {
+        same = tensor->shape[i] == stored->shape[i];
+    }
+    if (!same) {
+        char expected[96];
+        return misfit(&work->applied[adapter], tensor, tensor_shape_text(stored, expected));
+    }
+    if (!replacement->used) {
+        replacement->used = true;
+        TRY(load(work, &replacement->weight, tensor, false, 1.0));
+    }
+    Weight whole = replacement->weight, before = op->weights[slot];
+    whole = place->transposed ? weight_transposed(&whole) : whole;
+    op->weights[slot] = weight_rows(&whole, place->first_row, before.rows);
+    op->weights[slot].name = before.name;
+    return note_change(
+        work,
+        &(WeightChange){.node = node, .slot = slot, .adapter = adapter, .before = before, .after = op->weights[slot]});
+}
+
+static limn_status replace_weights(Work *work, Graph *graph, NodeId node) {
+    Op *op = &graph->nodes[node].op;
+    for (int slot = 0; slot < OP_MAX_WEIGHTS; slot++) {
+        if (op->weights[slot].name == NULL) {
+            continue;
+        }
+        char *canonical = canonical_tensor(work->build, op->weights[slot].name);
+        if (canonical == NULL) {
+            return no_memory(work->build);
+        }
+        WeightPlace place;
+        bool located = weights_locate(&place, work->build->weights, &op->weights[slot]);
+        char *stored = located ? canonical_tensor(work->build, place.tensor->name) : canonical;
+        bool replaced = false;
+        for (int32_t i = 0; i < work->n_applied; i++) {
+            Applied *applied = &work->applied[i];
+            for (int32_t k = 0; stored != NULL && k < applied->adapter->n_tensors; k++) {
+                Replacement *replacement = &applied->replacements[k];
+                /* what is tied to a trained copy keeps its own weights; what is tied to a changed tensor changes */
+                bool named = strcmp(replacement->canonical, canonical) == 0;
+                bool shared = !replacement->source->module_to_save && strcmp(replacement->canonical, stored) == 0;
+                if (!named && !shared) {
+                    continue;
+                }
+                const Tensor *tensor = replacement->source->tensor;
+                if (!located || replaced) {
+                    return fail(LIMN_UNSUPPORTED, "%s: tensor %s: %s is %s, which is not implemented",
+                                applied->adapter->tensor_path, tensor->name, op->weights[slot].name,
+                                replaced ? "replaced by two adapters" : "rearranged when the model is opened");
+                }
+                TRY(replace(work, op, slot, node, i, replacement, &place));
+                replaced = true;
+            }
+        }
+    }
+    return LIMN_OK;
+}
+
+static limn_status visit(void *context, Graph *graph, NodeId *node, const char *site) {
+    Work *work = context;
+    Weight first = graph->nodes[*node].op.weights[0];
+    WeightPlace place;
+    bool located = weights_locate(&place, work->build->weights, &first);
+    TRY(replace_weights(work, graph, *node));
+    return first.name == NULL ? LIMN_OK : apply_branches(work, graph, located ? &place : NULL, node, site);
+}
+
+/* --- before and after --- */
+
+static limn_status prepare(Work *work, Applied *applied, const Adapter *adapter, double weight) {
+    Build *build = work->build;
+    Arena *arena = &build->model->arena;
+    *applied = (Applied){.adapter = adapter, .weight = weight};
+    applied->branches = ARENA_ARRAY(arena, Branch, adapter->n_modules + 1);
+    applied->replacements = ARENA_ARRAY(arena, Replacement, adapter->n_tensors + 1);
+    if (applied->branches == NULL || applied->replacements == NULL) {
+        return no_memory(build);
+    }
+    for (int32_t i = 0; i < adapter->n_modules; i++) {
+        const AdapterModule *module = &adapter->modules[i];
+        applied->branches[i] = (Branch){.module = module,
+                                        .canonical = arena_printf(arena, "%s.weight", without_prefix(module->name)),
+                                        .input = NODE_NONE,
+                                        .down = NODE_NONE};
+        if (applied->branches[i].canonical == NULL) {
+            return no_memory(build);
+        }
+    }
+    for (int32_t i = 0; i < adapter->n_tensors; i++) {
+        const AdapterTensor *source = &adapter->tensors[i];
+        applied->replacements[i] =
+            (Replacement){.source = source, .canonical = arena_strdup(arena, without_prefix(source->name))};
+        if (applied->replacements[i].canonical == NULL) {
+            return no_memory(build);
+        }
+    }
+    return LIMN_OK;
+}
+
+static limn_status unknown_tensor(const Build *build, const Adapter *adapter, const Tensor *tensor, const char *what) {
+    return fail(LIMN_FORMAT, "%s: tensor %s: %s has no %s of this name", adapter->tensor_path, tensor->name,
+                build->architecture, what);
+}
+
+static limn_status finish(Work *work, const Applied *applied, ModelAdapter *shown) {
+    Build *build = work->build;
+    const Adapter *adapter = applied->adapter;
+    *shown = (ModelAdapter){.path = adapter->path,
+                            .base_model = adapter->base_model,
+                            .weight = applied->weight,
+                            .rank = adapter->rank,
+                            .alpha = adapter->alpha,
+                            .rank_stabilised = adapter->rank_stabilised,
+                            .dora = adapter->dora,
+                            .n_modules = adapter->n_modules,
+                            .n_tensors = adapter->n_tensors};
+    for (int32_t i = 0; i < adapter->n_modules; i++) {
+        const AdapterModule *module = &adapter->modules[i];
+        if (!applied->branches[i].used) {
+            return unknown_tensor(build, adapter, module->a, "linear map or table");
+        }
+        shown->n_parameters += tensor_elements(module->a) + tensor_elements(module->b) +
+                               (module->magnitude != NULL ? tensor_elements(module->magnitude) : 0);
+    }
+    for (int32_t i = 0; i < adapter->n_tensors; i++) {
+        if (!applied->replacements[i].used) {
+            return unknown_tensor(build, adapter, adapter->tensors[i].tensor, "tensor");
+        }
+        shown->n_parameters += tensor_elements(adapter->tensors[i].tensor);
+    }
+    if (adapter->n_tensors > 0 && applied->weight != 1.0) {
+        TRY(build_warn(build,
+                       "%s: %d tensors take the place of the model's own whole: the weight %g scales the branches "
+                       "only",
+                       adapter->path, adapter->n_tensors, applied->weight));
+    }
+    for (int32_t i = 0; i < adapter->n_ignored && i < NAMED; i++) {
+        TRY(build_warn(build, "%s: tensor %s is not read: adapter_config.json does not choose its module",
+                       adapter->tensor_path, adapter->ignored[i]->name));
+    }
+    return adapter->n_ignored <= NAMED ? LIMN_OK
+                                       : build_warn(build, "%s: %d more tensors are not read", adapter->tensor_path,
+                                                    adapter->n_ignored - NAMED);
+}
+
+static limn_status apply(Work *work) {
+    Build *build = work->build;
+    Model *model = build->model;
+    for (int32_t i = 0; i < work->n_applied; i++) {
+        TRY(prepare(work, &work->applied[i], model->files->adapters[i], build->options->adapters[i].weight));
+    }
+    TRY(graph_rewrite(&model->graph, visit, work));
+    ModelAdapter *shown = ARENA_ARRAY(&model->arena, ModelAdapter, work->n_applied);
+    WeightChange *changes = ARENA_ARRAY(&model->arena, WeightChange, work->n_changes + 1);
+    if (shown == NULL || changes == NULL) {
+        return no_memory(build);
+    }
+    for (int32_t i = 0; i < work->n_applied; i++) {
+        TRY(finish(work, &work->applied[i], &shown[i]));
+    }
+    if (work->n_changes > 0) {
+        memcpy(changes, work->changes, (size_t)work->n_changes * sizeof *changes);
+    }
+    model->adapters = shown;
+    model->n_adapters = work->n_applied;
+    model->changes = changes;
+    model->n_changes = work->n_changes;
+    return LIMN_OK;
+}
+
+limn_status adapters_apply(Build *build) {
+    Model *model = build->model;
+    int32_t n = model->files->n_adapters;
+    if (n == 0) {
+        return LIMN_OK;
+    }
+    if (n > ADAPTERS_MAX) {
+        return fail(LIMN_UNSUPPORTED, "%s: %d adapters at once, expected %d or fewer", model->path, n, ADAPTERS_MAX);
+    }
+    Work work = {.build = build, .applied = ARENA_ARRAY(&model->arena, Applied, n), .n_applied = n};
+    limn_status status = work.applied != NULL ? apply(&work) : no_memory(build);
+    free(work.changes);
+    return status;
+}
