@@ -141,8 +141,19 @@ static char *canonical_tensor(Build *build, const char *name) {
 
 /* --- values --- */
 
-/* f32 [rows, columns] (or its transpose), times factor. Not read when only names and shapes are wanted. */
-static limn_status load(Work *work, Weight *weight, const Tensor *tensor, bool transposed, double factor) {
+/* Rows in the order the family put those of the module in. */
+static limn_status read_in_order(float *values, const Tensor *tensor, const WeightPlace *place) {
+    int64_t columns = tensor->rank == 2 ? tensor->shape[1] : 1;
+    for (int64_t row = 0; row < tensor->shape[0]; row++) {
+        TRY(tensor_read_f32(values + row * columns, tensor, weight_place_row(place, row) * columns, columns));
+    }
+    return LIMN_OK;
+}
+
+/* f32 [rows, columns] (or its transpose), times factor; ordered: rows are outputs of the module at `place`. Not read
+ * when only names and shapes are wanted. */
+static limn_status load(Work *work, Weight *weight, const Tensor *tensor, bool transposed, double factor,
+                        const WeightPlace *ordered) {
     Build *build = work->build;
     int64_t rows = tensor->shape[0], columns = tensor->rank == 2 ? tensor->shape[1] : 1;
     float *values;
@@ -155,7 +166,8 @@ static limn_status load(Work *work, Weight *weight, const Tensor *tensor, bool t
     if (transposed && (read = malloc(((size_t)(rows * columns) + 1) * sizeof *read)) == NULL) {
         return no_memory(build);
     }
-    limn_status status = tensor_read_f32(read, tensor, 0, rows * columns);
+    limn_status status = ordered != NULL && ordered->groups != 0 ? read_in_order(read, tensor, ordered)
+                                                                 : tensor_read_f32(read, tensor, 0, rows * columns);
     for (int64_t row = 0; transposed && row < rows; row++) {
         for (int64_t column = 0; column < columns; column++) {
             values[column * rows + row] = read[row * columns + column];
@@ -177,8 +189,9 @@ static limn_status misfit(const Applied *applied, const Tensor *tensor, const ch
 }
 
 /* rows x columns of the module: what A and B must fit. */
-static limn_status load_branch(Work *work, const Applied *applied, Branch *branch, int64_t rows, int64_t columns) {
+static limn_status load_branch(Work *work, const Applied *applied, Branch *branch, const WeightPlace *place) {
     const AdapterModule *module = branch->module;
+    int64_t rows = place->rows, columns = place->columns;
     bool table = module->embedding;
     int64_t in = table ? rows : columns, out = table ? columns : rows;
     char expected[128];
@@ -203,8 +216,8 @@ static limn_status load_branch(Work *work, const Applied *applied, Branch *branc
                     applied->adapter->config_path, module->name, factor);
     }
     branch->used = true;
-    TRY(load(work, &branch->a, module->a, table, 1.0));
-    return load(work, &branch->b, module->b, false, factor);
+    TRY(load(work, &branch->a, module->a, table, 1.0, NULL));
+    return load(work, &branch->b, module->b, false, factor, table ? NULL : place);
 }
 
 /* --- DoRA --- */
@@ -215,7 +228,7 @@ typedef struct Norms {
     const float *b;       /* [out, r], rows of this weight */
     int64_t rank;
     const Tensor *magnitude;
-    int64_t first_row;
+    const WeightPlace *place;
     float *gain; /* [out] */
     float *rows; /* [threads, in] */
 } Norms;
@@ -240,7 +253,8 @@ static limn_status norm_rows(void *context, int64_t begin, int64_t end, int work
             sum += (double)row[j] * (double)row[j];
         }
         float magnitude;
-        TRY(tensor_read_f32(&magnitude, norms->magnitude, norms->first_row + i, 1));
+        TRY(tensor_read_f32(&magnitude, norms->magnitude, weight_place_row(norms->place, norms->place->first_row + i),
+                            1));
         norms->gain[i] = (float)((double)magnitude / sqrt(sum));
     }
     return LIMN_OK;
@@ -248,7 +262,7 @@ static limn_status norm_rows(void *context, int64_t begin, int64_t end, int work
 
 /* gain: [rows of the view, 1]. */
 static limn_status load_gain(Work *work, const Applied *applied, const Branch *branch, const Weight *weight,
-                             const Weight *b, int64_t first_row, Weight *gain) {
+                             const Weight *b, const WeightPlace *place, Weight *gain) {
     Build *build = work->build;
     float *values;
     TRY(weights_make(gain, &values, build->weights, weight->rows, 1, branch->module->magnitude->name));
@@ -260,7 +274,7 @@ static limn_status load_gain(Work *work, const Applied *applied, const Branch *b
                    .b = b->data,
                    .rank = branch->module->rank,
                    .magnitude = branch->module->magnitude,
-                   .first_row = first_row,
+                   .place = place,
                    .gain = values,
                    .rows = malloc((size_t)(weight->columns * parallel_threads() + 1) * sizeof(float))};
     if (norms.rows == NULL) {
@@ -272,7 +286,8 @@ static limn_status load_gain(Work *work, const Applied *applied, const Branch *b
     for (int64_t i = 0; i < weight->rows; i++) {
         if (!isfinite(values[i])) {
             return fail(LIMN_FORMAT, "%s: row %lld of %s beside the adapter has no length, expected one above 0",
-                        applied->adapter->tensor_path, (long long)(first_row + i), branch->module->name);
+                        applied->adapter->tensor_path, (long long)weight_place_row(place, place->first_row + i),
+                        branch->module->name);
         }
     }
     return LIMN_OK;
@@ -394,7 +409,7 @@ static limn_status apply_one(Work *work, Graph *graph, const Op *op, NodeId inpu
     Applied *applied = &work->applied[found->adapter];
     Branch *branch = found->branch;
     TRY(check_kind(applied, branch, op->kind));
-    TRY(load_branch(work, applied, branch, place->rows, place->columns));
+    TRY(load_branch(work, applied, branch, place));
     Weight b = is_table(op->kind) ? branch->b : weight_rows(&branch->b, place->first_row, op->weights[0].rows);
     NodeId added;
     TRY(add_branch(work, graph, op, input, branch, &b, &added));
@@ -403,7 +418,7 @@ static limn_status apply_one(Work *work, Graph *graph, const Op *op, NodeId inpu
     WeightChange change = {.node = node, .adapter = found->adapter, .before = op->weights[0], .a = branch->a, .b = b};
     if (branch->module->magnitude != NULL) {
         Weight gain;
-        TRY(load_gain(work, applied, branch, &op->weights[0], &b, place->first_row, &gain));
+        TRY(load_gain(work, applied, branch, &op->weights[0], &b, place, &gain));
         *sum = graph_add(graph, OP_GAIN, op->layer, sum, (Weight[]){gain, *bias}, NULL, branch->module->name);
         change.gain = gain.data;
     }
@@ -461,7 +476,7 @@ static limn_status replace(Work *work, Op *op, int slot, NodeId node, int32_t ad
     }
     if (!replacement->used) {
         replacement->used = true;
-        TRY(load(work, &replacement->weight, tensor, false, 1.0));
+        TRY(load(work, &replacement->weight, tensor, false, 1.0, place));
     }
     Weight whole = replacement->weight, before = op->weights[slot];
     whole = place->transposed ? weight_transposed(&whole) : whole;

@@ -429,7 +429,11 @@ bool weights_locate(WeightPlace *place, const WeightStore *store, const Weight *
             continue;
         }
         bool transposed = view->row_stride != whole->row_stride;
+        const RowOrder *order = &store->requests[i].order;
         *place = (WeightPlace){.tensor = store->requests[i].tensor,
+                               .groups = order->groups,
+                               .share = order->share,
+                               .d_head = order->d_head,
                                .transposed = transposed,
                                .rows = transposed ? whole->columns : whole->rows,
                                .columns = transposed ? whole->rows : whole->columns,
@@ -437,6 +441,11 @@ bool weights_locate(WeightPlace *place, const WeightStore *store, const Weight *
         return view->columns == place->columns;
     }
     return false;
+}
+
+int64_t weight_place_row(const WeightPlace *place, int64_t row) {
+    const RowOrder order = {.d_head = place->d_head, .groups = place->groups, .share = place->share};
+    return place->groups == 0 ? row : fused_row(row, &order);
 }
 
 /* --- what the file holds --- */

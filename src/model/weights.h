@@ -71,11 +71,15 @@ limn_status weights_make(Weight *weight, float **values, WeightStore *store, int
 /* Where a view lies in the tensor it was cut from, as the module that owns the tensor sees it. */
 typedef struct WeightPlace {
     const Tensor *tensor;
-    bool transposed;   /* stored [in, out] */
-    int64_t rows;      /* outputs of the whole module */
-    int64_t columns;   /* its inputs */
-    int64_t first_row; /* of the view among them */
+    bool transposed;               /* stored [in, out] */
+    int64_t rows;                  /* outputs of the whole module */
+    int64_t columns;               /* its inputs */
+    int64_t groups, share, d_head; /* groups of queries, keys and values, put in another order; groups 0: as stored */
+    int64_t first_row;             /* of the view among them */
 } WeightPlace;
+
+/* Which output of the module stands in a row of its (put in order) weight. */
+int64_t weight_place_row(const WeightPlace *place, int64_t row);
 
 /* False when the weight's values are no longer those of a stored tensor (folded, made). */
 bool weights_locate(WeightPlace *place, const WeightStore *store, const Weight *view);
