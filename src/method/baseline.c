@@ -15,7 +15,7 @@ static void repeat_row(float *out, const float *row, int32_t n, int64_t width) {
 }
 
 static limn_status fill_token(float *out, MethodCall *call, Session *session, int32_t id, int32_t n) {
-    int64_t width = session_model(session)->config.d_model;
+    int64_t width = session_model(session)->config.d_embed;
     float *row = arena_alloc(call->arena, (size_t)width * sizeof *row);
     if (row == NULL) {
         return method_no_memory(call);
@@ -171,7 +171,7 @@ limn_status baseline_fill(float *out, const char **name, MethodCall *call, Sessi
     }
     if (strcmp(spec, "zero") == 0) {
         *name = "zero embedding";
-        memset(out, 0, (size_t)n_tokens * (size_t)model->config.d_model * sizeof *out);
+        memset(out, 0, (size_t)n_tokens * (size_t)model->config.d_embed * sizeof *out);
         return LIMN_OK;
     }
     if (strncmp(spec, "token:", 6) == 0) {

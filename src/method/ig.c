@@ -154,7 +154,7 @@ static limn_status prepare(IgWork *work) {
                        work->result));
     work->path.call = call;
     work->path.session = work->session;
-    work->path.d_model = work->model->config.d_model;
+    work->path.d_model = work->model->config.d_embed;
     TRY(choose_metric(work));
     TRY(build_components(work));
     TRY(mark_rows(work));

@@ -28,6 +28,7 @@ typedef struct ModelConfig {
     ModelTask task;
     int32_t n_layers;    /* L */
     int32_t d_model;     /* D */
+    int32_t d_embed;     /* E: the width of hook_embed, D but in models that project it (OPT-350m) */
     int32_t n_heads;     /* H */
     int32_t n_kv_heads;  /* G */
     int32_t d_head;      /* K */

@@ -134,6 +134,7 @@ static limn_status build(Model *model, const Arch *arch, const char *architectur
     TRY(adapters_apply(&work));
     model->graph.n_layers = config->n_layers;
     TRY(graph_seal(&model->graph));
+    config->d_embed = (int32_t)model->graph.nodes[model->graph.embed].op.out.dims[0];
     config->dtype = weights_main_dtype(files->weights);
     model->n_parameters = weights_parameters(files->weights);
     model->weight_bytes = weights_stored_bytes(files->weights);

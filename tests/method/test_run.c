@@ -117,7 +117,8 @@ static void compare_saved(const char *file, const TensorFiles *golden, int rows)
 
 static void saved_values_are_huggingface_values(void **state) {
     const Fixture *fixture = *state;
-    static const char *const names[] = {"llama-old", "llama3", "gpt2", "bert-mlm", "bert-classifier"};
+    static const char *const names[] = {"llama-old", "llama3",   "gpt2",      "bert-mlm",       "bert-classifier",
+                                        "neox",      "opt-350m", "falcon-rw", "distilbert-mlm", "roberta-mlm"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[1200];
         TensorFiles *golden;
@@ -306,6 +307,31 @@ static void decoding_with_the_cache_is_decoding_without(void **state) {
     }
 }
 
+/* OPT-350m's embedding is narrower than its stream. */
+static void attributions_add_up_where_the_embedding_is_narrow(void **state) {
+    Result *result;
+    must(call_method(&result, "ig",
+                     "{\"model\": \"%s\", \"ids\": [5, 9, 33], \"target-id\": 7, \"baseline\": [\"%s\"]}",
+                     golden_folder("opt-350m"), "zero"));
+    const Block *block = result_find_block(result, "attribution");
+    assert_non_null(block);
+    const TokensBlock *tokens = block->content;
+    double sum = 0;
+    for (int32_t i = 0; i < tokens->n; i++) {
+        sum += tokens->items[i].score;
+    }
+    const TableBlock *table = result_find_block(result, "integration")->content;
+    double at_input = NAN, at_baseline = NAN;
+    for (int32_t r = 0; r < table->n_rows; r++) {
+        const Value *row = table->cells + (int64_t)r * table->n_columns;
+        at_input = strcmp(row[0].text.bytes, "F(input)") == 0 ? row[1].number : at_input;
+        at_baseline = strcmp(row[0].text.bytes, "F(baseline)") == 0 ? row[1].number : at_baseline;
+    }
+    assert_true(fabs(at_input - at_baseline) > 0.1);
+    assert_true(fabs(sum - (at_input - at_baseline)) < 0.03 * fabs(at_input - at_baseline));
+    result_free(result);
+}
+
 static void generation_stops_where_told(void **state) {
     const Fixture *fixture = *state;
     Result *free_run;
@@ -367,6 +393,7 @@ int main(void) {
         cmocka_unit_test(a_likelier_spacing_is_told),
         cmocka_unit_test(the_model_chooses_when_nobody_does),
         cmocka_unit_test(decoding_with_the_cache_is_decoding_without),
+        cmocka_unit_test(attributions_add_up_where_the_embedding_is_narrow),
         cmocka_unit_test(generation_stops_where_told),
         cmocka_unit_test(a_folder_says_what_ends_a_text),
     };

@@ -94,6 +94,28 @@ static void defaults_are_those_of_the_reference(void **state) {
         {"bert-mlm", "max_position_embeddings", "expected [512, 32]"},
         {"bert-mlm", "intermediate_size", "expected [3072, 32]"},
         {"bert-mlm", "num_hidden_layers", "bert.encoder.layer.2."},
+        {"neox", "vocab_size", "expected [50432, 48]"},
+        {"neox", "hidden_size", "expected [18432, 6144]"},
+        {"neox", "intermediate_size", "expected [24576, 48]"},
+        {"neox", "num_hidden_layers", "gpt_neox.layers.2."},
+        {"opt", "vocab_size", "expected [50272, 32]"},
+        {"opt", "hidden_size", "expected [768, 768]"},
+        {"opt", "ffn_dim", "expected [3072, 32]"},
+        {"opt", "max_position_embeddings", "expected [2050, 32]"},
+        {"opt", "num_hidden_layers", "model.decoder.layers.2."},
+        {"opt-350m", "word_embed_proj_dim", "expected [61, 32]"},
+        {"falcon-7b", "vocab_size", "expected [65024, 32]"},
+        {"falcon-7b", "num_hidden_layers", "transformer.h.2."},
+        {"falcon-11b", "ffn_hidden_size", "expected [128, 32]"},
+        {"falcon-11b", "num_ln_in_parallel_attn", "transformer.h.0.ln_attn.weight"},
+        {"falcon-40b", "new_decoder_architecture", "expected [48, 32]"},
+        {"distilbert-mlm", "vocab_size", "expected [30522, 32]"},
+        {"distilbert-mlm", "dim", "expected [24, 768]"},
+        {"distilbert-mlm", "n_layers", "distilbert.transformer.layer.2."},
+        {"distilbert-mlm", "hidden_dim", "expected [3072, 32]"},
+        {"roberta-mlm", "vocab_size", "expected [50265, 32]"},
+        {"xlm-roberta", "vocab_size", "expected [30522, 32]"},
+        {"roberta-mlm", "max_position_embeddings", "expected [512, 32]"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         folder_from_case(rows[i].name);
@@ -126,6 +148,12 @@ static void unimplemented_settings_are_refused_by_name(void **state) {
         {"bert-mlm", "position_embedding_type", "\"relative_key\"", "relative_key"},
         {"bert-mlm", "is_decoder", "true", "is_decoder"},
         {"bert-mlm", "add_cross_attention", "true", "add_cross_attention"},
+        {"neox", "hidden_act", "\"mish\"", "hidden_act"},
+        {"neox", "rope_scaling", "{\"type\": \"dynamic\", \"factor\": 2.0}", "dynamic"},
+        {"falcon-40b", "parallel_attn", "false", "parallel_attn"},
+        {"falcon-7b", "num_ln_in_parallel_attn", "2", "num_ln_in_parallel_attn"},
+        {"roberta-mlm", "position_embedding_type", "\"relative_key\"", "relative_key"},
+        {"roberta-mlm", "is_decoder", "true", "is_decoder"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         folder_from_case(rows[i].name);
@@ -179,6 +207,19 @@ static void nonsense_settings_are_refused(void **state) {
         {"bert-mlm", "num_attention_heads", "5"},
         {"bert-classifier", "id2label", "{\"1\": \"a\", \"2\": \"b\", \"3\": \"c\"}"},
         {"bert-classifier", "id2label", "[\"a\", \"b\", \"c\"]"},
+        {"neox", "num_attention_heads", "5"},
+        {"neox", "rotary_pct", "0"},
+        {"neox", "rotary_pct", "0.2"}, /* three of 16 dimensions */
+        {"neox", "rotary_pct", "1.5"},
+        {"neox", "use_parallel_residual", "\"no\""},
+        {"opt", "num_attention_heads", "5"},
+        {"opt", "word_embed_proj_dim", "0"},
+        {"falcon-7b", "num_attention_heads", "5"},
+        {"falcon-40b", "num_kv_heads", "3"},
+        {"falcon-11b", "num_ln_in_parallel_attn", "3"},
+        {"distilbert-mlm", "n_heads", "5"},
+        {"roberta-mlm", "pad_token_id", "23"},
+        {"roberta-mlm", "pad_token_id", "-1"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         folder_from_case(rows[i].name);
@@ -284,6 +325,15 @@ static void tensors_that_do_not_fit_are_named(void **state) {
         {"gpt2", {"transformer.h.1.mlp.c_fc.weight", "transpose"}, LIMN_FORMAT, {"is [128, 32]"}},
         {"bert-mlm", {"cls.predictions.bias", "drop"}, LIMN_FORMAT, {"is missing", "expected [61]"}},
         {"bert-classifier", {"bert.pooler.dense.weight", "drop"}, LIMN_FORMAT, {"is missing"}},
+        {"neox", {"embed_out.weight", "drop"}, LIMN_FORMAT, {"is missing", "expected [61, 48]"}},
+        {"neox", {"gpt_neox.layers.1.attention.query_key_value.weight", "transpose"}, LIMN_FORMAT, {"is [48, 144]"}},
+        {"neox-serial",
+         {"gpt_neox.layers.1.attention.query_key_value.weight", "nan"},
+         LIMN_FORMAT,
+         {"model.safetensors", "NaN", "[2, 6]"}},
+        {"falcon-rw", {"transformer.h.0.self_attention.query_key_value.bias", "drop"}, LIMN_FORMAT, {"expected [108]"}},
+        {"roberta-classifier", {"classifier.dense.weight", "drop"}, LIMN_FORMAT, {"is missing"}},
+        {"distilbert-mlm", {"vocab_projector.bias", "drop"}, LIMN_FORMAT, {"is missing"}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         folder_from_case(rows[i].name);
@@ -420,6 +470,62 @@ static void fused_projections_are_views(void **state) {
     model_free(model);
 }
 
+/* GPT-NeoX goes head by head: its query, its key, its value; Falcon group by group. */
+static void fused_groups_are_taken_apart(void **state) {
+    static const struct {
+        const char *name, *tensor;
+        int64_t share, groups, width, columns;
+    } rows[] = {{"neox-serial", "gpt_neox.layers.1.attention.query_key_value.weight", 1, 4, 8, 32},
+                {"falcon-11b", "transformer.h.1.self_attention.query_key_value.weight", 2, 2, 8, 32},
+                {"falcon-7b", "transformer.h.1.self_attention.query_key_value.weight", 4, 1, 8, 32}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        Model *model = open_or_fail(case_path(rows[i].name, ""), NULL);
+        TensorFiles *files;
+        assert_int_equal(tensor_files_open(&files, case_path(rows[i].name, "")), LIMN_OK);
+        const Tensor *tensor = tensor_files_find(files, rows[i].tensor);
+        const float *stored = tensor->data;
+        const Weight *q = &op_of(model, "blocks.1.attn.hook_q")->weights[0];
+        const Weight *k = &op_of(model, "blocks.1.attn.hook_k")->weights[0];
+        const Weight *v = &op_of(model, "blocks.1.attn.hook_v")->weights[0];
+        for (int64_t g = 0; g < rows[i].groups; g++) {
+            for (int64_t h = 0; h < rows[i].share + 2; h++) {
+                const Weight *weight = h < rows[i].share ? q : h == rows[i].share ? k : v;
+                int64_t head = h < rows[i].share ? g * rows[i].share + h : g;
+                for (int64_t n = 0; n < rows[i].width * rows[i].columns; n++) {
+                    float value = weight_at(weight, head * rows[i].width + n / rows[i].columns, n % rows[i].columns);
+                    assert_true(value == *stored++);
+                }
+            }
+        }
+        tensor_files_close(files);
+        model_free(model);
+    }
+}
+
+static void families_have_their_own_positions(void **state) {
+    static const struct {
+        const char *name, *model_type;
+        PositionRule positions;
+        int context, pad, embed;
+    } rows[] = {{"opt", "opt", POSITION_VISIBLE, 24, 1, 32},
+                {"opt-350m", "opt", POSITION_VISIBLE, 24, 1, 20},
+                {"neox", "gpt_neox", POSITION_ORDER, 24, -1, 48},
+                {"falcon-rw", "falcon", POSITION_UNBROKEN, 24, -1, 36},
+                {"falcon-7b", "falcon", POSITION_ORDER, 24, -1, 32},
+                {"roberta-mlm", "roberta", POSITION_NOT_PAD, 22, 1, 32},
+                {"xlm-roberta", "xlm-roberta", POSITION_NOT_PAD, 22, 1, 32},
+                {"distilbert-mlm", "distilbert", POSITION_ORDER, 24, 0, 32}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        Model *model = open_or_fail(case_path(rows[i].name, ""), &(ModelOptions){.config_only = true});
+        assert_string_equal(model->config.model_type, rows[i].model_type);
+        assert_int_equal(model->config.positions, rows[i].positions);
+        assert_int_equal(model->config.n_context, rows[i].context);
+        assert_int_equal(model->config.pad_id, rows[i].pad);
+        assert_int_equal(model->config.d_embed, rows[i].embed);
+        model_free(model);
+    }
+}
+
 static void memory_limit_is_honoured(void **state) {
     folder_from_case("llama-bias");
     assert_refused_with(&(ModelOptions){.memory_limit = 1000}, LIMN_NO_MEMORY, folder_path(), "1000");
@@ -443,7 +549,8 @@ static void opening_can_be_stopped(void **state) {
 }
 
 static void frame_is_refused_where_it_has_no_meaning(void **state) {
-    static const char *const names[] = {"bert-mlm", "bert-bare", "llama-classifier", "gpt2-classifier"};
+    static const char *const names[] = {"bert-mlm",  "bert-bare",   "llama-classifier", "gpt2-classifier", "opt-350m",
+                                        "opt-plain", "roberta-mlm", "distilbert-mlm",   "neox-classifier"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         folder_from_case(names[i]);
         assert_refused_with(&(ModelOptions){.frame = FRAME_TRANSFORMERLENS}, LIMN_UNSUPPORTED, "transformerlens");
@@ -506,6 +613,8 @@ int main(void) {
         cmocka_unit_test(weights_have_the_dtype_that_was_asked_for),
         cmocka_unit_test(converted_values_are_the_stored_ones),
         cmocka_unit_test(fused_projections_are_views),
+        cmocka_unit_test(fused_groups_are_taken_apart),
+        cmocka_unit_test(families_have_their_own_positions),
         cmocka_unit_test(memory_limit_is_honoured),
         cmocka_unit_test(opening_can_be_stopped),
         cmocka_unit_test(frame_is_refused_where_it_has_no_meaning),

@@ -207,6 +207,37 @@ static void decoding_agrees(void **state) {
     assert_true(cases >= 10);
 }
 
+/* ALiBi counts visible tokens, so a hidden one may only stand at the end. */
+static void alibi_refuses_a_broken_mask(void **state) {
+    static const struct {
+        uint8_t mask[4];
+        limn_status status;
+    } rows[] = {{{1, 1, 1, 1}, LIMN_OK},
+                {{1, 1, 0, 0}, LIMN_OK},
+                {{0, 1, 1, 1}, LIMN_UNSUPPORTED},
+                {{1, 0, 1, 1}, LIMN_UNSUPPORTED},
+                {{0, 0, 0, 0}, LIMN_OK}};
+    GoldenCase golden;
+    golden_case_open(&golden, "falcon-rw", NULL);
+    Session *session = open_session(&golden, "ref");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        SequenceInput input = {.ids = golden.ids, .n = 4, .mask = rows[i].mask};
+        KvCache *cache;
+        assert_int_equal(kv_cache_new(&cache, golden.model, 5), LIMN_OK);
+        RunRequest request = {.sequences = &input, .n_sequences = 1, .append = cache};
+        assert_int_equal(session_run(session, &request, NULL), rows[i].status);
+        if (rows[i].status == LIMN_OK) {
+            SequenceInput next = {.ids = golden.ids, .n = 1, .prefix = cache, .prefix_length = 4};
+            request = (RunRequest){.sequences = &next, .n_sequences = 1};
+            assert_int_equal(session_run(session, &request, NULL), i == 0 ? LIMN_OK : LIMN_UNSUPPORTED);
+        }
+        kv_cache_free(cache);
+    }
+    assert_non_null(strstr(error_message(), "FalconForCausalLM"));
+    session_free(session);
+    golden_case_close(&golden);
+}
+
 /* --- each activation function --- */
 
 static void set_activation(Graph *graph, Activation activation) {
@@ -542,11 +573,9 @@ static void frame_agrees(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_case_agrees),
-        cmocka_unit_test(decoding_agrees),
-        cmocka_unit_test(every_activation_agrees),
-        cmocka_unit_test(every_mutant_is_seen),
-        cmocka_unit_test(frame_agrees),
+        cmocka_unit_test(every_case_agrees),           cmocka_unit_test(decoding_agrees),
+        cmocka_unit_test(alibi_refuses_a_broken_mask), cmocka_unit_test(every_activation_agrees),
+        cmocka_unit_test(every_mutant_is_seen),        cmocka_unit_test(frame_agrees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,8 +67,7 @@ static limn_status get_outer(Build *build, Decoder *decoder, const NeoxConfig *n
     ModelConfig *config = &build->model->config;
     TRY(build_layer_norm(build, &decoder->ln_final, neox->epsilon, true, prefix, "final_layer_norm"));
     if (config->task == TASK_CAUSAL_LM) {
-        /* lm_head since transformers 5 */
-        const char *head = weights_has(build->weights, "embed_out.weight") ? "embed_out.weight" : "lm_head.weight";
+        const char *head = weights_has(build->weights, "lm_head.weight") ? "lm_head.weight" : "embed_out.weight";
         return build_tied(build, &decoder->embed, &decoder->head.weight, neox->tied,
                           build_name(build, "%sembed_in.weight", prefix), head);
     }
