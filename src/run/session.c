@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/large.h"
 #include "run/edits.h"
 #include "run/execute.h"
 
@@ -366,7 +367,7 @@ static limn_status reserve_workspace(Session *session, const Binding *binding) {
         session->workspace = NULL;
         session->workspace_bytes = 0;
         size_t rounded = (needed + 4095) & ~(size_t)4095;
-        session->workspace = aligned_alloc(4096, rounded);
+        session->workspace = large_alloc(rounded);
         if (session->workspace == NULL) {
             return fail(LIMN_NO_MEMORY, "working memory of %.1f MiB", (double)rounded / 1048576.0);
         }

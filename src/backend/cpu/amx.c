@@ -3,7 +3,9 @@
  * The unit multiplies a left tile [16, 32 k] by a right tile [16 pairs of k, 16] whose pairs of k lie together. The
  * operand whose rows have k contiguous is a left tile as it lies, so w is always copied, never turned:
  *   w [n, k] (k contiguous): w is the left operand, x is turned into right tiles once, y comes out turned;
- *   w [k, n] (n contiguous): pairs of rows of w are interleaved into right tiles, x is the left operand.
+ *   w [k, n] (n contiguous): pairs of rows of w are interleaved into right tiles, x is the left operand;
+ *   w packed once (packs.h): right tiles, so that neither x nor y is turned.
+ * Both operands of a product may change places without changing a bit of it.
  * For f32 results on bf16 weights x is cut into three bf16 parts whose sum is x exactly; products of bf16 numbers are
  * exact in f32, so only the order of the sums differs from an f32 product, at a third of the unit's speed.
  *
@@ -42,18 +44,11 @@ enum {
     GROUP = 4,       /* pairs of columns packed together when n is contiguous, so that a row of w gives whole lines */
     PANEL_TILES = GROUP * DEPTH, /* tiles of k packed at once when k is contiguous: a page of each row of w */
     MOST_ROWS = 256,
+    MOST_ROWS_PACKED = 512,
+    X_BYTES = 1 << 20, /* of x's tiles, for the second-level cache */
     MOST_PARTS = 3,
     LEAST_PAIRS = 2,
 };
-
-/* Rows at a time, and tiles of k whose x stays in the second-level cache. */
-static int64_t rows_at_once(int parts) {
-    return parts == 1 ? MOST_ROWS : MOST_ROWS / 2;
-}
-
-static int64_t span_tiles(int parts) {
-    return parts == 1 ? 64 : 32;
-}
 
 static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -63,11 +58,26 @@ static int64_t blocks_of(int64_t count, int64_t size) {
     return (count + size - 1) / size;
 }
 
+/* Rows at a time, and tiles of k whose x stays in the second-level cache. */
+static int64_t rows_at_once(int parts) {
+    return parts == 1 ? MOST_ROWS : MOST_ROWS / 2;
+}
+
+/* With w packed nothing else wants that cache. */
+static int64_t rows_at_once_packed(int64_t k, int parts) {
+    int64_t rows = X_BYTES / (blocks_of(k, TILE_K) * TILE_K * 2 * parts) / PAIR * PAIR;
+    return rows > MOST_ROWS_PACKED ? MOST_ROWS_PACKED : rows > rows_at_once(parts) ? rows : rows_at_once(parts);
+}
+
+static int64_t span_tiles(int parts) {
+    return parts == 1 ? 64 : 32;
+}
+
 /* A thread's panel of w [pairs of columns][tiles of k][2] and sums [pairs of columns][row pairs][2 x 2]. */
 enum { PANEL_BYTES = PANEL_TILES * 2 * TILE_BYTES, SUMS_BYTES = GROUP * (MOST_ROWS / PAIR) * 4 * TILE_BYTES };
 
 static size_t x_bytes(int64_t m, int64_t k, int parts) {
-    return (size_t)(blocks_of(smaller(m, rows_at_once(parts)), PAIR) * blocks_of(k, TILE_K) * parts) * 2 * TILE_BYTES;
+    return (size_t)(blocks_of(smaller(m, rows_at_once_packed(k, parts)), PAIR) * blocks_of(k, TILE_K) * parts) * 2 * TILE_BYTES;
 }
 
 size_t amx_scratch_bytes(int64_t m, int64_t k, int parts) {
@@ -202,6 +212,44 @@ static void pack_w(char *panel, const Job *job, int64_t column, int64_t n, int64
     }
 }
 
+/* ---- w packed once: [pairs of columns][tiles of k][2] right tiles ---- */
+
+static size_t packed_bytes(const Gemm *gemm) {
+    return (size_t)(blocks_of(gemm->n, PAIR) * blocks_of(gemm->k, TILE_K)) * 2 * TILE_BYTES;
+}
+
+typedef struct Packing {
+    char *packed;
+    const Gemm *gemm;
+} Packing;
+
+/* A left tile becomes a right one when its pairs of k are turned. */
+static void turn_tile(char *tile) {
+    V rows[TILE];
+    for (int64_t i = 0; i < TILE; i++) {
+        rows[i] = v_load((const float *)(const void *)(tile + i * 64));
+    }
+    v_transpose(rows);
+    for (int64_t i = 0; i < TILE; i++) {
+        v_store((float *)(void *)(tile + i * 64), rows[i]);
+    }
+}
+
+static limn_status pack_pairs(void *context, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const Packing *packing = context;
+    const Gemm *g = packing->gemm;
+    Job job = {.gemm = g, .w_left = g->w_k_stride == 1, .k_tiles = blocks_of(g->k, TILE_K)};
+    for (int64_t pair = begin; pair < end; pair++) {
+        char *tiles = packing->packed + pair * job.k_tiles * 2 * TILE_BYTES;
+        pack_w(tiles, &job, pair * PAIR, smaller(PAIR, g->n - pair * PAIR), 0, job.k_tiles);
+        for (int64_t i = 0; job.w_left && i < job.k_tiles * 2; i++) {
+            turn_tile(tiles + i * TILE_BYTES);
+        }
+    }
+    return LIMN_OK;
+}
+
 /* ---- products ---- */
 
 typedef struct TileConfig {
@@ -222,9 +270,13 @@ static void tiles_begin(void) {
 }
 
 /* sums[2][2] tiles (+)= left[steps][..][2] right[steps][..][2]; one operand has `parts` pairs of tiles for each step,
- * the other one. */
+ * the other one. With y the result goes there as [PAIR, PAIR], and sums are only read. */
 static void multiply_tiles(char *sums, const char *left, const char *right, int64_t steps, int parts, bool w_left,
-                           bool add) {
+                           bool add, float *y, int64_t y_stride) {
+    for (int64_t i = 0; y != NULL && i < PAIR; i++) { /* the lines of y come while the products are made */
+        __builtin_prefetch(y + i * y_stride, 1);
+        __builtin_prefetch(y + i * y_stride + PAIR - 1, 1);
+    }
     __asm__ volatile("" ::: "memory"); /* the tile loads do not tell the compiler what they read */
     if (add) {
         _tile_loadd(0, sums, 64);
@@ -263,6 +315,13 @@ static void multiply_tiles(char *sums, const char *left, const char *right, int6
                 _tile_dpbf16ps(3, 5, 7);
             }
         }
+    }
+    if (y != NULL) {
+        _tile_stored(0, y, (size_t)y_stride * 4);
+        _tile_stored(1, y + TILE, (size_t)y_stride * 4);
+        _tile_stored(2, y + TILE * y_stride, (size_t)y_stride * 4);
+        _tile_stored(3, y + TILE * y_stride + TILE, (size_t)y_stride * 4);
+        return;
     }
     _tile_stored(0, sums, 64);
     _tile_stored(1, sums + TILE_BYTES, 64);
@@ -322,7 +381,7 @@ static void multiply_piece(const Job *job, char *panel, char *sums, Piece p) {
             const char *w = panel + (i / (p.to - p.from) * (stop - start) + t - start) * 2 * TILE_BYTES;
             const char *x = job->x_tiles + (pair * job->k_tiles + t) * step_bytes;
             multiply_tiles(sums + i * 4 * TILE_BYTES, job->w_left ? w : x, job->w_left ? x : w,
-                           smaller(DEPTH, p.end - t), job->parts, job->w_left, t > p.begin);
+                           smaller(DEPTH, p.end - t), job->parts, job->w_left, t > p.begin, NULL, 0);
         }
     }
     for (int64_t i = 0; i < columns * (p.to - p.from); i++) {
@@ -332,10 +391,34 @@ static void multiply_piece(const Job *job, char *panel, char *sums, Piece p) {
     }
 }
 
+/* The same with w packed: right tiles are read where they lie, and whole tiles of y may be written from the unit. */
+static void multiply_packed(const Job *job, char *sums, Piece p) {
+    const Gemm *g = job->gemm;
+    const char *w = (const char *)g->packed + p.column / PAIR * job->k_tiles * 2 * TILE_BYTES;
+    int64_t step_bytes = job->parts * 2 * TILE_BYTES;
+    int64_t depth = blocks_of(p.end - p.begin, blocks_of(p.end - p.begin, DEPTH));
+    bool whole = p.begin == 0 && p.end == job->k_tiles && p.last - p.column == PAIR;
+    bool direct = whole && !g->accumulate && g->bias == NULL;
+    for (int64_t t = p.begin; t < p.end; t += depth) {
+        bool last = t + depth >= p.end;
+        for (int64_t pair = p.from; pair < p.to; pair++) {
+            const char *x = job->x_tiles + (pair * job->k_tiles + t) * step_bytes;
+            char *own = sums + (pair - p.from) * 4 * TILE_BYTES;
+            bool into_y = last && direct && (pair + 1) * PAIR <= g->m;
+            float *y = into_y ? g->y + pair * PAIR * g->y_stride + p.column : NULL;
+            multiply_tiles(own, x, w + t * 2 * TILE_BYTES, smaller(depth, p.end - t), job->parts, false, t > p.begin, y,
+                           g->y_stride);
+            if (last && !into_y) {
+                finish_pair(job, own, pair, p.column, p.last, p.begin > 0 || g->accumulate);
+            }
+        }
+    }
+}
+
 static limn_status multiply_body(void *context, int64_t begin, int64_t end, int worker) {
     const Job *job = context;
     int64_t column_pairs = blocks_of(job->gemm->n, PAIR);
-    int64_t width = (job->w_left ? 1 : GROUP) * PAIR;
+    int64_t width = (job->w_left || job->gemm->packed != NULL ? 1 : GROUP) * PAIR;
     char *panel = job->panels + (size_t)worker * (PANEL_BYTES + SUMS_BYTES);
     tiles_begin();
     for (int64_t part = begin; part < end; part++) {
@@ -349,7 +432,11 @@ static limn_status multiply_body(void *context, int64_t begin, int64_t end, int 
             piece.end = smaller(piece.begin + span_tiles(job->parts), job->k_tiles);
             for (piece.column = first; piece.column < last; piece.column += width) {
                 piece.last = smaller(piece.column + width, last);
-                multiply_piece(job, panel, panel + PANEL_BYTES, piece);
+                if (job->gemm->packed != NULL) {
+                    multiply_packed(job, panel, piece);
+                } else {
+                    multiply_piece(job, panel, panel + PANEL_BYTES, piece);
+                }
             }
         }
     }
@@ -364,7 +451,7 @@ static limn_status multiply_body(void *context, int64_t begin, int64_t end, int 
 #endif
 
 static limn_status run_rows(const Gemm *gemm, int parts, char *scratch) {
-    Job job = {.gemm = gemm, .parts = parts, .w_left = gemm->w_k_stride == 1, .x_tiles = scratch};
+    Job job = {.gemm = gemm, .parts = parts, .w_left = gemm->packed == NULL && gemm->w_k_stride == 1, .x_tiles = scratch};
     job.panels = scratch + x_bytes(gemm->m, gemm->k, parts);
     job.k_tiles = blocks_of(gemm->k, TILE_K);
     job.row_pairs = blocks_of(gemm->m, PAIR);
@@ -382,7 +469,8 @@ limn_status amx_run(const Gemm *gemm, int parts, void *scratch) {
     if (gemm->m <= 0 || gemm->n <= 0) {
         return LIMN_OK;
     }
-    int64_t chunks = blocks_of(gemm->m, rows_at_once(parts));
+    int64_t most = gemm->packed != NULL ? rows_at_once_packed(gemm->k, parts) : rows_at_once(parts);
+    int64_t chunks = blocks_of(gemm->m, most);
     for (int64_t chunk = 0; chunk < chunks; chunk++) {
         Gemm some = *gemm;
         int64_t row = gemm->m * chunk / chunks;
@@ -394,6 +482,13 @@ limn_status amx_run(const Gemm *gemm, int parts, void *scratch) {
     return LIMN_OK;
 }
 
+static void pack_all(void *packed, const Gemm *gemm) {
+    Packing packing = {packed, gemm};
+    (void)parallel_for(blocks_of(gemm->n, PAIR), 4, pack_pairs, &packing); /* cannot fail */
+}
+
+const PackLayout amx_layout = {packed_bytes, pack_all, INT64_MAX};
+
 bool amx_available(void) {
     enum { ASK_FOR_STATE = 0x1023, TILE_DATA = 18 }; /* arch_prctl: a process asks once for the tiles' registers */
     return matmul_isa() == MATMUL_AMX && vector_kernels() == &vector_avx512 &&
@@ -401,6 +496,8 @@ bool amx_available(void) {
 }
 
 #else
+
+const PackLayout amx_layout = {NULL, NULL, 0}; /* never used */
 
 bool amx_available(void) {
     return false;

@@ -6,10 +6,11 @@
  * spans in order: the same bits for every m, every chunk of rows, every number of threads, and few rows or many. */
 #include "backend/cpu/gemm.h"
 
+#include "backend/cpu/packs.h"
 #include "backend/cpu/vector.h"
 #include "base/parallel.h"
 
-enum { SPAN = 4 * GEMM_DEPTH, MAX_PANEL = 32, LEAST_TILES = 4, MOST_ROWS = 256, MOST_TILE_ROWS = 16 };
+enum { SPAN = 4 * GEMM_DEPTH, MAX_PANEL = 32, LEAST_TILES = 4, MOST_ROWS = 256, MOST_TILE_ROWS = 16, MOST_ROWS_HELPED = 1024 };
 
 static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -70,7 +71,7 @@ static void pack_panel(const VectorKernels *vector, float *panel, const Gemm *g,
     vector->gemm_pack(panel, w, g->w_bf16, g->w_k_stride, g->w_n_stride, to - from, n);
 }
 
-size_t gemm_packed_bytes(const Gemm *gemm) {
+static size_t packed_bytes(const Gemm *gemm) {
     int64_t width = vector_kernels()->panel_columns;
     return (size_t)(gemm->k * blocks_of(gemm->n, width) * width + MAX_PANEL) / 16 * 16 * sizeof(float);
 }
@@ -96,10 +97,12 @@ static limn_status pack_panels(void *context, int64_t begin, int64_t end, int wo
     return LIMN_OK;
 }
 
-void gemm_pack_all(float *packed, const Gemm *gemm) {
+static void pack_all(void *packed, const Gemm *gemm) {
     Packing packing = {packed, gemm};
     (void)parallel_for(blocks_of(gemm->n, vector_kernels()->panel_columns), 4, pack_panels, &packing); /* cannot fail */
 }
+
+const PackLayout gemm_layout = {packed_bytes, pack_all, MOST_ROWS_HELPED};
 
 /* Rows [row, row + rows) of y, columns [column, column + n), over depths [from, to): one panel of w. */
 static void multiply_panel(const Job *job, float *panel, int64_t row, int64_t rows, int64_t column, int64_t n,
@@ -109,17 +112,23 @@ static void multiply_panel(const Job *job, float *panel, int64_t row, int64_t ro
     float *sums = panel + SPAN * MAX_PANEL;
     const float *turned = panel;
     if (g->packed != NULL) {
-        turned = g->packed + packed_offset(g, column, from, to, width);
+        turned = (const float *)g->packed + packed_offset(g, column, from, to, width);
     } else {
         pack_panel(job->vector, panel, g, column, n, from, to);
     }
+    GemmEnd end = {.y = g->y + row * g->y_stride + column,
+                   .y_stride = g->y_stride,
+                   .bias = g->bias == NULL || from > 0 ? NULL : g->bias + column,
+                   .add = from > 0 || g->accumulate};
     for (int64_t k = from; k < to; k += GEMM_DEPTH) {
         const float *x = job->x_tiles + k / GEMM_DEPTH * job->block_floats + row * GEMM_DEPTH;
-        job->vector->gemm_tiles(sums, x, rows, smaller(GEMM_DEPTH, to - k), turned + (k - from) * width, k > from);
+        bool ends = k + GEMM_DEPTH >= to && n == width;
+        job->vector->gemm_tiles(sums, x, rows, smaller(GEMM_DEPTH, to - k), turned + (k - from) * width, k > from,
+                                ends ? &end : NULL);
     }
-    const float *bias = g->bias == NULL || from > 0 ? NULL : g->bias + column;
-    job->vector->gemm_finish(g->y + row * g->y_stride + column, g->y_stride, sums, rows, n, bias,
-                             from > 0 || g->accumulate);
+    if (n < width) {
+        job->vector->gemm_finish(end.y, end.y_stride, sums, rows, n, end.bias, end.add);
+    }
 }
 
 static limn_status multiply_parts(void *context, int64_t begin, int64_t end, int worker) {

@@ -20,12 +20,11 @@ typedef struct Gemm {
     int64_t w_k_stride, w_n_stride;
     const float *bias; /* [n] or NULL; not with accumulate */
     bool accumulate;
-    const float *packed; /* all of w by gemm_pack_all, or NULL */
+    const void *packed; /* all of w in the layout of the product that runs (packs.h), or NULL */
 } Gemm;
 
-/* w as panels of f32, in the order gemm_run reads them; packed aligned to 64. The bits of y are the same. */
-size_t gemm_packed_bytes(const Gemm *gemm);
-void gemm_pack_all(float *packed, const Gemm *gemm);
+/* w as panels of f32, in the order gemm_run reads them. The bits of y are the same. */
+extern const struct PackLayout gemm_layout;
 
 size_t gemm_scratch_bytes(int64_t m, int64_t k);
 limn_status gemm_run(const Gemm *gemm, void *scratch); /* scratch aligned to 64; vector_kernels() must exist */

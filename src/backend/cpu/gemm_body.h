@@ -82,14 +82,19 @@ static void SIMD(gemm_turn_rows)(float *out, const float *x, int64_t x_stride, i
     }
 }
 
-/* sums[rows, PANEL] (+)= a[depth, TILE_ROWS]^T panel[depth, PANEL] */
-static inline __attribute__((always_inline)) void SIMD(gemm_tile)(float *out, const float *a, int rows, int64_t depth,
-                                                                  const float *panel, bool add) {
-    V sums[TILE_ROWS][2];
+/* One tile of rows: sums + a[depth, TILE_ROWS]^T panel[depth, PANEL] into sums, or with y's start into y. */
+static inline __attribute__((always_inline)) void SIMD(gemm_tile)(float *sums, const float *a, int rows, int64_t depth,
+                                                                  const float *panel, bool add, const GemmEnd *end,
+                                                                  float *y) {
+    V tile[TILE_ROWS][2];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
-        sums[i][0] = v_zero();
-        sums[i][1] = v_zero();
+        tile[i][0] = v_zero();
+        tile[i][1] = v_zero();
+    }
+    for (int i = 0; y != NULL && i < rows; i++) { /* the lines of y come while the products are made */
+        __builtin_prefetch(y + i * end->y_stride, 1);
+        __builtin_prefetch(y + i * end->y_stride + PANEL - 1, 1);
     }
     for (int64_t p = 0; p < depth; p++) {
         V first = v_load(panel + p * PANEL);
@@ -97,27 +102,44 @@ static inline __attribute__((always_inline)) void SIMD(gemm_tile)(float *out, co
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
             V in = v_set(a[p * TILE_ROWS + i]);
-            sums[i][0] = v_fma(in, first, sums[i][0]);
-            sums[i][1] = v_fma(in, second, sums[i][1]);
+            tile[i][0] = v_fma(in, first, tile[i][0]);
+            tile[i][1] = v_fma(in, second, tile[i][1]);
         }
+    }
+    V start[2] = {v_zero(), v_zero()};
+    if (y != NULL && end->bias != NULL) {
+        start[0] = v_load(end->bias);
+        start[1] = v_load(end->bias + W);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
-        v_store(out + i * PANEL, add ? v_add(v_load(out + i * PANEL), sums[i][0]) : sums[i][0]);
-        v_store(out + i * PANEL + W, add ? v_add(v_load(out + i * PANEL + W), sums[i][1]) : sums[i][1]);
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; j++) {
+            float *sum = sums + i * PANEL + j * W;
+            V total = add ? v_add(v_load(sum), tile[i][j]) : tile[i][j];
+            if (y == NULL) {
+                v_store(sum, total);
+            } else {
+                float *out = y + i * end->y_stride + j * W;
+                v_store(out, v_add(end->add ? v_load(out) : start[j], total));
+            }
+        }
     }
 }
 
-static void SIMD(gemm_tiles)(float *out, const float *a, int64_t rows, int64_t depth, const float *panel, bool add) {
+static void SIMD(gemm_tiles)(float *sums, const float *a, int64_t rows, int64_t depth, const float *panel, bool add,
+                             const GemmEnd *end) {
+    float *y = end == NULL ? NULL : end->y;
     for (; rows >= TILE_ROWS; rows -= TILE_ROWS) {
-        SIMD(gemm_tile)(out, a, TILE_ROWS, depth, panel, add);
-        out += TILE_ROWS * PANEL;
+        SIMD(gemm_tile)(sums, a, TILE_ROWS, depth, panel, add, end, y);
+        sums += TILE_ROWS * PANEL;
         a += TILE_ROWS * GEMM_DEPTH;
+        y = y == NULL ? NULL : y + TILE_ROWS * end->y_stride;
     }
     switch (rows) {
 #define CASE(count)                                                                                                    \
     case count:                                                                                                        \
-        SIMD(gemm_tile)(out, a, count, depth, panel, add);                                                             \
+        SIMD(gemm_tile)(sums, a, count, depth, panel, add, end, y);                                                    \
         break;
         CASE(1)
         CASE(2)

@@ -141,9 +141,10 @@ static limn_status run_product(Product *p) {
     MatmulShape shape = product_shape(p);
     switch (way_of(args->state, p->weight, args->compute)) {
     case WAY_TILES:
+        gemm.packed = packs_use(args->state->packs, &gemm, &amx_layout);
         return amx_run(&gemm, parts_of(args->compute), scratch);
     case WAY_VECTORS:
-        gemm.packed = packs_use(args->state->packs, &gemm);
+        gemm.packed = packs_use(args->state->packs, &gemm, &gemm_layout);
         return gemm_run(&gemm, scratch);
     default:
         return matmul_run(args->state->matmul, &shape, p->y, p->x, p->weight->data, p->bias, scratch,

@@ -2,19 +2,29 @@
 
 #include <stdlib.h>
 
+#include "base/large.h"
 #include "base/map.h"
 
-enum { PLACES = 4096, PROBES = 16, PACK_AFTER = 3, MOST_ROWS_HELPED = 1024 };
+enum { PLACES = 4096, PROBES = 16, PACK_AFTER = 3, SLAB = 64 << 20 };
 
 typedef struct Pack {
     const void *w; /* with its strides the key; NULL: an empty place */
     int64_t k, n, k_stride, n_stride;
     int uses;
-    float *floats; /* NULL: not packed */
+    void *packed; /* in a slab; NULL: not packed */
 } Pack;
+
+/* Packs lie one after the other in slabs on large pages. */
+typedef struct Slab {
+    struct Slab *next;
+    char *memory;
+} Slab;
 
 struct Packs {
     size_t budget;
+    Slab *slabs;
+    size_t left; /* bytes at the end of the first slab */
+    size_t slab_bytes;
     Pack places[PLACES];
 };
 
@@ -24,8 +34,11 @@ limn_status packs_new(Packs **packs) {
 }
 
 void packs_free(Packs *packs) {
-    for (int i = 0; packs != NULL && i < PLACES; i++) {
-        free(packs->places[i].floats);
+    while (packs != NULL && packs->slabs != NULL) {
+        Slab *slab = packs->slabs;
+        packs->slabs = slab->next;
+        free(slab->memory);
+        free(slab);
     }
     free(packs);
 }
@@ -51,24 +64,43 @@ static Pack *find(Packs *packs, const Gemm *g) {
     return NULL; /* crowded: this weight stays as it is */
 }
 
-const float *packs_use(Packs *packs, const Gemm *gemm) {
-    if (packs->budget == 0 || gemm->m > MOST_ROWS_HELPED) {
+/* `bytes` (a multiple of 64) of a slab, or NULL. */
+static void *take(Packs *packs, size_t bytes) {
+    if (bytes > packs->left) {
+        size_t wanted = bytes > SLAB ? bytes : SLAB;
+        Slab *slab = malloc(sizeof *slab);
+        char *memory = slab == NULL ? NULL : large_alloc(wanted);
+        if (memory == NULL) {
+            free(slab);
+            return NULL;
+        }
+        *slab = (Slab){packs->slabs, memory};
+        packs->slabs = slab;
+        packs->left = packs->slab_bytes = wanted;
+    }
+    void *place = packs->slabs->memory + (packs->slab_bytes - packs->left);
+    packs->left -= bytes;
+    return place;
+}
+
+const void *packs_use(Packs *packs, const Gemm *gemm, const PackLayout *layout) {
+    if (packs->budget == 0 || gemm->m > layout->most_rows) {
         return NULL;
     }
     Pack *pack = find(packs, gemm);
-    if (pack == NULL || pack->floats != NULL) {
-        return pack == NULL ? NULL : pack->floats;
+    if (pack == NULL || pack->packed != NULL) {
+        return pack == NULL ? NULL : pack->packed;
     }
-    size_t bytes = gemm_packed_bytes(gemm);
+    size_t bytes = (layout->bytes(gemm) + 63) / 64 * 64;
     if (++pack->uses < PACK_AFTER || bytes > packs->budget) {
         return NULL;
     }
-    pack->floats = aligned_alloc(64, bytes);
-    if (pack->floats == NULL) {
+    pack->packed = take(packs, bytes);
+    if (pack->packed == NULL) {
         packs->budget = 0;
         return NULL;
     }
     packs->budget -= bytes;
-    gemm_pack_all(pack->floats, gemm);
-    return pack->floats;
+    layout->fill(pack->packed, gemm);
+    return pack->packed;
 }

@@ -1,4 +1,4 @@
-/* Weights in the layout the f32 products read, made once for those that are used again and again.
+/* Weights in the layout a kind of product reads, made once for those that are used again and again.
  *
  * A product of few rows spends a third of its time turning panels of the weight. A weight that has been used
  * PACK_AFTER times is therefore kept turned, as long as the session's budget lasts; the bits of the answer are the
@@ -10,6 +10,13 @@
 
 typedef struct Packs Packs;
 
+/* How a kind of product wants a weight. A weight has one layout in a session. */
+typedef struct PackLayout {
+    size_t (*bytes)(const Gemm *gemm);
+    void (*fill)(void *packed, const Gemm *gemm); /* packed aligned to 64 */
+    int64_t most_rows;                            /* products of more rows gain nothing */
+} PackLayout;
+
 limn_status packs_new(Packs **packs);
 void packs_free(Packs *packs);
 
@@ -17,6 +24,6 @@ void packs_free(Packs *packs);
 void packs_set_budget(Packs *packs, size_t bytes);
 
 /* Counts a use of the weight and gives its packed form, or NULL. Failing to get memory only means NULL. */
-const float *packs_use(Packs *packs, const Gemm *gemm);
+const void *packs_use(Packs *packs, const Gemm *gemm, const PackLayout *layout);
 
 #endif

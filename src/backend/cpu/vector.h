@@ -34,6 +34,14 @@ typedef struct AttentionTile {
     float *factor;       /* [lanes] what earlier sums were multiplied by */
 } AttentionTile;
 
+/* Where the products of a whole panel go when its sum is done: y [rows, panel_columns] = (add ? y : bias) + sum. */
+typedef struct GemmEnd {
+    float *y;
+    int64_t y_stride;
+    const float *bias; /* [panel_columns] or NULL */
+    bool add;
+} GemmEnd;
+
 typedef struct VectorKernels {
     const char *name; /* "AVX-512" */
 
@@ -45,8 +53,10 @@ typedef struct VectorKernels {
                       int64_t n);
     /* out [depth, tile_rows] from x [rows <= tile_rows, depth] */
     void (*gemm_turn_rows)(float *out, const float *x, int64_t x_stride, int64_t rows, int64_t depth);
-    /* out [rows, panel_columns] (+)= a^T panel, a [rows / tile_rows][GEMM_DEPTH, tile_rows] */
-    void (*gemm_tiles)(float *out, const float *a, int64_t rows, int64_t depth, const float *panel, bool add);
+    /* sums [rows, panel_columns] (+)= a^T panel, a [rows / tile_rows][GEMM_DEPTH, tile_rows]; with an end the total
+     * goes to y, and sums are only read */
+    void (*gemm_tiles)(float *sums, const float *a, int64_t rows, int64_t depth, const float *panel, bool add,
+                       const GemmEnd *end);
     /* y[rows, n] = (add ? y : bias) + sums; bias [n] or NULL */
     void (*gemm_finish)(float *y, int64_t y_stride, const float *sums, int64_t rows, int64_t n, const float *bias,
                         bool add);
