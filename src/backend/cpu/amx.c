@@ -77,7 +77,8 @@ static int64_t span_tiles(int parts) {
 enum { PANEL_BYTES = PANEL_TILES * 2 * TILE_BYTES, SUMS_BYTES = GROUP * (MOST_ROWS / PAIR) * 4 * TILE_BYTES };
 
 static size_t x_bytes(int64_t m, int64_t k, int parts) {
-    return (size_t)(blocks_of(smaller(m, rows_at_once_packed(k, parts)), PAIR) * blocks_of(k, TILE_K) * parts) * 2 * TILE_BYTES;
+    return (size_t)(blocks_of(smaller(m, rows_at_once_packed(k, parts)), PAIR) * blocks_of(k, TILE_K) * parts) * 2 *
+           TILE_BYTES;
 }
 
 size_t amx_scratch_bytes(int64_t m, int64_t k, int parts) {
@@ -451,7 +452,8 @@ static limn_status multiply_body(void *context, int64_t begin, int64_t end, int 
 #endif
 
 static limn_status run_rows(const Gemm *gemm, int parts, char *scratch) {
-    Job job = {.gemm = gemm, .parts = parts, .w_left = gemm->packed == NULL && gemm->w_k_stride == 1, .x_tiles = scratch};
+    Job job = {
+        .gemm = gemm, .parts = parts, .w_left = gemm->packed == NULL && gemm->w_k_stride == 1, .x_tiles = scratch};
     job.panels = scratch + x_bytes(gemm->m, gemm->k, parts);
     job.k_tiles = blocks_of(gemm->k, TILE_K);
     job.row_pairs = blocks_of(gemm->m, PAIR);

@@ -10,7 +10,14 @@
 #include "backend/cpu/vector.h"
 #include "base/parallel.h"
 
-enum { SPAN = 4 * GEMM_DEPTH, MAX_PANEL = 32, LEAST_TILES = 4, MOST_ROWS = 256, MOST_TILE_ROWS = 16, MOST_ROWS_HELPED = 1024 };
+enum {
+    SPAN = 4 * GEMM_DEPTH,
+    MAX_PANEL = 32,
+    LEAST_TILES = 4,
+    MOST_ROWS = 256,
+    MOST_TILE_ROWS = 16,
+    MOST_ROWS_HELPED = 1024
+};
 
 static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
