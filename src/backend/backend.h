@@ -48,6 +48,12 @@ typedef struct RowTable {
     const int32_t *target;         /* [n_rows] output rows: target id of LOG_PROB and PICK; -1: 0 and no gradient */
 } RowTable;
 
+/* Rows of the sequence that a row belongs to, prefix included. */
+static inline int64_t row_sequence_length(const RowTable *rows, int64_t row) {
+    const SequenceRows *sequence = &rows->sequences[rows->sequence[row]];
+    return (int64_t)sequence->prefix_length + sequence->n_rows;
+}
+
 typedef enum Compute { COMPUTE_F32, COMPUTE_BF16 } Compute;
 
 /* Which derivative: the true one, or a relevance rule (none but TRUE in use yet). */

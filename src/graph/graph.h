@@ -83,6 +83,9 @@ typedef struct OpAttributes {
     int32_t rotary_dims;
     bool rotary_interleaved;                /* pairs (2i, 2i+1) instead of (i, i + rotary_dims/2) */
     float rotary_factor;                    /* cos and sin times this (YaRN, longrope); usually 1 */
+    int32_t rotary_original;                /* longer sequences turn by other frequencies; 0: all alike */
+    const float *rotary_long;               /* [rotary_dims / 2] theirs; NULL: made from their length */
+    float rotary_theta, rotary_stretch;     /* dynamic scaling: base and factor (rotary_frequency) */
     const float *alibi_slopes;              /* [H] or NULL: slope * (key - query) is added to the scores */
     bool alibi_bf16;                        /* scale * bf16(slope * key) is added instead (Falcon) */
     int32_t top_k;                          /* TOP_K; the expert ops: how many experts a row is expected to use */
@@ -159,6 +162,10 @@ limn_status graph_seal(Graph *graph);
 
 /* NODE_NONE when there is no such site. */
 NodeId graph_find_site(const Graph *graph, const char *site);
+
+/* The inverse frequency of a pair in a sequence of n rows, prefix included. Dynamic scaling: the base is theta *
+ * (stretch * n / original - (stretch - 1)) ^ (dims / (dims - 2)) beyond the original length. */
+float rotary_frequency(const OpAttributes *attributes, int64_t n, int64_t pair);
 
 /* Elements per row with S keys. */
 int64_t row_shape_width(const RowShape *shape, int32_t max_keys);

@@ -174,12 +174,36 @@ static limn_status add_text(bool *stopped, Generation *generation, int32_t id) {
 
 /* ---- decoding ---- */
 
+/* Prompt and what was generated so far as one sequence, for a model whose rows all turn by other frequencies now. */
+static limn_status whole_sequence(SequenceInput *sequence, Generation *generation) {
+    const Prompt *prompt = &generation->prompt;
+    int32_t total = prompt->n + generation->n;
+    int32_t *ids = ARENA_ARRAY(&generation->step, int32_t, total);
+    int32_t *types = ARENA_ARRAY(&generation->step, int32_t, total);
+    uint8_t *mask = ARENA_ARRAY(&generation->step, uint8_t, total);
+    if (ids == NULL || types == NULL || mask == NULL) {
+        return method_no_memory(generation->call);
+    }
+    for (int32_t i = 0; i < total; i++) {
+        bool own = i < prompt->n;
+        ids[i] = own ? prompt->ids[i] : generation->ids[i - prompt->n];
+        types[i] = own && prompt->types != NULL ? prompt->types[i] : 0;
+        mask[i] = own && prompt->mask != NULL ? prompt->mask[i] : 1;
+    }
+    *sequence = (SequenceInput){.ids = ids, .n = total, .types = types, .mask = mask};
+    return LIMN_OK;
+}
+
 /* Feeds rows to the model after what the cache holds; the last row's logits. */
 static limn_status feed(const float **logits, Generation *generation, const int32_t *ids, int32_t n) {
     arena_reset(&generation->step);
     int32_t before = generation->cache->length;
     SequenceInput sequence = {.ids = ids, .n = n};
-    if (before > 0) {
+    if (before > 0 && !model_lengths_alike(&generation->model->config, before, before + n)) {
+        TRY(whole_sequence(&sequence, generation));
+        generation->cache->length = before = 0;
+        n = sequence.n;
+    } else if (before > 0) {
         sequence.prefix = generation->cache;
         sequence.prefix_length = before;
     } else {

@@ -37,7 +37,7 @@ limn_status ig_component(IgComponent *component, MethodCall *call, const Model *
         component->outputs[i] = (OutputRow){.row = row, .target = target->ids[first + i], .weight = 1.0f};
         last = row > last ? row : last;
     }
-    if (model->config.causal) {
+    if (model->config.causal && model_lengths_alike(&model->config, last + 1, component->sequence.n)) {
         component->sequence.n = last + 1;
     }
     return LIMN_OK;
@@ -75,11 +75,17 @@ limn_status ig_path_prepare(IgPath *path) {
     }
     TRY(ig_embed(path->input, path->session, path->components[0].sequence.ids, path->n_tokens, path->call->progress));
     path->first = 0;
-    while (session_model(path->session)->config.causal && path->first < path->n_tokens && path->fixed[path->first]) {
+    const ModelConfig *config = &session_model(path->session)->config;
+    while (config->causal && path->first < path->n_tokens && path->fixed[path->first]) {
         path->first++;
     }
     if (path->first == path->n_tokens) {
         return fail(LIMN_USAGE, "no token of the prompt is left to explain: all are special or fixed");
+    }
+    for (int32_t c = 0; c < path->n_components; c++) {
+        if (!model_lengths_alike(config, path->first, path->components[c].sequence.n)) {
+            path->first = 0; /* their keys are others in the whole sequence */
+        }
     }
     return fill_prefix(path);
 }

@@ -32,10 +32,15 @@ NodeId add_positions(Graph *graph, const Weight *table, int32_t offset) {
     return graph_site(graph, node, site, -1);
 }
 
+NodeId add_scaled_embedding(Graph *graph, const Weight *table, float scale, const char *site) {
+    NodeId node = graph_add(graph, OP_EMBED, -1, NULL, table, &(OpAttributes){.scale = scale}, site);
+    return graph_site(graph, node, site, -1);
+}
+
 NodeId add_norm(Graph *graph, int layer, NodeId x, const NormSpec *norm, const char *name) {
     char site[64];
     bool centered = norm->kind == NORM_LAYER;
-    OpAttributes attributes = {.epsilon = norm->epsilon, .centered = centered};
+    OpAttributes attributes = {.epsilon = norm->epsilon, .centered = centered, .gain_plus_one = norm->plus_one};
     snprintf(site, sizeof site, "%s.hook_scale", name);
     NodeId scale = graph_add(graph, centered ? OP_LAYER_SCALE : OP_RMS_SCALE, layer, &x, NULL, &attributes, site);
     graph_site(graph, scale, site, layer);
@@ -60,9 +65,23 @@ static NodeId add_rope(Graph *graph, int layer, NodeId x, const Rope *rope, cons
     if (rope == NULL) {
         return x;
     }
-    OpAttributes attributes = {
-        .inverse_freq = rope->inverse_freq, .rotary_dims = rope->dims, .rotary_factor = rope->factor};
+    OpAttributes attributes = {.inverse_freq = rope->inverse_freq,
+                               .rotary_dims = rope->dims,
+                               .rotary_factor = rope->factor,
+                               .rotary_original = rope->original,
+                               .rotary_long = rope->long_freq,
+                               .rotary_theta = rope->theta,
+                               .rotary_stretch = rope->stretch};
     return graph_site(graph, graph_add(graph, OP_ROPE, layer, &x, NULL, &attributes, site), site, layer);
+}
+
+NodeId add_post_norm(Graph *graph, int layer, NodeId x, const NormSpec *post, const char *raw, const char *norm,
+                     const char *site) {
+    if (post->gain.name == NULL) {
+        return graph_site(graph, x, site, layer);
+    }
+    graph_site(graph, x, raw, layer);
+    return graph_site(graph, add_norm(graph, layer, x, post, norm), site, layer);
 }
 
 NodeId add_attention(Graph *graph, int layer, NodeId x, const AttentionSpec *attention) {
@@ -70,12 +89,16 @@ NodeId add_attention(Graph *graph, int layer, NodeId x, const AttentionSpec *att
     NodeId q = add_heads(graph, layer, x, &attention->q, attention->n_heads, d_head, "attn.hook_q");
     NodeId k = add_heads(graph, layer, x, &attention->k, attention->n_kv_heads, d_head, "attn.hook_k");
     NodeId v = add_heads(graph, layer, x, &attention->v, attention->n_kv_heads, d_head, "attn.hook_v");
+    q = attention->q_norm.gain.name != NULL ? add_norm(graph, layer, q, &attention->q_norm, "attn.q_norm") : q;
+    k = attention->k_norm.gain.name != NULL ? add_norm(graph, layer, k, &attention->k_norm, "attn.k_norm") : k;
     q = add_rope(graph, layer, q, attention->rope, "attn.hook_rot_q");
     k = add_rope(graph, layer, k, attention->rope, "attn.hook_rot_k");
     OpAttributes attributes = {.scale = attention->scale,
                                .causal = attention->causal,
                                .alibi_slopes = attention->alibi_slopes,
-                               .alibi_bf16 = attention->alibi_slopes != NULL};
+                               .alibi_bf16 = attention->alibi_slopes != NULL,
+                               .softcap = attention->softcap,
+                               .window = attention->window};
     NodeId scores = graph_add(graph, OP_ATTENTION_SCORES, layer, (NodeId[]){q, k}, NULL, &attributes, "attn_scores");
     graph_site(graph, scores, "attn.hook_attn_scores", layer);
     NodeId pattern = add_unary(graph, OP_ATTENTION_PATTERN, layer, scores, "attn pattern");
@@ -85,7 +108,7 @@ NodeId add_attention(Graph *graph, int layer, NodeId x, const AttentionSpec *att
     NodeId result = graph_add(graph, OP_HEAD_LINEAR, layer, &z, &attention->o.weight, NULL, "attn result");
     graph_site(graph, result, "attn.hook_result", layer);
     NodeId out = graph_add(graph, OP_SUM_HEADS, layer, &result, &attention->o.bias, NULL, "attn out");
-    return graph_site(graph, out, "hook_attn_out", layer);
+    return add_post_norm(graph, layer, out, &attention->post, "attn.hook_out", "ln1_post", "hook_attn_out");
 }
 
 NodeId add_mlp(Graph *graph, int layer, NodeId x, const MlpSpec *mlp) {
@@ -104,7 +127,8 @@ NodeId add_mlp(Graph *graph, int layer, NodeId x, const MlpSpec *mlp) {
         post = add_activation(graph, layer, pre, mlp->activation, "mlp post");
     }
     graph_site(graph, post, "mlp.hook_post", layer);
-    return graph_site(graph, add_linear(graph, layer, post, &mlp->out, "mlp out"), "hook_mlp_out", layer);
+    NodeId out = add_linear(graph, layer, post, &mlp->out, "mlp out");
+    return add_post_norm(graph, layer, out, &mlp->post, "mlp.hook_out", "ln2_post", "hook_mlp_out");
 }
 
 void add_objectives(Graph *graph, NodeId logits) {

@@ -19,8 +19,9 @@ typedef enum NormKind { NORM_LAYER, NORM_RMS } NormKind;
 typedef struct NormSpec {
     NormKind kind;
     float epsilon;
-    Weight gain; /* [D]; both absent: no gain (folded into what follows) */
-    Weight bias; /* [D] */
+    Weight gain;   /* [D]; both absent: no gain (folded into what follows) */
+    Weight bias;   /* [D] */
+    bool plus_one; /* Gemma: the gain is 1 + w */
 } NormSpec;
 
 typedef struct AttentionSpec {
@@ -30,6 +31,10 @@ typedef struct AttentionSpec {
     bool causal;
     const Rope *rope;          /* NULL: no rotary positions */
     const float *alibi_slopes; /* [H]; NULL: no ALiBi. bf16 numbers: see OpAttributes.alibi_bf16 */
+    NormSpec q_norm, k_norm; /* on each head before the rotary positions; absent when their gain has no name */
+    float softcap;           /* on scores; 0: none */
+    int32_t window;          /* keys seen, the row's own included; 0: all */
+    NormSpec post;           /* on what is written to the stream; absent when its gain has no name */
 } AttentionSpec;
 
 struct MoeSpec;
@@ -41,6 +46,7 @@ typedef struct MlpSpec {
     Linear gate; /* gated: its output is hook_pre */
     Linear in;   /* hook_pre, or hook_pre_linear when gated */
     Linear out;
+    NormSpec post; /* on what is written to the stream; absent when its gain has no name */
 } MlpSpec;
 
 NodeId add_unary(Graph *graph, OpKind kind, int layer, NodeId x, const char *what);
@@ -50,17 +56,25 @@ NodeId add_activation(Graph *graph, int layer, NodeId x, Activation activation, 
 
 /* kind: OP_EMBED, OP_POSITION_EMBED or OP_TYPE_EMBED. */
 NodeId add_embedding(Graph *graph, OpKind kind, const Weight *table, const char *site);
+NodeId add_scaled_embedding(Graph *graph, const Weight *table, float scale, const char *site);
 
 /* Site hook_pos_embed: row position + offset of a learned table. */
 NodeId add_positions(Graph *graph, const Weight *table, int32_t offset);
 
-/* Sites {name}.hook_scale and {name}.hook_normalized (before the gain). */
+/* Sites {name}.hook_scale and {name}.hook_normalized (before the gain). x may be [H, K]: each head on its own. */
 NodeId add_norm(Graph *graph, int layer, NodeId x, const NormSpec *norm, const char *name);
 
-/* Sites attn.hook_q ... attn.hook_result; the sum over heads is hook_attn_out. */
+/* What a sublayer writes to the stream: `site`; with a norm after it, `raw` before the norm, whose sites are those of
+ * `norm`, and `site` after it. */
+NodeId add_post_norm(Graph *graph, int layer, NodeId x, const NormSpec *post, const char *raw, const char *norm,
+                     const char *site);
+
+/* Sites attn.hook_q ... attn.hook_result; the sum over heads is hook_attn_out. With norms on queries and keys, theirs
+ * are attn.q_norm.* and attn.k_norm.*; with a norm after it, attn.hook_out and ln1_post.*. */
 NodeId add_attention(Graph *graph, int layer, NodeId x, const AttentionSpec *attention);
 
-/* Sites mlp.hook_pre, mlp.hook_pre_linear, mlp.hook_post and hook_mlp_out; with experts those of add_moe. */
+/* Sites mlp.hook_pre, mlp.hook_pre_linear, mlp.hook_post and hook_mlp_out, with experts those of add_moe; with a norm
+ * after it, mlp.hook_out and ln2_post.*. */
 NodeId add_mlp(Graph *graph, int layer, NodeId x, const MlpSpec *mlp);
 
 /* LOG_PROB and PICK of the logits, and the graph's outputs. */

@@ -95,7 +95,8 @@ limn_status decoder_build(Build *build, Decoder *decoder) {
     if (build->options->frame == FRAME_TRANSFORMERLENS && !build->options->config_only) {
         TRY(decoder_to_transformerlens(build, decoder));
     }
-    NodeId x = add_embedding(graph, OP_EMBED, &decoder->embed, "hook_embed");
+    float scale = decoder->embed_scale == 0 ? 1.0f : decoder->embed_scale;
+    NodeId x = add_scaled_embedding(graph, &decoder->embed, scale, "hook_embed");
     graph->embed = x;
     x = add_projection(graph, x, &decoder->project_in, "project_in.hook_out");
     if (decoder->positions.name != NULL) {
@@ -109,7 +110,12 @@ limn_status decoder_build(Build *build, Decoder *decoder) {
     graph->final = add_projection(graph, x, &decoder->project_out, "project_out.hook_out");
     graph->selected = add_unary(graph, OP_SELECT_ROWS, -1, graph->final, "selected rows");
     if (decoder->head.weight.name != NULL) {
-        add_objectives(graph, add_linear(graph, -1, graph->selected, &decoder->head, "logits"));
+        NodeId logits = add_linear(graph, -1, graph->selected, &decoder->head, "logits");
+        if (decoder->softcap != 0) {
+            OpAttributes attributes = {.softcap = decoder->softcap};
+            logits = graph_add(graph, OP_SOFTCAP, -1, &logits, NULL, &attributes, "capped logits");
+        }
+        add_objectives(graph, logits);
     }
     return LIMN_OK;
 }

@@ -21,6 +21,8 @@ typedef struct DecoderLayer {
 typedef struct Decoder {
     DecoderOrder order;
     Weight embed;            /* [V, E] */
+    float embed_scale;       /* 0: 1 */
+    float softcap;           /* on logits of a language model; 0: none */
     Weight positions;        /* [P, D]; absent: rotary positions or ALiBi only */
     int32_t position_offset; /* the row of `positions` that position 0 has */
     Linear project_in;       /* [D, E]; absent: E is D */

@@ -48,7 +48,7 @@ static limn_status fold_norm(Linear *linear, const NormSpec *norm, WeightStore *
                 shift += (double)w[column] * (double)weight_value(&norm->bias, column, 0);
             }
             if (norm->gain.name != NULL) {
-                w[column] *= weight_value(&norm->gain, column, 0);
+                w[column] *= weight_value(&norm->gain, column, 0) + (norm->plus_one ? 1.0f : 0.0f);
             }
             mean += (double)w[column];
         }
@@ -174,5 +174,6 @@ limn_status decoder_to_transformerlens(Build *build, Decoder *decoder) {
     }
     TRY(fold_norm(&decoder->head, &decoder->ln_final, store));
     drop_gain(&decoder->ln_final);
-    return center_outputs(&decoder->head, store);
+    /* A soft-capped logit is not free of a common shift. */
+    return decoder->softcap != 0 ? LIMN_OK : center_outputs(&decoder->head, store);
 }

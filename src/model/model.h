@@ -35,6 +35,8 @@ typedef struct ModelConfig {
     int32_t d_mlp;       /* F */
     int32_t n_vocab;     /* V: rows of the embedding */
     int32_t n_context;   /* longest sequence of positions */
+    int32_t n_original;  /* longer sequences turn by other rotary frequencies than shorter ones; 0: all alike */
+    bool by_length;      /* ... and each length by its own (dynamic scaling) */
     int32_t n_classes;   /* classifier; else 0 */
     const char **labels; /* [n_classes], from id2label; "LABEL_0" ... when absent */
     bool causal;
@@ -74,6 +76,14 @@ typedef struct WeightChange {
     Weight b;          /* [out, r], scaled */
     const float *gain; /* [out], DoRA's m / norm; NULL: none */
 } WeightChange;
+
+/* True when the rows of sequences this long and that long turn by the same rotary frequencies: only then may keys of
+ * the one serve the other. */
+static inline bool model_lengths_alike(const ModelConfig *config, int32_t a, int32_t b) {
+    bool long_a = config->n_original != 0 && a > config->n_original;
+    bool long_b = config->n_original != 0 && b > config->n_original;
+    return a == b || (long_a == long_b && !(config->by_length && long_a));
+}
 
 typedef struct ModelOptions {
     const AdapterUse *adapters; /* [n_adapters], applied in this order */

@@ -87,6 +87,10 @@ static limn_status check_sequence(const ModelConfig *config, const SequenceInput
     if (config->positions == POSITION_UNBROKEN) {
         TRY(check_unbroken(config, input));
     }
+    if (input->prefix_length > 0 && !model_lengths_alike(config, input->prefix->length, (int32_t)length)) {
+        return fail(LIMN_INTERNAL, "keys of %d rows in a sequence of %lld, whose rows all turn by other frequencies",
+                    input->prefix->length, (long long)length);
+    }
     for (int32_t i = 0; i < input->n; i++) {
         if (input->ids[i] < 0 || input->ids[i] >= config->n_vocab) {
             return fail(LIMN_RANGE, "token id %d at position %d; expected 0 to %d", input->ids[i],

@@ -24,6 +24,19 @@ static void turn_neighbours(float *out, const float *x, const float *cosines, co
     }
 }
 
+/* The frequencies of the row's sequence: those of the op, or made in room[pairs] for a long one. */
+static const float *frequencies(const KernelArgs *args, int64_t r, float *room, int64_t pairs) {
+    const OpAttributes *attributes = &args->op->attributes;
+    if (attributes->rotary_original == 0) {
+        return attributes->inverse_freq;
+    }
+    int64_t length = row_sequence_length(args->rows, args->row_begin + r);
+    for (int64_t i = 0; i < pairs; i++) {
+        room[i] = rotary_frequency(attributes, length, i);
+    }
+    return room;
+}
+
 static void turn_row(const KernelArgs *args, int64_t r, float *out, const float *x, bool backward, bool add) {
     const Op *op = args->op;
     const VectorKernels *vector = vector_kernels();
@@ -32,8 +45,9 @@ static void turn_row(const KernelArgs *args, int64_t r, float *out, const float 
     int64_t pairs = op->attributes.rotary_dims / 2;
     float cosines[MAX_PAIRS];
     float sines[MAX_PAIRS];
-    vector->rope_angles(cosines, sines, (float)args->rows->position[args->row_begin + r], op->attributes.inverse_freq,
-                        op->attributes.rotary_factor, pairs);
+    float room[MAX_PAIRS];
+    vector->rope_angles(cosines, sines, (float)args->rows->position[args->row_begin + r],
+                        frequencies(args, r, room, pairs), op->attributes.rotary_factor, pairs);
     for (int64_t i = 0; backward && i < pairs; i++) {
         sines[i] = -sines[i];
     }

@@ -12,8 +12,9 @@ static void turn_row(const KernelArgs *args, int64_t r, const float *x, float *y
     int64_t width = op->in[0].dims[1];
     int64_t pairs = op->attributes.rotary_dims / 2;
     float position = (float)args->rows->position[args->row_begin + r];
+    int64_t length = op->attributes.rotary_original == 0 ? 0 : row_sequence_length(args->rows, args->row_begin + r);
     for (int64_t i = 0; i < pairs; i++) {
-        float angle = position * op->attributes.inverse_freq[i];
+        float angle = position * rotary_frequency(&op->attributes, length, i);
         double c = cos((double)angle) * (double)op->attributes.rotary_factor;
         double s = sin((double)angle) * (double)op->attributes.rotary_factor * (backward ? -1.0 : 1.0);
         int64_t first = op->attributes.rotary_interleaved ? 2 * i : i;

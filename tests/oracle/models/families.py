@@ -4,8 +4,12 @@ Each forward below walks the model's own modules and keeps every intermediate va
 asserts that the walk ends in the same logits as the model's own forward, so that a site cannot silently be wrong.
 """
 import torch
+from dense import dense
 from transformers.models.falcon.modeling_falcon import build_alibi_tensor
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
+
+
+KIN = ("mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3", "gemma3", "mistral3", "qwen2_vl", "llava")
 
 
 class Sites(dict):
@@ -327,8 +331,14 @@ def roberta(model, ids, mask, types):
     return sites, selected, x
 
 
+def kin(model, ids, mask, types):
+    sites = Sites()
+    return sites, {}, dense(sites, model, ids, mask)
+
+
 FORWARD = {
     "llama": llama,
+    **{kind: kin for kind in KIN},
     "mixtral": llama,
     "qwen2_moe": llama,
     "qwen3_moe": llama,

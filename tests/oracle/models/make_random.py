@@ -30,6 +30,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from dense import CASES as DENSE
 from families import ENCODERS, FORWARD, own_forward
 
 torch.set_num_threads(1)
@@ -202,26 +203,30 @@ CASES.update({
                               num_experts=..., num_local_experts=6, mlp_only_layers=[0]),
 })
 
+CASES.update(DENSE)
+
 GELUS = ["gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "tanh", "sigmoid"]
 TIED = {"lm_head.weight", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias", "lm_head.decoder.weight",
         "lm_head.decoder.bias", "vocab_projector.weight"}
 TORCH = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
-def random_weights(model, seed):
+def random_weights(model, seed, plus_one=False):
     """Gains about 1, biases of a fifth, matrices that double a unit vector: nothing is near its default."""
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in model.named_parameters():
         noise = torch.randn(tensor.shape, generator=generator)
         if tensor.dim() == 1:
             norm = "ln_" in name or "norm" in name.lower()
-            tensor.data = 1 + 0.3 * noise if norm and name.endswith("weight") else 0.2 * noise
+            gain = norm and name.endswith("weight")
+            tensor.data = (0 if plus_one else 1) + 0.3 * noise if gain else 0.2 * noise
         elif "embed" in name or "wte" in name or "wpe" in name:
             tensor.data = 0.35 * noise
         elif tensor.dim() == 3 or name.endswith("mlp.gate.weight"):  # experts; a router that prefers some of them
             tensor.data = noise * (0.9 if tensor.dim() == 3 else 1.5) / tensor.shape[-1] ** 0.5
         else:
-            query = any(part in name for part in ("q_proj", "k_proj", "c_attn", "query", "key", "q_lin", "k_lin"))
+            query = any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "c_attn", "query", "key", "q_lin",
+                                                "k_lin"))
             tensor.data = noise * (1.6 if query else 0.9) / tensor.shape[1 if "c_" not in name else 0] ** 0.5
 
 
@@ -229,7 +234,7 @@ def write_folder(folder, name, spec, seed):
     config = spec["config"]
     settings = transformers.AutoConfig.for_model(**json.loads(json.dumps(config)))
     model = getattr(transformers, config["architectures"][0])(settings)
-    random_weights(model, seed)
+    random_weights(model, seed, spec.get("plus_one", False))
     model.tie_weights()
     state = {k: v.detach().to(TORCH[spec["dtype"]]).contiguous() for k, v in model.state_dict().items()}
     if settings.tie_word_embeddings:

@@ -1,0 +1,26 @@
+/* Qwen 2 and 2.5 (Yang et al. 2024): Llama with biases on queries, keys and values, and a window on the upper layers
+ * when asked for. */
+#include "model/dense.h"
+
+limn_status qwen2_build(Build *build);
+
+static const DenseFamily family = {.gguf = "qwen2",
+                                   .n_vocab = 151936,
+                                   .d_model = 4096,
+                                   .d_mlp = 22016,
+                                   .n_layers = 32,
+                                   .n_heads = 32,
+                                   .n_kv_heads = 32,
+                                   .n_context = 32768,
+                                   .epsilon = 1e-6,
+                                   .windows = true};
+
+limn_status qwen2_build(Build *build) {
+    Dense dense;
+    TRY(dense_read(&dense, build, &family));
+    if (build->settings->json != NULL) {
+        dense.qkv_bias = true;
+        TRY(dense_read_upper_windows(&dense));
+    }
+    return dense_build(&dense);
+}
