@@ -75,8 +75,8 @@ static NodeId add_rope(Graph *graph, int layer, NodeId x, const Rope *rope, cons
     return graph_site(graph, graph_add(graph, OP_ROPE, layer, &x, NULL, &attributes, site), site, layer);
 }
 
-NodeId add_post_norm(Graph *graph, int layer, NodeId x, const NormSpec *post, const char *raw, const char *norm,
-                     const char *site) {
+NodeId add_written(Graph *graph, int layer, NodeId x, const NormSpec *post, const char *raw, const char *norm,
+                   const char *site) {
     if (post->gain.name == NULL) {
         return graph_site(graph, x, site, layer);
     }
@@ -108,7 +108,7 @@ NodeId add_attention(Graph *graph, int layer, NodeId x, const AttentionSpec *att
     NodeId result = graph_add(graph, OP_HEAD_LINEAR, layer, &z, &attention->o.weight, NULL, "attn result");
     graph_site(graph, result, "attn.hook_result", layer);
     NodeId out = graph_add(graph, OP_SUM_HEADS, layer, &result, &attention->o.bias, NULL, "attn out");
-    return add_post_norm(graph, layer, out, &attention->post, "attn.hook_out", "ln1_post", "hook_attn_out");
+    return add_written(graph, layer, out, &attention->post, "attn.hook_out", "ln1_post", "hook_attn_out");
 }
 
 NodeId add_mlp(Graph *graph, int layer, NodeId x, const MlpSpec *mlp) {
@@ -128,7 +128,7 @@ NodeId add_mlp(Graph *graph, int layer, NodeId x, const MlpSpec *mlp) {
     }
     graph_site(graph, post, "mlp.hook_post", layer);
     NodeId out = add_linear(graph, layer, post, &mlp->out, "mlp out");
-    return add_post_norm(graph, layer, out, &mlp->post, "mlp.hook_out", "ln2_post", "hook_mlp_out");
+    return add_written(graph, layer, out, &mlp->post, "mlp.hook_out", "ln2_post", "hook_mlp_out");
 }
 
 void add_objectives(Graph *graph, NodeId logits) {

@@ -31,10 +31,10 @@ typedef struct AttentionSpec {
     bool causal;
     const Rope *rope;          /* NULL: no rotary positions */
     const float *alibi_slopes; /* [H]; NULL: no ALiBi. bf16 numbers: see OpAttributes.alibi_bf16 */
-    NormSpec q_norm, k_norm; /* on each head before the rotary positions; absent when their gain has no name */
-    float softcap;           /* on scores; 0: none */
-    int32_t window;          /* keys seen, the row's own included; 0: all */
-    NormSpec post;           /* on what is written to the stream; absent when its gain has no name */
+    NormSpec q_norm, k_norm;   /* on each head before the rotary positions; absent when their gain has no name */
+    float softcap;             /* on scores; 0: none */
+    int32_t window;            /* keys seen, the row's own included; 0: all */
+    NormSpec post;             /* on what is written to the stream; absent when its gain has no name */
 } AttentionSpec;
 
 struct MoeSpec;
@@ -66,8 +66,8 @@ NodeId add_norm(Graph *graph, int layer, NodeId x, const NormSpec *norm, const c
 
 /* What a sublayer writes to the stream: `site`; with a norm after it, `raw` before the norm, whose sites are those of
  * `norm`, and `site` after it. */
-NodeId add_post_norm(Graph *graph, int layer, NodeId x, const NormSpec *post, const char *raw, const char *norm,
-                     const char *site);
+NodeId add_written(Graph *graph, int layer, NodeId x, const NormSpec *post, const char *raw, const char *norm,
+                   const char *site);
 
 /* Sites attn.hook_q ... attn.hook_result; the sum over heads is hook_attn_out. With norms on queries and keys, theirs
  * are attn.q_norm.* and attn.k_norm.*; with a norm after it, attn.hook_out and ln1_post.*. */

@@ -28,7 +28,16 @@ enum {
     HAS_BIAS = 4,
     HAS_OFFSET = 8,             /* position 0 is not row 0 of the table */
     HAS_COUNTED_POSITIONS = 16, /* hidden or padding tokens inside, which positions skip */
-    HAS_ALIBI = 32
+    HAS_ALIBI = 32,
+    HAS_WINDOW = 64,
+    HAS_SCORE_CAP = 128, /* soft caps */
+    HAS_LOGIT_CAP = 256,
+    HAS_HEAD_NORM = 512,  /* norms on queries and keys */
+    HAS_POST_NORM = 1024, /* norms after the sublayers */
+    HAS_EMBED_SCALE = 2048,
+    HAS_LENGTHS = 4096, /* rotary frequencies depend on the sequence's length */
+    HAS_ROTARY_FACTOR = 8192,
+    HAS_TWO_ROPES = 16384
 };
 
 typedef struct GoldenRow {
