@@ -85,12 +85,38 @@ static limn_status check_frame(const Build *build, const Decoder *decoder) {
     return LIMN_OK;
 }
 
+/* What the rotary positions say about how long a sequence may be, and which lengths turn alike. */
+static limn_status set_lengths(Build *build, const Decoder *decoder) {
+    ModelConfig *config = &build->model->config;
+    for (int layer = 0; layer < config->n_layers; layer++) {
+        const Rope *rope = decoder->layers[layer].attention.rope;
+        if (rope == NULL) {
+            continue;
+        }
+        if (rope->n_context > config->n_context) {
+            config->n_context = rope->n_context < INT32_MAX ? (int32_t)rope->n_context : INT32_MAX;
+        }
+        if (rope->original != 0 && config->n_original != 0 && rope->original != config->n_original) {
+            return fail(LIMN_UNSUPPORTED,
+                        "%s: rotary frequencies change beyond %d tokens in some layers and beyond %d "
+                        "in others, expected one length",
+                        build->model->path, config->n_original, rope->original);
+        }
+        if (rope->original != 0) {
+            config->n_original = rope->original;
+            config->by_length = config->by_length || rope->long_freq == NULL;
+        }
+    }
+    return LIMN_OK;
+}
+
 limn_status decoder_build(Build *build, Decoder *decoder) {
     Graph *graph = &build->model->graph;
     const ModelConfig *config = &build->model->config;
     if (build->options->frame == FRAME_TRANSFORMERLENS) {
         TRY(check_frame(build, decoder));
     }
+    TRY(set_lengths(build, decoder));
     TRY(build_weights(build));
     if (build->options->frame == FRAME_TRANSFORMERLENS && !build->options->config_only) {
         TRY(decoder_to_transformerlens(build, decoder));

@@ -446,17 +446,6 @@ static limn_status get_outer(const Dense *dense, Decoder *decoder, const char *p
     return LIMN_OK;
 }
 
-/* What the rotary positions say about lengths. */
-static void set_context(const Dense *dense) {
-    ModelConfig *config = &dense->build->model->config;
-    const Rope *rope = dense->rope;
-    if (rope->n_context > config->n_context) {
-        config->n_context = rope->n_context < INT32_MAX ? (int32_t)rope->n_context : INT32_MAX;
-    }
-    config->n_original = rope->original;
-    config->by_length = rope->original != 0 && rope->long_freq == NULL;
-}
-
 /* What stands before the names of the text part's tensors, and what the head is called. */
 static const char *find_prefix(const Build *build, const char **head) {
     static const char *const prefixes[][2] = {{"model.", "lm_head.weight"},
@@ -478,7 +467,6 @@ limn_status dense_build(Dense *dense) {
     Build *build = dense->build;
     bool gguf = build->settings->gguf != NULL;
     TRY(weights_ignore(build->weights, "rotary_emb.inv_freq"));
-    set_context(dense);
     Decoder decoder;
     TRY(decoder_new(&decoder, build));
     const char *head = "output.weight";

@@ -153,7 +153,7 @@ static void unimplemented_settings_are_refused_by_name(void **state) {
         {"bert-mlm", "is_decoder", "true", "is_decoder"},
         {"bert-mlm", "add_cross_attention", "true", "add_cross_attention"},
         {"neox", "hidden_act", "\"mish\"", "hidden_act"},
-        {"neox", "rope_scaling", "{\"type\": \"dynamic\", \"factor\": 2.0}", "dynamic"},
+        {"neox", "rope_scaling", "{\"type\": \"ntk\", \"factor\": 2.0}", "ntk"},
         {"falcon-40b", "parallel_attn", "false", "parallel_attn"},
         {"falcon-7b", "num_ln_in_parallel_attn", "2", "num_ln_in_parallel_attn"},
         {"roberta-mlm", "position_embedding_type", "\"relative_key\"", "relative_key"},
