@@ -6,10 +6,11 @@
 
 #include "backend/backend.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 enum { USES = 6, MOST_ROWS = 600 };
 
