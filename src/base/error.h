@@ -10,7 +10,7 @@
 
 #include "limn_status.h"
 
-enum { ERROR_MESSAGE_MAX = 1024 };
+enum { ERROR_MESSAGE_MAX = 4096 };
 
 typedef struct ErrorState {
     limn_status status;

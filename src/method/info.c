@@ -20,6 +20,9 @@ static void add_model_rows(TableBlock *table, const Model *model) {
     row(table, "architecture", value_text(config->architecture));
     row(table, "model type", value_text(config->model_type));
     row(table, "task", value_text(task_names[config->task]));
+    if (model->text_part) {
+        row(table, "part", value_text("text; images are not read"));
+    }
     row(table, "stored as", value_text(dtype_info(config->dtype)->name));
     row(table, "parameters", value_integer(model->n_parameters));
     row(table, "weight bytes", value_integer(model->weight_bytes));

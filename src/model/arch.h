@@ -15,6 +15,7 @@ typedef struct Build {
     WeightStore *weights;
     const char *architecture; /* "LlamaForCausalLM"; for GGUF the first of the row */
     const Progress *progress;
+    bool text_part; /* of a multimodal folder; the settings are that part's own */
 } Build;
 
 typedef struct Arch {

@@ -14,8 +14,9 @@ ModelTask decoder_task(const char *architecture) {
     if (strstr(architecture, "ForSequenceClassification") != NULL) {
         return TASK_CLASSIFIER;
     }
-    return strstr(architecture, "ForCausalLM") != NULL || strstr(architecture, "LMHeadModel") != NULL ? TASK_CAUSAL_LM
-                                                                                                      : TASK_ENCODER;
+    bool language = strstr(architecture, "ForCausalLM") != NULL || strstr(architecture, "LMHeadModel") != NULL ||
+                    strstr(architecture, "ForConditionalGeneration") != NULL;
+    return language ? TASK_CAUSAL_LM : TASK_ENCODER;
 }
 
 static NodeId add_serial(Graph *graph, int layer, NodeId x, const DecoderLayer *weights) {

@@ -186,6 +186,8 @@ limn_status dense_read(Dense *dense, Build *build, const DenseFamily *family) {
     TRY(refuse_others(dense));
     TRY(build->settings->gguf != NULL ? read_gguf(dense) : read_json(dense));
     TRY(build_pad(build, -1));
+    /* a multimodal folder says whether they are tied here or there; what it holds tells */
+    dense->tied = dense->tied || build->text_part;
     dense->scale = (float)(1.0 / sqrt((double)build->model->config.d_head));
     return family->own_rope ? LIMN_OK : read_rope(dense);
 }
@@ -251,13 +253,12 @@ limn_status dense_read_layer_types(Dense *dense, bool *slides) {
     return LIMN_OK;
 }
 
-limn_status dense_read_upper_windows(Dense *dense) {
+limn_status dense_read_upper_windows(Dense *dense, int64_t first) {
     const Settings *settings = dense->build->settings;
     int32_t n_layers = dense->build->model->config.n_layers;
     bool used;
-    int64_t first;
     TRY(settings_bool(&used, settings, "use_sliding_window", false));
-    TRY(settings_integer(&first, settings, "max_window_layers", 28, 0, INT32_MAX));
+    TRY(settings_integer(&first, settings, "max_window_layers", first, 0, INT32_MAX));
     TRY(dense_read_window(dense, 4096));
     dense->window = used ? dense->window : 0;
     bool *slides = ARENA_ARRAY(&dense->build->model->arena, bool, n_layers);

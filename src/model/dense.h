@@ -61,8 +61,9 @@ limn_status dense_read_window(Dense *dense, int64_t fallback);
  */
 limn_status dense_read_layer_types(Dense *dense, bool *slides);
 
-/* Qwen's rule, of config.json: with use_sliding_window the layers from max_window_layers on have the window. */
-limn_status dense_read_upper_windows(Dense *dense);
+/* Qwen's rule, of config.json: with use_sliding_window the layers from max_window_layers (`first` when absent) on have
+ * the window. */
+limn_status dense_read_upper_windows(Dense *dense, int64_t first);
 
 /* A number that null turns off: `fallback` when the key is absent, 0 when it is null. */
 limn_status dense_read_optional(double *value, const Dense *dense, const char *key, double fallback);

@@ -109,6 +109,7 @@ typedef struct Model {
     int32_t n_adapters;
     const WeightChange *changes; /* [n_changes], in the order of nodes */
     int32_t n_changes;
+    bool text_part;           /* of a multimodal folder: nothing but text is read */
     bool config_only;         /* opened without weight values: its graph must not be run */
     struct ModelFiles *files; /* mapped files and converted copies; private to model/ */
 } Model;

@@ -115,6 +115,27 @@ static limn_status list_leftovers(Build *build) {
                                              leftovers.n - NAMED, build->architecture);
 }
 
+/* Is there more than a text part? */
+static bool is_multimodal(const char *architecture) {
+    return ends_with(architecture, "ForConditionalGeneration");
+}
+
+/* What multimodal folders hold besides the text part. */
+static limn_status ignore_other_parts(WeightStore *weights) {
+    static const char *const parts[] = {"vision_tower.",   "vision_model.",          "visual.",
+                                        "vision_encoder.", "patch_merger.",          "vision_language_adapter.",
+                                        "mm_projector.",   "multi_modal_projector.", "image_newline"};
+    static const char *const nested[] = {"model.vision_tower.", "model.visual.", "model.multi_modal_projector.",
+                                         "model.image_newline"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        TRY(weights_ignore_prefix(weights, parts[i]));
+    }
+    for (size_t i = 0; i < sizeof nested / sizeof nested[0]; i++) {
+        TRY(weights_ignore_prefix(weights, nested[i]));
+    }
+    return LIMN_OK;
+}
+
 static limn_status build(Model *model, const Arch *arch, const char *architecture, const Settings *settings,
                          const ModelOptions *options, const Progress *progress) {
     ModelFiles *files = model->files;
@@ -128,7 +149,15 @@ static limn_status build(Model *model, const Arch *arch, const char *architectur
     }
     TRY(weights_new(&files->weights, model->path, files->tensors, files->gguf,
                     &(WeightOptions){options->bf16, options->memory_limit}));
-    Build work = {model, options, settings, files->weights, config->architecture, progress};
+    Build work = {.model = model,
+                  .options = options,
+                  .settings = settings,
+                  .weights = files->weights,
+                  .architecture = config->architecture,
+                  .progress = progress,
+                  .text_part = is_multimodal(config->architecture)};
+    model->text_part = work.text_part;
+    TRY(work.text_part ? ignore_other_parts(files->weights) : LIMN_OK);
     TRY(adapters_open(&work));
     TRY(arch->build(&work));
     TRY(adapters_apply(&work));
@@ -193,6 +222,22 @@ static limn_status first_architecture(const char **name, const Settings *setting
     return LIMN_OK;
 }
 
+/* The settings of a multimodal folder's text part, and the family that its own model_type names. Old Qwen2-VL folders
+ * do not nest: their settings stand where they are. */
+static limn_status find_text_part(Settings *settings, const Arch **arch) {
+    Settings text;
+    const char *model_type, *none;
+    size_t length;
+    TRY(settings_object(&text, settings, "text_config"));
+    if (text.json == NULL) {
+        return LIMN_OK;
+    }
+    TRY(settings_text(&model_type, &length, &text, "model_type"));
+    TRY(quantised_refuse_config(settings));
+    *settings = text;
+    return model_type == NULL ? LIMN_OK : arch_find(arch, &none, settings->path, model_type, NULL);
+}
+
 static limn_status open_folder(Model *model, const ModelOptions *options, const Progress *progress) {
     ModelFiles *files = model->files;
     TRY(json_file_load(&files->config, files->config_path, JSON_CONFIG_CAP));
@@ -206,6 +251,9 @@ static limn_status open_folder(Model *model, const ModelOptions *options, const 
     TRY(settings_text(&model_type, &length, &settings, "model_type"));
     const Arch *arch;
     TRY(arch_find(&arch, &architecture, settings.path, model_type, architecture));
+    if (architecture != NULL && is_multimodal(architecture)) {
+        TRY(find_text_part(&settings, &arch));
+    }
     TRY(quantised_refuse_config(&settings));
     TRY(tensor_files_open(&files->tensors, model->path));
     TRY(build(model, arch, architecture, &settings, options, progress));

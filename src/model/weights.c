@@ -35,8 +35,9 @@ struct WeightStore {
     void **made; /* copies and made weights, freed at the end */
     int32_t n_made, made_capacity;
     size_t copy_bytes;
-    const char **ignored;
+    const char **ignored, **ignored_prefixes;
     int32_t n_ignored, ignored_capacity;
+    int32_t n_prefixes, prefix_capacity;
 };
 
 enum { COPY_ALIGNMENT = 64 };
@@ -62,6 +63,7 @@ void weights_free(WeightStore *store) {
     free(store->made);
     free(store->requests);
     free(store->ignored);
+    free(store->ignored_prefixes);
     map_free(&store->by_name);
     free(store);
 }
@@ -234,6 +236,13 @@ limn_status weights_get_stack(Weight *weight, WeightStore *store, int64_t n, int
 limn_status weights_ignore(WeightStore *store, const char *suffix) {
     TRY(grow((void **)&store->ignored, store->n_ignored, &store->ignored_capacity, sizeof *store->ignored));
     store->ignored[store->n_ignored++] = suffix;
+    return LIMN_OK;
+}
+
+limn_status weights_ignore_prefix(WeightStore *store, const char *prefix) {
+    TRY(grow((void **)&store->ignored_prefixes, store->n_prefixes, &store->prefix_capacity,
+             sizeof *store->ignored_prefixes));
+    store->ignored_prefixes[store->n_prefixes++] = prefix;
     return LIMN_OK;
 }
 
@@ -458,6 +467,11 @@ static bool ends_with(const char *name, const char *suffix) {
 static bool is_ignored(const WeightStore *store, const Tensor *tensor) {
     for (int32_t i = 0; i < store->n_ignored; i++) {
         if (ends_with(tensor->name, store->ignored[i])) {
+            return true;
+        }
+    }
+    for (int32_t i = 0; i < store->n_prefixes; i++) {
+        if (strncmp(tensor->name, store->ignored_prefixes[i], strlen(store->ignored_prefixes[i])) == 0) {
             return true;
         }
     }

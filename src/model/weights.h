@@ -57,6 +57,8 @@ limn_status weights_get_fused(Weight *weight, WeightStore *store, WeightUse use,
 
 /* Tensors whose names end so are known not to matter: no warning about them. `suffix` is a constant. */
 limn_status weights_ignore(WeightStore *store, const char *suffix);
+/* The same for names that begin so. */
+limn_status weights_ignore_prefix(WeightStore *store, const char *prefix);
 
 /* True when both are in the file with the same shape and bytes. */
 bool weights_same(const WeightStore *store, const char *one, const char *other);

@@ -15,12 +15,24 @@ static const DenseFamily family = {.gguf = "qwen2",
                                    .epsilon = 1e-6,
                                    .windows = true};
 
+/* The text part of Qwen2-VL and Qwen2.5-VL. Text alone has the same position on each of the three rotary axes. */
+static const DenseFamily text_part = {.n_vocab = 152064,
+                                      .d_model = 8192,
+                                      .d_mlp = 29568,
+                                      .n_layers = 80,
+                                      .n_heads = 64,
+                                      .n_kv_heads = 8,
+                                      .n_context = 32768,
+                                      .epsilon = 1e-5,
+                                      .windows = true,
+                                      .rope = {.default_theta = 1e6, .mrope = true}};
+
 limn_status qwen2_build(Build *build) {
     Dense dense;
-    TRY(dense_read(&dense, build, &family));
+    TRY(dense_read(&dense, build, build->text_part ? &text_part : &family));
     if (build->settings->json != NULL) {
         dense.qkv_bias = true;
-        TRY(dense_read_upper_windows(&dense));
+        TRY(dense_read_upper_windows(&dense, build->text_part ? 80 : 28));
     }
     return dense_build(&dense);
 }

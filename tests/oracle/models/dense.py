@@ -28,7 +28,8 @@ QWEN_VISION = {"depth": 1, "embed_dim": 8, "hidden_size": 32, "num_heads": 1, "m
 def case(architecture, model_type, seed, dtype="F32", shards=1, rename=None, plus_one=False, base=BASE, **config):
     settings = {"architectures": [architecture], "model_type": model_type, **base, **config}
     return {"config": {k: v for k, v in settings.items() if v is not ...}, "dtype": dtype, "shards": shards,
-            "rename": rename, "extra": None, "masked": False, "split": None, "seed": seed, "plus_one": plus_one}
+            "rename": rename, "extra": None, "masked": False, "split": None, "seed": seed, "plus_one": plus_one,
+            "attention": "eager"}
 
 
 def nested(architecture, model_type, seed, text_type, text, vision, rename=None, plus_one=False, **config):
@@ -105,6 +106,12 @@ CASES = {
     "qwen2-vision": case("Qwen2VLForConditionalGeneration", "qwen2_vl", 3020, rename=to_flat_qwen, **ROPE,
                          rope_scaling={"type": "mrope", "mrope_section": [1, 1, 2]}, vision_config=QWEN_VISION,
                          image_token_id=60, video_token_id=59, vision_start_token_id=58, vision_end_token_id=57),
+    "qwen3-vision": nested("Qwen3VLForConditionalGeneration", "qwen3_vl", 3022, "qwen3_vl_text",
+                           {**BASE, "head_dim": 12, "rope_theta": 50.0, "pad_token_id": None, "rope_scaling": {
+                               "rope_type": "default", "mrope_section": [2, 2, 2], "mrope_interleaved": True}},
+                           {**QWEN_VISION, "hidden_size": 8, "intermediate_size": 8, "out_hidden_size": 32,
+                            "num_position_embeddings": 4, "deepstack_visual_indexes": [0]}, image_token_id=60,
+                           video_token_id=59, vision_start_token_id=58, vision_end_token_id=57),
     "llava": nested("LlavaForConditionalGeneration", "llava", 3021, "llama", {**BASE, **ROPE}, CLIP,
                     rename=to_old_nesting, image_token_index=60),
 }

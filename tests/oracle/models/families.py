@@ -9,7 +9,8 @@ from transformers.models.falcon.modeling_falcon import build_alibi_tensor
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 
-KIN = ("mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3", "gemma3", "mistral3", "qwen2_vl", "llava")
+KIN = ("mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3", "gemma3", "mistral3", "qwen2_vl", "qwen3_vl",
+       "llava")
 
 
 class Sites(dict):
