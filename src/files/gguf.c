@@ -94,8 +94,9 @@ static const char *readable_types(char out[256]) {
         const DTypeInfo *info = dtype_info((DType)i);
         size_t length = strlen(info->name);
         if (info->gguf >= 0 && used + length + 2 < 256) {
-            memcpy(out + used, " ", used > 0);
-            used += used > 0;
+            if (used > 0) {
+                out[used++] = ' ';
+            }
             memcpy(out + used, info->name, length + 1);
             used += length;
         }

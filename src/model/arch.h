@@ -54,6 +54,12 @@ limn_status build_vector(Build *build, Weight *weight, int64_t rows, const char 
 limn_status build_table(Build *build, Weight *weight, int64_t rows, int64_t columns, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* A tensor's or layer's name: as a folder has it, or as a GGUF file. */
+const char *build_called(const Build *build, const char *folder, const char *gguf);
+
+/* Rows of the embedding in a GGUF file, which need not state its vocabulary; `fallback` for a folder. */
+int64_t build_vocabulary(const Build *build, int64_t fallback);
+
 /* "prefix" when a tensor prefix + probe exists, else "" . */
 const char *build_prefix(const Build *build, const char *prefix, const char *probe);
 
@@ -68,7 +74,8 @@ limn_status build_size(const Build *build, int64_t *value, const char *key, cons
 limn_status build_linear(Build *build, Linear *linear, int64_t rows, int64_t columns, bool bias, const char *prefix,
                          const char *name);
 
-/* A fused projection stored group by group (see weights_get_fused), taken apart into queries, keys and values. */
+/* A fused projection stored group by group (see weights_get_fused), taken apart into queries, keys and values. GGUF
+ * files have it in that order already. */
 limn_status build_fused_qkv(Build *build, AttentionSpec *attention, bool bias, const char *prefix, const char *name);
 
 /* A layer norm of width d_model with gain and bias, or with neither. */

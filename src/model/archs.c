@@ -154,6 +154,16 @@ limn_status build_table(Build *build, Weight *weight, int64_t rows, int64_t colu
     return get(build, weight, USE_TABLE, rows, columns, name);
 }
 
+const char *build_called(const Build *build, const char *folder, const char *gguf) {
+    return build->settings->gguf != NULL ? gguf : folder;
+}
+
+int64_t build_vocabulary(const Build *build, int64_t fallback) {
+    const Gguf *gguf = build->settings->gguf;
+    const Tensor *embed = gguf != NULL ? gguf_tensor(gguf, "token_embd.weight") : NULL;
+    return gguf == NULL ? fallback : embed != NULL && embed->rank == 2 ? embed->shape[0] : 0;
+}
+
 const char *build_prefix(const Build *build, const char *prefix, const char *probe) {
     char name[256];
     snprintf(name, sizeof name, "%s%s", prefix, probe);
@@ -188,17 +198,23 @@ limn_status build_linear(Build *build, Linear *linear, int64_t rows, int64_t col
     return bias ? build_vector(build, &linear->bias, rows, "%s%s.bias", prefix, name) : LIMN_OK;
 }
 
+static limn_status get_fused(Weight *fused, Build *build, WeightUse use, const AttentionSpec *attention,
+                             int64_t columns, const char *name) {
+    int64_t groups = attention->n_kv_heads, share = attention->n_heads / groups, width = attention->d_head;
+    return build->settings->gguf != NULL
+               ? weights_get(fused, build->weights, use, (attention->n_heads + 2 * groups) * width, columns, name)
+               : weights_get_fused(fused, build->weights, use, groups, share, width, columns, name);
+}
+
 limn_status build_fused_qkv(Build *build, AttentionSpec *attention, bool bias, const char *prefix, const char *name) {
     const char *weight_name = build_name(build, "%s%s.weight", prefix, name);
     const char *bias_name = build_name(build, "%s%s.bias", prefix, name);
     if (weight_name == NULL || bias_name == NULL) {
         return fail(LIMN_NO_MEMORY, "%s: no memory for a tensor's name", build->model->path);
     }
-    int64_t groups = attention->n_kv_heads, share = attention->n_heads / groups, width = attention->d_head;
-    int64_t queries = attention->n_heads * width, keys = groups * width;
+    int64_t queries = attention->n_heads * attention->d_head, keys = attention->n_kv_heads * attention->d_head;
     Weight fused;
-    TRY(weights_get_fused(&fused, build->weights, USE_MATRIX, groups, share, width, build->model->config.d_model,
-                          weight_name));
+    TRY(get_fused(&fused, build, USE_MATRIX, attention, build->model->config.d_model, weight_name));
     attention->q.weight = weight_rows(&fused, 0, queries);
     attention->k.weight = weight_rows(&fused, queries, keys);
     attention->v.weight = weight_rows(&fused, queries + keys, keys);
@@ -206,7 +222,7 @@ limn_status build_fused_qkv(Build *build, AttentionSpec *attention, bool bias, c
     if (!bias) {
         return LIMN_OK;
     }
-    TRY(weights_get_fused(&fused, build->weights, USE_VECTOR, groups, share, width, 1, bias_name));
+    TRY(get_fused(&fused, build, USE_VECTOR, attention, 1, bias_name));
     attention->q.bias = weight_rows(&fused, 0, queries);
     attention->k.bias = weight_rows(&fused, queries, keys);
     attention->v.bias = weight_rows(&fused, queries + keys, keys);

@@ -200,6 +200,10 @@ static limn_status open_gguf(Model *model, const ModelOptions *options, const Pr
     }
     const Arch *arch;
     TRY(arch_find_gguf(&arch, model->path, name, length));
+    settings.family = arena_strndup(&model->arena, name, length);
+    if (settings.family == NULL) {
+        return no_memory(model);
+    }
     TRY(build(model, arch, NULL, &settings, options, progress));
     int64_t tokens;
     if (!gguf_get_array(files->gguf, "tokenizer.ggml.tokens", &tokens)) {

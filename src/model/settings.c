@@ -6,6 +6,42 @@
 
 #include "files/json.h"
 
+/* What config.json calls it, and GGUF after the family's name. */
+static const char *const gguf_keys[][2] = {
+    {"hidden_size", "embedding_length"},
+    {"n_embd", "embedding_length"},
+    {"num_hidden_layers", "block_count"},
+    {"n_layer", "block_count"},
+    {"num_attention_heads", "attention.head_count"},
+    {"n_head", "attention.head_count"},
+    {"num_kv_heads", "attention.head_count_kv"},
+    {"intermediate_size", "feed_forward_length"},
+    {"n_inner", "feed_forward_length"},
+    {"ffn_hidden_size", "feed_forward_length"},
+    {"max_position_embeddings", "context_length"},
+    {"n_positions", "context_length"},
+    {"layer_norm_eps", "attention.layer_norm_epsilon"},
+    {"layer_norm_epsilon", "attention.layer_norm_epsilon"},
+    {"use_parallel_residual", "use_parallel_residual"},
+    {"vocab_size", "vocab_size"},
+};
+
+enum { KEY_MAX = 160 };
+
+/* The key as the file has it; NULL: the file has no such thing. */
+static const char *own_key(char buffer[KEY_MAX], const Settings *settings, const char *key) {
+    if (settings->gguf == NULL || strchr(key, '.') != NULL) {
+        return key;
+    }
+    for (size_t i = 0; i < sizeof gguf_keys / sizeof gguf_keys[0] && settings->family != NULL; i++) {
+        if (strcmp(key, gguf_keys[i][0]) == 0) {
+            int length = snprintf(buffer, KEY_MAX, "%s.%s", settings->family, gguf_keys[i][1]);
+            return length > 0 && length < KEY_MAX ? buffer : NULL;
+        }
+    }
+    return NULL;
+}
+
 /* The value as it stands in the file, cut to fit a message. */
 static void value_text(char out[64], const Settings *settings, const char *key) {
     snprintf(out, 64, "of another type");
@@ -30,7 +66,9 @@ static void value_text(char out[64], const Settings *settings, const char *key) 
 }
 
 limn_status settings_fail(limn_status status, const Settings *settings, const char *key, const char *expected) {
-    char found[64];
+    char found[64], buffer[KEY_MAX];
+    const char *own = own_key(buffer, settings, key);
+    key = own != NULL ? own : key;
     value_text(found, settings, key);
     return fail(status, "%s: \"%s\" is %s, expected %s", settings->path, key, found, expected);
 }
@@ -47,8 +85,10 @@ static bool gguf_has_key(const Gguf *gguf, const char *key) {
 }
 
 bool settings_has(const Settings *settings, const char *key) {
+    char buffer[KEY_MAX];
     if (settings->gguf != NULL) {
-        return gguf_has_key(settings->gguf, key);
+        key = own_key(buffer, settings, key);
+        return key != NULL && gguf_has_key(settings->gguf, key);
     }
     const json_t *value = json_object_get(settings->json, key);
     return value != NULL && !json_is_null(value);
@@ -63,6 +103,8 @@ limn_status settings_integer(int64_t *value, const Settings *settings, const cha
     if (settings->json != NULL) {
         return json_take_integer(value, settings->json, settings->path, key, low, high, fallback);
     }
+    char buffer[KEY_MAX];
+    key = own_key(buffer, settings, key);
     if (!gguf_get_integer(settings->gguf, key, value) || *value < low || *value > high) {
         char expected[96];
         snprintf(expected, sizeof expected, "a whole number from %lld to %lld", (long long)low, (long long)high);
@@ -79,6 +121,8 @@ limn_status settings_real(double *value, const Settings *settings, const char *k
     }
     bool good = true;
     int64_t integer;
+    char buffer[KEY_MAX];
+    key = own_key(buffer, settings, key);
     if (settings->json != NULL) {
         TRY(json_take_real(value, settings->json, settings->path, key, fallback));
     } else if (gguf_get_integer(settings->gguf, key, &integer)) {
@@ -99,8 +143,20 @@ limn_status settings_bool(bool *value, const Settings *settings, const char *key
     if (settings->json != NULL) {
         return json_take_bool(value, settings->json, settings->path, key, fallback);
     }
-    if (settings_has(settings, key) && !gguf_get_bool(settings->gguf, key, value)) {
+    char buffer[KEY_MAX];
+    if (settings_has(settings, key) && !gguf_get_bool(settings->gguf, own_key(buffer, settings, key), value)) {
         return settings_fail(LIMN_FORMAT, settings, key, "true or false");
+    }
+    return LIMN_OK;
+}
+
+limn_status settings_need_gguf(const Settings *settings, const char *const *keys, size_t n) {
+    for (size_t i = 0; i < n && settings->gguf != NULL; i++) {
+        char buffer[KEY_MAX];
+        const char *key = own_key(buffer, settings, keys[i]);
+        if (key == NULL || !gguf_has_key(settings->gguf, key)) {
+            return fail(LIMN_FORMAT, "%s: metadata \"%s\" is missing", settings->path, key != NULL ? key : keys[i]);
+        }
     }
     return LIMN_OK;
 }
@@ -116,7 +172,8 @@ limn_status settings_text(const char **text, size_t *length, const Settings *set
         *length = strlen(*text);
         return LIMN_OK;
     }
-    if (!gguf_get_string(settings->gguf, key, text, length)) {
+    char buffer[KEY_MAX];
+    if (!gguf_get_string(settings->gguf, own_key(buffer, settings, key), text, length)) {
         return settings_fail(LIMN_FORMAT, settings, key, "a string");
     }
     return LIMN_OK;
@@ -131,6 +188,8 @@ limn_status settings_refuse(const Settings *settings, const char *key, double ha
     if (!settings_has(settings, key)) {
         return LIMN_OK;
     }
+    char buffer[KEY_MAX];
+    key = own_key(buffer, settings, key);
     if (settings->gguf != NULL) {
         double real;
         int64_t integer;

@@ -17,7 +17,11 @@ typedef struct Settings {
     const char *path;   /* the file the values come from, for messages; borrowed */
     const json_t *json; /* NULL: GGUF */
     const Gguf *gguf;   /* NULL: JSON */
+    const char *family; /* GGUF: general.architecture, before the keys that config.json has too; borrowed */
 } Settings;
+
+/* Keys go by their names in config.json or in GGUF metadata ("tokenizer.ggml.model": with a dot). In GGUF the names of
+ * config.json stand for those that mean the same ("hidden_size": "<family>.embedding_length"); others are absent. */
 
 /* True when the key is there and not null. */
 bool settings_has(const Settings *settings, const char *key);
@@ -27,6 +31,9 @@ limn_status settings_integer(int64_t *value, const Settings *settings, const cha
 limn_status settings_real(double *value, const Settings *settings, const char *key, double fallback, double low,
                           double high);
 limn_status settings_bool(bool *value, const Settings *settings, const char *key, bool fallback);
+
+/* Sizes that a GGUF file must state, where config.json may leave them to defaults: fails on the first that is absent. */
+limn_status settings_need_gguf(const Settings *settings, const char *const *keys, size_t n);
 
 /* *text is borrowed from the settings and, for GGUF, not NUL-terminated; NULL and 0 when absent. */
 limn_status settings_text(const char **text, size_t *length, const Settings *settings, const char *key);

@@ -32,6 +32,12 @@ typedef struct Case {
 
 static const Case cases[] = {
     {"quantised.gguf", "gguf/quantised.safetensors"},
+#define FAMILY(name) {name ".gguf", name "/golden.safetensors"}
+    FAMILY("llama3"),
+    FAMILY("gpt2"),
+    FAMILY("falcon-7b"),
+    FAMILY("falcon-40b"),
+    FAMILY("falcon-11b"),
 };
 
 static const Tensor *need(const TensorFiles *golden, const char *name) {

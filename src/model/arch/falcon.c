@@ -38,9 +38,27 @@ static limn_status alibi_slopes(FalconConfig *falcon, Build *build) {
     return LIMN_OK;
 }
 
+/* GGUF files hold blocks side by side only, and tell by their tensors which norms there are. */
+static limn_status read_gguf_shape(FalconConfig *falcon, Build *build) {
+    ModelConfig *config = &build->model->config;
+    int64_t n_kv;
+    TRY(settings_integer(&n_kv, build->settings, "num_kv_heads", 1, 1, 1 << 14));
+    if (config->n_heads % n_kv != 0) {
+        return settings_fail(LIMN_FORMAT, build->settings, "num_kv_heads", "a divisor of the number of heads");
+    }
+    config->n_kv_heads = (int32_t)n_kv;
+    falcon->parallel = true;
+    falcon->two_norms = weights_has(build->weights, "blk.0.attn_norm_2.weight");
+    falcon->tied = !weights_has(build->weights, "output.weight");
+    return LIMN_OK;
+}
+
 /* How heads share keys, and how many norms a block has. */
 static limn_status read_shape(FalconConfig *falcon, Build *build) {
     const Settings *settings = build->settings;
+    if (settings->gguf != NULL) {
+        return read_gguf_shape(falcon, build);
+    }
     ModelConfig *config = &build->model->config;
     int64_t n_kv, n_norms;
     TRY(settings_bool(&falcon->grouped, settings, "new_decoder_architecture", false));
@@ -68,7 +86,10 @@ static limn_status read_config(FalconConfig *falcon, Build *build) {
     ModelConfig *config = &build->model->config;
     int64_t n_vocab, d_model, n_layers, n_heads, d_mlp, n_context;
     bool alibi;
-    TRY(settings_integer(&n_vocab, settings, "vocab_size", 65024, 1, INT32_MAX));
+    static const char *const needed[] = {"hidden_size", "num_hidden_layers", "num_attention_heads", "ffn_hidden_size",
+                                         "layer_norm_epsilon"};
+    TRY(settings_need_gguf(settings, needed, sizeof needed / sizeof needed[0]));
+    TRY(settings_integer(&n_vocab, settings, "vocab_size", build_vocabulary(build, 65024), 1, INT32_MAX));
     TRY(build_size(build, &d_model, "n_embed", "hidden_size", 4544, 1 << 20));
     TRY(settings_integer(&n_layers, settings, "num_hidden_layers", 32, 1, 1 << 14));
     TRY(settings_integer(&n_heads, settings, "num_attention_heads", 71, 1, 1 << 14));
@@ -99,7 +120,9 @@ static limn_status read_config(FalconConfig *falcon, Build *build) {
         return fail(LIMN_FORMAT, "%s: heads are %d wide, expected an even width for rotary positions", settings->path,
                     config->d_head);
     }
-    return rope_from_json(falcon->rope, &build->model->arena, settings, config->d_head, n_context);
+    return settings->gguf != NULL
+               ? rope_from_gguf(falcon->rope, &build->model->arena, settings, build->weights, "falcon", config->d_head)
+               : rope_from_json(falcon->rope, &build->model->arena, settings, config->d_head, n_context);
 }
 
 static limn_status get_layer(Build *build, DecoderLayer *layer, const FalconConfig *falcon, const char *prefix) {
@@ -113,24 +136,32 @@ static limn_status get_layer(Build *build, DecoderLayer *layer, const FalconConf
                                  .causal = true,
                                  .rope = falcon->rope,
                                  .alibi_slopes = falcon->slopes};
-    TRY(build_fused_qkv(build, attention, falcon->bias, prefix, "self_attention.query_key_value"));
-    TRY(build_linear(build, &attention->o, d, d, falcon->bias, prefix, "self_attention.dense"));
+    TRY(build_fused_qkv(build, attention, falcon->bias, prefix,
+                        build_called(build, "self_attention.query_key_value", "attn_qkv")));
+    TRY(build_linear(build, &attention->o, d, d, falcon->bias, prefix,
+                     build_called(build, "self_attention.dense", "attn_output")));
     layer->mlp = (MlpSpec){.activation = falcon->activation};
-    TRY(build_linear(build, &layer->mlp.in, f, d, falcon->bias, prefix, "mlp.dense_h_to_4h"));
-    TRY(build_linear(build, &layer->mlp.out, d, f, falcon->bias, prefix, "mlp.dense_4h_to_h"));
+    TRY(build_linear(build, &layer->mlp.in, f, d, falcon->bias, prefix,
+                     build_called(build, "mlp.dense_h_to_4h", "ffn_up")));
+    TRY(build_linear(build, &layer->mlp.out, d, f, falcon->bias, prefix,
+                     build_called(build, "mlp.dense_4h_to_h", "ffn_down")));
     bool both = falcon->parallel && falcon->two_norms;
-    TRY(build_layer_norm(build, &layer->ln1, falcon->epsilon, true, prefix, both ? "ln_attn" : "input_layernorm"));
-    return falcon->two_norms ? build_layer_norm(build, &layer->ln2, falcon->epsilon, true, prefix,
-                                                both ? "ln_mlp" : "post_attention_layernorm")
-                             : LIMN_OK;
+    const char *ln1 =
+        both ? build_called(build, "ln_attn", "attn_norm_2") : build_called(build, "input_layernorm", "attn_norm");
+    const char *ln2 = both ? build_called(build, "ln_mlp", "attn_norm") : "post_attention_layernorm";
+    TRY(build_layer_norm(build, &layer->ln1, falcon->epsilon, true, prefix, ln1));
+    return falcon->two_norms ? build_layer_norm(build, &layer->ln2, falcon->epsilon, true, prefix, ln2) : LIMN_OK;
 }
 
 static limn_status get_outer(Build *build, Decoder *decoder, const FalconConfig *falcon, const char *prefix) {
     ModelConfig *config = &build->model->config;
-    TRY(build_layer_norm(build, &decoder->ln_final, falcon->epsilon, true, prefix, "ln_f"));
+    TRY(build_layer_norm(build, &decoder->ln_final, falcon->epsilon, true, prefix,
+                         build_called(build, "ln_f", "output_norm")));
     if (config->task == TASK_CAUSAL_LM) {
-        return build_tied(build, &decoder->embed, &decoder->head.weight, falcon->tied,
-                          build_name(build, "%sword_embeddings.weight", prefix), "lm_head.weight");
+        return build_tied(
+            build, &decoder->embed, &decoder->head.weight, falcon->tied,
+            build_name(build, "%s%s.weight", prefix, build_called(build, "word_embeddings", "token_embd")),
+            build_called(build, "lm_head.weight", "output.weight"));
     }
     TRY(build_table(build, &decoder->embed, config->n_vocab, config->d_model, "%sword_embeddings.weight", prefix));
     if (config->task == TASK_CLASSIFIER) {
@@ -154,10 +185,10 @@ limn_status falcon_build(Build *build) {
     Decoder decoder;
     TRY(decoder_new(&decoder, build));
     decoder.order = !falcon.parallel ? DECODER_SERIAL : falcon.two_norms ? DECODER_PARALLEL : DECODER_PARALLEL_SHARED;
-    const char *prefix = build_prefix(build, "transformer.", "word_embeddings.weight");
+    const char *prefix = build_called(build, build_prefix(build, "transformer.", "word_embeddings.weight"), "");
     for (int i = 0; i < config->n_layers; i++) {
         char layer[64];
-        snprintf(layer, sizeof layer, "%sh.%d.", prefix, i);
+        snprintf(layer, sizeof layer, "%s%s.%d.", prefix, build_called(build, "h", "blk"), i);
         TRY(get_layer(build, &decoder.layers[i], &falcon, layer));
     }
     TRY(get_outer(build, &decoder, &falcon, prefix));

@@ -18,7 +18,9 @@ static limn_status read_config(Gpt2Config *gpt2, Build *build) {
     const Settings *settings = build->settings;
     ModelConfig *config = &build->model->config;
     int64_t n_vocab, n_context, d_model, n_layers, n_heads, d_mlp;
-    TRY(settings_integer(&n_vocab, settings, "vocab_size", 50257, 1, INT32_MAX));
+    static const char *const needed[] = {"n_positions", "n_embd", "n_layer", "n_head", "layer_norm_epsilon"};
+    TRY(settings_need_gguf(settings, needed, sizeof needed / sizeof needed[0]));
+    TRY(settings_integer(&n_vocab, settings, "vocab_size", build_vocabulary(build, 50257), 1, INT32_MAX));
     TRY(build_size(build, &n_context, "n_positions", "max_position_embeddings", 1024, INT32_MAX));
     TRY(build_size(build, &d_model, "n_embd", "hidden_size", 768, 1 << 20));
     TRY(build_size(build, &n_layers, "n_layer", "num_hidden_layers", 12, 1 << 14));
@@ -27,7 +29,7 @@ static limn_status read_config(Gpt2Config *gpt2, Build *build) {
     TRY(settings_real(&gpt2->epsilon, settings, "layer_norm_epsilon", 1e-5, 0, 1));
     TRY(settings_bool(&gpt2->scale_by_width, settings, "scale_attn_weights", true));
     TRY(settings_bool(&gpt2->scale_by_layer, settings, "scale_attn_by_inverse_layer_idx", false));
-    TRY(settings_bool(&gpt2->tied, settings, "tie_word_embeddings", true));
+    TRY(settings_bool(&gpt2->tied, settings, "tie_word_embeddings", true)); /* GGUF: a head counts when it differs */
     /* Only says at which precision attention is computed: here always f32. */
     bool upcast;
     TRY(settings_bool(&upcast, settings, "reorder_and_upcast_attn", false));
@@ -50,8 +52,12 @@ static limn_status read_config(Gpt2Config *gpt2, Build *build) {
 static limn_status get_conv(Build *build, Linear *linear, int64_t in, int64_t columns, int64_t begin, int64_t out,
                             bool has_bias, const char *prefix, const char *name) {
     Weight stored, bias;
-    TRY(build_matrix(build, &stored, in, columns, "%s%s.weight", prefix, name));
-    stored = weight_transposed(&stored);
+    if (build->settings->gguf != NULL) { /* stored [out, in] there */
+        TRY(build_matrix(build, &stored, columns, in, "%s%s.weight", prefix, name));
+    } else {
+        TRY(build_matrix(build, &stored, in, columns, "%s%s.weight", prefix, name));
+        stored = weight_transposed(&stored);
+    }
     linear->weight = weight_rows(&stored, begin, out);
     linear->bias = (Weight){0};
     if (!has_bias) {
@@ -73,24 +79,28 @@ static limn_status get_layer(Build *build, DecoderLayer *layer, int index, const
                                  .d_head = config->d_head,
                                  .scale = (float)scale,
                                  .causal = true};
-    TRY(get_conv(build, &attention->q, d, 3 * d, 0, d, gpt2->qkv_bias, prefix, "attn.c_attn"));
-    TRY(get_conv(build, &attention->k, d, 3 * d, d, d, gpt2->qkv_bias, prefix, "attn.c_attn"));
-    TRY(get_conv(build, &attention->v, d, 3 * d, 2 * d, d, gpt2->qkv_bias, prefix, "attn.c_attn"));
-    TRY(get_conv(build, &attention->o, d, d, 0, d, true, prefix, "attn.c_proj"));
+    const char *fused = build_called(build, "attn.c_attn", "attn_qkv");
+    TRY(get_conv(build, &attention->q, d, 3 * d, 0, d, gpt2->qkv_bias, prefix, fused));
+    TRY(get_conv(build, &attention->k, d, 3 * d, d, d, gpt2->qkv_bias, prefix, fused));
+    TRY(get_conv(build, &attention->v, d, 3 * d, 2 * d, d, gpt2->qkv_bias, prefix, fused));
+    TRY(get_conv(build, &attention->o, d, d, 0, d, true, prefix, build_called(build, "attn.c_proj", "attn_output")));
     layer->mlp = (MlpSpec){.activation = gpt2->activation};
-    TRY(get_conv(build, &layer->mlp.in, d, f, 0, f, true, prefix, "mlp.c_fc"));
-    TRY(get_conv(build, &layer->mlp.out, f, d, 0, d, true, prefix, "mlp.c_proj"));
-    TRY(build_layer_norm(build, &layer->ln1, gpt2->epsilon, true, prefix, "ln_1"));
-    return build_layer_norm(build, &layer->ln2, gpt2->epsilon, true, prefix, "ln_2");
+    TRY(get_conv(build, &layer->mlp.in, d, f, 0, f, true, prefix, build_called(build, "mlp.c_fc", "ffn_up")));
+    TRY(get_conv(build, &layer->mlp.out, f, d, 0, d, true, prefix, build_called(build, "mlp.c_proj", "ffn_down")));
+    TRY(build_layer_norm(build, &layer->ln1, gpt2->epsilon, true, prefix, build_called(build, "ln_1", "attn_norm")));
+    return build_layer_norm(build, &layer->ln2, gpt2->epsilon, true, prefix, build_called(build, "ln_2", "ffn_norm"));
 }
 
 static limn_status get_outer(Build *build, Decoder *decoder, const Gpt2Config *gpt2, const char *prefix) {
     ModelConfig *config = &build->model->config;
-    TRY(build_table(build, &decoder->positions, config->n_context, config->d_model, "%swpe.weight", prefix));
-    TRY(build_layer_norm(build, &decoder->ln_final, gpt2->epsilon, true, prefix, "ln_f"));
+    TRY(build_table(build, &decoder->positions, config->n_context, config->d_model, "%s%s.weight", prefix,
+                    build_called(build, "wpe", "position_embd")));
+    TRY(build_layer_norm(build, &decoder->ln_final, gpt2->epsilon, true, prefix,
+                         build_called(build, "ln_f", "output_norm")));
     if (config->task == TASK_CAUSAL_LM) {
         return build_tied(build, &decoder->embed, &decoder->head.weight, gpt2->tied,
-                          build_name(build, "%swte.weight", prefix), "lm_head.weight");
+                          build_name(build, "%s%s.weight", prefix, build_called(build, "wte", "token_embd")),
+                          build_called(build, "lm_head.weight", "output.weight"));
     }
     TRY(build_table(build, &decoder->embed, config->n_vocab, config->d_model, "%swte.weight", prefix));
     if (config->task == TASK_CLASSIFIER) {
@@ -103,7 +113,8 @@ static limn_status get_outer(Build *build, Decoder *decoder, const Gpt2Config *g
 static limn_status look_for_qkv_bias(Build *build, Gpt2Config *gpt2, const char *prefix) {
     for (int i = 0; i < build->model->config.n_layers && !gpt2->qkv_bias; i++) {
         char name[96];
-        snprintf(name, sizeof name, "%sh.%d.attn.c_attn.bias", prefix, i);
+        snprintf(name, sizeof name, "%s%s.%d.%s.bias", prefix, build_called(build, "h", "blk"), i,
+                 build_called(build, "attn.c_attn", "attn_qkv"));
         gpt2->qkv_bias = weights_has(build->weights, name);
     }
     return gpt2->qkv_bias ? LIMN_OK
@@ -122,11 +133,11 @@ limn_status gpt2_build(Build *build) {
     TRY(weights_ignore(build->weights, ".attn.masked_bias"));
     Decoder decoder;
     TRY(decoder_new(&decoder, build));
-    const char *prefix = build_prefix(build, "transformer.", "wte.weight");
+    const char *prefix = build_called(build, build_prefix(build, "transformer.", "wte.weight"), "");
     TRY(look_for_qkv_bias(build, &gpt2, prefix));
     for (int i = 0; i < config->n_layers; i++) {
         char layer[64];
-        snprintf(layer, sizeof layer, "%sh.%d.", prefix, i);
+        snprintf(layer, sizeof layer, "%s%s.%d.", prefix, build_called(build, "h", "blk"), i);
         TRY(get_layer(build, &decoder.layers[i], i, &gpt2, layer));
     }
     TRY(get_outer(build, &decoder, &gpt2, prefix));

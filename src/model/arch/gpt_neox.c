@@ -20,7 +20,10 @@ static limn_status read_config(NeoxConfig *neox, Build *build) {
     const Settings *settings = build->settings;
     ModelConfig *config = &build->model->config;
     int64_t n_vocab, d_model, n_layers, n_heads, d_mlp, n_context;
-    TRY(settings_integer(&n_vocab, settings, "vocab_size", 50432, 1, INT32_MAX));
+    static const char *const needed[] = {"hidden_size",       "num_hidden_layers",       "num_attention_heads",
+                                         "intermediate_size", "max_position_embeddings", "layer_norm_eps"};
+    TRY(settings_need_gguf(settings, needed, sizeof needed / sizeof needed[0]));
+    TRY(settings_integer(&n_vocab, settings, "vocab_size", build_vocabulary(build, 50432), 1, INT32_MAX));
     TRY(settings_integer(&d_model, settings, "hidden_size", 6144, 1, 1 << 20));
     TRY(settings_integer(&n_layers, settings, "num_hidden_layers", 44, 1, 1 << 14));
     TRY(settings_integer(&n_heads, settings, "num_attention_heads", 64, 1, 1 << 14));
@@ -41,6 +44,10 @@ static limn_status read_config(NeoxConfig *neox, Build *build) {
     config->d_head = (int32_t)(d_model / n_heads);
     config->d_mlp = (int32_t)d_mlp;
     config->n_context = (int32_t)n_context;
+    if (settings->gguf != NULL) {
+        neox->bias = weights_has(build->weights, "blk.0.attn_qkv.bias");
+        return rope_from_gguf(neox->rope, &build->model->arena, settings, build->weights, "gptneox", config->d_head);
+    }
     return rope_from_json_as(neox->rope, &build->model->arena, settings, &keys, config->d_head, n_context);
 }
 
@@ -54,22 +61,29 @@ static limn_status get_layer(Build *build, DecoderLayer *layer, const NeoxConfig
                                  .scale = (float)(1.0 / sqrt(config->d_head)),
                                  .causal = true,
                                  .rope = neox->rope};
-    TRY(build_fused_qkv(build, attention, neox->bias, prefix, "attention.query_key_value"));
-    TRY(build_linear(build, &attention->o, d, d, neox->bias, prefix, "attention.dense"));
+    TRY(build_fused_qkv(build, attention, neox->bias, prefix,
+                        build_called(build, "attention.query_key_value", "attn_qkv")));
+    TRY(build_linear(build, &attention->o, d, d, neox->bias, prefix,
+                     build_called(build, "attention.dense", "attn_output")));
     layer->mlp = (MlpSpec){.activation = neox->activation};
-    TRY(build_linear(build, &layer->mlp.in, f, d, true, prefix, "mlp.dense_h_to_4h"));
-    TRY(build_linear(build, &layer->mlp.out, d, f, true, prefix, "mlp.dense_4h_to_h"));
-    TRY(build_layer_norm(build, &layer->ln1, neox->epsilon, true, prefix, "input_layernorm"));
-    return build_layer_norm(build, &layer->ln2, neox->epsilon, true, prefix, "post_attention_layernorm");
+    TRY(build_linear(build, &layer->mlp.in, f, d, true, prefix, build_called(build, "mlp.dense_h_to_4h", "ffn_up")));
+    TRY(build_linear(build, &layer->mlp.out, d, f, true, prefix, build_called(build, "mlp.dense_4h_to_h", "ffn_down")));
+    TRY(build_layer_norm(build, &layer->ln1, neox->epsilon, true, prefix,
+                         build_called(build, "input_layernorm", "attn_norm")));
+    return build_layer_norm(build, &layer->ln2, neox->epsilon, true, prefix,
+                            build_called(build, "post_attention_layernorm", "ffn_norm"));
 }
 
 static limn_status get_outer(Build *build, Decoder *decoder, const NeoxConfig *neox, const char *prefix) {
     ModelConfig *config = &build->model->config;
-    TRY(build_layer_norm(build, &decoder->ln_final, neox->epsilon, true, prefix, "final_layer_norm"));
+    TRY(build_layer_norm(build, &decoder->ln_final, neox->epsilon, true, prefix,
+                         build_called(build, "final_layer_norm", "output_norm")));
     if (config->task == TASK_CAUSAL_LM) {
         const char *head = weights_has(build->weights, "lm_head.weight") ? "lm_head.weight" : "embed_out.weight";
+        head = build_called(build, head, "output.weight");
         return build_tied(build, &decoder->embed, &decoder->head.weight, neox->tied,
-                          build_name(build, "%sembed_in.weight", prefix), head);
+                          build_name(build, "%s%s.weight", prefix, build_called(build, "embed_in", "token_embd")),
+                          head);
     }
     TRY(build_table(build, &decoder->embed, config->n_vocab, config->d_model, "%sembed_in.weight", prefix));
     if (config->task == TASK_CLASSIFIER) {
@@ -96,10 +110,10 @@ limn_status gpt_neox_build(Build *build) {
     Decoder decoder;
     TRY(decoder_new(&decoder, build));
     decoder.order = neox.parallel ? DECODER_PARALLEL : DECODER_SERIAL;
-    const char *prefix = build_prefix(build, "gpt_neox.", "embed_in.weight");
+    const char *prefix = build_called(build, build_prefix(build, "gpt_neox.", "embed_in.weight"), "");
     for (int i = 0; i < config->n_layers; i++) {
         char layer[64];
-        snprintf(layer, sizeof layer, "%slayers.%d.", prefix, i);
+        snprintf(layer, sizeof layer, "%s%s.%d.", prefix, build_called(build, "layers", "blk"), i);
         TRY(get_layer(build, &decoder.layers[i], &neox, layer));
     }
     TRY(get_outer(build, &decoder, &neox, prefix));
