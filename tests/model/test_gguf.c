@@ -308,7 +308,7 @@ static void bad_files_are_named(void **state) {
     assert_refused(LIMN_UNSUPPORTED, "model.gguf", "llama.expert_count");
     write_bent(NULL, NULL, "llama.expert_count", 0);
     model_free(folder_open(NULL));
-    write_bent("llama.rope.dimension_count", NULL, "llama.rope.dimension_count", 4);
+    write_bent("llama.rope.dimension_count", NULL, "llama.rope.dimension_count", 5);
     assert_refused(LIMN_FORMAT, "llama.rope.dimension_count");
 
     Writer writer = {0};

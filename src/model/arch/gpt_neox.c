@@ -46,6 +46,7 @@ static limn_status read_config(NeoxConfig *neox, Build *build) {
     config->n_context = (int32_t)n_context;
     if (settings->gguf != NULL) {
         neox->bias = weights_has(build->weights, "blk.0.attn_qkv.bias");
+        neox->tied = !weights_has(build->weights, "output.weight");
         return rope_from_gguf(neox->rope, &build->model->arena, settings, build->weights, "gptneox", config->d_head);
     }
     return rope_from_json_as(neox->rope, &build->model->arena, settings, &keys, config->d_head, n_context);
