@@ -10,7 +10,7 @@
 
 #include "limn_status.h"
 
-enum { ERROR_MESSAGE_MAX = 4096 };
+enum { ERROR_MESSAGE_MAX = 4096 }; /* the list of known architectures fits */
 
 typedef struct ErrorState {
     limn_status status;

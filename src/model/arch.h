@@ -24,6 +24,7 @@ typedef struct Arch {
     const char *architectures; /* space-separated values of "architectures"; the first stands in when there is none */
     const char *gguf;          /* "general.architecture", "" when it has no GGUF form */
     const char *help;
+    const char *refuses; /* what of the family is refused beside what every family refuses, as Markdown; "" */
     /* Reads the settings into model->config, asks for the weights, fills them (build_weights) and builds the graph,
      * which the caller seals. */
     limn_status (*build)(Build *build);

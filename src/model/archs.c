@@ -8,13 +8,16 @@
 #include "base/text_buffer.h"
 #include "files/json.h"
 
-#define ARCH(name, model_types, architectures, gguf, help) limn_status name##_build(Build *build);
+#define ARCH(name, model_types, architectures, gguf, ...) limn_status name##_build(Build *build);
 #include "model/archs.def"
 #undef ARCH
 
+#define FIRST(first, ...)          first
+#define SECOND(first, second, ...) second
+
 static const Arch archs[] = {
-#define ARCH(name, model_types, architectures, gguf, help)                                                             \
-    {#name, model_types, architectures, gguf, help, name##_build},
+#define ARCH(name, model_types, architectures, gguf, ...)                                                              \
+    {#name, model_types, architectures, gguf, FIRST(__VA_ARGS__, ""), SECOND(__VA_ARGS__, "", ""), name##_build},
 #include "model/archs.def"
 #undef ARCH
 };

@@ -1,4 +1,5 @@
 /* Opening folders: what is read, what is refused and how it is said. */
+#include "model/arch.h"
 #include "model/folder.h"
 
 #include <math.h>
@@ -265,6 +266,9 @@ static void families_are_told_by_name(void **state) {
     folder_set("architectures", "[\"MambaForCausalLM\"]");
     assert_refused(LIMN_UNSUPPORTED, "config.json", "MambaForCausalLM", "LlamaForCausalLM", "GPT2LMHeadModel",
                    "BertForMaskedLM");
+    for (int i = 0; i < arch_count(); i++) { /* the list is whole */
+        assert_non_null(strstr(error_message(), arch_at(i)->architectures));
+    }
     folder_set("architectures", NULL);
     folder_set("model_type", "\"mamba\"");
     assert_refused(LIMN_UNSUPPORTED, "mamba", "llama", "gpt2", "bert");
