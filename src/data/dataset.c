@@ -166,6 +166,14 @@ const char *dataset_path(const Dataset *dataset) {
     return record_reader_path(dataset->reader);
 }
 
+bool dataset_is_regular(const Dataset *dataset) {
+    return record_reader_size(dataset->reader) >= 0;
+}
+
+bool dataset_is_text(const Dataset *dataset) {
+    return record_reader_format(dataset->reader) == RECORDS_TEXT;
+}
+
 void dataset_progress(const Dataset *dataset, const Record *record, int64_t n_records, int64_t *done, int64_t *total) {
     int64_t most = dataset->options.limit;
     if (dataset->options.sample > 0 && (most == 0 || most > dataset->n_chosen)) {

@@ -345,6 +345,10 @@ const char *record_reader_path(const RecordReader *reader) {
     return reader->source.path;
 }
 
+RecordFormat record_reader_format(const RecordReader *reader) {
+    return reader->format;
+}
+
 int64_t record_reader_size(const RecordReader *reader) {
     return reader->source.size;
 }

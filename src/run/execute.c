@@ -46,15 +46,22 @@ static limn_status run_kernel(const Execution *execution, const Step *step, int3
 }
 
 static void append_rows(const Execution *execution, const Step *step) {
-    KvCache *cache = execution->request->append;
     const RowTable *all = &execution->rows->tables[DOMAIN_ALL];
-    size_t bytes = (size_t)all->n_rows * (size_t)cache->width * sizeof(float);
-    int64_t offset = (int64_t)cache->length * cache->width;
-    if (step->in[0] != VALUE_NONE) {
-        memcpy(cache->keys[step->op.layer] + offset, execution_value(execution, step->in[0]), bytes);
-    }
-    if (step->in[1] != VALUE_NONE) {
-        memcpy(cache->values[step->op.layer] + offset, execution_value(execution, step->in[1]), bytes);
+    for (int32_t s = 0; s < execution->request->n_sequences; s++) {
+        KvCache *cache = appended_cache(execution->request, s);
+        if (cache == NULL) {
+            continue;
+        }
+        const SequenceRows *rows = &all->sequences[s];
+        size_t bytes = (size_t)rows->n_rows * (size_t)cache->width * sizeof(float);
+        int64_t from = (int64_t)rows->row_begin * cache->width;
+        int64_t to = (int64_t)cache->length * cache->width;
+        if (step->in[0] != VALUE_NONE) {
+            memcpy(cache->keys[step->op.layer] + to, execution_value(execution, step->in[0]) + from, bytes);
+        }
+        if (step->in[1] != VALUE_NONE) {
+            memcpy(cache->values[step->op.layer] + to, execution_value(execution, step->in[1]) + from, bytes);
+        }
     }
 }
 

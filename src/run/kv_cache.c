@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "run/session.h"
 
@@ -60,4 +61,24 @@ void kv_cache_free(KvCache *cache) {
     free(cache->values);
     free(cache->is_key);
     free(cache);
+}
+
+limn_status kv_cache_copy(KvCache *cache, const KvCache *from, int32_t rows) {
+    if (rows < 0 || rows > from->length || rows > cache->capacity || cache->width != from->width ||
+        cache->n_layers != from->n_layers) {
+        return fail(LIMN_INTERNAL, "%d rows of a key/value cache do not fit another", rows);
+    }
+    size_t bytes = (size_t)rows * (size_t)cache->width * sizeof(float);
+    for (int l = 0; l < cache->n_layers; l++) {
+        memcpy(cache->keys[l], from->keys[l], bytes);
+        memcpy(cache->values[l], from->values[l], bytes);
+    }
+    memcpy(cache->is_key, from->is_key, (size_t)rows);
+    cache->length = rows;
+    return LIMN_OK;
+}
+
+size_t kv_cache_row_bytes(const Model *model) {
+    const ModelConfig *config = &model->config;
+    return 2 * sizeof(float) * (size_t)config->n_layers * (size_t)config->n_kv_heads * (size_t)config->d_head;
 }

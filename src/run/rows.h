@@ -19,6 +19,14 @@ typedef struct Rows {
     bool identity; /* the output rows are all rows, in order */
 } Rows;
 
+/* The cache that a sequence's keys and values are added to; NULL: none. */
+static inline KvCache *appended_cache(const RunRequest *request, int32_t sequence) {
+    if (request->appends != NULL) {
+        return request->appends[sequence];
+    }
+    return sequence == 0 ? request->append : NULL;
+}
+
 /* Checks the request's rows against the model and fills both tables. */
 limn_status rows_bind(Rows *rows, const Model *model, const RunRequest *request);
 void rows_free(Rows *rows);

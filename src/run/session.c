@@ -180,6 +180,19 @@ static NodeId objective_node(const Graph *graph, Objective objective) {
     return NODE_NONE;
 }
 
+static limn_status check_appends(const RunRequest *request) {
+    bool good = request->append == NULL ||
+                (request->n_sequences == 1 && request->appends == NULL &&
+                 (request->sequences[0].prefix == NULL || request->sequences[0].prefix == request->append));
+    for (int32_t s = 0; s < request->n_sequences && good; s++) {
+        const KvCache *cache = appended_cache(request, s);
+        const SequenceInput *sequence = &request->sequences[s];
+        good = cache == NULL ||
+               (sequence->prefix_length == cache->length && cache->length + sequence->n <= cache->capacity);
+    }
+    return good ? LIMN_OK : fail(LIMN_INTERNAL, "the rows do not follow those of the cache they are added to");
+}
+
 static limn_status check_request(Session *session, const RunRequest *request) {
     const Graph *graph = &session->model->graph;
     for (int32_t i = 0; i < request->n_taps + request->n_grads; i++) {
@@ -195,15 +208,7 @@ static limn_status check_request(Session *session, const RunRequest *request) {
     if (request->n_grads > 0 && request->objective == OBJECTIVE_NONE) {
         return fail(LIMN_USAGE, "a gradient needs a target");
     }
-    if (request->append != NULL) {
-        bool room = request->n_sequences == 1 &&
-                    (request->sequences[0].prefix == NULL || request->sequences[0].prefix == request->append) &&
-                    request->sequences[0].prefix_length == request->append->length &&
-                    request->append->length + request->sequences[0].n <= request->append->capacity;
-        if (!room) {
-            return fail(LIMN_INTERNAL, "the rows do not follow those of the cache they are added to");
-        }
-    }
+    TRY(check_appends(request));
     TRY(rows_bind(&session->rows, session->model, request));
     return edits_check(graph, request, session->rows.tables[DOMAIN_ALL].max_keys);
 }
@@ -333,7 +338,7 @@ static limn_status prepare_question(Session *session, const RunRequest *request,
                            .n_grads = request->n_grads,
                            .objective = objective_node(&session->model->graph, request->objective),
                            .logits = request->logits,
-                           .append = request->append != NULL,
+                           .append = request->append != NULL || request->appends != NULL,
                            .identity_rows = session->rows.identity,
                            .compute = session->options.compute};
     return LIMN_OK;
@@ -406,10 +411,16 @@ static limn_status bind_buffers(Session *session, const RunRequest *request, con
     return LIMN_OK;
 }
 
-static void extend_cache(const Session *session, KvCache *cache) {
+static void extend_caches(const Session *session, const RunRequest *request) {
     const RowTable *all = &session->rows.tables[DOMAIN_ALL];
-    memcpy(cache->is_key + cache->length, all->is_key, (size_t)all->n_rows);
-    cache->length += all->n_rows;
+    for (int32_t s = 0; s < request->n_sequences; s++) {
+        KvCache *cache = appended_cache(request, s);
+        const SequenceRows *rows = &all->sequences[s];
+        if (cache != NULL) {
+            memcpy(cache->is_key + cache->length, all->is_key + rows->row_begin, (size_t)rows->n_rows);
+            cache->length += rows->n_rows;
+        }
+    }
 }
 
 limn_status session_run(Session *session, const RunRequest *request, const Progress *progress) {
@@ -423,9 +434,7 @@ limn_status session_run(Session *session, const RunRequest *request, const Progr
         session->last.program = NULL;
         return status;
     }
-    if (request->append != NULL) {
-        extend_cache(session, request->append);
-    }
+    extend_caches(session, request);
     return LIMN_OK;
 }
 

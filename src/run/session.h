@@ -79,6 +79,9 @@ typedef struct RunRequest {
     Objective objective;
     bool logits;     /* keep the logits of the output rows */
     KvCache *append; /* one sequence whose keys and values are added to this cache after the run, or NULL */
+    /* [n_sequences] the same for several sequences, or NULL; entries may be NULL, none may stand twice. A cache holds
+     * its sequence's prefix already, as many rows as prefix_length says, whatever cache the run reads them from. */
+    KvCache *const *appends;
 } RunRequest;
 
 typedef struct RunEstimate {
@@ -101,5 +104,9 @@ const float *session_objective(const Session *session); /* [n_outputs] */
 
 limn_status kv_cache_new(KvCache **cache, const Model *model, int32_t capacity);
 void kv_cache_free(KvCache *cache);
+/* Makes `cache` hold the first `rows` rows of `from` and nothing else. */
+limn_status kv_cache_copy(KvCache *cache, const KvCache *from, int32_t rows);
+/* Bytes of one row. */
+size_t kv_cache_row_bytes(const Model *model);
 
 #endif
