@@ -108,6 +108,9 @@ static void report_choices(Predictor *predictor, bool labelled) {
 static void report_confusion(Predictor *predictor) {
     MatrixBlock *matrix = result_add_matrix(predictor->result, "confusion", "Confusion", predictor->n, predictor->n);
     matrix_titles(matrix, "label", "decision");
+    if (matrix != NULL) {
+        matrix->is_signed = false;
+    }
     for (int32_t i = 0; i < predictor->n; i++) {
         matrix_label_row(matrix, i, predictor->names[i].bytes, predictor->names[i].length);
         matrix_label_column(matrix, i, predictor->names[i].bytes, predictor->names[i].length);

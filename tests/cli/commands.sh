@@ -147,3 +147,28 @@ if script -qc true /dev/null >/dev/null 2>&1; then # a terminal of its own, wher
     expect_no "$(printf '\033')" "$out"
 fi
 finish
+
+# decisions on a data set: counted, written as they are made, gone on with, and a data set again
+printf 'text,answer\r\n"a cab",d\r\n"a ""b"" bad",x\r\nab,d\r\n' | tr -d '"' | sed 's/a b bad/a bad/' >"$work/data.csv"
+limn predict "$letters" "$work/data.csv" --prompt-field text --choices d,x --label-field answer -o "$work/out.jsonl"
+expect_code 0
+expect_out 'of 3 labelled records right'
+expect_out 'Confusion'
+[ "$(wc -l <"$work/out.jsonl")" -eq 3 ] || problem "three records, but not three lines"
+cp "$work/out.jsonl" "$work/whole.jsonl"
+head -c 500 "$work/whole.jsonl" >"$work/out.jsonl"
+limn predict "$letters" "$work/data.csv" --prompt-field text --choices d,x --label-field answer -o "$work/out.jsonl"
+expect_code 0
+cmp -s "$work/out.jsonl" "$work/whole.jsonl" || problem "a cut file was not gone on with"
+limn predict "$letters" "$work/data.csv" --prompt-field text --choices x,d --label-field answer -o "$work/out.jsonl"
+expect_code 2
+expect_err 'other choices'
+limn predict "$letters" "$work/out.jsonl" --prompt-field prompt --choices d,x --where 'label == pred' --json
+expect_code 0
+cp "$out" "$work/pred.json"
+limn verify "$work/pred.json"
+expect_code 0
+expect_out 'the same bytes again'
+limn predict "$letters" "$work/data.csv" --template '{text' --choices d,x
+expect_code 2
+expect_err 'template'

@@ -8,7 +8,7 @@ expect_out '^limn [0-9]'
 limn --help
 expect_code 0
 expect_out 'Exit codes:'
-for command in info sites tokenize run generate ig methods verify; do
+for command in info sites tokenize run generate predict ig methods verify; do
     limn --help
     expect_out "^  $command "
     limn "$command" --help
