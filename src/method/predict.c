@@ -519,11 +519,11 @@ const Method method_predict = {
                     "decisions (-o) is itself a data set: --where 'label != pred' finds the mistakes. A file of any "
                     "size is streamed.",
                 .examples =
-                    "limn predict MODEL tweets.csv --template 'Tweet: {text}\\nBank run?' --choices ' yes',' no'"
-                    " --label-field label -o out.jsonl\n"
+                    "limn predict MODEL tweets.csv --template 'Tweet: {text}\\nBank run?' --choices ' yes',' no' -o "
+                    "out.jsonl\n"
                     "limn predict MODEL tweets.jsonl --prompt-field text --choices ' yes',' no' --labels 1,0"
-                    " --label-field y --group-field lang --sample 1000 --seed 1\n"
-                    "limn predict CLASSIFIER reviews.tsv --prompt-field review --label-field stars",
+                    " --label-field y\n"
+                    "limn predict CLASSIFIER reviews.tsv --prompt-field review --label-field stars --sample 1000",
                 .params = rows,
                 .n_params = sizeof rows / sizeof rows[0]},
     .title = "Predictions",

@@ -146,7 +146,6 @@ if script -qc true /dev/null >/dev/null 2>&1; then # a terminal of its own, wher
     TERM=dumb script -qc "$LIMN run $model --ids 1,2" /dev/null >"$out" 2>"$err" </dev/null
     expect_no "$(printf '\033')" "$out"
 fi
-finish
 
 # decisions on a data set: counted, written as they are made, gone on with, and a data set again
 printf 'text,answer\r\n"a cab",d\r\n"a ""b"" bad",x\r\nab,d\r\n' | tr -d '"' | sed 's/a b bad/a bad/' >"$work/data.csv"
@@ -172,3 +171,5 @@ expect_out 'the same bytes again'
 limn predict "$letters" "$work/data.csv" --template '{text' --choices d,x
 expect_code 2
 expect_err 'template'
+
+finish
