@@ -1,0 +1,65 @@
+/* The evaluator's parts to each other. */
+#ifndef LIMN_CHAT_EVALUATE_H
+#define LIMN_CHAT_EVALUATE_H
+
+#include "chat/builtin.h"
+
+typedef struct Binding {
+    uint32_t id;
+    Value value;
+} Binding;
+
+struct Scope {
+    Scope *parent;
+    Binding *items; /* [n] */
+    size_t n, capacity;
+};
+
+struct Loop {
+    const List *items;
+    size_t index;
+    int64_t depth; /* of recursion, from 0 */
+    const Node *node;
+    Scope *outer;
+    Value changed; /* a tuple; ABSENT: loop.changed was not asked yet */
+};
+
+typedef enum FunctionKind { FUNCTION_BUILTIN, FUNCTION_MACRO, FUNCTION_JOINER } FunctionKind;
+
+struct Function {
+    FunctionKind kind;
+    const Builtin *builtin;
+    Value self;
+    const Node *node; /* MACRO: a MACRO or CALL_BLOCK */
+    Scope *scope;     /* MACRO: where it was made */
+    bool *used;       /* JOINER */
+};
+
+typedef enum Flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE } Flow;
+
+limn_status evaluate(Value *value, Machine *machine, Scope *scope, const Node *node);
+limn_status execute(Flow *flow, Machine *machine, Scope *scope, const Nodes *body);
+/* The text of a body run by itself. */
+limn_status execute_captured(Value *text, Flow *flow, Machine *machine, Scope *scope, const Nodes *body);
+limn_status execute_loop(Flow *flow, Machine *machine, Scope *outer, const Node *node, const Value *over,
+                         int64_t depth);
+limn_status emit(Machine *machine, const Value *value);
+
+limn_status scope_new(Scope **scope, Machine *machine, Scope *parent);
+limn_status scope_set(Machine *machine, Scope *scope, uint32_t id, Value value);
+const Value *scope_get(const Scope *scope, uint32_t id); /* NULL: nowhere */
+limn_status scope_assign(Machine *machine, Scope *scope, const Node *target, Value value);
+
+limn_status call_value(Value *result, Machine *machine, const Value *callee, const Given *given);
+limn_status evaluate_arguments(Given *given, Machine *machine, Scope *scope, const Arguments *arguments);
+limn_status function_new(Value *value, Machine *machine, Function function);
+limn_status apply_filters(Value *value, Machine *machine, Scope *scope, const Node *node, const Value *first);
+
+limn_status get_attribute(Value *value, Machine *machine, const Value *object, const Str *name);
+limn_status get_item(Value *value, Machine *machine, const Value *object, const Value *key);
+limn_status loop_attribute(Value *value, Machine *machine, Loop *loop, const Str *name);
+
+limn_status operate(Value *value, Machine *machine, Operator op, const Value *a, const Value *b);
+limn_status compare(bool *holds, Machine *machine, Operator op, const Value *a, const Value *b);
+
+#endif
