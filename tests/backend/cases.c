@@ -41,6 +41,7 @@ static const Layout masked_outputs = {.name = "masked output rows",
                                       .outputs = true};
 
 static const float frequencies[] = {1.0F, 0.7F, 0.31F, 0.1F, 0.042F, 0.0101F, 0.003F, 0.0007F};
+static const float long_frequencies[] = {0.9F, 0.3F, 0.11F, 0.03F, 0.012F, 0.0031F, 0.0007F, 0.0001F};
 static const float slopes[] = {0.5F, 0.25F, 0.125F, 0.0625F};
 static const float odd_slopes[] = {0.83984375F, 0.70703125F, 0.59375F, 0.419921875F}; /* bf16, not powers of two */
 
@@ -208,6 +209,22 @@ const Case cases[] = {
      .attributes = {.inverse_freq = frequencies, .rotary_dims = 6, .rotary_interleaved = true, .rotary_factor = 0.8F},
      .layout = &one_row},
 
+    {"rope by length", OP_ROPE, .in = {MAT(3, 16)},
+     .attributes = {.inverse_freq = frequencies,
+                    .rotary_dims = 16,
+                    .rotary_factor = 1.2F,
+                    .rotary_original = 30,
+                    .rotary_long = long_frequencies},
+     .layout = &mixed},
+    {"rope dynamic", OP_ROPE, .in = {MAT(3, 21)},
+     .attributes = {.inverse_freq = frequencies,
+                    .rotary_dims = 16,
+                    .rotary_factor = 1.0F,
+                    .rotary_original = 30,
+                    .rotary_theta = 50.0F,
+                    .rotary_stretch = 4.0F},
+     .layout = &mixed},
+
     SCORE("causal", NINE_OF_THREE, unequal, .causal = true),
     SCORE("both ways", FOUR_HEADS, unequal, .causal = false),
     SCORE("prefix", NINE_OF_THREE, prefix, .causal = true),
@@ -232,6 +249,8 @@ const Case cases[] = {
     ATTEND("window", NINE_OF_THREE, long_sequence, .causal = true, .window = 40),
     ATTEND("window of one", FOUR_HEADS, mixed, .causal = true, .window = 1),
     ATTEND("softcap", FOUR_HEADS, mixed, .causal = true, .softcap = 1.5F),
+    ATTEND("window softcap", NINE_OF_THREE, mixed, .causal = true, .window = 11, .softcap = 0.7F),
+    ATTEND("window softcap long", ONE_KEY_HEAD, long_sequence, .causal = true, .window = 70, .softcap = 0.7F),
     ATTEND("alibi", FOUR_HEADS, mixed, .causal = true, .alibi_slopes = slopes),
     ATTEND("alibi bf16", FOUR_HEADS, long_sequence, .causal = true, .alibi_slopes = odd_slopes, .alibi_bf16 = true),
     ATTEND("alibi bf16 prefix", FOUR_HEADS, mixed, .causal = true, .alibi_slopes = odd_slopes, .alibi_bf16 = true),

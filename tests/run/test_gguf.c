@@ -50,6 +50,8 @@ static const Case cases[] = {
     OWN("gemma3"),
     OWN("phi3"),
     OWN("phi3-longrope"),
+    OWN("qwen2-yarn"),
+    OWN("gemma3-linear"),
 };
 
 static const Tensor *need(const TensorFiles *golden, const char *name) {

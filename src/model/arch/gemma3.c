@@ -34,9 +34,9 @@ static limn_status read_windows(Dense *dense) {
     if (slides == NULL) {
         return no_memory(dense->build);
     }
-    if (settings->json != NULL) {
-        TRY(settings_integer(&period, settings, "sliding_window_pattern", 6, 1, INT32_MAX));
-    }
+    bool gguf = settings->gguf != NULL;
+    TRY(settings_integer(&period, settings, gguf ? "gemma3.attention.sliding_window_pattern" : "sliding_window_pattern",
+                         6, 1, INT32_MAX));
     for (int32_t i = 0; i < n_layers; i++) {
         slides[i] = (i + 1) % period != 0;
     }
@@ -80,7 +80,9 @@ static limn_status read_ropes(Dense *dense) {
     }
     TRY(rope_from_gguf(dense->rope, &build->model->arena, build->settings, build->weights, family.gguf,
                        config->d_head));
-    return rope_plain(dense->window_rope, &build->model->arena, 1e4, config->d_head);
+    double theta;
+    TRY(settings_real(&theta, build->settings, "gemma3.rope.freq_base_swa", 1e4, 1e-3, 1e12));
+    return rope_plain(dense->window_rope, &build->model->arena, theta, config->d_head);
 }
 
 limn_status gemma3_build(Build *build) {

@@ -33,6 +33,8 @@ limn_status qwen2_build(Build *build) {
     if (build->settings->json != NULL) {
         dense.qkv_bias = true;
         TRY(dense_read_upper_windows(&dense, build->text_part ? 80 : 28));
+    } else {
+        TRY(settings_refuse(build->settings, "qwen2.attention.sliding_window", 0));
     }
     return dense_build(&dense);
 }

@@ -32,8 +32,10 @@ limn_status qwen3_build(Build *build) {
     TRY(dense_read(&dense, build, build->text_part ? &text_part : &family));
     TRY(dense_read_attention_bias(&dense));
     dense.head_norms = true;
-    if (build->settings->json != NULL && !build->text_part) {
-        TRY(dense_read_upper_windows(&dense, 28));
+    if (build->settings->json != NULL) {
+        TRY(build->text_part ? LIMN_OK : dense_read_upper_windows(&dense, 28));
+    } else {
+        TRY(settings_refuse(build->settings, "qwen3.attention.sliding_window", 0));
     }
     return dense_build(&dense);
 }
