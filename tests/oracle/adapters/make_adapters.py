@@ -11,6 +11,7 @@ the norms of a second DoRA: those cases are not merged).
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -62,6 +63,16 @@ CASES = {
     "bert": case("bert-mlm", lora(target_modules=["query", "value", "dense"]), full=True),
     "bert-classifier": case("bert-classifier", lora(target_modules="all-linear", task_type="SEQ_CLS")),
     "classifier": case("llama-classifier", lora(target_modules=["q_proj", "v_proj"], task_type="SEQ_CLS")),
+    "neox": case("neox", lora(target_modules="all-linear", use_dora=True), full=True),
+    "neox-saved": case("neox-serial", lora(target_modules=["attention.dense"],
+                                           modules_to_save=["attention.query_key_value"])),
+    "falcon": case("falcon-40b", lora(target_modules=["query_key_value", "dense", "dense_h_to_4h"], use_dora=True),
+                   full=True),
+    "falcon-multi": case("falcon-7b", lora(target_modules=["query_key_value", "word_embeddings"]), merges=False),
+    "opt": case("opt-350m", lora(target_modules="all-linear")),
+    "distilbert": case("distilbert-mlm", lora(target_modules=["q_lin", "v_lin", "out_lin", "lin1", "lin2"])),
+    "roberta": case("roberta-mlm", lora(target_modules=["query", "key", "dense"])),
+    "mixtral": case("mixtral", lora(target_modules=["q_proj", "o_proj", "lm_head"])),
     "two": case("llama-old", lora(target_modules=LLAMA), lora(target_modules=["q_proj", "o_proj", "lm_head"], r=3,
                                                               use_rslora=True), weights=[0.7, -0.4], full=True),
     "two-dora": case("llama-bias", lora(target_modules=["q_proj", "o_proj", "down_proj"], use_dora=True),
@@ -88,7 +99,7 @@ def randomise(model, seed):
 
 def base_model(name, out):
     spec = make_random.CASES[name]
-    return make_random.load(os.path.join(out, name), spec["config"]), spec
+    return make_random.load(os.path.join(out, name), spec), spec
 
 
 def write_adapter(folder, base, out, adapter, seed):
@@ -131,14 +142,62 @@ def load_peft(folder, spec, out):
     return peft.eval()
 
 
+def layer_weights(model):
+    """Matrices by (layer, component)."""
+    found = {}
+    for name, tensor in model.state_dict().items():
+        part = re.search(r"layers\.(\d+)\.(?:self_attn|mlp)\.(\w+)_proj\.weight", name)
+        if part:
+            component = {"gate": "mlp gate", "up": "mlp in", "down": "mlp out"}.get(part[2], part[2])
+            found[int(part[1]), component] = tensor.double()
+    return found
+
+
+def compare_weights(base, tuned, config, top_k=4):
+    """What `limn diff` says about norms and spectra; and the heads."""
+    before, after, heads = layer_weights(base), layer_weights(tuned), {}
+    table = []
+    n, d, groups = config.num_attention_heads, config.head_dim, config.num_key_value_heads
+    for (layer, component), weight in sorted(before.items()):
+        change = after[layer, component] - weight
+        if change.norm() < 1e-6 * weight.norm():
+            continue
+        values = torch.linalg.svdvals(change)
+        share = values / values.sum()
+        table.append({"layer": layer, "component": component, "relative": float(change.norm() / weight.norm()),
+                      "largest": float(values[0]), "effective": float((-(share * share.clamp_min(1e-300).log()).sum()).exp()),
+                      "energy": float(values[:top_k].square().sum() / values.square().sum())})
+        for head in range(n if component in "qkvo" else 0):
+            own = head if component in "qo" else head // (n // groups)
+            cut = (slice(None), slice(own * d, own * d + d)) if component == "o" else slice(own * d, own * d + d)
+            sums = heads.setdefault(f"{layer}.{head}", [0.0, 0.0])
+            sums[0] += float(change[cut].square().sum())
+            sums[1] += float(weight[cut].square().sum())
+    return {"weights": table, "heads": {key: (a / b) ** 0.5 for key, (a, b) in heads.items()}}
+
+
+def write_comparison(name, spec, folder, out):
+    base, base_spec = base_model(spec["base"], out)
+    tuned = load_peft(folder, spec, out).merge_and_unload()
+    with open(folder + "/diff.json", "w") as file:
+        json.dump(compare_weights(base, tuned, base.config), file, indent=1, sort_keys=True)
+        file.write("\n")
+    if name == "layers":  # the same as a model of its own
+        os.makedirs(folder + "/merged", exist_ok=True)
+        with open(folder + "/merged/config.json", "w") as file:
+            json.dump(base_spec["config"], file, indent=1)
+            file.write("\n")
+        save_file({k: v.contiguous() for k, v in tuned.state_dict().items()}, folder + "/merged/model.safetensors")
+
+
 def make_case(name, out):
     spec = CASES[name]
     folder = os.path.join(out, "adapters", name)
-    seed = 5000 + 10 * list(CASES).index(name)
+    seed = 5000 + sum(map(ord, name))
     for i, adapter in enumerate(spec["adapters"]):
         write_adapter(f"{folder}/{i + 1}", spec["base"], out, adapter, seed + i)
     base_spec = make_random.CASES[spec["base"]]
-    base_seed = 1000 + list(make_random.CASES).index(spec["base"])
+    base_seed = base_spec["seed"] or 1000 + list(make_random.CASES).index(spec["base"])
     peft = load_peft(folder, spec, out)
     with torch.no_grad():
         own = [own_forward(peft, *inputs) for inputs in make_random.make_inputs(base_spec, base_seed)]
@@ -157,6 +216,8 @@ def make_case(name, out):
         kept = ("ids", "types", "mask", "lengths", "outputs", "targets", "logits")
         golden = {key: golden[key].contiguous() for key in kept}
     save_file(golden, folder + "/golden.safetensors")
+    if name in ("patterns", "dora", "two", "layers"):
+        write_comparison(name, spec, folder, out)
     print(f"{name}: {len(golden)} tensors, largest logit {own.abs().max():.2f}, the adapter moves logits by "
           f"{(own - before).abs().max():.2f}")
 

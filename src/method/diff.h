@@ -1,0 +1,42 @@
+/* What `limn diff` compares: two models of one architecture, or a model and itself with adapters. */
+#ifndef LIMN_METHOD_DIFF_H
+#define LIMN_METHOD_DIFF_H
+
+#include "data/dataset.h"
+#include "data/template.h"
+#include "method/method.h"
+#include "method/target.h"
+
+typedef struct DiffParams {
+    Text model;
+    Text other;
+    Text prompt;
+    Text data;
+    Text prompt_field;
+    Text template_text;
+    Text where;
+    int64_t limit;
+    Text target;
+    Text contrast;
+    bool heads;
+    bool no_spectrum;
+    int64_t top_k;
+} DiffParams;
+
+typedef struct Diff {
+    MethodCall *call;
+    const DiffParams *params;
+    Result *result;
+    Session *base, *tuned;
+    const Model *before, *after; /* their models */
+    bool adapted;                /* after is before with adapters */
+} Diff;
+
+/* Norms and spectra of what differs: matrices over layers and components, heads, a table of modules. *most: the
+ * component that changed most, in the arena, NULL when nothing differs. */
+limn_status diff_weights(const Diff *diff, const char **most);
+
+/* Effects on the target of patching single components. *most as above, NULL without prompts. */
+limn_status diff_effects(const Diff *diff, const char **most);
+
+#endif
