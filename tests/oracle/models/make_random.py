@@ -318,7 +318,7 @@ def collect(store, sites, suffixes):
 def run_case(model, spec, seed):
     config, store = spec["config"], {}
     classifier = "ForSequenceClassification" in config["architectures"][0]
-    bare = config["architectures"][0].endswith("Model")
+    bare = config["architectures"][0].endswith("Model") and "LMHead" not in config["architectures"][0]
     encoder = config["model_type"] in ENCODERS
     rng = np.random.default_rng(seed + 1)
     out = {k: [] for k in ("ids", "mask", "types", "outputs", "targets", "logits", "final")}
