@@ -269,12 +269,36 @@ static limn_status set_rules(Tokenizer *tokenizer, Loading *loading, const Gguf 
     return LIMN_OK;
 }
 
+static bool text_equals(const Gguf *gguf, const char *key, const char *expected) {
+    const char *text;
+    size_t length;
+    return gguf_get_string(gguf, key, &text, &length) && length == strlen(expected) &&
+           memcmp(text, expected, length) == 0;
+}
+
+/* Phi-3's added tokens swallow the white space after them, which GGUF has no word for. */
+static void strip_after_phi3_tokens(Tokenizer *tokenizer) {
+    static const char *const others[] = {"<unk>", "<s>", "<|endoftext|>"};
+    for (size_t i = 0; i < tokenizer->added.count; i++) {
+        AddedToken *token = &tokenizer->added.tokens[i];
+        token->right_strip = true;
+        for (size_t k = 0; k < sizeof others / sizeof *others; k++) {
+            if (vocabulary_id(&tokenizer->vocabulary, others[k], strlen(others[k])) == token->id) {
+                token->right_strip = false;
+            }
+        }
+    }
+}
+
 static limn_status load_llama(Tokenizer *tokenizer, Loading *loading, const Gguf *gguf) {
     TRY(load_pieces(tokenizer, gguf, spell_as_is));
     TRY(load_special_ids(tokenizer, gguf));
     TRY(model_sentencepiece_bpe_new(&tokenizer->model, loading, tokenizer->special[SPECIAL_UNK]));
     TRY(set_rules(tokenizer, loading, gguf, false));
     TRY(add_tokens(tokenizer));
+    if (text_equals(gguf, "general.architecture", "phi3")) {
+        strip_after_phi3_tokens(tokenizer);
+    }
     return set_ends(tokenizer, loading, gguf, true, false, tokenizer->special[SPECIAL_BOS],
                     tokenizer->special[SPECIAL_EOS]);
 }

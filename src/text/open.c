@@ -113,6 +113,14 @@ static limn_status load_folder(Tokenizer *tokenizer, const char *folder, const j
         free(path);
         return status;
     }
+    char *tekken;
+    TRY(find_beside(&tekken, folder, "tekken.json"));
+    if (tekken != NULL) {
+        free(tekken);
+        return fail(LIMN_UNSUPPORTED,
+                    "%s: the only tokenizer is tekken.json, which is not read: expected tokenizer.json beside it",
+                    folder);
+    }
     return fail(LIMN_NOT_FOUND,
                 "%s: no tokenizer: expected tokenizer.json, vocab.json with merges.txt, vocab.txt or "
                 "tokenizer.model",

@@ -106,7 +106,7 @@ static void test_llamacpp_vocabularies(void **state) {
 
 static json_t *load_json(const char *path) {
     json_error_t error;
-    json_t *json = json_load_file(path, 0, &error);
+    json_t *json = json_load_file(path, JSON_ALLOW_NUL, &error);
     if (json == NULL) {
         fail_msg("%s: %s", path, error.text);
     }
@@ -270,6 +270,42 @@ static void test_mistral_samples(void **state) {
     }
 }
 
+static bool has_option(const json_t *golden, const char *name) {
+    const json_t *options = json_object_get(golden, "options");
+    for (size_t i = 0; i < json_array_size(options); i++) {
+        if (strcmp(json_string_value(json_array_get(options, i)), name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the references make of the same texts (tests/oracle/tokenizers/make_shared.py), Mistral v1 to v7 among them. */
+static void test_references(void **state) {
+    enum { IDS = 1024 };
+    json_t *file = load_json(LIMN_TEST_SOURCE_DIR "/tests/text/golden/shared.json");
+    const json_t *texts = json_object_get(file, "texts"), *cases = json_object_get(file, "cases");
+    assert_true(json_array_size(cases) >= 10);
+    for (size_t c = 0; c < json_array_size(cases); c++) {
+        const json_t *golden = json_array_get(cases, c), *all = json_object_get(golden, "ids");
+        char *path = need_shared_file(json_string_value(json_object_get(golden, "tokenizer")));
+        const EncodeOptions options = {.no_special = has_option(golden, "no-special"),
+                                       .plain_special_text = has_option(golden, "plain")};
+        Opened opened = open_tokenizer(path);
+        for (size_t t = 0; t < json_array_size(texts); t++) {
+            int32_t ids[IDS];
+            int32_t n = json_ids(json_array_get(all, t), ids, IDS);
+            const json_t *text = json_array_get(texts, t);
+            if (strlen(json_string_value(text)) == json_string_length(text)) { /* check_ids takes C strings */
+                check_ids(opened.tokenizer, json_string_value(text), &options, ids, n);
+            }
+        }
+        close_opened(&opened);
+        free(path);
+    }
+    json_decref(file);
+}
+
 static void test_stories(void **state) {
     char *folder = need_shared_file("models/stories260K");
     Opened opened = open_tokenizer(folder);
@@ -296,6 +332,7 @@ int main(void) {
         cmocka_unit_test(test_bert_questions),
         cmocka_unit_test(test_gpt2_prose),
         cmocka_unit_test(test_mistral_samples),
+        cmocka_unit_test(test_references),
         cmocka_unit_test(test_stories),
         cmocka_unit_test(test_broken_llama2_is_refused),
     };

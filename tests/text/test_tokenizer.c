@@ -194,6 +194,12 @@ static void test_no_tokenizer_in_folder(void **state) {
     assert_null(tokenizer);
     free(folder);
     remove_temporary(path);
+    path = temporary_file("tekken.json", "{}", 2);
+    folder = strndup(path, (size_t)(strrchr(path, '/') - path));
+    assert_int_equal(tokenizer_open_folder(&tokenizer, folder), LIMN_UNSUPPORTED);
+    assert_non_null(strstr(error_message(), "tekken.json"));
+    free(folder);
+    remove_temporary(path);
 }
 
 static void test_vocab_txt(void **state) {
@@ -323,6 +329,28 @@ static void test_gguf_scores(void **state) {
     close_opened(&opened);
 }
 
+/* Phi-3's added tokens take the white space after them, which no GGUF file says; "<s>" does not. */
+static void test_gguf_phi3_strips(void **state) {
+    static const char *const tokens[] = {"<unk>", "<s>", "<|end|>", "\xE2\x96\x81", "a", "\342\226\201a", "</s>"};
+    static const int32_t types[] = {2, 3, 3, 1, 1, 1, 4};
+    static const float scores[] = {0, 0, 0, -10, -11, -1, 0};
+    for (int phi = 0; phi < 2; phi++) {
+        GgufBuilder builder = {{0}, 0};
+        gguf_add_string(&builder, "general.architecture", phi ? "phi3" : "llama");
+        gguf_add_string(&builder, "tokenizer.ggml.model", "llama");
+        gguf_add_strings(&builder, "tokenizer.ggml.tokens", tokens, 7);
+        gguf_add_i32s(&builder, "tokenizer.ggml.token_type", types, 7);
+        gguf_add_f32s(&builder, "tokenizer.ggml.scores", scores, 7);
+        gguf_add_u32(&builder, "tokenizer.ggml.unknown_token_id", 0);
+        gguf_add_bool(&builder, "tokenizer.ggml.add_bos_token", false);
+        gguf_add_bool(&builder, "tokenizer.ggml.add_space_prefix", false);
+        Opened opened = open_gguf(&builder);
+        const int32_t stripped[] = {2, 4, 1, 5, 6, 4}, kept[] = {2, 3, 5, 1, 5, 6, 5};
+        check_ids(opened.tokenizer, "<|end|>  a<s> a</s> a", NULL, phi ? stripped : kept, phi ? 6 : 7);
+        close_opened(&opened);
+    }
+}
+
 static void test_gguf_word_piece(void **state) {
     static const char *const tokens[] = {"[UNK]", "[CLS]", "[SEP]", "\xE2\x96\x81hello", "s"};
     static const int32_t types[] = {3, 3, 3, 1, 1};
@@ -395,6 +423,7 @@ int main(void) {
         cmocka_unit_test(test_gguf_byte_level),
         cmocka_unit_test(test_gguf_turn_end),
         cmocka_unit_test(test_gguf_scores),
+        cmocka_unit_test(test_gguf_phi3_strips),
         cmocka_unit_test(test_gguf_word_piece),
         cmocka_unit_test(test_gguf_unigram),
     };

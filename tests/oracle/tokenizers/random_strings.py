@@ -259,9 +259,35 @@ def gguf_case(path, *splits, normalizer=None):
     return make
 
 
-def gguf_of_json_case(gguf, path):
-    """A GGUF file and the tokenizer.json of the same model."""
-    return lambda run: (gguf, HuggingFace(Tokenizer.from_file(path)), ['no-special'])
+def gguf_of_json_case(gguf, path, offsets=True):
+    """A GGUF file and the tokenizer.json of the same model. SentencePiece's first space is nobody's, the other's the
+    first character's: no offsets."""
+    def make(run):
+        reference = HuggingFace(Tokenizer.from_file(path))
+        reference.offsets = offsets
+        return gguf, reference, ['no-special']
+    return make
+
+
+def gguf_of_pieces_case(path):
+    """A GGUF file of a SentencePiece model, and SentencePiece with those pieces."""
+    def make(run):
+        import gguf
+        from sentencepiece import sentencepiece_model_pb2
+        fields = gguf.GGUFReader(path).fields
+        model = sentencepiece_model_pb2.ModelProto()
+        for piece, score, kind in zip(*(fields['tokenizer.ggml.' + key].contents()
+                                        for key in ('tokens', 'scores', 'token_type'))):
+            model.pieces.add(piece=piece, score=score, type=kind)
+        model.trainer_spec.model_type = 2
+        model.trainer_spec.byte_fallback = True
+        model.normalizer_spec.name = 'identity'
+        model.normalizer_spec.remove_extra_whitespaces = False
+        made = os.path.join(run.temporary, 'pieces-%d.model' % len(os.listdir(run.temporary)))
+        with open(made, 'wb') as file:
+            file.write(model.SerializeToString())
+        return path, SentencePiece(made), ['no-special', 'plain']
+    return make
 
 
 def sentencepiece_case(path):
@@ -318,6 +344,14 @@ def small_bpe(**settings):
     return lambda: models.BPE({p: i for i, p in enumerate(pieces)}, merges, **settings)
 
 
+def small_bytes_bpe():
+    pieces = ['<unk>', '<s>', *('<0x%02X>' % byte for byte in range(256)), '▁', *'abdehilnostw', '世', '\n', '▁t', 'he',
+              '▁the', 'in', '▁▁', 'll', '\n\n']
+    merges = [('▁', 't'), ('h', 'e'), ('▁t', 'he'), ('i', 'n'), ('▁', '▁'), ('l', 'l'), ('\n', '\n')]
+    return lambda: models.BPE({p: i for i, p in enumerate(pieces)}, merges, unk_token='<unk>', fuse_unk=True,
+                              byte_fallback=True)
+
+
 def small_unigram(byte_fallback):
     pieces = [('<unk>', 0.0), ('▁', -2.0), ('a', -3.0), ('b', -3.5), ('ab', -4.0), ('the', -3.0), ('th', -5.0),
               ('e', -3.3), ('世', -5.0), ('世界', -6.5)]
@@ -365,6 +399,12 @@ def component_cases():
     cases['bpe-no-unk'] = dict(model=small_bpe(), normalizer=N.Lowercase())
     cases['bpe-ignore-merges'] = dict(model=small_bpe(unk_token='<unk>', ignore_merges=True),
                                       pre_tokenizer=P.WhitespaceSplit())
+    # Gemma's: no space before the text, byte fallback, control tokens found as given
+    cases['gemma'] = dict(model=small_bytes_bpe(), normalizer=N.Replace(' ', '▁'),
+                          pre_tokenizer=P.Split(' ', 'merged_with_previous'),
+                          decoder=D.Sequence([D.Replace('▁', ' '), D.ByteFallback(), D.Fuse()]),
+                          added=[T('<start_of_turn>', special=True, normalized=False), T('▁▁', normalized=False)],
+                          post_processor=processors.TemplateProcessing('<s> $A', '<s> $A <s>:1 $B:1', [('<s>', 1)]))
     cases['unigram'] = dict(model=small_unigram(False), pre_tokenizer=P.Metaspace())
     cases['unigram-bytes'] = dict(model=small_unigram(True), pre_tokenizer=P.Metaspace(),
                                   decoder=D.Sequence([D.ByteFallback(), D.Metaspace()]))
@@ -389,6 +429,9 @@ def all_cases(shared, extra):
     cases['gguf-refact'] = gguf_case(vocabs + 'refact.gguf', pre_tokenizers.Digits(True))
     cases['gguf-starcoder'] = gguf_case(vocabs + 'starcoder.gguf', pre_tokenizers.Digits(True))
     cases['gguf-falcon'] = gguf_of_json_case(vocabs + 'falcon.gguf', os.path.join(hub, 'falcon-tokenizer', 'tokenizer.json'))
+    cases['gguf-phi-3'] = gguf_of_json_case(vocabs + 'phi-3.gguf', os.path.join(hub, 'phi-3-mini', 'tokenizer.json'), False)
+    cases['gguf-llama-spm'] = gguf_of_pieces_case(vocabs + 'llama-spm.gguf')
+    cases['gguf-baichuan'] = gguf_of_pieces_case(vocabs + 'baichuan.gguf')
     cases['gguf-mpt'] = gguf_case(vocabs + 'mpt.gguf', normalizer=normalizers.NFC())
     cases['trained-unigram'] = trained_case('unigram', model_type='unigram', vocab_size=300, hard_vocab_limit=False)
     cases['trained-unigram-bytes'] = trained_case('unigram-bytes', model_type='unigram', vocab_size=600,
