@@ -150,7 +150,7 @@ CASES = {
                             "rope_type": "linear", "factor": 2.5, "rope_theta": 500.0, "partial_rotary_factor": 0.5}),
     "neox-classifier": case(NEOX, "GPTNeoXForSequenceClassification", dtype="BF16", seed=2002, rotary_pct=1.0,
                             rotary_emb_base=50, pad_token_id=0, **LABELS),
-    "opt": case(OPT, "OPTForCausalLM", seed=2010, masked=True),
+    "opt": case(OPT, "OPTForCausalLM", seed=2010),
     "opt-350m": case(OPT, "OPTForCausalLM", dtype="F16", seed=2011, do_layer_norm_before=False,
                      word_embed_proj_dim=20, masked=True),
     "opt-plain": case(OPT, "OPTForCausalLM", seed=2012, enable_bias=False, layer_norm_elementwise_affine=False,
