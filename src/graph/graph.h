@@ -91,7 +91,7 @@ typedef struct OpAttributes {
     int32_t top_k;                          /* TOP_K; the expert ops: how many experts a row is expected to use */
     bool sum_to_one;                        /* ROUTE */
     int32_t n_experts;                      /* E */
-    const Weight *experts[EXPERT_MATRICES]; /* [E] each, of one shape and dtype; owned by the graph's arena */
+    const Weight *experts[EXPERT_MATRICES]; /* [E] each, of one shape; owned by the model */
 } OpAttributes;
 
 enum { OP_MAX_INPUTS = 3, OP_MAX_WEIGHTS = 2 };

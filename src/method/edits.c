@@ -49,9 +49,11 @@ static limn_status parse_selector(EditSpec *spec, const char *text, size_t lengt
             good = equals != NULL && parse_whole(&spec->head, equals + 1, rest) && spec->head >= 0;
         } else if (key == 6 && memcmp(text, "neuron", 6) == 0) {
             good = equals != NULL && parse_whole(&spec->neuron, equals + 1, rest) && spec->neuron >= 0;
+        } else if (key == 6 && memcmp(text, "expert", 6) == 0) {
+            good = equals != NULL && parse_whole(&spec->expert, equals + 1, rest) && spec->expert >= 0;
         } else {
-            return fail(LIMN_USAGE, "edit '%s': found '%.*s' in brackets, expected pos, head or neuron", spec->text,
-                        (int)key, text);
+            return fail(LIMN_USAGE, "edit '%s': found '%.*s' in brackets, expected pos, head, expert or neuron",
+                        spec->text, (int)key, text);
         }
         if (!good) {
             return fail(LIMN_USAGE, "edit '%s': found '%.*s', expected %.*s= and a whole number%s", spec->text, (int)n,
@@ -107,6 +109,7 @@ limn_status edit_parse(EditSpec *spec, const char *text, Arena *arena) {
     memset(spec, 0, sizeof *spec);
     spec->head = EDIT_ALL;
     spec->neuron = EDIT_ALL;
+    spec->expert = EDIT_ALL;
     spec->text = arena_strdup(arena, text);
     const char *equals = find_equals(text);
     if (spec->text == NULL) {
@@ -167,9 +170,41 @@ static limn_status resolve_rows(SiteEdit *edit, const EditSpec *spec, int32_t n_
     return LIMN_OK;
 }
 
+/* Does each row hold something for each expert? */
+static bool over_experts(const char *site) {
+    static const char *const names[] = {".mlp.experts.", ".mlp.hook_router_logits", ".mlp.hook_expert_weights",
+                                        ".mlp.hook_routing_weights"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strstr(site, names[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An expert is one of the vectors of a row, or one of its numbers. */
+static limn_status resolve_expert(SiteEdit *edit, const EditSpec *spec) {
+    const RowShape *shape = edit->shape;
+    bool vectors = shape->n_dims == 2;
+    if (!over_experts(edit->site)) {
+        return fail(LIMN_USAGE, "edit '%s': site %s has no experts", spec->text, edit->site);
+    }
+    if (spec->expert >= shape->dims[0]) {
+        return fail(LIMN_RANGE, "edit '%s': expert %lld does not exist; %s has experts 0 to %lld", spec->text,
+                    (long long)spec->expert, edit->site, (long long)shape->dims[0] - 1);
+    }
+    if (!vectors && spec->neuron != EDIT_ALL) {
+        return fail(LIMN_USAGE, "edit '%s': %s has one number for each expert, expected expert or neuron", spec->text,
+                    edit->site);
+    }
+    edit->head = vectors ? spec->expert : EDIT_ALL;
+    edit->neuron = vectors ? spec->neuron : spec->expert;
+    return LIMN_OK;
+}
+
 static limn_status resolve_elements(SiteEdit *edit, const EditSpec *spec, int32_t n_prompt) {
     const RowShape *shape = edit->shape;
-    if (spec->head != EDIT_ALL && !has_heads(shape)) {
+    if (spec->head != EDIT_ALL && (!has_heads(shape) || over_experts(edit->site))) {
         return fail(LIMN_USAGE, "edit '%s': site %s has no heads", spec->text, edit->site);
     }
     if (spec->head != EDIT_ALL && spec->head >= shape->dims[0]) {
@@ -183,7 +218,7 @@ static limn_status resolve_elements(SiteEdit *edit, const EditSpec *spec, int32_
     }
     edit->head = spec->head;
     edit->neuron = spec->neuron;
-    return LIMN_OK;
+    return spec->expert == EDIT_ALL ? LIMN_OK : resolve_expert(edit, spec);
 }
 
 /* Elements of one row that the edit covers, with n_keys keys. */

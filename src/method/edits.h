@@ -4,6 +4,7 @@
  *   pos     a position, or a range a:b (b left out), of the prompt; negative: from its end. Without pos: every
  *           position, those decoded later included
  *   head    one head of a site with heads
+ *   expert  one expert of a site with something for each (mlp.hook_routing_weights[expert=3]=zero forces it off)
  *   neuron  one element of a row (of each head, or of the given head; a key position of scores and patterns)
  *   VALUE   zero; a number; mean:FILE:NAME (the mean over the rows of a tensor in a safetensors file);
  *           FILE:NAME (the tensor itself: one row for all positions, or a row for each) */
@@ -25,6 +26,7 @@ typedef struct EditSpec {
     bool position_single;                 /* pos=5, not a range */
     int64_t head;                         /* EDIT_ALL: every head */
     int64_t neuron;                       /* EDIT_ALL: every element */
+    int64_t expert;                       /* EDIT_ALL: every expert */
     EditValueKind kind;
     float number;
     const char *file, *tensor; /* of TENSOR and MEAN */

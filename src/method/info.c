@@ -32,6 +32,11 @@ static void add_model_rows(TableBlock *table, const Model *model) {
     row(table, "key/value heads (G)", value_integer(config->n_kv_heads));
     row(table, "head width (K)", value_integer(config->d_head));
     row(table, "feed-forward width (F)", value_integer(config->d_mlp));
+    if (config->n_experts > 0) {
+        row(table, "experts (E)", value_integer(config->n_experts));
+        row(table, "expert width", value_integer(config->d_expert));
+        row(table, "experts in use by a token", value_integer(config->n_used));
+    }
     row(table, "vocabulary (V)", value_integer(config->n_vocab));
     row(table, "context", value_integer(config->n_context));
     row(table, "sites", value_integer(model->graph.n_sites));

@@ -428,7 +428,8 @@ const Method method_run = {
              "limn run MODEL -p 'The capital of France is'\n"
              "limn run MODEL -p 'The capital of France is' --save 'blocks.*.hook_resid_post' -o acts.safetensors\n"
              "limn run MODEL -p 'The capital of France is' --grad hook_embed --target ' Paris' -o g.safetensors\n"
-             "limn run MODEL -p 'The capital of France is' --set 'blocks.12.attn.hook_z[head=3]=zero'",
+             "limn run MODEL -p 'The capital of France is' --set 'blocks.12.attn.hook_z[head=3]=zero'\n"
+             "limn run MODEL -p 'The capital of France is' --set 'blocks.*.mlp.hook_routing_weights[expert=3]=zero'",
          .params = rows,
          .n_params = sizeof rows / sizeof rows[0]},
     .title = "Run",

@@ -33,6 +33,9 @@ typedef struct ModelConfig {
     int32_t n_kv_heads;  /* G */
     int32_t d_head;      /* K */
     int32_t d_mlp;       /* F */
+    int32_t n_experts;   /* E of a layer with experts; 0: none */
+    int32_t n_used;      /* experts that a row uses */
+    int32_t d_expert;    /* F of an expert */
     int32_t n_vocab;     /* V: rows of the embedding */
     int32_t n_context;   /* longest sequence of positions */
     int32_t n_original;  /* longer sequences turn by other rotary frequencies than shorter ones; 0: all alike */

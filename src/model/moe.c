@@ -31,6 +31,12 @@ static limn_status read_plain_layers(MoeConfig *moe, const Build *build) {
     return good ? LIMN_OK : settings_fail(LIMN_FORMAT, settings, "mlp_only_layers", "a list of layer numbers");
 }
 
+static void report(const MoeConfig *moe, const Build *build) {
+    build->model->config.n_experts = (int32_t)moe->n_experts;
+    build->model->config.d_expert = (int32_t)moe->d_expert;
+    build->model->config.n_used = moe->n_experts > 0 ? (int32_t)moe->top_k : 0;
+}
+
 limn_status moe_from_json(MoeConfig *moe, const Build *build, const MoeDefaults *defaults) {
     const Settings *settings = build->settings;
     *moe = (MoeConfig){.sparse_step = 1, .sum_to_one = true};
@@ -47,6 +53,7 @@ limn_status moe_from_json(MoeConfig *moe, const Build *build, const MoeDefaults 
         TRY(settings_bool(&moe->sum_to_one, settings, "norm_topk_prob", false));
     }
     TRY(build_activation(build, &moe->activation, "hidden_act", "silu"));
+    report(moe, build);
     return defaults->plain_layers ? read_plain_layers(moe, build) : LIMN_OK;
 }
 
@@ -55,8 +62,14 @@ limn_status moe_from_gguf(MoeConfig *moe, const Build *build, const char *prefix
     *moe = (MoeConfig){.sparse_step = 1, .sum_to_one = sum_to_one, .activation = ACTIVATION_SILU};
     char key[96];
     snprintf(key, sizeof key, "%s.expert_count", prefix);
+    if (!settings_has(settings, key)) {
+        return fail(LIMN_FORMAT, "%s: metadata \"%s\" is missing", settings->path, key);
+    }
     TRY(settings_integer(&moe->n_experts, settings, key, 0, 1, 1 << 16));
     snprintf(key, sizeof key, "%s.expert_used_count", prefix);
+    if (!settings_has(settings, key)) {
+        return fail(LIMN_FORMAT, "%s: metadata \"%s\" is missing", settings->path, key);
+    }
     TRY(settings_integer(&moe->top_k, settings, key, 0, 1, moe->n_experts));
     snprintf(key, sizeof key, "%s.expert_feed_forward_length", prefix);
     TRY(settings_integer(&moe->d_expert, settings, key, build->model->config.d_mlp, 1, 1 << 24));
@@ -64,6 +77,7 @@ limn_status moe_from_gguf(MoeConfig *moe, const Build *build, const char *prefix
         snprintf(key, sizeof key, "%s.expert_shared_feed_forward_length", prefix);
         TRY(settings_integer(&moe->d_shared, settings, key, 0, 1, 1 << 24));
     }
+    report(moe, build);
     return LIMN_OK;
 }
 
@@ -90,6 +104,8 @@ typedef struct Names {
     const char *shared_gate;
 } Names;
 
+enum { NAMES_GGUF = 2 };
+
 #define FUSED "experts.gate_up_proj"
 static const Names known_names[] = {
     {"mlp.gate.weight",
@@ -110,7 +126,7 @@ static const Names known_names[] = {
      "ffn_gate_inp_shexp.weight"},
 };
 
-/* The names whose router is in the file; the first when none is, which then is what is missing. */
+/* The names whose router is in the file; when none is, those whose router then is what is missing. */
 static const Names *find_names(const Build *build, const char *prefix) {
     for (size_t i = 0; i < sizeof known_names / sizeof known_names[0]; i++) {
         char name[160];
@@ -119,7 +135,7 @@ static const Names *find_names(const Build *build, const char *prefix) {
             return &known_names[i];
         }
     }
-    return &known_names[0];
+    return &known_names[build->settings->gguf != NULL ? NAMES_GGUF : 0];
 }
 
 static limn_status no_memory(const Build *build) {
@@ -188,10 +204,13 @@ static limn_status get_shared(Build *build, MoeSpec *spec, const Names *names, c
         matrix_shape(build, spec->config.d_shared, which, &rows, &columns);
         TRY(build_matrix(build, &spec->shared[which].weight, rows, columns, "%s%s", prefix, names->shared[which]));
     }
-    if (build->settings->gguf == NULL) {
+    const char *name = build_name(build, "%s%s", prefix, names->shared_gate);
+    const Gguf *gguf = build->settings->gguf;
+    const Tensor *tensor = gguf != NULL && name != NULL ? gguf_tensor(gguf, name) : NULL;
+    if (tensor == NULL || tensor->rank != 1) {
         return build_matrix(build, &spec->shared_gate.weight, 1, d_model, "%s%s", prefix, names->shared_gate);
     }
-    Weight gate; /* stored as a vector there */
+    Weight gate; /* a vector in files of some converters */
     TRY(build_vector(build, &gate, d_model, "%s%s", prefix, names->shared_gate));
     spec->shared_gate.weight = weight_transposed(&gate);
     return LIMN_OK;
@@ -216,6 +235,18 @@ limn_status moe_get_layer(const MoeSpec **spec, Build *build, const MoeConfig *c
     }
     *spec = made;
     return LIMN_OK;
+}
+
+limn_status moe_get_mlp(Dense *dense, DecoderLayer *layer, int index, const char *prefix, bool *done) {
+    const MoeConfig *config = dense->context;
+    *done = moe_has_experts(config, index);
+    if (dense->build->settings->gguf != NULL) { /* which say so by what they hold */
+        char router[160];
+        snprintf(router, sizeof router, "%s%s", prefix, known_names[NAMES_GGUF].router);
+        *done = weights_has(dense->build->weights, router);
+    }
+    layer->mlp = (MlpSpec){0};
+    return *done ? moe_get_layer(&layer->mlp.experts, dense->build, config, prefix) : LIMN_OK;
 }
 
 /* ---- graph ---- */

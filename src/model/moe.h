@@ -5,8 +5,7 @@
 #ifndef LIMN_MODEL_MOE_H
 #define LIMN_MODEL_MOE_H
 
-#include "model/arch.h"
-#include "model/blocks.h"
+#include "model/dense.h"
 
 typedef struct MoeConfig {
     int64_t n_experts;      /* E; 0: no layer has any */
@@ -51,6 +50,9 @@ bool moe_has_experts(const MoeConfig *moe, int layer);
  * one (experts.0.w1, experts.0.gate_proj) or stacked (experts.gate_up_proj [E, 2F, D], ffn_gate_exps [E, F, D]).
  * *spec is made in the model's arena. */
 limn_status moe_get_layer(const MoeSpec **spec, Build *build, const MoeConfig *config, const char *prefix);
+
+/* For Dense.get_mlp, with a MoeConfig as its context. */
+limn_status moe_get_mlp(Dense *dense, DecoderLayer *layer, int index, const char *prefix, bool *done);
 
 /* Sites mlp.hook_router_logits [E], mlp.hook_expert_weights [E] (softmax over all experts), mlp.hook_expert_indices
  * [k], mlp.hook_routing_weights [E] (what was kept; 0: the expert is off), mlp.experts.hook_pre, hook_pre_linear and

@@ -13,7 +13,7 @@
 
 #include <cmocka.h> /* last: it has a macro named fail */
 
-enum { D = 6, H = 2, K = 3, PROMPT = 4 };
+enum { D = 6, H = 2, K = 3, E = 5, PROMPT = 4 };
 
 typedef struct Fixture {
     Arena arena;
@@ -39,6 +39,8 @@ static int set_up(void **state) {
         add_node(graph, 2, H, DIM_KEYS, "attn.hook_pattern", layer);
         add_node(graph, 1, D, 1, "hook_resid_post", layer);
     }
+    add_node(graph, 1, E, 1, "mlp.hook_routing_weights", 1);
+    add_node(graph, 2, E, K, "mlp.experts.hook_post", 1);
     float values[PROMPT * D];
     float pattern[H * PROMPT * PROMPT];
     for (int i = 0; i < PROMPT * D; i++) {
@@ -172,6 +174,24 @@ static void numbers_become_rectangles(void **state) {
     assert_true(edits[0].element_begin == 7 + 3 && edits[0].row_begin == 0 && edits[0].row_end == 1);
 }
 
+static void experts_are_numbers_or_vectors(void **state) {
+    Fixture *fixture = *state;
+    Edit *edits;
+    int32_t n;
+    bind(&edits, &n, fixture, "blocks.1.mlp.hook_routing_weights[expert=3]=zero", 0, PROMPT, PROMPT);
+    assert_true(n == 1 && edits[0].element_begin == 3 && edits[0].element_end == 4);
+    bind(&edits, &n, fixture, "blocks.1.mlp.experts.hook_post[expert=3,pos=1]=zero", 0, PROMPT, PROMPT);
+    assert_true(n == 1 && edits[0].element_begin == 3 * K && edits[0].element_end == 4 * K);
+    assert_true(edits[0].row_begin == 1 && edits[0].row_end == 2);
+    bind(&edits, &n, fixture, "blocks.1.mlp.experts.hook_post[expert=3,neuron=2]=1", 0, PROMPT, PROMPT);
+    assert_true(n == 1 && edits[0].element_begin == 3 * K + 2 && edits[0].element_end == 3 * K + 3);
+    refuses(fixture, "blocks.1.mlp.experts.hook_post[expert=5]=zero", LIMN_RANGE, "experts 0 to 4");
+    refuses(fixture, "blocks.1.mlp.experts.hook_post[head=1]=zero", LIMN_USAGE, "has no heads");
+    refuses(fixture, "blocks.1.mlp.hook_routing_weights[expert=1,neuron=1]=zero", LIMN_USAGE, "expert or neuron");
+    refuses(fixture, "blocks.0.attn.hook_z[expert=1]=zero", LIMN_USAGE, "has no experts");
+    refuses(fixture, "hook_embed[expert=x]=zero", LIMN_USAGE, "found 'expert=x'");
+}
+
 static void rows_decoded_later(void **state) {
     Fixture *fixture = *state;
     Edit *edits;
@@ -210,6 +230,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(text_taken_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refusals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers_become_rectangles, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(experts_are_numbers_or_vectors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rows_decoded_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tensors_become_values, set_up, tear_down),
     };

@@ -305,7 +305,7 @@ static void bad_files_are_named(void **state) {
     write_bent(NULL, "blk.1.ffn_up.weight", NULL, 0);
     assert_refused(LIMN_FORMAT, "model.gguf", "blk.1.ffn_up.weight", "expected [48, 32]");
     write_bent(NULL, NULL, "llama.expert_count", 8);
-    assert_refused(LIMN_UNSUPPORTED, "model.gguf", "llama.expert_count");
+    assert_refused(LIMN_FORMAT, "model.gguf", "llama.expert_used_count");
     write_bent(NULL, NULL, "llama.expert_count", 0);
     model_free(folder_open(NULL));
     write_bent("llama.rope.dimension_count", NULL, "llama.rope.dimension_count", 5);

@@ -9,8 +9,8 @@
  * An expert whose weight is exactly 0 is off: it is not computed and its values are 0. The derivative follows the kept
  * weights and stops at the choice: TOP_K hands no gradient on, ROUTE none to what it did not keep nor to the indices,
  * and the weight of an expert that is off gets 0, because nobody computed what it would have said. Indices may have
- * been edited: what names no expert chooses none, and an expert named twice is kept once. When all that was kept is 0
- * the weights are 0. A NaN counts as the largest, so that it shows. */
+ * been edited: what names no expert chooses none, and an expert named twice has twice the weight. When the sum of what
+ * was kept is 0 the weights are 0. A NaN counts as the largest, so that it shows. */
 #include <math.h>
 
 #include "backend/ref/ref.h"
@@ -103,20 +103,17 @@ limn_status ref_top_k(const KernelArgs *args) {
     return ref_over_rows(args, args->op->in[0].dims[0], top_k_rows);
 }
 
-/* The expert that index n names, -1: none, or one named before. */
-static int64_t named_expert(const float *indices, int64_t n, int64_t experts) {
-    bool names = indices[n] >= 0.0F && indices[n] < (float)experts && indices[n] == floorf(indices[n]);
-    for (int64_t i = 0; i < n && names; i++) {
-        names = indices[i] != indices[n];
-    }
-    return names ? (int64_t)indices[n] : -1;
+/* The expert that an index names, -1: none. */
+static int64_t named_expert(float index, int64_t experts) {
+    bool names = index >= 0.0F && index < (float)experts && index == floorf(index);
+    return names ? (int64_t)index : -1;
 }
 
 /* Sum of the kept values; 1 when they are kept as they are. */
 static double kept_sum(const KernelArgs *args, const float *x, const float *indices) {
     double sum = 0.0;
     for (int64_t n = 0; n < args->op->in[1].dims[0]; n++) {
-        int64_t e = named_expert(indices, n, args->op->in[0].dims[0]);
+        int64_t e = named_expert(indices[n], args->op->in[0].dims[0]);
         sum += e >= 0 ? (double)x[e] : 0.0;
     }
     return args->op->attributes.sum_to_one ? sum : 1.0;
@@ -133,9 +130,9 @@ static limn_status route_rows(void *context, int64_t begin, int64_t end, int wor
         double sum = kept_sum(args, x, indices);
         memset(out, 0, sizeof(float) * (size_t)experts);
         for (int64_t n = 0; n < k; n++) {
-            int64_t e = named_expert(indices, n, experts);
+            int64_t e = named_expert(indices[n], experts);
             if (e >= 0 && sum != 0.0) {
-                out[e] = (float)((double)x[e] / sum);
+                ref_put(&out[e], true, (double)x[e] / sum);
             }
         }
     }
@@ -147,16 +144,16 @@ static void route_gradient(const KernelArgs *args, const float *x, const float *
     int64_t experts = args->op->in[0].dims[0], k = args->op->in[1].dims[0];
     double sum = kept_sum(args, x, indices), mean = 0.0;
     for (int64_t n = 0; n < k && args->op->attributes.sum_to_one && sum != 0.0; n++) {
-        int64_t e = named_expert(indices, n, experts);
+        int64_t e = named_expert(indices[n], experts);
         mean += e >= 0 ? (double)g[e] * (double)x[e] / sum : 0.0;
     }
     for (int64_t e = 0; e < experts && !args->accumulate[0]; e++) {
         dx[e] = 0.0F;
     }
     for (int64_t n = 0; n < k && sum != 0.0; n++) {
-        int64_t e = named_expert(indices, n, experts);
+        int64_t e = named_expert(indices[n], experts);
         if (e >= 0) {
-            ref_put(&dx[e], args->accumulate[0], ((double)g[e] - mean) / sum);
+            ref_put(&dx[e], true, ((double)g[e] - mean) / sum);
         }
     }
 }

@@ -2,6 +2,7 @@
 #include "model/dense.h"
 
 limn_status llama_build(Build *build);
+limn_status mixtral_build(Build *build);
 
 static const DenseFamily family = {.gguf = "llama",
                                    .n_vocab = 32000,
@@ -14,6 +15,11 @@ static const DenseFamily family = {.gguf = "llama",
                                    .paired = true};
 
 limn_status llama_build(Build *build) {
+    int64_t experts;
+    TRY(settings_integer(&experts, build->settings, "llama.expert_count", 0, 0, INT32_MAX));
+    if (build->settings->gguf != NULL && experts > 0) {
+        return mixtral_build(build); /* GGUF files of both are of the "llama" architecture */
+    }
     Dense dense;
     TRY(dense_read(&dense, build, &family));
     TRY(dense_read_attention_bias(&dense));

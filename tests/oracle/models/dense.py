@@ -1,5 +1,6 @@
 """Random configurations of Llama's kin, and the walk of their modules; make_random.py takes both from here."""
 import torch
+from moe import experts
 from transformers.models.phi3.modeling_phi3 import apply_rotary_pos_emb
 
 VOCABULARY = 61
@@ -158,7 +159,7 @@ def attention(sites, p, layer, h, rotary, mask):
     q = sites.keep(p + "attn.hook_rot_q", q[0].transpose(0, 1))
     k = sites.keep(p + "attn.hook_rot_k", k[0].transpose(0, 1))
     window = getattr(a, "sliding_window", None)
-    if config.model_type in ("mistral", "phi3"):
+    if config.model_type in ("mistral", "mixtral", "phi3"):
         window = config.sliding_window
     softcap = config.attn_logit_softcapping if config.model_type == "gemma2" else None
     weights = pattern(sites, p, q, k, a.scaling, softcap, window, mask)
@@ -213,7 +214,8 @@ def dense(sites, model, ids, mask):
                       "ln1_post", "hook_attn_out")
         x = sites.keep(p + "hook_resid_mid", x + out)
         ln2 = layer.pre_feedforward_layernorm if sandwich else layer.post_attention_layernorm
-        out = mlp(sites, p, layer.mlp, rms(sites, p + "ln2", ln2, x))
+        h = rms(sites, p + "ln2", ln2, x)
+        out = (experts if hasattr(layer.mlp, "experts") else mlp)(sites, p, layer.mlp, h)
         out = written(sites, p, out, layer.post_feedforward_layernorm if sandwich else None, "mlp.hook_out",
                       "ln2_post", "hook_mlp_out")
         x = sites.keep(p + "hook_resid_post", x + out)

@@ -9,14 +9,17 @@ from transformers.models.falcon.modeling_falcon import build_alibi_tensor
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 
-KIN = ("mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3", "gemma3", "mistral3", "qwen2_vl", "qwen3_vl",
-       "llava")
+KIN = ("mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "gemma2", "gemma3_text", "phi3", "gemma3",
+       "mistral3", "qwen2_vl", "qwen3_vl", "llava")
 
 
 class Sites(dict):
-    """Values by site name; each keeps its gradient."""
+    """Values by site name; each keeps its gradient. A function in `edits` changes the value of its name first."""
+
+    edits = {}
 
     def keep(self, name, value):
+        value = self.edits[name](value) if name in self.edits else value
         if value.requires_grad:
             value.retain_grad()
         self[name] = value
@@ -52,37 +55,6 @@ def attention(sites, prefix, q, k, v, scale, causal, key_mask, o_weight, o_bias,
     return sites.keep(prefix + "hook_attn_out", out + o_bias if o_bias is not None else out)
 
 
-def gated_mlp(sites, prefix, module, h):
-    pre = sites.keep(prefix + "hook_pre", module.gate_proj(h))
-    linear = sites.keep(prefix + "hook_pre_linear", module.up_proj(h))
-    return module.down_proj(sites.keep(prefix + "hook_post", module.act_fn(pre) * linear))
-
-
-def experts(sites, p, block, h):
-    """Every expert is computed and what was not chosen is set to 0, so that the choice shows in each value."""
-    router, e = block.gate, block.experts
-    logits = sites.keep(p + "mlp.hook_router_logits", h @ router.weight.T)
-    weights = sites.keep(p + "mlp.hook_expert_weights", logits.softmax(-1))
-    top, indices = weights.topk(router.top_k, -1)
-    sites.keep(p + "mlp.hook_expert_indices", indices.float())
-    if getattr(router, "norm_topk_prob", True):
-        top = top / top.sum(-1, keepdim=True)
-    kept = sites.keep(p + "mlp.hook_routing_weights", torch.zeros_like(weights).scatter(-1, indices, top))
-    on = torch.zeros_like(weights).scatter(-1, indices, 1.0)[..., None]
-    gate, up = torch.einsum("td,efd->tef", h, e.gate_up_proj).chunk(2, -1)
-    pre = sites.keep(p + "mlp.experts.hook_pre", gate * on)
-    linear = sites.keep(p + "mlp.experts.hook_pre_linear", up * on)
-    post = sites.keep(p + "mlp.experts.hook_post", e.act_fn(pre) * linear)
-    each = sites.keep(p + "mlp.experts.hook_out", torch.einsum("tef,edf->ted", post, e.down_proj) * on)
-    out = (kept[..., None] * each).sum(1)
-    if not hasattr(block, "shared_expert"):
-        return out
-    out = sites.keep(p + "mlp.hook_experts_out", out)
-    shared = gated_mlp(sites, p + "mlp.shared_expert.", block.shared_expert, h)
-    shared = sites.keep(p + "mlp.shared_expert.hook_out", shared)
-    return out + sites.keep(p + "mlp.shared_expert.hook_gate", block.shared_expert_gate(h).sigmoid()) * shared
-
-
 def llama(model, ids, mask, types):
     sites, base, config = Sites(), model.model if hasattr(model, "model") else model, model.config
     x = sites.keep("hook_embed", base.embed_tokens(ids))
@@ -101,8 +73,10 @@ def llama(model, ids, mask, types):
         out = attention(sites, p, rq, rk, v, a.scaling, True, mask, a.o_proj.weight, a.o_proj.bias)
         x = sites.keep(p + "hook_resid_mid", x + out)
         h = layer_norm(sites, p + "ln2", layer.post_attention_layernorm, x)
-        out = experts(sites, p, layer.mlp, h) if hasattr(layer.mlp, "experts") else gated_mlp(sites, p + "mlp.", layer.mlp, h)
-        x = sites.keep(p + "hook_resid_post", x + sites.keep(p + "hook_mlp_out", out))
+        pre = sites.keep(p + "mlp.hook_pre", layer.mlp.gate_proj(h))
+        linear = sites.keep(p + "mlp.hook_pre_linear", layer.mlp.up_proj(h))
+        post = sites.keep(p + "mlp.hook_post", layer.mlp.act_fn(pre) * linear)
+        x = sites.keep(p + "hook_resid_post", x + sites.keep(p + "hook_mlp_out", layer.mlp.down_proj(post)))
     x = layer_norm(sites, "ln_final", base.norm, x)
     head = getattr(model, "lm_head", None) or getattr(model, "score", None)
     return sites, {}, head(x) if head is not None else x
@@ -340,9 +314,6 @@ def kin(model, ids, mask, types):
 FORWARD = {
     "llama": llama,
     **{kind: kin for kind in KIN},
-    "mixtral": llama,
-    "qwen2_moe": llama,
-    "qwen3_moe": llama,
     "gpt2": gpt2,
     "gpt_neox": gpt_neox,
     "opt": opt,

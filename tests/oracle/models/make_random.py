@@ -14,6 +14,7 @@ Each case is a folder: config.json and weights as a person would have them, and 
     SITE, SITE.grad [R, ...]      each site's value, and the gradient of the sum of the objectives; scores and patterns
                                   have as many columns as the longest sequence has rows (-inf and 0 beyond a row's own).
                                   Sites behind the choice of output rows have O rows.
+    logits.off, logits.on ...     case "mixtral": logits with those edits of moe.py
     logits.gelu, logits.relu ...  case "gpt2": logits with that activation_function instead
 
 The objective is the log-probability of the target, for classifiers the logit of the class. The weights are large
@@ -21,6 +22,7 @@ enough that attention is far from uniform, and the epsilons large enough to matt
 mutant misses it.
 """
 import argparse
+import functools
 import json
 import os
 import shutil
@@ -30,8 +32,9 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+import moe
 from dense import CASES as DENSE
-from families import ENCODERS, FORWARD, own_forward
+from families import ENCODERS, FORWARD, Sites, own_forward
 
 torch.set_num_threads(1)
 
@@ -43,13 +46,6 @@ LLAMA = {"model_type": "llama", "vocab_size": VOCABULARY, "hidden_size": 32, "in
          "hidden_act": "silu", "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2}
 GPT2 = {"model_type": "gpt2", "vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 24,
         "layer_norm_epsilon": 0.02, "bos_token_id": 0, "eos_token_id": 0}
-MIXTRAL = {**LLAMA, "model_type": "mixtral", "intermediate_size": 20, "num_local_experts": 5, "num_experts_per_tok": 2,
-           "num_key_value_heads": 2, "sliding_window": None, "rope_parameters": {"rope_type": "default", "rope_theta": 50.0}}
-QWEN2_MOE = {**LLAMA, "model_type": "qwen2_moe", "moe_intermediate_size": 20, "shared_expert_intermediate_size": 28,
-             "num_experts": 6, "num_experts_per_tok": 3, "num_key_value_heads": 2,
-             "rope_parameters": {"rope_type": "default", "rope_theta": 50.0}}
-QWEN3_MOE = {**LLAMA, "model_type": "qwen3_moe", "moe_intermediate_size": 20, "num_experts": 6, "num_experts_per_tok": 3,
-             "num_key_value_heads": 2, "head_dim": 12, "rope_parameters": {"rope_type": "default", "rope_theta": 50.0}}
 BERT = {"model_type": "bert", "vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2,
         "num_attention_heads": 4, "intermediate_size": 48, "max_position_embeddings": 24, "type_vocab_size": 2,
         "layer_norm_eps": 0.02, "pad_token_id": 0}
@@ -84,23 +80,6 @@ def drop_prefix(prefix):
 
 def old_bert(name):
     return name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
-
-
-def split_experts(state, block, gate, up, down):
-    """Stacked experts as the single tensors that most folders hold."""
-    out = {}
-    for name, tensor in state.items():
-        layer, dot, rest = name.rpartition(".mlp.")
-        if dot and rest == "experts.gate_up_proj":
-            for e, both in enumerate(tensor):
-                for part, value in zip((gate, up), both.chunk(2)):
-                    out[f"{layer}.{block}.experts.{e}.{part}.weight"] = value.contiguous()
-        elif dot and rest == "experts.down_proj":
-            for e, value in enumerate(tensor):
-                out[f"{layer}.{block}.experts.{e}.{down}.weight"] = value.contiguous()
-        else:
-            out[f"{layer}.{block}.{rest}" if dot else name] = tensor
-    return out
 
 
 def old_neox(name):
@@ -184,26 +163,8 @@ CASES = {
                         type_vocab_size=1),
 }
 
-MIXTRAL_NAMES = ("block_sparse_moe", "w1", "w3", "w2")
-QWEN_NAMES = ("mlp", "gate_proj", "up_proj", "down_proj")
-
-CASES.update({
-    # experts one by one under their first names; stacked as transformers 5 holds them
-    "mixtral": case(MIXTRAL, "MixtralForCausalLM", seed=2001, split=MIXTRAL_NAMES, rope_parameters=..., rope_theta=50.0),
-    "mixtral-stacked": case(MIXTRAL, "MixtralForCausalLM", seed=2002, dtype="BF16", num_experts_per_tok=3,
-                            hidden_act="gelu"),
-    # a shared expert with a gate; weights as the softmax gave them; a plain layer by number, then by step
-    "qwen2-moe": case(QWEN2_MOE, "Qwen2MoeForCausalLM", seed=2003, split=QWEN_NAMES, norm_topk_prob=False,
-                      num_hidden_layers=3, mlp_only_layers=[1]),
-    "qwen2-moe-stacked": case(QWEN2_MOE, "Qwen2MoeForCausalLM", seed=2004, dtype="F16", norm_topk_prob=True,
-                              decoder_sparse_step=2, tie_word_embeddings=True),
-    "qwen3-moe": case(QWEN3_MOE, "Qwen3MoeForCausalLM", seed=2005, split=QWEN_NAMES, norm_topk_prob=True,
-                      attention_bias=True),
-    "qwen3-moe-stacked": case(QWEN3_MOE, "Qwen3MoeForCausalLM", seed=2006, dtype="BF16", norm_topk_prob=False,
-                              num_experts=..., num_local_experts=6, mlp_only_layers=[0]),
-})
-
 CASES.update(DENSE)
+CASES.update(moe.CASES)
 
 GELUS = ["gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "tanh", "sigmoid"]
 TIED = {"lm_head.weight", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias", "lm_head.decoder.weight",
@@ -241,7 +202,7 @@ def write_folder(folder, name, spec, seed):
         for name in TIED:
             state.pop(name, None)
     if spec["split"]:
-        state = split_experts(state, *spec["split"])
+        state = moe.split_experts(state, *spec["split"])
     if spec["rename"]:
         state = {spec["rename"](k): v for k, v in state.items()}
     state.update(spec["extra"] or {})
@@ -397,6 +358,9 @@ def main():
         golden = run_case(model, spec, seed)
         if name == "gpt2":
             golden.update(run_activations(folder, spec, seed))
+        if name == "mixtral":
+            forward = functools.partial(FORWARD["mixtral"], model)
+            golden.update(moe.run_edits(forward, Sites, make_inputs(spec, seed)))
         save_file(golden, folder + "/golden.safetensors")
         describe(name, golden)
 
