@@ -8,19 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/text_buffer.h"
+#include "files/file_notes.h"
 
 enum {
     DIGEST = 32,
     CHUNK = 16 << 20,
     PIECE = 256 << 10, /* read at once: small enough to stay in cache while it is hashed */
-    CHUNKS_PER_TICK = 64,
-    RECENT_SECONDS = 2 /* a file this young may change again without its time changing */
+    CHUNKS_PER_TICK = 64
 };
 
 enum { PREFIX_LEAF = 0, PREFIX_NODE = 1, PREFIX_FILE = 2 };
@@ -148,42 +147,18 @@ static bool from_hex(Digest digest, const char *hex) {
     return true;
 }
 
-/* The cache's file for this state of a file; false when there is no place for a cache. */
-static bool cache_path(TextBuffer *folder, TextBuffer *path, const struct stat *info) {
-    const char *cache = getenv("XDG_CACHE_HOME");
-    const char *home = getenv("HOME");
-    if (cache != NULL && cache[0] == '/') {
-        text_buffer_printf(folder, "%s/limn/hash", cache);
-    } else if (home != NULL && home[0] == '/') {
-        text_buffer_printf(folder, "%s/.cache/limn/hash", home);
-    } else {
-        return false;
-    }
-    text_buffer_printf(path, "%s/%jx-%jx-%jx-%jx.%09ld", folder->failed ? "" : folder->data, (uintmax_t)info->st_dev,
-                       (uintmax_t)info->st_ino, (uintmax_t)info->st_size, (uintmax_t)info->st_mtim.tv_sec,
-                       info->st_mtim.tv_nsec);
-    return !folder->failed && !path->failed;
-}
-
 /* A cached root is the digest's hex text and a newline, nothing else. */
-static bool cache_get(Digest root, const char *path) {
-    char *text;
-    size_t length;
-    if (file_read(&text, &length, path, 128) != LIMN_OK) {
-        return false;
-    }
-    bool good = length == 2 * DIGEST + 1 && text[2 * DIGEST] == '\n' && from_hex(root, text);
-    free(text);
-    return good;
+static bool cache_get(Digest root, const struct stat *info) {
+    char text[2 * DIGEST + 8];
+    return file_note_get(text, sizeof text, info, "") && strlen(text) == 2 * DIGEST + 1 && text[2 * DIGEST] == '\n' &&
+           from_hex(root, text);
 }
 
-static void cache_put(const Digest root, const char *folder, const char *path) {
+static void cache_put(const Digest root, const struct stat *info) {
     char text[2 * DIGEST + 2];
     to_hex(text, root);
     memcpy(text + 2 * DIGEST, "\n", 2);
-    if (folder_make(folder) == LIMN_OK) {
-        (void)file_write_atomic(path, text, 2 * DIGEST + 1);
-    }
+    file_note_put(text, info, "");
 }
 
 static bool same_state(const struct stat *a, const struct stat *b) {
@@ -193,24 +168,16 @@ static bool same_state(const struct stat *a, const struct stat *b) {
 
 static limn_status hash_open_file(Digest root, const char *path, int descriptor, const struct stat *info, bool fresh,
                                   const Progress *progress) {
-    TextBuffer folder = TEXT_BUFFER_INIT;
-    TextBuffer cached = TEXT_BUFFER_INIT;
-    bool has_cache = cache_path(&folder, &cached, info);
-    limn_status status = LIMN_OK;
-    if (!has_cache || fresh || !cache_get(root, cached.data)) {
-        status = hash_contents(root, path, descriptor, info->st_size, progress);
-        struct stat after;
-        if (status == LIMN_OK && (fstat(descriptor, &after) != 0 || !same_state(info, &after))) {
-            status = fail(LIMN_IO, "%s: changed while it was hashed", path);
-        }
-        bool settled = info->st_mtim.tv_sec < time(NULL) - RECENT_SECONDS;
-        if (status == LIMN_OK && has_cache && settled) {
-            cache_put(root, folder.data, cached.data);
-        }
+    if (!fresh && cache_get(root, info)) {
+        return LIMN_OK;
     }
-    text_buffer_free(&folder);
-    text_buffer_free(&cached);
-    return status;
+    TRY(hash_contents(root, path, descriptor, info->st_size, progress));
+    struct stat after;
+    if (fstat(descriptor, &after) != 0 || !same_state(info, &after)) {
+        return fail(LIMN_IO, "%s: changed while it was hashed", path);
+    }
+    cache_put(root, info);
+    return LIMN_OK;
 }
 
 static const char *name_of(const HashFile *file) {

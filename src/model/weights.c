@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/map.h"
 #include "base/parallel.h"
+#include "files/file_notes.h"
 #include "model/finite.h"
 #include "model/quantised.h"
 
@@ -386,6 +388,81 @@ static limn_status convert_pieces(void *context, int64_t begin, int64_t end, int
     return LIMN_OK;
 }
 
+/* A file whose weights are used where they lie; a note says that those with these names were found finite before. */
+typedef struct SeenFile {
+    const char *path;
+    struct stat state;
+    uint64_t names;
+    bool readable, finite;
+} SeenFile;
+
+typedef struct SeenFiles {
+    SeenFile *items;
+    int32_t n;
+} SeenFiles;
+
+enum { NOTE_BYTES = 32 };
+
+static void note_kind(char kind[NOTE_BYTES], const SeenFile *file) {
+    snprintf(kind, NOTE_BYTES, "-%016llx", (unsigned long long)file->names);
+}
+
+static SeenFile *seen_file(const SeenFiles *files, const char *path) {
+    for (int32_t i = 0; i < files->n; i++) {
+        if (strcmp(files->items[i].path, path) == 0) {
+            return &files->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* The files of the weights that are not copied, and what is known of them. */
+static limn_status list_seen_files(SeenFiles *files, const WeightStore *store) {
+    for (int32_t i = 0; i < store->n_requests; i++) {
+        const Request *request = &store->requests[i];
+        if (request->copy != NULL) {
+            continue;
+        }
+        const char *path = path_of(store, request->tensor);
+        SeenFile *file = seen_file(files, path);
+        if (file == NULL) {
+            SeenFile *grown = realloc(files->items, (size_t)(files->n + 1) * sizeof *grown);
+            if (grown == NULL) {
+                return fail(LIMN_NO_MEMORY, "%s: list of weight files", store->path);
+            }
+            files->items = grown;
+            file = &grown[files->n++];
+            *file = (SeenFile){.path = path};
+            file->readable = stat(path, &file->state) == 0;
+        }
+        uint64_t both[2] = {file->names, hash_bytes(request->tensor->name, strlen(request->tensor->name))};
+        file->names = hash_bytes(both, sizeof both);
+    }
+    for (int32_t i = 0; i < files->n; i++) {
+        char kind[NOTE_BYTES], text[16];
+        SeenFile *file = &files->items[i];
+        note_kind(kind, file);
+        file->finite =
+            file->readable && file_note_get(text, sizeof text, &file->state, kind) && strcmp(text, "finite\n") == 0;
+    }
+    return LIMN_OK;
+}
+
+static void remember_seen_files(const SeenFiles *files) {
+    for (int32_t i = 0; i < files->n; i++) {
+        const SeenFile *file = &files->items[i];
+        if (file->readable && !file->finite) {
+            char kind[NOTE_BYTES];
+            note_kind(kind, file);
+            file_note_put("finite\n", &file->state, kind);
+        }
+    }
+}
+
+static bool needs_work(const WeightStore *store, const SeenFiles *files, const Request *request) {
+    return request->copy != NULL || !seen_file(files, path_of(store, request->tensor))->finite;
+}
+
 /* How many items (rows or elements) of a request make one piece. */
 static int64_t piece_items(const Request *request) {
     int64_t rows = PIECE_ELEMENTS / request->weight.columns;
@@ -396,36 +473,58 @@ static int64_t request_items(const Request *request) {
     return request->order.d_head == 0 ? request->weight.rows * request->weight.columns : request->weight.rows;
 }
 
-limn_status weights_convert(WeightStore *store, const Progress *progress) {
+static limn_status convert_all(const WeightStore *store, const Piece *pieces, int64_t n, const Progress *progress) {
     enum { BATCH = 64 };
-    TRY(check_memory(store));
-    int64_t n_pieces = 0;
+    for (int64_t begin = 0; begin < n; begin += BATCH) {
+        Conversion conversion = {store, pieces + begin};
+        int64_t count = n - begin < BATCH ? n - begin : BATCH;
+        TRY(progress_tick(progress, "weights", begin, n));
+        TRY(parallel_for(count, 1, convert_pieces, &conversion));
+    }
+    return LIMN_OK;
+}
+
+/* Pieces of all that must be converted or looked through; the caller frees them. */
+static limn_status list_pieces(Piece **pieces, int64_t *n, const WeightStore *store, const SeenFiles *files) {
+    int64_t most = 0;
     for (int32_t i = 0; i < store->n_requests; i++) {
         int64_t each = piece_items(&store->requests[i]);
-        n_pieces += (request_items(&store->requests[i]) + each - 1) / each;
+        most += (request_items(&store->requests[i]) + each - 1) / each;
     }
-    Piece *pieces = calloc((size_t)n_pieces + 1, sizeof *pieces);
-    if (pieces == NULL) {
-        return fail(LIMN_NO_MEMORY, "%s: no memory for a list of %lld pieces", store->path, (long long)n_pieces);
+    *n = 0;
+    *pieces = calloc((size_t)most + 1, sizeof **pieces);
+    if (*pieces == NULL) {
+        return fail(LIMN_NO_MEMORY, "%s: no memory for a list of %lld pieces", store->path, (long long)most);
     }
-    int64_t n = 0;
     for (int32_t i = 0; i < store->n_requests; i++) {
         const Request *request = &store->requests[i];
         int64_t items = request_items(request), each = piece_items(request);
-        for (int64_t begin = 0; begin < items; begin += each) {
-            pieces[n++] = (Piece){request, begin, begin + each < items ? begin + each : items};
+        for (int64_t begin = 0; begin < items && needs_work(store, files, request); begin += each) {
+            (*pieces)[(*n)++] = (Piece){request, begin, begin + each < items ? begin + each : items};
         }
     }
-    limn_status status = LIMN_OK;
-    for (int64_t begin = 0; begin < n && status == LIMN_OK; begin += BATCH) {
-        Conversion conversion = {store, pieces + begin};
-        int64_t count = n - begin < BATCH ? n - begin : BATCH;
-        status = progress_tick(progress, "weights", begin, n);
-        if (status == LIMN_OK) {
-            status = parallel_for(count, 1, convert_pieces, &conversion);
-        }
+    return LIMN_OK;
+}
+
+limn_status weights_convert(WeightStore *store, const Progress *progress) {
+    SeenFiles files = {0};
+    Piece *pieces = NULL;
+    int64_t n = 0;
+    limn_status status = check_memory(store);
+    if (status == LIMN_OK) {
+        status = list_seen_files(&files, store);
+    }
+    if (status == LIMN_OK) {
+        status = list_pieces(&pieces, &n, store, &files);
+    }
+    if (status == LIMN_OK) {
+        status = convert_all(store, pieces, n, progress);
+    }
+    if (status == LIMN_OK) {
+        remember_seen_files(&files);
     }
     free(pieces);
+    free(files.items);
     return status;
 }
 
