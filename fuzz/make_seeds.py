@@ -175,7 +175,42 @@ def write_gguf_model(name, d, f, kinds):
     write("gguf_model", name, gguf(pairs, tensors, bytes(at)))
 
 
+def write_gguf_family(name, family, pairs, shapes):
+    """One layer of a family with fused projections, in f32."""
+    pairs = [pair("general.architecture", STRING, family)] + [
+        pair(family + "." + key, F32 if isinstance(value, float) else BOOL if isinstance(value, bool) else U32, value)
+        for key, value in pairs.items()]
+    tensors, at = [], 0
+    for tensor, shape in shapes.items():
+        elements = 1
+        for n in shape:
+            elements *= n
+        tensors.append((tensor, shape, 0, at))
+        at += elements * 4 + -(elements * 4) % 32
+    write("gguf_model", name, gguf(pairs, tensors, bytes(at)))
+
+
+def make_gguf_families():
+    d, f, v, p = 8, 16, 7, 12
+    sizes = {"embedding_length": d, "block_count": 1, "attention.head_count": 2, "feed_forward_length": f,
+             "context_length": p, "attention.layer_norm_epsilon": 1e-5}
+    norms = {"blk.0.%s.%s" % (n, k): [d] for n in ("attn_norm", "ffn_norm") for k in ("weight", "bias")}
+    outer = {"token_embd.weight": [d, v], "output_norm.weight": [d], "output_norm.bias": [d]}
+    biased = {"blk.0.attn_qkv.bias": [3 * d], "blk.0.attn_output.bias": [d], "blk.0.ffn_up.bias": [f],
+              "blk.0.ffn_down.bias": [d]}
+    block = {"blk.0.attn_output.weight": [d, d], "blk.0.ffn_up.weight": [d, f], "blk.0.ffn_down.weight": [f, d]}
+    qkv = {"blk.0.attn_qkv.weight": [d, 3 * d]}
+    write_gguf_family("gpt2", "gpt2", sizes, {**outer, "position_embd.weight": [d, p], **norms, **qkv, **block, **biased})
+    write_gguf_family("gptneox", "gptneox", {**sizes, "rope.dimension_count": 2, "use_parallel_residual": False},
+                      {**outer, "output.weight": [d, v], **norms, **qkv, **block, **biased})
+    falcon = {key: shape for key, shape in norms.items() if "attn_norm" in key}
+    write_gguf_family("falcon", "falcon", {**sizes, "attention.head_count_kv": 1, "rope.freq_base": 10000.0},
+                      {**outer, **falcon, "blk.0.attn_norm_2.weight": [d], "blk.0.attn_norm_2.bias": [d],
+                       "blk.0.attn_qkv.weight": [d, d + 8], **block})
+
+
 def make_gguf_model():
+    make_gguf_families()
     for name, kind, size in [("q8_0", 8, 34), ("q4_0", 2, 18), ("q4_1", 3, 20)]:
         write_gguf_model(name, 32, 32, [(kind, 32, size)])
     write_gguf_model("blocks", 256, 32, [row[1:] for row in BLOCKS])

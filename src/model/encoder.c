@@ -104,13 +104,17 @@ limn_status bert_read_config(Encoder *encoder, Build *build, const BertDefaults 
     const Settings *settings = build->settings;
     ModelConfig *config = &build->model->config;
     int64_t n_vocab, d_model, n_layers, n_heads, d_mlp, n_context;
-    TRY(settings_integer(&n_vocab, settings, "vocab_size", defaults->n_vocab, 1, INT32_MAX));
+    static const char *const needed[] = {"hidden_size",       "num_hidden_layers",       "num_attention_heads",
+                                         "intermediate_size", "max_position_embeddings", "layer_norm_eps"};
+    TRY(settings_need_gguf(settings, needed, sizeof needed / sizeof needed[0]));
+    TRY(settings_integer(&n_vocab, settings, "vocab_size", build_vocabulary(build, defaults->n_vocab), 1, INT32_MAX));
     TRY(settings_integer(&d_model, settings, "hidden_size", 768, 1, 1 << 20));
     TRY(settings_integer(&n_layers, settings, "num_hidden_layers", 12, 1, 1 << 14));
     TRY(settings_integer(&n_heads, settings, "num_attention_heads", 12, 1, 1 << 14));
     TRY(settings_integer(&d_mlp, settings, "intermediate_size", 3072, 1, 1 << 24));
     TRY(settings_integer(&n_context, settings, "max_position_embeddings", 512, 1, INT32_MAX));
-    TRY(settings_integer(n_types, settings, "type_vocab_size", 2, 1, 256));
+    TRY(settings_integer(n_types, settings, build_called(build, "type_vocab_size", "tokenizer.ggml.token_type_count"),
+                         2, 1, 256));
     TRY(settings_real(&encoder->epsilon, settings, "layer_norm_eps", 1e-12, 0, 1));
     TRY(settings_bool(tied, settings, "tie_word_embeddings", true));
     TRY(build_activation(build, &encoder->activation, "hidden_act", "gelu"));
@@ -141,15 +145,21 @@ static limn_status bert_get_layer(Build *build, EncoderLayer *layer, const Encod
     const ModelConfig *config = &build->model->config;
     int64_t d = config->d_model, f = config->d_mlp;
     encoder_attention(&layer->attention, config);
-    TRY(build_linear(build, &layer->attention.q, d, d, true, prefix, "attention.self.query"));
-    TRY(build_linear(build, &layer->attention.k, d, d, true, prefix, "attention.self.key"));
-    TRY(build_linear(build, &layer->attention.v, d, d, true, prefix, "attention.self.value"));
-    TRY(build_linear(build, &layer->attention.o, d, d, true, prefix, "attention.output.dense"));
-    TRY(encoder_norm(build, &layer->ln1, encoder, prefix, "attention.output.LayerNorm"));
+    TRY(build_linear(build, &layer->attention.q, d, d, true, prefix,
+                     build_called(build, "attention.self.query", "attn_q")));
+    TRY(build_linear(build, &layer->attention.k, d, d, true, prefix,
+                     build_called(build, "attention.self.key", "attn_k")));
+    TRY(build_linear(build, &layer->attention.v, d, d, true, prefix,
+                     build_called(build, "attention.self.value", "attn_v")));
+    TRY(build_linear(build, &layer->attention.o, d, d, true, prefix,
+                     build_called(build, "attention.output.dense", "attn_output")));
+    TRY(encoder_norm(build, &layer->ln1, encoder, prefix,
+                     build_called(build, "attention.output.LayerNorm", "attn_output_norm")));
     layer->mlp = (MlpSpec){.activation = encoder->activation};
-    TRY(build_linear(build, &layer->mlp.in, f, d, true, prefix, "intermediate.dense"));
-    TRY(build_linear(build, &layer->mlp.out, d, f, true, prefix, "output.dense"));
-    return encoder_norm(build, &layer->ln2, encoder, prefix, "output.LayerNorm");
+    TRY(build_linear(build, &layer->mlp.in, f, d, true, prefix, build_called(build, "intermediate.dense", "ffn_up")));
+    TRY(build_linear(build, &layer->mlp.out, d, f, true, prefix, build_called(build, "output.dense", "ffn_down")));
+    return encoder_norm(build, &layer->ln2, encoder, prefix,
+                        build_called(build, "output.LayerNorm", "layer_output_norm"));
 }
 
 limn_status bert_get_body(Encoder *encoder, Build *build, int64_t n_types, const char *prefix) {
@@ -157,12 +167,15 @@ limn_status bert_get_body(Encoder *encoder, Build *build, int64_t n_types, const
     int64_t d = config->d_model, places = (int64_t)config->n_context + encoder->position_offset;
     places += config->positions == POSITION_NOT_PAD; /* whose first place has the number 1 */
     TRY(weights_ignore(build->weights, "embeddings.position_ids"));
-    TRY(build_table(build, &encoder->positions, places, d, "%sembeddings.position_embeddings.weight", prefix));
-    TRY(build_table(build, &encoder->types, n_types, d, "%sembeddings.token_type_embeddings.weight", prefix));
-    TRY(encoder_norm(build, &encoder->embed_ln, encoder, prefix, "embeddings.LayerNorm"));
+    TRY(build_table(build, &encoder->positions, places, d, "%s%s.weight", prefix,
+                    build_called(build, "embeddings.position_embeddings", "position_embd")));
+    TRY(build_table(build, &encoder->types, n_types, d, "%s%s.weight", prefix,
+                    build_called(build, "embeddings.token_type_embeddings", "token_types")));
+    TRY(encoder_norm(build, &encoder->embed_ln, encoder, prefix,
+                     build_called(build, "embeddings.LayerNorm", "token_embd_norm")));
     for (int i = 0; i < config->n_layers; i++) {
         char layer[64];
-        snprintf(layer, sizeof layer, "%sencoder.layer.%d.", prefix, i);
+        snprintf(layer, sizeof layer, "%s%s.%d.", prefix, build_called(build, "encoder.layer", "blk"), i);
         TRY(bert_get_layer(build, &encoder->layers[i], encoder, layer));
     }
     return LIMN_OK;

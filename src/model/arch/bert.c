@@ -33,8 +33,8 @@ static limn_status get_head(Build *build, Encoder *bert, bool tied, const char *
     }
     char pooler[64];
     snprintf(pooler, sizeof pooler, "%spooler.dense.weight", prefix);
-    TRY(build_table(build, &bert->words, config->n_vocab, config->d_model, "%sembeddings.word_embeddings.weight",
-                    prefix));
+    TRY(build_table(build, &bert->words, config->n_vocab, config->d_model, "%s%s.weight", prefix,
+                    build_called(build, "embeddings.word_embeddings", "token_embd")));
     bert->pooler_activation = ACTIVATION_TANH;
     if (config->task == TASK_CLASSIFIER || weights_has(build->weights, pooler)) {
         TRY(build_linear(build, &bert->pooler, config->d_model, config->d_model, true, prefix, "pooler.dense"));
@@ -52,7 +52,7 @@ limn_status bert_build(Build *build) {
     bool tied;
     TRY(bert_read_config(&bert, build, &(BertDefaults){.n_vocab = 30522, .pad_id = 0}, &n_types, &tied));
     TRY(encoder_new(&bert, build));
-    const char *prefix = build_prefix(build, "bert.", "embeddings.word_embeddings.weight");
+    const char *prefix = build_called(build, build_prefix(build, "bert.", "embeddings.word_embeddings.weight"), "");
     TRY(bert_get_body(&bert, build, n_types, prefix));
     TRY(get_head(build, &bert, tied, prefix));
     return encoder_build(build, &bert);

@@ -28,7 +28,7 @@ GOLDEN = os.path.join(HERE, "..", "..", "golden")
 ARCH = {"llama": "llama", "mistral": "llama", "mixtral": "llama", "qwen2": "qwen2", "qwen3": "qwen3",
         "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "gemma2": "gemma2", "gemma3_text": "gemma3", "phi3": "phi3",
         "gpt2": "gpt2", "gpt_neox": "gptneox", "falcon": "falcon", "bert": "bert"}
-FOLDERS = ["llama3", "gpt2", "neox", "falcon-7b", "falcon-40b", "falcon-11b"]
+FOLDERS = ["llama3", "gpt2", "neox", "falcon-7b", "falcon-40b", "falcon-11b", "bert-bare"]
 SMALL = {"vocab_size": 61, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
          "num_key_value_heads": 2, "max_position_embeddings": 64, "rms_norm_eps": 0.02, "tie_word_embeddings": False,
          "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None, "rope_theta": 50.0}
@@ -107,14 +107,14 @@ def add_metadata(writer, config):
     writer.add_feed_forward_length(config.get("intermediate_size", "n_inner", "ffn_hidden_size",
                                               fallback=4 * config.d_model))
     writer.add_head_count(config.heads)
-    if kind not in ("gpt2", "gpt_neox"):
+    if kind not in ("gpt2", "gpt_neox", "bert"):
         writer.add_head_count_kv(config.kv_heads)
     epsilon = config.get("rms_norm_eps")
     if epsilon is not None:
         writer.add_layer_norm_rms_eps(epsilon)
     else:
         writer.add_layer_norm_eps(config.get("layer_norm_eps", "layer_norm_epsilon"))
-    if kind == "gpt2":
+    if kind in ("gpt2", "bert"):
         return
     writer.add_rope_freq_base(config.theta)
     if config.rope.get("rope_type", config.rope.get("type")) == "linear":
@@ -213,10 +213,15 @@ def convert(folder, out):
     writer = gguf.GGUFWriter(out, arch)
     add_metadata(writer, config)
     divisors(writer, config)
+    if config.type == "bert":
+        writer.add_causal_attention(False)
+        writer.add_token_type_count(config.json["type_vocab_size"])
     tensors = {}
     for path in sorted(glob.glob(os.path.join(folder, "model*.safetensors"))):
         tensors.update({name: tensor.float().numpy() for name, tensor in load_file(path).items()})
     for name, tensor in stack_experts(tensors).items():
+        if name.startswith("pooler."):
+            continue  # files made for embeddings have none
         target = names.get_name(name, try_suffixes=(".weight", ".bias"))
         if target is None:
             if not name.endswith((".attn.bias", ".attention.bias", ".masked_bias", "inv_freq")):
