@@ -90,7 +90,8 @@ def main():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--golden", default=os.path.join(here, "..", "..", "golden"))
-    parser.add_argument("cases", nargs="*", default=["gpt2", "llama3", "llama-bias", "opt", "falcon-7b"])
+    parser.add_argument("cases", nargs="*", default=["gpt2", "llama3", "llama-bias", "opt", "falcon-7b", "mistral",
+                                                     "qwen2-window", "gemma2"])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         tokenizer = stand_in_tokenizer(place)
