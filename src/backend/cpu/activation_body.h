@@ -91,6 +91,14 @@ static void SIMD(activate_backward)(Activation f, float *grad_x, float *grad_fac
     }
 }
 
+/* cap tanh(x / cap) */
+static void SIMD(softcap)(float *out, const float *x, float cap, int64_t n) {
+    V wide = v_set(cap);
+    for (int64_t i = 0; i < n; i += W) {
+        v_store_n(out + i, v_mul(wide, SIMD(tanh)(v_div(v_load_n(x + i, n - i), wide))), n - i);
+    }
+}
+
 /* out (+)= a + b, or a where b is NULL */
 static void SIMD(add)(float *out, const float *a, const float *b, int64_t n, bool add) {
     for (int64_t i = 0; i < n; i += W) {

@@ -27,6 +27,7 @@ static const Kernel kernels_cpu[] = {
     ROWS("add", OP_ADD, add, NULL),
     ROWS("mul", OP_MUL, mul, NULL),
     ROWS("activation", OP_ACTIVATION, activation, NULL),
+    {"cpu.softcap", OP_SOFTCAP, cpu_rows_can, cpu_softcap, ref_softcap_backward, NULL, NULL},
     ROWS("gated_activation", OP_GATED_ACTIVATION, gated_activation, NULL),
     {"cpu.expert_linear", OP_EXPERT_LINEAR, cpu_experts_can, cpu_expert_linear, cpu_expert_linear_backward,
      cpu_experts_scratch, NULL},

@@ -1,4 +1,4 @@
-/* ADD, MUL, ACTIVATION, GATED_ACTIVATION: the chunk is one run of elements. */
+/* ADD, MUL, ACTIVATION, GATED_ACTIVATION, SOFTCAP: the chunk is one run of elements. */
 #include "backend/cpu/rows.h"
 
 bool cpu_rows_can(const Op *op, Compute compute, const char **why) {
@@ -81,6 +81,14 @@ static limn_status activation_body(void *context, int64_t begin, int64_t end, in
     return LIMN_OK;
 }
 
+static limn_status softcap_body(void *context, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const KernelArgs *args = context;
+    Run run = run_of(args, begin, end);
+    vector_kernels()->softcap(args->out + run.at, args->in[0] + run.at, args->op->attributes.softcap, run.n);
+    return LIMN_OK;
+}
+
 static limn_status activation_backward_body(void *context, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const KernelArgs *args = context;
@@ -115,6 +123,10 @@ limn_status cpu_activation(const KernelArgs *args) {
 
 limn_status cpu_activation_backward(const KernelArgs *args) {
     return over_elements(args, activation_backward_body);
+}
+
+limn_status cpu_softcap(const KernelArgs *args) {
+    return over_elements(args, softcap_body);
 }
 
 limn_status cpu_gated_activation(const KernelArgs *args) {

@@ -12,6 +12,7 @@ limn_status cpu_add(const KernelArgs *args);
 limn_status cpu_add_backward(const KernelArgs *args);
 limn_status cpu_mul(const KernelArgs *args);
 limn_status cpu_mul_backward(const KernelArgs *args);
+limn_status cpu_softcap(const KernelArgs *args);
 limn_status cpu_activation(const KernelArgs *args);
 limn_status cpu_activation_backward(const KernelArgs *args);
 limn_status cpu_gated_activation(const KernelArgs *args);

@@ -73,6 +73,7 @@ typedef struct VectorKernels {
     void (*activate)(Activation f, float *out, const float *x, const float *factor, int64_t n);
     void (*activate_backward)(Activation f, float *grad_x, float *grad_factor, const float *x, const float *factor,
                               const float *grad, int64_t n, bool add_x, bool add_factor);
+    void (*softcap)(float *out, const float *x, float cap, int64_t n);
     void (*add)(float *out, const float *a, const float *b, int64_t n, bool add);
     void (*multiply)(float *out, const float *a, const float *b, int64_t n, bool add);
 
