@@ -1,4 +1,4 @@
-"""The sections of bench/run: forward, ig, answer, memory, start. Each adds rows to the bench's table."""
+"""The sections of bench/run: forward, ig, answer, memory, start, families. Each adds rows to the bench's table."""
 import json
 import pathlib
 import statistics
@@ -380,5 +380,81 @@ def start(bench):
     bench.table.add("limn info, 1B", "", "", seconds_text(middle["info"]), "", "< 1 s", middle["info"] < 1.0)
 
 
+# Families -------------------------------------------------------------------------------------------------------------
+
+SHAPES = json.loads((pathlib.Path(__file__).parent / "peers/family_shapes.json").read_text())
+FAMILIES = list(SHAPES)
+
+
+def families(bench):
+    """Tokens a second of each family's 0.5 to 1B shape in float32: all logits of a prompt, then one token at a time."""
+    for name in bench.families:
+        folder = bench.cache / f"family-{name}-f32"
+        opened = [worker.ask(do="open", model=str(folder), dtype="f32") for worker in (bench.limn, bench.peer) if worker]
+        failed = [reply["error"] for reply in opened if "error" in reply]
+        if failed:
+            bench.table.add(f"open {name}", failed[0], equal=False)
+            continue
+        with tempfile.TemporaryDirectory(dir=bench.cache, prefix="logits-") as scratch:
+            family_prompt(bench, name, folder, pathlib.Path(scratch))
+        if "ForMaskedLM" not in SHAPES[name]["architectures"][0]:
+            family_decoding(bench, name)
+        for worker in (bench.limn, bench.peer):
+            if worker:
+                worker.ask(do="close")
+
+
+def attentions(name):
+    """The reference adds ALiBi twice when attention is eager."""
+    return ("sdpa",) if SHAPES[name].get("alibi") else ("eager", "sdpa")
+
+
+def billions(folder):
+    return (folder / "model.safetensors").stat().st_size / 4e9
+
+
+def family_prompt(bench, name, folder, scratch):
+    length = 128 if bench.quick else 512
+    ids = ids_of_length(length)
+    what = f"family {name} {billions(folder):.2f}B f32 T={length}"
+    ours, theirs = scratch / "limn", scratch / "peer"
+    reply = bench.limn.ask(do="forward", ids=ids, save=str(ours))
+    if "error" in reply:
+        bench.table.add(what, reply["error"], equal=False)
+        return
+    equality, equal, attention = "", None, None
+    if bench.peer:
+        warm = {kind: bench.peer.ask(do="forward", ids=ids, attention=kind, save=str(theirs)) for kind in
+                attentions(name)}
+        attention = min(warm, key=lambda kind: warm[kind].get("seconds", 1e9))
+        equality, equal = forward_equality(bench, "f32", length, ours, theirs, scratch)
+    medians, last = interleave(
+        2 if bench.quick else 5,
+        (lambda: bench.peer.ask(do="forward", ids=ids, attention=attention)) if bench.peer else None,
+        lambda: bench.limn.ask(do="forward", ids=ids))
+    add_rates(bench, what, equality, equal, length, medians, last)
+
+
+def family_decoding(bench, name):
+    ids, count = ids_of_length(16), 8 if bench.quick else 32
+    attention = attentions(name)[-1]
+    ask = {"do": "decode", "ids": ids, "count": count}
+    medians, last = interleave(
+        2 if bench.quick else 3, (lambda: bench.peer.ask(**ask, attention=attention)) if bench.peer else None,
+        lambda: bench.limn.ask(**ask))
+    equal = None if not bench.peer or medians is None else last[0]["ids"] == last[1]["ids"]
+    text = "" if equal is None else f"{count} tokens " + ("the same" if equal else "differ")
+    add_rates(bench, f"family {name}, {count} tokens after {len(ids)}", text, equal, count, medians, last)
+
+
+def add_rates(bench, what, equality, equal, tokens, medians, last):
+    if medians is None:
+        bench.table.add(what, first_error(*last), equal=False)
+        return
+    rates = [f"{tokens / seconds:.1f} tokens/s" if seconds else "-" for seconds in medians]
+    ratio = f"{medians[0] / medians[1]:.2f}x" if medians[0] else ""
+    bench.table.add(what, equality, rates[0], rates[1], ratio, equal=equal)
+
+
 SECTIONS = {"forward": forward, "ig": integrated_gradients, "answer": answer, "memory": memory,
-            "start": start}
+            "start": start, "families": families}

@@ -76,6 +76,7 @@ class Bench:
     threads: int
     quick: bool
     models: list
+    families: list
     lengths: list
     table: Table
     notes: dict = dataclasses.field(default_factory=dict)

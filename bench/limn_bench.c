@@ -4,6 +4,7 @@
  *     {"do": "forward", "ids": [...], "rows": "all"|"last", "save": FILE}
  *     {"do": "nodes", "ids": [...], "target": 7042, "baseline": 2, "count": 48, "batch": 16}
  *     {"do": "call", "command": "ig", "params": {...}}      a public command, its result as JSON
+ *     {"do": "decode", "ids": [...], "count": 32}           greedy, one token after another, with the cache
  *     {"do": "peak"}
  *
  * Times are of the work alone, with model and programs warm when the driver has asked once before. */
@@ -131,11 +132,61 @@ done:
     return status;
 }
 
+static int32_t argmax(const float *logits, int32_t n) {
+    int32_t best = 0;
+    for (int32_t i = 1; i < n; i++) {
+        best = logits[i] > logits[best] ? i : best;
+    }
+    return best;
+}
+
+/* The likeliest token `count` times, each appended to the cache. */
+static limn_status decode(Worker *worker, KvCache *cache, const int32_t *ids, int32_t n, int32_t count,
+                          json_t *chosen) {
+    int32_t next = 0;
+    for (int32_t i = 0; i < count; i++) {
+        SequenceInput sequence = {.ids = i == 0 ? ids : &next, .n = i == 0 ? n : 1};
+        if (i > 0) {
+            sequence.prefix = cache;
+            sequence.prefix_length = cache->length;
+        }
+        OutputRow output = {.row = sequence.n - 1, .target = -1};
+        RunRequest run = {.sequences = &sequence,
+                          .n_sequences = 1,
+                          .outputs = &output,
+                          .n_outputs = 1,
+                          .logits = true,
+                          .append = cache};
+        TRY(session_run(worker->session, &run, NULL));
+        next = argmax(session_logits(worker->session), worker->model->config.n_vocab);
+        json_array_append_new(chosen, json_integer(next));
+    }
+    return LIMN_OK;
+}
+
+static limn_status worker_decode(Worker *worker, const json_t *request, json_t *reply) {
+    int32_t n, count = (int32_t)json_integer_value(json_object_get(request, "count"));
+    int32_t *ids = request_ids(request, &n); /* [n] */
+    json_t *chosen = json_array();
+    KvCache *cache = NULL;
+    Stopwatch start = stopwatch_start();
+    limn_status status = ids == NULL || n == 0 ? fail(LIMN_USAGE, "decode: ids expected")
+                                               : kv_cache_new(&cache, worker->model, n + count);
+    if (status == LIMN_OK) {
+        status = decode(worker, cache, ids, n, count, chosen);
+    }
+    stopwatch_report(&start, reply);
+    json_object_set_new(reply, "ids", chosen);
+    kv_cache_free(cache);
+    free(ids);
+    return status;
+}
+
 /* One batch of integration nodes: copies of the prompt, each with its embedding rows moved along the path. */
 static limn_status run_nodes(Worker *worker, const float *x, const float *baseline, const int32_t *ids, int32_t n,
                              int32_t target, int32_t first, int32_t batch, int32_t count, float *points) {
     const Model *model = worker->model;
-    int64_t width = model->config.d_model;
+    int64_t width = model->config.d_embed;
     SequenceInput *sequences = calloc((size_t)batch, sizeof *sequences); /* [batch] */
     OutputRow *outputs = calloc((size_t)batch, sizeof *outputs);         /* [batch] */
     limn_status status = LIMN_OK;
@@ -211,7 +262,7 @@ static limn_status worker_nodes(Worker *worker, const json_t *request, json_t *r
     }
     ids[n] = (int32_t)json_integer_value(json_object_get(request, "baseline"));
     TRY_GOTO(status, done, embedding_rows(worker, ids, n + 1, &x));
-    int64_t width = worker->model->config.d_model;
+    int64_t width = worker->model->config.d_embed;
     points = malloc((size_t)batch * (size_t)n * (size_t)width * sizeof *points);
     if (points == NULL) {
         status = fail(LIMN_NO_MEMORY, "nodes: out of memory");
@@ -287,6 +338,9 @@ static limn_status worker_answer(Worker *worker, const json_t *request, json_t *
     }
     if (worker->session == NULL) {
         return fail(LIMN_USAGE, "%s before open", verb);
+    }
+    if (strcmp(verb, "decode") == 0) {
+        return worker_decode(worker, request, reply);
     }
     if (strcmp(verb, "forward") == 0) {
         return worker_forward(worker, request, reply);

@@ -10,6 +10,7 @@ worker (bench/limn_bench.c), which answers to the same words, so that both are m
     {"do": "nodes", "ids", "target", "baseline", "count", "batch"}    forward + backward at uniform nodes, by hand
     {"do": "captum", "ids", "target", "baseline", "rule", "steps", "batch"}
     {"do": "answer", "text"|"ids", "answer": [...], "baseline", "rule", "steps", "batch"}
+    {"do": "decode", "ids", "count", "attention"}              greedy, one token after another, with the cache
     {"do": "peak"}                                             this process's peak resident bytes
 """
 import json
@@ -55,7 +56,8 @@ class Peer:
         watch = Stopwatch()
         dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[request["dtype"]]
         self.model = None
-        model = transformers.AutoModelForCausalLM.from_pretrained(request["model"], dtype=dtype).eval()
+        name = transformers.AutoConfig.from_pretrained(request["model"]).architectures[0]
+        model = getattr(transformers, name).from_pretrained(request["model"], dtype=dtype).eval()
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         self.model, self.model_path = model, request["model"]
@@ -70,9 +72,10 @@ class Peer:
         self.use_attention(request)
         ids = torch.tensor([request["ids"]])
         keep = 0 if request.get("rows", "all") == "all" else 1
+        extra = {"use_cache": False, "logits_to_keep": keep} if self.model.can_generate() else {}
         with torch.inference_mode():
             watch = Stopwatch()
-            logits = self.model(input_ids=ids, use_cache=False, logits_to_keep=keep).logits
+            logits = self.model(input_ids=ids, **extra).logits
             reply = watch.report()
         if request.get("save"):
             logits[0].float().numpy().tofile(request["save"])
@@ -145,6 +148,12 @@ class Peer:
             out = self.model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False,
                                       max_new_tokens=request["count"], min_new_tokens=request["count"])
         return {"ids": out[0, ids.shape[1]:].tolist()}
+
+    def decode(self, request):
+        self.use_attention(request)
+        watch = Stopwatch()
+        reply = self.greedy(request)
+        return watch.report(**reply)
 
     def peak(self, _request):
         return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
