@@ -180,6 +180,10 @@ static limn_status make_settings(Predictor *predictor) {
     char model[65];
     TRY(model_hash((Model *)(uintptr_t)predictor->model, false, model));
     text_buffer_add(&text, model);
+    for (int32_t i = 0; i < predictor->model->n_adapters; i++) {
+        TRY(model_adapter_hash(predictor->model, i, false, model));
+        text_buffer_printf(&text, " %s %a", model, predictor->model->adapters[i].weight);
+    }
     hash_text(settings->hash[SETTING_MODEL], &text);
     add_part(&text, predictor->params->data.prompt_field);
     add_part(&text, predictor->params->data.template_text);

@@ -95,6 +95,12 @@ static double number(const json_t *object, const char *key, const char *name) {
     return json_number_value(value);
 }
 
+static void assert_near(double found, double expected, double tolerance, const char *what) {
+    if (!(fabs(found - expected) <= tolerance)) {
+        fail_msg("%s: %.12g, expected %.12g", what, found, expected);
+    }
+}
+
 /* ---- scores ---- */
 
 static void scores_are_those_of_run(void **state) {
@@ -310,6 +316,67 @@ static void mistakes_of_use_are_refused(void **state) {
     assert_non_null(strstr(error_message(), "line 1: the choice 'c' joins"));
 }
 
+/* ---- a trained model ---- */
+
+/* Against transformers (tests/oracle/predict/agreement.py), choices of one token and of several; skips when the model
+ * is not there. */
+static void smollm2_decides_as_the_reference(void **state) {
+    const Fixture *fixture = *state;
+    const char *cache = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    char model[1024];
+    snprintf(model, sizeof model, "%s%s/limn/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+             cache != NULL  ? cache
+             : home != NULL ? home
+                            : "",
+             cache != NULL ? "" : "/.cache");
+    if (!file_exists(model)) {
+        print_message("skipped: %s is not there (scripts/models smollm2)\n", model);
+        skip();
+    }
+    json_t *golden;
+    char path[1200];
+    snprintf(path, sizeof path, "%s/smollm2.json", golden_folder("predict"));
+    must(json_file_load(&golden, path, 1 << 20));
+    const json_t *prompts = json_object_get(golden, "prompts");
+    const json_t *choices = json_object_get(golden, "choices");
+    TextBuffer data = TEXT_BUFFER_INIT;
+    for (size_t i = 0; i < json_array_size(prompts); i++) {
+        json_t *record = json_pack("{s:O}", "prompt", json_array_get(prompts, i));
+        char *line = json_dumps(record, JSON_COMPACT);
+        text_buffer_printf(&data, "%s\n", line);
+        free(line);
+        json_decref(record);
+    }
+    snprintf(path, sizeof path, "%s.prompts.jsonl", fixture->data);
+    must(file_write_atomic(path, data.data, data.length));
+    text_buffer_free(&data);
+    char *list = json_dumps(choices, JSON_COMPACT);
+    Result *result;
+    unlink(fixture->out);
+    must(call_method(&result, "predict",
+                     "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"prompt\", \"choices\": %s, "
+                     "\"output\": \"%s\"}",
+                     model, path, list, fixture->out));
+    assert_true(result_passed(result));
+    result_free(result);
+    free(list);
+    unlink(path);
+    char *text = out_text(fixture);
+    for (size_t i = 0; i < json_array_size(prompts); i++) {
+        json_t *line = line_of(text, (int)i);
+        const json_t *row = json_array_get(json_object_get(golden, "log_probabilities"), i);
+        for (size_t c = 0; c < json_array_size(choices); c++) {
+            const char *name = json_string_value(json_array_get(choices, c)) + 1; /* without its space */
+            double expected = json_number_value(json_array_get(row, c));
+            assert_near(number(line, "log_probabilities", name), expected, 5e-4, name);
+        }
+        json_decref(line);
+    }
+    free(text);
+    json_decref(golden);
+}
+
 /* ---- measures ---- */
 
 static const Value *cell(const Result *result, const char *block, int row, int column) {
@@ -348,12 +415,6 @@ static json_t *golden_metrics(void) {
 static double golden_at(const json_t *golden, const char *key, int index) {
     const json_t *value = json_object_get(golden, key);
     return json_number_value(index < 0 ? value : json_array_get(value, (size_t)index));
-}
-
-static void assert_near(double found, double expected, double tolerance, const char *what) {
-    if (!(fabs(found - expected) <= tolerance)) {
-        fail_msg("%s: %.12g, expected %.12g", what, found, expected);
-    }
 }
 
 static void fill_metrics(Metrics *metrics, const json_t *golden) {
@@ -425,11 +486,17 @@ static void measures_are_those_of_the_reference(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scores_are_those_of_run),       cmocka_unit_test(batches_and_threads_do_not_show),
-        cmocka_unit_test(a_shared_head_does_not_show),   cmocka_unit_test(a_classifier_has_its_classes),
-        cmocka_unit_test(a_cut_file_is_gone_on_with),    cmocka_unit_test(other_settings_and_data_are_refused),
-        cmocka_unit_test(what_came_out_is_a_data_set),   cmocka_unit_test(mistakes_of_use_are_refused),
-        cmocka_unit_test(groups_and_labels_are_counted), cmocka_unit_test(measures_are_those_of_the_reference),
+        cmocka_unit_test(scores_are_those_of_run),
+        cmocka_unit_test(batches_and_threads_do_not_show),
+        cmocka_unit_test(a_shared_head_does_not_show),
+        cmocka_unit_test(a_classifier_has_its_classes),
+        cmocka_unit_test(a_cut_file_is_gone_on_with),
+        cmocka_unit_test(other_settings_and_data_are_refused),
+        cmocka_unit_test(what_came_out_is_a_data_set),
+        cmocka_unit_test(mistakes_of_use_are_refused),
+        cmocka_unit_test(smollm2_decides_as_the_reference),
+        cmocka_unit_test(groups_and_labels_are_counted),
+        cmocka_unit_test(measures_are_those_of_the_reference),
     };
     return cmocka_run_group_tests_name("predict", tests, set_up, tear_down);
 }
