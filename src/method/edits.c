@@ -197,6 +197,7 @@ static limn_status resolve_expert(SiteEdit *edit, const EditSpec *spec) {
         return fail(LIMN_USAGE, "edit '%s': %s has one number for each expert, expected expert or neuron", spec->text,
                     edit->site);
     }
+    edit->expert = spec->expert;
     edit->head = vectors ? spec->expert : EDIT_ALL;
     edit->neuron = vectors ? spec->neuron : spec->expert;
     return LIMN_OK;
@@ -218,6 +219,7 @@ static limn_status resolve_elements(SiteEdit *edit, const EditSpec *spec, int32_
     }
     edit->head = spec->head;
     edit->neuron = spec->neuron;
+    edit->expert = EDIT_ALL;
     return spec->expert == EDIT_ALL ? LIMN_OK : resolve_expert(edit, spec);
 }
 
@@ -420,22 +422,30 @@ limn_status edit_plan_bind(Edit **edits, int32_t *n_edits, const EditPlan *plan,
 }
 
 void edit_plan_describe(Result *result, const EditPlan *plan) {
-    static const TableColumn columns[] = {{{"site", 4}, COLUMN_TEXT},
-                                          {{"from", 4}, COLUMN_INTEGER},
-                                          {{"to", 2}, COLUMN_INTEGER},
-                                          {{"head", 4}, COLUMN_INTEGER},
-                                          {{"neuron", 6}, COLUMN_INTEGER}};
+    static const TableColumn columns[] = {{{"site", 4}, COLUMN_TEXT},      {{"from", 4}, COLUMN_INTEGER},
+                                          {{"to", 2}, COLUMN_INTEGER},     {{"head", 4}, COLUMN_INTEGER},
+                                          {{"neuron", 6}, COLUMN_INTEGER}, {{"expert", 6}, COLUMN_INTEGER}};
+    bool experts = false;
+    for (int32_t i = 0; i < plan->n; i++) {
+        experts = experts || plan->items[i].expert != EDIT_ALL;
+    }
     if (plan->n == 0) {
         return;
     }
-    TableBlock *table = result_add_table(result, "edits", "What was changed", columns, 5);
-    result_block_note(result, "positions from, up to but without to (none: to the end); no head or neuron: all");
+    TableBlock *table = result_add_table(result, "edits", "What was changed", columns, experts ? 6 : 5);
+    result_block_note(
+        result, experts ? "positions from, up to but without to (none: to the end); no head, neuron or expert: all"
+                        : "positions from, up to but without to (none: to the end); no head or neuron: all");
     for (int32_t i = 0; i < plan->n; i++) {
         const SiteEdit *edit = &plan->items[i];
-        Value cells[] = {value_text(edit->site), value_integer(edit->row_begin),
+        bool vectors = edit->expert != EDIT_ALL && edit->shape->n_dims == 2;
+        bool numbers = edit->expert != EDIT_ALL && !vectors;
+        Value cells[] = {value_text(edit->site),
+                         value_integer(edit->row_begin),
                          edit->row_end == INT32_MAX ? value_null() : value_integer(edit->row_end),
-                         edit->head == EDIT_ALL ? value_null() : value_integer(edit->head),
-                         edit->neuron == EDIT_ALL ? value_null() : value_integer(edit->neuron)};
+                         edit->head == EDIT_ALL || vectors ? value_null() : value_integer(edit->head),
+                         edit->neuron == EDIT_ALL || numbers ? value_null() : value_integer(edit->neuron),
+                         edit->expert == EDIT_ALL ? value_null() : value_integer(edit->expert)};
         table_row(table, cells);
     }
 }

@@ -40,7 +40,8 @@ typedef struct SiteEdit {
     NodeId node;
     const RowShape *shape;
     int32_t row_begin, row_end;
-    int64_t head, neuron;
+    int64_t head, neuron; /* an expert is the head or the neuron, by the site's shape */
+    int64_t expert;       /* as written */
     bool scalar;
     float number;
     const float *values; /* [n_value_rows, elements of a row's region, or all of the row] */

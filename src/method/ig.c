@@ -387,13 +387,19 @@ static void say_headline(const IgWork *work, const double *scores, const int32_t
     text_buffer_free(&line);
 }
 
-static const char *end_text(IgEnd end) {
-    static const char *const texts[] = {"converged", "down to the rounding noise of the model's own output",
-                                        "NOT converged: the node limit came first", "fixed rule"};
-    return texts[end];
+/* F jumps where a row's choice of experts changes, which no number of nodes can smooth. */
+static bool is_routed(const IgWork *work) {
+    return work->model->config.n_experts > 0;
 }
 
-static void show_one_path(TableBlock *table, const char *baseline, const IgIntegral *integral) {
+static const char *end_text(const IgWork *work, IgEnd end) {
+    static const char *const texts[] = {"converged", "down to the rounding noise of the model's own output",
+                                        "NOT converged: the node limit came first", "fixed rule"};
+    return end == IG_NOISE_FLOOR && is_routed(work) ? "down to jumps where the choice of experts changes, and rounding"
+                                                    : texts[end];
+}
+
+static void show_one_path(const IgWork *work, TableBlock *table, const char *baseline, const IgIntegral *integral) {
     const struct {
         const char *name;
         Value value;
@@ -403,7 +409,7 @@ static void show_one_path(TableBlock *table, const char *baseline, const IgInteg
                  {"nodes", value_integer(integral->nodes)},
                  {"sum of gaps", value_number(integral->gap_sum)},
                  {"largest token change", value_number(integral->token_change)},
-                 {"end", value_text(end_text(integral->end))}};
+                 {"end", value_text(end_text(work, integral->end))}};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         const Value cells[] = {value_text(lines[i].name), lines[i].value};
         table_row(table, cells);
@@ -421,15 +427,18 @@ static void show_integration(const IgWork *work) {
     TableBlock *table = result_add_table(work->result, "integration", "The path from baseline to input",
                                          single ? one : several, single ? 2 : 7);
     if (single) {
-        show_one_path(table, work->names[0], &work->integrals[0]);
+        show_one_path(work, table, work->names[0], &work->integrals[0]);
         return;
     }
     for (int32_t b = 0; b < work->n_baselines; b++) {
         const IgIntegral *integral = &work->integrals[b];
-        Value cells[] = {value_text(work->names[b]),         value_number(integral->f_input),
-                         value_number(integral->f_baseline), value_integer(integral->nodes),
-                         value_number(integral->gap_sum),    value_number(integral->token_change),
-                         value_text(end_text(integral->end))};
+        Value cells[] = {value_text(work->names[b]),
+                         value_number(integral->f_input),
+                         value_number(integral->f_baseline),
+                         value_integer(integral->nodes),
+                         value_number(integral->gap_sum),
+                         value_number(integral->token_change),
+                         value_text(end_text(work, integral->end))};
         table_row(table, cells);
     }
 }
@@ -451,8 +460,10 @@ static void check_integration(const IgWork *work) {
         } else if (integral->end == IG_NOISE_FLOOR &&
                    integral->gap_sum > work->params->tolerance * integral->gap_scale) {
             result_warn(work->result,
-                        "F's own rounding noise keeps the sum of gaps at %.1f%% (baseline: %s); the token scores "
-                        "moved by %.2f%% in the last refinement",
+                        "%s the sum of gaps at %.1f%% (baseline: %s); the token scores moved by %.2f%% in the last "
+                        "refinement",
+                        is_routed(work) ? "F jumps where a token's choice of experts changes: the jumps keep"
+                                        : "F's own rounding noise keeps",
                         100.0 * integral->gap_sum / integral->gap_scale, work->names[b],
                         100.0 * integral->token_change);
         }
@@ -462,7 +473,7 @@ static void check_integration(const IgWork *work) {
                      "attributions add up to F(input) - F(baseline); a small gap of a fixed rule can be luck");
         return;
     }
-    if (end != IG_NOISE_FLOOR) {
+    if (end != IG_NOISE_FLOOR || is_routed(work)) { /* jumps are no noise */
         result_check(work->result, "panel gaps", gap, CHECK_AT_MOST, work->params->tolerance,
                      "sum of |rule - difference of F| over all intervals, over |F(input) - F(baseline)|");
     }

@@ -60,7 +60,8 @@ static limn_status refuse(const char *path, const char *key, const char *name, s
     TextBuffer known = TEXT_BUFFER_INIT;
     for (int i = 0; i < arch_count(); i++) {
         const char *words = field(&archs[i]);
-        if (words[0] != '\0') {
+        bool said = known.data != NULL && find_word(known.data, words, strlen(words)) != NULL;
+        if (words[0] != '\0' && !said) {
             text_buffer_printf(&known, "%s%s", known.length > 0 ? " " : "", words);
         }
     }
