@@ -297,7 +297,7 @@ static limn_status call_function(Value *result, Machine *machine, const Function
         return call_macro(result, machine, function, given);
     case FUNCTION_JOINER:
         *result = function->self;
-        TRY(*function->used ? LIMN_OK : value_text(result, machine, "", 0, 0));
+        TRY(*function->used ? LIMN_OK : value_of_text(result, machine, "", 0, 0));
         *function->used = true;
         return LIMN_OK;
     default:

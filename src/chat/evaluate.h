@@ -38,7 +38,7 @@ struct Function {
 typedef enum Flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE } Flow;
 
 limn_status evaluate(Value *value, Machine *machine, Scope *scope, const Node *node);
-limn_status execute(Flow *flow, Machine *machine, Scope *scope, const Nodes *body);
+limn_status execute_body(Flow *flow, Machine *machine, Scope *scope, const Nodes *body);
 /* The text of a body run by itself. */
 limn_status execute_captured(Value *text, Flow *flow, Machine *machine, Scope *scope, const Nodes *body);
 limn_status execute_loop(Flow *flow, Machine *machine, Scope *outer, const Node *node, const Value *over,

@@ -49,7 +49,7 @@ limn_status execute_captured(Value *text, Flow *flow, Machine *machine, Scope *s
     Builder builder = {.machine = machine};
     Builder *outer = machine->out;
     machine->out = &builder;
-    limn_status status = execute(flow, machine, scope, body);
+    limn_status status = execute_body(flow, machine, scope, body);
     machine->out = outer;
     TRY(status);
     return builder_finish(text, &builder);
@@ -89,7 +89,7 @@ static limn_status run_iteration(Flow *flow, Machine *machine, Loop *loop, uint6
     if (item->kind == VALUE_DICT && item->dict->is_message) {
         machine->message = message_of(item->dict->mark);
     }
-    TRY(execute(flow, machine, scope, &loop->node->body));
+    TRY(execute_body(flow, machine, scope, &loop->node->body));
     machine->message = before;
     return LIMN_OK;
 }
@@ -118,7 +118,7 @@ limn_status execute_loop(Flow *flow, Machine *machine, Scope *outer, const Node 
             break;
         }
     }
-    return items->n == 0 ? execute(flow, machine, outer, &node->other) : LIMN_OK;
+    return items->n == 0 ? execute_body(flow, machine, outer, &node->other) : LIMN_OK;
 }
 
 static limn_status execute_for(Flow *flow, Machine *machine, Scope *scope, const Node *node) {
@@ -134,11 +134,11 @@ static limn_status execute_if(Flow *flow, Machine *machine, Scope *scope, const 
         Value condition;
         TRY(evaluate(&condition, machine, scope, node->a));
         if (value_truth(&condition)) {
-            return execute(flow, machine, scope, &node->body);
+            return execute_body(flow, machine, scope, &node->body);
         }
         bool chained = node->other.n == 1 && node->other.items[0]->kind == NODE_IF;
         if (!chained) {
-            return execute(flow, machine, scope, &node->other);
+            return execute_body(flow, machine, scope, &node->other);
         }
         node = node->other.items[0];
     }
@@ -177,7 +177,7 @@ static limn_status execute_with(Flow *flow, Machine *machine, Scope *scope, cons
         TRY(evaluate(&value, machine, scope, node->items.items[i + 1]));
         TRY(scope_assign(machine, inner, node->items.items[i], value));
     }
-    return execute(flow, machine, inner, &node->body);
+    return execute_body(flow, machine, inner, &node->body);
 }
 
 static limn_status execute_generation(Machine *machine, Scope *scope, const Node *node) {
@@ -267,7 +267,7 @@ static limn_status execute_node(Flow *flow, Machine *machine, Scope *scope, cons
     }
 }
 
-limn_status execute(Flow *flow, Machine *machine, Scope *scope, const Nodes *body) {
+limn_status execute_body(Flow *flow, Machine *machine, Scope *scope, const Nodes *body) {
     if (machine->depth >= CHAT_DEPTH_MAX) {
         return machine_fail(machine, LIMN_RANGE, "nested deeper than %d (the limit)", CHAT_DEPTH_MAX);
     }

@@ -220,7 +220,7 @@ static limn_status run_default(Call *call, Value *result) {
         *result = call->args[0];
         return LIMN_OK;
     }
-    return wanted ? value_text(result, call->machine, "", 0, 0) : LIMN_OK;
+    return wanted ? value_of_text(result, call->machine, "", 0, 0) : LIMN_OK;
 }
 
 static limn_status run_length(Call *call, Value *result) {

@@ -67,7 +67,7 @@ static limn_status convert_number(Value *text, Machine *machine, const Conversio
             *c = (char)(strchr("+-0123456789", *c) != NULL ? *c : '.');
         }
     }
-    return value_text(text, machine, made, strlen(made), 0);
+    return value_of_text(text, machine, made, strlen(made), 0);
 }
 
 static limn_status convert(Builder *builder, const Conversion *conversion, const Value *value, const Str *format) {

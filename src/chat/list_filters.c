@@ -29,7 +29,7 @@ static limn_status get_path(Value *value, Machine *machine, const Value *item, c
         size_t end = begin + strcspn(text->bytes + begin, ".");
         Value object = *value, key;
         bool digits = end > begin && strspn(text->bytes + begin, "0123456789") >= end - begin && end - begin < 10;
-        TRY(value_text(&key, machine, text->bytes + begin, end - begin, 0));
+        TRY(value_of_text(&key, machine, text->bytes + begin, end - begin, 0));
         if (digits) {
             int64_t index = 0;
             for (size_t at = begin; at < end; at++) {

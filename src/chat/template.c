@@ -187,12 +187,12 @@ static limn_status alias_reasoning(Value *message, Machine *machine) {
     Value key, made;
     const Dict *from = message->dict;
     TRY(value_dict(&made, machine, from->n + 2));
-    TRY(value_text(&key, machine, "thinking", 8, 0));
+    TRY(value_of_text(&key, machine, "thinking", 8, 0));
     TRY(dict_set(machine, made.dict, key, *reasoning));
     for (size_t i = 0; i < from->n; i++) {
         TRY(dict_set(machine, made.dict, from->keys[i], from->values[i]));
     }
-    TRY(value_text(&key, machine, "reasoning_content", 17, 0));
+    TRY(value_of_text(&key, machine, "reasoning_content", 17, 0));
     TRY(dict_set(machine, made.dict, key, *reasoning));
     made.dict->mark = from->mark;
     *message = made;
@@ -211,7 +211,7 @@ static limn_status read_messages(Value *messages, Machine *machine) {
         const Value *role;
         TRY(dict_find_text(&role, machine, message->dict, "role", 4));
         if (role != NULL && role->kind == VALUE_STRING) { /* whose, not what */
-            TRY(value_text((Value *)(uintptr_t)role, machine, role->string->bytes, role->string->length, mark));
+            TRY(value_of_text((Value *)(uintptr_t)role, machine, role->string->bytes, role->string->length, mark));
         }
     }
     return LIMN_OK;

@@ -90,7 +90,7 @@ limn_status dict_set(Machine *machine, Dict *dict, Value key, Value item) {
     return LIMN_OK;
 }
 
-limn_status value_text(Value *value, Machine *machine, const char *bytes, size_t length, Mark mark) {
+limn_status value_of_text(Value *value, Machine *machine, const char *bytes, size_t length, Mark mark) {
     void *copy, *string;
     TRY(machine_take(&copy, machine, length + 1, 1));
     TRY(machine_take(&string, machine, 1, sizeof(Str)));
@@ -119,7 +119,7 @@ static limn_status object_from_json(Value *value, Machine *machine, const json_t
     json_t *item;
     json_object_foreach((json_t *)(uintptr_t)json, key, item) {
         Dict *dict = value->dict;
-        TRY(value_text(&dict->keys[dict->n], machine, key, strlen(key), mark));
+        TRY(value_of_text(&dict->keys[dict->n], machine, key, strlen(key), mark));
         TRY(value_from_json(&dict->values[dict->n], machine, item, mark));
         dict->n++;
     }
@@ -140,7 +140,7 @@ limn_status value_from_json(Value *value, Machine *machine, const json_t *json, 
         status = array_from_json(value, machine, json, mark);
         break;
     case JSON_STRING:
-        status = value_text(value, machine, json_string_value(json), json_string_length(json), mark);
+        status = value_of_text(value, machine, json_string_value(json), json_string_length(json), mark);
         break;
     case JSON_INTEGER:
         *value = value_of_integer(json_integer_value(json));

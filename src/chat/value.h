@@ -138,7 +138,7 @@ limn_status dict_set(Machine *machine, Dict *dict, Value key, Value item);
 limn_status dict_find(const Value **found, Machine *machine, const Dict *dict, const Value *key);
 limn_status dict_find_text(const Value **found, Machine *machine, const Dict *dict, const char *key, size_t length);
 limn_status value_from_json(Value *value, Machine *machine, const json_t *json, Mark mark);
-limn_status value_text(Value *value, Machine *machine, const char *bytes, size_t length, Mark mark);
+limn_status value_of_text(Value *value, Machine *machine, const char *bytes, size_t length, Mark mark);
 
 /* ---- asking values ---- */
 

@@ -262,6 +262,7 @@ static limn_status find_ends(Generation *generation) {
         add_end(generation, tokenizer_special(model->tokenizer, SPECIAL_EOT));
         add_end(generation, tokenizer_special(model->tokenizer, SPECIAL_EOM));
     }
+    add_end(generation, generation->prompt.end_of_turn);
     if (!folder_exists(model->path)) {
         return LIMN_OK;
     }

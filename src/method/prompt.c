@@ -66,13 +66,49 @@ limn_status prompt_read_text(Prompt *prompt, MethodCall *call, const Model *mode
     return encode_pair(&prompt->tokens, &prompt->n, call, model->tokenizer, prompt->text, pair, &prompt->encode);
 }
 
+static limn_status read_chat(Prompt *prompt, MethodCall *call, const Model *model, const ChatParams *params) {
+    ChatPrompt *chat = ARENA_NEW(call->arena, ChatPrompt);
+    if (chat == NULL) {
+        return method_no_memory(call);
+    }
+    TRY(chat_prompt_read(chat, call, model, params));
+    prompt->text = (Text){chat->text.text, chat->text.length};
+    prompt->tokens = chat->tokens;
+    prompt->n = chat->n;
+    prompt->messages = chat->message;
+    prompt->roles = chat->role;
+    prompt->end_of_turn = chat->end_of_turn;
+    prompt->chat = chat;
+    prompt->encode = (EncodeOptions){.bos = BOS_NO, .no_special = true};
+    return LIMN_OK;
+}
+
+/* What would silently do nothing. */
+static limn_status refuse_chat_options(const char *command, const ChatParams *params) {
+    const char *unused = params->tools.bytes != NULL       ? "tools"
+                         : params->documents.bytes != NULL ? "documents"
+                         : params->name.bytes != NULL      ? "chat-template"
+                         : params->variables.n > 0         ? "chat-var"
+                         : params->date.bytes != NULL      ? "chat-date"
+                         : params->no_generation_prompt    ? "no-generation-prompt"
+                                                           : NULL;
+    return unused == NULL ? LIMN_OK : fail(LIMN_USAGE, "%s: option '%s' goes with --chat", command, unused);
+}
+
 static limn_status read_tokens(Prompt *prompt, MethodCall *call, const Model *model, const PromptParams *params) {
     const char *command = call->method->command.name;
-    int given = (params->prompt.bytes != NULL) + (params->ids.ids != NULL) + (params->file.bytes != NULL);
+    bool chat = params->chat.chat.bytes != NULL || params->chat.messages.bytes != NULL;
+    int given = (params->prompt.bytes != NULL) + (params->ids.ids != NULL) + (params->file.bytes != NULL) +
+                (params->chat.chat.bytes != NULL) + (params->chat.messages.bytes != NULL);
     if (given != 1) {
-        return fail(LIMN_USAGE, "%s: %s, expected one of --prompt, --ids and --file", command,
+        return fail(LIMN_USAGE, "%s: %s, expected one of --prompt, --ids, --file and --chat", command,
                     given == 0 ? "nothing to read" : "several inputs");
     }
+    if (chat) {
+        return params->pair.bytes == NULL ? read_chat(prompt, call, model, &params->chat)
+                                          : fail(LIMN_USAGE, "%s: --pair goes with a text, not with --chat", command);
+    }
+    TRY(refuse_chat_options(command, &params->chat));
     if (params->ids.ids != NULL) {
         return params->pair.bytes == NULL
                    ? tokens_from_ids(prompt, call, model, &params->ids)
@@ -145,6 +181,7 @@ static limn_status read_types_and_mask(Prompt *prompt, MethodCall *call, const P
 
 limn_status prompt_read(Prompt *prompt, MethodCall *call, const Model *model, const PromptParams *params) {
     memset(prompt, 0, sizeof *prompt);
+    prompt->end_of_turn = -1;
     TRY(read_tokens(prompt, call, model, params));
     prompt->ids = ARENA_ARRAY(call->arena, int32_t, prompt->n + 1);
     if (prompt->ids == NULL) {
@@ -175,6 +212,9 @@ void prompt_describe(Result *result, MethodCall *call, const Model *model, const
     if (prompt->text.bytes != NULL) {
         result_input(result, prompt->text.bytes, prompt->text.length);
     }
+    if (prompt->chat != NULL) {
+        chat_prompt_warn(result, prompt->chat);
+    }
     for (int32_t i = 0; i < prompt->n; i++) {
         const Token *token = &prompt->tokens[i];
         InputToken shown = {.id = token->id,
@@ -182,6 +222,10 @@ void prompt_describe(Result *result, MethodCall *call, const Model *model, const
                             .begin = token->begin,
                             .end = token->end,
                             .special = token->special};
+        if (prompt->messages != NULL) {
+            shown.role = prompt->roles[i];
+            shown.message = prompt->messages[i] + 1;
+        }
         result_input_token(result, &shown);
     }
 }

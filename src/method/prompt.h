@@ -2,6 +2,7 @@
 #ifndef LIMN_METHOD_PROMPT_H
 #define LIMN_METHOD_PROMPT_H
 
+#include "method/chat_prompt.h"
 #include "method/method.h"
 
 typedef struct PromptParams {
@@ -11,13 +12,19 @@ typedef struct PromptParams {
     Text pair;
     ParamIds token_types;
     ParamIds attention_mask;
+    ChatParams chat;
 } PromptParams;
 
 /* Rows for a method's table; `member` is the PromptParams inside its own struct. */
 #define PROMPT_ROWS(type, member)                                                                                      \
     PARAM_ROW("prompt", 'p', LIMN_PARAM_TEXT, "TEXT", "the text the model reads", offsetof(type, member.prompt)),      \
         PARAM_ROW("ids", 0, LIMN_PARAM_IDS, "N,N,...", "token ids instead of a text", offsetof(type, member.ids)),     \
-        PARAM_ROW("file", 0, LIMN_PARAM_FILE, "FILE", "read the text from FILE", offsetof(type, member.file))
+        PARAM_ROW("file", 0, LIMN_PARAM_FILE, "FILE", "read the text from FILE", offsetof(type, member.file)),         \
+        PARAM_ROW("chat", 0, LIMN_PARAM_FILE, "FILE", "read the messages in FILE (JSON) by the model's chat template", \
+                  offsetof(type, member.chat.chat)),                                                                   \
+        PARAM_ROW("messages", 0, LIMN_PARAM_TEXT, "JSON", "the same from JSON text",                                   \
+                  offsetof(type, member.chat.messages)),                                                               \
+        CHAT_ROWS(type, member.chat)
 
 #define PROMPT_PAIR_ROWS(type, member)                                                                                 \
     PARAM_ROW("pair", 0, LIMN_PARAM_TEXT, "TEXT", "the second text of a pair (BERT)", offsetof(type, member.pair)),    \
@@ -33,6 +40,10 @@ typedef struct Prompt {
     int32_t *types; /* [n] or NULL: all 0 */
     uint8_t *mask;  /* [n] or NULL: all visible */
     int32_t n;
+    int32_t *messages;   /* [n] the message each token comes from, -1: none; NULL: not a chat */
+    Text *roles;         /* [n] of those messages; NULL: not a chat */
+    int32_t end_of_turn; /* what the chat template puts after an answer; -1: unknown */
+    const ChatPrompt *chat;
     EncodeOptions encode; /* as used */
 } Prompt;
 

@@ -264,6 +264,17 @@ static limn_status read_blocks(Reader *reader, const json_t *root) {
 
 /* ---- the rest ---- */
 
+/* Absent: the token is of no message. */
+static limn_status read_message(Reader *reader, const json_t *json, int32_t *message) {
+    *message = 0;
+    if (json_object_get(json, "message") == NULL) {
+        return LIMN_OK;
+    }
+    TRY(reader_int32(reader, json, "message", 0, message));
+    *message += *message < INT32_MAX;
+    return LIMN_OK;
+}
+
 static limn_status read_input(Reader *reader, const json_t *root) {
     Result *result = reader->result;
     json_t *input, *tokens;
@@ -279,6 +290,7 @@ static limn_status read_input(Reader *reader, const json_t *root) {
         TRY(reader_integer(reader, json, "begin", 0, INT64_MAX, &token.begin));
         TRY(reader_integer(reader, json, "end", token.begin, INT64_MAX, &token.end));
         TRY(reader_text(reader, json, "role", &token.role));
+        TRY(read_message(reader, json, &token.message));
         TRY(reader_bool(reader, json, "special", &token.special));
         result_input_token(result, &token);
     }

@@ -113,6 +113,7 @@ typedef struct InputToken {
     int64_t begin, end; /* bytes of input text; equal for what was added by the tokenizer */
     Text role;          /* "user", "system" ... or absent */
     bool special;
+    int32_t message; /* of a chat: its place among the messages, from 1; 0: none */
 } InputToken;
 
 typedef struct ResultTarget {

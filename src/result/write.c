@@ -205,6 +205,9 @@ static void write_input(JsonWriter *w, const Result *result) {
         writer_integer_field(w, "begin", token->begin);
         writer_integer_field(w, "end", token->end);
         writer_text_field(w, "role", token->role);
+        if (token->message > 0) {
+            writer_integer_field(w, "message", token->message - 1);
+        }
         writer_bool_field(w, "special", token->special);
         writer_end(w, '}');
     }

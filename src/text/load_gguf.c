@@ -1,5 +1,6 @@
 /* Tokenizers from GGUF metadata (tokenizer.ggml.*). The file names the split rule of byte-level models instead of
  * stating it: split_rules.c. */
+#include <stdio.h>
 #include <string.h>
 
 #include "files/json.h"
@@ -324,6 +325,27 @@ static const struct GgufKind {
     {"t5", load_unigram},
 };
 
+/* tokenizer.chat_templates lists the names of tokenizer.chat_template.NAME. */
+static limn_status load_named_templates(Tokenizer *tokenizer, const Gguf *gguf) {
+    int64_t n = 0;
+    if (!gguf_get_array(gguf, "tokenizer.chat_templates", &n)) {
+        return LIMN_OK;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const char *name, *text;
+        size_t name_length, length;
+        char key[128];
+        if (!gguf_array_string(gguf, "tokenizer.chat_templates", i, &name, &name_length) || name_length > 80) {
+            continue;
+        }
+        snprintf(key, sizeof key, "tokenizer.chat_template.%.*s", (int)name_length, name);
+        if (gguf_get_string(gguf, key, &text, &length)) {
+            TRY(tokenizer_keep_template(tokenizer, name, name_length, text, length, false));
+        }
+    }
+    return LIMN_OK;
+}
+
 limn_status load_gguf(Tokenizer *tokenizer, const Gguf *gguf) {
     Loading loading = {gguf_path(gguf), &tokenizer->pool, &tokenizer->vocabulary, 0};
     const char *name, *template;
@@ -335,8 +357,9 @@ limn_status load_gguf(Tokenizer *tokenizer, const Gguf *gguf) {
         if (strlen(kinds[i].name) == length && memcmp(kinds[i].name, name, length) == 0) {
             TRY(kinds[i].load(tokenizer, &loading, gguf));
             if (gguf_get_string(gguf, "tokenizer.chat_template", &template, &length)) {
-                TRY(tokenizer_keep(&tokenizer->chat_template, tokenizer, template, length));
+                TRY(tokenizer_keep_template(tokenizer, "default", 7, template, length, true));
             }
+            TRY(load_named_templates(tokenizer, gguf));
             return tokenizer_finish(tokenizer, loading.where);
         }
     }

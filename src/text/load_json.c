@@ -125,21 +125,19 @@ void load_usual_specials(Tokenizer *tokenizer) {
 }
 
 /* "chat_template": a text, or [{"name": "default", "template": "..."}, ...]. */
-static limn_status load_chat_template(Tokenizer *tokenizer, const json_t *config) {
-    const json_t *template = json_object_get(config, "chat_template");
-    for (size_t i = 0; i < json_array_size(template); i++) {
-        const json_t *named = json_array_get(template, i);
-        const char *name = json_string_value(json_object_get(named, "name"));
-        if (name != NULL && strcmp(name, "default") == 0) {
-            template = json_object_get(named, "template");
-            break;
+limn_status load_chat_template(Tokenizer *tokenizer, const json_t *config) {
+    const json_t *given = json_object_get(config, "chat_template");
+    for (size_t i = 0; i < json_array_size(given); i++) {
+        const json_t *named = json_array_get(given, i);
+        const json_t *name = json_object_get(named, "name"), *text = json_object_get(named, "template");
+        if (json_is_string(name) && json_is_string(text)) {
+            TRY(tokenizer_keep_template(tokenizer, json_string_value(name), json_string_length(name),
+                                        json_string_value(text), json_string_length(text), false));
         }
     }
-    if (!json_is_string(template)) {
-        return LIMN_OK;
-    }
-    return tokenizer_keep(&tokenizer->chat_template, tokenizer, json_string_value(template),
-                          json_string_length(template));
+    return !json_is_string(given) ? LIMN_OK
+                                  : tokenizer_keep_template(tokenizer, "default", 7, json_string_value(given),
+                                                            json_string_length(given), false);
 }
 
 limn_status load_config(Tokenizer *tokenizer, const char *where, const json_t *config) {
@@ -164,5 +162,5 @@ limn_status load_config(Tokenizer *tokenizer, const char *where, const json_t *c
             TRY(tokenizer_add_special(tokenizer, id));
         }
     }
-    return tokenizer->chat_template == NULL ? load_chat_template(tokenizer, config) : LIMN_OK;
+    return load_chat_template(tokenizer, config);
 }

@@ -1,4 +1,6 @@
 /* Which files of a folder make the tokenizer. */
+#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,19 +50,64 @@ static limn_status apply_configs(Tokenizer *tokenizer, const char *folder, const
     return status;
 }
 
-/* chat_template.jinja wins over the config. */
-static limn_status apply_chat_template(Tokenizer *tokenizer, const char *folder) {
+static limn_status keep_template_file(Tokenizer *tokenizer, const char *folder, const char *file, const char *name,
+                                      size_t name_length) {
     enum { CHAT_TEMPLATE_CAP = 4 << 20 };
     char *path = NULL, *text = NULL;
     size_t length;
-    limn_status status = find_beside(&path, folder, "chat_template.jinja");
+    limn_status status = find_beside(&path, folder, file);
     if (status == LIMN_OK && path != NULL) {
         status = file_read(&text, &length, path, CHAT_TEMPLATE_CAP);
         if (status == LIMN_OK) {
-            status = tokenizer_keep(&tokenizer->chat_template, tokenizer, text, length);
+            status = tokenizer_keep_template(tokenizer, name, name_length, text, length, true);
         }
     }
     free(text);
+    free(path);
+    return status;
+}
+
+static int is_template(const struct dirent *entry) {
+    size_t length = strlen(entry->d_name);
+    return length > 6 && strcmp(entry->d_name + length - 6, ".jinja") == 0;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* additional_chat_templates/NAME.jinja, in the order of their names. */
+static limn_status apply_named_templates(Tokenizer *tokenizer, const char *folder) {
+    char *beside = path_join(folder, "additional_chat_templates");
+    if (beside == NULL) {
+        return out_of_memory(folder);
+    }
+    struct dirent **entries = NULL;
+    int n = folder_exists(beside) ? scandir(beside, &entries, is_template, by_name) : 0;
+    limn_status status = n < 0 ? fail(LIMN_IO, "%s: %s", beside, strerror(errno)) : LIMN_OK;
+    for (int i = 0; i < n; i++) {
+        const char *name = entries[i]->d_name;
+        if (status == LIMN_OK) {
+            status = keep_template_file(tokenizer, beside, name, name, strlen(name) - 6);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    free(beside);
+    return status;
+}
+
+/* chat_template.jinja wins over the config, which wins over chat_template.json. */
+static limn_status apply_chat_template(Tokenizer *tokenizer, const char *folder) {
+    json_t *json = NULL;
+    char *path = NULL;
+    TRY(keep_template_file(tokenizer, folder, "chat_template.jinja", "default", 7));
+    TRY(apply_named_templates(tokenizer, folder));
+    limn_status status = load_beside(&json, &path, folder, "chat_template.json");
+    if (status == LIMN_OK && json != NULL) {
+        status = load_chat_template(tokenizer, json);
+    }
+    json_decref(json);
     free(path);
     return status;
 }

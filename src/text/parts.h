@@ -17,7 +17,8 @@ struct Tokenizer {
     AddedTokens added;
     int32_t special[SPECIAL_COUNT]; /* -1: none */
     const char *kind;
-    const char *chat_template; /* NULL: none */
+    ChatSource *chat_templates; /* [n_chat_templates] */
+    size_t n_chat_templates;
 };
 
 limn_status tokenizer_new(Tokenizer **tokenizer);
@@ -26,9 +27,14 @@ limn_status tokenizer_finish(Tokenizer *tokenizer, const char *where);
 
 /* Copies into the tokenizer's pool; NULL stays NULL. */
 limn_status tokenizer_keep(const char **kept, Tokenizer *tokenizer, const char *text, size_t length);
+/* A chat template, copied; one of the same name is replaced when `replace` says so, else it stays. */
+limn_status tokenizer_keep_template(Tokenizer *tokenizer, const char *name, size_t name_length, const char *text,
+                                    size_t length, bool replace);
 /* A control piece of the model, or an added token, with the usual flags. */
 limn_status tokenizer_add_special(Tokenizer *tokenizer, int32_t id);
 
+/* "chat_template" of a config: a text, or named ones; those that are known already stay. */
+limn_status load_chat_template(Tokenizer *tokenizer, const json_t *config);
 /* The loaders. `where` is the path for messages. */
 limn_status load_tokenizer_json(Tokenizer *tokenizer, const char *path, const json_t *json);
 /* config: tokenizer_config.json; NULL: none. */

@@ -40,6 +40,34 @@ limn_status tokenizer_keep(const char **kept, Tokenizer *tokenizer, const char *
     return LIMN_OK;
 }
 
+limn_status tokenizer_keep_template(Tokenizer *tokenizer, const char *name, size_t name_length, const char *text,
+                                    size_t length, bool replace) {
+    size_t n = tokenizer->n_chat_templates, at = 0;
+    while (at < n && (strlen(tokenizer->chat_templates[at].name) != name_length ||
+                      memcmp(tokenizer->chat_templates[at].name, name, name_length) != 0)) {
+        at++;
+    }
+    if (at < n && !replace) {
+        return LIMN_OK;
+    }
+    ChatSource made = {.length = length};
+    TRY(tokenizer_keep(&made.name, tokenizer, name, name_length));
+    TRY(tokenizer_keep(&made.text, tokenizer, text, length));
+    if (at == n) {
+        ChatSource *grown = ARENA_ARRAY(&tokenizer->pool.arena, ChatSource, n + 1);
+        if (grown == NULL) {
+            return fail(LIMN_NO_MEMORY, "a tokenizer's chat templates");
+        }
+        if (n > 0) {
+            memcpy(grown, tokenizer->chat_templates, n * sizeof *grown);
+        }
+        tokenizer->chat_templates = grown;
+        tokenizer->n_chat_templates++;
+    }
+    tokenizer->chat_templates[at] = made;
+    return LIMN_OK;
+}
+
 limn_status tokenizer_add_special(Tokenizer *tokenizer, int32_t id) {
     for (size_t i = 0; i < tokenizer->added.count; i++) {
         if (tokenizer->added.tokens[i].id == id) {
@@ -170,5 +198,15 @@ const char *tokenizer_kind(const Tokenizer *tokenizer) {
 }
 
 const char *tokenizer_chat_template(const Tokenizer *tokenizer) {
-    return tokenizer->chat_template;
+    for (size_t i = 0; i < tokenizer->n_chat_templates; i++) {
+        if (strcmp(tokenizer->chat_templates[i].name, "default") == 0) {
+            return tokenizer->chat_templates[i].text;
+        }
+    }
+    return NULL;
+}
+
+const ChatSource *tokenizer_chat_templates(const Tokenizer *tokenizer, size_t *n) {
+    *n = tokenizer->n_chat_templates;
+    return tokenizer->chat_templates;
 }

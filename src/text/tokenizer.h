@@ -78,6 +78,14 @@ typedef enum SpecialToken {
 int32_t tokenizer_special(const Tokenizer *tokenizer, SpecialToken which); /* -1: the model has none */
 
 const char *tokenizer_kind(const Tokenizer *tokenizer);          /* "byte-level BPE", "WordPiece" ... */
-const char *tokenizer_chat_template(const Tokenizer *tokenizer); /* NULL: none. Borrowed. */
+const char *tokenizer_chat_template(const Tokenizer *tokenizer); /* the one named "default"; NULL: none. Borrowed. */
+
+/* Chat templates by name ("default", "tool_use", "rag" ...), in the order of their files. */
+typedef struct ChatSource {
+    const char *name;
+    const char *text;
+    size_t length;
+} ChatSource;
+const ChatSource *tokenizer_chat_templates(const Tokenizer *tokenizer, size_t *n); /* [n], borrowed */
 
 #endif
