@@ -84,6 +84,8 @@ static bool set_face(FaceOptions *face, const limn_param *row, const char *value
         face->show = true;
     } else if (strcmp(row->name, "color") == 0) {
         face->color = value;
+    } else if (strcmp(row->name, "system") == 0) {
+        face->system = value;
     } else if (strcmp(row->name, "output") == 0) {
         if (face->n_outputs == OUTPUTS_MAX) {
             complain("option --output: more than %d files", OUTPUTS_MAX);

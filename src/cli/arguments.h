@@ -18,6 +18,7 @@ typedef struct FaceOptions {
     bool show;
     bool quiet;
     const char *color;
+    const char *system; /* of chat */
 } FaceOptions;
 
 typedef struct Arguments {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "arguments.h"
+#include "chat.h"
 #include "documents.h"
 #include "help.h"
 #include "terminal.h"
@@ -173,7 +174,9 @@ static int run_command(const char *name, int n_words, char **words) {
             help_command(&text, command);
             code = end_with_text(&text);
         } else {
-            code = call_command(command, &arguments);
+            code = strcmp(name, "chat") == 0 && json_object_get(arguments.params, "messages") == NULL
+                       ? chat_run(command, &arguments)
+                       : call_command(command, &arguments);
         }
     }
     arguments_free(&arguments);

@@ -91,6 +91,24 @@ static void on_interrupt(int number) {
     signal(number, SIG_DFL);
 }
 
+static void on_forgiven_interrupt(int number) {
+    (void)number;
+    stop_asked = 1;
+}
+
+void interrupts_forgive(void) {
+    struct sigaction action = {0}; /* without SA_RESTART: read returns */
+    sigemptyset(&action.sa_mask);
+    action.sa_handler = on_forgiven_interrupt;
+    sigaction(SIGINT, &action, NULL);
+}
+
+bool interrupt_take(void) {
+    bool asked = stop_asked != 0;
+    stop_asked = 0;
+    return asked;
+}
+
 static void tell_stderr(const char *text) {
     ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
     (void)ignored;

@@ -27,5 +27,8 @@ void progress_clear(void);
 /* Ctrl-C: the first asks the work to stop, the second ends the program. SIGPIPE ends it without a word; SIGBUS names
  * the file that was truncated under its map. */
 void signals_install(void);
+/* From now on every Ctrl-C only asks the work to stop, and interrupts reading. */
+void interrupts_forgive(void);
+bool interrupt_take(void); /* whether one came since the last call */
 
 #endif

@@ -229,6 +229,40 @@ static limn_status place_tokens(ChatPrompt *prompt, const ChatWork *work) {
     return LIMN_OK;
 }
 
+static bool is_content(const ChatPrompt *prompt, int32_t token) {
+    const ChatSpan *span = chat_text_span(&prompt->text, (size_t)prompt->tokens[token].begin);
+    return span != NULL && span->content;
+}
+
+/* A turn that ended before the first word of a message was not that message's: a template put it there (a system
+ * message of its own, say). Tokens [begin, end) are those of one message. */
+static void release_preamble(ChatPrompt *prompt, int32_t begin, int32_t end) {
+    int32_t first = begin, release = begin;
+    while (first < end && !is_content(prompt, first)) {
+        first++;
+    }
+    for (int32_t i = begin; i < first && first < end; i++) {
+        release = prompt->tokens[i].id == prompt->end_of_turn ? i + 1 : release;
+    }
+    while (release > begin && release < first && !prompt->tokens[release].special) {
+        release++; /* the white space that goes with the end */
+    }
+    for (int32_t i = begin; i < release; i++) {
+        prompt->message[i] = -1;
+        prompt->role[i] = (Text){NULL, 0};
+    }
+}
+
+static void release_preambles(ChatPrompt *prompt) {
+    for (int32_t begin = 0, end; begin < prompt->n; begin = end) {
+        for (end = begin + 1; end < prompt->n && prompt->message[end] == prompt->message[begin]; end++) {
+        }
+        if (prompt->message[begin] >= 0 && prompt->end_of_turn >= 0) {
+            release_preamble(prompt, begin, end);
+        }
+    }
+}
+
 static limn_status encode(Token **tokens, int32_t *n, const ChatWork *work, const ChatText *text) {
     const EncodeOptions options = {.bos = BOS_NO, .no_special = true};
     return prompt_encode(tokens, n, work->call, work->model->tokenizer, (Text){text->text, text->length}, &options);
@@ -276,7 +310,9 @@ static limn_status read_prompt(ChatPrompt *prompt, ChatWork *work) {
     prompt->date = work->params->date.bytes != NULL ? work->params->date.bytes : CHAT_DATE;
     TRY(encode(&prompt->tokens, &prompt->n, work, &prompt->text));
     TRY(place_tokens(prompt, work));
-    return find_end_of_turn(prompt, work);
+    TRY(find_end_of_turn(prompt, work));
+    release_preambles(prompt);
+    return LIMN_OK;
 }
 
 limn_status chat_prompt_read(ChatPrompt *prompt, MethodCall *call, const Model *model, const ChatParams *params) {

@@ -12,17 +12,7 @@
 #include "files/json.h"
 #include "method/distribution.h"
 #include "method/edits.h"
-#include "method/prompt.h"
-
-typedef struct GenerateParams {
-    Text model;
-    PromptParams prompt;
-    int64_t max_tokens;
-    double temperature;
-    double top_p;
-    ParamTexts stop;
-    ParamTexts set;
-} GenerateParams;
+#include "method/generate.h"
 
 typedef enum StopReason { STOP_LENGTH, STOP_END_OF_TEXT, STOP_STRING, STOP_CONTEXT } StopReason;
 
@@ -320,7 +310,7 @@ static limn_status prepare(Generation *generation) {
     generation->model = session_model(generation->session);
     const Model *model = generation->model;
     if (model->config.task != TASK_CAUSAL_LM) {
-        return fail(LIMN_USAGE, "generate needs a causal language model; %s is %s", model->path,
+        return fail(LIMN_USAGE, "%s needs a causal language model; %s is %s", call->method->command.name, model->path,
                     model->config.architecture);
     }
     TRY(prompt_read(&generation->prompt, call, model, &params->prompt));
@@ -368,7 +358,7 @@ static void describe(Result *result, Generation *generation) {
     edit_plan_describe(result, &generation->edits);
 }
 
-static limn_status run(MethodCall *call, Result *result) {
+limn_status generate_run(MethodCall *call, Result *result) {
     Generation generation = {.call = call, .params = call->params};
     arena_init(&generation.step);
     limn_status status = prepare(&generation);
@@ -415,6 +405,6 @@ const Method method_generate = {
                 .n_params = sizeof rows / sizeof rows[0]},
     .title = "Generation",
     .params_bytes = sizeof(GenerateParams),
-    .run = run,
+    .run = generate_run,
     .explains = true,
 };
