@@ -15,7 +15,7 @@ wrong 2 "found 'x', expected a whole number" run "$model" --ids 1 --top x
 wrong 2 'expected a value from 1' run "$model" --ids 1 --top 0
 wrong 2 'one of f32|bf16' run "$model" --ids 1 --dtype f16
 wrong 2 "option 'format'" run "$model" --ids 1 --format pdf
-wrong 2 'expected one of --prompt, --ids and --file' run "$model"
+wrong 2 'expected one of --prompt, --ids, --file and --chat' run "$model"
 wrong 2 'several inputs' run "$letters" --ids 1 -p a
 wrong 2 'has no tokenizer; give --ids' run "$model" -p a
 wrong 2 'id 61; expected 0 to 60' run "$model" --ids 1,61
