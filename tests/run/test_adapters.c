@@ -54,6 +54,13 @@ static const AdapterCase cases[] = {
     {"opt", "opt-350m", 1, {1, 0}, false, true},
     {"distilbert", "distilbert-mlm", 1, {1, 0}, false, true},
     {"roberta", "roberta-mlm", 1, {1, 0}, false, true},
+    {"phi3", "phi3", 1, {1, 0}, true, false},
+    {"gemma2", "gemma2", 1, {1, 0}, true, false},
+    {"gemma3-table", "gemma3", 1, {1, 0}, false, true},
+    {"qwen3", "qwen3", 1, {1, 0}, false, false},
+    {"mistral", "mistral", 1, {1, 0}, false, true},
+    {"vision", "qwen2-vision", 1, {1, 0}, false, true},
+    {"llava", "llava", 1, {1, 0}, false, true},
     {"two", "llama-old", 2, {0.7, -0.4}, true, true},
     {"two-dora", "llama-bias", 2, {0.5, 1.5}, false, false},
 };
