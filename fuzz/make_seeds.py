@@ -399,6 +399,56 @@ def make_where():
     write("where", "wrong", b"a == (\n{a")
 
 
+# --- adapters ------------------------------------------------------------------------------------------------------
+def adapter(config, tensors=None):
+    """tensors: name -> shape, or (shape, value)."""
+    text = json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], **config}).encode()
+    if tensors is None:
+        return text
+    header, data = {}, b""
+    for name, shape in tensors.items():
+        shape, value = shape if isinstance(shape, tuple) else (shape, 0.5)
+        size = 1
+        for n in shape:
+            size *= n
+        header["base_model.model." + name] = entry("F32", shape, len(data), len(data) + 4 * size)
+        data += struct.pack("<f", value) * size
+    return text + b"\0" + safetensors(header, data)
+
+
+def make_adapter():
+    q = "model.layers.0.self_attn.q_proj"
+    low = {q + ".lora_A.weight": [2, 8], q + ".lora_B.weight": [8, 2]}
+    table = {"model.embed_tokens.lora_embedding_A": [2, 7], "model.embed_tokens.lora_embedding_B": [8, 2]}
+    write("adapter", "good", adapter({"base_model_name_or_path": "tiny/llama", "bias": "none"}))
+    write("adapter", "regex", adapter({"target_modules": r".*\.(q|v)_proj", "use_rslora": True}))
+    write("adapter", "slow-regex", adapter({"target_modules": "(" + "a*" * 20 + ")*b|(.*.*.*.*.*.*.*.*)*x"}))
+    write("adapter", "layers", adapter({"layers_to_transform": [0, 3], "layers_pattern": ["layers"],
+                                        "exclude_modules": ["v_proj"]}))
+    write("adapter", "patterns", adapter({"r": 3, "rank_pattern": {"q_proj": 2}, "alpha_pattern": {"self.*q_proj": 1}}))
+    write("adapter", "dora", adapter({"use_dora": True}, {**low, q + ".lora_magnitude_vector": [8]}))
+    write("adapter", "dora-missing", adapter({"use_dora": True}, low))
+    write("adapter", "table", adapter({"target_modules": "all-linear"}, {**table, **low}))
+    write("adapter", "table-chosen", adapter({"target_modules": ["embed_tokens"]}, table))
+    write("adapter", "saved", adapter({"modules_to_save": ["lm_head", "norm"]}, {
+        **low, "lm_head.weight": [7, 8], "model.norm.weight": [8]}))
+    write("adapter", "saved-shape", adapter({"modules_to_save": ["lm_head"]}, {**low, "lm_head.weight": [9, 8]}))
+    write("adapter", "head", adapter({"target_modules": ["lm_head", "o_proj"]}, {
+        "lm_head.lora_A.weight": [2, 8], "lm_head.lora_B.weight": [7, 2],
+        "model.layers.0.self_attn.o_proj.lora_A.weight": [2, 8], "model.layers.0.self_attn.o_proj.lora_B.weight": [8, 2]}))
+    write("adapter", "shape", adapter({}, {**low, q + ".lora_A.weight": [2, 9]}))
+    write("adapter", "nan", adapter({}, {**low, q + ".lora_B.weight": ([8, 2], float("nan"))}))
+    write("adapter", "half", adapter({}, {q + ".lora_A.weight": [2, 8]}))
+    write("adapter", "unknown-module", adapter({"target_modules": ["x"]}, {"x.lora_A.weight": [2, 8],
+                                                                          "x.lora_B.weight": [8, 2]}))
+    for name, config in {"vera": {"peft_type": "VERA"}, "ia3": {"peft_type": "IA3"}, "qalora": {"use_qalora": True},
+                         "pissa": {"init_lora_weights": "pissa"}, "future": {"use_tomorrow": 3},
+                         "bias": {"lora_bias": True}, "rank": {"r": 1 << 40}, "alpha": {"lora_alpha": 1e300},
+                         "broken-regex": {"target_modules": "(("}, "kind": {"target_modules": 7}}.items():
+        write("adapter", "refused-" + name, adapter(config))
+
+
+make_adapter()
 make_safetensors()
 make_shards()
 make_gguf()
@@ -415,5 +465,6 @@ make_dictionary("tokenizer", ['"NFD"', '"NFC"', '"NFKD"', '"Lowercase"', '"Strip
                               '"Precompiled"', '"precompiled_charsmap"', '"Whitespace"', '"WhitespaceSplit"',
                               '"Punctuation"', '"MergedWithPrevious"', '"MergedWithNext"', '"Removed"', '"Contiguous"',
                               '"RobertaProcessing"', '"CTC"', '"BPEDecoder"', '"Pattern"', '"UnicodeScripts"'])
+make_dictionary("adapter")
 make_dictionary("result")
 make_dictionary("safetensors")

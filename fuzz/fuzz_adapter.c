@@ -1,0 +1,127 @@
+/* A PEFT adapter on a tiny Llama: adapter_config.json, and after its first NUL adapter_model.safetensors. Without a NUL
+ * the tensors are good ones for q_proj. D 8, F 16, L 1, H 2, V 7. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "files/tensor_files.h"
+#include "fuzz.h"
+#include "model/model.h"
+
+typedef struct Row {
+    const char *name;
+    int64_t rows, columns; /* columns 0: a vector */
+} Row;
+
+static const Row model_rows[] = {
+    {"model.embed_tokens.weight", 7, 8},
+    {"model.layers.0.input_layernorm.weight", 8, 0},
+    {"model.layers.0.self_attn.q_proj.weight", 8, 8},
+    {"model.layers.0.self_attn.k_proj.weight", 4, 8},
+    {"model.layers.0.self_attn.v_proj.weight", 4, 8},
+    {"model.layers.0.self_attn.o_proj.weight", 8, 8},
+    {"model.layers.0.post_attention_layernorm.weight", 8, 0},
+    {"model.layers.0.mlp.gate_proj.weight", 16, 8},
+    {"model.layers.0.mlp.up_proj.weight", 16, 8},
+    {"model.layers.0.mlp.down_proj.weight", 8, 16},
+    {"model.norm.weight", 8, 0},
+    {"lm_head.weight", 7, 8},
+};
+
+static const Row adapter_rows[] = {
+    {"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", 2, 8},
+    {"base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", 8, 2},
+};
+
+static const char config[] = "{\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":16,"
+                             "\"num_hidden_layers\":1,\"num_attention_heads\":2,\"num_key_value_heads\":1,"
+                             "\"vocab_size\":7,\"max_position_embeddings\":16}";
+
+static char folder[64];
+
+static const char *inside(const char *name) {
+    static char path[160];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void remove_folder(void) {
+    unlink(inside("model/model.safetensors"));
+    unlink(inside("model/config.json"));
+    unlink(inside("adapter/adapter_model.safetensors"));
+    unlink(inside("adapter/adapter_config.json"));
+    unlink(inside("good.safetensors"));
+    rmdir(inside("model"));
+    rmdir(inside("adapter"));
+    rmdir(folder);
+}
+
+static void write_tensors(const char *name, const Row *rows, int n) {
+    static const float values[128] = {0.5F, -0.25F, 1.0F};
+    Tensor tensors[16];
+    for (int i = 0; i < n; i++) {
+        int64_t columns = rows[i].columns > 0 ? rows[i].columns : 1;
+        tensors[i] = (Tensor){.name = rows[i].name,
+                              .dtype = DTYPE_F32,
+                              .rank = rows[i].columns > 0 ? 2 : 1,
+                              .shape = {rows[i].rows, rows[i].columns},
+                              .data = values,
+                              .bytes = (size_t)(rows[i].rows * columns) * sizeof *values};
+    }
+    check(safetensors_write(inside(name), tensors, n, NULL, 0) == LIMN_OK, "tensors");
+}
+
+static void write_bytes(const char *name, const void *bytes, size_t size) {
+    FILE *file = fopen(inside(name), "wb");
+    check(file != NULL && fwrite(bytes, 1, size, file) == size && fclose(file) == 0, "a written file");
+}
+
+static void make_folder(void) {
+    snprintf(folder, sizeof folder, "/tmp/limn-fuzz-XXXXXX");
+    check(mkdtemp(folder) != NULL, "a scratch folder");
+    atexit(remove_folder);
+    check(mkdir(inside("model"), 0700) == 0 && mkdir(inside("adapter"), 0700) == 0, "scratch folders");
+    write_tensors("model/model.safetensors", model_rows, sizeof model_rows / sizeof model_rows[0]);
+    write_tensors("good.safetensors", adapter_rows, sizeof adapter_rows / sizeof adapter_rows[0]);
+    write_bytes("model/config.json", config, sizeof config - 1);
+}
+
+static void put_adapter(const uint8_t *data, size_t size) {
+    const uint8_t *nul = size > 0 ? memchr(data, 0, size) : NULL;
+    size_t head = nul != NULL ? (size_t)(nul - data) : size;
+    write_bytes("adapter/adapter_config.json", data, head);
+    unlink(inside("adapter/adapter_model.safetensors"));
+    if (nul != NULL) {
+        write_bytes("adapter/adapter_model.safetensors", nul + 1, size - head - 1);
+        return;
+    }
+    char good[160];
+    snprintf(good, sizeof good, "%s", inside("good.safetensors"));
+    check(link(good, inside("adapter/adapter_model.safetensors")) == 0, "good tensors");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (folder[0] == '\0') {
+        make_folder();
+    }
+    put_adapter(data, size);
+    char model_path[160], adapter_path[160];
+    snprintf(model_path, sizeof model_path, "%s", inside("model"));
+    snprintf(adapter_path, sizeof adapter_path, "%s", inside("adapter"));
+    const AdapterUse use = {adapter_path, size % 5 == 1 ? 0.5 : 1.0};
+    const ModelOptions options = {.adapters = &use, .n_adapters = 1, .config_only = size % 2 == 1};
+    Model *model;
+    limn_status status = model_open(&model, model_path, &options, NULL);
+    if (status != LIMN_OK) {
+        check(model == NULL, "no model after a failure");
+        check_failure(status);
+        return 0;
+    }
+    check(model->n_adapters == 1 && model->n_changes > 0, "an adapter that changes something");
+    check(model->adapters[0].n_parameters > 0 && (uint64_t)model->adapters[0].n_parameters <= size + 1024,
+          "no more numbers than bytes");
+    model_free(model);
+    return 0;
+}
