@@ -277,18 +277,21 @@ void adapter_select_free(AdapterSelect *select) {
     free(select);
 }
 
-/* The name itself, or an ending of it that begins after a dot. */
-static bool listed(const json_t *list, const char *module) {
+/* The name itself, or an ending of it that begins after a dot. *whole: the name itself. */
+static bool listed(const json_t *list, const char *module, bool *whole) {
     size_t i, n = strlen(module);
+    bool ends = false;
     const json_t *item;
+    *whole = false;
     json_array_foreach(list, i, item) {
         const char *name = json_string_value(item);
         size_t m = json_string_length(item);
-        if (m <= n && memcmp(module + n - m, name, m) == 0 && (m == n || module[n - m - 1] == '.')) {
-            return true;
+        if (m <= n && memcmp(module + n - m, name, m) == 0) {
+            *whole = *whole || m == n;
+            ends = ends || m == n || module[n - m - 1] == '.';
         }
     }
-    return false;
+    return ends;
 }
 
 /* Heads are not among "all-linear": the output embedding, and of classifiers what PEFT knows as their heads. */
@@ -303,8 +306,9 @@ static bool is_head(const AdapterSelect *select, const char *module) {
     return select->sequence_classifier && (strcmp(module, "score") == 0 || strcmp(module, "classifier") == 0);
 }
 
-static limn_status in_names(bool *chosen, const AdapterSelect *select, const Names *names, const char *module) {
-    *chosen = names->all_linear ? !is_head(select, module) : listed(names->list, module);
+static limn_status in_names(bool *chosen, bool *whole, const AdapterSelect *select, const Names *names,
+                            const char *module) {
+    *chosen = listed(names->list, module, whole) || (names->all_linear && !is_head(select, module));
     return names->whole.n == 0 ? LIMN_OK : matches(chosen, select, &names->whole.items[0], module, NULL);
 }
 
@@ -352,9 +356,9 @@ static limn_status in_layers(bool *chosen, const AdapterSelect *select, const ch
 }
 
 limn_status adapter_select_target(bool *chosen, const AdapterSelect *select, const char *module) {
-    bool excluded;
+    bool excluded, whole;
     *chosen = false;
-    TRY(in_names(&excluded, select, &select->excluded, module));
+    TRY(in_names(&excluded, &whole, select, &select->excluded, module));
     if (excluded) {
         return LIMN_OK;
     }
@@ -362,9 +366,10 @@ limn_status adapter_select_target(bool *chosen, const AdapterSelect *select, con
     if (excluded) {
         return LIMN_OK;
     }
-    TRY(in_names(chosen, select, &select->targets, module));
-    /* layers_to_transform goes with lists only */
-    bool by_layer = select->layers != NULL && select->targets.whole.n == 0;
+    TRY(in_names(chosen, &whole, select, &select->targets, module));
+    /* layers_to_transform is for lists, and not for a module that is listed by its whole name, as all-linear does */
+    whole = whole || select->targets.all_linear;
+    bool by_layer = select->layers != NULL && select->targets.whole.n == 0 && !whole;
     return *chosen && by_layer ? in_layers(chosen, select, module) : LIMN_OK;
 }
 

@@ -23,6 +23,17 @@ static limn_status open_folded(void *context) {
     return LIMN_OK;
 }
 
+/* DoRA, a replaced tensor and branches, on top of what opening takes. */
+static limn_status open_adapted(void *context) {
+    const char *const *paths = context;
+    Model *model;
+    const AdapterUse uses[] = {{paths[1], 1.0}, {paths[2], 0.5}};
+    const ModelOptions options = {.adapters = uses, .n_adapters = 2};
+    TRY(model_open(&model, paths[0], &options, NULL));
+    model_free(model);
+    return LIMN_OK;
+}
+
 int main(void) {
     parallel_set_threads(1);
     static const char *const folders[] = {"llama3", "llama-bias", "gpt2", "bert-classifier", "bert-mlm-old"};
@@ -34,5 +45,9 @@ int main(void) {
             torture(folders[i], open_folded, path);
         }
     }
+    const char *adapted[] = {LIMN_TEST_SOURCE_DIR "/tests/golden/llama-bias",
+                             LIMN_TEST_SOURCE_DIR "/tests/golden/adapters/two-dora/1",
+                             LIMN_TEST_SOURCE_DIR "/tests/golden/adapters/biases/1"};
+    torture("adapters", open_adapted, (void *)adapted);
     return 0;
 }
