@@ -54,6 +54,20 @@ def make_safetensors():
     write("safetensors", "unknown-dtype", safetensors({"a": entry("F8_E4M3", [1], 0, 1)}, b"x"))
 
 
+def make_chat():
+    """The templates of the goldens, and a line of every construct."""
+    oracle = os.path.join(HERE, "..", "tests", "oracle", "chat")
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": None, "tool_calls": [{"id": "123456789"}]}]
+    for file in sorted(os.listdir(os.path.join(oracle, "templates"))):
+        with open(os.path.join(oracle, "templates", file)) as source:
+            write("chat", file.removesuffix(".jinja"), source.read() + "\n%%%\n" + json.dumps(messages))
+    sys.path.insert(0, oracle)
+    from expressions import EXPRESSIONS
+    lines = [line for line in EXPRESSIONS if line]
+    for place in range(0, len(lines), 4):
+        write("chat", f"expression-{place:03}", "\n".join(lines[place:place + 4]))
+
+
 def make_shards():
     write("shards", "good", json.dumps({"metadata": {"total_size": 8},
                                         "weight_map": {"a": "a.safetensors", "b": "b.safetensors"}}))
@@ -451,6 +465,7 @@ def make_adapter():
 make_adapter()
 make_safetensors()
 make_shards()
+make_chat()
 make_gguf()
 make_gguf_model()
 make_json()

@@ -20,7 +20,7 @@ typedef struct ChatLimits {
     size_t output_bytes;
 } ChatLimits;
 #define CHAT_LIMITS_INIT                                                                                               \
-    { 20000000, (size_t)512 << 20, (size_t)64 << 20 }
+    { 20000000, (size_t)256 << 20, (size_t)64 << 20 }
 enum { CHAT_TEMPLATE_CAP = 1 << 20 }; /* bytes of a template */
 enum { CHAT_DEPTH_MAX = 200 };        /* nested expressions, blocks and calls */
 
