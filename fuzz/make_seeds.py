@@ -360,6 +360,11 @@ def make_tokenizer():
         [(0, "<unk>"), (1, "<bos>")], normalizer=gemma,
         pre_tokenizer={"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False},
         decoder=fallback))
+    write("tokenizer", "tekken", json.dumps({
+        "config": {"pattern": "\\p{L}+|\\s", "default_num_special_tokens": 4, "default_vocab_size": 9, "version": "v7"},
+        "vocab": [{"rank": i, "token_bytes": piece, "token_str": None} for i, piece in enumerate(
+            ["YQ==", "Yg==", "IA==", "YWI=", "YWJhYg==", "/w=="])],
+        "special_tokens": [{"rank": 0, "token_str": "<unk>", "is_control": True}, {"rank": 1, "token_str": "<s>"}]}))
     turns = [pair("tokenizer.ggml.eot_token_id", U32, 2), pair("tokenizer.ggml.eom_token_id", U32, 7)]
     write("tokenizer_gguf", "turns", gguf(tokenizer_pairs("gpt2", "gpt-4o") + turns, []))
     for pre in ("tekken", "deepseek-v3", "deepseek-llm", "deepseek-coder", "kimi-k2", "falcon", "bloom", "qwen35"):

@@ -67,7 +67,7 @@ static limn_status add_hashed(Model *model, const char *path) {
 /* Everything of a folder that decides what the model computes. */
 static limn_status list_hashed(Model *model) {
     static const char *const names[] = {
-        "config.json", "tokenizer.json",  "tokenizer_config.json",   "vocab.json",       "merges.txt",
+        "config.json", "tokenizer.json",  "tokenizer_config.json",   "vocab.json",       "merges.txt", "tekken.json",
         "vocab.txt",   "tokenizer.model", "special_tokens_map.json", "added_tokens.json"};
     ModelFiles *files = model->files;
     if (files->gguf != NULL) {

@@ -112,10 +112,16 @@ static limn_status apply_chat_template(Tokenizer *tokenizer, const char *folder)
     return status;
 }
 
+/* tokenizer.json holds a model, tekken.json a list of pieces. */
+static limn_status load_either_json(Tokenizer *tokenizer, const char *path, const json_t *json) {
+    bool tekken = json_object_get(json, "model") == NULL && json_is_array(json_object_get(json, "vocab"));
+    return tekken ? load_tekken(tokenizer, path, json) : load_tokenizer_json(tokenizer, path, json);
+}
+
 static limn_status load_json_path(Tokenizer *tokenizer, const char *path) {
     json_t *json;
     TRY(json_file_load(&json, path, JSON_TOKENIZER_CAP));
-    limn_status status = load_tokenizer_json(tokenizer, path, json);
+    limn_status status = load_either_json(tokenizer, path, json);
     json_decref(json);
     return status;
 }
@@ -145,32 +151,25 @@ static limn_status load_vocab_json_path(Tokenizer *tokenizer, const char *folder
 }
 
 static limn_status load_folder(Tokenizer *tokenizer, const char *folder, const json_t *config) {
-    static const char *const names[] = {"tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model"};
-    enum { JSON, VOCAB_JSON, VOCAB_TXT };
+    static const char *const names[] = {"tokenizer.json",  "vocab.json",   "vocab.txt",
+                                        "tokenizer.model", "spiece.model", "tekken.json"};
+    enum { JSON, VOCAB_JSON, VOCAB_TXT, TOKENIZER_MODEL, SPIECE_MODEL, TEKKEN };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *path;
         TRY(find_beside(&path, folder, names[i]));
         if (path == NULL) {
             continue;
         }
-        limn_status status = i == JSON         ? load_json_path(tokenizer, path)
-                             : i == VOCAB_JSON ? load_vocab_json_path(tokenizer, folder, path, config)
-                             : i == VOCAB_TXT  ? load_bytes_path(tokenizer, path, config, load_vocab_txt)
-                                               : load_bytes_path(tokenizer, path, config, load_sentencepiece);
+        limn_status status = i == JSON || i == TEKKEN ? load_json_path(tokenizer, path)
+                             : i == VOCAB_JSON        ? load_vocab_json_path(tokenizer, folder, path, config)
+                             : i == VOCAB_TXT         ? load_bytes_path(tokenizer, path, config, load_vocab_txt)
+                                                      : load_bytes_path(tokenizer, path, config, load_sentencepiece);
         free(path);
         return status;
     }
-    char *tekken;
-    TRY(find_beside(&tekken, folder, "tekken.json"));
-    if (tekken != NULL) {
-        free(tekken);
-        return fail(LIMN_UNSUPPORTED,
-                    "%s: the only tokenizer is tekken.json, which is not read: expected tokenizer.json beside it",
-                    folder);
-    }
     return fail(LIMN_NOT_FOUND,
-                "%s: no tokenizer: expected tokenizer.json, vocab.json with merges.txt, vocab.txt or "
-                "tokenizer.model",
+                "%s: no tokenizer: expected tokenizer.json, vocab.json with merges.txt, vocab.txt, "
+                "tokenizer.model or tekken.json",
                 folder);
 }
 
@@ -219,7 +218,7 @@ static limn_status load_contents(Tokenizer *tokenizer, const char *path, const c
     if (bytes[at] == '{') {
         json_t *json;
         TRY(json_text_load(&json, path, bytes + at, length - at));
-        limn_status status = load_tokenizer_json(tokenizer, path, json);
+        limn_status status = load_either_json(tokenizer, path, json);
         json_decref(json);
         return status;
     }

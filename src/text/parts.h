@@ -37,6 +37,7 @@ limn_status tokenizer_add_special(Tokenizer *tokenizer, int32_t id);
 limn_status load_chat_template(Tokenizer *tokenizer, const json_t *config);
 /* The loaders. `where` is the path for messages. */
 limn_status load_tokenizer_json(Tokenizer *tokenizer, const char *path, const json_t *json);
+limn_status load_tekken(Tokenizer *tokenizer, const char *path, const json_t *json);
 /* config: tokenizer_config.json; NULL: none. */
 limn_status load_sentencepiece(Tokenizer *tokenizer, const char *path, const char *bytes, size_t length,
                                const json_t *config);

@@ -194,12 +194,54 @@ static void test_no_tokenizer_in_folder(void **state) {
     assert_null(tokenizer);
     free(folder);
     remove_temporary(path);
-    path = temporary_file("tekken.json", "{}", 2);
-    folder = strndup(path, (size_t)(strrchr(path, '/') - path));
-    assert_int_equal(tokenizer_open_folder(&tokenizer, folder), LIMN_UNSUPPORTED);
-    assert_non_null(strstr(error_message(), "tekken.json"));
+}
+
+#define TEKKEN(config, vocab, specials)                                                                                \
+    "{\"config\":{" config "},\"vocab\":[" vocab "],\"special_tokens\":[" specials "]}"
+#define TEKKEN_CONFIG   "\"pattern\":\"\\\\p{L}+|\\\\s\",\"default_num_special_tokens\":4"
+#define TEKKEN_SPECIALS "{\"rank\":0,\"token_str\":\"<unk>\"},{\"rank\":1,\"token_str\":\"<s>\"}"
+#define TEKKEN_VOCAB                                                                                                   \
+    "{\"rank\":0,\"token_bytes\":\"YQ==\"},{\"rank\":1,\"token_bytes\":\"Yg==\"},{\"rank\":2,\"token_bytes\":\"IA=="   \
+    "\"},"                                                                                                             \
+    "{\"rank\":3,\"token_bytes\":\"YWI=\"},{\"rank\":4,\"token_bytes\":\"YWJhYg==\"}"
+
+static void test_tekken(void **state) {
+    static const char good[] = TEKKEN(TEKKEN_CONFIG, TEKKEN_VOCAB, TEKKEN_SPECIALS);
+    char *path = temporary_file("tekken.json", good, strlen(good));
+    char *folder = strndup(path, (size_t)(strrchr(path, '/') - path));
+    Opened opened = open_tokenizer(folder);
+    /* "ab" and then "abab" by their ranks, which "ab ab" has a cut in; ids of pieces follow four special ones */
+    check_ids(opened.tokenizer, "abab ab<s>ba", NULL, (const int32_t[]){1, 8, 6, 7, 1, 5, 4}, 7);
+    size_t length;
+    assert_string_equal(tokenizer_piece(opened.tokenizer, 3, &length), "<SPECIAL_3>");
+    close_opened(&opened);
     free(folder);
     remove_temporary(path);
+    static const struct {
+        const char *json;
+        limn_status status;
+        const char *word;
+    } rows[] = {
+        {TEKKEN("\"x\":1", TEKKEN_VOCAB, TEKKEN_SPECIALS), LIMN_FORMAT, "pattern"},
+        {TEKKEN("\"pattern\":\"[a\"", TEKKEN_VOCAB, TEKKEN_SPECIALS), LIMN_UNSUPPORTED, "[a"},
+        {TEKKEN(TEKKEN_CONFIG, TEKKEN_VOCAB, ""), LIMN_UNSUPPORTED, "special_tokens"},
+        {TEKKEN(TEKKEN_CONFIG, TEKKEN_VOCAB, "{\"rank\":7,\"token_str\":\"<s>\"}"), LIMN_FORMAT, "rank"},
+        {TEKKEN(TEKKEN_CONFIG, TEKKEN_VOCAB, "{\"rank\":0,\"token_str\":\"\"}"), LIMN_FORMAT, "is empty"},
+        {TEKKEN(TEKKEN_CONFIG, "{\"rank\":1,\"token_bytes\":\"YQ==\"}", TEKKEN_SPECIALS), LIMN_FORMAT, "element 0"},
+        {TEKKEN(TEKKEN_CONFIG, "{\"rank\":0,\"token_bytes\":\"Y%==\"}", TEKKEN_SPECIALS), LIMN_FORMAT, "base64"},
+        {TEKKEN(TEKKEN_CONFIG, "{\"rank\":0,\"token_bytes\":\"YQ\"}", TEKKEN_SPECIALS), LIMN_FORMAT, "base64"},
+        {TEKKEN(TEKKEN_CONFIG, "{\"rank\":0}", TEKKEN_SPECIALS), LIMN_FORMAT, "base64"},
+        {TEKKEN(TEKKEN_CONFIG ",\"default_vocab_size\":3", TEKKEN_VOCAB, TEKKEN_SPECIALS), LIMN_FORMAT,
+         "default_vocab_size"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        Tokenizer *tokenizer;
+        path = temporary_file("tekken.json", rows[i].json, strlen(rows[i].json));
+        assert_int_equal(tokenizer_open_file(&tokenizer, path), rows[i].status);
+        assert_non_null(strstr(error_message(), rows[i].word));
+        assert_non_null(strstr(error_message(), "tekken.json"));
+        remove_temporary(path);
+    }
 }
 
 static void test_vocab_txt(void **state) {
@@ -418,6 +460,7 @@ int main(void) {
         cmocka_unit_test(test_getters),
         cmocka_unit_test(test_folder_config),
         cmocka_unit_test(test_no_tokenizer_in_folder),
+        cmocka_unit_test(test_tekken),
         cmocka_unit_test(test_vocab_txt),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_gguf_byte_level),

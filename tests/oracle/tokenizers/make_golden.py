@@ -152,6 +152,11 @@ def main():
             path, reference, options = make(run)
             with open(path, encoding='utf-8') as file:
                 cases.append(case(name, reference, options, tokenizer=json.load(file)))
+        pieces, _ = R.split_rules.vocabulary(TEXTS, 420)
+        path = os.path.join(folder, 'tekken.json')
+        R.write_tekken(path, pieces, R.split_rules.TEKKEN)
+        with open(path, encoding='utf-8') as file:
+            cases.append(case('tekken', R.tekken_reference(path), ['no-special'], tokenizer=json.load(file)))
         for name, tokenizer in whole_tokenizers(folder):
             text = tokenizer.to_str()
             cases.append(case(name, R.HuggingFace(Tokenizer.from_str(text)), [], tokenizer=json.loads(text)))

@@ -12,6 +12,7 @@ own special tokens, NUL, broken UTF-8 and long runs. Characters that Unicode ass
 the reference's and the system's tables differ there.
 """
 import argparse
+import base64
 import codecs
 import glob
 import json
@@ -323,6 +324,38 @@ def split_cases():
     return {name: make(name, parts) for name, parts in split_rules.all_cases(lines, 6000)}
 
 
+def write_tekken(path, pieces, pattern):
+    """A tekken.json of byte-level pieces (special tokens apart), of as many special tokens as such files have."""
+    alphabet = {c: b for b, c in byte_alphabet().items()}
+    plain = [bytes(alphabet[c] for c in piece) for piece in pieces if piece not in ('<s>', '<|end|>')]
+    specials = ['<unk>', '<s>', '</s>', '[INST]', '[/INST]']
+    with open(path, 'w', encoding='utf-8') as file:
+        json.dump({'config': {'pattern': pattern, 'default_vocab_size': len(plain) + 8 - 3, 'num_vocab_tokens': len(plain),
+                              'default_num_special_tokens': 8, 'version': 'v7'},
+                   'vocab': [{'rank': i, 'token_bytes': base64.b64encode(piece).decode(), 'token_str': None}
+                             for i, piece in enumerate(plain)],
+                   'special_tokens': [{'rank': i, 'token_str': text, 'is_control': True}
+                                      for i, text in enumerate(specials)]}, file)
+
+
+def byte_alphabet():
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+    return bytes_to_unicode()
+
+
+def tekken_reference(path):
+    from transformers.integrations.mistral.tokenizer import MistralConverter
+    return HuggingFace(MistralConverter(path).converted())
+
+
+def tekken_case(run):
+    texts = Texts(5, ['<s>'])
+    pieces, _ = split_rules.vocabulary([repaired(texts.text(0))[0] for _ in range(3000)], 6000)
+    path = os.path.join(run.temporary, 'tekken.json')
+    write_tekken(path, pieces, split_rules.TEKKEN)
+    return path, tekken_reference(path), ['no-special']
+
+
 def parts_case(model=None, added=(), **parts):
     """A small tokenizer that shows what one component does: by default each piece is one unknown token."""
     def make(run):
@@ -447,6 +480,7 @@ def all_cases(shared, extra):
             cases['minilm'] = json_case(path)
     cases.update(component_cases())
     cases.update(split_cases())
+    cases['tekken'] = tekken_case
     return cases
 
 
