@@ -13,6 +13,7 @@
 
 #include "base/parallel.h"
 #include "graph/rewrite.h"
+#include "model/adapter_names.h"
 #include "model/files.h"
 
 enum { NAMED = 8, ADAPTERS_MAX = 64 };
@@ -75,68 +76,6 @@ limn_status adapters_open(Build *build) {
         files->n_adapters++;
     }
     return LIMN_OK;
-}
-
-/* --- names --- */
-
-/* What GGUF calls a Llama-like model's modules. */
-static const struct {
-    const char *gguf, *module;
-} gguf_modules[] = {
-    {"attn_q", "self_attn.q_proj"},
-    {"attn_k", "self_attn.k_proj"},
-    {"attn_v", "self_attn.v_proj"},
-    {"attn_qkv", "self_attn.qkv_proj"},
-    {"attn_output", "self_attn.o_proj"},
-    {"ffn_gate", "mlp.gate_proj"},
-    {"ffn_up", "mlp.up_proj"},
-    {"ffn_down", "mlp.down_proj"},
-    {"attn_norm", "input_layernorm"},
-    {"ffn_norm", "post_attention_layernorm"},
-    {"token_embd", "embed_tokens"},
-    {"output", "lm_head"},
-    {"output_norm", "norm"},
-};
-
-static const char *gguf_module(const char *name, size_t length) {
-    for (size_t i = 0; i < sizeof gguf_modules / sizeof gguf_modules[0]; i++) {
-        if (strlen(gguf_modules[i].gguf) == length && memcmp(gguf_modules[i].gguf, name, length) == 0) {
-            return gguf_modules[i].module;
-        }
-    }
-    return NULL;
-}
-
-/* Names without what stands before the layers, which depends on the class a folder was saved from. */
-static const char *without_prefix(const char *name) {
-    static const char *const prefixes[] = {"model.",   "language_model.", "text_model.", "transformer.", "bert.",
-                                           "roberta.", "distilbert.",     "gpt_neox.",   "base_model.",  "decoder."};
-    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
-        size_t n = strlen(prefixes[i]);
-        if (strncmp(name, prefixes[i], n) == 0) {
-            return without_prefix(name + n);
-        }
-    }
-    return name;
-}
-
-/* The tensor's name as every file of this model would have it: "layers.0.mlp.up_proj.weight". */
-static char *canonical_tensor(Build *build, const char *name) {
-    Arena *arena = &build->model->arena;
-    int layer = -1, begin = 0;
-    if (build->settings->gguf == NULL) {
-        return arena_strdup(arena, without_prefix(name));
-    }
-    if (sscanf(name, "blk.%d.%n", &layer, &begin) == 1 && begin > 0) {
-        const char *inner = name + begin;
-        size_t n = strcspn(inner, ".");
-        const char *module = gguf_module(inner, n);
-        return module == NULL ? arena_strdup(arena, name)
-                              : arena_printf(arena, "layers.%d.%s%s", layer, module, inner + n);
-    }
-    size_t n = strcspn(name, ".");
-    const char *module = gguf_module(name, n);
-    return module == NULL ? arena_strdup(arena, without_prefix(name)) : arena_printf(arena, "%s%s", module, name + n);
 }
 
 /* --- values --- */
@@ -295,6 +234,20 @@ static limn_status load_gain(Work *work, const Applied *applied, const Branch *b
 
 /* --- the graph --- */
 
+/* Where a weight lies in its module. */
+static bool locate(const Work *work, WeightPlace *place, const Weight *weight) {
+    if (!weights_locate(place, work->build->weights, weight)) {
+        return false;
+    }
+    if (adapter_is_grouped(work->build, place->tensor->name)) {
+        const ModelConfig *config = &work->build->model->config;
+        place->groups = config->n_kv_heads;
+        place->share = config->n_heads / config->n_kv_heads;
+        place->d_head = config->d_head;
+    }
+    return true;
+}
+
 static limn_status note_change(Work *work, const WeightChange *change) {
     if (work->n_changes == work->capacity) {
         int32_t capacity = work->capacity == 0 ? 256 : 2 * work->capacity;
@@ -373,7 +326,7 @@ typedef struct Found {
 
 static limn_status find_branches(Work *work, const char *tensor, Found *found, int32_t *n) {
     *n = 0;
-    char *canonical = canonical_tensor(work->build, tensor);
+    char *canonical = adapter_tensor_name(work->build, tensor);
     if (canonical == NULL) {
         return no_memory(work->build);
     }
@@ -466,6 +419,10 @@ static limn_status replace(Work *work, Op *op, int slot, NodeId node, int32_t ad
                            const WeightPlace *place) {
     const Tensor *tensor = replacement->source->tensor;
     const Tensor *stored = place->tensor;
+    if (work->build->settings->gguf != NULL && tensor->rank == 1) { /* some files hold 1 + the gain */
+        return fail(LIMN_UNSUPPORTED, "%s: tensor %s: a vector in the place of one of a GGUF file is not implemented",
+                    work->applied[adapter].adapter->tensor_path, tensor->name);
+    }
     bool same = tensor->rank == stored->rank;
     for (int i = 0; same && i < tensor->rank; i++) {
         same = tensor->shape[i] == stored->shape[i];
@@ -493,13 +450,13 @@ static limn_status replace_weights(Work *work, Graph *graph, NodeId node) {
         if (op->weights[slot].name == NULL) {
             continue;
         }
-        char *canonical = canonical_tensor(work->build, op->weights[slot].name);
+        char *canonical = adapter_tensor_name(work->build, op->weights[slot].name);
         if (canonical == NULL) {
             return no_memory(work->build);
         }
         WeightPlace place;
-        bool located = weights_locate(&place, work->build->weights, &op->weights[slot]);
-        char *stored = located ? canonical_tensor(work->build, place.tensor->name) : canonical;
+        bool located = locate(work, &place, &op->weights[slot]);
+        char *stored = located ? adapter_tensor_name(work->build, place.tensor->name) : canonical;
         bool replaced = false;
         for (int32_t i = 0; i < work->n_applied; i++) {
             Applied *applied = &work->applied[i];
@@ -529,7 +486,7 @@ static limn_status visit(void *context, Graph *graph, NodeId *node, const char *
     Work *work = context;
     Weight first = graph->nodes[*node].op.weights[0];
     WeightPlace place;
-    bool located = weights_locate(&place, work->build->weights, &first);
+    bool located = locate(work, &place, &first);
     TRY(replace_weights(work, graph, *node));
     return first.name == NULL ? LIMN_OK : apply_branches(work, graph, located ? &place : NULL, node, site);
 }
@@ -547,10 +504,11 @@ static limn_status prepare(Work *work, Applied *applied, const Adapter *adapter,
     }
     for (int32_t i = 0; i < adapter->n_modules; i++) {
         const AdapterModule *module = &adapter->modules[i];
-        applied->branches[i] = (Branch){.module = module,
-                                        .canonical = arena_printf(arena, "%s.weight", without_prefix(module->name)),
-                                        .input = NODE_NONE,
-                                        .down = NODE_NONE};
+        applied->branches[i] =
+            (Branch){.module = module,
+                     .canonical = arena_printf(arena, "%s.weight", adapter_without_prefix(module->name)),
+                     .input = NODE_NONE,
+                     .down = NODE_NONE};
         if (applied->branches[i].canonical == NULL) {
             return no_memory(build);
         }
@@ -558,7 +516,7 @@ static limn_status prepare(Work *work, Applied *applied, const Adapter *adapter,
     for (int32_t i = 0; i < adapter->n_tensors; i++) {
         const AdapterTensor *source = &adapter->tensors[i];
         applied->replacements[i] =
-            (Replacement){.source = source, .canonical = arena_strdup(arena, without_prefix(source->name))};
+            (Replacement){.source = source, .canonical = arena_strdup(arena, adapter_without_prefix(source->name))};
         if (applied->replacements[i].canonical == NULL) {
             return no_memory(build);
         }

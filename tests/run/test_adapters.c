@@ -61,6 +61,12 @@ static const AdapterCase cases[] = {
     {"mistral", "mistral", 1, {1, 0}, false, true},
     {"vision", "qwen2-vision", 1, {1, 0}, false, true},
     {"llava", "llava", 1, {1, 0}, false, true},
+    {"mixtral", "mixtral", 1, {1, 0}, false, true},
+    {"patterns", "gguf/llama3.gguf", 1, {1, 0}, true, false},
+    {"dora-conv", "gguf/gpt2.gguf", 1, {1, 0}, true, false},
+    {"neox", "gguf/neox.gguf", 1, {1, 0}, true, false},
+    {"falcon", "gguf/falcon-40b.gguf", 1, {1, 0}, true, false},
+    {"falcon-multi", "gguf/falcon-7b.gguf", 1, {1, 0}, false, false},
     {"two", "llama-old", 2, {0.7, -0.4}, true, true},
     {"two-dora", "llama-bias", 2, {0.5, 1.5}, false, false},
 };
