@@ -87,7 +87,7 @@ typedef struct OpAttributes {
     const float *rotary_long;               /* [rotary_dims / 2] theirs; NULL: made from their length */
     float rotary_theta, rotary_stretch;     /* dynamic scaling: base and factor (rotary_frequency) */
     const float *alibi_slopes;              /* [H] or NULL: slope * (key - query) is added to the scores */
-    bool alibi_bf16;                        /* scale * bf16(slope * key) is added instead (Falcon) */
+    bool alibi_bf16;                        /* scale * bf16(slope * bf16(key)) is added instead (Falcon) */
     int32_t top_k;                          /* TOP_K; the expert ops: how many experts a row is expected to use */
     bool sum_to_one;                        /* ROUTE */
     int32_t n_experts;                      /* E */

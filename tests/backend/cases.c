@@ -22,6 +22,7 @@
 static const Layout one_row = {.name = "one row", .n_sequences = 1, .sequences = {{0, 1}}};
 static const Layout one_sequence = {.name = "37 rows", .n_sequences = 1, .sequences = {{0, 37}}};
 static const Layout long_sequence = {.name = "150 rows", .n_sequences = 1, .sequences = {{0, 150}}};
+static const Layout past_256 = {.name = "past 256", .n_sequences = 2, .sequences = {{250, 40}, {513, 20}}};
 static const Layout unequal = {.name = "unequal", .n_sequences = 4, .sequences = {{0, 5}, {0, 1}, {0, 33}, {0, 18}}};
 static const Layout prefix = {.name = "prefix of 37", .n_sequences = 1, .sequences = {{37, 11}}};
 static const Layout mixed = {
@@ -253,6 +254,7 @@ const Case cases[] = {
     ATTEND("window softcap long", ONE_KEY_HEAD, long_sequence, .causal = true, .window = 70, .softcap = 0.7F),
     ATTEND("alibi", FOUR_HEADS, mixed, .causal = true, .alibi_slopes = slopes),
     ATTEND("alibi bf16", FOUR_HEADS, long_sequence, .causal = true, .alibi_slopes = odd_slopes, .alibi_bf16 = true),
+    ATTEND("alibi bf16 far", FOUR_HEADS, past_256, .causal = true, .alibi_slopes = odd_slopes, .alibi_bf16 = true),
     ATTEND("alibi bf16 prefix", FOUR_HEADS, mixed, .causal = true, .alibi_slopes = odd_slopes, .alibi_bf16 = true),
     ATTEND("all at once", FOUR_HEADS, masked, .causal = true, .window = 6, .softcap = 2.0F, .alibi_slopes = slopes),
     ATTEND("masked", NINE_OF_THREE, masked, .causal = true),

@@ -352,7 +352,7 @@ static void tensors_that_do_not_fit_are_named(void **state) {
          {"gpt_neox.layers.1.attention.query_key_value.weight", "nan"},
          LIMN_FORMAT,
          {"model.safetensors", "NaN", "[2, 6]"}},
-        {"falcon-rw", {"transformer.h.0.self_attention.query_key_value.bias", "drop"}, LIMN_FORMAT, {"expected [108]"}},
+        {"falcon-rw", {"transformer.h.0.self_attention.query_key_value.bias", "drop"}, LIMN_FORMAT, {"expected [144]"}},
         {"roberta-classifier", {"classifier.dense.weight", "drop"}, LIMN_FORMAT, {"is missing"}},
         {"distilbert-mlm", {"vocab_projector.bias", "drop"}, LIMN_FORMAT, {"is missing"}},
     };
@@ -531,7 +531,7 @@ static void families_have_their_own_positions(void **state) {
     } rows[] = {{"opt", "opt", POSITION_VISIBLE, 24, 1, 32},
                 {"opt-350m", "opt", POSITION_VISIBLE, 24, 1, 20},
                 {"neox", "gpt_neox", POSITION_ORDER, 24, -1, 48},
-                {"falcon-rw", "falcon", POSITION_UNBROKEN, 24, -1, 36},
+                {"falcon-rw", "falcon", POSITION_UNBROKEN, 640, -1, 48},
                 {"falcon-7b", "falcon", POSITION_ORDER, 24, -1, 32},
                 {"roberta-mlm", "roberta", POSITION_NOT_PAD, 22, 1, 32},
                 {"xlm-roberta", "xlm-roberta", POSITION_NOT_PAD, 22, 1, 32},

@@ -228,6 +228,32 @@ static void decoding_agrees(void **state) {
     assert_true(cases >= 10);
 }
 
+/* Positions past 256 are rounded like the biases made of them. */
+static void alibi_agrees_far_out(void **state) {
+    for (int b = 0; backends[b] != NULL; b++) {
+        GoldenCase golden;
+        golden_case_open(&golden, "falcon-rw", NULL);
+        const Tensor *ids = tensor_files_find(golden.golden, "long.ids");
+        enum { ROWS = 4 };
+        SequenceInput input = {.ids = ids->data, .n = (int32_t)ids->shape[0]};
+        OutputRow outputs[ROWS];
+        for (int32_t i = 0; i < ROWS; i++) {
+            outputs[i] = (OutputRow){.row = input.n - ROWS + i, .target = -1, .weight = 1.0f};
+        }
+        RunRequest request = {
+            .sequences = &input, .n_sequences = 1, .outputs = outputs, .n_outputs = ROWS, .logits = true};
+        Session *session = open_session(&golden, backends[b]);
+        run(&golden, session, &request);
+        double distance = golden_case_logit_distance(&golden, "long.logits", session_logits(session),
+                                                     (int64_t)ROWS * golden.model->config.n_vocab);
+        if (!(distance <= LOGIT_TOLERANCE)) {
+            fail_msg("%s: logits of the last rows are off by %.3g", backends[b], distance);
+        }
+        session_free(session);
+        golden_case_close(&golden);
+    }
+}
+
 /* ALiBi counts visible tokens, so a hidden one may only stand at the end. */
 static void alibi_refuses_a_broken_mask(void **state) {
     static const struct {
@@ -658,6 +684,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_case_agrees),
         cmocka_unit_test(decoding_agrees),
+        cmocka_unit_test(alibi_agrees_far_out),
         cmocka_unit_test(alibi_refuses_a_broken_mask),
         cmocka_unit_test(every_activation_agrees),
         cmocka_unit_test(every_mutant_is_seen),

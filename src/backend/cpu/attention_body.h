@@ -107,7 +107,8 @@ static inline V SIMD(score)(const AttentionTile *tile, V product, int64_t key, i
         *slope = v_mul(scale, v_fnma(t, t, v_set(1.0F)));
     }
     if (tile->slopes != NULL && tile->slopes_bf16) {
-        V bias = v_mul(v_load(tile->slopes + lane), v_set((float)(tile->first_key + key)));
+        V place = v_widen(v_narrow(v_set((float)(tile->first_key + key))));
+        V bias = v_mul(v_load(tile->slopes + lane), place);
         score = v_fma(scale, v_widen(v_narrow(bias)), score);
     } else if (tile->slopes != NULL) {
         V distance = v_sub(v_set((float)(tile->first_key + key)), v_load(tile->order + lane));

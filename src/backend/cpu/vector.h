@@ -28,7 +28,7 @@ typedef struct AttentionTile {
     const float *last_key;
     const float *order;  /* [lanes] the lane's own key index */
     const float *slopes; /* [lanes] ALiBi, or NULL */
-    bool slopes_bf16;    /* the bias is scale * bf16(slope * key), see OpAttributes */
+    bool slopes_bf16;    /* the bias is scale * bf16(slope * bf16(key)), see OpAttributes */
     float *max;          /* [lanes] largest score so far; backward: log-sum-exp */
     float *sum;          /* [lanes] sum of exp(score - max) so far; backward: grad_out . out */
     float *factor;       /* [lanes] what earlier sums were multiplied by */

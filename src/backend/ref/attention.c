@@ -4,8 +4,7 @@
  * row r stands at key index order[r]. It sees key j unless j > order (causal), j <= order - window (window > 0)
  * or is_key of j is 0. Query head h reads key head h / (H / G). Of a seen key:
  *   score = cap(scale * q . k) + slope_h * (j - order),  cap(s) = softcap * tanh(s / softcap) when softcap > 0
- * With alibi_bf16 the bias is scale * (slope_h * j rounded to bf16): it counts for patterns by differences only, but
- * not the rounding.
+ * With alibi_bf16 the bias is scale * slope_h * j, where j and then the product are rounded to bf16.
  * Cells not seen, and the tail up to S = max_keys, hold -inf in scores and 0 in patterns. A query that sees no
  * key has a pattern of zeros and the output 0. MIX sums over every key of the sequence, seen or not, because an
  * edited pattern may be anything. Queries may be the output rows only; keys and values are over all rows.
@@ -99,7 +98,8 @@ static double score_of(const Query *query, const float *q, const float *keys, in
         *slope *= 1.0 - t * t;
     }
     if (attributes->alibi_slopes != NULL && attributes->alibi_bf16) {
-        float bias = bf16_to_f32(f32_to_bf16(attributes->alibi_slopes[query->head] * (float)j));
+        float place = bf16_to_f32(f32_to_bf16((float)j));
+        float bias = bf16_to_f32(f32_to_bf16(attributes->alibi_slopes[query->head] * place));
         score += (double)attributes->scale * (double)bias;
     } else if (attributes->alibi_slopes != NULL) {
         score += (double)attributes->alibi_slopes[query->head] * (double)(j - query->order);

@@ -15,6 +15,7 @@ Each case is a folder: config.json and weights as a person would have them, and 
                                   have as many columns as the longest sequence has rows (-inf and 0 beyond a row's own).
                                   Sites behind the choice of output rows have O rows.
     logits.off, logits.on ...     case "mixtral": logits with those edits of moe.py
+    long.ids, long.logits         case "falcon-rw": one long sequence, and the logits of its last rows
     logits.gelu, logits.relu ...  case "gpt2": logits with that activation_function instead
 
 The objective is the log-probability of the target, for classifiers the logit of the class. The weights are large
@@ -144,7 +145,8 @@ CASES = {
     "falcon-11b": case(FALCON, "FalconForCausalLM", seed=2022, new_decoder_architecture=True, num_kv_heads=2,
                        num_ln_in_parallel_attn=1, ffn_hidden_size=40, rope_theta=500.0),
     "falcon-rw": case(FALCON, "FalconForCausalLM", seed=2023, attention="sdpa", alibi=True, multi_query=False,
-                      parallel_attn=False, bias=True, hidden_size=36, num_attention_heads=6),
+                      parallel_attn=False, bias=True, hidden_size=48, num_attention_heads=12,
+                      max_position_embeddings=640),
     "falcon-classifier": case(FALCON, "FalconForSequenceClassification", seed=2024, multi_query=False, bias=True,
                               activation="relu", pad_token_id=0, rope_theta=500.0, **LABELS),
     "distilbert-mlm": case(DISTILBERT, "DistilBertForMaskedLM", seed=2030, masked=True),
@@ -334,6 +336,14 @@ def run_activations(folder, spec, seed):
     return golden
 
 
+def run_long(model):
+    """Logits of the last rows of a sequence so long that a bf16 number cannot hold every position."""
+    ids = torch.arange(600) * 7 % (VOCABULARY - 3) + 3
+    with torch.no_grad():
+        logits = model(input_ids=ids[None]).logits[0, -4:]
+    return {"long.ids": ids.int(), "long.logits": logits.contiguous()}
+
+
 def describe(name, golden):
     patterns = [golden[k] for k in golden if k.endswith("hook_pattern")]
     rows = torch.cat([p.reshape(-1, p.shape[-1]) for p in patterns])
@@ -361,6 +371,8 @@ def main():
         if name == "mixtral":
             forward = functools.partial(FORWARD["mixtral"], model)
             golden.update(moe.run_edits(forward, Sites, make_inputs(spec, seed)))
+        if name == "falcon-rw":
+            golden.update(run_long(model))
         save_file(golden, folder + "/golden.safetensors")
         describe(name, golden)
 
