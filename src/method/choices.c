@@ -280,23 +280,45 @@ typedef struct Rest { /* a choice behind one prompt: its tokens but the last are
     int32_t prompt, choice;
 } Rest;
 
+/* A choice behind its prompt's cache, whose first token is scored already; as a whole, and unscored, where a text as
+ * long as both turns by other rotary frequencies than the prompt. */
+static limn_status rest_sequence(SequenceInput *sequence, const Batch *batch, const Rest *rest) {
+    ChoiceScorer *scorer = batch->scorer;
+    const Scored *one = &batch->scored[rest->prompt];
+    int32_t length = one->n_tails[rest->choice] - 1;
+    if (model_lengths_alike(&scorer->model->config, one->n, one->n + length)) {
+        *sequence = (SequenceInput){.ids = one->tails[rest->choice],
+                                    .n = length,
+                                    .prefix = scorer->caches[rest->prompt],
+                                    .prefix_length = one->n};
+        return LIMN_OK;
+    }
+    int32_t *ids = ARENA_ARRAY(&scorer->arena, int32_t, one->n + length);
+    if (ids == NULL) {
+        return method_no_memory(scorer->call);
+    }
+    memcpy(ids, one->ids, (size_t)one->n * sizeof *ids);
+    memcpy(ids + one->n, one->tails[rest->choice], (size_t)length * sizeof *ids);
+    *sequence = (SequenceInput){.ids = ids, .n = one->n + length};
+    batch->log_probabilities[(size_t)rest->prompt * (size_t)scorer->options.n + (size_t)rest->choice] = 0;
+    return LIMN_OK;
+}
+
 static limn_status run_rests(const Batch *batch, const Rest *rests, int32_t n, int32_t n_rows) {
     ChoiceScorer *scorer = batch->scorer;
     SequenceInput *sequences = ARENA_ARRAY(&scorer->arena, SequenceInput, n);
-    OutputRow *outputs = ARENA_ARRAY(&scorer->arena, OutputRow, n_rows);
+    OutputRow *outputs = ARENA_ARRAY(&scorer->arena, OutputRow, n_rows + n);
     if (sequences == NULL || outputs == NULL) {
         return method_no_memory(scorer->call);
     }
     int32_t used = 0;
     for (int32_t i = 0; i < n; i++) {
         const Scored *one = &batch->scored[rests[i].prompt];
-        int32_t length = one->n_tails[rests[i].choice] - 1;
-        sequences[i] = (SequenceInput){.ids = one->tails[rests[i].choice],
-                                       .n = length,
-                                       .prefix = scorer->caches[rests[i].prompt],
-                                       .prefix_length = one->n};
-        for (int32_t t = 0; t < length; t++) {
-            outputs[used++] = (OutputRow){.sequence = i, .row = t, .target = one->tails[rests[i].choice][t + 1]};
+        TRY(rest_sequence(&sequences[i], batch, &rests[i]));
+        int32_t n_tail = one->n_tails[rests[i].choice];
+        for (int32_t t = sequences[i].prefix == NULL ? 0 : 1; t < n_tail; t++) {
+            int32_t row = sequences[i].n - n_tail + t;
+            outputs[used++] = (OutputRow){.sequence = i, .row = row, .target = one->tails[rests[i].choice][t]};
         }
     }
     RunRequest request = {
@@ -420,7 +442,9 @@ limn_status choice_scorer_run(ChoiceScorer *scorer, const Text *prompts, int32_t
     }
     TRY(seek_head(scorer, scored, n, progress));
     for (int32_t i = 0; i < n && scorer->head != NULL; i++) {
-        scored[i].shared = common_length(scorer->head_ids, scorer->head->length, scored[i].ids, scored[i].n - 1);
+        if (model_lengths_alike(&scorer->model->config, scorer->head->length, scored[i].n)) {
+            scored[i].shared = common_length(scorer->head_ids, scorer->head->length, scored[i].ids, scored[i].n - 1);
+        }
     }
     for (int32_t begin = 0; begin < n;) {
         int32_t count = scorer->options.plain ? 1 : prompts_of_run(scorer, scored, begin, n);

@@ -103,8 +103,7 @@ static void assert_near(double found, double expected, double tolerance, const c
 
 /* ---- scores ---- */
 
-static void scores_are_those_of_run(void **state) {
-    const Fixture *fixture = *state;
+static void check_scores(const Fixture *fixture) {
     static const char *const texts[] = {"a cab", "a cab a bad", "a", "a cabbage for a dad", "a cab is"};
     static const char *const choices[] = {"de", "f", "ghi"};
     char *text = predicted(fixture, "");
@@ -139,6 +138,27 @@ static void scores_are_those_of_run(void **state) {
         json_decref(line);
     }
     free(text);
+}
+
+static void scores_are_those_of_run(void **state) {
+    check_scores(*state);
+}
+
+/* The same of a model whose rotary frequencies change with a text's length, here beyond six tokens: some prompts are
+ * longer than that, some only with their choice. */
+static void scores_are_those_of_run_at_every_length(void **state) {
+    Fixture fixture = *(const Fixture *)*state;
+    make_letters_model(fixture.letters);
+    char path[128];
+    snprintf(path, sizeof path, "%s/config.json", fixture.letters);
+    json_t *config = json_load_file(path, 0, NULL);
+    assert_non_null(config);
+    json_object_set_new(config, "max_position_embeddings", json_integer(6));
+    json_object_set_new(config, "rope_scaling", json_pack("{s:s, s:f}", "type", "dynamic", "factor", 8.0));
+    assert_int_equal(json_dump_file(config, path, 0), 0);
+    json_decref(config);
+    check_scores(&fixture);
+    remove_letters_model(fixture.letters);
 }
 
 static void batches_and_threads_do_not_show(void **state) {
@@ -487,6 +507,7 @@ static void measures_are_those_of_the_reference(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scores_are_those_of_run),
+        cmocka_unit_test(scores_are_those_of_run_at_every_length),
         cmocka_unit_test(batches_and_threads_do_not_show),
         cmocka_unit_test(a_shared_head_does_not_show),
         cmocka_unit_test(a_classifier_has_its_classes),
