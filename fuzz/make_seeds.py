@@ -245,7 +245,26 @@ BERT = {"architectures": ["BertForSequenceClassification"], "model_type": "bert"
         "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 7,
         "max_position_embeddings": 16, "type_vocab_size": 2, "layer_norm_eps": 1e-12, "hidden_act": "gelu",
         "id2label": {"0": "no", "1": "yes"}, "label2id": {"no": 0, "yes": 1}, "position_embedding_type": "absolute"}
-CONFIGS = {"llama": LLAMA, "llama3-rope": ROPE3, "rope-parameters": ROPE5, "gpt2": GPT2, "bert": BERT}
+QWEN2 = {**LLAMA, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "use_sliding_window": True,
+         "sliding_window": 4, "max_window_layers": 0,
+         "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8, "beta_fast": 32}}
+QWEN3 = {**LLAMA, "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "head_dim": 4,
+         "layer_types": ["full_attention"], "rope_scaling": {"type": "dynamic", "factor": 2.0}}
+GEMMA3 = {**LLAMA, "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "head_dim": 4,
+          "query_pre_attn_scalar": 4, "hidden_activation": "gelu_pytorch_tanh", "sliding_window": 4,
+          "final_logit_softcapping": 30.0, "rope_local_base_freq": 10000.0, "rope_scaling": None,
+          "rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+                              "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}}
+GEMMA2_CLASSIFIER = {**GEMMA3, "architectures": ["Gemma2ForSequenceClassification"], "model_type": "gemma2",
+                     "attn_logit_softcapping": 50.0, "rope_parameters": None, "num_labels": 2}
+PHI3 = {**LLAMA, "architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "original_max_position_embeddings": 8,
+        "partial_rotary_factor": 0.5,
+        "rope_scaling": {"type": "longrope", "short_factor": [1.0], "long_factor": [2.0]}}
+NESTED = {"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "vision_config": {},
+          "text_config": {**LLAMA, "architectures": None}}
+
+CONFIGS = {"llama": LLAMA, "llama3-rope": ROPE3, "rope-parameters": ROPE5, "gpt2": GPT2, "bert": BERT, "qwen2": QWEN2,
+           "qwen3": QWEN3, "gemma3": GEMMA3, "gemma2-classifier": GEMMA2_CLASSIFIER, "phi3": PHI3, "nested": NESTED}
 
 
 def make_json():

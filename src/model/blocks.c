@@ -89,8 +89,12 @@ NodeId add_attention(Graph *graph, int layer, NodeId x, const AttentionSpec *att
     NodeId q = add_heads(graph, layer, x, &attention->q, attention->n_heads, d_head, "attn.hook_q");
     NodeId k = add_heads(graph, layer, x, &attention->k, attention->n_kv_heads, d_head, "attn.hook_k");
     NodeId v = add_heads(graph, layer, x, &attention->v, attention->n_kv_heads, d_head, "attn.hook_v");
-    q = attention->q_norm.gain.name != NULL ? add_norm(graph, layer, q, &attention->q_norm, "attn.q_norm") : q;
-    k = attention->k_norm.gain.name != NULL ? add_norm(graph, layer, k, &attention->k_norm, "attn.k_norm") : k;
+    if (attention->q_norm.gain.name != NULL) {
+        q = add_norm(graph, layer, q, &attention->q_norm, "attn.q_norm");
+        k = add_norm(graph, layer, k, &attention->k_norm, "attn.k_norm");
+        graph_site(graph, q, "attn.hook_q_normed", layer);
+        graph_site(graph, k, "attn.hook_k_normed", layer);
+    }
     q = add_rope(graph, layer, q, attention->rope, "attn.hook_rot_q");
     k = add_rope(graph, layer, k, attention->rope, "attn.hook_rot_k");
     OpAttributes attributes = {.scale = attention->scale,

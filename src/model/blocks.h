@@ -31,7 +31,7 @@ typedef struct AttentionSpec {
     bool causal;
     const Rope *rope;          /* NULL: no rotary positions */
     const float *alibi_slopes; /* [H]; NULL: no ALiBi. bf16 numbers: see OpAttributes.alibi_bf16 */
-    NormSpec q_norm, k_norm;   /* on each head before the rotary positions; absent when their gain has no name */
+    NormSpec q_norm, k_norm;   /* on each head before the rotary positions; absent when q_norm's gain has no name */
     float softcap;             /* on scores; 0: none */
     int32_t window;            /* keys seen, the row's own included; 0: all */
     NormSpec post;             /* on what is written to the stream; absent when its gain has no name */
@@ -70,7 +70,8 @@ NodeId add_written(Graph *graph, int layer, NodeId x, const NormSpec *post, cons
                    const char *site);
 
 /* Sites attn.hook_q ... attn.hook_result; the sum over heads is hook_attn_out. With norms on queries and keys, theirs
- * are attn.q_norm.* and attn.k_norm.*; with a norm after it, attn.hook_out and ln1_post.*. */
+ * are attn.q_norm.*, attn.k_norm.*, attn.hook_q_normed and attn.hook_k_normed; with a norm after it, attn.hook_out and
+ * ln1_post.*. */
 NodeId add_attention(Graph *graph, int layer, NodeId x, const AttentionSpec *attention);
 
 /* Sites mlp.hook_pre, mlp.hook_pre_linear, mlp.hook_post and hook_mlp_out, with experts those of add_moe; with a norm

@@ -154,7 +154,8 @@ def attention(sites, p, layer, h, rotary, mask):
     a, config = layer.self_attn, layer.self_attn.config
     q, k, v = (sites.keep(p + "attn.hook_" + name, x * 1) for name, x in zip("qkv", projections(layer, h)))
     if hasattr(a, "q_norm"):
-        q, k = rms(sites, p + "attn.q_norm", a.q_norm, q), rms(sites, p + "attn.k_norm", a.k_norm, k)
+        q = sites.keep(p + "attn.hook_q_normed", rms(sites, p + "attn.q_norm", a.q_norm, q))
+        k = sites.keep(p + "attn.hook_k_normed", rms(sites, p + "attn.k_norm", a.k_norm, k))
     q, k = apply_rotary_pos_emb(q.transpose(0, 1)[None], k.transpose(0, 1)[None], *rotary)
     q = sites.keep(p + "attn.hook_rot_q", q[0].transpose(0, 1))
     k = sites.keep(p + "attn.hook_rot_k", k[0].transpose(0, 1))
