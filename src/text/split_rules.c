@@ -14,6 +14,12 @@
 #define QWEN35                                                                                                         \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|"  \
     "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define SEED                                                                                                           \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|\\s*[\\r\\n]+|"  \
+    "\\s+(?!\\S)|\\s+"
+#define BAILING                                                                                                        \
+    "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|"        \
+    "\\s+(?!\\S)|\\s+"
 #define UPPER        "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
 #define LOWER        "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
 #define BEFORE_WORD  "[^\\r\\n\\p{L}\\p{N}]?"
@@ -85,6 +91,7 @@ static const SplitRule split_rules[] = {
     {"llama-v3", {LLAMA3}, IGNORES_MERGES | ADDS_BOS, NULL},
     {"falcon3", {LLAMA3}, IGNORES_MERGES | ADDS_BOS, NULL},
     {"falcon-h1", {LLAMA3}, IGNORES_MERGES | ADDS_BOS, NULL},
+    {"midm-2.0", {LLAMA3}, IGNORES_MERGES | ADDS_BOS, NULL},
     {"pixtral", {LLAMA3}, IGNORES_MERGES | ADDS_BOS, NULL},
     {"lfm2", {LLAMA3}, IGNORES_MERGES | ADDS_BOS, NULL},
     {"glm4", {LLAMA3}, 0, NULL},
@@ -95,6 +102,8 @@ static const SplitRule split_rules[] = {
     {"deepseek-r1-qwen", {QWEN2}, 0, NULL},
     {"stablelm2", {QWEN2}, 0, NULL},
     {"megrez", {QWEN2}, 0, NULL},
+    {"seed-coder", {SEED}, 0, NULL},
+    {"bailingmoe", {BAILING}, 0, NULL},
     {"qwen35", {QWEN35}, COMPOSES, NULL},
     {"gpt-4o", {O200K}, 0, NULL},
     {"llama4", {O200K}, 0, NULL},

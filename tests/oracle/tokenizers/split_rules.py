@@ -27,6 +27,10 @@ LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[
 QWEN2 = LLAMA3.replace('{1,3}', '')
 QWEN35 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|"
           r"\s*[\r\n]+|\s+(?!\S)|\s+")
+SEED = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|"
+        r"\s+(?!\S)|\s+")
+BAILING = (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|"
+           r"\s+(?!\S)|\s+")
 CL100K = (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|"
           r"\s+(?!\S)|\s+")
 O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
@@ -65,11 +69,13 @@ RULES = {
     'falcon': (lambda: [P.Punctuation('contiguous'), P.ByteLevel(False, use_regex=True), P.Digits(False),
                         split('[0-9][0-9][0-9]')], False, []),
     'llama3': (lambda: [split(LLAMA3), bytes_only()], False,
-               ['llama-bpe', 'falcon3', 'lfm2', 'pixtral', 'glm4', 'chatglm-bpe']),
+               ['llama-bpe', 'falcon3', 'lfm2', 'midm-2.0', 'pixtral', 'glm4', 'chatglm-bpe']),
     'cl100k': (lambda: [split(CL100K), bytes_only()], False, []),
     'o200k': (lambda: [split(O200K), bytes_only()], False, ['gpt-4o', 'llama4']),
     'tekken': (lambda: [split(TEKKEN), bytes_only()], False, ['tekken']),
     'kimi-k2': (lambda: [split(KIMI), bytes_only()], False, ['kimi-k2']),
+    'seed': (lambda: [split(SEED), bytes_only()], False, ['seed-coder']),
+    'bailing': (lambda: [split(BAILING), bytes_only()], False, ['bailingmoe']),
     'qwen2': (lambda: [split(QWEN2), bytes_only()], True, ['qwen2']),
     'qwen35': (lambda: [split(QWEN35), bytes_only()], True, ['qwen35']),
     'deepseek-v3': (lambda: [split(r'\p{N}{1,3}'), split('[一-龥぀-ゟ゠-ヿ]+'), split(DEEPSEEK3), bytes_only()], False,
@@ -82,7 +88,7 @@ RULES = {
     'viking': (lambda: [split(BLOOM), P.Digits(True), bytes_only()], False, ['viking']),
 }
 # llama.cpp's rule for these names ignores merges that a whole piece makes needless
-IGNORES_MERGES = {'llama-bpe', 'falcon3', 'lfm2', 'pixtral', 'tekken'}
+IGNORES_MERGES = {'llama-bpe', 'falcon3', 'midm-2.0', 'lfm2', 'pixtral', 'tekken'}
 
 cache = {}
 
