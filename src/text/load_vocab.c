@@ -154,6 +154,29 @@ static int32_t find_token(const Tokenizer *tokenizer, const char *text) {
     return vocabulary_model_id(&tokenizer->vocabulary, text, strlen(text));
 }
 
+/* The id of a token that the config names, as text or as an object that holds it; -1: none. */
+static int32_t config_token(const Tokenizer *tokenizer, const json_t *config, const char *key) {
+    const json_t *token = json_object_get(config, key);
+    token = json_is_object(token) ? json_object_get(token, "content") : token;
+    return json_is_string(token) ? find_token(tokenizer, json_string_value(token)) : -1;
+}
+
+/* GPT-2's class on RoBERTa's pieces (OPT): nothing is added but the BOS token where the config asks for it. */
+static bool is_gpt2(const json_t *config) {
+    const char *name = json_string_value(json_object_get(config, "tokenizer_class"));
+    return name != NULL && (strcmp(name, "GPT2Tokenizer") == 0 || strcmp(name, "GPT2TokenizerFast") == 0);
+}
+
+static limn_status add_bos(Tokenizer *tokenizer, Loading *loading, const json_t *config) {
+    bool wanted;
+    TRY(json_take_bool(&wanted, config, loading->where, "add_bos_token", false));
+    int32_t bos = config_token(tokenizer, config, "bos_token");
+    if (wanted && bos < 0) {
+        return fail(LIMN_FORMAT, "%s: add_bos_token is set, expected bos_token to name a piece", loading->where);
+    }
+    return wanted ? post_processor_surround(&tokenizer->post_processor, loading, bos, -1) : LIMN_OK;
+}
+
 /* GPT-2 adds nothing; a vocabulary with RoBERTa's special pieces is RoBERTa's. */
 static limn_status set_special_pieces(Tokenizer *tokenizer, Loading *loading, bool prefix_space) {
     int32_t begin = find_token(tokenizer, "<s>"), end = find_token(tokenizer, "</s>");
@@ -201,5 +224,10 @@ limn_status load_vocab_merges(Tokenizer *tokenizer, const char *vocab_path, cons
     TRY(status);
     COMPONENT(status, decoder_parse, &tokenizer->decoder, &loading, "{s:s}", "type", "ByteLevel");
     TRY(status);
-    return set_special_pieces(tokenizer, &loading, prefix_space);
+    if (is_gpt2(config)) {
+        TRY(add_bos(tokenizer, &loading, config));
+    }
+    return is_gpt2(config) && config_token(tokenizer, config, "bos_token") >= 0
+               ? LIMN_OK /* whose special tokens are those that the config names */
+               : set_special_pieces(tokenizer, &loading, prefix_space);
 }

@@ -294,6 +294,38 @@ static Opened open_gguf(GgufBuilder *builder) {
     return opened;
 }
 
+/* OPT: GPT-2's class on RoBERTa's pieces, with a BOS token of its own. */
+static void test_bos_of_plain_vocabulary(void **state) {
+    static const char vocabulary[] = "{\"<s>\":0,\"<pad>\":1,\"</s>\":2,\"<unk>\":3,\"t\":4,\"h\":5,\"e\":6,"
+                                     "\"he\":7,\"<\":8,\"m\":9,\"a\":10,\"s\":11,\"k\":12,\">\":13,\"<mask>\":14}";
+    static const struct {
+        const char *config;
+        int32_t n, ids[8];
+    } rows[] = {
+        {"{\"tokenizer_class\":\"GPT2Tokenizer\",\"add_bos_token\":true,\"bos_token\":\"</s>\",\"unk_token\":\"</s>\"}",
+         5,
+         {2, 4, 7, 2, 10}},
+        {"{\"tokenizer_class\":\"GPT2Tokenizer\",\"bos_token\":{\"content\":\"</s>\"}}", 4, {4, 7, 2, 10}},
+        {"{\"tokenizer_class\":\"RobertaTokenizer\",\"bos_token\":\"<s>\"}", 6, {0, 4, 7, 2, 10, 2}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *path = temporary_file("vocab.json", vocabulary, strlen(vocabulary));
+        char *folder = strndup(path, (size_t)(strrchr(path, '/') - path));
+        char *merges = path_join(folder, "merges.txt"), *config = path_join(folder, "tokenizer_config.json");
+        assert_int_equal(file_write_atomic(merges, "#version: 0.2\nh e\n", 18), LIMN_OK);
+        assert_int_equal(file_write_atomic(config, rows[i].config, strlen(rows[i].config)), LIMN_OK);
+        Opened opened = open_tokenizer(folder);
+        check_ids(opened.tokenizer, "the</s>a", NULL, rows[i].ids, rows[i].n);
+        close_opened(&opened);
+        remove(merges);
+        remove(config);
+        remove_temporary(path);
+        free(merges);
+        free(config);
+        free(folder);
+    }
+}
+
 static void test_gguf_byte_level(void **state) {
     static const char *const tokens[] = {"<s>", "1", "2", "a", "\xC4\xA0", "\304\240a", "12", "<user>"};
     static const int32_t types[] = {3, 1, 1, 1, 1, 1, 1, 4};
@@ -462,6 +494,7 @@ int main(void) {
         cmocka_unit_test(test_no_tokenizer_in_folder),
         cmocka_unit_test(test_tekken),
         cmocka_unit_test(test_vocab_txt),
+        cmocka_unit_test(test_bos_of_plain_vocabulary),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_gguf_byte_level),
         cmocka_unit_test(test_gguf_turn_end),
