@@ -1,5 +1,6 @@
-"""The sections of bench/run: forward, ig, answer, memory, start, families. Each adds rows to the bench's table."""
+"""The sections of bench/run, each a function that adds rows to the table of the bench."""
 import json
+import math
 import pathlib
 import statistics
 import subprocess
@@ -303,6 +304,85 @@ def answer(bench):
                     f"{ratio:.1f}x", ">= 20x", ratio >= 20, error <= 5e-3)
 
 
+# Decisions on a data set ---------------------------------------------------------------------------------------------
+
+CHOICES = [" yes", " no"]
+
+
+def tweets(bench):
+    """The test part of examples/bankrun's corpus, written where it is missing."""
+    folder = bench.cache / "bankrun"
+    maker = bench.root / "examples" / "bankrun" / "make_corpus.py"
+    if not (folder / "test.jsonl").exists() and maker.exists():
+        subprocess.run([bench.peers, str(maker), str(folder)], check=True, stdout=subprocess.DEVNULL)
+    if not (folder / "test.jsonl").exists():
+        return None, []
+    lines = (folder / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    return folder / "test.jsonl", [json.loads(line)["prompt"] for line in lines[:200 if bench.quick else 1000]]
+
+
+def predict(bench):
+    """Decisions on tweets: transformers in its best batch of 1, 8 and 32, limn as `limn predict` does it."""
+    if not bench.peer:
+        return
+    data, prompts = tweets(bench)
+    if data is None:
+        bench.table.add("predict", "examples/bankrun/make_corpus.py is not there")
+        return
+    adapter = bench.root / "examples" / "bankrun" / "adapter"
+    for name in [None] + ([str(adapter)] if adapter.exists() else []):
+        predict_row(bench, data, prompts, name)
+
+
+def predict_row(bench, data, prompts, adapter):
+    folder = str(bench.cache / "smollm2-f32")
+    more = {"adapter": adapter} if adapter else {}
+    bench.peer.ask(do="open", model=folder, dtype="f32")
+    what = f"predict, {len(prompts)} tweets, SmolLM2 f32" + (", adapter" if adapter else "")
+    times = {}
+    for batch in (1, 8, 32):
+        bench.peer.ask(do="predict", prompts=prompts[:batch], choices=CHOICES, batch=batch, **more)
+        times[batch] = bench.peer.ask(do="predict", prompts=prompts[:96], choices=CHOICES, batch=batch, **more)
+        if "error" in times[batch]:
+            bench.table.add(what, times[batch]["error"], equal=False)
+            return
+    best = min(times, key=lambda batch: times[batch]["seconds"])
+    ours = predict_here(bench, folder, data, 8, adapter)  # opens the model
+    if "error" not in ours:
+        ours = predict_here(bench, folder, data, len(prompts), adapter)
+    theirs = bench.peer.ask(do="predict", prompts=prompts, choices=CHOICES, batch=best, **more)
+    if "error" in ours or "error" in theirs:
+        bench.table.add(what, first_error(ours, theirs), equal=False)
+        return
+    worst = max(abs(a - b) for one, other in zip(ours["probabilities"], theirs["log_probabilities"])
+                for a, b in zip(one, shares(other)))
+    same = sum(one.index(max(one)) == other.index(max(other))
+               for one, other in zip(ours["probabilities"], theirs["log_probabilities"]))
+    ratio = theirs["seconds"] / ours["seconds"]
+    bench.table.add(what, f"{same} of {len(prompts)} decisions the same, probabilities within {worst:.1e}",
+                    f"{seconds_text(theirs['seconds'])} batch {best}", seconds_text(ours["seconds"]), f"{ratio:.2f}x",
+                    ">= 2x", ratio >= 2, same == len(prompts) == len(ours["probabilities"]) and worst <= 1e-3)
+
+
+def predict_here(bench, folder, data, limit, adapter):
+    with tempfile.TemporaryDirectory(dir=bench.cache, prefix="predict-") as scratch:
+        out = pathlib.Path(scratch) / "out.jsonl"
+        params = {"model": folder, "data": str(data), "prompt-field": "prompt", "choices": CHOICES, "limit": limit,
+                  "output": str(out), "threads": bench.threads}
+        reply = bench.limn.ask(do="call", command="predict", params=params | ({"adapter": adapter} if adapter else {}))
+        if "error" not in reply:
+            lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+            reply["probabilities"] = [[line["probabilities"][choice.strip()] for choice in CHOICES] for line in lines]
+        return reply
+
+
+def shares(logs):
+    weights = [math.exp(log - max(logs)) for log in logs]
+    return [weight / sum(weights) for weight in weights]
+
+
+# Results read -------------------------------------------------------------------------------------------------------
+
 def token_ids(text):
     """All "id" values of a tokenize result in order."""
     try:
@@ -456,5 +536,5 @@ def add_rates(bench, what, equality, equal, tokens, medians, last):
     bench.table.add(what, equality, rates[0], rates[1], ratio, equal=equal)
 
 
-SECTIONS = {"forward": forward, "ig": integrated_gradients, "answer": answer, "memory": memory,
+SECTIONS = {"forward": forward, "ig": integrated_gradients, "answer": answer, "predict": predict, "memory": memory,
             "start": start, "families": families}

@@ -11,6 +11,7 @@ worker (bench/limn_bench.c), which answers to the same words, so that both are m
     {"do": "captum", "ids", "target", "baseline", "rule", "steps", "batch"}
     {"do": "answer", "text"|"ids", "answer": [...], "baseline", "rule", "steps", "batch"}
     {"do": "decode", "ids", "count", "attention"}              greedy, one token after another, with the cache
+    {"do": "predict", "prompts": [...], "choices": [" yes", " no"], "batch": 8, "adapter": FOLDER or nothing}
     {"do": "peak"}                                             this process's peak resident bytes
 """
 import json
@@ -45,6 +46,8 @@ class Peer:
     def __init__(self):
         self.model = None
         self.model_path = None
+        self.adapter_path = None
+        self.adapter_model = None
 
     def versions(self, _request):
         import captum
@@ -154,6 +157,34 @@ class Peer:
         watch = Stopwatch()
         reply = self.greedy(request)
         return watch.report(**reply)
+
+    def predict(self, request):
+        """Log-probabilities of choices of one token after each prompt: padded batches in the given order, logits of
+        the last position only."""
+        tokenizer = transformers.AutoTokenizer.from_pretrained(self.model_path, padding_side="left")
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+        model = self.adapted(request.get("adapter"))
+        ids = [tokenizer.encode(choice, add_special_tokens=False) for choice in request["choices"]]
+        assert all(len(one) == 1 for one in ids), "the choices must be one token each"
+        ids, prompts, size, out = [one[0] for one in ids], request["prompts"], request["batch"], []
+        with torch.inference_mode():
+            watch = Stopwatch()
+            for first in range(0, len(prompts), size):
+                inputs = tokenizer(prompts[first:first + size], return_tensors="pt", padding=True)
+                logits = model(input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, use_cache=False,
+                               logits_to_keep=1).logits[:, -1]
+                out += logits.log_softmax(-1)[:, ids].tolist()
+            return watch.report(log_probabilities=out)
+
+    def adapted(self, adapter):
+        if not adapter:
+            return self.model
+        if self.adapter_path != adapter:
+            import peft
+            base = transformers.AutoModelForCausalLM.from_pretrained(self.model_path, dtype=self.model.dtype)
+            self.adapter_model = peft.PeftModel.from_pretrained(base, adapter).merge_and_unload().eval()
+            self.adapter_path = adapter
+        return self.adapter_model
 
     def peak(self, _request):
         return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
