@@ -525,8 +525,8 @@ static limn_status add_table(const Effects *effects, const char **most) {
                       "error: standard error; the whole tuning moves the target by %.4g on average over %d texts, and "
                       "the parts need not add up",
                       effects->total / n, (int)n);
-    *most = arena_printf(call->arena, "%s (%+.3g of %+.3g)", component_text(effects, sorted[0]), sorted[0]->out / n,
-                         effects->total / n);
+    *most = arena_printf(call->arena, "%s (%+.3g; the whole tuning %+.3g)", component_text(effects, sorted[0]),
+                         sorted[0]->out / n, effects->total / n);
     return *most != NULL ? LIMN_OK : method_no_memory(call);
 }
 
