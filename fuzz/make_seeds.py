@@ -223,8 +223,26 @@ def make_gguf_families():
                        "blk.0.attn_qkv.weight": [d, d + 8], **block})
 
 
+def make_gguf_experts():
+    """Stacked experts; a shared one whose gate is a vector."""
+    d, f, v, e = 8, 4, 7, 3
+    sizes = {"embedding_length": d, "block_count": 1, "attention.head_count": 2, "feed_forward_length": f,
+             "context_length": 12, "attention.layer_norm_rms_epsilon": 1e-5, "expert_count": e, "expert_used_count": 2}
+    shapes = {"token_embd.weight": [d, v], "output_norm.weight": [d], "output.weight": [d, v],
+              **{"blk.0.%s.weight" % n: [d] for n in ("attn_norm", "ffn_norm")},
+              **{"blk.0.attn_%s.weight" % n: [d, d] for n in ("q", "k", "v", "output")},
+              "blk.0.ffn_gate_inp.weight": [d, e], "blk.0.ffn_gate_exps.weight": [d, f, e],
+              "blk.0.ffn_up_exps.weight": [d, f, e], "blk.0.ffn_down_exps.weight": [f, d, e]}
+    shared = {"blk.0.ffn_gate_shexp.weight": [d, 2 * f], "blk.0.ffn_up_shexp.weight": [d, 2 * f],
+              "blk.0.ffn_down_shexp.weight": [2 * f, d], "blk.0.ffn_gate_inp_shexp.weight": [d]}
+    write_gguf_family("mixtral", "llama", sizes, shapes)
+    write_gguf_family("qwen2moe", "qwen2moe", {**sizes, "expert_feed_forward_length": f,
+                                               "expert_shared_feed_forward_length": 2 * f}, {**shapes, **shared})
+
+
 def make_gguf_model():
     make_gguf_families()
+    make_gguf_experts()
     for name, kind, size in [("q8_0", 8, 34), ("q4_0", 2, 18), ("q4_1", 3, 20)]:
         write_gguf_model(name, 32, 32, [(kind, 32, size)])
     write_gguf_model("blocks", 256, 32, [row[1:] for row in BLOCKS])
@@ -262,9 +280,15 @@ PHI3 = {**LLAMA, "architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "or
         "rope_scaling": {"type": "longrope", "short_factor": [1.0], "long_factor": [2.0]}}
 NESTED = {"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "vision_config": {},
           "text_config": {**LLAMA, "architectures": None}}
+MIXTRAL = dict(LLAMA, architectures=["MixtralForCausalLM"], model_type="mixtral", intermediate_size=4,
+               num_local_experts=2, num_experts_per_tok=1, sliding_window=None)
+QWEN2_MOE = dict(LLAMA, architectures=["Qwen2MoeForCausalLM"], model_type="qwen2_moe", num_experts=2, qkv_bias=False,
+                 num_experts_per_tok=2, moe_intermediate_size=4, shared_expert_intermediate_size=6,
+                 norm_topk_prob=True, decoder_sparse_step=1, mlp_only_layers=[7])
 
 CONFIGS = {"llama": LLAMA, "llama3-rope": ROPE3, "rope-parameters": ROPE5, "gpt2": GPT2, "bert": BERT, "qwen2": QWEN2,
-           "qwen3": QWEN3, "gemma3": GEMMA3, "gemma2-classifier": GEMMA2_CLASSIFIER, "phi3": PHI3, "nested": NESTED}
+           "qwen3": QWEN3, "gemma3": GEMMA3, "gemma2-classifier": GEMMA2_CLASSIFIER, "phi3": PHI3, "nested": NESTED,
+           "mixtral": MIXTRAL, "qwen2-moe": QWEN2_MOE}
 
 
 def make_json():
