@@ -117,6 +117,21 @@ static void defaults_are_those_of_the_reference(void **state) {
         {"roberta-mlm", "vocab_size", "expected [50265, 32]"},
         {"xlm-roberta", "vocab_size", "expected [30522, 32]"},
         {"roberta-mlm", "max_position_embeddings", "expected [512, 32]"},
+        {"mistral", "vocab_size", "expected [32000, 32]"},
+        {"mistral", "intermediate_size", "expected [14336, 32]"},
+        {"mistral", "num_key_value_heads", "8 key heads"},
+        {"qwen2-classifier", "vocab_size", "expected [151936, 32]"},
+        {"qwen2-classifier", "intermediate_size", "expected [22016, 32]"},
+        {"qwen3", "head_dim", "expected [512, 32]"},
+        {"qwen3", "num_key_value_heads", "32 key heads"},
+        {"gemma2", "head_dim", "expected [1024, 32]"},
+        {"gemma2", "vocab_size", "expected [256000, 32]"},
+        {"gemma2", "num_key_value_heads", "expected [48, 32]"},
+        {"gemma3", "vocab_size", "expected [262208, 32]"},
+        {"gemma3", "intermediate_size", "expected [9216, 32]"},
+        {"phi3", "vocab_size", "expected [32064, 32]"},
+        {"phi3", "intermediate_size", "expected [16384, 32]"},
+        {"phi3-classifier", "num_key_value_heads", "expected [96, 32]"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         folder_from_case(rows[i].name);

@@ -615,8 +615,8 @@ static void check_frame(const char *name, const char *backend) {
 }
 
 static void frame_agrees(void **state) {
-    static const char *const names[] = {"gpt2",      "llama3",  "llama-bias",   "opt",
-                                        "falcon-7b", "mistral", "qwen2-window", "gemma2"};
+    static const char *const names[] = {"gpt2",    "llama3",       "llama-bias", "opt",   "falcon-7b",
+                                        "mistral", "qwen2-window", "gemma2",     "qwen3", "gemma3"};
     for (int b = 0; backends[b] != NULL; b++) {
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
             check_frame(names[i], backends[b]);

@@ -45,6 +45,8 @@ def sites_of(bridge, golden):
         found = {name: value for name, value in found.items() if not is_pattern(name, value)}
         found["logits"] = logits[0]
         for name, value in found.items():
+            if "_norm." in name or name.endswith("_normed"):  # norms on heads: given as [H, T, K]
+                value = value.transpose(0, 1)
             if name.endswith(("attn_scores", "pattern")):
                 filler = float("-inf") if name.endswith("attn_scores") else 0.0
                 padded = torch.full((length, value.shape[0], width), filler)
@@ -91,7 +93,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--golden", default=os.path.join(here, "..", "..", "golden"))
     parser.add_argument("cases", nargs="*", default=["gpt2", "llama3", "llama-bias", "opt", "falcon-7b", "mistral",
-                                                     "qwen2-window", "gemma2"])
+                                                     "qwen2-window", "gemma2", "qwen3", "gemma3"])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         tokenizer = stand_in_tokenizer(place)

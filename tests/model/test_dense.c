@@ -1,0 +1,188 @@
+/* What Llama's kin assume where config.json is silent, as it shows in the graph. The values are those of the
+ * reference's configuration classes. */
+#include "model/folder.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct Assumed {
+    const char *name;       /* the case */
+    const char *absent[12]; /* keys left out, ends with NULL */
+    int32_t n_context;
+    float epsilon, theta, scale, score_cap, logit_cap;
+    int32_t window[3]; /* of each layer; -1: there is no such layer */
+} Assumed;
+
+static const Op *find_op(const Model *model, OpKind kind, int layer) {
+    for (NodeId node = 0; node < model->graph.n_nodes; node++) {
+        const Op *op = &model->graph.nodes[node].op;
+        if (op->kind == kind && op->layer == layer) {
+            return op;
+        }
+    }
+    return NULL;
+}
+
+static float theta_of(const OpAttributes *rope) {
+    return powf(rope->inverse_freq[1], -(float)rope->rotary_dims / 2.0f);
+}
+
+static void check_assumed(const Assumed *row, const Model *model) {
+    const OpAttributes *scores = &find_op(model, OP_ATTENTION_SCORES, 0)->attributes;
+    const Op *softcap = find_op(model, OP_SOFTCAP, -1);
+    assert_int_equal(model->config.n_context, row->n_context);
+    assert_float_equal(find_op(model, OP_RMS_SCALE, 0)->attributes.epsilon, row->epsilon, 1e-12);
+    float theta = theta_of(&find_op(model, OP_ROPE, 0)->attributes);
+    if (fabsf(theta / row->theta - 1) > 1e-4f) {
+        fail_msg("%s: theta is %g, expected %g", row->name, (double)theta, (double)row->theta);
+    }
+    assert_float_equal(scores->scale, row->scale, 1e-6);
+    assert_float_equal(scores->softcap, row->score_cap, 0);
+    float logit_cap = softcap != NULL ? softcap->attributes.softcap : 0;
+    assert_float_equal(logit_cap, row->logit_cap, 0);
+    for (int layer = 0; layer < 3; layer++) {
+        const Op *op = find_op(model, OP_ATTENTION_SCORES, layer);
+        int32_t window = op != NULL ? op->attributes.window : -1;
+        if (window != row->window[layer]) {
+            fail_msg("%s, layer %d: window %d, expected %d", row->name, layer, window, row->window[layer]);
+        }
+    }
+}
+
+static void silent_settings_are_those_of_the_reference(void **state) {
+    (void)state;
+    static const char *const rope[] = {"rope_theta", "rope_parameters", "rope_scaling", "rope_local_base_freq"};
+    static const Assumed rows[] = {
+        {"mistral",
+         {"sliding_window", "max_position_embeddings", "rms_norm_eps"},
+         131072,
+         1e-6f,
+         1e4f,
+         0.288675135f,
+         0,
+         0,
+         {4096, 4096, -1}},
+        {"qwen2-window",
+         {"use_sliding_window", "sliding_window", "max_window_layers", "max_position_embeddings", "rms_norm_eps"},
+         32768,
+         1e-6f,
+         1e4f,
+         0.353553391f,
+         0,
+         0,
+         {0, 0, -1}},
+        {"qwen3",
+         {"use_sliding_window", "max_position_embeddings", "rms_norm_eps"},
+         32768,
+         1e-6f,
+         1e4f,
+         0.288675135f,
+         0,
+         0,
+         {0, 0, -1}},
+        {"gemma2",
+         {"sliding_window", "attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar",
+          "rms_norm_eps", "max_position_embeddings"},
+         8192,
+         1e-6f,
+         1e4f,
+         0.0625f,
+         50,
+         30,
+         {4096, 0, -1}},
+        {"gemma3",
+         {"sliding_window", "sliding_window_pattern", "query_pre_attn_scalar", "rms_norm_eps",
+          "max_position_embeddings"},
+         131072,
+         1e-6f,
+         1e4f,
+         0.0625f,
+         0,
+         0,
+         {4096, 4096, 4096}},
+        {"phi3-plain",
+         {"sliding_window", "max_position_embeddings", "rms_norm_eps"},
+         4096,
+         1e-5f,
+         1e4f,
+         0.353553391f,
+         0,
+         0,
+         {0, 0, -1}}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        folder_from_case(rows[i].name);
+        for (size_t k = 0; k < sizeof rope / sizeof rope[0]; k++) {
+            folder_set(rope[k], NULL);
+        }
+        for (int k = 0; rows[i].absent[k] != NULL; k++) {
+            folder_set(rows[i].absent[k], NULL);
+        }
+        Model *model = folder_open(&(ModelOptions){.config_only = true});
+        check_assumed(&rows[i], model);
+        model_free(model);
+    }
+}
+
+/* A layer without a window turns by a base of its own in Gemma 3. */
+static void gemma3_has_two_bases(void **state) {
+    (void)state;
+    folder_from_case("gemma3");
+    folder_set("rope_theta", NULL);
+    folder_set("rope_local_base_freq", NULL);
+    folder_set("rope_scaling", "null");
+    Model *model = folder_open(&(ModelOptions){.config_only = true});
+    float local = theta_of(&find_op(model, OP_ROPE, 0)->attributes);
+    float full = theta_of(&find_op(model, OP_ROPE, 1)->attributes);
+    assert_true(fabsf(local / 1e4f - 1) < 1e-4f && fabsf(full / 1e6f - 1) < 1e-4f);
+    model_free(model);
+}
+
+/* Null says "none", which is not the same as saying nothing. */
+static void null_turns_off(void **state) {
+    (void)state;
+    folder_from_case("gemma2");
+    folder_set("attn_logit_softcapping", "null");
+    folder_set("final_logit_softcapping", "null");
+    Model *model = folder_open(&(ModelOptions){.config_only = true});
+    assert_float_equal(find_op(model, OP_ATTENTION_SCORES, 0)->attributes.softcap, 0, 0);
+    assert_null(find_op(model, OP_SOFTCAP, -1));
+    model_free(model);
+    folder_from_case("mistral");
+    folder_set("sliding_window", "null");
+    model = folder_open(&(ModelOptions){.config_only = true});
+    assert_int_equal(find_op(model, OP_ATTENTION_SCORES, 0)->attributes.window, 0);
+    model_free(model);
+}
+
+/* Scaling that makes room for longer texts says how long they may be. */
+static void scaling_lengthens_the_context(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        int32_t n_context, n_original;
+        bool by_length;
+    } rows[] = {{"llama-dynamic", 10, 5, true},   {"qwen2-yarn", 24, 0, false}, {"qwen2-window", 15, 5, true},
+                {"llama-longrope", 64, 5, false}, {"phi3", 64, 5, false},       {"mistral", 64, 0, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        Model *model = open_or_fail(case_path(rows[i].name, ""), &(ModelOptions){.config_only = true});
+        assert_int_equal(model->config.n_context, rows[i].n_context);
+        assert_int_equal(model->config.n_original, rows[i].n_original);
+        assert_int_equal(model->config.by_length, rows[i].by_length);
+        model_free(model);
+    }
+    ModelConfig by_length = {.n_original = 5, .by_length = true}, two = {.n_original = 5}, plain = {0};
+    assert_true(model_lengths_alike(&by_length, 3, 5) && !model_lengths_alike(&by_length, 5, 6));
+    assert_true(!model_lengths_alike(&by_length, 6, 7) && model_lengths_alike(&by_length, 7, 7));
+    assert_true(model_lengths_alike(&two, 6, 700) && !model_lengths_alike(&two, 5, 6));
+    assert_true(model_lengths_alike(&plain, 1, 700));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(silent_settings_are_those_of_the_reference),
+        cmocka_unit_test(gemma3_has_two_bases),
+        cmocka_unit_test(null_turns_off),
+        cmocka_unit_test(scaling_lengthens_the_context),
+    };
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
+}
