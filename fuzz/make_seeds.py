@@ -286,9 +286,28 @@ QWEN2_MOE = dict(LLAMA, architectures=["Qwen2MoeForCausalLM"], model_type="qwen2
                  num_experts_per_tok=2, moe_intermediate_size=4, shared_expert_intermediate_size=6,
                  norm_topk_prob=True, decoder_sparse_step=1, mlp_only_layers=[7])
 
+NEOX = {"architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox", "hidden_size": 8, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 7, "max_position_embeddings": 16,
+        "rotary_pct": 0.5, "rotary_emb_base": 10000, "use_parallel_residual": True, "hidden_act": "gelu"}
+OPT = {"architectures": ["OPTForCausalLM"], "model_type": "opt", "hidden_size": 8, "num_hidden_layers": 1,
+       "num_attention_heads": 2, "ffn_dim": 16, "vocab_size": 7, "max_position_embeddings": 16,
+       "word_embed_proj_dim": 4, "do_layer_norm_before": False, "activation_function": "relu", "enable_bias": True,
+       "_remove_final_layer_norm": False, "layer_norm_elementwise_affine": True}
+FALCON = {"architectures": ["FalconForCausalLM"], "model_type": "falcon", "hidden_size": 8, "num_hidden_layers": 1,
+          "num_attention_heads": 2, "ffn_hidden_size": 16, "vocab_size": 7, "max_position_embeddings": 16,
+          "multi_query": True, "parallel_attn": True, "alibi": False, "bias": False, "num_kv_heads": 1,
+          "new_decoder_architecture": False, "num_ln_in_parallel_attn": None}
+FALCON_ALIBI = {**FALCON, "alibi": True, "parallel_attn": False, "bias": True}
+FALCON_GROUPED = {**FALCON, "new_decoder_architecture": True, "num_ln_in_parallel_attn": 2}
+ROBERTA = {**BERT, "architectures": ["RobertaForMaskedLM"], "model_type": "roberta", "pad_token_id": 1}
+DISTILBERT = {"architectures": ["DistilBertForSequenceClassification"], "model_type": "distilbert", "dim": 8,
+              "n_layers": 1, "n_heads": 2, "hidden_dim": 16, "vocab_size": 7, "max_position_embeddings": 16,
+              "activation": "gelu", "num_labels": 2, "sinusoidal_pos_embds": False}
+
 CONFIGS = {"llama": LLAMA, "llama3-rope": ROPE3, "rope-parameters": ROPE5, "gpt2": GPT2, "bert": BERT, "qwen2": QWEN2,
            "qwen3": QWEN3, "gemma3": GEMMA3, "gemma2-classifier": GEMMA2_CLASSIFIER, "phi3": PHI3, "nested": NESTED,
-           "mixtral": MIXTRAL, "qwen2-moe": QWEN2_MOE}
+           "mixtral": MIXTRAL, "qwen2-moe": QWEN2_MOE, "neox": NEOX, "opt": OPT, "falcon": FALCON,
+           "falcon-alibi": FALCON_ALIBI, "falcon-grouped": FALCON_GROUPED, "roberta": ROBERTA, "distilbert": DISTILBERT}
 
 
 def make_json():
