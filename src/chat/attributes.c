@@ -205,7 +205,9 @@ limn_status get_item(Value *value, Machine *machine, const Value *object, const 
     TRY(check_object(machine, object));
     if (key->kind == VALUE_SLICE) {
         TRY(get_slice(&found, value, machine, object, key->slice));
-    } else if (object->kind == VALUE_DICT && key->kind != VALUE_LIST && key->kind != VALUE_DICT) {
+        return found ? LIMN_OK : machine_fail(machine, LIMN_FORMAT, "'%s' object cannot be sliced", value_type(object));
+    }
+    if (object->kind == VALUE_DICT && key->kind != VALUE_LIST && key->kind != VALUE_DICT) {
         const Value *item;
         TRY(dict_find(&item, machine, object->dict, key));
         found = item != NULL;

@@ -129,7 +129,7 @@ static limn_status run_center(Call *call, Value *result) {
 static limn_status run_indent(Call *call, Value *result) {
     const Str *text, *with = NULL;
     int64_t width = 4;
-    TRY(call_self_text(&text, call));
+    TRY(call_need_text(&text, call, &call->self)); /* unlike its neighbours it takes nothing else */
     bool first = call_take_bool(call, 1, false), blank = call_take_bool(call, 2, false);
     if (call->args[0].kind == VALUE_STRING) {
         with = call->args[0].string;
@@ -265,9 +265,15 @@ static bool text_to_real(double *real, const Str *text) {
     return good;
 }
 
+static limn_status refuse_undefined(const Call *call) {
+    return call->self.kind != VALUE_UNDEFINED ? LIMN_OK
+                                              : machine_fail(call->machine, LIMN_FORMAT, "%s", call->self.missing);
+}
+
 static limn_status run_int(Call *call, Value *result) {
     int64_t whole;
     double real = 0;
+    TRY(refuse_undefined(call));
     *result = call->args[0].kind == VALUE_ABSENT ? value_of_integer(0) : call->args[0];
     if (call->args[1].kind != VALUE_ABSENT) {
         return machine_fail(call->machine, LIMN_UNSUPPORTED, "int with a base is not implemented");
@@ -289,6 +295,7 @@ static limn_status run_int(Call *call, Value *result) {
 
 static limn_status run_float(Call *call, Value *result) {
     double real;
+    TRY(refuse_undefined(call));
     *result = call->args[0].kind == VALUE_ABSENT ? value_of_real(0) : call->args[0];
     if (value_is_number(&call->self)) {
         *result = value_of_real(value_number(&call->self));

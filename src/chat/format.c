@@ -129,7 +129,9 @@ limn_status text_format_percent(Value *result, Machine *machine, const Str *form
         }
         TRY(convert(&builder, &conversion, &items[used++], format));
     }
-    if (used < n && (tuple || values->kind != VALUE_DICT)) {
+    bool subscripted = values->kind == VALUE_DICT || values->kind == VALUE_LIST || values->kind == VALUE_UNDEFINED ||
+                       (values->kind == VALUE_LAZY && values->list->lazy == LAZY_RANGE);
+    if (used < n && !subscripted) { /* what has subscripts might have been asked by name */
         return machine_fail(machine, LIMN_FORMAT, "not all arguments converted during string formatting");
     }
     return builder_finish(result, &builder);

@@ -169,6 +169,12 @@ limn_status filter_sort(Call *call, Value *result) {
     Keyed *keyed;
     TRY(value_items(&items, call->machine, &call->self));
     TRY(keyed_items(&keyed, call->machine, items, &call->args[2], call_take_bool(call, 1, false)));
+    for (size_t i = 0; i < items->n; i++) { /* as the reference sorts: equal keys need no order */
+        Value list;
+        TRY(value_list(&list, call->machine, VALUE_LIST, 1));
+        list.list->items[0] = keyed[i].key;
+        keyed[i].key = list;
+    }
     return sorted_list(result, call->machine, keyed, items->n, call_take_bool(call, 0, false));
 }
 

@@ -96,7 +96,9 @@ static limn_status operate_real(Value *value, Machine *machine, Operator op, dou
             return machine_fail(machine, LIMN_FORMAT, "0.0 cannot be raised to a negative power");
         }
         *value = value_of_real(pow(a, b));
-        return LIMN_OK;
+        return isinf(value->real) && isfinite(a) && isfinite(b)
+                   ? machine_fail(machine, LIMN_FORMAT, "a power too large")
+                   : LIMN_OK;
     }
 }
 

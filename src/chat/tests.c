@@ -29,32 +29,26 @@ TEST(sequence, self->kind == VALUE_LIST || self->kind == VALUE_TUPLE || self->ki
                    (self->kind == VALUE_LAZY && self->list->lazy == LAZY_RANGE))
 TEST(escaped, self->kind == VALUE_STRING && self->string->markup)
 
-static limn_status divisible(Call *call, Value *result, int64_t by, int64_t rest) {
-    int64_t whole;
-    if (call->self.kind == VALUE_UNDEFINED) {
-        return machine_fail(call->machine, LIMN_FORMAT, "%s", call->self.missing);
-    }
-    TRY(call_need_whole(&whole, call, &call->self));
-    if (by == 0) {
-        return call_fail(call, "division by zero");
-    }
-    int64_t found = by == -1 ? 0 : whole % by;
-    *result = value_of_bool((found < 0 ? -found : found) == rest);
+/* self % by == rest */
+static limn_status divisible(Call *call, Value *result, Value by, int64_t rest) {
+    Value found, expected = value_of_integer(rest);
+    bool equal;
+    TRY(operate(&found, call->machine, OP_MOD, &call->self, &by));
+    TRY(value_equal(&equal, call->machine, &found, &expected));
+    *result = value_of_bool(equal);
     return LIMN_OK;
 }
 
 static limn_status test_odd(Call *call, Value *result) {
-    return divisible(call, result, 2, 1);
+    return divisible(call, result, value_of_integer(2), 1);
 }
 
 static limn_status test_even(Call *call, Value *result) {
-    return divisible(call, result, 2, 0);
+    return divisible(call, result, value_of_integer(2), 0);
 }
 
 static limn_status test_divisible(Call *call, Value *result) {
-    int64_t by;
-    TRY(call_need_whole(&by, call, &call->args[0]));
-    return divisible(call, result, by, 0);
+    return divisible(call, result, call->args[0], 0);
 }
 
 static limn_status compared(Call *call, Value *result, Operator op) {

@@ -178,6 +178,13 @@ c
 {{ 'abc'['x'] is defined }} {{ [1]['x'] is defined }} {{ {'a': 1}[[1]] is defined }}
 {{ {'a': 1}|tojson|length }} {{ "</script>"|tojson }} {{ "a/b"|tojson }}
 {{ ns is defined }}{% set ns = namespace(x=[]) %}{% set ns.x = ns.x + [1] %}{% set ns.x = ns.x + [2] %}{{ ns.x }}
+{{ messages[0][1:] }}
+{{ bos_token | sort(attribute='nothing') }} {{ [none, none] | sort }} {{ 2.5 is divisibleby 0.5 }} {{ 3.0 is odd }} {{ '%s' % [1, 2] }} {{ 'x' % [1] }}{{ 'x' % undefined_name }}
+{{ undefined_name | int }}
+{{ undefined_name | float }}
+{{ undefined_name | indent }}
+{{ 3 | indent }}
+{{ 3 ** 1e16 }}
 {%- set a = [1, 2] -%}{%- for i in a -%}{{ i }}{%- if not loop.last -%}, {%- endif -%}{%- endfor -%}.
 {% for i in range(3) -%}
   {{ i }}
