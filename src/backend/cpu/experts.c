@@ -202,7 +202,8 @@ static limn_status add_weighted_body(void *context, int64_t begin, int64_t end, 
 
 static limn_status gather(const KernelArgs *args, const Buffers *buffers, const float *from, int64_t stride,
                           int64_t width, float *to, int32_t m) {
-    RowWork work = {.args = args, .buffers = buffers, .from = from, .from_stride = stride, .to = to, .width = width};
+    RowWork work = {.args = args, .buffers = buffers, .from = from, .from_stride = stride, .width = width};
+    work.to = to;
     return over_work(&work, m, gather_body);
 }
 
