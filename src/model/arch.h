@@ -15,7 +15,8 @@ typedef struct Build {
     WeightStore *weights;
     const char *architecture; /* "LlamaForCausalLM"; for GGUF the first of the row */
     const Progress *progress;
-    bool text_part; /* of a multimodal folder; the settings are that part's own */
+    bool text_part;        /* of a multimodal folder; the settings are that part's own */
+    const Settings *whole; /* of the folder itself: its labels */
 } Build;
 
 typedef struct Arch {

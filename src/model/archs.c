@@ -275,16 +275,16 @@ limn_status build_pad(Build *build, int64_t fallback) {
 limn_status build_labels(Build *build) {
     Settings names;
     int64_t n = 2;
-    TRY(settings_object(&names, build->settings, "id2label"));
+    TRY(settings_object(&names, build->whole, "id2label"));
     if (names.json != NULL && json_object_size(names.json) > 0) {
         n = (int64_t)json_object_size(names.json);
     } else {
-        TRY(settings_integer(&n, build->settings, "num_labels", 2, 1, 1 << 20));
+        TRY(settings_integer(&n, build->whole, "num_labels", 2, 1, 1 << 20));
     }
     ModelConfig *config = &build->model->config;
     config->labels = ARENA_ARRAY(&build->model->arena, const char *, n);
     if (config->labels == NULL) {
-        return fail(LIMN_NO_MEMORY, "%s: no memory for %lld labels", build->settings->path, (long long)n);
+        return fail(LIMN_NO_MEMORY, "%s: no memory for %lld labels", build->whole->path, (long long)n);
     }
     config->n_classes = (int32_t)n;
     for (int64_t i = 0; i < n; i++) {
@@ -292,12 +292,12 @@ limn_status build_labels(Build *build) {
         snprintf(key, sizeof key, "%lld", (long long)i);
         const json_t *label = names.json != NULL ? json_object_get(names.json, key) : NULL;
         if (names.json != NULL && json_object_size(names.json) > 0 && !json_is_string(label)) {
-            return settings_fail(LIMN_FORMAT, build->settings, "id2label", "a label for each of 0, 1, 2 ...");
+            return settings_fail(LIMN_FORMAT, build->whole, "id2label", "a label for each of 0, 1, 2 ...");
         }
         config->labels[i] = label != NULL ? arena_strdup(&build->model->arena, json_string_value(label))
                                           : arena_printf(&build->model->arena, "LABEL_%lld", (long long)i);
         if (config->labels[i] == NULL) {
-            return fail(LIMN_NO_MEMORY, "%s: no memory for %lld labels", build->settings->path, (long long)n);
+            return fail(LIMN_NO_MEMORY, "%s: no memory for %lld labels", build->whole->path, (long long)n);
         }
     }
     return LIMN_OK;

@@ -117,7 +117,8 @@ static limn_status list_leftovers(Build *build) {
 
 /* Is there more than a text part? */
 static bool is_multimodal(const char *architecture) {
-    return ends_with(architecture, "ForConditionalGeneration");
+    return ends_with(architecture, "ForConditionalGeneration") ||
+           strcmp(architecture, "Gemma3ForSequenceClassification") == 0;
 }
 
 /* What multimodal folders hold besides the text part. */
@@ -137,7 +138,7 @@ static limn_status ignore_other_parts(WeightStore *weights) {
 }
 
 static limn_status build(Model *model, const Arch *arch, const char *architecture, const Settings *settings,
-                         const ModelOptions *options, const Progress *progress) {
+                         const Settings *whole, const ModelOptions *options, const Progress *progress) {
     ModelFiles *files = model->files;
     ModelConfig *config = &model->config;
     size_t first = strcspn(arch->architectures, " ");
@@ -152,6 +153,7 @@ static limn_status build(Model *model, const Arch *arch, const char *architectur
     Build work = {.model = model,
                   .options = options,
                   .settings = settings,
+                  .whole = whole,
                   .weights = files->weights,
                   .architecture = config->architecture,
                   .progress = progress,
@@ -204,7 +206,7 @@ static limn_status open_gguf(Model *model, const ModelOptions *options, const Pr
     if (settings.family == NULL) {
         return no_memory(model);
     }
-    TRY(build(model, arch, NULL, &settings, options, progress));
+    TRY(build(model, arch, NULL, &settings, &settings, options, progress));
     int64_t tokens;
     if (!gguf_get_array(files->gguf, "tokenizer.ggml.tokens", &tokens)) {
         return LIMN_OK;
@@ -248,7 +250,8 @@ static limn_status open_folder(Model *model, const ModelOptions *options, const 
     if (!json_is_object(files->config)) {
         return fail(LIMN_FORMAT, "%s: holds no object, expected the model's configuration", files->config_path);
     }
-    Settings settings = {.path = files->config_path, .json = files->config};
+    const Settings whole = {.path = files->config_path, .json = files->config};
+    Settings settings = whole;
     const char *architecture, *model_type;
     size_t length;
     TRY(first_architecture(&architecture, &settings));
@@ -260,7 +263,7 @@ static limn_status open_folder(Model *model, const ModelOptions *options, const 
     }
     TRY(quantised_refuse_config(&settings));
     TRY(tensor_files_open(&files->tensors, model->path));
-    TRY(build(model, arch, architecture, &settings, options, progress));
+    TRY(build(model, arch, architecture, &settings, &whole, options, progress));
     limn_status status = tokenizer_open_folder(&model->tokenizer, model->path);
     if (status == LIMN_NOT_FOUND) {
         model->tokenizer = NULL;
