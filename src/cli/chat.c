@@ -94,7 +94,7 @@ static void on_text(void *context, const char *bytes, size_t length) {
     progress_clear();
     progress_allow(false);
     text_add_bytes(&chat->answer, bytes, length);
-    chat->broken = chat->broken || !write_all(STDOUT_FILENO, bytes, length);
+    chat->broken = chat->broken || !write_said(bytes, length);
 }
 
 static limn_status ask(Chat *chat) {

@@ -32,7 +32,7 @@ static void on_text(void *context, const char *bytes, size_t length) {
     progress_allow(false);
     listener->streamed = true;
     listener->ends_line = bytes[length - 1] == '\n';
-    listener->broken = !write_all(STDOUT_FILENO, bytes, length);
+    listener->broken = !write_said(bytes, length);
 }
 
 static int end_with_text(Text *text) {

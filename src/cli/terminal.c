@@ -82,6 +82,28 @@ bool write_text(int fd, const char *text) {
     return write_all(fd, text, strlen(text));
 }
 
+bool write_said(const char *bytes, size_t length) {
+    if (!isatty(STDOUT_FILENO)) {
+        return write_all(STDOUT_FILENO, bytes, length);
+    }
+    size_t plain = 0; /* where what is not yet written begins */
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)bytes[i], next = i + 1 < length ? (unsigned char)bytes[i + 1] : 0;
+        bool second = c == 0xC2 && next >= 0x80 && next < 0xA0; /* U+0080 to U+009F: terminals obey some */
+        if (!second && c != 0x7F && (c >= 0x20 || c == '\n' || c == '\t')) {
+            continue;
+        }
+        char shown[8];
+        int n = snprintf(shown, sizeof shown, "\\x%02x", second ? next : c);
+        if (!write_all(STDOUT_FILENO, bytes + plain, i - plain) || !write_all(STDOUT_FILENO, shown, (size_t)n)) {
+            return false;
+        }
+        i += second;
+        plain = i + 1;
+    }
+    return write_all(STDOUT_FILENO, bytes + plain, length - plain);
+}
+
 /* ---- signals ---- */
 
 static volatile sig_atomic_t stop_asked;

@@ -15,6 +15,9 @@ int terminal_width(int fd); /* columns; 80 when unknown */
 /* Writes everything or says why not: one line on stderr. */
 bool write_all(int fd, const char *bytes, size_t length);
 bool write_text(int fd, const char *text);
+/* What a model or a template says, on standard output: as it is, but a terminal gets its control characters (all but
+ * newline and tab) as \xNN, so that nobody else's text commands it. Whole UTF-8 characters. */
+bool write_said(const char *bytes, size_t length);
 
 /* "limn: MESSAGE" on stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

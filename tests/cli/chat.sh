@@ -39,6 +39,17 @@ limn run "$letters" --prompt a --tools "$work/messages.json"
 expect_code 2
 expect_err "'tools' goes with --chat"
 
+# a terminal is not commanded by what messages say; a file gets the bytes
+printf '[{"role": "user", "content": "x\\u001b[2Jy\\u009bz"}]' >"$work/hostile.json"
+limn chat-format "$letters" "$work/hostile.json"
+expect_out "$(printf 'ux\033\\[2Jy')"
+if script -qc true /dev/null >/dev/null 2>&1; then
+    script -qc "$LIMN chat-format $letters $work/hostile.json" /dev/null >"$out" 2>"$err" </dev/null
+    what='limn chat-format at a terminal'
+    expect_out 'ux.x1b\[2Jy.x9bz'
+    expect_no "$(printf '\033\\[2J')" "$out"
+fi
+
 # a conversation: each line one turn; what was said is read again
 printf 'a\n\n/nonsense\nb\n/reset\na\n' >"$work/lines"
 "$LIMN" chat "$letters" --max-tokens 3 <"$work/lines" >"$out" 2>"$err"
