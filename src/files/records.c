@@ -57,7 +57,7 @@ static limn_status csv_error(const RecordReader *reader, int64_t line, const cha
     return fail(LIMN_FORMAT, "%s: line %lld: %s", reader->source.path, (long long)line, what);
 }
 
-static limn_status add_cell(RecordReader *reader, int64_t line, char *bytes, size_t length) {
+static limn_status add_cell(RecordReader *reader, int64_t line, const char *bytes, size_t length) {
     if (reader->n_cells == RECORD_FIELDS_MAX) {
         return fail(LIMN_FORMAT, "%s: line %lld: more than %d fields", reader->source.path, (long long)line,
                     RECORD_FIELDS_MAX);
@@ -94,7 +94,7 @@ static limn_status read_quoted(RecordReader *reader, char *bytes, size_t length,
     return csv_error(reader, began, "a quoted field that never ends");
 }
 
-static limn_status read_plain(RecordReader *reader, char *bytes, size_t length, size_t *at, char comma, int64_t line) {
+static limn_status read_plain(RecordReader *reader, const char *bytes, size_t length, size_t *at, char comma, int64_t line) {
     size_t from = *at;
     size_t i = from;
     while (i < length && bytes[i] != comma) {
@@ -226,7 +226,7 @@ static limn_status read_json(RecordReader *reader, const char *bytes, size_t len
     return LIMN_OK;
 }
 
-static limn_status read_line(RecordReader *reader, char *bytes, size_t length, int64_t line, bool *there) {
+static limn_status read_line(RecordReader *reader, const char *bytes, size_t length, int64_t line, bool *there) {
     *there = length > 0;
     if (*there) {
         TRY(check_text(reader, line, bytes, length));

@@ -217,11 +217,11 @@ static int32_t output_width(const Model *model) {
 /* One cache for each prompt, holding what it shares of the head. */
 static limn_status reserve_caches(ChoiceScorer *scorer, const Scored *scored, int32_t n) {
     if (n > scorer->n_caches) {
-        KvCache **grown = realloc(scorer->caches, (size_t)n * sizeof *grown);
+        KvCache **grown = realloc(scorer->caches, (size_t)n * sizeof(void *));
         if (grown == NULL) {
             return method_no_memory(scorer->call);
         }
-        memset(grown + scorer->n_caches, 0, (size_t)(n - scorer->n_caches) * sizeof *grown);
+        memset(grown + scorer->n_caches, 0, (size_t)(n - scorer->n_caches) * sizeof(void *));
         scorer->caches = grown;
         scorer->n_caches = n;
     }
@@ -427,6 +427,7 @@ static limn_status run_batch(const Batch *batch) {
 limn_status choice_scorer_run(ChoiceScorer *scorer, const Text *prompts, int32_t n, double *log_probabilities,
                               int32_t *bad, const Progress *progress) {
     *bad = -1;
+    memset(log_probabilities, 0, (size_t)n * (size_t)scorer->options.n * sizeof *log_probabilities);
     arena_reset(&scorer->arena);
     scorer->several = false;
     Scored *scored = ARENA_ARRAY(&scorer->arena, Scored, n + 1);
@@ -451,7 +452,7 @@ limn_status choice_scorer_run(ChoiceScorer *scorer, const Text *prompts, int32_t
         Batch batch = {.scorer = scorer,
                        .scored = scored + begin,
                        .n = count,
-                       .log_probabilities = log_probabilities + (size_t)begin * (size_t)scorer->options.n,
+                       .log_probabilities = &log_probabilities[(size_t)begin * (size_t)scorer->options.n],
                        .progress = progress};
         TRY(run_batch(&batch));
         begin += count;

@@ -346,7 +346,7 @@ static limn_status prepare_question(Session *session, const RunRequest *request,
 
 limn_status session_estimate(Session *session, const RunRequest *request, RunEstimate *estimate) {
     Question question;
-    Binding binding;
+    Binding binding = {0};
     TRY(prepare_question(session, request, &question));
     TRY(bind_program(session, &question, SIZE_MAX, &binding));
     estimate->bytes = binding.bytes;
@@ -359,7 +359,7 @@ limn_status session_estimate(Session *session, const RunRequest *request, RunEst
 
 limn_status session_describe_program(Session *session, const RunRequest *request, char **text) {
     Question question;
-    Binding binding;
+    Binding binding = {0};
     TRY(prepare_question(session, request, &question));
     TRY(bind_program(session, &question, memory_budget(session), &binding));
     return program_describe(binding.program, text);
@@ -425,7 +425,7 @@ static void extend_caches(const Session *session, const RunRequest *request) {
 
 limn_status session_run(Session *session, const RunRequest *request, const Progress *progress) {
     Question question;
-    Binding binding;
+    Binding binding = {0};
     TRY(prepare_question(session, request, &question));
     TRY(bind_program(session, &question, memory_budget(session), &binding));
     TRY(bind_buffers(session, request, &binding));
