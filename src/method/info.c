@@ -28,6 +28,9 @@ static void add_model_rows(TableBlock *table, const Model *model) {
     row(table, "weight bytes", value_integer(model->weight_bytes));
     row(table, "layers (L)", value_integer(config->n_layers));
     row(table, "model width (D)", value_integer(config->d_model));
+    if (config->d_embed != config->d_model) {
+        row(table, "embedding width (E)", value_integer(config->d_embed));
+    }
     row(table, "heads (H)", value_integer(config->n_heads));
     row(table, "key/value heads (G)", value_integer(config->n_kv_heads));
     row(table, "head width (K)", value_integer(config->d_head));

@@ -261,19 +261,27 @@ static void nonsense_settings_are_refused(void **state) {
     }
 }
 
-static void gpt2_sizes_go_by_two_names(void **state) {
-    static const char *const rows[][3] = {{"n_embd", "hidden_size", "32"},
-                                          {"n_layer", "num_hidden_layers", "2"},
-                                          {"n_head", "num_attention_heads", "4"},
-                                          {"n_positions", "max_position_embeddings", "24"}};
-    folder_from_case("gpt2");
+static void sizes_go_by_two_names(void **state) {
+    static const struct {
+        const char *name, *key, *alias, *value;
+    } rows[] = {{"gpt2", "n_embd", "hidden_size", "32"},
+                {"gpt2", "n_layer", "num_hidden_layers", "2"},
+                {"gpt2", "n_head", "num_attention_heads", "4"},
+                {"gpt2", "n_positions", "max_position_embeddings", "24"},
+                {"distilbert-mlm", "dim", "hidden_size", "32"},
+                {"distilbert-mlm", "n_layers", "num_hidden_layers", "2"},
+                {"distilbert-mlm", "n_heads", "num_attention_heads", "4"},
+                {"falcon-7b", "hidden_size", "n_embed", "32"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        folder_set(rows[i][0], NULL);
-        folder_set(rows[i][1], rows[i][2]);
+        folder_from_case(rows[i].name);
+        folder_set(rows[i].key, NULL);
+        folder_set(rows[i].alias, rows[i].value);
+        Model *model = folder_open(NULL);
+        assert_int_equal(model->config.n_heads, 4);
+        assert_int_equal(model->config.n_layers, 2);
+        assert_int_equal(model->config.d_model, 32);
+        model_free(model);
     }
-    Model *model = folder_open(NULL);
-    assert_int_equal(model->config.n_heads, 4);
-    model_free(model);
 }
 
 static void families_are_told_by_name(void **state) {
@@ -640,7 +648,7 @@ int main(void) {
         cmocka_unit_test(unimplemented_settings_are_refused_by_name),
         cmocka_unit_test(harmless_settings_are_not_refused),
         cmocka_unit_test(nonsense_settings_are_refused),
-        cmocka_unit_test(gpt2_sizes_go_by_two_names),
+        cmocka_unit_test(sizes_go_by_two_names),
         cmocka_unit_test(families_are_told_by_name),
         cmocka_unit_test(tensors_that_do_not_fit_are_named),
         cmocka_unit_test(leftovers_are_warnings),
