@@ -69,10 +69,10 @@ static void report_choices(Predictor *predictor, bool labelled) {
                                           {{"high", 4}, COLUMN_PROBABILITY},
                                           {{"mean probability", 16}, COLUMN_PROBABILITY}};
     static const TableColumn rates[] = {
-        {{"name", 4}, COLUMN_TEXT},  {{"labelled", 8}, COLUMN_INTEGER}, {{"precision", 9}, COLUMN_NUMBER},
-        {{"low", 3}, COLUMN_NUMBER}, {{"high", 4}, COLUMN_NUMBER},      {{"recall", 6}, COLUMN_NUMBER},
-        {{"low", 3}, COLUMN_NUMBER}, {{"high", 4}, COLUMN_NUMBER},      {{"F1", 2}, COLUMN_NUMBER},
-        {{"low", 3}, COLUMN_NUMBER}, {{"high", 4}, COLUMN_NUMBER}};
+        {{"name", 4}, COLUMN_TEXT},       {{"labelled", 8}, COLUMN_INTEGER}, {{"precision", 9}, COLUMN_PROBABILITY},
+        {{"low", 3}, COLUMN_PROBABILITY}, {{"high", 4}, COLUMN_PROBABILITY}, {{"recall", 6}, COLUMN_PROBABILITY},
+        {{"low", 3}, COLUMN_PROBABILITY}, {{"high", 4}, COLUMN_PROBABILITY}, {{"F1", 2}, COLUMN_PROBABILITY},
+        {{"low", 3}, COLUMN_PROBABILITY}, {{"high", 4}, COLUMN_PROBABILITY}};
     const Metrics *metrics = &predictor->metrics;
     TableBlock *table = result_add_table(predictor->result, "choices", "Choices", columns, 7);
     for (int32_t c = 0; c < predictor->n; c++) {
@@ -122,10 +122,11 @@ static void report_confusion(Predictor *predictor) {
 }
 
 static void report_reliability(Predictor *predictor) {
-    static const TableColumn columns[] = {{{"from", 4}, COLUMN_NUMBER},     {{"to", 2}, COLUMN_NUMBER},
-                                          {{"records", 7}, COLUMN_INTEGER}, {{"mean probability", 16}, COLUMN_NUMBER},
-                                          {{"accuracy", 8}, COLUMN_NUMBER}, {{"low", 3}, COLUMN_NUMBER},
-                                          {{"high", 4}, COLUMN_NUMBER}};
+    static const TableColumn columns[] = {
+        {{"from", 4}, COLUMN_PROBABILITY},     {{"to", 2}, COLUMN_PROBABILITY},
+        {{"records", 7}, COLUMN_INTEGER},      {{"mean probability", 16}, COLUMN_PROBABILITY},
+        {{"accuracy", 8}, COLUMN_PROBABILITY}, {{"low", 3}, COLUMN_PROBABILITY},
+        {{"high", 4}, COLUMN_PROBABILITY}};
     TableBlock *table = result_add_table(predictor->result, "reliability", "Reliability", columns, 7);
     result_block_note(predictor->result, "by the probability of the decision among the choices; bins without records "
                                          "are left out; intervals are Wilson's");
@@ -142,23 +143,23 @@ static void report_reliability(Predictor *predictor) {
 }
 
 static void report_groups(Predictor *predictor, bool labelled) {
-    static const TableColumn columns[] = {
-        {{"group", 5}, COLUMN_TEXT},   {{"records", 7}, COLUMN_INTEGER}, {{"first choice", 12}, COLUMN_NUMBER},
-        {{"low", 3}, COLUMN_NUMBER},   {{"high", 4}, COLUMN_NUMBER},     {{"accuracy", 8}, COLUMN_NUMBER},
-        {{"low", 3}, COLUMN_NUMBER},   {{"high", 4}, COLUMN_NUMBER},     {{"ECE", 3}, COLUMN_NUMBER},
-        {{"Brier", 5}, COLUMN_NUMBER}, {{"log-loss", 8}, COLUMN_NUMBER}};
-    TableBlock *table = result_add_table(predictor->result, "groups", "Groups", columns, labelled ? 11 : 5);
-    result_block_note(predictor->result, "first choice: share of decisions for '%s'; intervals are Wilson's",
+    char *share = arena_printf(predictor->call->arena, "'%.40s'", predictor->names[0].bytes);
+    const TableColumn columns[] = {{{"group", 5}, COLUMN_TEXT},          {{"records", 7}, COLUMN_INTEGER},
+                                   {text_of(share), COLUMN_PROBABILITY}, {{"low", 3}, COLUMN_PROBABILITY},
+                                   {{"high", 4}, COLUMN_PROBABILITY},    {{"accuracy", 8}, COLUMN_PROBABILITY},
+                                   {{"low", 3}, COLUMN_PROBABILITY},     {{"high", 4}, COLUMN_PROBABILITY},
+                                   {{"ECE", 3}, COLUMN_NUMBER},          {{"log-loss", 8}, COLUMN_NUMBER}};
+    TableBlock *table = result_add_table(predictor->result, "groups", "Groups", columns, labelled ? 10 : 5);
+    result_block_note(predictor->result, "first the share of decisions for '%s'; intervals are Wilson's",
                       predictor->names[0].bytes);
     for (int32_t i = 0; i < predictor->n_groups; i++) {
         const PredictGroup *group = &predictor->groups[i];
         const MetricSums *sums = &group->metrics.sums;
-        Value cells[11] = {value_bytes(group->name.bytes, group->name.length), value_integer(group->metrics.decisions)};
+        Value cells[10] = {value_bytes(group->name.bytes, group->name.length), value_integer(group->metrics.decisions)};
         interval_cells(cells + 2, wilson_interval(group->metrics.chosen[0], group->metrics.decisions));
         interval_cells(cells + 5, metrics_accuracy(&group->metrics));
         cells[8] = value_number(metric_ece(sums));
-        cells[9] = value_number(sums->brier / sums->n);
-        cells[10] = value_number(sums->log_loss / sums->n);
+        cells[9] = value_number(sums->n > 0 ? sums->log_loss / sums->n : (double)NAN);
         table_row(table, cells);
     }
 }
