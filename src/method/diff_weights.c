@@ -51,18 +51,28 @@ static bool ends_with(const char *text, const char *suffix) {
 }
 
 /* A site in the terms of the field. */
-static void name_component(char out[NAME_MAX_BYTES], const char *site, int slot, bool gated) {
+static void name_component(char out[NAME_MAX_BYTES], const char *site, int slot, bool gated, bool gain) {
     static const struct {
         const char *site, *name;
-    } names[] = {{"attn.hook_q", "q"},       {"attn.hook_k", "k"},       {"attn.hook_v", "v"},
-                 {"attn.hook_result", "o"},  {"hook_attn_out", "o"},     {"mlp.hook_pre_linear", "mlp in"},
-                 {"mlp.hook_pre", "mlp in"}, {"hook_mlp_out", "mlp out"}};
+    } names[] = {{"attn.hook_q", "q"},       {"attn.hook_k", "k"},        {"attn.hook_v", "v"},
+                 {"attn.hook_result", "o"},  {"hook_attn_out", "o"},      {"mlp.hook_pre_linear", "mlp in"},
+                 {"mlp.hook_pre", "mlp in"}, {"hook_mlp_out", "mlp out"}, {"attn.hook_out", "o"},
+                 {"mlp.hook_out", "mlp out"}},
+      gains[] = {{"hook_attn_out", "ln1_post"},
+                 {"hook_mlp_out", "ln2_post"},
+                 {"attn.hook_q_normed", "attn.q_norm"},
+                 {"attn.hook_k_normed", "attn.k_norm"}};
     const char *dot = strncmp(site, "blocks.", 7) == 0 ? strchr(site + 7, '.') : NULL;
     const char *inner = dot != NULL ? dot + 1 : site;
     size_t length = strlen(inner);
     length -= ends_with(inner, ".hook_normalized") ? strlen(".hook_normalized") : 0;
     snprintf(out, NAME_MAX_BYTES, "%.*s", (int)(length < 64 ? length : 64), inner);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; gain && i < sizeof gains / sizeof gains[0]; i++) {
+        if (strcmp(inner, gains[i].site) == 0) {
+            snprintf(out, NAME_MAX_BYTES, "%s", gains[i].name);
+        }
+    }
+    for (size_t i = 0; !gain && i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(inner, names[i].site) == 0) {
             bool gate = gated && strcmp(inner, "mlp.hook_pre") == 0;
             snprintf(out, NAME_MAX_BYTES, "%s", gate ? "mlp gate" : names[i].name);
@@ -133,7 +143,8 @@ static Delta *add_delta(Deltas *deltas, const Graph *graph, NodeId node, int slo
     const char *site = site_of(graph, node);
     *delta = (Delta){
         .node = node, .slot = slot, .layer = op->layer, .before = *before, .table = is_table(op->kind), .largest = NAN};
-    name_component(delta->component, site != NULL ? site : before->name, slot, has_gate(graph, op->layer));
+    name_component(delta->component, site != NULL ? site : before->name, slot, has_gate(graph, op->layer),
+                   op->kind == OP_GAIN);
     delta->effective = delta->energy = (double)NAN;
     set_heads(delta, &deltas->diff->before->config);
     return delta;

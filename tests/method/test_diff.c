@@ -142,6 +142,25 @@ static double log_probability(const char *model, const char *adapter, const char
     return value;
 }
 
+/* A gain after a sublayer is not the sublayer's output matrix, whose heads are compared. */
+static void norms_after_sublayers_have_names_of_their_own(void **state) {
+    Result *result;
+    char base[1024], other[1024];
+    must(call_method(&result, "diff", "{\"model\":\"%s\",\"other\":\"%s\"}", golden(base, "gemma3"),
+                     golden(other, "gemma3-vision")));
+    const MatrixBlock *matrix = result_find_block(result, "norm")->content;
+    static const char *const names[] = {"ln1",      "q",   "k",        "v",      "attn.q_norm", "attn.k_norm", "o",
+                                        "ln1_post", "ln2", "mlp gate", "mlp in", "mlp out",     "ln2_post"};
+    enum { N_NAMES = sizeof names / sizeof names[0] };
+    assert_int_equal(matrix->n_columns, N_NAMES);
+    for (int i = 0; i < N_NAMES; i++) {
+        assert_string_equal(matrix->column_labels[i].bytes, names[i]);
+    }
+    assert_true(cell_of(result, "effective-rank", 0, "mlp out") > 20); /* a matrix, as o is */
+    assert_true(cell_of(result, "effective-rank", 0, "o") > 20);
+    result_free(result);
+}
+
 /* What a component's change does is what its branches do: cut them. */
 static void effects_are_those_of_cut_branches(void **state) {
     char letters[64], folder[1024], adapter[1100], base[64];
@@ -304,6 +323,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(norms_and_spectra_are_those_of_the_merged_weights),
         cmocka_unit_test(two_models_are_compared),
+        cmocka_unit_test(norms_after_sublayers_have_names_of_their_own),
         cmocka_unit_test(effects_are_those_of_cut_branches),
         cmocka_unit_test(effects_over_a_data_set_are_means),
         cmocka_unit_test(what_cannot_be_compared_is_refused),
