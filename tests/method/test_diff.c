@@ -185,7 +185,7 @@ static void effects_are_those_of_cut_branches(void **state) {
     assert_true(fabs(cell_of(result, "effect-out", 0, "MLP")) < 1e-6);
     double heads = 0; /* of one layer's attention they add up where nothing else follows */
     for (int head = 0; head < 4; head++) {
-        char label[8];
+        char label[16];
         snprintf(label, sizeof label, "%d", head);
         heads += fabs(cell_of(result, "heads-out", 1, label));
         char set[96];
