@@ -310,15 +310,12 @@ CHOICES = [" yes", " no"]
 
 
 def tweets(bench):
-    """The test part of examples/bankrun's corpus, written where it is missing."""
-    folder = bench.cache / "bankrun"
-    maker = bench.root / "examples" / "bankrun" / "make_corpus.py"
-    if not (folder / "test.jsonl").exists() and maker.exists():
-        subprocess.run([bench.peers, str(maker), str(folder)], check=True, stdout=subprocess.DEVNULL)
-    if not (folder / "test.jsonl").exists():
+    """The held-out tweets of examples/bankrun."""
+    data = bench.root / "examples" / "bankrun" / "held-out.jsonl"
+    if not data.exists():
         return None, []
-    lines = (folder / "test.jsonl").read_text(encoding="utf-8").splitlines()
-    return folder / "test.jsonl", [json.loads(line)["prompt"] for line in lines[:200 if bench.quick else 1000]]
+    lines = data.read_text(encoding="utf-8").splitlines()
+    return data, [json.loads(line)["prompt"] for line in lines[:200 if bench.quick else 1000]]
 
 
 def predict(bench):
@@ -327,7 +324,7 @@ def predict(bench):
         return
     data, prompts = tweets(bench)
     if data is None:
-        bench.table.add("predict", "examples/bankrun/make_corpus.py is not there")
+        bench.table.add("predict", "examples/bankrun/held-out.jsonl is not there")
         return
     adapter = bench.root / "examples" / "bankrun" / "adapter"
     for name in [None] + ([str(adapter)] if adapter.exists() else []):
