@@ -26,7 +26,7 @@ limn_status dataset_next(Dataset *dataset, const Record **record);
 
 const char *dataset_path(const Dataset *dataset);
 bool dataset_is_regular(const Dataset *dataset); /* a file that can be read again */
-bool dataset_is_text(const Dataset *dataset); /* plain text: the one field is "text" */
+bool dataset_is_text(const Dataset *dataset);    /* plain text: the one field is "text" */
 /* For progress: what of the whole is behind `record`: bytes, or records when a limit or sample says how many come. */
 void dataset_progress(const Dataset *dataset, const Record *record, int64_t n_records, int64_t *done, int64_t *total);
 

@@ -94,7 +94,8 @@ static limn_status read_quoted(RecordReader *reader, char *bytes, size_t length,
     return csv_error(reader, began, "a quoted field that never ends");
 }
 
-static limn_status read_plain(RecordReader *reader, const char *bytes, size_t length, size_t *at, char comma, int64_t line) {
+static limn_status read_plain(RecordReader *reader, const char *bytes, size_t length, size_t *at, char comma,
+                              int64_t line) {
     size_t from = *at;
     size_t i = from;
     while (i < length && bytes[i] != comma) {

@@ -72,7 +72,7 @@ limn_status record_reader_next(RecordReader *reader, const Record **record);
 
 const char *record_reader_path(const RecordReader *reader);
 RecordFormat record_reader_format(const RecordReader *reader); /* never AUTO */
-int64_t record_reader_size(const RecordReader *reader); /* bytes; -1: not known */
+int64_t record_reader_size(const RecordReader *reader);        /* bytes; -1: not known */
 /* The names that every record has (CSV, text); *n 0 where records differ (JSONL). Borrowed. */
 const RecordCell *record_reader_names(const RecordReader *reader, size_t *n);
 

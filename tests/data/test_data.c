@@ -112,9 +112,9 @@ static void filters_on_cells(void **state) {
     const char *path =
         scratch(".csv", "label,pred,n,zip,not\nyes,no,10,007,1\nno,no,9,7,2\n3,3.0,1e1,,3\n,true,abc,07,4\n");
     static const Case cases[] = {
-        {"label!=pred", "03"},   {"n == 10", "02"},  {"n == '10'", "0"},    {"n > 9", "02"},
-        {"n > '9'", "3"},        {"zip == 7", "1"},  {"zip == '007'", "0"}, {"zip == ''", "2"},
-        {"pred == true", "3"},   {"pred == 3", "2"}, {"label == null", ""}, {"not == 2", "1"},
+        {"label!=pred", "03"},   {"n == 10", "02"},   {"n == '10'", "0"},    {"n > 9", "02"},
+        {"n > '9'", "3"},        {"zip == 7", "1"},   {"zip == '007'", "0"}, {"zip == ''", "2"},
+        {"pred == true", "3"},   {"pred == 3", "2"},  {"label == null", ""}, {"not == 2", "1"},
         {"not not == 2", "023"}, {"n < label", "01"},
     };
     check_cases(path, cases, sizeof cases / sizeof cases[0]);
