@@ -330,7 +330,7 @@ static int expect_rows(const Instance *whole, const Instance *part, const float 
 }
 
 static int check_part(const Instance *whole, const Results *all, const Kernel *kernel, BackendState *state,
-                      int32_t prefix, bool outputs) {
+                      Compute compute, int32_t prefix, bool outputs) {
     Layout layout = {.name = "part", .n_sequences = 1, .sequences = {{prefix, LENGTH - prefix}}, .outputs = outputs};
     Case description = *whole->description;
     description.layout = &layout;
@@ -339,7 +339,7 @@ static int check_part(const Instance *whole, const Results *all, const Kernel *k
     instance_make(&part, &description, 9);
     cut(&part, whole, prefix);
     results_new(&some, &part);
-    assert_int_equal(run_forward(&part, kernel, state, COMPUTE_F32, 0, &some), LIMN_OK);
+    assert_int_equal(run_forward(&part, kernel, state, compute, 0, &some), LIMN_OK);
     int failures = expect_rows(whole, &part, all->out, some.out, whole->out_width, prefix, "attention", kernel->name) +
                    expect_rows(whole, &part, all->aux, some.aux, whole->aux_width, prefix, "log-sum-exp", kernel->name);
     results_free(&some);
@@ -347,27 +347,40 @@ static int check_part(const Instance *whole, const Results *all, const Kernel *k
     return failures;
 }
 
+static int check_prefixes(const Backend *backend, BackendState *state, Compute compute, const OpAttributes *attributes,
+                          int64_t width) {
+    Layout layout = {.name = "whole", .n_sequences = 1, .sequences = {{0, LENGTH}}};
+    Case description = {.name = "whole",
+                        .kind = OP_ATTENTION,
+                        .in = {{2, {4, width}}, {2, {2, width}}, {2, {2, width}}},
+                        .attributes = *attributes,
+                        .layout = &layout};
+    Instance whole;
+    Results all;
+    instance_make(&whole, &description, 5);
+    results_new(&all, &whole);
+    const Kernel *kernel = backend_choose(backend, &whole.op, compute);
+    assert_int_equal(run_forward(&whole, kernel, state, compute, 0, &all), LIMN_OK);
+    int failures = 0;
+    for (size_t p = 0; p < sizeof prefixes / sizeof prefixes[0]; p++) {
+        failures += check_part(&whole, &all, kernel, state, compute, prefixes[p], false);
+        failures += check_part(&whole, &all, kernel, state, compute, prefixes[p], true);
+    }
+    results_free(&all);
+    instance_free(&whole);
+    return failures;
+}
+
 static int prefix_on(const Backend *backend, BackendState *state) {
+    static const Compute computes[] = {COMPUTE_F32, COMPUTE_BF16};
+    static const int64_t widths[] = {24, 64}; /* the second fills the tiles of a machine that has them */
     int failures = 0;
     for (size_t v = 0; v < sizeof variants / sizeof variants[0]; v++) {
-        Layout layout = {.name = "whole", .n_sequences = 1, .sequences = {{0, LENGTH}}};
-        Case description = {.name = "whole",
-                            .kind = OP_ATTENTION,
-                            .in = {{2, {4, 24}}, {2, {2, 24}}, {2, {2, 24}}},
-                            .attributes = variants[v],
-                            .layout = &layout};
-        Instance whole;
-        Results all;
-        instance_make(&whole, &description, 5);
-        results_new(&all, &whole);
-        const Kernel *kernel = backend_choose(backend, &whole.op, COMPUTE_F32);
-        assert_int_equal(run_forward(&whole, kernel, state, COMPUTE_F32, 0, &all), LIMN_OK);
-        for (size_t p = 0; p < sizeof prefixes / sizeof prefixes[0]; p++) {
-            failures += check_part(&whole, &all, kernel, state, prefixes[p], false);
-            failures += check_part(&whole, &all, kernel, state, prefixes[p], true);
+        for (size_t c = 0; c < sizeof computes / sizeof computes[0]; c++) {
+            for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++) {
+                failures += check_prefixes(backend, state, computes[c], &variants[v], widths[w]);
+            }
         }
-        results_free(&all);
-        instance_free(&whole);
     }
     return failures;
 }

@@ -195,6 +195,9 @@ static int check_against_ref(const Instance *instance, const Kernel *kernel, Bac
     quiet = compute == COMPUTE_BF16;
     int failures = compare_with_ref(instance, kernel, state, compute, COMPUTE_F32, tolerance);
     quiet = quiet_before;
+    if (compute == COMPUTE_BF16 && instance->op.kind == OP_ATTENTION) {
+        tolerance = 1e-2; /* operands are rounded to 8 bits where a machine has tiles */
+    }
     if (compute == COMPUTE_BF16 && instance->description->rounded_tolerance > 0.0) {
         tolerance = instance->description->rounded_tolerance;
     }
@@ -364,7 +367,7 @@ static int check_bits(const Instance *instance, const Kernel *kernel, BackendSta
     failures += check_bits_in(instance, kernel, state, compute, 0, 1, &want);
     OpKind kind = instance->op.kind;
     bool product = kind == OP_LINEAR || kind == OP_HEAD_LINEAR || kind == OP_EXPERT_LINEAR || kind == OP_EXPERTS;
-    bool rounded = product && (compute == COMPUTE_BF16 || without_avx2()); /* see README.md */
+    bool rounded = product && without_avx2(); /* see README.md */
     for (size_t t = 0; t < sizeof threads / sizeof threads[0] && !rounded; t++) {
         failures += check_bits_in(instance, kernel, state, compute, 0, threads[t], &want);
     }

@@ -35,13 +35,11 @@
 
 #include "backend/cpu/simd_avx512.h"
 
+#include "backend/cpu/amx_tiles.h"
+
 enum {
-    TILE = 16,   /* rows of a tile */
-    TILE_K = 32, /* bf16 in a row of a tile */
-    TILE_BYTES = 1024,
-    PAIR = 2 * TILE, /* columns and rows of y done together */
-    DEPTH = 16,      /* tiles of k whose panel of one pair of columns stays in the first-level cache */
-    GROUP = 4,       /* pairs of columns packed together when n is contiguous, so that a row of w gives whole lines */
+    DEPTH = 16, /* tiles of k whose panel of one pair of columns stays in the first-level cache */
+    GROUP = 4,  /* pairs of columns packed together when n is contiguous, so that a row of w gives whole lines */
     PANEL_TILES = GROUP * DEPTH, /* tiles of k packed at once when k is contiguous: a page of each row of w */
     MOST_ROWS = 256,
     MOST_ROWS_PACKED = 512,
@@ -49,14 +47,6 @@ enum {
     MOST_PARTS = 3,
     LEAST_PAIRS = 2,
 };
-
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t blocks_of(int64_t count, int64_t size) {
-    return (count + size - 1) / size;
-}
 
 /* Rows at a time, and tiles of k whose x stays in the second-level cache. */
 static int64_t rows_at_once(int parts) {
@@ -149,48 +139,6 @@ static limn_status x_body(void *context, int64_t begin, int64_t end, int worker)
 
 /* ---- w into tiles ---- */
 
-/* n <= 16 bf16 from bf16 or f32, the rest 0 */
-static inline __m256i half_row(const char *w, bool bf16, int64_t n) {
-    if (n <= 0) {
-        return _mm256_setzero_si256();
-    }
-    return bf16 ? _mm256_maskz_loadu_epi16(mask_first(n), w) : v_narrow(v_load_n((const float *)(const void *)w, n));
-}
-
-/* A left tile: rows of w as they lie. */
-static void make_left_tile(char *out, const char *w, bool bf16, int64_t stride, int64_t rows, int64_t depth) {
-    int64_t size = bf16 ? 2 : 4;
-    for (int64_t i = 0; i < TILE; i++) {
-        __m512i row = _mm512_setzero_si512();
-        const char *from = w + i * stride * size;
-        if (i < rows && bf16) {
-            __mmask32 mask = depth >= TILE_K ? 0xFFFFFFFFU : (1U << (unsigned)depth) - 1U;
-            row = _mm512_maskz_loadu_epi16(mask, from);
-        } else if (i < rows) {
-            row = _mm512_inserti64x4(_mm512_castsi256_si512(half_row(from, false, depth)),
-                                     half_row(from + TILE * size, false, depth - TILE), 1);
-        }
-        _mm512_store_si512(out + i * 64, row);
-    }
-}
-
-/* A right tile: pairs of rows of w interleaved. */
-static void make_right_tile(char *out, const char *w, bool bf16, int64_t stride, int64_t columns, int64_t depth) {
-    int64_t size = bf16 ? 2 : 4;
-    for (int64_t i = 0; i < TILE; i++) {
-        __m256i even = _mm256_setzero_si256();
-        __m256i odd = _mm256_setzero_si256();
-        if (2 * i < depth) {
-            even = half_row(w + 2 * i * stride * size, bf16, columns);
-        }
-        if (2 * i + 1 < depth) {
-            odd = half_row(w + (2 * i + 1) * stride * size, bf16, columns);
-        }
-        __m512i pairs = _mm512_or_si512(_mm512_cvtepu16_epi32(even), _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
-        _mm512_store_si512(out + i * 64, pairs);
-    }
-}
-
 /* Columns [column, column + n) of w, tiles of k [from, to), as [pairs of columns][tiles of k][2]. */
 static void pack_w(char *panel, const Job *job, int64_t column, int64_t n, int64_t from, int64_t to) {
     const Gemm *g = job->gemm;
@@ -224,18 +172,6 @@ typedef struct Packing {
     const Gemm *gemm;
 } Packing;
 
-/* A left tile becomes a right one when its pairs of k are turned. */
-static void turn_tile(char *tile) {
-    V rows[TILE];
-    for (int64_t i = 0; i < TILE; i++) {
-        rows[i] = v_load((const float *)(const void *)(tile + i * 64));
-    }
-    v_transpose(rows);
-    for (int64_t i = 0; i < TILE; i++) {
-        v_store((float *)(void *)(tile + i * 64), rows[i]);
-    }
-}
-
 static limn_status pack_pairs(void *context, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const Packing *packing = context;
@@ -252,83 +188,6 @@ static limn_status pack_pairs(void *context, int64_t begin, int64_t end, int wor
 }
 
 /* ---- products ---- */
-
-typedef struct TileConfig {
-    uint8_t palette;
-    uint8_t start_row;
-    uint8_t reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-} TileConfig;
-
-static void tiles_begin(void) {
-    TileConfig config = {.palette = 1};
-    for (int i = 0; i < 8; i++) {
-        config.row_bytes[i] = 64;
-        config.rows[i] = TILE;
-    }
-    _tile_loadconfig(&config);
-}
-
-/* sums[2][2] tiles (+)= left[steps][..][2] right[steps][..][2]; one operand has `parts` pairs of tiles for each step,
- * the other one. With y the result goes there as [PAIR, PAIR], and sums are only read. */
-static void multiply_tiles(char *sums, const char *left, const char *right, int64_t steps, int parts, bool w_left,
-                           bool add, float *y, int64_t y_stride) {
-    for (int64_t i = 0; y != NULL && i < PAIR; i++) { /* the lines of y come while the products are made */
-        __builtin_prefetch(y + i * y_stride, 1);
-        __builtin_prefetch(y + i * y_stride + PAIR - 1, 1);
-    }
-    __asm__ volatile("" ::: "memory"); /* the tile loads do not tell the compiler what they read */
-    if (add) {
-        _tile_loadd(0, sums, 64);
-        _tile_loadd(1, sums + TILE_BYTES, 64);
-        _tile_loadd(2, sums + 2 * TILE_BYTES, 64);
-        _tile_loadd(3, sums + 3 * TILE_BYTES, 64);
-    } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    }
-    for (int64_t step = 0; step < steps; step++) {
-        if (w_left) {
-            _tile_loadd(4, left, 64);
-            _tile_loadd(5, left + TILE_BYTES, 64);
-            left += 2 * TILE_BYTES;
-            for (int part = 0; part < parts; part++, right += 2 * TILE_BYTES) {
-                _tile_loadd(6, right, 64);
-                _tile_loadd(7, right + TILE_BYTES, 64);
-                _tile_dpbf16ps(0, 4, 6);
-                _tile_dpbf16ps(1, 4, 7);
-                _tile_dpbf16ps(2, 5, 6);
-                _tile_dpbf16ps(3, 5, 7);
-            }
-        } else {
-            _tile_loadd(6, right, 64);
-            _tile_loadd(7, right + TILE_BYTES, 64);
-            right += 2 * TILE_BYTES;
-            for (int part = 0; part < parts; part++, left += 2 * TILE_BYTES) {
-                _tile_loadd(4, left, 64);
-                _tile_loadd(5, left + TILE_BYTES, 64);
-                _tile_dpbf16ps(0, 4, 6);
-                _tile_dpbf16ps(1, 4, 7);
-                _tile_dpbf16ps(2, 5, 6);
-                _tile_dpbf16ps(3, 5, 7);
-            }
-        }
-    }
-    if (y != NULL) {
-        _tile_stored(0, y, (size_t)y_stride * 4);
-        _tile_stored(1, y + TILE, (size_t)y_stride * 4);
-        _tile_stored(2, y + TILE * y_stride, (size_t)y_stride * 4);
-        _tile_stored(3, y + TILE * y_stride + TILE, (size_t)y_stride * 4);
-        return;
-    }
-    _tile_stored(0, sums, 64);
-    _tile_stored(1, sums + TILE_BYTES, 64);
-    _tile_stored(2, sums + 2 * TILE_BYTES, 64);
-    _tile_stored(3, sums + 3 * TILE_BYTES, 64);
-}
 
 /* One tile of sums into y[rows, n]; turned when w was the left operand. */
 static void finish_tile(const Gemm *g, const char *sums, int64_t row, int64_t rows, int64_t column, int64_t n,
@@ -381,8 +240,9 @@ static void multiply_piece(const Job *job, char *panel, char *sums, Piece p) {
             int64_t pair = p.from + i % (p.to - p.from);
             const char *w = panel + (i / (p.to - p.from) * (stop - start) + t - start) * 2 * TILE_BYTES;
             const char *x = job->x_tiles + (pair * job->k_tiles + t) * step_bytes;
-            multiply_tiles(sums + i * 4 * TILE_BYTES, job->w_left ? w : x, job->w_left ? x : w,
-                           smaller(DEPTH, p.end - t), job->parts, job->w_left, t > p.begin, NULL, 0);
+            Square own = square_of_tiles(sums + i * 4 * TILE_BYTES);
+            multiply_tiles(own, t > p.begin ? &own : NULL, job->w_left ? w : x, job->w_left ? x : w,
+                           smaller(DEPTH, p.end - t), job->parts, job->w_left);
         }
     }
     for (int64_t i = 0; i < columns * (p.to - p.from); i++) {
@@ -404,13 +264,17 @@ static void multiply_packed(const Job *job, char *sums, Piece p) {
         bool last = t + depth >= p.end;
         for (int64_t pair = p.from; pair < p.to; pair++) {
             const char *x = job->x_tiles + (pair * job->k_tiles + t) * step_bytes;
-            char *own = sums + (pair - p.from) * 4 * TILE_BYTES;
+            char *tiles = sums + (pair - p.from) * 4 * TILE_BYTES;
+            Square own = square_of_tiles(tiles);
             bool into_y = last && direct && (pair + 1) * PAIR <= g->m;
-            float *y = into_y ? g->y + pair * PAIR * g->y_stride + p.column : NULL;
-            multiply_tiles(own, x, w + t * 2 * TILE_BYTES, smaller(depth, p.end - t), job->parts, false, t > p.begin, y,
-                           g->y_stride);
+            Square to = into_y ? square_of_rows(g->y + pair * PAIR * g->y_stride + p.column, g->y_stride) : own;
+            if (into_y) {
+                square_prefetch(to);
+            }
+            multiply_tiles(to, t > p.begin ? &own : NULL, x, w + t * 2 * TILE_BYTES, smaller(depth, p.end - t),
+                           job->parts, false);
             if (last && !into_y) {
-                finish_pair(job, own, pair, p.column, p.last, p.begin > 0 || g->accumulate);
+                finish_pair(job, tiles, pair, p.column, p.last, p.begin > 0 || g->accumulate);
             }
         }
     }

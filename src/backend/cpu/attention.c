@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "backend/cpu/attention_amx.h"
 #include "base/parallel.h"
 
 static int64_t smaller(int64_t a, int64_t b) {
@@ -22,13 +23,14 @@ static int64_t cache_lines(int64_t floats) {
     return (floats + 15) / 16 * 16;
 }
 
-AttentionSizes attention_sizes(const Op *op) {
+AttentionSizes attention_sizes(const Op *op, Compute compute, bool backward) {
     AttentionSizes sizes = {.heads = op->in[0].dims[0],
                             .groups = op->in[1].dims[0],
                             .key_width = op->in[0].dims[1],
                             .value_width = op->in[2].dims[1]};
     sizes.share = sizes.heads / sizes.groups;
     sizes.tile_rows = larger(1, ATTENTION_LANES / sizes.share);
+    sizes.tile_floats = attention_amx_floats(&sizes, backward ? COMPUTE_F32 : compute);
     return sizes;
 }
 
@@ -86,6 +88,7 @@ static int64_t lay_out(AttentionSpace *space, float *memory, const AttentionSize
                  {&space->keys, max_keys * sizes->key_width},
                  {&space->values, max_keys * sizes->value_width},
                  {&bytes, (max_keys + 3) / 4},
+                 {&space->tiles, sizes->tile_floats},
                  {&space->grads, backward ? lanes * sizes->value_width : 0},
                  {&space->score_grads, backward ? ATTENTION_KEYS * lanes : 0},
                  {&space->query_rows, backward ? lanes * sizes->key_width : 0},
@@ -112,8 +115,7 @@ AttentionSpace attention_space(void *memory, const AttentionSizes *sizes, int64_
 }
 
 size_t cpu_attention_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward) {
-    (void)compute;
-    AttentionSizes sizes = attention_sizes(op);
+    AttentionSizes sizes = attention_sizes(op, compute, backward);
     return attention_tiles_bytes(n_rows) +
            (size_t)parallel_threads() * attention_space_bytes(&sizes, max_keys, backward);
 }

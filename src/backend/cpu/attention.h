@@ -21,9 +21,11 @@ typedef struct AttentionSizes {
     int64_t key_width;   /* K of q and k */
     int64_t value_width; /* K of v and of the output */
     int64_t tile_rows;   /* query rows of a tile: tile_rows * share <= ATTENTION_LANES */
+    int64_t tile_floats; /* of bf16 tiles, 0: products in f32 (attention_amx.h) */
 } AttentionSizes;
 
-AttentionSizes attention_sizes(const Op *op);
+/* Backward runs in f32 whatever the mode. */
+AttentionSizes attention_sizes(const Op *op, Compute compute, bool backward);
 
 /* Query rows [row, row + rows) of one sequence. */
 typedef struct QueryTile {
@@ -60,6 +62,7 @@ typedef struct AttentionSpace {
     int32_t sequence;     /* whose they are; -1: nobody's */
     int64_t group;
     int64_t from, to;   /* keys gathered */
+    float *tiles;       /* [tile_floats] */
     float *grads;       /* backward: [K of v, LANES] gradient of the output, turned */
     float *score_grads; /* backward: [KEYS, LANES] */
     float *query_rows;  /* backward: [LANES, K] */

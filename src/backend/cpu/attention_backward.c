@@ -141,7 +141,10 @@ static limn_status take_items(void *context, int64_t begin, int64_t end, int wor
 }
 
 limn_status cpu_attention_backward(const KernelArgs *args) {
-    Backward b = {.args = args, .sizes = attention_sizes(args->op), .vector = vector_kernels(), .tiles = args->scratch};
+    Backward b = {.args = args,
+                  .sizes = attention_sizes(args->op, args->compute, true),
+                  .vector = vector_kernels(),
+                  .tiles = args->scratch};
     b.n_tiles = attention_cut(b.tiles, args, &b.sizes);
     b.items = args->rows->n_sequences * b.sizes.groups;
     b.spaces = (char *)args->scratch + attention_tiles_bytes(args->n_rows);

@@ -157,6 +157,28 @@ static void SIMD(attention_probabilities)(const AttentionTile *tile) {
     }
 }
 
+/* out[lanes, width] *= factor[lane] */
+static void SIMD(attention_rescale)(float *out, const float *factor, int64_t lanes, int64_t width) {
+    for (int64_t lane = 0; lane < lanes; lane++, out += width) {
+        if (factor[lane] == 1.0F) {
+            continue;
+        }
+        V by = v_set(factor[lane]);
+        for (int64_t i = 0; i < width; i += W) {
+            v_store_n(out + i, v_mul(v_load_n(out + i, width - i), by), width - i);
+        }
+    }
+}
+
+/* out[width] = sums / sum; 0 where sum is 0: no key was seen */
+static void SIMD(attention_divide)(float *out, const float *sums, float sum, int64_t width) {
+    V by = v_set(sum);
+    for (int64_t i = 0; i < width; i += W) {
+        V value = sum == 0.0F ? v_zero() : v_div(v_load_n(sums + i, width - i), by);
+        v_store_n(out + i, value, width - i);
+    }
+}
+
 /* scores -> probabilities, grad (d loss / d probability) -> d loss / d (q . k) */
 static void SIMD(attention_gradients)(const AttentionTile *tile) {
     for (int64_t lane = 0; lane < tile->lanes; lane += W) {

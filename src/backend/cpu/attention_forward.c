@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "backend/cpu/attention.h"
+#include "backend/cpu/attention_amx.h"
 #include "base/parallel.h"
 
 typedef struct Forward {
@@ -16,17 +17,6 @@ typedef struct Forward {
     atomic_llong next;
 } Forward;
 
-/* sums of earlier tiles, multiplied by what their maximum was short of */
-static void rescale(float *out, const float *factor, int64_t lanes, int64_t width) {
-    for (int64_t lane = 0; lane < lanes; lane++) {
-        if (factor[lane] != 1.0F) {
-            for (int64_t i = 0; i < width; i++) {
-                out[lane * width + i] *= factor[lane];
-            }
-        }
-    }
-}
-
 static void write_lanes(const Forward *f, const AttentionSpace *space, QueryTile tile, int64_t group) {
     const AttentionSizes *s = &f->sizes;
     for (int64_t lane = 0; lane < tile.rows * s->share; lane++) {
@@ -35,12 +25,30 @@ static void write_lanes(const Forward *f, const AttentionSpace *space, QueryTile
         float *out = f->args->out + place * s->value_width;
         const float *sums = space->out + lane * s->value_width;
         bool none = sum == 0.0F && space->max[lane] == -INFINITY;
-        for (int64_t i = 0; i < s->value_width; i++) {
-            out[i] = none ? 0.0F : sums[i] / sum;
-        }
+        f->vector->attention_divide(out, sums, none ? 0.0F : sum, s->value_width);
         if (f->args->aux != NULL) {
             f->args->aux[place] = none ? -INFINITY : space->max[lane] + logf(sum);
         }
+    }
+}
+
+/* scores = keys . queries of `width` lanes */
+static void multiply_keys(const Forward *f, AttentionSpace *space, const KeyTile *keys, int64_t width) {
+    if (f->sizes.tile_floats > 0) {
+        attention_amx_scores(space, &f->sizes, keys);
+    } else {
+        f->vector->small_product(space->scores, ATTENTION_LANES, keys->keys, keys->key_stride, 1, space->queries,
+                                 ATTENTION_LANES, keys->count, width, f->sizes.key_width, false);
+    }
+}
+
+/* out += probabilities^T values */
+static void multiply_values(const Forward *f, AttentionSpace *space, const KeyTile *keys, int64_t lanes) {
+    if (f->sizes.tile_floats > 0) {
+        attention_amx_values(space, &f->sizes, keys);
+    } else {
+        f->vector->small_product(space->out, f->sizes.value_width, space->scores, 1, ATTENTION_LANES, keys->values,
+                                 keys->value_stride, lanes, f->sizes.value_width, keys->count, true);
     }
 }
 
@@ -54,23 +62,25 @@ static void run_item(const Forward *f, AttentionSpace *space, QueryTile tile, in
         lanes[lane] = args->in[0] + place * s->key_width;
     }
     f->vector->turn_lanes(space->queries, lanes, range.lanes, s->key_width);
+    if (s->tile_floats > 0) {
+        attention_amx_queries(space, s);
+    }
     for (int64_t lane = 0; lane < ATTENTION_LANES; lane++) {
         space->max[lane] = -INFINITY;
         space->sum[lane] = 0.0F;
     }
-    memset(space->out, 0, sizeof(float) * (size_t)(range.lanes * s->value_width));
+    int64_t cleared = s->tile_floats > 0 ? ATTENTION_LANES : range.lanes;
+    memset(space->out, 0, sizeof(float) * (size_t)(cleared * s->value_width));
     int32_t sequence = args->rows->sequence[tile.row];
     attention_gather(space, args, s, sequence, group, args->rows->sequences[sequence].n_rows > 2 * s->tile_rows);
     int64_t width = (range.lanes + 15) / 16 * 16;
     for (int64_t key = range.begin / ATTENTION_KEYS * ATTENTION_KEYS; key < range.end; key += ATTENTION_KEYS) {
         KeyTile keys = attention_keys(space, args, s, sequence, group, key, range.end);
         AttentionTile scores = attention_tile(space, args->op, &range, &keys);
-        f->vector->small_product(space->scores, ATTENTION_LANES, keys.keys, keys.key_stride, 1, space->queries,
-                                 ATTENTION_LANES, keys.count, width, s->key_width, false);
+        multiply_keys(f, space, &keys, width);
         f->vector->attention_probabilities(&scores);
-        rescale(space->out, space->factor, range.lanes, s->value_width);
-        f->vector->small_product(space->out, s->value_width, space->scores, 1, ATTENTION_LANES, keys.values,
-                                 keys.value_stride, range.lanes, s->value_width, keys.count, true);
+        f->vector->attention_rescale(space->out, space->factor, range.lanes, s->value_width);
+        multiply_values(f, space, &keys, range.lanes);
     }
     write_lanes(f, space, tile, group);
 }
@@ -82,17 +92,27 @@ static limn_status take_items(void *context, int64_t begin, int64_t end, int wor
     Forward *f = context;
     AttentionSpace space =
         attention_space(f->spaces + (size_t)worker * f->space_bytes, &f->sizes, f->args->rows->max_keys, false);
+    if (f->sizes.tile_floats > 0) {
+        attention_amx_begin();
+    }
     for (;;) {
         int64_t item = f->items - 1 - atomic_fetch_add(&f->next, 1);
         if (item < 0) {
-            return LIMN_OK;
+            break;
         }
         run_item(f, &space, f->tiles[item % f->n_tiles], item / f->n_tiles);
     }
+    if (f->sizes.tile_floats > 0) {
+        attention_amx_end();
+    }
+    return LIMN_OK;
 }
 
 limn_status cpu_attention(const KernelArgs *args) {
-    Forward f = {.args = args, .sizes = attention_sizes(args->op), .vector = vector_kernels(), .tiles = args->scratch};
+    Forward f = {.args = args,
+                 .sizes = attention_sizes(args->op, args->compute, false),
+                 .vector = vector_kernels(),
+                 .tiles = args->scratch};
     f.n_tiles = attention_cut(f.tiles, args, &f.sizes);
     f.items = f.n_tiles * f.sizes.groups;
     f.spaces = (char *)args->scratch + attention_tiles_bytes(args->n_rows);

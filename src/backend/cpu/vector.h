@@ -68,6 +68,8 @@ typedef struct VectorKernels {
     void (*turn_lanes)(float *out, const float *const *in, int64_t lanes, int64_t width);
     void (*attention_probabilities)(const AttentionTile *tile);
     void (*attention_gradients)(const AttentionTile *tile);
+    void (*attention_rescale)(float *out, const float *factor, int64_t lanes, int64_t width);
+    void (*attention_divide)(float *out, const float *sums, float sum, int64_t width);
 
     /* activation_body.h; elements [n]; factor, b and gradients not wanted may be NULL */
     void (*activate)(Activation f, float *out, const float *x, const float *factor, int64_t n);

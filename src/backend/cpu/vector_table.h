@@ -5,6 +5,7 @@
         .gemm_turn_rows = SIMD(gemm_turn_rows), .gemm_tiles = SIMD(gemm_tiles), .gemm_finish = SIMD(gemm_finish),      \
         .small_product = SIMD(small_product), .turn_lanes = SIMD(turn_lanes),                                          \
         .attention_probabilities = SIMD(attention_probabilities), .attention_gradients = SIMD(attention_gradients),    \
+        .attention_rescale = SIMD(attention_rescale), .attention_divide = SIMD(attention_divide),                      \
         .activate = SIMD(activate), .activate_backward = SIMD(activate_backward), .softcap = SIMD(softcap),            \
         .add = SIMD(add), .multiply = SIMD(multiply), .row_scale = SIMD(row_scale), .row_norm = SIMD(row_norm),        \
         .row_norm_backward = SIMD(row_norm_backward), .row_gain = SIMD(row_gain), .rope_angles = SIMD(rope_angles),    \

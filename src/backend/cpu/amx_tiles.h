@@ -1,0 +1,165 @@
+/* Tiles of bf16 for the tile unit: how they are filled, turned and multiplied. Included by files whose functions are
+ * compiled for the unit, after simd_avx512.h. */
+enum {
+    TILE = 16,   /* rows of a tile */
+    TILE_K = 32, /* bf16 in a row of a tile */
+    TILE_BYTES = 1024,
+    PAIR = 2 * TILE, /* columns and rows of y done together */
+};
+
+static inline int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static inline int64_t blocks_of(int64_t count, int64_t size) {
+    return (count + size - 1) / size;
+}
+
+/* n <= 16 bf16 from bf16 or f32, the rest 0 */
+static inline __m256i half_row(const char *w, bool bf16, int64_t n) {
+    if (n <= 0) {
+        return _mm256_setzero_si256();
+    }
+    return bf16 ? _mm256_maskz_loadu_epi16(mask_first(n), w) : v_narrow(v_load_n((const float *)(const void *)w, n));
+}
+
+/* A left tile: rows of w as they lie. */
+static inline void make_left_tile(char *out, const char *w, bool bf16, int64_t stride, int64_t rows, int64_t depth) {
+    int64_t size = bf16 ? 2 : 4;
+    for (int64_t i = 0; i < TILE; i++) {
+        __m512i row = _mm512_setzero_si512();
+        const char *from = w + i * stride * size;
+        if (i < rows && bf16) {
+            __mmask32 mask = depth >= TILE_K ? 0xFFFFFFFFU : (1U << (unsigned)depth) - 1U;
+            row = _mm512_maskz_loadu_epi16(mask, from);
+        } else if (i < rows) {
+            row = _mm512_inserti64x4(_mm512_castsi256_si512(half_row(from, false, depth)),
+                                     half_row(from + TILE * size, false, depth - TILE), 1);
+        }
+        _mm512_store_si512(out + i * 64, row);
+    }
+}
+
+/* A right tile: pairs of rows of w interleaved. */
+static inline void make_right_tile(char *out, const char *w, bool bf16, int64_t stride, int64_t columns,
+                                   int64_t depth) {
+    int64_t size = bf16 ? 2 : 4;
+    for (int64_t i = 0; i < TILE; i++) {
+        __m256i even = _mm256_setzero_si256();
+        __m256i odd = _mm256_setzero_si256();
+        if (2 * i < depth) {
+            even = half_row(w + 2 * i * stride * size, bf16, columns);
+        }
+        if (2 * i + 1 < depth) {
+            odd = half_row(w + (2 * i + 1) * stride * size, bf16, columns);
+        }
+        __m512i pairs = _mm512_or_si512(_mm512_cvtepu16_epi32(even), _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
+        _mm512_store_si512(out + i * 64, pairs);
+    }
+}
+
+/* A left tile becomes a right one when its pairs of k are turned. */
+static inline void turn_tile(char *tile) {
+    V rows[TILE];
+    for (int64_t i = 0; i < TILE; i++) {
+        rows[i] = v_load((const float *)(const void *)(tile + i * 64));
+    }
+    v_transpose(rows);
+    for (int64_t i = 0; i < TILE; i++) {
+        v_store((float *)(void *)(tile + i * 64), rows[i]);
+    }
+}
+
+typedef struct TileConfig {
+    uint8_t palette;
+    uint8_t start_row;
+    uint8_t reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} TileConfig;
+
+static inline void tiles_begin(void) {
+    TileConfig config = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        config.row_bytes[i] = 64;
+        config.rows[i] = TILE;
+    }
+    __asm__ volatile("" ::"r"(&config) : "memory"); /* the load does not tell the compiler that it reads all of it */
+    _tile_loadconfig(&config);
+}
+
+/* Where a square of [PAIR, PAIR] sums lies, as four tiles. */
+typedef struct Square {
+    char *first;
+    size_t row_bytes;
+    size_t right, down; /* bytes from a tile to the one beside it and the one below */
+} Square;
+
+static inline Square square_of_tiles(char *tiles) {
+    return (Square){tiles, 64, TILE_BYTES, 2 * TILE_BYTES};
+}
+
+static inline Square square_of_rows(float *rows, int64_t stride) {
+    size_t row_bytes = (size_t)stride * sizeof(float);
+    return (Square){(char *)rows, row_bytes, TILE * sizeof(float), TILE * row_bytes};
+}
+
+/* The lines of a square come while its products are made. */
+static inline void square_prefetch(Square s) {
+    for (size_t i = 0; i < TILE; i++) {
+        __builtin_prefetch(s.first + i * s.row_bytes, 1);
+        __builtin_prefetch(s.first + i * s.row_bytes + s.right, 1);
+        __builtin_prefetch(s.first + i * s.row_bytes + s.down, 1);
+        __builtin_prefetch(s.first + i * s.row_bytes + s.right + s.down, 1);
+    }
+}
+
+/* to = (from: NULL for zeros) + left[steps][..][2] right[steps][..][2]; one operand has `parts` pairs of tiles for each
+ * step, the other, which is the left one with w_left, one. */
+static inline void multiply_tiles(Square to, const Square *from, const char *left, const char *right, int64_t steps,
+                                  int parts, bool w_left) {
+    __asm__ volatile("" ::: "memory"); /* the tile loads do not tell the compiler what they read */
+    if (from != NULL) {
+        _tile_loadd(0, from->first, from->row_bytes);
+        _tile_loadd(1, from->first + from->right, from->row_bytes);
+        _tile_loadd(2, from->first + from->down, from->row_bytes);
+        _tile_loadd(3, from->first + from->right + from->down, from->row_bytes);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    for (int64_t step = 0; step < steps; step++) {
+        if (w_left) {
+            _tile_loadd(4, left, 64);
+            _tile_loadd(5, left + TILE_BYTES, 64);
+            left += 2 * TILE_BYTES;
+            for (int part = 0; part < parts; part++, right += 2 * TILE_BYTES) {
+                _tile_loadd(6, right, 64);
+                _tile_loadd(7, right + TILE_BYTES, 64);
+                _tile_dpbf16ps(0, 4, 6);
+                _tile_dpbf16ps(1, 4, 7);
+                _tile_dpbf16ps(2, 5, 6);
+                _tile_dpbf16ps(3, 5, 7);
+            }
+        } else {
+            _tile_loadd(6, right, 64);
+            _tile_loadd(7, right + TILE_BYTES, 64);
+            right += 2 * TILE_BYTES;
+            for (int part = 0; part < parts; part++, left += 2 * TILE_BYTES) {
+                _tile_loadd(4, left, 64);
+                _tile_loadd(5, left + TILE_BYTES, 64);
+                _tile_dpbf16ps(0, 4, 6);
+                _tile_dpbf16ps(1, 4, 7);
+                _tile_dpbf16ps(2, 5, 6);
+                _tile_dpbf16ps(3, 5, 7);
+            }
+        }
+    }
+    _tile_stored(0, to.first, to.row_bytes);
+    _tile_stored(1, to.first + to.right, to.row_bytes);
+    _tile_stored(2, to.first + to.down, to.row_bytes);
+    _tile_stored(3, to.first + to.right + to.down, to.row_bytes);
+    __asm__ volatile("" ::: "memory");
+}
