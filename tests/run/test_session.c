@@ -312,6 +312,53 @@ static void test_cached_prefix_is_the_full_pass(void **state) {
     session_free(session);
 }
 
+/* One run fills a cache for each of its sequences but one, behind a head that both share; each then goes on as in a
+ * full pass, and a cache that does not follow its prefix is refused. */
+static void test_caches_of_several_sequences(void **state) {
+    Session *session = open_session(NULL);
+    KvCache *head, *caches[3] = {NULL};
+    assert_int_equal(kv_cache_new(&head, &model, 2), LIMN_OK);
+    SequenceInput first = {.ids = ids_a, .n = 2};
+    RunRequest fill = {.sequences = &first, .n_sequences = 1, .append = head};
+    run(session, &fill);
+    const int32_t other[7] = {ids_a[0], ids_a[1], 9, 8, 7, 6, 5};
+    const int32_t *texts[2] = {ids_a, other};
+    const int32_t lengths[2] = {4, 6}; /* of what is cached; both texts have 7 tokens */
+    SequenceInput sequences[3];
+    for (int s = 0; s < 2; s++) {
+        assert_int_equal(kv_cache_new(&caches[s == 0 ? 0 : 2], &model, 7), LIMN_OK);
+        assert_int_equal(kv_cache_copy(caches[s == 0 ? 0 : 2], head, 2), LIMN_OK);
+        sequences[s == 0 ? 0 : 2] =
+            (SequenceInput){.ids = texts[s] + 2, .n = lengths[s] - 2, .prefix = head, .prefix_length = 2};
+    }
+    sequences[1] = (SequenceInput){.ids = ids_a, .n = 3};
+    RunRequest request = {.sequences = sequences, .n_sequences = 3, .appends = caches};
+    run(session, &request);
+    assert_int_equal(caches[0]->length, 4);
+    assert_int_equal(caches[2]->length, 6);
+    for (int s = 0; s < 2; s++) {
+        SequenceInput whole = {.ids = texts[s], .n = 7};
+        SequenceInput tail = {.ids = texts[s] + lengths[s],
+                              .n = 7 - lengths[s],
+                              .prefix = caches[s == 0 ? 0 : 2],
+                              .prefix_length = lengths[s]};
+        OutputRow output = {.row = 6, .target = -1};
+        RunRequest full = {.sequences = &whole, .n_sequences = 1, .outputs = &output, .n_outputs = 1, .logits = true};
+        run(session, &full);
+        float *expected = copy_of(session_logits(session), 50);
+        output.row = tail.n - 1;
+        full.sequences = &tail;
+        run(session, &full);
+        assert_true(largest_difference(expected, session_logits(session), 50) < 1e-5);
+        free(expected);
+    }
+    assert_int_equal(session_run(session, &request, NULL), LIMN_INTERNAL); /* they are longer than the prefix now */
+    kv_cache_free(head);
+    kv_cache_free(caches[0]);
+    kv_cache_free(caches[2]);
+    session_free(session);
+}
+
 static void test_edit_sets_what_is_read_later(void **state) {
     Session *session = open_session(NULL);
     NodeId z = site("blocks.1.attn.hook_z");
@@ -479,6 +526,7 @@ int main(void) {
         cmocka_unit_test(test_chunks_and_policies_agree_bit_for_bit),
         cmocka_unit_test(test_the_same_run_again_gives_the_same_bits),
         cmocka_unit_test(test_cached_prefix_is_the_full_pass),
+        cmocka_unit_test(test_caches_of_several_sequences),
         cmocka_unit_test(test_edit_sets_what_is_read_later),
         cmocka_unit_test(test_set_cuts_the_gradient),
         cmocka_unit_test(test_all_output_rows),
