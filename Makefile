@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 .PHONY: help setup build demo test asan ubsan tsan lint format bench fuzz install clean
 
 help:
-	@echo "make demo            explain one output of SmolLM2 (MODEL=folder: of a model of your own)"
+	@echo "make demo            explain one output of SmolLM2 and of two adapters (MODEL=folder: of a model of your own)"
 	@echo "make test            build, run all tests"
 	@echo "make asan ubsan tsan the tests under a sanitizer"
 	@echo "make lint            formatting, clang-tidy, a clean clang build"
