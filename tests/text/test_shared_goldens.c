@@ -124,8 +124,9 @@ static int32_t json_ids(const json_t *list, int32_t *ids, int32_t capacity) {
 /* 10,570 questions through BERT's uncased vocabulary. */
 static void test_bert_questions(void **state) {
     enum { IDS = 512 };
-    char *vocabulary = need_shared_file("tokenizers/gpt2-bert/vocab.txt");
+    /* what may be absent alone is asked for first: a skip leaves nothing behind */
     char *questions_path = need_shared_file("tokenizers/gpt2-bert/question_tokens.json");
+    char *vocabulary = need_shared_file("tokenizers/gpt2-bert/vocab.txt");
     char *ids_path = need_shared_file("tokenizers/gpt2-bert/tokenized_questions.json");
     json_t *questions = load_json(questions_path), *expected = load_json(ids_path);
     Opened opened = open_tokenizer(vocabulary);
