@@ -22,6 +22,7 @@ limn_status estimate_show(Result *result, Session *session, const RunRequest *re
     TableBlock *table = result_add_table(result, "estimate", "What this would take", columns, 3);
     const Model *model = session_model(session);
     add_row(table, "weights, as stored", (double)model->weight_bytes / 1048576.0, "MiB");
+    add_row(table, "memory of converted weights", (double)model->copied_bytes / 1048576.0, "MiB");
     add_row(table, "working memory of one step", (double)estimate.bytes / 1048576.0, "MiB");
     add_row(table, "the least it could do with", (double)estimate.least_bytes / 1048576.0, "MiB");
     add_row(table, "arithmetic of one step", estimate.flops / 1e9, "GFLOP");

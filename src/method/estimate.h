@@ -10,6 +10,13 @@ typedef struct EstimateRow {
     const char *unit;
 } EstimateRow;
 
+/* The row of the option; the field is a bool. */
+#define ESTIMATE_ROW(type, member)                                                                                     \
+    {                                                                                                                  \
+        "estimate", 0, LIMN_PARAM_FLAG, .help = "say what this would take in memory and time, and stop",               \
+                                        .field = offsetof(type, member)                                                \
+    }
+
 /* Adds a table "estimate" with the request's memory and arithmetic, then the given rows. */
 limn_status estimate_show(Result *result, Session *session, const RunRequest *request, const EstimateRow *rows,
                           int32_t n);

@@ -17,6 +17,7 @@
 #include "method/baseline.h"
 #include "method/deletion.h"
 #include "method/distribution.h"
+#include "method/estimate.h"
 #include "method/ig_integrate.h"
 #include "method/words.h"
 
@@ -576,8 +577,7 @@ static const limn_param rows[] = {
      .help = "the fixed rule of --steps, as Captum defines it (riemann: middles)", .field = offsetof(IgParams, rule)},
     {"by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .default_text = "word", .choices = "token|word|sentence",
      .help = "what to show scores for", .field = offsetof(IgParams, by)},
-    {"estimate", 0, LIMN_PARAM_FLAG, .help = "say what this would take in memory and time, and stop",
-     .field = offsetof(IgParams, estimate)},
+    ESTIMATE_ROW(IgParams, estimate),
     {"matrix", 0, LIMN_PARAM_FLAG, .help = "also target token by prompt token", .field = offsetof(IgParams, matrix)},
 };
 

@@ -476,3 +476,14 @@ limn_status params_record(json_t *object, const void *params, const limn_param *
     }
     return LIMN_OK;
 }
+
+limn_status params_check_ending(const Text *output, const char *ending) {
+    size_t n = strlen(ending);
+    if (output->bytes == NULL || (output->length > n && memcmp(output->bytes + output->length - n, ending, n) == 0)) {
+        return LIMN_OK;
+    }
+    return fail(LIMN_USAGE,
+                "option 'output': found '%.200s', expected a name that ends in %s; the report goes to standard output "
+                "(--format html)",
+                output->bytes, ending);
+}

@@ -61,6 +61,10 @@ limn_status params_fill(void *params, const char *command, const limn_param *row
  * written (OUTPUT) or of the face left out. */
 limn_status params_record(json_t *object, const void *params, const limn_param *rows, size_t n);
 
+/* For a method that writes something else than a report: refuses an output without its ending (".jsonl"). Absent is
+ * fine. */
+limn_status params_check_ending(const Text *output, const char *ending);
+
 /* "1, 2,3" -> ids; the option's name is for the message. */
 limn_status params_parse_ids(ParamIds *ids, const char *option, const char *text, Arena *arena);
 /* "512M", "2GiB", "1.5G", "1000000", "min" */

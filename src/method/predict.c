@@ -426,23 +426,10 @@ static limn_status predict_all(Predictor *predictor) {
 
 /* ---- the command ---- */
 
-/* What a report would be called is not what the decisions are called. */
-static limn_status check_output(Text output) {
-    static const char ending[] = ".jsonl";
-    size_t n = sizeof ending - 1;
-    if (output.bytes == NULL || (output.length > n && memcmp(output.bytes + output.length - n, ending, n) == 0)) {
-        return LIMN_OK;
-    }
-    return fail(LIMN_USAGE,
-                "option 'output': found '%.200s', expected a name that ends in .jsonl; the report goes to "
-                "standard output (--format html)",
-                output.bytes);
-}
-
 static limn_status prepare(Predictor *predictor) {
     MethodCall *call = predictor->call;
     const PredictParams *params = predictor->params;
-    TRY(check_output(params->output));
+    TRY(params_check_ending(&params->output, ".jsonl"));
     TRY(data_source_open(&predictor->source, call, &params->data)); /* its mistakes before the model is opened */
     TRY(method_session(call, params->model.bytes, &predictor->session));
     predictor->model = session_model(predictor->session);

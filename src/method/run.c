@@ -11,6 +11,7 @@
 #include "files/tensor_files.h"
 #include "method/distribution.h"
 #include "method/edits.h"
+#include "method/estimate.h"
 #include "method/site_names.h"
 #include "method/target.h"
 
@@ -23,6 +24,7 @@ typedef struct RunParams {
     ParamTexts grad;
     ParamTexts set;
     Text output;
+    bool estimate;
 } RunParams;
 
 /* Everything one run needs, so that helpers take one argument. */
@@ -154,28 +156,73 @@ static limn_status unique_nodes(NodeId **nodes, int32_t *n, const SiteMatches *m
     return LIMN_OK;
 }
 
-static limn_status run_pass(RunWork *work) {
+static limn_status make_request(RunRequest *request, const RunWork *work) {
     Arena *arena = work->call->arena;
     NodeId *taps;
     NodeId *grads;
     Edit *edits;
-    RunRequest request = {.sequences = &work->sequence,
-                          .n_sequences = 1,
-                          .outputs = work->outputs,
-                          .n_outputs = work->n_outputs,
-                          .logits = work->n_outputs > 0};
+    *request = (RunRequest){.sequences = &work->sequence,
+                            .n_sequences = 1,
+                            .outputs = work->outputs,
+                            .n_outputs = work->n_outputs,
+                            .logits = work->n_outputs > 0};
     NodeId final = has_head(work) ? NODE_NONE : work->model->graph.final;
-    TRY(unique_nodes(&taps, &request.n_taps, &work->save, final, arena));
-    TRY(unique_nodes(&grads, &request.n_grads, &work->grad, NODE_NONE, arena));
-    TRY(edit_plan_bind(&edits, &request.n_edits, &work->edits, 0, work->sequence.n, work->sequence.n, arena));
-    request.taps = taps;
-    request.grads = grads;
-    request.edits = edits;
-    if (request.n_grads > 0) {
+    TRY(unique_nodes(&taps, &request->n_taps, &work->save, final, arena));
+    TRY(unique_nodes(&grads, &request->n_grads, &work->grad, NODE_NONE, arena));
+    TRY(edit_plan_bind(&edits, &request->n_edits, &work->edits, 0, work->sequence.n, work->sequence.n, arena));
+    request->taps = taps;
+    request->grads = grads;
+    request->edits = edits;
+    if (request->n_grads > 0) {
         bool classifier = work->model->config.task == TASK_CLASSIFIER;
-        request.objective = classifier ? OBJECTIVE_LOGIT : OBJECTIVE_LOG_PROB;
+        request->objective = classifier ? OBJECTIVE_LOGIT : OBJECTIVE_LOG_PROB;
     }
+    return LIMN_OK;
+}
+
+static limn_status run_pass(RunWork *work) {
+    RunRequest request;
+    TRY(make_request(&request, work));
     return session_run(work->session, &request, work->call->progress);
+}
+
+/* ---- its cost instead ---- */
+
+static limn_status timed(double *seconds, RunWork *work, const RunRequest *request) {
+    double started = estimate_clock();
+    TRY(session_run(work->session, request, work->call->progress));
+    *seconds = estimate_clock() - started;
+    return LIMN_OK;
+}
+
+/* The beginning of the prompt is run twice: the first time prepares the weights, the second says how fast this
+ * machine does the arithmetic. */
+static limn_status estimate(RunWork *work) {
+    enum { SAMPLE_ROWS = 64 };
+    SequenceInput beginning = work->sequence;
+    beginning.n = beginning.n < SAMPLE_ROWS ? beginning.n : SAMPLE_ROWS;
+    OutputRow last = {.row = beginning.n - 1, .target = -1};
+    NodeId final = work->model->graph.final;
+    RunRequest sample = {.sequences = &beginning, .n_sequences = 1, .taps = &final, .n_taps = 1};
+    if (has_head(work)) {
+        sample =
+            (RunRequest){.sequences = &beginning, .n_sequences = 1, .outputs = &last, .n_outputs = 1, .logits = true};
+    }
+    RunRequest request;
+    RunEstimate whole, part;
+    double first, second;
+    TRY(make_request(&request, work));
+    TRY(session_estimate(work->session, &request, &whole));
+    TRY(session_estimate(work->session, &sample, &part));
+    TRY(timed(&first, work, &sample));
+    TRY(timed(&second, work, &sample));
+    double pass = part.flops > 0 ? second * whole.flops / part.flops : second;
+    const EstimateRow rows[] = {{"tokens", work->sequence.n, "tokens"},
+                                {"time to prepare the weights", fmax(first - second, 0), "s"},
+                                {"time of the pass, about", pass, "s"}};
+    result_headline(work->result, "About %.3g s and %.4g MiB of working memory for %d tokens", pass,
+                    (double)whole.bytes / 1048576.0, (int)work->sequence.n);
+    return estimate_show(work->result, work->session, &request, rows, 3);
 }
 
 /* ---- what was kept ---- */
@@ -384,7 +431,12 @@ static limn_status run(MethodCall *call, Result *result) {
     RunParams checked = *(const RunParams *)call->params;
     checked.target.target_text = checked.target.target_span = checked.target.contrast = (Text){NULL, 0};
     RunWork work = {.call = call, .params = &checked, .result = result};
+    TRY(params_check_ending(&checked.output, ".safetensors"));
     TRY(prepare(&work));
+    if (checked.estimate) {
+        TRY(estimate(&work));
+        return result_status(result);
+    }
     TRY(run_pass(&work));
     TRY(keep_values(&work));
     TRY(write_values(&work));
@@ -408,12 +460,13 @@ static const limn_param rows[] = {
      .help = "keep the values at these sites (globs allowed)", .field = offsetof(RunParams, save)},
     {"grad", 'g', LIMN_PARAM_TEXT, .repeated = true, .metavar = "SITE,...",
      .help = "keep the target's gradient at these sites (globs allowed)", .field = offsetof(RunParams, grad)},
-    {"output", 'o', LIMN_PARAM_OUTPUT, .metavar = "FILE",
-     .help = "write kept values and all logits to a safetensors file", .field = offsetof(RunParams, output)},
+    {"output", 'o', LIMN_PARAM_OUTPUT, .metavar = "FILE.safetensors",
+     .help = "write kept values and all logits to this file", .field = offsetof(RunParams, output)},
     {"set", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "EDIT",
      .help = "change a site: SITE[pos=-1,head=3,neuron=7]=zero|VALUE|mean:FILE:NAME|FILE:NAME",
      .field = offsetof(RunParams, set)},
     TARGET_ROWS(RunParams, target),
+    ESTIMATE_ROW(RunParams, estimate),
 };
 
 const Method method_run = {
@@ -429,7 +482,8 @@ const Method method_run = {
              "limn run MODEL -p 'The capital of France is' --save 'blocks.*.hook_resid_post' -o acts.safetensors\n"
              "limn run MODEL -p 'The capital of France is' --grad hook_embed --target ' Paris' -o g.safetensors\n"
              "limn run MODEL -p 'The capital of France is' --set 'blocks.12.attn.hook_z[head=3]=zero'\n"
-             "limn run MODEL -p 'The capital of France is' --set 'blocks.*.mlp.hook_routing_weights[expert=3]=zero'",
+             "limn run MODEL -p 'The capital of France is' --set 'blocks.*.mlp.hook_routing_weights[expert=3]=zero'\n"
+             "limn run MODEL --file book.txt --estimate",
          .params = rows,
          .n_params = sizeof rows / sizeof rows[0]},
     .title = "Run",

@@ -106,6 +106,7 @@ typedef struct Model {
     Frame frame;
     int64_t n_parameters;
     int64_t weight_bytes;  /* as stored */
+    int64_t copied_bytes;  /* memory of weights that had to be converted */
     const char **warnings; /* [n_warnings] one line each: tensors that nobody reads */
     int32_t n_warnings;
     const ModelAdapter *adapters; /* [n_adapters] */

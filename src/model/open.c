@@ -169,6 +169,7 @@ static limn_status build(Model *model, const Arch *arch, const char *architectur
     config->dtype = weights_main_dtype(files->weights);
     model->n_parameters = weights_parameters(files->weights);
     model->weight_bytes = weights_stored_bytes(files->weights);
+    model->copied_bytes = weights_copied_bytes(files->weights);
     model->frame = options->frame;
     model->config_only = options->config_only;
     TRY(list_leftovers(&work));

@@ -598,6 +598,10 @@ int64_t weights_parameters(const WeightStore *store) {
     return sum;
 }
 
+int64_t weights_copied_bytes(const WeightStore *store) {
+    return (int64_t)store->copy_bytes;
+}
+
 int64_t weights_stored_bytes(const WeightStore *store) {
     int64_t sum = 0;
     for (int32_t i = 0; i < store->n_requests; i++) {

@@ -92,6 +92,7 @@ limn_status weights_visit_leftovers(const WeightStore *store, limn_status (*visi
 
 int64_t weights_parameters(const WeightStore *store);   /* elements of the requested tensors, each counted once */
 int64_t weights_stored_bytes(const WeightStore *store); /* their bytes in the file */
+int64_t weights_copied_bytes(const WeightStore *store); /* memory of those that had to be converted */
 DType weights_main_dtype(const WeightStore *store);     /* the dtype with most bytes among them */
 
 /* Views. rows [begin, begin + n) of a weight; its transpose. */

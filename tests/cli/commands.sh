@@ -30,6 +30,17 @@ limn run "$letters" -p 'a cab' --target d
 expect_code 0
 expect_out '\bd\b'
 
+# the cost of a pass instead of its answer; nothing is written
+limn run "$model" --ids 1,2,3 --estimate --save '*' -o "$work/cost.safetensors"
+expect_code 0
+expect_out '^About .* for 3 tokens'
+expect_out 'working memory of one step'
+expect_out 'time of the pass'
+expect_no 'Output at position' "$out"
+[ ! -e "$work/cost.safetensors" ] || problem "an estimate wrote a file"
+wrong 2 'expected a name that ends in .safetensors' run "$model" --ids 1,2,3 -o "$work/report.html"
+[ ! -e "$work/report.html" ] || problem "a report's name was taken for values"
+
 # a padded row answers like the prompt without it; a bare word for the file; a face's option anywhere
 limn run --json "$model" --ids=1,2,3 -n 2 --quiet
 expect_code 0

