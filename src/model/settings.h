@@ -32,7 +32,8 @@ limn_status settings_real(double *value, const Settings *settings, const char *k
                           double high);
 limn_status settings_bool(bool *value, const Settings *settings, const char *key, bool fallback);
 
-/* Sizes that a GGUF file must state, where config.json may leave them to defaults: fails on the first that is absent. */
+/* Sizes that a GGUF file must state, where config.json may leave them to defaults: fails on the first that is absent.
+ */
 limn_status settings_need_gguf(const Settings *settings, const char *const *keys, size_t n);
 
 /* *text is borrowed from the settings and, for GGUF, not NUL-terminated; NULL and 0 when absent. */
