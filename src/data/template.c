@@ -69,9 +69,12 @@ limn_status template_fill(TextBuffer *out, const Template *made, const char *pat
             continue;
         }
         FieldValue value = record_field(record, part->bytes, part->length);
-        if (value.kind == FIELD_ABSENT || value.kind == FIELD_NULL) {
-            return fail(LIMN_NOT_FOUND, "%s: line %lld: the field '%.80s' is %s", path, (long long)record->line,
-                        part->bytes, value.kind == FIELD_NULL ? "null" : "not there");
+        if (value.kind == FIELD_ABSENT) {
+            return record_lacks(record, path, part->bytes);
+        }
+        if (value.kind == FIELD_NULL) {
+            return fail(LIMN_NOT_FOUND, "%s: line %lld: the field '%.80s' is null", path, (long long)record->line,
+                        part->bytes);
         }
         TRY(field_text(out, &value));
     }

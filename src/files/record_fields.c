@@ -60,6 +60,36 @@ FieldValue record_field(const Record *record, const char *name, size_t length) {
     return (FieldValue){.kind = FIELD_ABSENT};
 }
 
+enum { NAMES_SHOWN = 12, NAME_BYTES = 60 };
+
+static void add_name(TextBuffer *names, size_t n, const char *bytes, size_t length) {
+    if (n < NAMES_SHOWN) {
+        text_buffer_printf(names, "%s'%.*s'", n > 0 ? ", " : "", (int)(length < NAME_BYTES ? length : NAME_BYTES),
+                           bytes);
+    } else if (n == NAMES_SHOWN) {
+        text_buffer_add(names, ", ...");
+    }
+}
+
+limn_status record_lacks(const Record *record, const char *path, const char *name) {
+    TextBuffer names = TEXT_BUFFER_INIT;
+    size_t n = 0;
+    const char *key;
+    json_t *value;
+    if (record->object != NULL) {
+        json_object_foreach((json_t *)record->object, key, value) {
+            add_name(&names, n++, key, strlen(key));
+        }
+    }
+    for (size_t i = 0; i < record->n_cells; i++) {
+        add_name(&names, n++, record->names[i].bytes, record->names[i].length);
+    }
+    limn_status status = fail(LIMN_NOT_FOUND, "%s: line %lld: the field '%.80s' is not there, found %s", path,
+                              (long long)record->line, name, n > 0 && names.data != NULL ? names.data : "none");
+    text_buffer_free(&names);
+    return status;
+}
+
 /* In the fewest digits that read back the same, whatever the locale. */
 static limn_status add_real(TextBuffer *out, double real) {
     char text[64];

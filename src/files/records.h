@@ -79,6 +79,9 @@ const RecordCell *record_reader_names(const RecordReader *reader, size_t *n);
 /* A field by its name; of JSONL also by its path through objects, "user.name". */
 FieldValue record_field(const Record *record, const char *name, size_t length);
 
+/* Fails with LIMN_NOT_FOUND: the record, the field that it lacks, those that it has. */
+limn_status record_lacks(const Record *record, const char *path, const char *name);
+
 /* What the field reads as in a text: texts as they are, numbers in the fewest digits, others as JSON. Nothing for
  * ABSENT and NULL. */
 limn_status field_text(TextBuffer *out, const FieldValue *value);

@@ -41,7 +41,7 @@ limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Session *
     const Model *model = session_model(session);
     *scorer = NULL;
     if (model->config.task != TASK_CAUSAL_LM && model->config.task != TASK_CLASSIFIER) {
-        return fail(LIMN_UNSUPPORTED, "%s: choices are scored by causal language models and classifiers; %s is neither",
+        return fail(LIMN_USAGE, "%s: choices are scored by causal language models and classifiers; %s is neither",
                     model->path, model->config.architecture);
     }
     if (model->tokenizer == NULL) {

@@ -94,8 +94,7 @@ static limn_status field_of(Text *text, DataSource *source, const Record *record
     }
     FieldValue value = record_field(record, name.bytes, name.length);
     if (value.kind == FIELD_ABSENT && required) {
-        return fail(LIMN_NOT_FOUND, "%s: line %lld: the field '%.80s' is not there", data_source_path(source),
-                    (long long)record->line, name.bytes);
+        return record_lacks(record, data_source_path(source), name.bytes);
     }
     if (value.kind == FIELD_ABSENT || value.kind == FIELD_NULL) {
         return LIMN_OK;

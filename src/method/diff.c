@@ -23,7 +23,7 @@ static limn_status check_same(const Diff *diff) {
         }
     }
     return same ? LIMN_OK
-                : fail(LIMN_UNSUPPORTED,
+                : fail(LIMN_USAGE,
                        "%s and %s are of different shapes (%s, %d layers; %s, %d layers), expected two "
                        "models of one architecture and size",
                        diff->before->path, diff->after->path, diff->before->config.architecture,

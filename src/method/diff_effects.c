@@ -453,7 +453,8 @@ static void add_matrix(const Effects *effects, bool out) {
         matrix_set(matrix, component->layer, component->kind, mean_of(effects, component, out));
     }
     result_block_unit(result, "log-probability");
-    result_block_note(result, "mean over %d texts of the change in the target's %s", (int)effects->n_texts,
+    result_block_note(result, "mean over %d text%s of the change in the target's %s", (int)effects->n_texts,
+                      effects->n_texts == 1 ? "" : "s",
                       effects->diff->params->contrast.bytes != NULL ? "log-probability against the contrast"
                                                                     : "log-probability");
 }
@@ -522,9 +523,9 @@ static limn_status add_table(const Effects *effects, const char **most) {
     }
     result_block_note(effects->diff->result,
                       "lost: by the tuned model without the component's change; gained: by the base with it alone; "
-                      "error: standard error; the whole tuning moves the target by %.4g on average over %d texts, and "
+                      "error: standard error; the whole tuning moves the target by %.4g on average over %d text%s, and "
                       "the parts need not add up",
-                      effects->total / n, (int)n);
+                      effects->total / n, (int)n, n == 1 ? "" : "s");
     *most = arena_printf(call->arena, "%s (%+.3g; the whole tuning %+.3g)", component_text(effects, sorted[0]),
                          sorted[0]->out / n, effects->total / n);
     return *most != NULL ? LIMN_OK : method_no_memory(call);

@@ -39,6 +39,8 @@ double cell_number(const Value *value);
 /* What counts as full colour: the block's own scale or the largest |score| shown. Never 0. */
 double tokens_scale(const TokensBlock *block);
 double matrix_scale(const MatrixBlock *block);
+/* What format_score is told of a matrix: its scale; of counts, so much that they have no decimals. */
+double matrix_digits(const MatrixBlock *block, double scale);
 
 /* The pieces of a strip as shown under one grouping ("token" or a grouping's name). */
 typedef struct Piece {

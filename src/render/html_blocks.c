@@ -337,7 +337,7 @@ static void add_label(const Html *h, const char *scope, Text text, int32_t more)
 void html_matrix(Html *h, const Block *block) {
     const MatrixBlock *matrix = block->content;
     Pool pool = pool_of(matrix);
-    double scale = matrix_scale(matrix);
+    double scale = matrix_scale(matrix), digits = matrix_digits(matrix, scale);
     if (pool.row_step > 1 || pool.column_step > 1) {
         text_buffer_printf(h->out,
                            "<p class=\"note\">%d by %d; each cell shows the strongest of %d by %d. All values "
@@ -364,7 +364,7 @@ void html_matrix(Html *h, const Block *block) {
             add(h, step == 0 ? "<td" : "<td class=\"");
             add_step_class(h, step);
             add(h, step == 0 ? ">" : "\">");
-            format_score(h->out, value, scale, matrix->is_signed);
+            format_score(h->out, value, digits, matrix->is_signed);
             add(h, "</td>");
         }
         add(h, "</tr>\n");

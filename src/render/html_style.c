@@ -15,7 +15,7 @@ const char *const html_style[] = {
     "h2{font-size:1.15rem;margin:0 0 .5rem}h3{font-size:1rem;margin:1rem 0 .25rem}"
     "section{margin:2.25rem 0}.unit{font-weight:400;color:var(--soft);font-size:.9rem}"
     ".note{color:var(--soft);font-size:.9rem;margin:.5rem 0 0;max-width:48rem}"
-    "dl.facts{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:0}"
+    "dl.facts{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:0 0 2.25rem}"
     "dl.facts dt{color:var(--soft)}dl.facts dd{margin:0;overflow-wrap:anywhere}"
     ".alert{max-width:56rem;border-left:.3rem solid;padding:.6rem 1rem;margin:.75rem "
     "0;border-radius:.25rem;color:var(--fg)}"

@@ -103,7 +103,7 @@ static void markdown_matrix(Markdown *m, const Block *block) {
     const MatrixBlock *matrix = block->content;
     int32_t rows = matrix->n_rows < MATRIX_ROWS ? matrix->n_rows : MATRIX_ROWS;
     int32_t columns = matrix->n_columns < MATRIX_COLUMNS ? matrix->n_columns : MATRIX_COLUMNS;
-    double scale = matrix_scale(matrix);
+    double digits = matrix_digits(matrix, matrix_scale(matrix));
     add(m, "| ");
     add_text(m, matrix->row_title, 0);
     add(m, " |");
@@ -122,7 +122,7 @@ static void markdown_matrix(Markdown *m, const Block *block) {
         add(m, " |");
         for (int32_t j = 0; j < columns; j++) {
             add(m, " ");
-            format_score(m->out, matrix->values[(size_t)i * (size_t)matrix->n_columns + (size_t)j], scale,
+            format_score(m->out, matrix->values[(size_t)i * (size_t)matrix->n_columns + (size_t)j], digits,
                          matrix->is_signed);
             add(m, " |");
         }

@@ -200,7 +200,8 @@ static void svg_matrix(Svg *s, const Block *block) {
     if (rows == 0 || columns == 0) {
         return;
     }
-    double scale = matrix_scale(matrix), left = MARGIN + 10 + label_room(s, matrix->row_labels, rows, 20);
+    double scale = matrix_scale(matrix), digits = matrix_digits(matrix, scale);
+    double left = MARGIN + 10 + label_room(s, matrix->row_labels, rows, 20);
     double side = fmin((PICTURE_WIDTH - MARGIN - left) / columns, 48), height = fmin(side, 24);
     height = fmax(height, 16);
     s->y += 12 + 0.87 * label_room(s, matrix->column_labels, columns, 14); /* they lean at 60 degrees */
@@ -238,7 +239,7 @@ static void svg_matrix(Svg *s, const Block *block) {
                                    left + side * (j + 0.5), top + height * (i + 0.5) + 4);
                 add_ink(s, step);
                 text_buffer_add(s->out, ">");
-                format_score(s->out, value, scale, matrix->is_signed);
+                format_score(s->out, value, digits, matrix->is_signed);
                 text_buffer_add(s->out, "</text>");
             }
             text_buffer_add_char(s->out, '\n');

@@ -15,7 +15,9 @@ enum {
     MATRIX_CELLS = 2000,
     STRONGEST_CELLS = 20,
     BAR_WIDTH = 20,
-    CUT_LEAST = 4,
+    CUT_LEAST = 4,     /* of a column of words when nothing else helps */
+    CUT_READABLE = 12, /* so much it keeps while columns can stand closer */
+    SERIES_SHOWN = 32, /* points of a series of more than twice as many */
     CELL_LINES = 8
 };
 
@@ -227,10 +229,11 @@ typedef struct Grid {
     int *widths;        /* [columns] */
     bool *right;        /* [columns] */
     int32_t rows, columns;
+    int gap; /* between columns */
 } Grid;
 
 static Grid make_grid(Terminal *t, const TableBlock *table) {
-    Grid grid = {NULL, NULL, NULL, table->n_rows + 1, table->n_columns};
+    Grid grid = {NULL, NULL, NULL, table->n_rows + 1, table->n_columns, 2};
     grid.cells = array(t, (size_t)grid.rows * (size_t)grid.columns, sizeof *grid.cells);
     grid.widths = array(t, (size_t)grid.columns, sizeof *grid.widths);
     grid.right = array(t, (size_t)grid.columns, sizeof *grid.right);
@@ -253,16 +256,27 @@ static Grid make_grid(Terminal *t, const TableBlock *table) {
     return grid;
 }
 
-/* Takes from the widest column of words until the row fits; a number that is cut would be another number. */
+static bool holds_words(const TableBlock *table, int32_t column) {
+    ColumnKind kind = table->columns[column].kind;
+    return kind == COLUMN_TEXT || kind == COLUMN_TOKEN || kind == COLUMN_VALUE;
+}
+
+/* Takes from the widest column of words until the row fits; a number that is cut would be another number. Columns
+ * stand closer where the words would not be readable otherwise. */
 static void fit_grid(Grid *grid, const TableBlock *table, int room) {
+    int readable = 0;
+    for (int32_t i = 0; i < grid->columns; i++) {
+        bool cut = holds_words(table, i) && grid->widths[i] > CUT_READABLE;
+        readable += (cut ? CUT_READABLE : grid->widths[i]) + grid->gap;
+    }
+    grid->gap = readable > room ? 1 : grid->gap;
     for (;;) {
         int total = 0;
         int32_t widest = -1;
         for (int32_t i = 0; i < grid->columns; i++) {
-            ColumnKind kind = table->columns[i].kind;
-            bool words = kind == COLUMN_TEXT || kind == COLUMN_TOKEN || kind == COLUMN_VALUE;
-            total += grid->widths[i] + 2;
-            if (words && grid->widths[i] > CUT_LEAST && (widest < 0 || grid->widths[i] > grid->widths[widest])) {
+            total += grid->widths[i] + grid->gap;
+            if (holds_words(table, i) && grid->widths[i] > CUT_LEAST &&
+                (widest < 0 || grid->widths[i] > grid->widths[widest])) {
                 widest = i;
             }
         }
@@ -327,7 +341,7 @@ static void add_grid_row(Terminal *t, const Grid *grid, const TableBlock *table,
                 int used = line == 0 ? add_bar(t, value / bar_scale, bar_width) : 0;
                 add_spaces(t, i + 1 < grid->columns ? bar_width - used : 0);
             }
-            add_spaces(t, 2);
+            add_spaces(t, grid->gap);
         }
         trim_line(t);
         text_buffer_add_char(t->out, '\n');
@@ -402,6 +416,7 @@ static void add_strongest_cells(Terminal *t, const MatrixBlock *matrix) {
 
 static void add_matrix_part(Terminal *t, const MatrixBlock *matrix, int32_t begin, int32_t end, int first_width,
                             const int *widths, double scale) {
+    double digits = matrix_digits(matrix, scale);
     text_buffer_add(t->out, "  ");
     style_begin(t, STYLE_DIM);
     add_spaces(t, first_width);
@@ -419,7 +434,7 @@ static void add_matrix_part(Terminal *t, const MatrixBlock *matrix, int32_t begi
         for (int32_t j = begin; j < end && t->status == LIMN_OK; j++) {
             double value = matrix->values[(size_t)i * (size_t)matrix->n_columns + (size_t)j];
             TextBuffer text = TEXT_BUFFER_INIT;
-            format_score(&text, value, scale, matrix->is_signed);
+            format_score(&text, value, digits, matrix->is_signed);
             const char *number = keep(t, &text);
             int step = palette_step(value, scale);
             add_spaces(t, 1 + widths[j] - text_width(number, strlen(number)));
@@ -509,7 +524,8 @@ void terminal_series(Terminal *t, const Block *block) {
     trim_line(t);
     style_end(t);
     text_buffer_add_char(t->out, '\n');
-    for (int32_t j = 0; j < series->n && t->status == LIMN_OK; j++) {
+    int32_t shown = series->n > 2 * SERIES_SHOWN ? SERIES_SHOWN : series->n;
+    for (int32_t j = 0; j < shown && t->status == LIMN_OK; j++) {
         TextBuffer text = TEXT_BUFFER_INIT;
         format_number(&text, series->x[j]);
         text_buffer_add(t->out, "  ");
@@ -529,6 +545,12 @@ void terminal_series(Terminal *t, const Block *block) {
         trim_line(t);
         text_buffer_add_char(t->out, '\n');
         text_buffer_free(&text);
+    }
+    if (shown < series->n) {
+        style_begin(t, STYLE_DIM);
+        text_buffer_printf(t->out, "  the first %d of %d points; --json has all", (int)shown, (int)series->n);
+        style_end(t);
+        text_buffer_add_char(t->out, '\n');
     }
 }
 

@@ -222,7 +222,7 @@ static void templates(void **state) {
     } cases[] = {{"{text", "character 1", LIMN_USAGE},
                  {"a}", "character 2", LIMN_USAGE},
                  {"x{}", "names no field", LIMN_USAGE},
-                 {"{txt}", "line 1: the field 'txt' is not there", LIMN_NOT_FOUND},
+                 {"{txt}", "line 1: the field 'txt' is not there, found '", LIMN_NOT_FOUND},
                  {"{null}", "is null", LIMN_NOT_FOUND}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         limn_status status = filled(&out, cases[i].text, record);

@@ -443,6 +443,67 @@ static void test_huge(void **state) {
     result_free(result);
 }
 
+/* What is counted has no decimals, unless something in the matrix was not counted. */
+static void test_counts(void **state) {
+    for (int whole = 0; whole < 2; whole++) {
+        Result *result;
+        assert_int_equal(result_new(&result, "m", "Counts"), LIMN_OK);
+        MatrixBlock *matrix = result_add_matrix(result, "confusion", "Confusion", 2, 1);
+        matrix_set(matrix, 0, 0, 83);
+        matrix_set(matrix, 1, 0, whole ? 3 : 3.5);
+        size_t n;
+        const Renderer *rows = renderers(&n);
+        for (size_t i = 0; i < n; i++) {
+            if (strcmp(rows[i].name, "json") != 0) {
+                char *text = rendered(result, rows[i].name, NULL);
+                bool page = strcmp(rows[i].name, "html") == 0; /* holds the document as well */
+                assert_true((strstr(text, page ? "83.0</td>" : "83.0") == NULL) == whole);
+                free(text);
+            }
+        }
+        result_free(result);
+    }
+}
+
+static void test_long_series(void **state) {
+    enum { N = 384 };
+    double x[N];
+    Result *result;
+    assert_int_equal(result_new(&result, "m", "Series"), LIMN_OK);
+    for (int i = 0; i < N; i++) {
+        x[i] = i;
+    }
+    SeriesBlock *series = result_add_series(result, "embedding", "Embedding", x, N, "dimension", "value");
+    series_line(series, "embedding", x, NULL, NULL);
+    char *text = rendered(result, "terminal", NULL);
+    size_t lines = 0;
+    for (const char *c = text; *c != '\0'; c++) {
+        lines += *c == '\n';
+    }
+    assert_in_range(lines, 30, 60);
+    assert_non_null(strstr(text, "of 384 points"));
+    free(text);
+    result_free(result);
+}
+
+/* Many columns of numbers beside short words: the words stay whole. */
+static void test_words_beside_numbers(void **state) {
+    enum { COLUMNS = 10 };
+    TableColumn columns[COLUMNS] = {{text_of("group"), COLUMN_TEXT}};
+    Value cells[COLUMNS] = {value_text("immigrant")};
+    for (int i = 1; i < COLUMNS; i++) {
+        columns[i] = (TableColumn){text_of("share"), COLUMN_NUMBER};
+        cells[i] = value_number(0.12345);
+    }
+    Result *result;
+    assert_int_equal(result_new(&result, "m", "Groups"), LIMN_OK);
+    table_row(result_add_table(result, "groups", "Groups", columns, COLUMNS), cells);
+    char *text = rendered(result, "terminal", &(RenderOptions){.width = 76});
+    assert_non_null(strstr(text, "immigrant 0.1235"));
+    free(text);
+    result_free(result);
+}
+
 static void test_empty(void **state) {
     Result *result;
     assert_int_equal(result_new(&result, "m", NULL), LIMN_OK);
@@ -597,6 +658,9 @@ int main(void) {
         cmocka_unit_test(test_sign_without_colour),
         cmocka_unit_test(test_width),
         cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_long_series),
+        cmocka_unit_test(test_words_beside_numbers),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_palette),
         cmocka_unit_test(test_page_contrast),
