@@ -449,6 +449,7 @@ static void test_counts(void **state) {
         Result *result;
         assert_int_equal(result_new(&result, "m", "Counts"), LIMN_OK);
         MatrixBlock *matrix = result_add_matrix(result, "confusion", "Confusion", 2, 1);
+        matrix->is_signed = false;
         matrix_set(matrix, 0, 0, 83);
         matrix_set(matrix, 1, 0, whole ? 3 : 3.5);
         size_t n;
