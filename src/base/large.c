@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/integers.h"
+
 enum { PAGE = 4096, LARGE_PAGE = 1 << 21 };
 
 void *large_alloc(size_t bytes) {
@@ -11,7 +13,7 @@ void *large_alloc(size_t bytes) {
     if (bytes > SIZE_MAX - unit) {
         return NULL;
     }
-    size_t rounded = bytes == 0 ? unit : (bytes + unit - 1) / unit * unit;
+    size_t rounded = bytes == 0 ? unit : round_up_bytes(bytes, unit);
     void *memory = aligned_alloc(unit, rounded);
 #ifdef MADV_HUGEPAGE
     if (memory != NULL && unit == LARGE_PAGE) {

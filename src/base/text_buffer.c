@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 void text_buffer_free(TextBuffer *buffer) {
     free(buffer->data);
     *buffer = (TextBuffer)TEXT_BUFFER_INIT;
@@ -62,28 +64,8 @@ void text_buffer_add_char(TextBuffer *buffer, char c) {
 }
 
 void text_buffer_add_codepoint(TextBuffer *buffer, uint32_t codepoint) {
-    unsigned char bytes[4];
-    size_t length;
-    if (codepoint < 0x80) {
-        bytes[0] = (unsigned char)codepoint;
-        length = 1;
-    } else if (codepoint < 0x800) {
-        bytes[0] = (unsigned char)(0xC0 | codepoint >> 6);
-        bytes[1] = (unsigned char)(0x80 | (codepoint & 0x3F));
-        length = 2;
-    } else if (codepoint < 0x10000) {
-        bytes[0] = (unsigned char)(0xE0 | codepoint >> 12);
-        bytes[1] = (unsigned char)(0x80 | (codepoint >> 6 & 0x3F));
-        bytes[2] = (unsigned char)(0x80 | (codepoint & 0x3F));
-        length = 3;
-    } else {
-        bytes[0] = (unsigned char)(0xF0 | (codepoint >> 18 & 0x07));
-        bytes[1] = (unsigned char)(0x80 | (codepoint >> 12 & 0x3F));
-        bytes[2] = (unsigned char)(0x80 | (codepoint >> 6 & 0x3F));
-        bytes[3] = (unsigned char)(0x80 | (codepoint & 0x3F));
-        length = 4;
-    }
-    text_buffer_add_bytes(buffer, bytes, length);
+    char bytes[4];
+    text_buffer_add_bytes(buffer, bytes, utf8_encode(codepoint, bytes));
 }
 
 void text_buffer_printf(TextBuffer *buffer, const char *format, ...) {

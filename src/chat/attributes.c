@@ -1,6 +1,7 @@
 /* a.b, a[b] and slices. */
 #include <string.h>
 
+#include "base/integers.h"
 #include "chat/evaluate.h"
 
 static limn_status undefined(Value *value, Machine *machine, const char *format, const Value *object,
@@ -120,21 +121,19 @@ typedef struct Range {
 } Range;
 
 static limn_status slice_range(Range *range, Machine *machine, const Slice *slice, int64_t n) {
-    int64_t end;
-    range->step = 1;
+    int64_t begin, end, step = 1;
     if (slice->step.kind != VALUE_NONE) {
-        if (!value_is_whole(&slice->step) || value_whole(&slice->step) == 0) {
+        step = value_is_whole(&slice->step) ? value_whole(&slice->step) : 0;
+        if (step == 0) {
             return machine_fail(machine, LIMN_FORMAT, "a slice's step must be an integer other than zero");
         }
-        range->step = value_whole(&slice->step);
     }
-    range->step = range->step > INT32_MAX ? INT32_MAX : range->step < -INT32_MAX ? -INT32_MAX : range->step;
-    int64_t least = range->step < 0 ? -1 : 0;
-    TRY(slice_bound(&range->begin, machine, &slice->begin, n, least, range->step < 0 ? n - 1 : 0));
-    TRY(slice_bound(&end, machine, &slice->end, n, least, range->step < 0 ? -1 : n));
-    int64_t distance = range->step > 0 ? end - range->begin : range->begin - end;
-    int64_t stride = range->step > 0 ? range->step : -range->step;
-    range->count = distance > 0 ? (distance + stride - 1) / stride : 0;
+    step = smaller(larger(step, -INT32_MAX), INT32_MAX);
+    int64_t least = step < 0 ? -1 : 0;
+    TRY(slice_bound(&begin, machine, &slice->begin, n, least, step < 0 ? n - 1 : 0));
+    TRY(slice_bound(&end, machine, &slice->end, n, least, step < 0 ? -1 : n));
+    int64_t distance = step > 0 ? end - begin : begin - end;
+    *range = (Range){begin, step, distance > 0 ? blocks_of(distance, step > 0 ? step : -step) : 0};
     return LIMN_OK;
 }
 

@@ -45,7 +45,7 @@ static limn_status run_title(Call *call, Value *result) {
     size_t step, begin = 0;
     for (size_t at = 0; at <= text->length; at += step) {
         step = 1;
-        uint32_t c = at < text->length ? character_next(text->bytes + at, &step) : ' ';
+        uint32_t c = at < text->length ? utf8_next(text->bytes + at, &step) : ' ';
         if (!character_is_space(c) && (c >= 0x80 || strchr("-({[<", (int)c) == NULL || c == 0)) {
             continue;
         }

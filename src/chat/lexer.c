@@ -50,7 +50,7 @@ static bool looking_at(const Lexer *lexer, size_t at, const char *text) {
 
 static size_t skip_spaces(const Lexer *lexer, size_t at) {
     size_t step;
-    while (at < lexer->length && character_is_space(character_next(lexer->text + at, &step))) {
+    while (at < lexer->length && character_is_space(utf8_next(lexer->text + at, &step))) {
         at += step;
     }
     return at;
@@ -63,7 +63,7 @@ static size_t spaces_before(const Lexer *lexer, size_t begin, size_t end) {
             at--;
         }
         size_t step;
-        if (!character_is_space(character_next(lexer->text + at, &step))) {
+        if (!character_is_space(utf8_next(lexer->text + at, &step))) {
             break;
         }
         end = at;

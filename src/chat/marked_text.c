@@ -79,23 +79,7 @@ void builder_add_str(Builder *builder, const Str *string) {
 
 void builder_add_codepoint(Builder *builder, uint32_t c, Mark mark) {
     char out[4];
-    size_t n = 0;
-    if (c < 0x80) {
-        out[n++] = (char)c;
-    } else if (c < 0x800) {
-        out[n++] = (char)(0xC0 | (c >> 6));
-        out[n++] = (char)(0x80 | (c & 0x3F));
-    } else if (c < 0x10000) {
-        out[n++] = (char)(0xE0 | (c >> 12));
-        out[n++] = (char)(0x80 | ((c >> 6) & 0x3F));
-        out[n++] = (char)(0x80 | (c & 0x3F));
-    } else {
-        out[n++] = (char)(0xF0 | (c >> 18));
-        out[n++] = (char)(0x80 | ((c >> 12) & 0x3F));
-        out[n++] = (char)(0x80 | ((c >> 6) & 0x3F));
-        out[n++] = (char)(0x80 | (c & 0x3F));
-    }
-    builder_add(builder, out, n, mark);
+    builder_add(builder, out, utf8_encode(c, out), mark);
 }
 
 limn_status builder_finish(Value *value, Builder *builder) {
@@ -140,33 +124,15 @@ limn_status str_part(Value *value, Machine *machine, const Str *string, size_t b
     return builder_finish(value, &builder);
 }
 
-uint32_t character_next(const char *bytes, size_t *step) {
-    const unsigned char *at = (const unsigned char *)bytes;
-    if (at[0] < 0x80) {
-        *step = 1;
-        return at[0];
-    }
-    *step = at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3 : 4;
-    uint32_t c = at[0] & (0xFFU >> (*step + 1));
-    for (size_t i = 1; i < *step; i++) {
-        c = (c << 6) | (at[i] & 0x3FU);
-    }
-    return c;
-}
-
 size_t str_count(const Str *string) {
-    size_t n = 0;
-    for (size_t i = 0; i < string->length; i++) {
-        n += ((unsigned char)string->bytes[i] & 0xC0U) != 0x80;
-    }
-    return n;
+    return utf8_count(string->bytes, string->length);
 }
 
 size_t str_offset(const Str *string, size_t index) {
     size_t at = 0;
     while (index > 0 && at < string->length) {
         size_t step;
-        character_next(string->bytes + at, &step);
+        utf8_next(string->bytes + at, &step);
         at += step;
         index--;
     }

@@ -451,7 +451,7 @@ static limn_status parse_argument(Arguments *arguments, Parser *parser) {
             return template_no_memory(parser->parsed);
         }
         if (arguments->named.n > 0) {
-            memcpy(names, arguments->names, arguments->named.n * sizeof *names);
+            memcpy(names, arguments->names, arguments->named.n * sizeof(const Str *));
         }
         arguments->names = names;
         TRY(parser_str(&names[arguments->named.n], parser, token->text, token->length));

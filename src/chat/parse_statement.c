@@ -89,7 +89,7 @@ limn_status parser_push(Nodes *nodes, const Parser *parser, Node *node) {
             return template_no_memory(parser->parsed);
         }
         if (nodes->n > 0) {
-            memcpy(grown, nodes->items, nodes->n * sizeof *grown);
+            memcpy(grown, nodes->items, nodes->n * sizeof(Node *));
         }
         nodes->items = grown;
     }

@@ -103,7 +103,7 @@ static void write_quoted(Builder *builder, const Str *string) {
     builder_add(builder, &quote, 1, mark);
     size_t step;
     for (size_t at = 0; at < string->length; at += step) {
-        uint32_t c = character_next(string->bytes + at, &step);
+        uint32_t c = utf8_next(string->bytes + at, &step);
         mark = str_mark_at(string, at);
         if (c == (uint32_t)quote || c == '\\') {
             builder_add(builder, "\\", 1, mark);
@@ -221,7 +221,7 @@ static void write_json_text(Builder *builder, const Str *string, bool ascii) {
     builder_add(builder, "\"", 1, mark);
     size_t step;
     for (size_t at = 0; at < string->length; at += step) {
-        uint32_t c = character_next(string->bytes + at, &step);
+        uint32_t c = utf8_next(string->bytes + at, &step);
         mark = str_mark_at(string, at);
         const char *simple = c == '"'    ? "\\\""
                              : c == '\\' ? "\\\\"

@@ -29,6 +29,7 @@ static limn_status fail_at(const ChatTemplate *parsed, limn_status status, uint3
     return fail(status, "%s: line %d, column %d: %s", parsed->name, line, column, text);
 }
 
+#undef source_fail
 limn_status source_fail(const ChatTemplate *parsed, limn_status status, uint32_t at, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
@@ -37,6 +38,7 @@ limn_status source_fail(const ChatTemplate *parsed, limn_status status, uint32_t
     return status;
 }
 
+#undef machine_fail
 limn_status machine_fail(const Machine *machine, limn_status status, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
@@ -45,6 +47,7 @@ limn_status machine_fail(const Machine *machine, limn_status status, const char 
     return status;
 }
 
+#undef template_no_memory
 limn_status template_no_memory(const ChatTemplate *parsed) {
     return fail(LIMN_NO_MEMORY, "%s: out of memory", parsed->name != NULL ? parsed->name : "a chat template");
 }
@@ -69,28 +72,6 @@ limn_status machine_take(void **memory, Machine *machine, size_t count, size_t s
 }
 
 /* ---- opening ---- */
-
-static bool is_utf8(const char *bytes, size_t length) {
-    for (size_t at = 0; at < length;) {
-        unsigned char c = (unsigned char)bytes[at];
-        size_t step = c < 0x80 ? 1 : c < 0xC2 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF5 ? 4 : 0;
-        if (step == 0 || at + step > length) {
-            return false;
-        }
-        for (size_t i = 1; i < step; i++) {
-            if (((unsigned char)bytes[at + i] & 0xC0U) != 0x80) {
-                return false;
-            }
-        }
-        unsigned char second = step > 1 ? (unsigned char)bytes[at + 1] : 0;
-        if ((c == 0xE0 && second < 0xA0) || (c == 0xED && second > 0x9F) || (c == 0xF0 && second < 0x90) ||
-            (c == 0xF4 && second > 0x8F)) {
-            return false;
-        }
-        at += step;
-    }
-    return true;
-}
 
 /* A copy with every line ended by "\n", without the last one's. */
 static limn_status keep_source(ChatTemplate *parsed, const char *source, size_t length) {
@@ -117,7 +98,7 @@ static limn_status parse(ChatTemplate *parsed, const char *name, const char *sou
     if (length > CHAT_TEMPLATE_CAP) {
         return fail(LIMN_RANGE, "%s: a chat template of %zu bytes; the limit is %d", name, length, CHAT_TEMPLATE_CAP);
     }
-    if (!is_utf8(source, length)) {
+    if (!utf8_is_valid(source, length)) {
         return fail(LIMN_FORMAT, "%s: the chat template is not UTF-8", name);
     }
     TRY(keep_source(parsed, source, length));

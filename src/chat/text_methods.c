@@ -37,7 +37,7 @@ limn_status text_change_case(Value *result, Machine *machine, const Str *text, C
     bool first = true;
     size_t step;
     for (size_t at = 0; at < text->length; at += step) {
-        uint32_t c = character_next(text->bytes + at, &step);
+        uint32_t c = utf8_next(text->bytes + at, &step);
         Mark mark = str_mark_at(text, at);
         if (is_special_case(c) || (c == 0xDF && change != CASE_LOWER && change != CASE_UPPER)) {
             return machine_fail(machine, LIMN_UNSUPPORTED, "changing the case of U+%04X is not implemented", c);
@@ -71,7 +71,7 @@ static bool stripped(uint32_t c, const Str *chars) {
     }
     size_t step;
     for (size_t at = 0; at < chars->length; at += step) {
-        if (character_next(chars->bytes + at, &step) == c) {
+        if (utf8_next(chars->bytes + at, &step) == c) {
             return true;
         }
     }
@@ -82,7 +82,7 @@ void text_strip(size_t *begin, size_t *end, const Str *text, const Str *chars, b
     *begin = 0;
     *end = text->length;
     size_t step;
-    while (left && *begin < *end && stripped(character_next(text->bytes + *begin, &step), chars)) {
+    while (left && *begin < *end && stripped(utf8_next(text->bytes + *begin, &step), chars)) {
         *begin += step;
     }
     while (right && *end > *begin) {
@@ -90,7 +90,7 @@ void text_strip(size_t *begin, size_t *end, const Str *text, const Str *chars, b
         while (((unsigned char)text->bytes[at] & 0xC0U) == 0x80) {
             at--;
         }
-        if (!stripped(character_next(text->bytes + at, &step), chars)) {
+        if (!stripped(utf8_next(text->bytes + at, &step), chars)) {
             break;
         }
         *end = at;
@@ -147,7 +147,7 @@ static size_t find_last(const Str *text, const Str *part, size_t end) {
 
 static size_t space_at(const Str *text, size_t at, size_t end) {
     size_t step;
-    while (at < end && !character_is_space(character_next(text->bytes + at, &step))) {
+    while (at < end && !character_is_space(utf8_next(text->bytes + at, &step))) {
         at += step;
     }
     return at;
@@ -156,7 +156,7 @@ static size_t space_at(const Str *text, size_t at, size_t end) {
 static size_t split_spaces(Part *parts, const Str *text, uint64_t most) {
     size_t n = 0, begin, end = text->length, at = 0, step;
     for (;;) {
-        while (at < end && character_is_space(character_next(text->bytes + at, &step))) {
+        while (at < end && character_is_space(utf8_next(text->bytes + at, &step))) {
             at += step;
         }
         if (at >= end) {
@@ -232,7 +232,7 @@ static limn_status run_splitlines(Call *call, Value *result) {
     Part *parts = memory;
     size_t n = 0, begin = 0, step;
     for (size_t at = 0; at < text->length; at += step) {
-        uint32_t c = character_next(text->bytes + at, &step);
+        uint32_t c = utf8_next(text->bytes + at, &step);
         if (ends_line(c)) {
             step += c == '\r' && text->bytes[at + 1] == '\n';
             parts[n++] = (Part){begin, keep ? at + step : at};
@@ -373,7 +373,7 @@ static limn_status all_are(Call *call, Value *result, bool (*is)(uint32_t c)) {
     bool all = text->length > 0;
     size_t step;
     for (size_t at = 0; at < text->length && all; at += step) {
-        all = is(character_next(text->bytes + at, &step));
+        all = is(utf8_next(text->bytes + at, &step));
     }
     *result = value_of_bool(all);
     return LIMN_OK;
@@ -406,7 +406,7 @@ static limn_status run_isdigit(Call *call, Value *result) {
     const Str *text = call->self.string;
     size_t step;
     for (size_t at = 0; at < text->length; at += step) {
-        if (is_other_number(character_next(text->bytes + at, &step))) {
+        if (is_other_number(utf8_next(text->bytes + at, &step))) {
             return machine_fail(call->machine, LIMN_UNSUPPORTED, "isdigit of such a number is not implemented");
         }
     }
@@ -449,7 +449,7 @@ limn_status text_replace(Value *result, Machine *machine, const Str *text, const
             if (at >= text->length) {
                 break;
             }
-            character_next(text->bytes + at, &step);
+            utf8_next(text->bytes + at, &step);
             builder_add_part(&builder, text, at, at + step);
             at += step;
         }

@@ -201,7 +201,7 @@ static limn_status characters(List **items, Machine *machine, const Str *string)
     size_t at = 0;
     for (size_t i = 0; i < list.list->n; i++) {
         size_t step;
-        character_next(string->bytes + at, &step);
+        utf8_next(string->bytes + at, &step);
         TRY(str_part(&list.list->items[i], machine, string, at, at + step));
         at += step;
     }

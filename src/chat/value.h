@@ -3,6 +3,7 @@
 #define LIMN_CHAT_VALUE_H
 
 #include "base/arena.h"
+#include "base/utf8.h"
 #include "chat/chat.h"
 
 /* Where a byte comes from: (message + 1) * 4 + content * 2 + generation; 0: the template. */
@@ -106,6 +107,9 @@ typedef struct Machine {
 /* LIMN_X with "name: line L, column C: ..." of machine->at. */
 limn_status machine_fail(const Machine *machine, limn_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+#ifdef __clang_analyzer__
+#define machine_fail(...) never_ok(machine_fail(__VA_ARGS__))
+#endif
 limn_status machine_step(Machine *machine, size_t count); /* LIMN_RANGE past the limit */
 /* Zeroed memory within the limit. */
 limn_status machine_take(void **memory, Machine *machine, size_t count, size_t size);
@@ -199,8 +203,7 @@ static inline bool str_is(const Str *string, const char *text, size_t length) {
 /* First place of `part` at or after `from`; SIZE_MAX: none. */
 size_t str_find(const Str *string, const Str *part, size_t from);
 
-uint32_t character_next(const char *bytes, size_t *step); /* of valid UTF-8 */
-bool character_is_space(uint32_t c);                      /* str.isspace of Python */
+bool character_is_space(uint32_t c); /* str.isspace of Python */
 bool character_is_printable(uint32_t c);
 
 /* As str() and repr() of Python write it. */

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <utf8proc.h>
 
 #include "base/map.h"
+#include "base/utf8.h"
 #include "files/json.h"
 #include "files/record_bytes.h"
 
@@ -37,16 +37,15 @@ static limn_status check_text(const RecordReader *reader, int64_t line, const ch
         if (c == 0) {
             return fail(LIMN_FORMAT, "%s: line %lld: a NUL byte; expected text", path, (long long)line);
         }
-        utf8proc_int32_t codepoint;
-        size_t left = length - i < 4 ? length - i : 4;
-        utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)bytes + i, (utf8proc_ssize_t)left, &codepoint);
-        if (n <= 0) {
+        Utf8State state;
+        size_t step = utf8_sequence(bytes + i, length - i, &state);
+        if (state != UTF8_WHOLE) {
             return fail(LIMN_FORMAT,
                         "%s: line %lld: the byte 0x%02X is not UTF-8 (iconv -t UTF-8 converts other "
                         "encodings)",
                         path, (long long)line, c);
         }
-        i += (size_t)n;
+        i += step;
     }
     return LIMN_OK;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/integers.h"
 #include "files/safetensors.h"
 #include "files/tensor_files.h"
 
@@ -78,7 +79,7 @@ static limn_status add_metadata(json_t *root, const char *path, const TensorMeta
 /* The header's text, padded with spaces so that the data begins at a multiple of 8; malloc'ed. */
 static limn_status header_text(char **text, size_t *length, const char *path, const json_t *root) {
     size_t bytes = json_dumpb(root, NULL, 0, JSON_COMPACT);
-    size_t padded = (bytes + HEADER_ALIGNMENT - 1) / HEADER_ALIGNMENT * HEADER_ALIGNMENT;
+    size_t padded = round_up_bytes(bytes, HEADER_ALIGNMENT);
     if (padded > SAFETENSORS_LARGEST_HEADER) {
         return fail(LIMN_UNSUPPORTED, "%s: its header would have %zu bytes, at most %d are allowed", path, padded,
                     SAFETENSORS_LARGEST_HEADER);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/integers.h"
 #include "method/distribution.h"
 
 enum {
@@ -229,7 +230,7 @@ static limn_status reserve_caches(ChoiceScorer *scorer, const Scored *scored, in
         if (scorer->caches[i] == NULL || scorer->caches[i]->capacity < scored[i].n) {
             kv_cache_free(scorer->caches[i]);
             scorer->caches[i] = NULL;
-            TRY(kv_cache_new(&scorer->caches[i], scorer->model, (scored[i].n + 63) / 64 * 64));
+            TRY(kv_cache_new(&scorer->caches[i], scorer->model, (int32_t)round_up(scored[i].n, 64)));
         }
         scorer->caches[i]->length = 0;
         if (scored[i].shared > 0) {

@@ -509,7 +509,7 @@ static limn_status add_table(const Effects *effects, const char **most) {
     for (int32_t i = 0; i < effects->n_components; i++) {
         sorted[i] = &effects->components[i];
     }
-    qsort(sorted, (size_t)effects->n_components, sizeof *sorted, by_effect);
+    qsort(sorted, (size_t)effects->n_components, sizeof(const Component *), by_effect);
     TableBlock *table =
         result_add_table(effects->diff->result, "effects", "Components whose change matters most", columns, 5);
     int32_t n = effects->n_texts;

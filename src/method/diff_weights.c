@@ -548,7 +548,7 @@ static limn_status add_table(const Deltas *deltas, const char **most) {
             sorted[n++] = &deltas->items[i];
         }
     }
-    qsort(sorted, (size_t)n, sizeof *sorted, by_relative);
+    qsort(sorted, (size_t)n, sizeof(const Delta *), by_relative);
     if (n == 0) {
         return LIMN_OK;
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/integers.h"
 #include "base/parallel.h"
 #include "method/estimate.h"
 
@@ -175,7 +176,7 @@ static limn_status reserve_embeddings(IgPath *path, int64_t sequences) {
     size_t needed = (size_t)sequences * rows * (size_t)path->d_model * sizeof(float);
     if (needed > path->embeddings_bytes) {
         free(path->embeddings);
-        path->embeddings_bytes = (needed + 63) & ~(size_t)63;
+        path->embeddings_bytes = round_up_bytes(needed, 64);
         path->embeddings = aligned_alloc(64, path->embeddings_bytes);
         if (path->embeddings == NULL) {
             path->embeddings_bytes = 0;

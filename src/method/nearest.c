@@ -4,26 +4,24 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/integers.h"
+
 enum { NEAREST_COUNT = 3, NAME_MAX_LENGTH = 96 };
 
-static int smaller(int a, int b) {
-    return a < b ? a : b;
-}
-
 /* Edits (insert, delete, replace, swap of neighbours) between two names, letters of either case being equal. */
-static int edit_distance(const char *a, const char *b) {
-    int rows[3][NAME_MAX_LENGTH + 1];
+static int64_t edit_distance(const char *a, const char *b) {
+    int64_t rows[3][NAME_MAX_LENGTH + 1];
     size_t n = strnlen(a, NAME_MAX_LENGTH);
     size_t m = strnlen(b, NAME_MAX_LENGTH);
-    int *before = rows[0];
-    int *last = rows[1];
-    int *now = rows[2];
+    int64_t *before = rows[0];
+    int64_t *last = rows[1];
+    int64_t *now = rows[2];
     for (size_t j = 0; j <= m; j++) {
-        last[j] = (int)j;
+        last[j] = (int64_t)j;
         before[j] = 0;
     }
     for (size_t i = 1; i <= n; i++) {
-        now[0] = (int)i;
+        now[0] = (int64_t)i;
         for (size_t j = 1; j <= m; j++) {
             int ca = tolower((unsigned char)a[i - 1]);
             int cb = tolower((unsigned char)b[j - 1]);
@@ -32,7 +30,7 @@ static int edit_distance(const char *a, const char *b) {
                 now[j] = smaller(now[j], before[j - 2] + 1);
             }
         }
-        int *free_row = before;
+        int64_t *free_row = before;
         before = last;
         last = now;
         now = free_row;
@@ -41,8 +39,8 @@ static int edit_distance(const char *a, const char *b) {
 }
 
 /* A name that holds what was typed (or the other way round) is nearer than its length says. */
-static int distance(const char *wanted, const char *name) {
-    int edits = 2 * edit_distance(wanted, name);
+static int64_t distance(const char *wanted, const char *name) {
+    int64_t edits = 2 * edit_distance(wanted, name);
     if (wanted[0] != '\0' && name[0] != '\0' && (strstr(name, wanted) != NULL || strstr(wanted, name) != NULL)) {
         edits = smaller(edits, 3);
     }
@@ -51,14 +49,14 @@ static int distance(const char *wanted, const char *name) {
 
 char *nearest_names(char *out, size_t size, const char *wanted, NameAt name_at, const void *context, size_t count) {
     const char *best[NEAREST_COUNT] = {0};
-    int best_distance[NEAREST_COUNT] = {0};
+    int64_t best_distance[NEAREST_COUNT] = {0};
     int found = 0;
     for (size_t i = 0; i < count; i++) {
         const char *name = name_at(context, i);
         if (name == NULL) {
             continue;
         }
-        int d = distance(wanted, name);
+        int64_t d = distance(wanted, name);
         int place = found;
         while (place > 0 && d < best_distance[place - 1]) {
             place--;

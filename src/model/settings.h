@@ -32,8 +32,7 @@ limn_status settings_real(double *value, const Settings *settings, const char *k
                           double high);
 limn_status settings_bool(bool *value, const Settings *settings, const char *key, bool fallback);
 
-/* Sizes that a GGUF file must state, where config.json may leave them to defaults: fails on the first that is absent.
- */
+/* Sizes that a GGUF file must state, where config.json may leave defaults: fails on the first that is absent. */
 limn_status settings_need_gguf(const Settings *settings, const char *const *keys, size_t n);
 
 /* *text is borrowed from the settings and, for GGUF, not NUL-terminated; NULL and 0 when absent. */
@@ -48,5 +47,8 @@ limn_status settings_refuse(const Settings *settings, const char *key, double ha
 
 /* A failure about one key: "FILE: "KEY" is FOUND, expected EXPECTED". */
 limn_status settings_fail(limn_status status, const Settings *settings, const char *key, const char *expected);
+#ifdef __clang_analyzer__
+#define settings_fail(...) never_ok(settings_fail(__VA_ARGS__))
+#endif
 
 #endif

@@ -5,10 +5,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/integers.h"
 #include "base/map.h"
 #include "base/parallel.h"
 #include "files/file_notes.h"
-#include "model/finite.h"
 #include "model/quantised.h"
 
 /* How a tensor stores the rows of its weight. */
@@ -147,7 +147,7 @@ static limn_status allocate(WeightStore *store, void **memory, int64_t elements,
     size_t bytes;
     TRY(tensor_bytes(dtype, 1, &elements, &bytes));
     TRY(grow((void **)&store->made, store->n_made, &store->made_capacity, sizeof *store->made));
-    size_t rounded = (bytes + COPY_ALIGNMENT - 1) / COPY_ALIGNMENT * COPY_ALIGNMENT;
+    size_t rounded = round_up_bytes(bytes, COPY_ALIGNMENT);
     *memory = rounded < bytes ? NULL : aligned_alloc(COPY_ALIGNMENT, rounded == 0 ? COPY_ALIGNMENT : rounded);
     if (*memory == NULL) {
         return fail(LIMN_NO_MEMORY, "%s: no memory for %zu bytes of tensor %s", store->path, bytes, name);
@@ -332,7 +332,7 @@ static limn_status convert_span(const WeightStore *store, const Request *request
         bool f32 = request->weight.dtype == DTYPE_F32;
         float *out = f32 ? (float *)request->copy + to + done : buffer;
         TRY(tensor_read_f32(out, request->tensor, from + done, count));
-        int64_t bad = first_not_finite(DTYPE_F32, out, count);
+        int64_t bad = first_nonfinite(DTYPE_F32, out, count);
         if (bad >= 0) {
             return report_not_finite(store, request, from + done + bad);
         }
@@ -379,7 +379,7 @@ static limn_status convert_pieces(void *context, int64_t begin, int64_t end, int
         } else {
             size_t size = (size_t)dtype_info(request->weight.dtype)->block_bytes;
             const char *data = (const char *)request->weight.data + (size_t)piece->begin * size;
-            int64_t bad = first_not_finite(request->weight.dtype, data, piece->end - piece->begin);
+            int64_t bad = first_nonfinite(request->weight.dtype, data, piece->end - piece->begin);
             if (bad >= 0) {
                 return report_not_finite(conversion->store, request, piece->begin + bad);
             }
@@ -489,7 +489,7 @@ static limn_status list_pieces(Piece **pieces, int64_t *n, const WeightStore *st
     int64_t most = 0;
     for (int32_t i = 0; i < store->n_requests; i++) {
         int64_t each = piece_items(&store->requests[i]);
-        most += (request_items(&store->requests[i]) + each - 1) / each;
+        most += blocks_of(request_items(&store->requests[i]), each);
     }
     *n = 0;
     *pieces = calloc((size_t)most + 1, sizeof **pieces);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/integers.h"
 #include "base/text_buffer.h"
 #include "plan/lower.h"
 
@@ -86,7 +87,7 @@ static int32_t slot_rows(const Slot *slot, const ProgramSizes *sizes) {
 size_t program_slot_bytes(const Slot *slot, const ProgramSizes *sizes) {
     int64_t width = row_shape_width(&slot->shape, sizes->max_keys);
     size_t bytes = (size_t)slot_rows(slot, sizes) * (size_t)width * sizeof(float);
-    return (bytes + 63) & ~(size_t)63;
+    return round_up_bytes(bytes, 64);
 }
 
 limn_status program_bytes(const Program *program, const ProgramSizes *sizes, size_t *bytes, size_t *scratch_bytes) {

@@ -6,7 +6,7 @@
 
 #include <utf8proc.h>
 
-#include "result/utf8.h"
+#include "base/utf8.h"
 
 /* ---- text ---- */
 
@@ -19,7 +19,7 @@ int text_width(const char *text, size_t length) {
     for (size_t i = 0; i < length;) {
         uint32_t codepoint;
         bool valid;
-        i += codepoint_next(text + i, length - i, &codepoint, &valid);
+        i += utf8_read(text + i, length - i, &codepoint, &valid);
         width += codepoint_width(codepoint);
     }
     return width;
@@ -82,7 +82,7 @@ static size_t clean_step(TextBuffer *out, Text text, size_t at, unsigned flags) 
     }
     uint32_t codepoint;
     bool valid;
-    size_t taken = codepoint_next(text.bytes + at, text.length - at, &codepoint, &valid);
+    size_t taken = utf8_read(text.bytes + at, text.length - at, &codepoint, &valid);
     if (valid) {
         clean_codepoint(out, codepoint, flags);
     } else {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "result/utf8.h"
+#include "base/utf8.h"
 
 void markup_clean(TextBuffer *out, const char *text, size_t length) {
     size_t begin = 0;
@@ -55,7 +55,7 @@ const char *text_language(Text text) {
     for (size_t i = 0; i < text.length;) {
         uint32_t c;
         bool valid;
-        i += codepoint_next(text.bytes + i, text.length - i, &c, &valid);
+        i += utf8_read(text.bytes + i, text.length - i, &c, &valid);
         if (c >= 0x3040 && c <= 0x30FF) {
             return "ja";
         }

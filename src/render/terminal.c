@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "render/palette.h"
-#include "result/utf8.h"
 
 enum { WIDTH_DEFAULT = 80, WIDTH_LEAST = 40, WIDTH_MOST = 400 };
 
@@ -94,7 +94,7 @@ static size_t word_length(const char *text, int room, int *width) {
     while (i < length && text[i] != ' ' && text[i] != '\n') {
         uint32_t codepoint;
         bool valid;
-        size_t taken = codepoint_next(text + i, length - i, &codepoint, &valid);
+        size_t taken = utf8_read(text + i, length - i, &codepoint, &valid);
         int columns = codepoint_width(codepoint);
         if (*width + columns > room && i > 0) {
             break;

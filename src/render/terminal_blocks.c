@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "render/palette.h"
 #include "render/terminal.h"
-#include "result/utf8.h"
 
 enum {
     ALIGNED_PIECES = 600,
@@ -294,7 +294,7 @@ static size_t line_length(const char *text, int width) {
     while (at < length) {
         uint32_t codepoint;
         bool valid;
-        size_t taken = codepoint_next(text + at, length - at, &codepoint, &valid);
+        size_t taken = utf8_read(text + at, length - at, &codepoint, &valid);
         used += codepoint_width(codepoint);
         if (used > width && at > 0) {
             return space > 0 && text[at] != ' ' ? space : at;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "result/utf8.h"
+#include "base/utf8.h"
 
 /* ---- numbers ---- */
 
@@ -158,7 +158,7 @@ static void add_string(TextBuffer *out, const char *bytes, size_t length) {
     for (size_t i = 0; i < length;) {
         uint32_t codepoint;
         bool valid;
-        i += codepoint_next(bytes + i, length - i, &codepoint, &valid);
+        i += utf8_read(bytes + i, length - i, &codepoint, &valid);
         add_codepoint_text(out, codepoint);
     }
     text_buffer_add_char(out, '"');
@@ -213,7 +213,7 @@ static void add_base64(TextBuffer *out, const char *bytes, size_t length) {
 void writer_text(JsonWriter *writer, Text text) {
     if (text.bytes == NULL) {
         writer_null(writer);
-    } else if (bytes_are_utf8(text.bytes, text.length)) {
+    } else if (utf8_is_valid(text.bytes, text.length)) {
         before_value(writer);
         add_string(writer->out, text.bytes, text.length);
     } else {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/integers.h"
 #include "base/large.h"
 #include "run/edits.h"
 #include "run/execute.h"
@@ -371,7 +372,7 @@ static limn_status reserve_workspace(Session *session, const Binding *binding) {
         free(session->workspace);
         session->workspace = NULL;
         session->workspace_bytes = 0;
-        size_t rounded = (needed + 4095) & ~(size_t)4095;
+        size_t rounded = round_up_bytes(needed, 4096);
         session->workspace = large_alloc(rounded);
         if (session->workspace == NULL) {
             return fail(LIMN_NO_MEMORY, "working memory of %.1f MiB", (double)rounded / 1048576.0);

@@ -50,8 +50,10 @@ const char *tensor_shape_text(const Tensor *tensor, char buffer[96]);           
 /* Elements [start, start + count) as f32; for blocked types both must be multiples of the block. */
 limn_status tensor_read_f32(float *out, const Tensor *tensor, int64_t start, int64_t count);
 
-/* The first NaN or infinity: true, and its element index (for blocked types the first element of its block). */
-bool tensor_first_nonfinite(const Tensor *tensor, int64_t *index);
+/* The first NaN or infinity among n elements: its index (for blocked types of the first element of its block); -1:
+ * all are finite. */
+int64_t first_nonfinite(DType dtype, const void *data, int64_t n);
+bool tensor_first_nonfinite(const Tensor *tensor, int64_t *index); /* true: *index is set */
 
 float bf16_to_f32(uint16_t bits);
 uint16_t f32_to_bf16(float value); /* round to nearest even; NaN stays NaN */

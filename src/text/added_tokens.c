@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-#include "text/utf8.h"
+#include "base/utf8.h"
+#include "text/characters.h"
 #include "text/workspace.h"
 
 void added_tokens_init(AddedTokens *added) {

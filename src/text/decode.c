@@ -2,10 +2,10 @@
  * joined. Bytes that are no UTF-8 stay as they are here: whoever asked for text repairs them at the end. */
 #include <string.h>
 
+#include "base/utf8.h"
 #include "files/json.h"
 #include "text/component.h"
 #include "text/sentencepiece.h"
-#include "text/utf8.h"
 
 static limn_status no_memory(const DecodeWork *work) {
     return fail(LIMN_NO_MEMORY, "decoding %zu tokens", work->count);

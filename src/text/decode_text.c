@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "text/parts.h"
-#include "text/utf8.h"
 
 limn_status decode_ids(TextBuffer *out, DecodeWork *work, const Tokenizer *tokenizer, const int32_t *ids, int32_t n,
                        bool skip_special) {

@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+#include "text/characters.h"
 #include "text/parts.h"
-#include "text/utf8.h"
 #include "text/workspace.h"
 
 typedef struct TokenList {

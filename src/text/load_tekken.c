@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "files/json.h"
 #include "text/parts.h"
 #include "text/split_rules.h"
-#include "text/utf8.h"
 
 enum { PIECE_BYTES_MAX = 1024, SPECIALS_MAX = 1 << 16 };
 

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/utf8.h"
 #include "files/json.h"
 #include "text/parts.h"
-#include "text/utf8.h"
 
 static limn_status parse_text(Loading *loading, json_t **json, json_t *made) {
     *json = made;

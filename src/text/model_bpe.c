@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "files/json.h"
 #include "text/bpe_heap.h"
 #include "text/component.h"
-#include "text/utf8.h"
 
 enum { CHAR_TABLE = 0x3000 };
 

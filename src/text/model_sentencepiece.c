@@ -2,9 +2,9 @@
  * greatest score goes first, then the leftmost. Pieces are looked up by their text, since parts need not be pieces. */
 #include <string.h>
 
+#include "base/utf8.h"
 #include "text/bpe_heap.h"
 #include "text/component.h"
-#include "text/utf8.h"
 
 typedef struct ScoreBpe {
     Map pieces;        /* text -> id; without control pieces, which text cannot spell */

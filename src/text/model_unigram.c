@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "files/json.h"
 #include "text/component.h"
-#include "text/utf8.h"
 
 typedef struct Unigram {
     Trie pieces;

@@ -2,9 +2,9 @@
  * be covered is one unknown token. And WordLevel: a whole word or unknown. */
 #include <string.h>
 
+#include "base/utf8.h"
 #include "files/json.h"
 #include "text/component.h"
-#include "text/utf8.h"
 
 typedef struct WordPiece {
     Trie first;     /* pieces that may begin a word */

@@ -5,7 +5,8 @@
 
 #include <utf8proc.h>
 
-#include "text/utf8.h"
+#include "base/utf8.h"
+#include "text/characters.h"
 
 typedef struct FormChar {
     int32_t codepoint;

@@ -3,11 +3,12 @@
 
 #include <utf8proc.h>
 
+#include "base/utf8.h"
 #include "files/json.h"
+#include "text/characters.h"
 #include "text/charsmap.h"
 #include "text/component.h"
 #include "text/normal_forms.h"
-#include "text/utf8.h"
 
 /* ---- Unicode normal forms ---- */
 

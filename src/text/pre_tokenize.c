@@ -1,9 +1,10 @@
 /* Pre-tokenizers of tokenizer.json: cut the text into the pieces that the model sees one at a time. */
 #include <string.h>
 
+#include "base/utf8.h"
 #include "files/json.h"
+#include "text/characters.h"
 #include "text/component.h"
-#include "text/utf8.h"
 
 /* ---- what a cut does with the pieces that match ---- */
 

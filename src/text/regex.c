@@ -10,7 +10,7 @@
 #include <pcre2.h>
 
 #include "base/text_buffer.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 struct Regex {
     pcre2_code *code;

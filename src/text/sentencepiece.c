@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 /* What the rules make of the beginning of `text`: *taken bytes of it become the answered text. */
 static const char *normal_prefix(const SentencePieceRules *rules, const char *text, size_t length, size_t *taken,

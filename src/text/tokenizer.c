@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/utf8.h"
-
 limn_status tokenizer_new(Tokenizer **tokenizer) {
     Tokenizer *made = calloc(1, sizeof *made);
     *tokenizer = made;

@@ -1,10 +1,10 @@
 #include "base/text_buffer.h"
+#include "base/utf8.h"
 #include "render/format.h"
 #include "render/html.h"
 #include "render/palette.h"
 #include "render/render.h"
 #include "result/result.h"
-#include "result/utf8.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -176,7 +176,7 @@ static const struct {
 /* Valid UTF-8, no control or direction character but line breaks (and our own colours). */
 static void assert_harmless(const char *text, bool colours) {
     size_t length = strlen(text);
-    assert_true(bytes_are_utf8(text, length));
+    assert_true(utf8_is_valid(text, length));
     for (size_t i = 0; i < length;) {
         if (colours && text[i] == '\x1b') {
             assert_int_equal(text[i + 1], '[');
@@ -186,7 +186,7 @@ static void assert_harmless(const char *text, bool colours) {
         }
         uint32_t c;
         bool valid;
-        i += codepoint_next(text + i, length - i, &c, &valid);
+        i += utf8_read(text + i, length - i, &c, &valid);
         bool control = (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0);
         bool turns = (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0x200E || c == 0x200F;
         if (control || turns || c == 0xFFFE || c == 0xFFFF) {

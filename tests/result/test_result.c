@@ -1,7 +1,7 @@
 #include "base/random.h"
+#include "base/utf8.h"
 #include "result/json.h"
 #include "result/sample.h"
-#include "result/utf8.h"
 
 #include <float.h>
 #include <math.h>
@@ -343,7 +343,7 @@ static void test_utf8(void **state) {
         {"\xC0\x80", false}, {"\xED\xA0\x80", false},     {"\xF4\x90\x80\x80", false}, {"\x80", false},
         {"\xE4\xB8", false}, {"\xF5\x80\x80\x80", false}, {"\xE0\x80\x80", false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_int_equal(bytes_are_utf8(cases[i].bytes, strlen(cases[i].bytes)), cases[i].valid);
+        assert_int_equal(utf8_is_valid(cases[i].bytes, strlen(cases[i].bytes)), cases[i].valid);
     }
 }
 

@@ -17,6 +17,7 @@
 
 #include "backend/cpu/dnnl_matmul.h"
 #include "backend/cpu/vector.h"
+#include "base/integers.h"
 #include "base/parallel.h"
 
 #ifdef __x86_64__

@@ -1,19 +1,11 @@
 /* Tiles of bf16 for the tile unit: how they are filled, turned and multiplied. Included by files whose functions are
- * compiled for the unit, after simd_avx512.h. */
+ * compiled for the unit, after base/integers.h and simd_avx512.h. */
 enum {
     TILE = 16,   /* rows of a tile */
     TILE_K = 32, /* bf16 in a row of a tile */
     TILE_BYTES = 1024,
     PAIR = 2 * TILE, /* columns and rows of y done together */
 };
-
-static inline int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static inline int64_t blocks_of(int64_t count, int64_t size) {
-    return (count + size - 1) / size;
-}
 
 /* n <= 16 bf16 from bf16 or f32, the rest 0 */
 static inline __m256i half_row(const char *w, bool bf16, int64_t n) {

@@ -9,19 +9,8 @@
 #include <string.h>
 
 #include "backend/cpu/attention_amx.h"
+#include "base/integers.h"
 #include "base/parallel.h"
-
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t larger(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
-static int64_t cache_lines(int64_t floats) {
-    return (floats + 15) / 16 * 16;
-}
 
 AttentionSizes attention_sizes(const Op *op, Compute compute, bool backward) {
     AttentionSizes sizes = {.heads = op->in[0].dims[0],
@@ -48,7 +37,7 @@ bool cpu_attention_can(const Op *op, Compute compute, const char **why) {
 }
 
 size_t attention_tiles_bytes(int32_t n_rows) {
-    return ((size_t)n_rows * sizeof(QueryTile) + 63) / 64 * 64;
+    return round_up_bytes((size_t)n_rows * sizeof(QueryTile), 64);
 }
 
 int64_t attention_cut(QueryTile *tiles, const KernelArgs *args, const AttentionSizes *sizes) {
@@ -96,7 +85,7 @@ static int64_t lay_out(AttentionSpace *space, float *memory, const AttentionSize
     int64_t used = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         *parts[i].place = memory == NULL ? NULL : memory + used;
-        used += cache_lines(parts[i].floats);
+        used += round_up(parts[i].floats, 16);
     }
     space->is_key = (uint8_t *)bytes;
     return used;

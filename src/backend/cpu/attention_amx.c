@@ -6,6 +6,7 @@
 #include "backend/cpu/attention_amx.h"
 
 #include "backend/cpu/amx.h"
+#include "base/integers.h"
 
 #ifdef __x86_64__
 

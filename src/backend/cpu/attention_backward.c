@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backend/cpu/attention.h"
+#include "base/integers.h"
 #include "base/parallel.h"
 
 typedef struct Backward {
@@ -100,7 +101,7 @@ static void run_tile(const Backward *b, AttentionSpace *space, QueryTile tile, i
     LaneRange range = attention_lanes(space, args, s, tile, group);
     load_lanes(b, space, tile, group, range.lanes);
     memset(space->out, 0, sizeof(float) * (size_t)(range.lanes * s->key_width));
-    int64_t width = (range.lanes + 15) / 16 * 16;
+    int64_t width = round_up(range.lanes, 16);
     for (int64_t key = range.begin / ATTENTION_KEYS * ATTENTION_KEYS; key < range.end; key += ATTENTION_KEYS) {
         KeyTile keys = attention_keys(space, args, s, args->rows->sequence[tile.row], group, key, range.end);
         AttentionTile scores = attention_tile(space, args->op, &range, &keys);

@@ -3,6 +3,7 @@
 
 #include "backend/cpu/attention.h"
 #include "backend/cpu/attention_amx.h"
+#include "base/integers.h"
 #include "base/parallel.h"
 
 typedef struct Forward {
@@ -73,7 +74,7 @@ static void run_item(const Forward *f, AttentionSpace *space, QueryTile tile, in
     memset(space->out, 0, sizeof(float) * (size_t)(cleared * s->value_width));
     int32_t sequence = args->rows->sequence[tile.row];
     attention_gather(space, args, s, sequence, group, args->rows->sequences[sequence].n_rows > 2 * s->tile_rows);
-    int64_t width = (range.lanes + 15) / 16 * 16;
+    int64_t width = round_up(range.lanes, 16);
     for (int64_t key = range.begin / ATTENTION_KEYS * ATTENTION_KEYS; key < range.end; key += ATTENTION_KEYS) {
         KeyTile keys = attention_keys(space, args, s, sequence, group, key, range.end);
         AttentionTile scores = attention_tile(space, args->op, &range, &keys);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/integers.h"
 #include "base/map.h"
 #include "base/parallel.h"
 
@@ -238,7 +239,7 @@ static void give_primitive_back(Matmul *matmul, Primitive *primitive) {
 static int64_t part_columns(const MatmulShape *shape) {
     int64_t parts = parallel_threads();
     bool small = shape->m * shape->k * shape->n < SMALL_PRODUCT || shape->n < 2 * COLUMN_STEP;
-    int64_t columns = ((shape->n + parts - 1) / parts + COLUMN_STEP - 1) / COLUMN_STEP * COLUMN_STEP;
+    int64_t columns = round_up(blocks_of(shape->n, parts), COLUMN_STEP);
     return small || columns > shape->n ? shape->n : columns;
 }
 
@@ -316,7 +317,7 @@ static limn_status run_part(Matmul *matmul, const MatmulShape *shape, float *y, 
     TRY(take_primitive(&primitive, matmul, shape));
     void *own = NULL;
     if (primitive->scratch_bytes > scratch_bytes) {
-        own = aligned_alloc(64, (primitive->scratch_bytes + 63) / 64 * 64);
+        own = aligned_alloc(64, round_up_bytes(primitive->scratch_bytes, 64));
         if (own == NULL) {
             give_primitive_back(matmul, primitive);
             return fail(LIMN_NO_MEMORY, "no memory for %zu bytes of a matrix product's scratch",
@@ -347,7 +348,7 @@ static limn_status run_parts(void *context, int64_t begin, int64_t end, int work
     for (int64_t part = begin; part < end; part++) {
         MatmulShape shape = *split->shape;
         int64_t from = part * split->columns;
-        shape.n = shape.n - from < split->columns ? shape.n - from : split->columns;
+        shape.n = smaller(shape.n - from, split->columns);
         int64_t w_offset = from * shape.w_n_stride * (shape.bf16 != 0 ? 2 : 4);
         TRY(run_part(split->matmul, &shape, split->y + from, split->x, (const char *)split->w + w_offset,
                      split->bias == NULL ? NULL : split->bias + from,
@@ -361,11 +362,11 @@ limn_status matmul_run(Matmul *matmul, const MatmulShape *shape, float *y, const
     Split split = {.matmul = matmul,
                    .shape = shape,
                    .columns = part_columns(shape),
-                   .y = y,
                    .x = x,
                    .w = w,
                    .bias = bias,
                    .scratch = scratch,
                    .part_scratch = scratch_bytes / (size_t)parallel_threads() / 64 * 64};
-    return parallel_for((shape->n + split.columns - 1) / split.columns, 1, run_parts, &split);
+    split.y = y;
+    return parallel_for(blocks_of(shape->n, split.columns), 1, run_parts, &split);
 }

@@ -7,6 +7,7 @@
 
 #include "backend/cpu/linear.h"
 #include "backend/cpu/rows.h"
+#include "base/integers.h"
 
 /* Scratch of one chunk of m rows: D and F wide buffers, which rows an expert has, and the products' own. */
 typedef struct Buffers {
@@ -17,10 +18,6 @@ typedef struct Buffers {
     void *scratch;
     size_t scratch_bytes;
 } Buffers;
-
-static size_t round_up(size_t bytes) {
-    return (bytes + 63) / 64 * 64;
-}
 
 static Op linear_op(const Op *op, const Weight *weight) {
     return (Op){.kind = OP_LINEAR,
@@ -73,15 +70,15 @@ size_t cpu_experts_scratch(const Op *op, Compute compute, int32_t n_rows, int32_
         }
     }
     size_t rows = (size_t)n_rows;
-    size_t outer = round_up(rows * (size_t)outer_width(op) * sizeof(float));
-    size_t inner = round_up(rows * (size_t)inner_width(op) * sizeof(float));
-    return 2 * outer + (backward ? 4 : 2) * inner + round_up(rows * sizeof(int32_t)) + products;
+    size_t outer = round_up_bytes(rows * (size_t)outer_width(op) * sizeof(float), 64);
+    size_t inner = round_up_bytes(rows * (size_t)inner_width(op) * sizeof(float), 64);
+    return 2 * outer + (backward ? 4 : 2) * inner + round_up_bytes(rows * sizeof(int32_t), 64) + products;
 }
 
 static Buffers buffers_in(const KernelArgs *args, bool backward) {
     size_t rows = (size_t)args->n_rows;
-    size_t outer = round_up(rows * (size_t)outer_width(args->op) * sizeof(float));
-    size_t inner = round_up(rows * (size_t)inner_width(args->op) * sizeof(float));
+    size_t outer = round_up_bytes(rows * (size_t)outer_width(args->op) * sizeof(float), 64);
+    size_t inner = round_up_bytes(rows * (size_t)inner_width(args->op) * sizeof(float), 64);
     char *next = args->scratch;
     Buffers buffers = {.x = (float *)(void *)next, .y = (float *)(void *)(next + outer)};
     next += 2 * outer;
@@ -94,7 +91,7 @@ static Buffers buffers_in(const KernelArgs *args, bool backward) {
         next += 2 * inner;
     }
     buffers.rows = (int32_t *)(void *)next;
-    buffers.scratch = next + round_up(rows * sizeof(int32_t));
+    buffers.scratch = next + round_up_bytes(rows * sizeof(int32_t), 64);
     buffers.scratch_bytes = args->scratch_bytes - (size_t)((char *)buffers.scratch - (char *)args->scratch);
     return buffers;
 }

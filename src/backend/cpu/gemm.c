@@ -8,6 +8,7 @@
 
 #include "backend/cpu/packs.h"
 #include "backend/cpu/vector.h"
+#include "base/integers.h"
 #include "base/parallel.h"
 
 enum {
@@ -18,14 +19,6 @@ enum {
     MOST_TILE_ROWS = 16,
     MOST_ROWS_HELPED = 1024
 };
-
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t blocks_of(int64_t count, int64_t size) {
-    return (count + size - 1) / size;
-}
 
 static int64_t panel_floats(void) {
     return (SPAN + MOST_ROWS) * MAX_PANEL;

@@ -15,6 +15,7 @@
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/state.h"
 #include "backend/cpu/vector.h"
+#include "base/integers.h"
 
 /* How a product runs. */
 typedef enum Way { WAY_TILES, WAY_VECTORS, WAY_LIBRARY } Way;
@@ -32,10 +33,6 @@ typedef struct Product {
     bool accumulate;
     const float *bias; /* [n] or NULL */
 } Product;
-
-static int64_t round_up(int64_t value, int64_t unit) {
-    return (value + unit - 1) / unit * unit;
-}
 
 /* Tiles multiply bf16: weights that are bf16, may be rounded to it, or hold nothing else (state NULL: may hold). */
 static Way way_of(BackendState *state, const Weight *weight, Compute compute) {

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/integers.h"
 #include "base/large.h"
 #include "base/map.h"
 
@@ -91,7 +92,7 @@ const void *packs_use(Packs *packs, const Gemm *gemm, const PackLayout *layout) 
     if (pack == NULL || pack->packed != NULL) {
         return pack == NULL ? NULL : pack->packed;
     }
-    size_t bytes = (layout->bytes(gemm) + 63) / 64 * 64;
+    size_t bytes = round_up_bytes(layout->bytes(gemm), 64);
     if (++pack->uses < PACK_AFTER || bytes > packs->budget) {
         return NULL;
     }

@@ -1,8 +1,4 @@
-#include "text/utf8.h"
-
-#include <utf8proc.h>
-
-#include "text/char_tables.h"
+#include "base/utf8.h"
 
 typedef unsigned char Byte;
 
@@ -74,6 +70,14 @@ uint32_t utf8_next(const char *text, size_t *step) {
     return (uint32_t)(b[0] & 0x07) << 18 | (uint32_t)(b[1] & 0x3F) << 12 | (uint32_t)(b[2] & 0x3F) << 6 | (b[3] & 0x3F);
 }
 
+size_t utf8_read(const char *bytes, size_t length, uint32_t *codepoint, bool *valid) {
+    Utf8State state;
+    size_t taken = utf8_sequence(bytes, length, &state);
+    *valid = state == UTF8_WHOLE;
+    *codepoint = *valid ? utf8_next(bytes, &taken) : UTF8_REPLACEMENT;
+    return taken;
+}
+
 size_t utf8_size(uint32_t codepoint) {
     return codepoint < 0x80 ? 1 : codepoint < 0x800 ? 2 : codepoint < 0x10000 ? 3 : 4;
 }
@@ -133,93 +137,4 @@ void utf8_add_repaired(TextBuffer *out, const char *text, size_t length) {
         i += step;
     }
     text_buffer_add_bytes(out, text + done, length - done);
-}
-
-bool char_is_whitespace(uint32_t c) {
-    return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
-
-static bool in_table(uint32_t c, const CharRange *ranges, size_t count) {
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (c < ranges[middle].first) {
-            high = middle;
-        } else if (c > ranges[middle].last) {
-            low = middle + 1;
-        } else {
-            return true;
-        }
-    }
-    return false;
-}
-
-#define IN_TABLE(c, table) in_table((c), (table), sizeof(table) / sizeof(table)[0])
-
-bool char_is_mark(uint32_t c) {
-    return c >= 0x300 && IN_TABLE(c, mark_chars);
-}
-
-bool char_is_word(uint32_t c) {
-    if (c < 0x80) {
-        return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-    }
-    switch (utf8proc_category((utf8proc_int32_t)c)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_PC:
-        return true;
-    case UTF8PROC_CATEGORY_SO: /* circled and squared letters are Alphabetic */
-        return (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) ||
-               (c >= 0x1F170 && c <= 0x1F189);
-    default:
-        return c == 0x200C || c == 0x200D; /* Join_Control */
-    }
-}
-
-bool char_is_numeric(uint32_t c) {
-    if (c < 0x80) {
-        return c >= '0' && c <= '9';
-    }
-    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
-    return category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_NL || category == UTF8PROC_CATEGORY_NO;
-}
-
-bool char_is_punctuation(uint32_t c) {
-    if (c < 0x80) {
-        return (c >= 0x21 && c <= 0x2F) || (c >= 0x3A && c <= 0x40) || (c >= 0x5B && c <= 0x60) ||
-               (c >= 0x7B && c <= 0x7E);
-    }
-    return IN_TABLE(c, punctuation_chars);
-}
-
-bool char_is_control(uint32_t c) {
-    return IN_TABLE(c, control_chars);
-}
-
-bool char_is_accent(uint32_t c) {
-    return c >= 0x300 && IN_TABLE(c, accent_chars);
-}
-
-bool char_is_undecomposed(uint32_t c) {
-    return IN_TABLE(c, undecomposed_chars);
-}
-
-bool char_is_unordered(uint32_t c) {
-    return IN_TABLE(c, unordered_chars);
-}
-
-bool char_is_chinese(uint32_t c) {
-    return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) ||
-           (c >= 0x2A700 && c <= 0x2B73F) || (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||
-           (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
 }

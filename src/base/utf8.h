@@ -1,6 +1,6 @@
-/* UTF-8 and the classes of characters that tokenizers ask about. */
-#ifndef LIMN_TEXT_UTF8_H
-#define LIMN_TEXT_UTF8_H
+/* UTF-8: walking bytes that may or may not be it, and writing it. */
+#ifndef LIMN_BASE_UTF8_H
+#define LIMN_BASE_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,6 +18,9 @@ size_t utf8_sequence(const char *text, size_t length, Utf8State *state);
 
 /* For text known to be valid; *step is the character's length in bytes. */
 uint32_t utf8_next(const char *text, size_t *step);
+/* The same of any bytes (length > 0): what forms no character gives valid = false, U+FFFD and the length that
+ * utf8_sequence gives. Returns how many bytes it takes. */
+size_t utf8_read(const char *bytes, size_t length, uint32_t *codepoint, bool *valid);
 size_t utf8_encode(uint32_t codepoint, char out[4]);
 size_t utf8_size(uint32_t codepoint);
 size_t utf8_count(const char *text, size_t length); /* characters of valid text */
@@ -25,17 +28,5 @@ size_t utf8_last(const char *text, size_t length);  /* bytes of the last charact
 bool utf8_is_valid(const char *text, size_t length);
 /* Appends the text with every broken sequence replaced by U+FFFD. */
 void utf8_add_repaired(TextBuffer *out, const char *text, size_t length);
-
-/* As the reference classes characters, whose tables are older than utf8proc's (char_tables.h). */
-bool char_is_whitespace(uint32_t c);   /* White_Space */
-bool char_is_word(uint32_t c);         /* \w of Unicode regular expressions (UTS 18) */
-bool char_is_numeric(uint32_t c);      /* Nd, Nl, No */
-bool char_is_punctuation(uint32_t c);  /* ASCII punctuation, or P* */
-bool char_is_control(uint32_t c);      /* what BERT drops */
-bool char_is_accent(uint32_t c);       /* Mn */
-bool char_is_mark(uint32_t c);         /* Mn, Mc, Me */
-bool char_is_chinese(uint32_t c);      /* the blocks that BERT sets apart */
-bool char_is_undecomposed(uint32_t c); /* its decomposition is too new */
-bool char_is_unordered(uint32_t c);    /* its combining class is too new */
 
 #endif
