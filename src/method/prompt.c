@@ -54,7 +54,7 @@ static limn_status tokens_from_ids(Prompt *prompt, MethodCall *call, const Model
 
 limn_status prompt_read_text(Prompt *prompt, MethodCall *call, const Model *model, Text text, Text file, Text pair,
                              EncodeOptions options) {
-    memset(prompt, 0, sizeof *prompt);
+    *prompt = (Prompt){.end_of_turn = -1};
     prompt->text = text;
     if (file.bytes != NULL) {
         TRY(read_prompt_file(&prompt->text, file.bytes, call->arena));
@@ -180,8 +180,7 @@ static limn_status read_types_and_mask(Prompt *prompt, MethodCall *call, const P
 }
 
 limn_status prompt_read(Prompt *prompt, MethodCall *call, const Model *model, const PromptParams *params) {
-    memset(prompt, 0, sizeof *prompt);
-    prompt->end_of_turn = -1;
+    *prompt = (Prompt){.end_of_turn = -1};
     TRY(read_tokens(prompt, call, model, params));
     prompt->ids = ARENA_ARRAY(call->arena, int32_t, prompt->n + 1);
     if (prompt->ids == NULL) {
