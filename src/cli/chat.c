@@ -97,14 +97,14 @@ static void on_text(void *context, const char *bytes, size_t length) {
     chat->broken = chat->broken || !write_said(bytes, length);
 }
 
-static limn_status ask(Chat *chat) {
-    limn_callbacks callbacks = LIMN_CALLBACKS_INIT;
-    callbacks.context = chat;
-    callbacks.progress = on_progress;
-    callbacks.text = on_text;
+/* The options as typed, with a conversation, as JSON text; malloc'ed, NULL: no memory. */
+static char *request_of(const Chat *chat, const json_t *conversation, const char *const *without, size_t n) {
     json_t *params = json_deep_copy(chat->arguments->params);
-    char *messages = json_dumps(chat->messages, JSON_COMPACT);
+    char *messages = json_dumps(conversation, JSON_COMPACT);
     char *request = NULL;
+    for (size_t i = 0; i < n && params != NULL; i++) {
+        json_object_del(params, without[i]);
+    }
     if (params != NULL && messages != NULL && json_object_set_new(params, "messages", json_string(messages)) == 0) {
         request = json_dumps(params, JSON_COMPACT);
     }
@@ -112,6 +112,40 @@ static limn_status ask(Chat *chat) {
     free(messages);
     if (request == NULL) {
         complain("out of memory");
+    }
+    return request;
+}
+
+/* Whether the model can be talked with at all, before somebody types a question. */
+static limn_status try_template(Chat *chat) {
+    static const char *const of_answers[] = {"max-tokens", "temperature", "top-p"};
+    json_t *sample = json_deep_copy(chat->messages);
+    char *request = NULL;
+    if (sample != NULL && add_message(sample, "user", "Hello", 5)) {
+        request = request_of(chat, sample, of_answers, sizeof of_answers / sizeof of_answers[0]);
+    }
+    json_decref(sample);
+    if (request == NULL) {
+        return LIMN_NO_MEMORY;
+    }
+    limn_result *result = NULL;
+    limn_callbacks callbacks = LIMN_CALLBACKS_INIT;
+    limn_status status = limn_call(chat->context, "chat-format", request, &callbacks, &result);
+    if (status != LIMN_OK) {
+        complain("%s", limn_error_message());
+    }
+    free(request);
+    limn_result_free(result);
+    return status;
+}
+
+static limn_status ask(Chat *chat) {
+    limn_callbacks callbacks = LIMN_CALLBACKS_INIT;
+    callbacks.context = chat;
+    callbacks.progress = on_progress;
+    callbacks.text = on_text;
+    char *request = request_of(chat, chat->messages, NULL, 0);
+    if (request == NULL) {
         return LIMN_NO_MEMORY;
     }
     limn_result *result = NULL;
@@ -217,7 +251,8 @@ int chat_run(const limn_command *command, const Arguments *arguments) {
         code = limn_status_exit_code(LIMN_USAGE);
     } else {
         interrupts_forgive();
-        code = converse(&chat);
+        limn_status status = try_template(&chat);
+        code = status == LIMN_OK ? converse(&chat) : limn_status_exit_code(status);
     }
     limn_context_free(chat.context);
     json_decref(chat.messages);

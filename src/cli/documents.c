@@ -169,7 +169,7 @@ static void write_bash(Text *out) {
 /* Inside '...[help]...': quotes and brackets would end it. */
 static void zsh_help(Text *out, const char *help) {
     for (; *help != '\0'; help++) {
-        if (*help == '[' || *help == ']' || *help == ':') {
+        if (*help == '[' || *help == ']' || *help == ':' || *help == '\\') {
             text_add(out, "\\");
             text_add_bytes(out, help, 1);
         } else if (*help == '\'') {

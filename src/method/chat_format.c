@@ -49,7 +49,8 @@ static limn_status run(MethodCall *call, Result *result) {
     }
     TRY(method_model_config(call, params->model.bytes, &model));
     TRY(chat_prompt_read(&prompt, call, model, &params->chat));
-    result_headline(result, "%d messages, %d tokens", (int)prompt.n_messages, (int)prompt.n);
+    result_headline(result, "%d message%s, %d tokens", (int)prompt.n_messages, prompt.n_messages == 1 ? "" : "s",
+                    (int)prompt.n);
     result_input(result, prompt.text.text, prompt.text.length);
     chat_prompt_warn(result, &prompt);
     result_add_text(result, "text", "Text", prompt.text.text, prompt.text.length, true);

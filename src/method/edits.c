@@ -118,6 +118,7 @@ limn_status edit_parse(EditSpec *spec, const char *text, Arena *arena) {
     if (equals == NULL || equals == text || equals[1] == '\0') {
         return fail(LIMN_USAGE, "edit '%s': expected %s", text, EDIT_FORM);
     }
+    spec->value = spec->text + (equals + 1 - text);
     size_t site = (size_t)(equals - text);
     if (text[site - 1] == ']') {
         const char *open = memrchr(text, '[', site);
@@ -337,6 +338,7 @@ static limn_status plan_one(EditPlan *plan, const Graph *graph, const EditSpec *
     plan->items = grown;
     for (int32_t i = 0; i < matches.n; i++) {
         SiteEdit edit = {.site = matches.items[i].name,
+                         .value = spec->value,
                          .node = matches.items[i].node,
                          .shape = &graph->nodes[matches.items[i].node].op.out,
                          .scalar = spec->kind == EDIT_VALUE_NUMBER,
@@ -422,9 +424,10 @@ limn_status edit_plan_bind(Edit **edits, int32_t *n_edits, const EditPlan *plan,
 }
 
 void edit_plan_describe(Result *result, const EditPlan *plan) {
-    static const TableColumn columns[] = {{{"site", 4}, COLUMN_TEXT},      {{"from", 4}, COLUMN_INTEGER},
-                                          {{"to", 2}, COLUMN_INTEGER},     {{"head", 4}, COLUMN_INTEGER},
-                                          {{"neuron", 6}, COLUMN_INTEGER}, {{"expert", 6}, COLUMN_INTEGER}};
+    static const TableColumn columns[] = {{{"site", 4}, COLUMN_TEXT},     {{"new value", 9}, COLUMN_TEXT},
+                                          {{"from", 4}, COLUMN_INTEGER},  {{"to", 2}, COLUMN_INTEGER},
+                                          {{"head", 4}, COLUMN_INTEGER},  {{"neuron", 6}, COLUMN_INTEGER},
+                                          {{"expert", 6}, COLUMN_INTEGER}};
     bool experts = false;
     for (int32_t i = 0; i < plan->n; i++) {
         experts = experts || plan->items[i].expert != EDIT_ALL;
@@ -432,7 +435,7 @@ void edit_plan_describe(Result *result, const EditPlan *plan) {
     if (plan->n == 0) {
         return;
     }
-    TableBlock *table = result_add_table(result, "edits", "What was changed", columns, experts ? 6 : 5);
+    TableBlock *table = result_add_table(result, "edits", "What was changed", columns, experts ? 7 : 6);
     result_block_note(
         result, experts ? "positions from, up to but without to (none: to the end); no head, neuron or expert: all"
                         : "positions from, up to but without to (none: to the end); no head or neuron: all");
@@ -441,6 +444,7 @@ void edit_plan_describe(Result *result, const EditPlan *plan) {
         bool vectors = edit->expert != EDIT_ALL && edit->shape->n_dims == 2;
         bool numbers = edit->expert != EDIT_ALL && !vectors;
         Value cells[] = {value_text(edit->site),
+                         value_text(edit->value),
                          value_integer(edit->row_begin),
                          edit->row_end == INT32_MAX ? value_null() : value_integer(edit->row_end),
                          edit->head == EDIT_ALL || vectors ? value_null() : value_integer(edit->head),

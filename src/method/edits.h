@@ -30,6 +30,7 @@ typedef struct EditSpec {
     EditValueKind kind;
     float number;
     const char *file, *tensor; /* of TENSOR and MEAN */
+    const char *value;         /* as given */
 } EditSpec;
 
 limn_status edit_parse(EditSpec *spec, const char *text, Arena *arena);
@@ -37,6 +38,7 @@ limn_status edit_parse(EditSpec *spec, const char *text, Arena *arena);
 /* A spec applied to one site. Positions are absolute; row_end INT32_MAX: those decoded later too. */
 typedef struct SiteEdit {
     const char *site;
+    const char *value; /* as given */
     NodeId node;
     const RowShape *shape;
     int32_t row_begin, row_end;

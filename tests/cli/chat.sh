@@ -50,6 +50,21 @@ if script -qc true /dev/null >/dev/null 2>&1; then
     expect_no "$(printf '\033\\[2J')" "$out"
 fi
 
+# what cannot be talked with is said before the first question
+"$LIMN" chat "$golden/llama-old" <"/dev/null" >"$out" 2>"$err"
+code=$?
+what='limn chat without a tokenizer'
+expect_code 2
+one_line
+cp -r "$letters" "$work/silent"
+echo '{}' >"$work/silent/tokenizer_config.json"
+"$LIMN" chat "$work/silent" <"/dev/null" >"$out" 2>"$err"
+code=$?
+what='limn chat without a template'
+expect_code 2
+expect_err 'has no chat template'
+one_line
+
 # a conversation: each line one turn; what was said is read again
 printf 'a\n\n/nonsense\nb\n/reset\na\n' >"$work/lines"
 "$LIMN" chat "$letters" --max-tokens 3 <"$work/lines" >"$out" 2>"$err"
@@ -76,8 +91,6 @@ code=$?
 what='limn chat, a line that is not UTF-8'
 expect_code 2
 one_line
-limn chat "$golden/llama-old"
-expect_code 0
 echo a | "$LIMN" chat "$golden/llama-old" >"$out" 2>"$err"
 code=$?
 what='limn chat, a model without a tokenizer'

@@ -59,12 +59,13 @@ static void the_table_of_edits_names_the_expert(void **state) {
         must(call_method(&result, "run", "{\"model\": \"%s\", \"ids\": [5, 9, 33, 8], \"set\": [\"%s\"]}",
                          golden_folder("qwen2-moe"), edits[i]));
         const TableBlock *table = block_of(result, "edits")->content;
-        assert_int_equal(table->n_columns, i < 2 ? 6 : 5);
+        assert_int_equal(table->n_columns, i < 2 ? 7 : 6);
         assert_int_equal(table->n_rows, 1);
         const Value *cells = table->cells;
-        assert_int_equal(cells[3].kind, i < 2 ? VALUE_NULL : VALUE_INTEGER);
-        assert_int_equal(cells[4].kind, VALUE_NULL);
-        assert_true(i == 2 || cells[5].integer == 2);
+        assert_true(cells[1].text.length == 4 && memcmp(cells[1].text.bytes, "zero", 4) == 0);
+        assert_int_equal(cells[4].kind, i < 2 ? VALUE_NULL : VALUE_INTEGER);
+        assert_int_equal(cells[5].kind, VALUE_NULL);
+        assert_true(i == 2 || cells[6].integer == 2);
         result_free(result);
     }
 }
