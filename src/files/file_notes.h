@@ -1,5 +1,6 @@
-/* What was found out about a file, remembered in ${XDG_CACHE_HOME:-~/.cache}/limn/hash for as long as its device, inode,
- * size and modification time stay as they are. Nothing depends on a note: without a cache all is found out again. */
+/* What was found out about a file, remembered in ${XDG_CACHE_HOME:-~/.cache}/limn/hash for as long as its device,
+ * inode, size and modification time stay as they are. Nothing depends on a note: without a cache all is found out
+ * again. */
 #ifndef LIMN_FILES_FILE_NOTES_H
 #define LIMN_FILES_FILE_NOTES_H
 
