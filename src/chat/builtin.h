@@ -44,9 +44,6 @@ limn_status builtin_call(Machine *machine, const Builtin *builtin, Value self, c
 /* ---- what rows share ---- */
 
 limn_status call_fail(const Call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
-#ifdef __clang_analyzer__
-#define call_fail(...) never_ok(call_fail(__VA_ARGS__))
-#endif
 limn_status call_need_text(const Str **text, const Call *call, const Value *value);
 limn_status call_need_whole(int64_t *whole, const Call *call, const Value *value);
 limn_status call_take_whole(int64_t *whole, const Call *call, int index, int64_t fallback);

@@ -147,7 +147,6 @@ limn_status builtin_find(const Builtin **builtin, const ChatTemplate *parsed, ui
     return LIMN_OK;
 }
 
-#undef call_fail
 limn_status call_fail(const Call *call, const char *format, ...) {
     char text[ERROR_MESSAGE_MAX / 2];
     va_list arguments;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/text_buffer.h"
 #include "chat/syntax.h"
 
@@ -246,8 +247,7 @@ static limn_status read_integer(Lexer *lexer) {
 static int hex_value(const char *text, int n, uint32_t *value) {
     *value = 0;
     for (int i = 0; i < n; i++) {
-        char c = text[i], lower = (char)(c | 0x20);
-        int digit = is_digit(c) ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+        int digit = hex_digit(text[i]);
         if (digit < 0) {
             return -1;
         }

@@ -135,14 +135,8 @@ struct ChatTemplate {
 /* "NAME: line L, column C: ..." with the status; columns count characters from 1. */
 limn_status source_fail(const ChatTemplate *parsed, limn_status status, uint32_t at, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-#ifdef __clang_analyzer__
-#define source_fail(...) never_ok(source_fail(__VA_ARGS__))
-#endif
 void source_place(const ChatTemplate *parsed, uint32_t at, int *line, int *column);
 limn_status template_no_memory(const ChatTemplate *parsed);
-#ifdef __clang_analyzer__
-#define template_no_memory(...) never_ok(template_no_memory(__VA_ARGS__))
-#endif
 
 limn_status tokens_read(Tokens *tokens, ChatTemplate *parsed);
 

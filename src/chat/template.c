@@ -29,7 +29,6 @@ static limn_status fail_at(const ChatTemplate *parsed, limn_status status, uint3
     return fail(status, "%s: line %d, column %d: %s", parsed->name, line, column, text);
 }
 
-#undef source_fail
 limn_status source_fail(const ChatTemplate *parsed, limn_status status, uint32_t at, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
@@ -38,7 +37,6 @@ limn_status source_fail(const ChatTemplate *parsed, limn_status status, uint32_t
     return status;
 }
 
-#undef machine_fail
 limn_status machine_fail(const Machine *machine, limn_status status, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
@@ -47,7 +45,6 @@ limn_status machine_fail(const Machine *machine, limn_status status, const char 
     return status;
 }
 
-#undef template_no_memory
 limn_status template_no_memory(const ChatTemplate *parsed) {
     return fail(LIMN_NO_MEMORY, "%s: out of memory", parsed->name != NULL ? parsed->name : "a chat template");
 }

@@ -107,9 +107,6 @@ typedef struct Machine {
 /* LIMN_X with "name: line L, column C: ..." of machine->at. */
 limn_status machine_fail(const Machine *machine, limn_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-#ifdef __clang_analyzer__
-#define machine_fail(...) never_ok(machine_fail(__VA_ARGS__))
-#endif
 limn_status machine_step(Machine *machine, size_t count); /* LIMN_RANGE past the limit */
 /* Zeroed memory within the limit. */
 limn_status machine_take(void **memory, Machine *machine, size_t count, size_t size);

@@ -93,12 +93,8 @@ static limn_status matches(bool *found, const AdapterSelect *select, const Patte
     return LIMN_OK;
 }
 
-static limn_status add_pattern(PatternList *list, const AdapterSelect *select, const char *key, const char *before,
-                               const json_t *text, const char *after) {
-    const char *bytes = json_string_value(text);
-    if (bytes == NULL || strlen(bytes) != json_string_length(text)) {
-        return fail(LIMN_FORMAT, "%s: \"%s\" holds something that is no text, expected names", select->path, key);
-    }
+/* Room for one more. */
+static limn_status reserve_pattern(PatternList *list, const AdapterSelect *select, const char *key) {
     if (list->n == PATTERNS_MAX) {
         return fail(LIMN_UNSUPPORTED, "%s: \"%s\" holds more than %d patterns", select->path, key, PATTERNS_MAX);
     }
@@ -107,6 +103,16 @@ static limn_status add_pattern(PatternList *list, const AdapterSelect *select, c
         return fail(LIMN_NO_MEMORY, "%s: no memory for the patterns of \"%s\"", select->path, key);
     }
     list->items = grown;
+    return LIMN_OK;
+}
+
+static limn_status add_pattern(PatternList *list, const AdapterSelect *select, const char *key, const char *before,
+                               const json_t *text, const char *after) {
+    const char *bytes = json_string_value(text);
+    if (bytes == NULL || strlen(bytes) != json_string_length(text)) {
+        return fail(LIMN_FORMAT, "%s: \"%s\" holds something that is no text, expected names", select->path, key);
+    }
+    TRY(reserve_pattern(list, select, key));
     Pattern made = {0};
     TRY(compile(&made, select, key, before, bytes, after));
     list->items[list->n++] = made;
@@ -193,14 +199,7 @@ static limn_status read_pattern_values(PatternList *list, const AdapterSelect *s
         if (!json_is_number(number)) {
             return wrong_type(select, key, number, "numbers");
         }
-        if (list->n == PATTERNS_MAX) {
-            return fail(LIMN_UNSUPPORTED, "%s: \"%s\" holds more than %d patterns", select->path, key, PATTERNS_MAX);
-        }
-        Pattern *grown = realloc(list->items, (list->n + 1) * sizeof *grown);
-        if (grown == NULL) {
-            return fail(LIMN_NO_MEMORY, "%s: no memory for the patterns of \"%s\"", select->path, key);
-        }
-        list->items = grown;
+        TRY(reserve_pattern(list, select, key));
         Pattern made = {.value = json_number_value(number)};
         TRY(compile(&made, select, key, "(?:.*\\.)?(?:", name, ")$"));
         list->items[list->n++] = made;

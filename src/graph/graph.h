@@ -169,6 +169,8 @@ float rotary_frequency(const OpAttributes *attributes, int64_t n, int64_t pair);
 
 /* Elements per row with S keys. */
 int64_t row_shape_width(const RowShape *shape, int32_t max_keys);
+int64_t row_shape_last(const RowShape *shape); /* the last dimension: what a norm runs over */
+bool op_is_table(OpKind kind);                 /* looks up a row of its weight for each row: embeddings */
 /* Width of the auxiliary value an op keeps for its backward pass; 0: none. */
 int64_t op_aux_width(const Op *op);
 

@@ -62,6 +62,14 @@ int64_t row_shape_width(const RowShape *shape, int32_t max_keys) {
     return width;
 }
 
+int64_t row_shape_last(const RowShape *shape) {
+    return shape->dims[shape->n_dims - 1];
+}
+
+bool op_is_table(OpKind kind) {
+    return kind == OP_EMBED || kind == OP_POSITION_EMBED || kind == OP_TYPE_EMBED;
+}
+
 int64_t op_aux_width(const Op *op) {
     switch (op->kind) {
     case OP_ATTENTION:

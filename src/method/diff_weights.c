@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/parallel.h"
 #include "method/diff.h"
 #include "method/spectrum.h"
@@ -45,11 +46,6 @@ typedef struct Deltas {
 
 /* --- which weights there are --- */
 
-static bool ends_with(const char *text, const char *suffix) {
-    size_t n = strlen(text), m = strlen(suffix);
-    return n >= m && strcmp(text + n - m, suffix) == 0;
-}
-
 /* A site in the terms of the field. */
 static void name_component(char out[NAME_MAX_BYTES], const char *site, int slot, bool gated, bool gain) {
     static const struct {
@@ -65,7 +61,7 @@ static void name_component(char out[NAME_MAX_BYTES], const char *site, int slot,
     const char *dot = strncmp(site, "blocks.", 7) == 0 ? strchr(site + 7, '.') : NULL;
     const char *inner = dot != NULL ? dot + 1 : site;
     size_t length = strlen(inner);
-    length -= ends_with(inner, ".hook_normalized") ? strlen(".hook_normalized") : 0;
+    length -= text_ends_with(inner, ".hook_normalized") ? strlen(".hook_normalized") : 0;
     snprintf(out, NAME_MAX_BYTES, "%.*s", (int)(length < 64 ? length : 64), inner);
     for (size_t i = 0; gain && i < sizeof gains / sizeof gains[0]; i++) {
         if (strcmp(inner, gains[i].site) == 0) {
@@ -100,10 +96,6 @@ static const char *site_of(const Graph *graph, NodeId node) {
     }
     NodeId input = at->inputs[0];
     return input != NODE_NONE && at->op.kind == OP_GAIN ? graph->nodes[input].site : NULL;
-}
-
-static bool is_table(OpKind kind) {
-    return kind == OP_EMBED || kind == OP_POSITION_EMBED || kind == OP_TYPE_EMBED;
 }
 
 static bool has_gate(const Graph *graph, int layer) {
@@ -141,8 +133,12 @@ static Delta *add_delta(Deltas *deltas, const Graph *graph, NodeId node, int slo
     Delta *delta = &deltas->items[deltas->n++];
     const Op *op = &graph->nodes[node].op;
     const char *site = site_of(graph, node);
-    *delta = (Delta){
-        .node = node, .slot = slot, .layer = op->layer, .before = *before, .table = is_table(op->kind), .largest = NAN};
+    *delta = (Delta){.node = node,
+                     .slot = slot,
+                     .layer = op->layer,
+                     .before = *before,
+                     .table = op_is_table(op->kind),
+                     .largest = NAN};
     name_component(delta->component, site != NULL ? site : before->name, slot, has_gate(graph, op->layer),
                    op->kind == OP_GAIN);
     delta->effective = delta->energy = (double)NAN;

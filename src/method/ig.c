@@ -331,14 +331,6 @@ static void show_words(const IgWork *work, const double *scores, const int32_t *
                       "share: of the sum of all words' sizes; + supports the target, - speaks against it");
 }
 
-static Text trimmed(Text text) {
-    while (text.length > 1 && text.bytes[0] == ' ') {
-        text.bytes++;
-        text.length--;
-    }
-    return text;
-}
-
 /* "Paris" (59.4%) */
 static void say_target(const IgWork *work, TextBuffer *out, const Target *target) {
     TextBuffer words = TEXT_BUFFER_INIT;
@@ -346,7 +338,7 @@ static void say_target(const IgWork *work, TextBuffer *out, const Target *target
         Text text = output_text(work->call, work->model, target->ids[i]);
         text_buffer_add_bytes(&words, text.bytes, text.length);
     }
-    Text text = trimmed(text_of_bytes(words.data == NULL ? "" : words.data, words.length));
+    Text text = text_bare(text_of_bytes(words.data == NULL ? "" : words.data, words.length));
     text_buffer_add_char(out, '"');
     text_buffer_add_bytes(out, text.bytes, text.length);
     text_buffer_printf(out, "\" (%.3g%%)", 100.0 * exp(target->log_probability));
@@ -360,7 +352,7 @@ static void say_strongest(const IgWork *work, TextBuffer *out, const char *befor
     for (int32_t i = 0; i < n; i++) {
         int32_t w = order[i];
         if (scores[w] * sign > 0.0) {
-            Text text = trimmed(
+            Text text = text_bare(
                 run_text(work->call, work->model, &work->prompt, work->words.begins[w], work->words.begins[w + 1]));
             text_buffer_printf(out, "%s \"", before);
             text_buffer_add_bytes(out, text.bytes, text.length);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "method/nearest.h"
 
 /* ---- names ---- */
@@ -129,14 +130,6 @@ static limn_status read_choice(int32_t *out, const limn_param *row, const char *
     }
     return fail(LIMN_USAGE, "option '%s': found '%.*s', expected one of %s", row->name, (int)length, text,
                 row->choices);
-}
-
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = (char)(c | 32);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 static limn_status read_hex_text(Text *out, const limn_param *row, const json_t *value, Arena *arena) {

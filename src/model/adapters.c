@@ -262,11 +262,6 @@ static limn_status note_change(Work *work, const WeightChange *change) {
     return LIMN_OK;
 }
 
-/* A node that looks a row up in a table. */
-static bool is_table(OpKind kind) {
-    return kind == OP_EMBED || kind == OP_POSITION_EMBED || kind == OP_TYPE_EMBED;
-}
-
 static limn_status name_branch(Graph *graph, NodeId branch, const char *site, int32_t adapter) {
     char name[256];
     int length = adapter == 0 ? snprintf(name, sizeof name, "%s_lora", site)
@@ -294,7 +289,7 @@ static limn_status tile(Work *work, Weight *tiled, const Weight *b, int64_t head
 
 /* A x, shared by the views of one module. */
 static NodeId add_down(Graph *graph, const Op *op, NodeId input, Branch *branch) {
-    if (branch->input == input && branch->down != NODE_NONE && !is_table(op->kind)) {
+    if (branch->input == input && branch->down != NODE_NONE && !op_is_table(op->kind)) {
         return branch->down;
     }
     branch->input = input;
@@ -344,10 +339,10 @@ static limn_status find_branches(Work *work, const char *tensor, Found *found, i
 
 static limn_status check_kind(const Applied *applied, const Branch *branch, OpKind kind) {
     const AdapterModule *module = branch->module;
-    if (module->embedding != is_table(kind)) {
+    if (module->embedding != op_is_table(kind)) {
         return fail(LIMN_FORMAT, "%s: tensor %s is %s, but %s is %s", applied->adapter->tensor_path, module->a->name,
                     module->embedding ? "that of a table" : "that of a linear map", module->name,
-                    is_table(kind) ? "a table" : "a linear map");
+                    op_is_table(kind) ? "a table" : "a linear map");
     }
     if (module->embedding || kind == OP_LINEAR || kind == OP_HEAD_LINEAR) {
         return LIMN_OK;
@@ -363,7 +358,7 @@ static limn_status apply_one(Work *work, Graph *graph, const Op *op, NodeId inpu
     Branch *branch = found->branch;
     TRY(check_kind(applied, branch, op->kind));
     TRY(load_branch(work, applied, branch, place));
-    Weight b = is_table(op->kind) ? branch->b : weight_rows(&branch->b, place->first_row, op->weights[0].rows);
+    Weight b = op_is_table(op->kind) ? branch->b : weight_rows(&branch->b, place->first_row, op->weights[0].rows);
     NodeId added;
     TRY(add_branch(work, graph, op, input, branch, &b, &added));
     TRY(name_branch(graph, added, site != NULL ? site : branch->module->name, found->adapter));

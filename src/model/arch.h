@@ -68,6 +68,8 @@ const char *build_prefix(const Build *build, const char *prefix, const char *pro
 /* The activation named under a key of config.json. */
 limn_status build_activation(const Build *build, Activation *activation, const char *key, const char *fallback);
 
+limn_status build_no_memory(const Build *build); /* LIMN_NO_MEMORY: for its configuration */
+
 /* A size under the family's own key, or else under the name other families give it, which the reference reads too. */
 limn_status build_size(const Build *build, int64_t *value, const char *key, const char *alias, int64_t fallback,
                        int64_t high);

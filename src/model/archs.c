@@ -189,6 +189,10 @@ limn_status build_activation(const Build *build, Activation *activation, const c
     return LIMN_OK;
 }
 
+limn_status build_no_memory(const Build *build) {
+    return fail(LIMN_NO_MEMORY, "%s: no memory for its configuration", build->model->path);
+}
+
 limn_status build_size(const Build *build, int64_t *value, const char *key, const char *alias, int64_t fallback,
                        int64_t high) {
     TRY(settings_integer(&fallback, build->settings, alias, fallback, 1, high));

@@ -135,6 +135,18 @@ NodeId add_mlp(Graph *graph, int layer, NodeId x, const MlpSpec *mlp) {
     return add_written(graph, layer, out, &mlp->post, "mlp.hook_out", "ln2_post", "hook_mlp_out");
 }
 
+NodeId add_post_norm(Graph *graph, int layer, NodeId x, const AttentionSpec *attention, const NormSpec *ln1,
+                     const MlpSpec *mlp, const NormSpec *ln2) {
+    NodeId attn_out = add_attention(graph, layer, x, attention);
+    NodeId middle = add_binary(graph, OP_ADD, layer, x, attn_out, "resid_mid");
+    graph_site(graph, middle, "hook_resid_mid", layer);
+    NodeId normed = add_norm(graph, layer, middle, ln1, "ln1");
+    graph_site(graph, normed, "hook_normalized_resid_mid", layer);
+    NodeId mlp_out = add_mlp(graph, layer, normed, mlp);
+    NodeId after = add_binary(graph, OP_ADD, layer, normed, mlp_out, "mlp sum");
+    return add_norm(graph, layer, after, ln2, "ln2");
+}
+
 void add_objectives(Graph *graph, NodeId logits) {
     graph->logits = logits;
     graph->log_prob = add_unary(graph, OP_LOG_PROB, -1, logits, "log_prob");

@@ -78,6 +78,11 @@ NodeId add_attention(Graph *graph, int layer, NodeId x, const AttentionSpec *att
  * after it, mlp.hook_out and ln2_post.*. */
 NodeId add_mlp(Graph *graph, int layer, NodeId x, const MlpSpec *mlp);
 
+/* A layer whose norms come after the sums, from the stream before it to the stream after it: sites hook_resid_mid,
+ * hook_normalized_resid_mid, ln1.* and ln2.*. */
+NodeId add_post_norm(Graph *graph, int layer, NodeId x, const AttentionSpec *attention, const NormSpec *ln1,
+                     const MlpSpec *mlp, const NormSpec *ln2);
+
 /* LOG_PROB and PICK of the logits, and the graph's outputs. */
 void add_objectives(Graph *graph, NodeId logits);
 

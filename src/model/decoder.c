@@ -10,6 +10,15 @@ limn_status decoder_new(Decoder *decoder, Build *build) {
                : fail(LIMN_NO_MEMORY, "%s: no memory for %d layers", build->model->path, build->model->config.n_layers);
 }
 
+limn_status decoder_score(Build *build, Decoder *decoder, int64_t width) {
+    const ModelConfig *config = &build->model->config;
+    if (config->task != TASK_CLASSIFIER) {
+        return LIMN_OK;
+    }
+    TRY(build_labels(build));
+    return build_matrix(build, &decoder->head.weight, config->n_classes, width, "score.weight");
+}
+
 ModelTask decoder_task(const char *architecture) {
     if (strstr(architecture, "ForSequenceClassification") != NULL) {
         return TASK_CLASSIFIER;
@@ -38,17 +47,6 @@ static NodeId add_parallel(Graph *graph, int layer, NodeId x, const DecoderLayer
     return add_binary(graph, OP_ADD, layer, x, both, "resid_post");
 }
 
-static NodeId add_post_norm(Graph *graph, int layer, NodeId x, const DecoderLayer *weights) {
-    NodeId attn_out = add_attention(graph, layer, x, &weights->attention);
-    NodeId middle = add_binary(graph, OP_ADD, layer, x, attn_out, "resid_mid");
-    graph_site(graph, middle, "hook_resid_mid", layer);
-    NodeId normed = add_norm(graph, layer, middle, &weights->ln1, "ln1");
-    graph_site(graph, normed, "hook_normalized_resid_mid", layer);
-    NodeId mlp_out = add_mlp(graph, layer, normed, &weights->mlp);
-    NodeId after = add_binary(graph, OP_ADD, layer, normed, mlp_out, "mlp sum");
-    return add_norm(graph, layer, after, &weights->ln2, "ln2");
-}
-
 static NodeId add_layer(Graph *graph, int layer, NodeId x, const Decoder *decoder) {
     const DecoderLayer *weights = &decoder->layers[layer];
     graph_site(graph, x, "hook_resid_pre", layer);
@@ -61,7 +59,7 @@ static NodeId add_layer(Graph *graph, int layer, NodeId x, const Decoder *decode
         x = add_parallel(graph, layer, x, weights, decoder->order == DECODER_PARALLEL_SHARED);
         break;
     case DECODER_POST_NORM:
-        x = add_post_norm(graph, layer, x, weights);
+        x = add_post_norm(graph, layer, x, &weights->attention, &weights->ln1, &weights->mlp, &weights->ln2);
         break;
     }
     return graph_site(graph, x, "hook_resid_post", layer);

@@ -39,6 +39,9 @@ limn_status decoder_new(Decoder *decoder, Build *build);
 /* The task that an architecture's name ends in: ForCausalLM / LMHeadModel, ForSequenceClassification, or none. */
 ModelTask decoder_task(const char *architecture);
 
+/* The head of a sequence classifier, score.weight [classes, width], and its labels; nothing for other tasks. */
+limn_status decoder_score(Build *build, Decoder *decoder, int64_t width);
+
 /* Fills the weights, brings them into the frame asked for, and builds the graph. */
 limn_status decoder_build(Build *build, Decoder *decoder);
 

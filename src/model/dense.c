@@ -6,10 +6,6 @@
 
 #include "files/json.h"
 
-static limn_status no_memory(const Build *build) {
-    return fail(LIMN_NO_MEMORY, "%s: no memory for its configuration", build->model->path);
-}
-
 /* --- settings --- */
 
 const char *dense_gguf_key(const Dense *dense, const char *name) {
@@ -57,7 +53,7 @@ static limn_status refuse_others(const Dense *dense) {
         }
         key = gguf ? dense_gguf_key(dense, key) : key;
         if (key == NULL) {
-            return no_memory(dense->build);
+            return build_no_memory(dense->build);
         }
         TRY(settings_refuse(dense->build->settings, key, keys[i].harmless));
     }
@@ -110,7 +106,7 @@ static limn_status gguf_integer(int64_t *value, const Dense *dense, const char *
     const Settings *settings = dense->build->settings;
     const char *key = dense_gguf_key(dense, name);
     if (key == NULL) {
-        return no_memory(dense->build);
+        return build_no_memory(dense->build);
     }
     if (fallback == 0 && !settings_has(settings, key)) {
         return fail(LIMN_FORMAT, "%s: metadata \"%s\" is missing", settings->path, key);
@@ -121,7 +117,7 @@ static limn_status gguf_integer(int64_t *value, const Dense *dense, const char *
 static limn_status gguf_epsilon(Dense *dense) {
     const char *key = dense_gguf_key(dense, "attention.layer_norm_rms_epsilon");
     if (key == NULL) {
-        return no_memory(dense->build);
+        return build_no_memory(dense->build);
     }
     if (!settings_has(dense->build->settings, key)) {
         return fail(LIMN_FORMAT, "%s: metadata \"%s\" is missing", dense->build->settings->path, key);
@@ -171,7 +167,7 @@ static limn_status read_rope(Dense *dense) {
     keys.theta = keys.theta != NULL ? keys.theta : "rope_theta";
     dense->rope = ARENA_NEW(arena, Rope);
     if (dense->rope == NULL) {
-        return no_memory(build);
+        return build_no_memory(build);
     }
     return build->settings->gguf != NULL
                ? rope_from_gguf(dense->rope, arena, build->settings, build->weights, dense->family->gguf,
@@ -206,7 +202,7 @@ limn_status dense_read_optional(double *value, const Dense *dense, const char *k
     const Settings *settings = dense->build->settings;
     if (settings->gguf != NULL) {
         key = dense_gguf_key(dense, key);
-        return key == NULL ? no_memory(dense->build) : settings_real(value, settings, key, fallback, 0, 1e6);
+        return key == NULL ? build_no_memory(dense->build) : settings_real(value, settings, key, fallback, 0, 1e6);
     }
     bool off = json_is_null(json_object_get(settings->json, key));
     return settings_real(value, settings, key, off ? 0 : fallback, 0, 1e6);
@@ -216,7 +212,7 @@ limn_status dense_read_window(Dense *dense, int64_t fallback) {
     const Settings *settings = dense->build->settings;
     const char *key = settings->gguf != NULL ? dense_gguf_key(dense, "attention.sliding_window") : "sliding_window";
     if (key == NULL) {
-        return no_memory(dense->build);
+        return build_no_memory(dense->build);
     }
     bool off = settings->json != NULL && json_is_null(json_object_get(settings->json, key));
     int64_t window;
@@ -263,7 +259,7 @@ limn_status dense_read_upper_windows(Dense *dense, int64_t first) {
     dense->window = used ? dense->window : 0;
     bool *slides = ARENA_ARRAY(&dense->build->model->arena, bool, n_layers);
     if (slides == NULL) {
-        return no_memory(dense->build);
+        return build_no_memory(dense->build);
     }
     for (int32_t i = 0; i < n_layers; i++) {
         slides[i] = i >= first;
@@ -430,7 +426,7 @@ static limn_status get_outer(const Dense *dense, Decoder *decoder, const char *p
     const char *embed = gguf ? "token_embd.weight" : build_name(build, "%sembed_tokens.weight", prefix);
     const char *norm = gguf ? "output_norm" : build_name(build, "%snorm", prefix);
     if (embed == NULL || norm == NULL) {
-        return no_memory(build);
+        return build_no_memory(build);
     }
     decoder->embed_scale = dense->embed_scale;
     decoder->ln_final = (NormSpec){.kind = NORM_RMS, .epsilon = (float)dense->epsilon, .plus_one = dense->plus_one};
@@ -440,11 +436,7 @@ static limn_status get_outer(const Dense *dense, Decoder *decoder, const char *p
         return build_tied(build, &decoder->embed, &decoder->head.weight, dense->tied, embed, head);
     }
     TRY(build_table(build, &decoder->embed, config->n_vocab, config->d_model, "%s", embed));
-    if (config->task == TASK_CLASSIFIER) {
-        TRY(build_labels(build));
-        return build_matrix(build, &decoder->head.weight, config->n_classes, config->d_model, "score.weight");
-    }
-    return LIMN_OK;
+    return decoder_score(build, decoder, config->d_model);
 }
 
 /* What stands before the names of the text part's tensors, and what the head is called. */

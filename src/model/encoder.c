@@ -49,14 +49,8 @@ void encoder_attention(AttentionSpec *attention, const ModelConfig *config) {
 
 static NodeId add_layer(Graph *graph, int layer, NodeId x, const EncoderLayer *weights) {
     graph_site(graph, x, "hook_resid_pre", layer);
-    NodeId attn_out = add_attention(graph, layer, x, &weights->attention);
-    NodeId middle = add_binary(graph, OP_ADD, layer, x, attn_out, "resid_mid");
-    graph_site(graph, middle, "hook_resid_mid", layer);
-    NodeId normed = add_norm(graph, layer, middle, &weights->ln1, "ln1");
-    graph_site(graph, normed, "hook_normalized_resid_mid", layer);
-    NodeId mlp_out = add_mlp(graph, layer, normed, &weights->mlp);
-    NodeId after = add_binary(graph, OP_ADD, layer, normed, mlp_out, "mlp sum");
-    return graph_site(graph, add_norm(graph, layer, after, &weights->ln2, "ln2"), "hook_resid_post", layer);
+    x = add_post_norm(graph, layer, x, &weights->attention, &weights->ln1, &weights->mlp, &weights->ln2);
+    return graph_site(graph, x, "hook_resid_post", layer);
 }
 
 static void add_head(Graph *graph, const Encoder *encoder) {

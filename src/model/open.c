@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "files/hf_cache.h"
 #include "files/json.h"
 #include "model/adapters.h"
@@ -19,11 +20,6 @@ static limn_status no_memory(const Model *model) {
     return fail(LIMN_NO_MEMORY, "%s: no memory to open it", model->path);
 }
 
-static bool ends_with(const char *text, const char *suffix) {
-    size_t n = strlen(text), m = strlen(suffix);
-    return n >= m && strcmp(text + n - m, suffix) == 0;
-}
-
 static bool exists(const char *path) {
     return access(path, F_OK) == 0;
 }
@@ -34,7 +30,7 @@ static const char *lone_gguf(Model *model) {
     const char *found = NULL;
     int count = 0;
     for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
-        if (ends_with(entry->d_name, ".gguf")) {
+        if (text_ends_with(entry->d_name, ".gguf")) {
             found = arena_printf(&model->arena, "%s/%s", model->path, entry->d_name);
             count++;
         }
@@ -117,7 +113,7 @@ static limn_status list_leftovers(Build *build) {
 
 /* Is there more than a text part? */
 static bool is_multimodal(const char *architecture) {
-    return ends_with(architecture, "ForConditionalGeneration") ||
+    return text_ends_with(architecture, "ForConditionalGeneration") ||
            strcmp(architecture, "Gemma3ForSequenceClassification") == 0;
 }
 
@@ -293,7 +289,7 @@ static limn_status open_path(Model *model, const ModelOptions *options, const Pr
         if (model->path == NULL) {
             return fail(LIMN_NO_MEMORY, "%s: no memory to open it", gguf);
         }
-    } else if (!ends_with(model->path, ".gguf")) {
+    } else if (!text_ends_with(model->path, ".gguf")) {
         return fail(LIMN_FORMAT, "%s: is a file of an unknown kind, expected a model folder or a .gguf file",
                     model->path);
     }

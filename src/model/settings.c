@@ -65,7 +65,6 @@ static void value_text(char out[64], const Settings *settings, const char *key) 
     }
 }
 
-#undef settings_fail
 limn_status settings_fail(limn_status status, const Settings *settings, const char *key, const char *expected) {
     char found[64], buffer[KEY_MAX];
     const char *own = own_key(buffer, settings, key);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/bytes.h"
 #include "base/integers.h"
 #include "base/map.h"
 #include "base/parallel.h"
@@ -558,14 +559,9 @@ int64_t weight_place_row(const WeightPlace *place, int64_t row) {
 
 /* --- what the file holds --- */
 
-static bool ends_with(const char *name, const char *suffix) {
-    size_t n = strlen(name), m = strlen(suffix);
-    return n >= m && memcmp(name + n - m, suffix, m) == 0;
-}
-
 static bool is_ignored(const WeightStore *store, const Tensor *tensor) {
     for (int32_t i = 0; i < store->n_ignored; i++) {
-        if (ends_with(tensor->name, store->ignored[i])) {
+        if (text_ends_with(tensor->name, store->ignored[i])) {
             return true;
         }
     }

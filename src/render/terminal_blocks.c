@@ -67,14 +67,6 @@ static bool continues(const Pieces *pieces, int32_t i) {
     return isalnum(first) && (isalnum(last) || last == '\'');
 }
 
-static Text trimmed(Text text) {
-    while (text.length > 1 && text.bytes[0] == ' ') {
-        text.bytes++;
-        text.length--;
-    }
-    return text;
-}
-
 static Cell make_cell(Terminal *t, const Pieces *pieces, int32_t i, bool is_signed) {
     const Piece *piece = &pieces->items[i];
     Cell cell = {.step = piece->state == TOKEN_SCORED || piece->state == TOKEN_TARGET
@@ -84,7 +76,7 @@ static Cell make_cell(Terminal *t, const Pieces *pieces, int32_t i, bool is_sign
     if (continues(pieces, i)) {
         text_buffer_add(&buffer, pick(t, "·", "~"));
     }
-    Text text = trimmed(piece->text);
+    Text text = text_bare(piece->text);
     clean_text_cut(&buffer, text, t->flags | CLEAN_SPACES, CUT_PIECE);
     cell.text_width = text_width(text_from(&buffer).bytes, buffer.length);
     cell.text = keep(t, &buffer);

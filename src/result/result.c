@@ -108,6 +108,14 @@ Text text_of_bytes(const char *bytes, size_t length) {
     return (Text){bytes, bytes == NULL ? 0 : length};
 }
 
+Text text_bare(Text text) {
+    while (text.length > 1 && text.bytes[0] == ' ') {
+        text.bytes++;
+        text.length--;
+    }
+    return text;
+}
+
 Text result_copy(Result *result, Text text) {
     if (text.bytes == NULL) {
         return text;

@@ -2,6 +2,7 @@
  * joined. Bytes that are no UTF-8 stay as they are here: whoever asked for text repairs them at the end. */
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/utf8.h"
 #include "files/json.h"
 #include "text/component.h"
@@ -57,13 +58,6 @@ static limn_status apply_byte_level(const void *state, DecodeWork *work) {
 }
 
 /* ---- ByteFallback ---- */
-
-static int hex_digit(char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
 
 /* The byte of "<0x41>", -1: none. */
 static int byte_piece(const char *text, size_t length) {

@@ -4,16 +4,12 @@
 
 #include "backend/cpu/rows.h"
 
-static int64_t last_dimension(const RowShape *shape) {
-    return shape->dims[shape->n_dims - 1];
-}
-
 size_t cpu_gain_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward) {
     (void)compute;
     (void)n_rows;
     (void)max_keys;
     (void)backward;
-    return 2 * sizeof(float) * (size_t)last_dimension(&op->in[0]);
+    return 2 * sizeof(float) * (size_t)row_shape_last(&op->in[0]);
 }
 
 typedef struct Gains {
@@ -44,7 +40,7 @@ static const float *as_f32(float *out, const Weight *weight, float plus) {
 
 static Gains gains_of(const KernelArgs *args) {
     const Op *op = args->op;
-    Gains gains = {.args = args, .vector = vector_kernels(), .n = last_dimension(&op->in[0])};
+    Gains gains = {.args = args, .vector = vector_kernels(), .n = row_shape_last(&op->in[0])};
     gains.groups = shape_width(args, &op->in[0]) / gains.n;
     float *scratch = args->scratch;
     gains.gain = as_f32(scratch, &op->weights[0], op->attributes.gain_plus_one ? 1.0F : 0.0F);

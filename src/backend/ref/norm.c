@@ -112,15 +112,11 @@ static limn_status normalize_backward_rows(void *context, int64_t begin, int64_t
     return LIMN_OK;
 }
 
-static int64_t last_dimension(const RowShape *shape) {
-    return shape->dims[shape->n_dims - 1];
-}
-
 static limn_status gain_rows(void *context, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const KernelArgs *args = context;
     const Op *op = args->op;
-    int64_t n = last_dimension(&op->in[0]);
+    int64_t n = row_shape_last(&op->in[0]);
     int64_t groups = ref_width(args, &op->in[0]) / n;
     for (int64_t i = begin * groups; i < end * groups; i++) {
         for (int64_t j = 0; j < n; j++) {
@@ -133,7 +129,7 @@ static limn_status gain_rows(void *context, int64_t begin, int64_t end, int work
 static limn_status gain_backward_rows(void *context, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const KernelArgs *args = context;
-    int64_t n = last_dimension(&args->op->in[0]);
+    int64_t n = row_shape_last(&args->op->in[0]);
     int64_t groups = ref_width(args, &args->op->in[0]) / n;
     for (int64_t i = begin * groups; i < end * groups; i++) {
         for (int64_t j = 0; j < n; j++) {
@@ -148,7 +144,7 @@ static limn_status norm_rows(void *context, int64_t begin, int64_t end, int work
     (void)worker;
     const KernelArgs *args = context;
     const Op *op = args->op;
-    int64_t n = last_dimension(&op->in[0]);
+    int64_t n = row_shape_last(&op->in[0]);
     int64_t groups = ref_width(args, &op->in[0]) / n;
     for (int64_t i = begin * groups; i < end * groups; i++) {
         const float *x = args->in[0] + i * n; /* [n] */
@@ -166,7 +162,7 @@ static limn_status norm_backward_rows(void *context, int64_t begin, int64_t end,
     (void)worker;
     const KernelArgs *args = context;
     const Op *op = args->op;
-    int64_t n = last_dimension(&op->in[0]);
+    int64_t n = row_shape_last(&op->in[0]);
     int64_t groups = ref_width(args, &op->in[0]) / n;
     for (int64_t i = begin * groups; i < end * groups; i++) {
         const float *x = args->in[0] + i * n;       /* [n] */

@@ -24,7 +24,7 @@ static limn_status alibi_slopes(FalconConfig *falcon, Build *build) {
     int32_t heads = build->model->config.n_heads, whole = 1;
     falcon->slopes = ARENA_ARRAY(&build->model->arena, float, heads);
     if (falcon->slopes == NULL) {
-        return fail(LIMN_NO_MEMORY, "%s: no memory for its configuration", build->model->path);
+        return build_no_memory(build);
     }
     while (whole * 2 <= heads) {
         whole *= 2;
@@ -164,18 +164,14 @@ static limn_status get_outer(Build *build, Decoder *decoder, const FalconConfig 
             build_called(build, "lm_head.weight", "output.weight"));
     }
     TRY(build_table(build, &decoder->embed, config->n_vocab, config->d_model, "%sword_embeddings.weight", prefix));
-    if (config->task == TASK_CLASSIFIER) {
-        TRY(build_labels(build));
-        return build_matrix(build, &decoder->head.weight, config->n_classes, config->d_model, "score.weight");
-    }
-    return LIMN_OK;
+    return decoder_score(build, decoder, config->d_model);
 }
 
 limn_status falcon_build(Build *build) {
     ModelConfig *config = &build->model->config;
     FalconConfig falcon = {.rope = ARENA_NEW(&build->model->arena, Rope)};
     if (falcon.rope == NULL) {
-        return fail(LIMN_NO_MEMORY, "%s: no memory for its configuration", build->model->path);
+        return build_no_memory(build);
     }
     config->task = decoder_task(build->architecture);
     config->causal = true;

@@ -30,7 +30,7 @@ static limn_status read_windows(Dense *dense) {
     int32_t n_layers = dense->build->model->config.n_layers;
     bool *slides = ARENA_ARRAY(&dense->build->model->arena, bool, n_layers);
     if (slides == NULL) {
-        return fail(LIMN_NO_MEMORY, "%s: no memory for its configuration", dense->build->model->path);
+        return build_no_memory(dense->build);
     }
     for (int32_t i = 0; i < n_layers; i++) {
         slides[i] = i % 2 == 0;

@@ -21,10 +21,6 @@ static const DenseFamily family = {.gguf = "gemma3",
                                    .softcaps = true,
                                    .own_rope = true};
 
-static limn_status no_memory(const Build *build) {
-    return fail(LIMN_NO_MEMORY, "%s: no memory for its configuration", build->model->path);
-}
-
 /* Every `sliding_window_pattern`th layer has none. */
 static limn_status read_windows(Dense *dense) {
     const Settings *settings = dense->build->settings;
@@ -32,7 +28,7 @@ static limn_status read_windows(Dense *dense) {
     int64_t period = 6;
     bool *slides = ARENA_ARRAY(&dense->build->model->arena, bool, n_layers);
     if (slides == NULL) {
-        return no_memory(dense->build);
+        return build_no_memory(dense->build);
     }
     bool gguf = settings->gguf != NULL;
     TRY(settings_integer(&period, settings, gguf ? "gemma3.attention.sliding_window_pattern" : "sliding_window_pattern",
@@ -73,7 +69,7 @@ static limn_status read_ropes(Dense *dense) {
     dense->rope = ARENA_NEW(&build->model->arena, Rope);
     dense->window_rope = ARENA_NEW(&build->model->arena, Rope);
     if (dense->rope == NULL || dense->window_rope == NULL) {
-        return no_memory(build);
+        return build_no_memory(build);
     }
     if (build->settings->json != NULL) {
         return read_ropes_json(dense);

@@ -103,11 +103,7 @@ static limn_status get_outer(Build *build, Decoder *decoder, const Gpt2Config *g
                           build_called(build, "lm_head.weight", "output.weight"));
     }
     TRY(build_table(build, &decoder->embed, config->n_vocab, config->d_model, "%swte.weight", prefix));
-    if (config->task == TASK_CLASSIFIER) {
-        TRY(build_labels(build));
-        return build_matrix(build, &decoder->head.weight, config->n_classes, config->d_model, "score.weight");
-    }
-    return LIMN_OK;
+    return decoder_score(build, decoder, config->d_model);
 }
 
 static limn_status look_for_qkv_bias(Build *build, Gpt2Config *gpt2, const char *prefix) {

@@ -87,18 +87,14 @@ static limn_status get_outer(Build *build, Decoder *decoder, const NeoxConfig *n
                           head);
     }
     TRY(build_table(build, &decoder->embed, config->n_vocab, config->d_model, "%sembed_in.weight", prefix));
-    if (config->task == TASK_CLASSIFIER) {
-        TRY(build_labels(build));
-        return build_matrix(build, &decoder->head.weight, config->n_classes, config->d_model, "score.weight");
-    }
-    return LIMN_OK;
+    return decoder_score(build, decoder, config->d_model);
 }
 
 limn_status gpt_neox_build(Build *build) {
     ModelConfig *config = &build->model->config;
     NeoxConfig neox = {.rope = ARENA_NEW(&build->model->arena, Rope)};
     if (neox.rope == NULL) {
-        return fail(LIMN_NO_MEMORY, "%s: no memory for its configuration", build->model->path);
+        return build_no_memory(build);
     }
     config->task = decoder_task(build->architecture);
     config->causal = true;

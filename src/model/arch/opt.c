@@ -87,11 +87,7 @@ static limn_status get_outer(Build *build, Decoder *decoder, const OptConfig *op
                                 build_name(build, "%sembed_tokens.weight", prefix), "lm_head.weight");
     }
     TRY(build_table(build, &decoder->embed, config->n_vocab, opt->d_embed, "%sembed_tokens.weight", prefix));
-    if (config->task == TASK_CLASSIFIER) {
-        TRY(build_labels(build));
-        return build_matrix(build, &decoder->head.weight, config->n_classes, opt->d_embed, "score.weight");
-    }
-    return LIMN_OK;
+    return decoder_score(build, decoder, opt->d_embed);
 }
 
 limn_status opt_build(Build *build) {
