@@ -57,6 +57,8 @@ def forward_row(bench, model, dtype, length, folder, scratch):
     if "error" in reply:
         bench.table.add(what, reply["error"], equal=False)
         return
+    for _ in range(2):  # a weight is packed at its third use
+        bench.limn.ask(do="forward", ids=ids)
     equality, equal, attention = "", None, None
     if bench.peer:
         warm = {name: bench.peer.ask(do="forward", ids=ids, attention=name, save=str(theirs)) for name in
