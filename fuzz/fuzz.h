@@ -13,6 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Puts the bytes into a file in memory and gives a path to it, the same for the whole process. */
 const char *memory_file(const uint8_t *data, size_t size);
 
+/* A folder of this process's own; remove_all unlinks what the target put there and the folder itself, at exit. */
+void scratch_make(void (*remove_all)(void));
+bool scratch_made(void);
+/* The path of a file in it, in static memory; "": the folder's. */
+const char *scratch_path(const char *name);
+
 /* Ends the process when a promise is broken: a message of one printable line for every failure. */
 void check_failure(limn_status status);
 void check(bool promise, const char *what);

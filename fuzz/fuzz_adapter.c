@@ -39,23 +39,15 @@ static const char config[] = "{\"model_type\":\"llama\",\"hidden_size\":8,\"inte
                              "\"num_hidden_layers\":1,\"num_attention_heads\":2,\"num_key_value_heads\":1,"
                              "\"vocab_size\":7,\"max_position_embeddings\":16}";
 
-static char folder[64];
-
-static const char *inside(const char *name) {
-    static char path[160];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
 static void remove_folder(void) {
-    unlink(inside("model/model.safetensors"));
-    unlink(inside("model/config.json"));
-    unlink(inside("adapter/adapter_model.safetensors"));
-    unlink(inside("adapter/adapter_config.json"));
-    unlink(inside("good.safetensors"));
-    rmdir(inside("model"));
-    rmdir(inside("adapter"));
-    rmdir(folder);
+    unlink(scratch_path("model/model.safetensors"));
+    unlink(scratch_path("model/config.json"));
+    unlink(scratch_path("adapter/adapter_model.safetensors"));
+    unlink(scratch_path("adapter/adapter_config.json"));
+    unlink(scratch_path("good.safetensors"));
+    rmdir(scratch_path("model"));
+    rmdir(scratch_path("adapter"));
+    rmdir(scratch_path(""));
 }
 
 static void write_tensors(const char *name, const Row *rows, int n) {
@@ -70,19 +62,17 @@ static void write_tensors(const char *name, const Row *rows, int n) {
                               .data = values,
                               .bytes = (size_t)(rows[i].rows * columns) * sizeof *values};
     }
-    check(safetensors_write(inside(name), tensors, n, NULL, 0) == LIMN_OK, "tensors");
+    check(safetensors_write(scratch_path(name), tensors, n, NULL, 0) == LIMN_OK, "tensors");
 }
 
 static void write_bytes(const char *name, const void *bytes, size_t size) {
-    FILE *file = fopen(inside(name), "wb");
+    FILE *file = fopen(scratch_path(name), "wb");
     check(file != NULL && fwrite(bytes, 1, size, file) == size && fclose(file) == 0, "a written file");
 }
 
 static void make_folder(void) {
-    snprintf(folder, sizeof folder, "/tmp/limn-fuzz-XXXXXX");
-    check(mkdtemp(folder) != NULL, "a scratch folder");
-    atexit(remove_folder);
-    check(mkdir(inside("model"), 0700) == 0 && mkdir(inside("adapter"), 0700) == 0, "scratch folders");
+    scratch_make(remove_folder);
+    check(mkdir(scratch_path("model"), 0700) == 0 && mkdir(scratch_path("adapter"), 0700) == 0, "scratch folders");
     write_tensors("model/model.safetensors", model_rows, sizeof model_rows / sizeof model_rows[0]);
     write_tensors("good.safetensors", adapter_rows, sizeof adapter_rows / sizeof adapter_rows[0]);
     write_bytes("model/config.json", config, sizeof config - 1);
@@ -92,24 +82,24 @@ static void put_adapter(const uint8_t *data, size_t size) {
     const uint8_t *nul = size > 0 ? memchr(data, 0, size) : NULL;
     size_t head = nul != NULL ? (size_t)(nul - data) : size;
     write_bytes("adapter/adapter_config.json", data, head);
-    unlink(inside("adapter/adapter_model.safetensors"));
+    unlink(scratch_path("adapter/adapter_model.safetensors"));
     if (nul != NULL) {
         write_bytes("adapter/adapter_model.safetensors", nul + 1, size - head - 1);
         return;
     }
     char good[160];
-    snprintf(good, sizeof good, "%s", inside("good.safetensors"));
-    check(link(good, inside("adapter/adapter_model.safetensors")) == 0, "good tensors");
+    snprintf(good, sizeof good, "%s", scratch_path("good.safetensors"));
+    check(link(good, scratch_path("adapter/adapter_model.safetensors")) == 0, "good tensors");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    if (folder[0] == '\0') {
+    if (!scratch_made()) {
         make_folder();
     }
     put_adapter(data, size);
     char model_path[160], adapter_path[160];
-    snprintf(model_path, sizeof model_path, "%s", inside("model"));
-    snprintf(adapter_path, sizeof adapter_path, "%s", inside("adapter"));
+    snprintf(model_path, sizeof model_path, "%s", scratch_path("model"));
+    snprintf(adapter_path, sizeof adapter_path, "%s", scratch_path("adapter"));
     const AdapterUse use = {adapter_path, size % 5 == 1 ? 0.5 : 1.0};
     const ModelOptions options = {.adapters = &use, .n_adapters = 1, .config_only = size % 2 == 1};
     Model *model;

@@ -194,18 +194,10 @@ static const Row weights[] = {
 };
 enum { N_WEIGHTS = sizeof weights / sizeof weights[0] };
 
-static char folder[64];
-
-static const char *inside(const char *name) {
-    static char path[160];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
 static void remove_folder(void) {
-    unlink(inside("model.safetensors"));
-    unlink(inside("config.json"));
-    rmdir(folder);
+    unlink(scratch_path("model.safetensors"));
+    unlink(scratch_path("config.json"));
+    rmdir(scratch_path(""));
 }
 
 static void make_folder(void) {
@@ -220,21 +212,19 @@ static void make_folder(void) {
                               .data = values,
                               .bytes = (size_t)(weights[i].rows * columns) * sizeof *values};
     }
-    snprintf(folder, sizeof folder, "/tmp/limn-fuzz-XXXXXX");
-    check(mkdtemp(folder) != NULL, "a scratch folder");
-    atexit(remove_folder);
-    check(safetensors_write(inside("model.safetensors"), tensors, N_WEIGHTS, NULL, 0) == LIMN_OK, "weights");
-    check(symlink(memory_file(NULL, 0), inside("config.json")) == 0, "a link to memory");
+    scratch_make(remove_folder);
+    check(safetensors_write(scratch_path("model.safetensors"), tensors, N_WEIGHTS, NULL, 0) == LIMN_OK, "weights");
+    check(symlink(memory_file(NULL, 0), scratch_path("config.json")) == 0, "a link to memory");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    if (folder[0] == '\0') {
+    if (!scratch_made()) {
         make_folder();
     }
     memory_file(data, size);
     const ModelOptions options = {.config_only = size % 2 == 1};
     Model *model;
-    limn_status status = model_open(&model, folder, &options, NULL);
+    limn_status status = model_open(&model, scratch_path(""), &options, NULL);
     if (status != LIMN_OK) {
         check(model == NULL, "no model after a failure");
         check_failure(status);

@@ -7,40 +7,30 @@
 #include "files/tensor_files.h"
 #include "fuzz.h"
 
-static char folder[64];
-
-static const char *inside(const char *name) {
-    static char path[160];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
 static void remove_folder(void) {
-    unlink(inside("a.safetensors"));
-    unlink(inside("b.safetensors"));
-    unlink(inside("model.safetensors.index.json"));
-    rmdir(folder);
+    unlink(scratch_path("a.safetensors"));
+    unlink(scratch_path("b.safetensors"));
+    unlink(scratch_path("model.safetensors.index.json"));
+    rmdir(scratch_path(""));
 }
 
 static void make_folder(void) {
     const float value = 1.0f;
     const Tensor a = {.name = "a", .dtype = DTYPE_F32, .rank = 0, .data = &value, .bytes = 4};
     const Tensor b = {.name = "b", .dtype = DTYPE_F32, .rank = 0, .data = &value, .bytes = 4};
-    snprintf(folder, sizeof folder, "/tmp/limn-fuzz-XXXXXX");
-    check(mkdtemp(folder) != NULL, "a scratch folder");
-    atexit(remove_folder);
-    check(safetensors_write(inside("a.safetensors"), &a, 1, NULL, 0) == LIMN_OK, "a shard");
-    check(safetensors_write(inside("b.safetensors"), &b, 1, NULL, 0) == LIMN_OK, "a shard");
-    check(symlink(memory_file(NULL, 0), inside("model.safetensors.index.json")) == 0, "a link to memory");
+    scratch_make(remove_folder);
+    check(safetensors_write(scratch_path("a.safetensors"), &a, 1, NULL, 0) == LIMN_OK, "a shard");
+    check(safetensors_write(scratch_path("b.safetensors"), &b, 1, NULL, 0) == LIMN_OK, "a shard");
+    check(symlink(memory_file(NULL, 0), scratch_path("model.safetensors.index.json")) == 0, "a link to memory");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    if (folder[0] == '\0') {
+    if (!scratch_made()) {
         make_folder();
     }
     memory_file(data, size);
     TensorFiles *files;
-    limn_status status = tensor_files_open(&files, folder);
+    limn_status status = tensor_files_open(&files, scratch_path(""));
     if (status != LIMN_OK) {
         check_failure(status);
         return 0;

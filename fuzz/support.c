@@ -38,6 +38,24 @@ const char *memory_file(const uint8_t *data, size_t size) {
     return path;
 }
 
+static char scratch[32];
+
+void scratch_make(void (*remove_all)(void)) {
+    snprintf(scratch, sizeof scratch, "/tmp/limn-fuzz-XXXXXX");
+    check(mkdtemp(scratch) != NULL, "a scratch folder");
+    atexit(remove_all);
+}
+
+bool scratch_made(void) {
+    return scratch[0] != '\0';
+}
+
+const char *scratch_path(const char *name) {
+    static char path[160];
+    snprintf(path, sizeof path, "%s%s%s", scratch, name[0] == '\0' ? "" : "/", name);
+    return path;
+}
+
 void use_tensor(const Tensor *tensor) {
     const unsigned char *bytes = tensor->data;
     volatile unsigned char sum = 0;
