@@ -34,16 +34,24 @@ static NodeId remember_failure(Graph *graph, limn_status status) {
     return NODE_NONE;
 }
 
-static GraphNode *append(Graph *graph) {
+limn_status graph_reserve_node(Graph *graph) {
     if (graph->n_nodes == graph->capacity) {
         int32_t capacity = graph->capacity == 0 ? 256 : graph->capacity * 2;
         GraphNode *nodes = realloc(graph->nodes, (size_t)capacity * sizeof *nodes);
         if (nodes == NULL) {
-            remember_failure(graph, fail(LIMN_NO_MEMORY, "graph of %d nodes", capacity));
-            return NULL;
+            return fail(LIMN_NO_MEMORY, "graph of %d nodes", capacity);
         }
         graph->nodes = nodes;
         graph->capacity = capacity;
+    }
+    return LIMN_OK;
+}
+
+static GraphNode *append(Graph *graph) {
+    limn_status status = graph_reserve_node(graph);
+    if (status != LIMN_OK) {
+        remember_failure(graph, status);
+        return NULL;
     }
     GraphNode *node = &graph->nodes[graph->n_nodes];
     *node = (GraphNode){.inputs = {NODE_NONE, NODE_NONE, NODE_NONE}};

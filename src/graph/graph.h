@@ -158,6 +158,8 @@ NodeId graph_reshape(Graph *graph, NodeId node, int n_dims, int64_t dim0, int64_
  * first is the one GraphNode.site holds. A name belongs to one node. */
 NodeId graph_site(Graph *graph, NodeId node, const char *name, int layer);
 
+limn_status graph_reserve_node(Graph *graph); /* room for one more; for rewrite.c */
+
 limn_status graph_seal(Graph *graph);
 
 /* NODE_NONE when there is no such site. */

@@ -11,15 +11,7 @@ static void move(NodeId *node, const NodeId *moved) {
 
 /* Appends a copy whose inputs are where they are now. */
 static limn_status copy_node(Graph *graph, const GraphNode *old, const NodeId *moved, NodeId *node) {
-    if (graph->n_nodes == graph->capacity) {
-        int32_t capacity = graph->capacity == 0 ? 256 : graph->capacity * 2;
-        GraphNode *nodes = realloc(graph->nodes, (size_t)capacity * sizeof *nodes);
-        if (nodes == NULL) {
-            return fail(LIMN_NO_MEMORY, "graph of %d nodes", capacity);
-        }
-        graph->nodes = nodes;
-        graph->capacity = capacity;
-    }
+    TRY(graph_reserve_node(graph));
     *node = graph->n_nodes++;
     GraphNode *copy = &graph->nodes[*node];
     *copy = *old;
