@@ -70,6 +70,15 @@ limn_status build_activation(const Build *build, Activation *activation, const c
 
 limn_status build_no_memory(const Build *build); /* LIMN_NO_MEMORY: for its configuration */
 
+/* Sizes as settings give them, each checked to fit 32 bits, into the configuration. */
+typedef struct Sizes {
+    int64_t n_vocab, d_model, d_mlp, n_layers, n_heads;
+    int64_t n_kv_heads; /* 0: n_heads */
+    int64_t d_head;     /* 0: d_model / n_heads */
+    int64_t n_context;
+} Sizes;
+void build_sizes(ModelConfig *config, const Sizes *sizes);
+
 /* A size under the family's own key, or else under the name other families give it, which the reference reads too. */
 limn_status build_size(const Build *build, int64_t *value, const char *key, const char *alias, int64_t fallback,
                        int64_t high);

@@ -189,6 +189,17 @@ limn_status build_activation(const Build *build, Activation *activation, const c
     return LIMN_OK;
 }
 
+void build_sizes(ModelConfig *config, const Sizes *sizes) {
+    config->n_vocab = (int32_t)sizes->n_vocab;
+    config->d_model = (int32_t)sizes->d_model;
+    config->d_mlp = (int32_t)sizes->d_mlp;
+    config->n_layers = (int32_t)sizes->n_layers;
+    config->n_heads = (int32_t)sizes->n_heads;
+    config->n_kv_heads = (int32_t)(sizes->n_kv_heads != 0 ? sizes->n_kv_heads : sizes->n_heads);
+    config->d_head = (int32_t)(sizes->d_head != 0 ? sizes->d_head : sizes->d_model / sizes->n_heads);
+    config->n_context = (int32_t)sizes->n_context;
+}
+
 limn_status build_no_memory(const Build *build) {
     return fail(LIMN_NO_MEMORY, "%s: no memory for its configuration", build->model->path);
 }

@@ -83,14 +83,14 @@ static limn_status read_json(Dense *dense) {
     TRY(build_activation(dense->build, &dense->activation,
                          family->activation_key != NULL ? family->activation_key : "hidden_act",
                          family->activation != NULL ? family->activation : "silu"));
-    config->n_vocab = (int32_t)n_vocab;
-    config->d_model = (int32_t)d_model;
-    config->d_mlp = (int32_t)d_mlp;
-    config->n_layers = (int32_t)n_layers;
-    config->n_heads = (int32_t)n_heads;
-    config->n_kv_heads = (int32_t)n_kv;
-    config->d_head = (int32_t)d_head;
-    config->n_context = (int32_t)n_context;
+    build_sizes(config, &(Sizes){.n_vocab = n_vocab,
+                                 .d_model = d_model,
+                                 .d_mlp = d_mlp,
+                                 .n_layers = n_layers,
+                                 .n_heads = n_heads,
+                                 .n_kv_heads = n_kv,
+                                 .d_head = d_head,
+                                 .n_context = n_context});
     return check_sizes(dense->build);
 }
 
@@ -148,14 +148,14 @@ static limn_status read_gguf(Dense *dense) {
     if (!activation_from_name(activation, &dense->activation)) {
         return fail(LIMN_INTERNAL, "no activation \"%s\"", activation);
     }
-    config->n_vocab = (int32_t)n_vocab;
-    config->d_model = (int32_t)d_model;
-    config->d_mlp = (int32_t)d_mlp;
-    config->n_layers = (int32_t)n_layers;
-    config->n_heads = (int32_t)n_heads;
-    config->n_kv_heads = (int32_t)n_kv;
-    config->d_head = (int32_t)d_head;
-    config->n_context = (int32_t)n_context;
+    build_sizes(config, &(Sizes){.n_vocab = n_vocab,
+                                 .d_model = d_model,
+                                 .d_mlp = d_mlp,
+                                 .n_layers = n_layers,
+                                 .n_heads = n_heads,
+                                 .n_kv_heads = n_kv,
+                                 .d_head = d_head,
+                                 .n_context = n_context});
     return check_sizes(dense->build);
 }
 

@@ -25,13 +25,12 @@ static limn_status read_config(Encoder *distilbert, Build *build, bool *tied) {
         return settings_fail(LIMN_FORMAT, settings, "dim", "a multiple of n_heads");
     }
     distilbert->epsilon = epsilon;
-    config->n_vocab = (int32_t)n_vocab;
-    config->d_model = (int32_t)d_model;
-    config->n_layers = (int32_t)n_layers;
-    config->n_heads = config->n_kv_heads = (int32_t)n_heads;
-    config->d_head = (int32_t)(d_model / n_heads);
-    config->d_mlp = (int32_t)d_mlp;
-    config->n_context = (int32_t)n_context;
+    build_sizes(config, &(Sizes){.n_vocab = n_vocab,
+                                 .d_model = d_model,
+                                 .d_mlp = d_mlp,
+                                 .n_layers = n_layers,
+                                 .n_heads = n_heads,
+                                 .n_context = n_context});
     return LIMN_OK;
 }
 
