@@ -16,7 +16,7 @@ typedef struct Progress {
 /* progress may be NULL. Answers LIMN_CANCELLED when the caller asked to stop. */
 static inline limn_status progress_tick(const Progress *progress, const char *stage, int64_t done, int64_t total) {
     if (progress != NULL && progress->tick != NULL && !progress->tick(progress->context, stage, done, total)) {
-        return fail(LIMN_CANCELLED, "stopped by the caller during %s", stage);
+        return fail(LIMN_CANCELLED, "stopped during %s", stage);
     }
     return LIMN_OK;
 }

@@ -1,4 +1,5 @@
 /* limn: the command line. Everything it knows of commands comes from limn.h's rows. */
+#include <ctype.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,26 @@ static const char *format_of_file(const char *path) {
     return strcmp(dot, ".txt") == 0 ? "terminal" : NULL;
 }
 
+/* Before any work: a file called .pdf or .docx would hold something else than its name says. */
+static bool outputs_have_formats(const FaceOptions *face) {
+    for (int i = 0; i < face->n_outputs && face->format == NULL && !face->json; i++) {
+        const char *path = face->outputs[i];
+        const char *dot = strrchr(path, '.');
+        bool ending = dot != NULL && dot[1] != '\0';
+        for (const char *at = dot; ending && *++at != '\0';) {
+            ending = isalpha((unsigned char)*at) != 0;
+        }
+        if (ending && format_of_file(path) == NULL) {
+            complain(
+                "option 'output': found '%s', but no format has the ending %s; expected .json, .html, .svg, .md or "
+                ".txt, or --format",
+                path, dot);
+            return false;
+        }
+    }
+    return true;
+}
+
 static limn_status write_result(const limn_result *result, const FaceOptions *face, const char *asked,
                                 const char *path) {
     limn_render_options options = terminal_options(path != NULL ? "never" : face->color);
@@ -128,6 +149,9 @@ static int call_command(const limn_command *command, const Arguments *arguments)
     callbacks.context = &listener;
     callbacks.progress = on_progress;
     callbacks.text = on_text;
+    if (!outputs_have_formats(face)) {
+        return limn_status_exit_code(LIMN_USAGE);
+    }
     char *params = json_dumps(arguments->params, JSON_COMPACT);
     if (params == NULL) {
         complain("out of memory");

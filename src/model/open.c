@@ -277,10 +277,16 @@ static limn_status open_path(Model *model, const ModelOptions *options, const Pr
     }
     if (S_ISDIR(info.st_mode)) {
         model->files->config_path = arena_printf(&model->arena, "%s/config.json", model->path);
-        if (model->files->config_path == NULL) {
+        const char *adapter = arena_printf(&model->arena, "%s/adapter_config.json", model->path);
+        if (model->files->config_path == NULL || adapter == NULL) {
             return no_memory(model);
         }
-        const char *gguf = exists(model->files->config_path) ? NULL : lone_gguf(model);
+        bool configured = exists(model->files->config_path);
+        const char *gguf = configured ? NULL : lone_gguf(model);
+        if (gguf == NULL && !configured && exists(adapter)) {
+            return fail(LIMN_USAGE, "%s: is an adapter, expected the model it was made for, and --adapter %s",
+                        model->path, model->path);
+        }
         if (gguf == NULL) {
             return open_folder(model, options, progress);
         }

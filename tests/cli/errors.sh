@@ -48,4 +48,14 @@ echo '{' >"$work/strange/config.json"
 wrong 3 'strange/config.json' info "$work/strange"
 echo '{"format": 1}' >"$work/no.json"
 wrong 3 'no.json' verify "$work/no.json"
+# an ending that no format has; an adapter where a model should be
+wrong 2 'no format has the ending .pdf' info "$model" -o "$work/a.pdf"
+[ ! -e "$work/a.pdf" ] || problem "a file with another ending was written"
+limn info "$model" -o "$work/a.txt" -o "$work/plain" -o "$work/v0.1"
+expect_code 0
+limn info "$model" --json -o "$work/a.pdf"
+expect_code 0
+mkdir "$work/adapter"
+echo '{}' >"$work/adapter/adapter_config.json"
+wrong 2 'is an adapter' info "$work/adapter"
 finish
