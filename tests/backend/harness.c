@@ -418,7 +418,7 @@ static KernelArgs chunk_args(const Call *call, int64_t begin, int64_t count) {
     const OpInfo *info = op_info(instance->op.kind);
     bool backward = call->saved != NULL;
     for (int i = 0; i < info->n_inputs; i++) {
-        bool given = !backward || (info->saves & (SAVES_IN0 << i)) != 0;
+        bool given = !backward || (info->saves & ((unsigned)SAVES_IN0 << i)) != 0;
         args.in[i] = given ? at(instance->in[i], begin, instance->in_width[i]) : NULL;
         args.grad_in[i] = backward ? at_mutable(call->results->grad_in[i], begin, instance->in_width[i]) : NULL;
         args.accumulate[i] = call->accumulate;
