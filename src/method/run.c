@@ -220,8 +220,8 @@ static limn_status estimate(RunWork *work) {
     const EstimateRow rows[] = {{"tokens", work->sequence.n, "tokens"},
                                 {"time to prepare the weights", fmax(first - second, 0), "s"},
                                 {"time of the pass, about", pass, "s"}};
-    result_headline(work->result, "About %.3g s and %.4g MiB of working memory for %d tokens", pass,
-                    (double)whole.bytes / 1048576.0, (int)work->sequence.n);
+    result_headline(work->result, "About %.3g s and %.4g MiB of working memory for %d token%s", pass,
+                    (double)whole.bytes / 1048576.0, (int)work->sequence.n, work->sequence.n == 1 ? "" : "s");
     return estimate_show(work->result, work->session, &request, rows, 3);
 }
 
