@@ -66,6 +66,9 @@ static limn_status get_head(Build *build, Encoder *distilbert, bool tied, const 
     ModelConfig *config = &build->model->config;
     int64_t d = config->d_model;
     const char *words = build_name(build, "%sembeddings.word_embeddings.weight", prefix);
+    if (words == NULL) {
+        return build_no_memory(build);
+    }
     if (config->task == TASK_MASKED_LM) {
         TRY(build_linear(build, &distilbert->transform, d, d, true, "", "vocab_transform"));
         distilbert->transform_activation = distilbert->activation;
@@ -73,7 +76,7 @@ static limn_status get_head(Build *build, Encoder *distilbert, bool tied, const 
         TRY(build_tied(build, &distilbert->words, &distilbert->head.weight, tied, words, "vocab_projector.weight"));
         return build_vector(build, &distilbert->head.bias, config->n_vocab, "vocab_projector.bias");
     }
-    TRY(build_table(build, &distilbert->words, config->n_vocab, d, "%s", words != NULL ? words : ""));
+    TRY(build_table(build, &distilbert->words, config->n_vocab, d, "%s", words));
     if (config->task == TASK_CLASSIFIER) {
         TRY(build_labels(build));
         distilbert->pooler_activation = ACTIVATION_RELU;

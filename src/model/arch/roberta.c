@@ -24,6 +24,9 @@ static limn_status get_head(Build *build, Encoder *roberta, bool tied, const cha
     ModelConfig *config = &build->model->config;
     int64_t d = config->d_model;
     const char *pooler = build_name(build, "%spooler.dense.weight", prefix);
+    if (pooler == NULL) {
+        return build_no_memory(build);
+    }
     if (config->task != TASK_ENCODER) {
         TRY(weights_ignore(build->weights, "pooler.dense.weight"));
         TRY(weights_ignore(build->weights, "pooler.dense.bias"));
@@ -38,7 +41,7 @@ static limn_status get_head(Build *build, Encoder *roberta, bool tied, const cha
         TRY(build_linear(build, &roberta->pooler, d, d, true, "classifier.", "dense"));
         return build_linear(build, &roberta->head, config->n_classes, d, true, "classifier.", "out_proj");
     }
-    return pooler != NULL && weights_has(build->weights, pooler)
+    return weights_has(build->weights, pooler)
                ? build_linear(build, &roberta->pooler, d, d, true, prefix, "pooler.dense")
                : LIMN_OK;
 }
