@@ -452,10 +452,13 @@ static limn_status replace_weights(Work *work, Graph *graph, NodeId node) {
         WeightPlace place;
         bool located = locate(work, &place, &op->weights[slot]);
         char *stored = located ? adapter_tensor_name(work->build, place.tensor->name) : canonical;
+        if (stored == NULL) {
+            return no_memory(work->build);
+        }
         bool replaced = false;
         for (int32_t i = 0; i < work->n_applied; i++) {
             Applied *applied = &work->applied[i];
-            for (int32_t k = 0; stored != NULL && k < applied->adapter->n_tensors; k++) {
+            for (int32_t k = 0; k < applied->adapter->n_tensors; k++) {
                 Replacement *replacement = &applied->replacements[k];
                 /* what is tied to a trained copy keeps its own weights; what is tied to a changed tensor changes */
                 bool named = strcmp(replacement->canonical, canonical) == 0;
