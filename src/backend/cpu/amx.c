@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "backend/cpu/dnnl_matmul.h"
+#include "backend/cpu/target.h"
 #include "backend/cpu/vector.h"
 #include "base/integers.h"
 #include "base/parallel.h"
@@ -23,16 +24,11 @@
 #ifdef __x86_64__
 
 #include <immintrin.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,amx-tile,amx-bf16"))), \
-                             apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,amx-tile,amx-bf16")
-#endif
+TARGET_BEGIN(TARGET_AMX)
 
 #include "backend/cpu/simd_avx512.h"
 
@@ -310,11 +306,7 @@ static limn_status multiply_body(void *context, int64_t begin, int64_t end, int 
     return LIMN_OK;
 }
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+TARGET_END
 
 static limn_status run_rows(const Gemm *gemm, int parts, char *scratch) {
     Job job = {
@@ -356,10 +348,17 @@ static void pack_all(void *packed, const Gemm *gemm) {
 
 const PackLayout amx_layout = {packed_bytes, pack_all, INT64_MAX};
 
-bool amx_available(void) {
+static pthread_once_t asked = PTHREAD_ONCE_INIT;
+static bool granted;
+
+static void ask_for_tiles(void) {
     enum { ASK_FOR_STATE = 0x1023, TILE_DATA = 18 }; /* arch_prctl: a process asks once for the tiles' registers */
-    return matmul_isa() == MATMUL_AMX && vector_kernels() == &vector_avx512 &&
-           syscall(SYS_arch_prctl, ASK_FOR_STATE, TILE_DATA) == 0;
+    granted = matmul_isa() == MATMUL_AMX && vector_kernels() == &vector_avx512 &&
+              syscall(SYS_arch_prctl, ASK_FOR_STATE, TILE_DATA) == 0;
+}
+
+bool amx_available(void) {
+    return pthread_once(&asked, ask_for_tiles) == 0 && granted;
 }
 
 #else

@@ -106,6 +106,24 @@ static inline void square_prefetch(Square s) {
     }
 }
 
+/* Sums (tiles 0 to 3) += left pair (4, 5) times right pair (6, 7). */
+static inline void add_products(void) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+}
+
+static inline void load_left(const char *pair) {
+    _tile_loadd(4, pair, 64);
+    _tile_loadd(5, pair + TILE_BYTES, 64);
+}
+
+static inline void load_right(const char *pair) {
+    _tile_loadd(6, pair, 64);
+    _tile_loadd(7, pair + TILE_BYTES, 64);
+}
+
 /* to = (from: NULL for zeros) + left[steps][..][2] right[steps][..][2]; one operand has `parts` pairs of tiles for each
  * step, the other, which is the left one with w_left, one. */
 static inline void multiply_tiles(Square to, const Square *from, const char *left, const char *right, int64_t steps,
@@ -124,28 +142,18 @@ static inline void multiply_tiles(Square to, const Square *from, const char *lef
     }
     for (int64_t step = 0; step < steps; step++) {
         if (w_left) {
-            _tile_loadd(4, left, 64);
-            _tile_loadd(5, left + TILE_BYTES, 64);
+            load_left(left);
             left += 2 * TILE_BYTES;
             for (int part = 0; part < parts; part++, right += 2 * TILE_BYTES) {
-                _tile_loadd(6, right, 64);
-                _tile_loadd(7, right + TILE_BYTES, 64);
-                _tile_dpbf16ps(0, 4, 6);
-                _tile_dpbf16ps(1, 4, 7);
-                _tile_dpbf16ps(2, 5, 6);
-                _tile_dpbf16ps(3, 5, 7);
+                load_right(right);
+                add_products();
             }
         } else {
-            _tile_loadd(6, right, 64);
-            _tile_loadd(7, right + TILE_BYTES, 64);
+            load_right(right);
             right += 2 * TILE_BYTES;
             for (int part = 0; part < parts; part++, left += 2 * TILE_BYTES) {
-                _tile_loadd(4, left, 64);
-                _tile_loadd(5, left + TILE_BYTES, 64);
-                _tile_dpbf16ps(0, 4, 6);
-                _tile_dpbf16ps(1, 4, 7);
-                _tile_dpbf16ps(2, 5, 6);
-                _tile_dpbf16ps(3, 5, 7);
+                load_left(left);
+                add_products();
             }
         }
     }

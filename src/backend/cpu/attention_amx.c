@@ -6,19 +6,14 @@
 #include "backend/cpu/attention_amx.h"
 
 #include "backend/cpu/amx.h"
+#include "backend/cpu/target.h"
 #include "base/integers.h"
 
 #ifdef __x86_64__
 
 #include <immintrin.h>
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,amx-tile,amx-bf16"))), \
-                             apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,amx-tile,amx-bf16")
-#endif
+TARGET_BEGIN(TARGET_AMX)
 
 #include "backend/cpu/simd_avx512.h"
 
@@ -130,11 +125,7 @@ int64_t attention_amx_floats(const AttentionSizes *sizes, Compute compute) {
     return bytes / (int64_t)sizeof(float);
 }
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+TARGET_END
 
 #else
 

@@ -1,16 +1,12 @@
 /* The vector kernels for AVX2. The file is built for every machine; only these functions use the instructions. */
+#include "backend/cpu/target.h"
 #include "backend/cpu/vector.h"
 
 #ifdef __x86_64__
 
 #include <immintrin.h>
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#endif
+TARGET_BEGIN(TARGET_AVX2)
 
 #include "backend/cpu/simd_avx2.h"
 
@@ -22,11 +18,7 @@
 #include "backend/cpu/gemm_body.h"
 #include "backend/cpu/rows_body.h"
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+TARGET_END
 
 #include "backend/cpu/vector_table.h"
 
