@@ -144,29 +144,26 @@ static limn_status execute_if(Flow *flow, Machine *machine, Scope *scope, const 
     }
 }
 
-static limn_status execute_set_block(Flow *flow, Machine *machine, Scope *scope, const Node *node) {
+/* What the body writes, through the node's filters; nothing when the body leaves the flow. */
+static limn_status execute_filtered(Value *value, Flow *flow, Machine *machine, Scope *scope, const Node *node) {
     Scope *inner;
-    Value text, value;
+    Value text;
     TRY(scope_new(&inner, machine, scope));
     TRY(execute_captured(&text, flow, machine, inner, &node->body));
-    if (*flow != FLOW_ON) {
-        return LIMN_OK;
-    }
-    value = text;
-    TRY(node->b != NULL ? apply_filters(&value, machine, scope, node->b, &text) : LIMN_OK);
-    return scope_assign(machine, scope, node->a, value);
+    *value = text;
+    return *flow == FLOW_ON && node->b != NULL ? apply_filters(value, machine, scope, node->b, &text) : LIMN_OK;
+}
+
+static limn_status execute_set_block(Flow *flow, Machine *machine, Scope *scope, const Node *node) {
+    Value value;
+    TRY(execute_filtered(&value, flow, machine, scope, node));
+    return *flow == FLOW_ON ? scope_assign(machine, scope, node->a, value) : LIMN_OK;
 }
 
 static limn_status execute_filter_block(Flow *flow, Machine *machine, Scope *scope, const Node *node) {
-    Scope *inner;
-    Value text, value;
-    TRY(scope_new(&inner, machine, scope));
-    TRY(execute_captured(&text, flow, machine, inner, &node->body));
-    if (*flow != FLOW_ON) {
-        return LIMN_OK;
-    }
-    TRY(apply_filters(&value, machine, scope, node->b, &text));
-    return emit(machine, &value);
+    Value value;
+    TRY(execute_filtered(&value, flow, machine, scope, node));
+    return *flow == FLOW_ON ? emit(machine, &value) : LIMN_OK;
 }
 
 static limn_status execute_with(Flow *flow, Machine *machine, Scope *scope, const Node *node) {
