@@ -64,33 +64,28 @@ static limn_status read_json(Dense *dense) {
     const Settings *settings = dense->build->settings;
     const DenseFamily *family = dense->family;
     ModelConfig *config = &dense->build->model->config;
-    int64_t d_model, d_mlp, n_layers, n_heads, n_kv, d_head, n_context, n_vocab;
-    TRY(settings_integer(&n_vocab, settings, "vocab_size", family->n_vocab, 1, INT32_MAX));
-    TRY(settings_integer(&d_model, settings, "hidden_size", family->d_model, 1, 1 << 20));
-    TRY(settings_integer(&d_mlp, settings, "intermediate_size", family->d_mlp, 1, 1 << 24));
-    TRY(settings_integer(&n_layers, settings, "num_hidden_layers", family->n_layers, 1, 1 << 14));
-    TRY(settings_integer(&n_heads, settings, "num_attention_heads", family->n_heads, 1, 1 << 14));
+    Sizes sizes = {0};
+    TRY(settings_integer(&sizes.n_vocab, settings, "vocab_size", family->n_vocab, 1, INT32_MAX));
+    TRY(settings_integer(&sizes.d_model, settings, "hidden_size", family->d_model, 1, 1 << 20));
+    TRY(settings_integer(&sizes.d_mlp, settings, "intermediate_size", family->d_mlp, 1, 1 << 24));
+    TRY(settings_integer(&sizes.n_layers, settings, "num_hidden_layers", family->n_layers, 1, 1 << 14));
+    TRY(settings_integer(&sizes.n_heads, settings, "num_attention_heads", family->n_heads, 1, 1 << 14));
     bool silent = family->n_kv_heads != 0 && json_object_get(settings->json, "num_key_value_heads") == NULL;
-    TRY(settings_integer(&n_kv, settings, "num_key_value_heads", silent ? family->n_kv_heads : n_heads, 1, 1 << 14));
+    TRY(settings_integer(&sizes.n_kv_heads, settings, "num_key_value_heads",
+                         silent ? family->n_kv_heads : sizes.n_heads, 1, 1 << 14));
     bool own_width = family->d_head != 0 && json_object_get(settings->json, "head_dim") == NULL;
-    if (!own_width && !settings_has(settings, "head_dim") && d_model % n_heads != 0) {
+    if (!own_width && !settings_has(settings, "head_dim") && sizes.d_model % sizes.n_heads != 0) {
         return settings_fail(LIMN_FORMAT, settings, "hidden_size", "a multiple of num_attention_heads");
     }
-    TRY(settings_integer(&d_head, settings, "head_dim", own_width ? family->d_head : d_model / n_heads, 1, 1 << 16));
-    TRY(settings_integer(&n_context, settings, "max_position_embeddings", family->n_context, 1, INT32_MAX));
+    TRY(settings_integer(&sizes.d_head, settings, "head_dim",
+                         own_width ? family->d_head : sizes.d_model / sizes.n_heads, 1, 1 << 16));
+    TRY(settings_integer(&sizes.n_context, settings, "max_position_embeddings", family->n_context, 1, INT32_MAX));
     TRY(settings_real(&dense->epsilon, settings, "rms_norm_eps", family->epsilon, 0, 1));
     TRY(settings_bool(&dense->tied, settings, "tie_word_embeddings", family->tied));
     TRY(build_activation(dense->build, &dense->activation,
                          family->activation_key != NULL ? family->activation_key : "hidden_act",
                          family->activation != NULL ? family->activation : "silu"));
-    build_sizes(config, &(Sizes){.n_vocab = n_vocab,
-                                 .d_model = d_model,
-                                 .d_mlp = d_mlp,
-                                 .n_layers = n_layers,
-                                 .n_heads = n_heads,
-                                 .n_kv_heads = n_kv,
-                                 .d_head = d_head,
-                                 .n_context = n_context});
+    build_sizes(config, &sizes);
     return check_sizes(dense->build);
 }
 
@@ -128,18 +123,19 @@ static limn_status gguf_epsilon(Dense *dense) {
 static limn_status read_gguf(Dense *dense) {
     ModelConfig *config = &dense->build->model->config;
     const WeightStore *weights = dense->build->weights;
-    int64_t d_model, d_mlp, n_layers, n_heads, n_kv, d_head, d_value, n_context, n_vocab;
+    Sizes sizes = {0};
+    int64_t d_value;
     int64_t rows = gguf_vocabulary(dense->build->settings->gguf);
-    TRY(gguf_integer(&n_vocab, dense, "vocab_size", rows, 1, INT32_MAX));
-    TRY(gguf_integer(&d_model, dense, "embedding_length", 0, 1, 1 << 20));
-    TRY(gguf_integer(&n_layers, dense, "block_count", 0, 1, 1 << 14));
-    TRY(gguf_integer(&n_heads, dense, "attention.head_count", 0, 1, 1 << 14));
-    TRY(gguf_integer(&d_mlp, dense, "feed_forward_length", 0, 1, 1 << 24));
-    TRY(gguf_integer(&n_context, dense, "context_length", 0, 1, INT32_MAX));
+    TRY(gguf_integer(&sizes.n_vocab, dense, "vocab_size", rows, 1, INT32_MAX));
+    TRY(gguf_integer(&sizes.d_model, dense, "embedding_length", 0, 1, 1 << 20));
+    TRY(gguf_integer(&sizes.n_layers, dense, "block_count", 0, 1, 1 << 14));
+    TRY(gguf_integer(&sizes.n_heads, dense, "attention.head_count", 0, 1, 1 << 14));
+    TRY(gguf_integer(&sizes.d_mlp, dense, "feed_forward_length", 0, 1, 1 << 24));
+    TRY(gguf_integer(&sizes.n_context, dense, "context_length", 0, 1, INT32_MAX));
     TRY(gguf_epsilon(dense));
-    TRY(gguf_integer(&n_kv, dense, "attention.head_count_kv", n_heads, 1, 1 << 14));
-    TRY(gguf_integer(&d_head, dense, "attention.key_length", d_model / n_heads, 1, 1 << 16));
-    TRY(gguf_integer(&d_value, dense, "attention.value_length", d_head, d_head, d_head));
+    TRY(gguf_integer(&sizes.n_kv_heads, dense, "attention.head_count_kv", sizes.n_heads, 1, 1 << 14));
+    TRY(gguf_integer(&sizes.d_head, dense, "attention.key_length", sizes.d_model / sizes.n_heads, 1, 1 << 16));
+    TRY(gguf_integer(&d_value, dense, "attention.value_length", sizes.d_head, sizes.d_head, sizes.d_head));
     dense->tied = !weights_has(weights, "output.weight");
     dense->qkv_bias = weights_has(weights, "blk.0.attn_q.bias") || weights_has(weights, "blk.0.attn_qkv.bias");
     dense->out_bias = weights_has(weights, "blk.0.attn_output.bias");
@@ -148,14 +144,7 @@ static limn_status read_gguf(Dense *dense) {
     if (!activation_from_name(activation, &dense->activation)) {
         return fail(LIMN_INTERNAL, "no activation \"%s\"", activation);
     }
-    build_sizes(config, &(Sizes){.n_vocab = n_vocab,
-                                 .d_model = d_model,
-                                 .d_mlp = d_mlp,
-                                 .n_layers = n_layers,
-                                 .n_heads = n_heads,
-                                 .n_kv_heads = n_kv,
-                                 .d_head = d_head,
-                                 .n_context = n_context});
+    build_sizes(config, &sizes);
     return check_sizes(dense->build);
 }
 

@@ -97,16 +97,17 @@ limn_status bert_read_config(Encoder *encoder, Build *build, const BertDefaults 
                              bool *tied) {
     const Settings *settings = build->settings;
     ModelConfig *config = &build->model->config;
-    int64_t n_vocab, d_model, n_layers, n_heads, d_mlp, n_context;
+    Sizes sizes = {0};
     static const char *const needed[] = {"hidden_size",       "num_hidden_layers",       "num_attention_heads",
                                          "intermediate_size", "max_position_embeddings", "layer_norm_eps"};
     TRY(settings_need_gguf(settings, needed, sizeof needed / sizeof needed[0]));
-    TRY(settings_integer(&n_vocab, settings, "vocab_size", build_vocabulary(build, defaults->n_vocab), 1, INT32_MAX));
-    TRY(settings_integer(&d_model, settings, "hidden_size", 768, 1, 1 << 20));
-    TRY(settings_integer(&n_layers, settings, "num_hidden_layers", 12, 1, 1 << 14));
-    TRY(settings_integer(&n_heads, settings, "num_attention_heads", 12, 1, 1 << 14));
-    TRY(settings_integer(&d_mlp, settings, "intermediate_size", 3072, 1, 1 << 24));
-    TRY(settings_integer(&n_context, settings, "max_position_embeddings", 512, 1, INT32_MAX));
+    TRY(settings_integer(&sizes.n_vocab, settings, "vocab_size", build_vocabulary(build, defaults->n_vocab), 1,
+                         INT32_MAX));
+    TRY(settings_integer(&sizes.d_model, settings, "hidden_size", 768, 1, 1 << 20));
+    TRY(settings_integer(&sizes.n_layers, settings, "num_hidden_layers", 12, 1, 1 << 14));
+    TRY(settings_integer(&sizes.n_heads, settings, "num_attention_heads", 12, 1, 1 << 14));
+    TRY(settings_integer(&sizes.d_mlp, settings, "intermediate_size", 3072, 1, 1 << 24));
+    TRY(settings_integer(&sizes.n_context, settings, "max_position_embeddings", 512, 1, INT32_MAX));
     TRY(settings_integer(n_types, settings, build_called(build, "type_vocab_size", "tokenizer.ggml.token_type_count"),
                          2, 1, 256));
     TRY(settings_real(&encoder->epsilon, settings, "layer_norm_eps", 1e-12, 0, 1));
@@ -122,15 +123,10 @@ limn_status bert_read_config(Encoder *encoder, Build *build, const BertDefaults 
     }
     TRY(settings_refuse(settings, "is_decoder", 0));
     TRY(settings_refuse(settings, "add_cross_attention", 0));
-    if (d_model % n_heads != 0) {
+    if (sizes.d_model % sizes.n_heads != 0) {
         return settings_fail(LIMN_FORMAT, settings, "hidden_size", "a multiple of num_attention_heads");
     }
-    build_sizes(config, &(Sizes){.n_vocab = n_vocab,
-                                 .d_model = d_model,
-                                 .d_mlp = d_mlp,
-                                 .n_layers = n_layers,
-                                 .n_heads = n_heads,
-                                 .n_context = n_context});
+    build_sizes(config, &sizes);
     return LIMN_OK;
 }
 

@@ -11,26 +11,21 @@ static const double epsilon = 1e-12;
 static limn_status read_config(Encoder *distilbert, Build *build, bool *tied) {
     const Settings *settings = build->settings;
     ModelConfig *config = &build->model->config;
-    int64_t n_vocab, d_model, n_layers, n_heads, d_mlp, n_context;
-    TRY(settings_integer(&n_vocab, settings, "vocab_size", 30522, 1, INT32_MAX));
-    TRY(build_size(build, &d_model, "dim", "hidden_size", 768, 1 << 20));
-    TRY(build_size(build, &n_layers, "n_layers", "num_hidden_layers", 6, 1 << 14));
-    TRY(build_size(build, &n_heads, "n_heads", "num_attention_heads", 12, 1 << 14));
-    TRY(settings_integer(&d_mlp, settings, "hidden_dim", 3072, 1, 1 << 24));
-    TRY(settings_integer(&n_context, settings, "max_position_embeddings", 512, 1, INT32_MAX));
+    Sizes sizes = {0};
+    TRY(settings_integer(&sizes.n_vocab, settings, "vocab_size", 30522, 1, INT32_MAX));
+    TRY(build_size(build, &sizes.d_model, "dim", "hidden_size", 768, 1 << 20));
+    TRY(build_size(build, &sizes.n_layers, "n_layers", "num_hidden_layers", 6, 1 << 14));
+    TRY(build_size(build, &sizes.n_heads, "n_heads", "num_attention_heads", 12, 1 << 14));
+    TRY(settings_integer(&sizes.d_mlp, settings, "hidden_dim", 3072, 1, 1 << 24));
+    TRY(settings_integer(&sizes.n_context, settings, "max_position_embeddings", 512, 1, INT32_MAX));
     TRY(settings_bool(tied, settings, "tie_word_embeddings", true));
     TRY(build_activation(build, &distilbert->activation, "activation", "gelu"));
     TRY(build_pad(build, 0));
-    if (d_model % n_heads != 0) {
+    if (sizes.d_model % sizes.n_heads != 0) {
         return settings_fail(LIMN_FORMAT, settings, "dim", "a multiple of n_heads");
     }
     distilbert->epsilon = epsilon;
-    build_sizes(config, &(Sizes){.n_vocab = n_vocab,
-                                 .d_model = d_model,
-                                 .d_mlp = d_mlp,
-                                 .n_layers = n_layers,
-                                 .n_heads = n_heads,
-                                 .n_context = n_context});
+    build_sizes(config, &sizes);
     return LIMN_OK;
 }
 

@@ -84,31 +84,26 @@ static limn_status read_shape(FalconConfig *falcon, Build *build) {
 static limn_status read_config(FalconConfig *falcon, Build *build) {
     const Settings *settings = build->settings;
     ModelConfig *config = &build->model->config;
-    int64_t n_vocab, d_model, n_layers, n_heads, d_mlp, n_context;
+    Sizes sizes = {0};
     bool alibi;
     static const char *const needed[] = {"hidden_size", "num_hidden_layers", "num_attention_heads", "ffn_hidden_size",
                                          "layer_norm_epsilon"};
     TRY(settings_need_gguf(settings, needed, sizeof needed / sizeof needed[0]));
-    TRY(settings_integer(&n_vocab, settings, "vocab_size", build_vocabulary(build, 65024), 1, INT32_MAX));
-    TRY(build_size(build, &d_model, "n_embed", "hidden_size", 4544, 1 << 20));
-    TRY(settings_integer(&n_layers, settings, "num_hidden_layers", 32, 1, 1 << 14));
-    TRY(settings_integer(&n_heads, settings, "num_attention_heads", 71, 1, 1 << 14));
-    TRY(settings_integer(&d_mlp, settings, "ffn_hidden_size", 4 * d_model, 1, 1 << 24));
-    TRY(settings_integer(&n_context, settings, "max_position_embeddings", 2048, 1, INT32_MAX));
+    TRY(settings_integer(&sizes.n_vocab, settings, "vocab_size", build_vocabulary(build, 65024), 1, INT32_MAX));
+    TRY(build_size(build, &sizes.d_model, "n_embed", "hidden_size", 4544, 1 << 20));
+    TRY(settings_integer(&sizes.n_layers, settings, "num_hidden_layers", 32, 1, 1 << 14));
+    TRY(settings_integer(&sizes.n_heads, settings, "num_attention_heads", 71, 1, 1 << 14));
+    TRY(settings_integer(&sizes.d_mlp, settings, "ffn_hidden_size", 4 * sizes.d_model, 1, 1 << 24));
+    TRY(settings_integer(&sizes.n_context, settings, "max_position_embeddings", 2048, 1, INT32_MAX));
     TRY(settings_real(&falcon->epsilon, settings, "layer_norm_epsilon", 1e-5, 0, 1));
     TRY(settings_bool(&falcon->bias, settings, "bias", false));
     TRY(settings_bool(&falcon->tied, settings, "tie_word_embeddings", true));
     TRY(settings_bool(&alibi, settings, "alibi", false));
     TRY(build_activation(build, &falcon->activation, "activation", "gelu"));
-    if (d_model % n_heads != 0) {
+    if (sizes.d_model % sizes.n_heads != 0) {
         return settings_fail(LIMN_FORMAT, settings, "hidden_size", "a multiple of num_attention_heads");
     }
-    build_sizes(config, &(Sizes){.n_vocab = n_vocab,
-                                 .d_model = d_model,
-                                 .d_mlp = d_mlp,
-                                 .n_layers = n_layers,
-                                 .n_heads = n_heads,
-                                 .n_context = n_context});
+    build_sizes(config, &sizes);
     TRY(read_shape(falcon, build));
     if (alibi) {
         falcon->rope = NULL;
@@ -121,7 +116,7 @@ static limn_status read_config(FalconConfig *falcon, Build *build) {
     }
     return settings->gguf != NULL
                ? rope_from_gguf(falcon->rope, &build->model->arena, settings, build->weights, "falcon", config->d_head)
-               : rope_from_json(falcon->rope, &build->model->arena, settings, config->d_head, n_context);
+               : rope_from_json(falcon->rope, &build->model->arena, settings, config->d_head, sizes.n_context);
 }
 
 static limn_status get_layer(Build *build, DecoderLayer *layer, const FalconConfig *falcon, const char *prefix) {

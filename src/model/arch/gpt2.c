@@ -17,15 +17,15 @@ typedef struct Gpt2Config {
 static limn_status read_config(Gpt2Config *gpt2, Build *build) {
     const Settings *settings = build->settings;
     ModelConfig *config = &build->model->config;
-    int64_t n_vocab, n_context, d_model, n_layers, n_heads, d_mlp;
+    Sizes sizes = {0};
     static const char *const needed[] = {"n_positions", "n_embd", "n_layer", "n_head", "layer_norm_epsilon"};
     TRY(settings_need_gguf(settings, needed, sizeof needed / sizeof needed[0]));
-    TRY(settings_integer(&n_vocab, settings, "vocab_size", build_vocabulary(build, 50257), 1, INT32_MAX));
-    TRY(build_size(build, &n_context, "n_positions", "max_position_embeddings", 1024, INT32_MAX));
-    TRY(build_size(build, &d_model, "n_embd", "hidden_size", 768, 1 << 20));
-    TRY(build_size(build, &n_layers, "n_layer", "num_hidden_layers", 12, 1 << 14));
-    TRY(build_size(build, &n_heads, "n_head", "num_attention_heads", 12, 1 << 14));
-    TRY(settings_integer(&d_mlp, settings, "n_inner", 4 * d_model, 1, 1 << 24));
+    TRY(settings_integer(&sizes.n_vocab, settings, "vocab_size", build_vocabulary(build, 50257), 1, INT32_MAX));
+    TRY(build_size(build, &sizes.n_context, "n_positions", "max_position_embeddings", 1024, INT32_MAX));
+    TRY(build_size(build, &sizes.d_model, "n_embd", "hidden_size", 768, 1 << 20));
+    TRY(build_size(build, &sizes.n_layers, "n_layer", "num_hidden_layers", 12, 1 << 14));
+    TRY(build_size(build, &sizes.n_heads, "n_head", "num_attention_heads", 12, 1 << 14));
+    TRY(settings_integer(&sizes.d_mlp, settings, "n_inner", 4 * sizes.d_model, 1, 1 << 24));
     TRY(settings_real(&gpt2->epsilon, settings, "layer_norm_epsilon", 1e-5, 0, 1));
     TRY(settings_bool(&gpt2->scale_by_width, settings, "scale_attn_weights", true));
     TRY(settings_bool(&gpt2->scale_by_layer, settings, "scale_attn_by_inverse_layer_idx", false));
@@ -35,15 +35,10 @@ static limn_status read_config(Gpt2Config *gpt2, Build *build) {
     TRY(settings_bool(&upcast, settings, "reorder_and_upcast_attn", false));
     TRY(settings_refuse(settings, "add_cross_attention", 0));
     TRY(build_activation(build, &gpt2->activation, "activation_function", "gelu_new"));
-    if (d_model % n_heads != 0) {
+    if (sizes.d_model % sizes.n_heads != 0) {
         return settings_fail(LIMN_FORMAT, settings, "n_embd", "a multiple of n_head");
     }
-    build_sizes(config, &(Sizes){.n_vocab = n_vocab,
-                                 .d_model = d_model,
-                                 .d_mlp = d_mlp,
-                                 .n_layers = n_layers,
-                                 .n_heads = n_heads,
-                                 .n_context = n_context});
+    build_sizes(config, &sizes);
     return LIMN_OK;
 }
 

@@ -19,36 +19,31 @@ static limn_status read_config(NeoxConfig *neox, Build *build) {
     static const RopeKeys keys = {.theta = "rotary_emb_base", .partial = "rotary_pct", .default_partial = 0.25};
     const Settings *settings = build->settings;
     ModelConfig *config = &build->model->config;
-    int64_t n_vocab, d_model, n_layers, n_heads, d_mlp, n_context;
+    Sizes sizes = {0};
     static const char *const needed[] = {"hidden_size",       "num_hidden_layers",       "num_attention_heads",
                                          "intermediate_size", "max_position_embeddings", "layer_norm_eps"};
     TRY(settings_need_gguf(settings, needed, sizeof needed / sizeof needed[0]));
-    TRY(settings_integer(&n_vocab, settings, "vocab_size", build_vocabulary(build, 50432), 1, INT32_MAX));
-    TRY(settings_integer(&d_model, settings, "hidden_size", 6144, 1, 1 << 20));
-    TRY(settings_integer(&n_layers, settings, "num_hidden_layers", 44, 1, 1 << 14));
-    TRY(settings_integer(&n_heads, settings, "num_attention_heads", 64, 1, 1 << 14));
-    TRY(settings_integer(&d_mlp, settings, "intermediate_size", 24576, 1, 1 << 24));
-    TRY(settings_integer(&n_context, settings, "max_position_embeddings", 2048, 1, INT32_MAX));
+    TRY(settings_integer(&sizes.n_vocab, settings, "vocab_size", build_vocabulary(build, 50432), 1, INT32_MAX));
+    TRY(settings_integer(&sizes.d_model, settings, "hidden_size", 6144, 1, 1 << 20));
+    TRY(settings_integer(&sizes.n_layers, settings, "num_hidden_layers", 44, 1, 1 << 14));
+    TRY(settings_integer(&sizes.n_heads, settings, "num_attention_heads", 64, 1, 1 << 14));
+    TRY(settings_integer(&sizes.d_mlp, settings, "intermediate_size", 24576, 1, 1 << 24));
+    TRY(settings_integer(&sizes.n_context, settings, "max_position_embeddings", 2048, 1, INT32_MAX));
     TRY(settings_real(&neox->epsilon, settings, "layer_norm_eps", 1e-5, 0, 1));
     TRY(settings_bool(&neox->parallel, settings, "use_parallel_residual", true));
     TRY(settings_bool(&neox->bias, settings, "attention_bias", true));
     TRY(settings_bool(&neox->tied, settings, "tie_word_embeddings", false));
     TRY(build_activation(build, &neox->activation, "hidden_act", "gelu"));
-    if (d_model % n_heads != 0) {
+    if (sizes.d_model % sizes.n_heads != 0) {
         return settings_fail(LIMN_FORMAT, settings, "hidden_size", "a multiple of num_attention_heads");
     }
-    build_sizes(config, &(Sizes){.n_vocab = n_vocab,
-                                 .d_model = d_model,
-                                 .d_mlp = d_mlp,
-                                 .n_layers = n_layers,
-                                 .n_heads = n_heads,
-                                 .n_context = n_context});
+    build_sizes(config, &sizes);
     if (settings->gguf != NULL) {
         neox->bias = weights_has(build->weights, "blk.0.attn_qkv.bias");
         neox->tied = !weights_has(build->weights, "output.weight");
         return rope_from_gguf(neox->rope, &build->model->arena, settings, build->weights, "gptneox", config->d_head);
     }
-    return rope_from_json_as(neox->rope, &build->model->arena, settings, &keys, config->d_head, n_context);
+    return rope_from_json_as(neox->rope, &build->model->arena, settings, &keys, config->d_head, sizes.n_context);
 }
 
 static limn_status get_layer(Build *build, DecoderLayer *layer, const NeoxConfig *neox, const char *prefix) {

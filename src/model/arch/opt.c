@@ -20,30 +20,25 @@ typedef struct OptConfig {
 static limn_status read_config(OptConfig *opt, Build *build) {
     const Settings *settings = build->settings;
     ModelConfig *config = &build->model->config;
-    int64_t n_vocab, d_model, n_layers, n_heads, d_mlp, n_context;
-    TRY(settings_integer(&n_vocab, settings, "vocab_size", 50272, 1, INT32_MAX));
-    TRY(settings_integer(&d_model, settings, "hidden_size", 768, 1, 1 << 20));
-    TRY(settings_integer(&opt->d_embed, settings, "word_embed_proj_dim", d_model, 1, 1 << 20));
-    TRY(settings_integer(&n_layers, settings, "num_hidden_layers", 12, 1, 1 << 14));
-    TRY(settings_integer(&n_heads, settings, "num_attention_heads", 12, 1, 1 << 14));
-    TRY(settings_integer(&d_mlp, settings, "ffn_dim", 3072, 1, 1 << 24));
-    TRY(settings_integer(&n_context, settings, "max_position_embeddings", 2048, 1, INT32_MAX - POSITION_OFFSET));
+    Sizes sizes = {0};
+    TRY(settings_integer(&sizes.n_vocab, settings, "vocab_size", 50272, 1, INT32_MAX));
+    TRY(settings_integer(&sizes.d_model, settings, "hidden_size", 768, 1, 1 << 20));
+    TRY(settings_integer(&opt->d_embed, settings, "word_embed_proj_dim", sizes.d_model, 1, 1 << 20));
+    TRY(settings_integer(&sizes.n_layers, settings, "num_hidden_layers", 12, 1, 1 << 14));
+    TRY(settings_integer(&sizes.n_heads, settings, "num_attention_heads", 12, 1, 1 << 14));
+    TRY(settings_integer(&sizes.d_mlp, settings, "ffn_dim", 3072, 1, 1 << 24));
+    TRY(settings_integer(&sizes.n_context, settings, "max_position_embeddings", 2048, 1, INT32_MAX - POSITION_OFFSET));
     TRY(settings_bool(&opt->norm_before, settings, "do_layer_norm_before", true));
     TRY(settings_bool(&opt->no_final_norm, settings, "_remove_final_layer_norm", false));
     TRY(settings_bool(&opt->bias, settings, "enable_bias", true));
     TRY(settings_bool(&opt->affine, settings, "layer_norm_elementwise_affine", true));
     TRY(settings_bool(&opt->tied, settings, "tie_word_embeddings", true));
     TRY(build_activation(build, &opt->activation, "activation_function", "relu"));
-    if (d_model % n_heads != 0) {
+    if (sizes.d_model % sizes.n_heads != 0) {
         return settings_fail(LIMN_FORMAT, settings, "hidden_size", "a multiple of num_attention_heads");
     }
     opt->no_final_norm = opt->no_final_norm || !opt->norm_before;
-    build_sizes(config, &(Sizes){.n_vocab = n_vocab,
-                                 .d_model = d_model,
-                                 .d_mlp = d_mlp,
-                                 .n_layers = n_layers,
-                                 .n_heads = n_heads,
-                                 .n_context = n_context});
+    build_sizes(config, &sizes);
     return LIMN_OK;
 }
 
