@@ -19,6 +19,18 @@ limn_status decoder_score(Build *build, Decoder *decoder, int64_t width) {
     return build_matrix(build, &decoder->head.weight, config->n_classes, width, "score.weight");
 }
 
+limn_status decoder_outer(Build *build, Decoder *decoder, const OuterNames *names, double epsilon, bool tied,
+                          const char *prefix) {
+    const ModelConfig *config = &build->model->config;
+    TRY(build_layer_norm(build, &decoder->ln_final, epsilon, true, prefix, names->ln_final));
+    if (config->task == TASK_CAUSAL_LM) {
+        return build_tied(build, &decoder->embed, &decoder->head.weight, tied,
+                          build_name(build, "%s%s.weight", prefix, names->embed), names->head);
+    }
+    TRY(build_table(build, &decoder->embed, config->n_vocab, config->d_model, "%s%s.weight", prefix, names->embed));
+    return decoder_score(build, decoder, config->d_model);
+}
+
 ModelTask decoder_task(const char *architecture) {
     if (strstr(architecture, "ForSequenceClassification") != NULL) {
         return TASK_CLASSIFIER;

@@ -42,6 +42,15 @@ ModelTask decoder_task(const char *architecture);
 /* The head of a sequence classifier, score.weight [classes, width], and its labels; nothing for other tasks. */
 limn_status decoder_score(Build *build, Decoder *decoder, int64_t width);
 
+/* What lies outside the layers of GPT-2's kin: the last norm, the embedding, and the head, tied or its own, or the
+ * classifier's. */
+typedef struct OuterNames {
+    const char *ln_final, *embed; /* after the prefix, without ".weight" */
+    const char *head;             /* whole */
+} OuterNames;
+limn_status decoder_outer(Build *build, Decoder *decoder, const OuterNames *names, double epsilon, bool tied,
+                          const char *prefix);
+
 /* Fills the weights, brings them into the frame asked for, and builds the graph. */
 limn_status decoder_build(Build *build, Decoder *decoder);
 

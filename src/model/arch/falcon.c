@@ -147,20 +147,6 @@ static limn_status get_layer(Build *build, DecoderLayer *layer, const FalconConf
     return falcon->two_norms ? build_layer_norm(build, &layer->ln2, falcon->epsilon, true, prefix, ln2) : LIMN_OK;
 }
 
-static limn_status get_outer(Build *build, Decoder *decoder, const FalconConfig *falcon, const char *prefix) {
-    ModelConfig *config = &build->model->config;
-    TRY(build_layer_norm(build, &decoder->ln_final, falcon->epsilon, true, prefix,
-                         build_called(build, "ln_f", "output_norm")));
-    if (config->task == TASK_CAUSAL_LM) {
-        return build_tied(
-            build, &decoder->embed, &decoder->head.weight, falcon->tied,
-            build_name(build, "%s%s.weight", prefix, build_called(build, "word_embeddings", "token_embd")),
-            build_called(build, "lm_head.weight", "output.weight"));
-    }
-    TRY(build_table(build, &decoder->embed, config->n_vocab, config->d_model, "%sword_embeddings.weight", prefix));
-    return decoder_score(build, decoder, config->d_model);
-}
-
 limn_status falcon_build(Build *build) {
     ModelConfig *config = &build->model->config;
     FalconConfig falcon = {.rope = ARENA_NEW(&build->model->arena, Rope)};
@@ -181,6 +167,9 @@ limn_status falcon_build(Build *build) {
         snprintf(layer, sizeof layer, "%s%s.%d.", prefix, build_called(build, "h", "blk"), i);
         TRY(get_layer(build, &decoder.layers[i], &falcon, layer));
     }
-    TRY(get_outer(build, &decoder, &falcon, prefix));
+    const OuterNames outer = {.ln_final = build_called(build, "ln_f", "output_norm"),
+                              .embed = build_called(build, "word_embeddings", "token_embd"),
+                              .head = build_called(build, "lm_head.weight", "output.weight")};
+    TRY(decoder_outer(build, &decoder, &outer, falcon.epsilon, falcon.tied, prefix));
     return decoder_build(build, &decoder);
 }

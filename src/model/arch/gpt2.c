@@ -86,18 +86,13 @@ static limn_status get_layer(Build *build, DecoderLayer *layer, int index, const
 }
 
 static limn_status get_outer(Build *build, Decoder *decoder, const Gpt2Config *gpt2, const char *prefix) {
-    ModelConfig *config = &build->model->config;
+    const ModelConfig *config = &build->model->config;
     TRY(build_table(build, &decoder->positions, config->n_context, config->d_model, "%s%s.weight", prefix,
                     build_called(build, "wpe", "position_embd")));
-    TRY(build_layer_norm(build, &decoder->ln_final, gpt2->epsilon, true, prefix,
-                         build_called(build, "ln_f", "output_norm")));
-    if (config->task == TASK_CAUSAL_LM) {
-        return build_tied(build, &decoder->embed, &decoder->head.weight, gpt2->tied,
-                          build_name(build, "%s%s.weight", prefix, build_called(build, "wte", "token_embd")),
-                          build_called(build, "lm_head.weight", "output.weight"));
-    }
-    TRY(build_table(build, &decoder->embed, config->n_vocab, config->d_model, "%swte.weight", prefix));
-    return decoder_score(build, decoder, config->d_model);
+    const OuterNames outer = {.ln_final = build_called(build, "ln_f", "output_norm"),
+                              .embed = build_called(build, "wte", "token_embd"),
+                              .head = build_called(build, "lm_head.weight", "output.weight")};
+    return decoder_outer(build, decoder, &outer, gpt2->epsilon, gpt2->tied, prefix);
 }
 
 static limn_status look_for_qkv_bias(Build *build, Gpt2Config *gpt2, const char *prefix) {

@@ -69,21 +69,6 @@ static limn_status get_layer(Build *build, DecoderLayer *layer, const NeoxConfig
                             build_called(build, "post_attention_layernorm", "ffn_norm"));
 }
 
-static limn_status get_outer(Build *build, Decoder *decoder, const NeoxConfig *neox, const char *prefix) {
-    ModelConfig *config = &build->model->config;
-    TRY(build_layer_norm(build, &decoder->ln_final, neox->epsilon, true, prefix,
-                         build_called(build, "final_layer_norm", "output_norm")));
-    if (config->task == TASK_CAUSAL_LM) {
-        const char *head = weights_has(build->weights, "lm_head.weight") ? "lm_head.weight" : "embed_out.weight";
-        head = build_called(build, head, "output.weight");
-        return build_tied(build, &decoder->embed, &decoder->head.weight, neox->tied,
-                          build_name(build, "%s%s.weight", prefix, build_called(build, "embed_in", "token_embd")),
-                          head);
-    }
-    TRY(build_table(build, &decoder->embed, config->n_vocab, config->d_model, "%sembed_in.weight", prefix));
-    return decoder_score(build, decoder, config->d_model);
-}
-
 limn_status gpt_neox_build(Build *build) {
     ModelConfig *config = &build->model->config;
     NeoxConfig neox = {.rope = ARENA_NEW(&build->model->arena, Rope)};
@@ -107,6 +92,10 @@ limn_status gpt_neox_build(Build *build) {
         snprintf(layer, sizeof layer, "%s%s.%d.", prefix, build_called(build, "layers", "blk"), i);
         TRY(get_layer(build, &decoder.layers[i], &neox, layer));
     }
-    TRY(get_outer(build, &decoder, &neox, prefix));
+    const char *head = weights_has(build->weights, "lm_head.weight") ? "lm_head.weight" : "embed_out.weight";
+    const OuterNames outer = {.ln_final = build_called(build, "final_layer_norm", "output_norm"),
+                              .embed = build_called(build, "embed_in", "token_embd"),
+                              .head = build_called(build, head, "output.weight")};
+    TRY(decoder_outer(build, &decoder, &outer, neox.epsilon, neox.tied, prefix));
     return decoder_build(build, &decoder);
 }
