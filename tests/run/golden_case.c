@@ -9,6 +9,14 @@
 
 #include <cmocka.h>
 
+const char *const golden_backends[] = {
+    "ref",
+#ifndef LIMN_REF_ONLY
+    "cpu",
+#endif
+    NULL,
+};
+
 const GoldenRow golden_cases[] = {
 #define GOLDEN_CASE(name, has) {name, has},
 #include "golden/cases.def"

@@ -5,6 +5,13 @@
 #include "files/tensor_files.h"
 #include "run/session.h"
 
+/* What counts as agreement, relative, and by how much a mutant must miss it. */
+#define LOGIT_TOLERANCE 5e-5
+#define SITE_TOLERANCE  1e-4
+#define MUTANT_FACTOR   20
+
+extern const char *const golden_backends[]; /* those of this build, and NULL */
+
 typedef struct GoldenCase {
     char folder[512];
     TensorFiles *golden;

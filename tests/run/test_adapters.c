@@ -12,16 +12,6 @@
 
 #include <cmocka.h>
 
-#define LOGIT_TOLERANCE 5e-5
-#define SITE_TOLERANCE  1e-4
-#define MUTANT_FACTOR   20
-
-#ifdef LIMN_REF_ONLY
-static const char *const backends[] = {"ref", NULL};
-#else
-static const char *const backends[] = {"ref", "cpu", NULL};
-#endif
-
 typedef struct AdapterCase {
     const char *name, *base;
     int n_adapters;
@@ -185,9 +175,9 @@ static void check_case(const AdapterCase *one, const char *backend) {
 }
 
 static void every_case_agrees(void **state) {
-    for (int b = 0; backends[b] != NULL; b++) {
+    for (int b = 0; golden_backends[b] != NULL; b++) {
         for (size_t i = 0; i < N_CASES; i++) {
-            check_case(&cases[i], backends[b]);
+            check_case(&cases[i], golden_backends[b]);
         }
     }
 }
@@ -218,7 +208,7 @@ static void branches_hold_the_whole_difference(void **state) {
             }
         }
         assert_true(n > 0);
-        Session *session = open_session(&golden, &(SessionOptions){.backend = backends[0]});
+        Session *session = open_session(&golden, &(SessionOptions){.backend = golden_backends[0]});
         RunRequest request = golden_case_request(&golden);
         request.edits = edits;
         request.n_edits = n;
@@ -239,7 +229,7 @@ static void a_branch_has_the_gradient_of_its_sum(void **state) {
                                         "hook_embed", "blocks.1.hook_mlp_out"};
     GoldenCase golden;
     open_case(&golden, &cases[0], 1);
-    Session *session = open_session(&golden, &(SessionOptions){.backend = backends[0]});
+    Session *session = open_session(&golden, &(SessionOptions){.backend = golden_backends[0]});
     for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++) {
         char branch[96];
         snprintf(branch, sizeof branch, "%s_lora", sites[i]);
@@ -272,7 +262,7 @@ static void unseen_heads_are_summed_first(void **state) {
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         GoldenCase golden;
         open_case(&golden, &cases[kinds[i]], 1);
-        Session *session = open_session(&golden, &(SessionOptions){.backend = backends[0]});
+        Session *session = open_session(&golden, &(SessionOptions){.backend = golden_backends[0]});
         RunRequest request = golden_case_request(&golden);
         char *text;
         assert_int_equal(session_describe_program(session, &request, &text), LIMN_OK);
@@ -361,7 +351,7 @@ static void mutants_miss(void **state) {
             GoldenCase golden;
             open_case(&golden, &cases[i], 1);
             if (mutants[m].mutate(&golden)) {
-                Session *session = open_session(&golden, &(SessionOptions){.backend = backends[0]});
+                Session *session = open_session(&golden, &(SessionOptions){.backend = golden_backends[0]});
                 RunRequest request = golden_case_request(&golden);
                 run(&golden, session, &request);
                 double distance = logit_distance(&golden, session);
@@ -383,7 +373,7 @@ static void mutants_miss(void **state) {
 static void the_weight_counts(void **state) {
     GoldenCase golden;
     open_case(&golden, &cases[0], 0.5);
-    Session *session = open_session(&golden, &(SessionOptions){.backend = backends[0]});
+    Session *session = open_session(&golden, &(SessionOptions){.backend = golden_backends[0]});
     RunRequest request = golden_case_request(&golden);
     run(&golden, session, &request);
     assert_true(logit_distance(&golden, session) > MUTANT_FACTOR * LOGIT_TOLERANCE);

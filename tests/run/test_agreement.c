@@ -12,16 +12,6 @@
 
 #include <cmocka.h>
 
-#define LOGIT_TOLERANCE 5e-5
-#define SITE_TOLERANCE  1e-4
-#define MUTANT_FACTOR   20
-
-#ifdef LIMN_REF_ONLY
-static const char *const backends[] = {"ref", NULL};
-#else
-static const char *const backends[] = {"ref", "cpu", NULL};
-#endif
-
 static Session *open_as(const GoldenCase *golden, const SessionOptions *options) {
     Session *session;
     if (session_new(&session, golden->model, options) != LIMN_OK) {
@@ -137,9 +127,9 @@ static void check_case(const char *name, const char *backend) {
 }
 
 static void every_case_agrees(void **state) {
-    for (int b = 0; backends[b] != NULL; b++) {
+    for (int b = 0; golden_backends[b] != NULL; b++) {
         for (int i = 0; golden_cases[i].name != NULL; i++) {
-            check_case(golden_cases[i].name, backends[b]);
+            check_case(golden_cases[i].name, golden_backends[b]);
         }
     }
 }
@@ -214,10 +204,10 @@ static void decoding_agrees(void **state) {
         GoldenCase golden;
         golden_case_open(&golden, golden_cases[i].name, NULL);
         bool decodes = golden.model->config.task == TASK_CAUSAL_LM;
-        for (int b = 0; decodes && backends[b] != NULL; b++) {
+        for (int b = 0; decodes && golden_backends[b] != NULL; b++) {
             int32_t begin = 0;
             for (int32_t s = 0; s < golden.n_sequences; s++) {
-                misses += check_decoding(&golden, backends[b], s, begin);
+                misses += check_decoding(&golden, golden_backends[b], s, begin);
                 begin += golden.sequences[s].n;
             }
         }
@@ -230,7 +220,7 @@ static void decoding_agrees(void **state) {
 
 /* Positions past 256 are rounded like the biases made of them. */
 static void alibi_agrees_far_out(void **state) {
-    for (int b = 0; backends[b] != NULL; b++) {
+    for (int b = 0; golden_backends[b] != NULL; b++) {
         GoldenCase golden;
         golden_case_open(&golden, "falcon-rw", NULL);
         const Tensor *ids = tensor_files_find(golden.golden, "long.ids");
@@ -242,12 +232,12 @@ static void alibi_agrees_far_out(void **state) {
         }
         RunRequest request = {
             .sequences = &input, .n_sequences = 1, .outputs = outputs, .n_outputs = ROWS, .logits = true};
-        Session *session = open_session(&golden, backends[b]);
+        Session *session = open_session(&golden, golden_backends[b]);
         run(&golden, session, &request);
         double distance = golden_case_logit_distance(&golden, "long.logits", session_logits(session),
                                                      (int64_t)ROWS * golden.model->config.n_vocab);
         if (!(distance <= LOGIT_TOLERANCE)) {
-            fail_msg("%s: logits of the last rows are off by %.3g", backends[b], distance);
+            fail_msg("%s: logits of the last rows are off by %.3g", golden_backends[b], distance);
         }
         session_free(session);
         golden_case_close(&golden);
@@ -298,14 +288,14 @@ static void set_activation(Graph *graph, Activation activation) {
 static void every_activation_agrees(void **state) {
     static const char *const names[] = {
         "gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "tanh", "sigmoid"};
-    for (int b = 0; backends[b] != NULL; b++) {
+    for (int b = 0; golden_backends[b] != NULL; b++) {
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
             GoldenCase golden;
             golden_case_open(&golden, "gpt2", NULL);
             Activation activation;
             assert_true(activation_from_name(names[i], &activation));
             set_activation(&golden.model->graph, activation);
-            Session *session = open_session(&golden, backends[b]);
+            Session *session = open_session(&golden, golden_backends[b]);
             RunRequest request = golden_case_request(&golden);
             run(&golden, session, &request);
             char tensor[64];
@@ -313,7 +303,7 @@ static void every_activation_agrees(void **state) {
             double distance = golden_case_logit_distance(&golden, tensor, session_logits(session),
                                                          (int64_t)golden.n_outputs * golden.model->config.n_vocab);
             if (!(distance <= LOGIT_TOLERANCE)) {
-                fail_msg("%s, %s: logits are off by %.3g", names[i], backends[b], distance);
+                fail_msg("%s, %s: logits are off by %.3g", names[i], golden_backends[b], distance);
             }
             /* the two nearest relatives, GELU by erf and by tanh, are told apart too */
             bool erf = strcmp(names[i], "gelu") == 0;
@@ -617,9 +607,9 @@ static void check_frame(const char *name, const char *backend) {
 static void frame_agrees(void **state) {
     static const char *const names[] = {"gpt2",    "llama3",       "llama-bias", "opt",   "falcon-7b",
                                         "mistral", "qwen2-window", "gemma2",     "qwen3", "gemma3"};
-    for (int b = 0; backends[b] != NULL; b++) {
+    for (int b = 0; golden_backends[b] != NULL; b++) {
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-            check_frame(names[i], backends[b]);
+            check_frame(names[i], golden_backends[b]);
         }
     }
 }

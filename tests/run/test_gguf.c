@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "files/gguf.h"
 #include "files/tensor_files.h"
+#include "run/golden_case.h"
 #include "run/session.h"
 
 #include <math.h>
@@ -15,15 +16,7 @@
 
 #include <cmocka.h>
 
-#define GOLDEN          LIMN_TEST_SOURCE_DIR "/tests/golden/"
-#define LOGIT_TOLERANCE 5e-5
-#define MUTANT_FACTOR   20
-
-#ifdef LIMN_REF_ONLY
-static const char *const backends[] = {"ref", NULL};
-#else
-static const char *const backends[] = {"ref", "cpu", NULL};
-#endif
+#define GOLDEN LIMN_TEST_SOURCE_DIR "/tests/golden/"
 
 typedef struct Case {
     const char *gguf;   /* under tests/golden/gguf */
@@ -150,9 +143,9 @@ static void logits_are_those_of_the_reference(void **state) {
         TensorFiles *golden;
         char path[600];
         open_golden(&golden, path, &cases[i]);
-        for (int b = 0; backends[b] != NULL; b++) {
-            double distance = logit_distance(path, golden, backends[b]);
-            print_message("%-24s %-4s logits off by %.2g\n", cases[i].gguf, backends[b], distance);
+        for (int b = 0; golden_backends[b] != NULL; b++) {
+            double distance = logit_distance(path, golden, golden_backends[b]);
+            print_message("%-24s %-4s logits off by %.2g\n", cases[i].gguf, golden_backends[b], distance);
             misses += !(distance <= LOGIT_TOLERANCE);
         }
         tensor_files_close(golden);

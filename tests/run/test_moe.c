@@ -16,15 +16,6 @@
 
 #include <cmocka.h>
 
-#define LOGIT_TOLERANCE 5e-5
-#define MUTANT_FACTOR   20
-
-#ifdef LIMN_REF_ONLY
-static const char *const backends[] = {"ref", NULL};
-#else
-static const char *const backends[] = {"ref", "cpu", NULL};
-#endif
-
 static const char *const names[] = {"mixtral",           "mixtral-stacked", "qwen2-moe",
                                     "qwen2-moe-stacked", "qwen3-moe",       "qwen3-moe-stacked"};
 enum { N_NAMES = sizeof names / sizeof names[0] };
@@ -128,10 +119,10 @@ static const ExpertEdit expert_edits[] = {
 };
 
 static void edits_of_experts_agree(void **state) {
-    for (int b = 0; backends[b] != NULL; b++) {
+    for (int b = 0; golden_backends[b] != NULL; b++) {
         GoldenCase golden;
         golden_case_open(&golden, "mixtral", NULL);
-        Session *session = open_session(&golden, backends[b]);
+        Session *session = open_session(&golden, golden_backends[b]);
         for (size_t i = 0; i < sizeof expert_edits / sizeof expert_edits[0]; i++) {
             const ExpertEdit *row = &expert_edits[i];
             NodeId node = site(&golden, row->site);
@@ -158,7 +149,7 @@ static void edits_of_experts_agree(void **state) {
             assert_int_equal(program_has(session, &request, "EXPERT_LINEAR"), !row->fused);
             check(session_run(session, &request, NULL));
             double distance = logit_distance(&golden, session, row->golden);
-            print_message("%s, %s: %.2g (unedited %.2g)\n", row->golden, backends[b], distance, before);
+            print_message("%s, %s: %.2g (unedited %.2g)\n", row->golden, golden_backends[b], distance, before);
             assert_true(distance <= LOGIT_TOLERANCE && before > MUTANT_FACTOR * LOGIT_TOLERANCE);
         }
         session_free(session);
@@ -171,10 +162,10 @@ static void all_experts_off_is_zero(void **state) {
     static const char *const sites[] = {"blocks.0.mlp.hook_router_logits", "blocks.0.mlp.hook_expert_weights",
                                         "blocks.0.mlp.hook_routing_weights"};
     static const float off[] = {-INFINITY, 0.0f, 0.0f};
-    for (int b = 0; backends[b] != NULL; b++) {
+    for (int b = 0; golden_backends[b] != NULL; b++) {
         GoldenCase golden;
         golden_case_open(&golden, "mixtral", NULL);
-        Session *session = open_session(&golden, backends[b]);
+        Session *session = open_session(&golden, golden_backends[b]);
         for (int i = 0; i < 3; i++) {
             Edit edit = {.node = site(&golden, sites[i]),
                          .kind = EDIT_SET,
@@ -229,10 +220,10 @@ static bool is_chosen(const float *indices, int64_t k, int64_t expert) {
 
 /* Exactly 0 for what was not kept and for the indices; not 0 for what was kept. */
 static void the_gradient_stops_at_the_choice(void **state) {
-    for (int b = 0; backends[b] != NULL; b++) {
+    for (int b = 0; golden_backends[b] != NULL; b++) {
         GoldenCase golden;
         golden_case_open(&golden, "qwen2-moe", NULL);
-        Session *session = open_session(&golden, backends[b]);
+        Session *session = open_session(&golden, golden_backends[b]);
         NodeId indices = site(&golden, "blocks.0.mlp.hook_expert_indices");
         NodeId weights[] = {site(&golden, "blocks.0.mlp.hook_expert_weights"),
                             site(&golden, "blocks.0.mlp.hook_routing_weights"), indices};
@@ -281,11 +272,11 @@ static void expect_row(const Session *session, const float *expected, int32_t n)
 
 /* One row at a time over a cache: the bits of the whole pass. */
 static void a_decode_has_the_bits_of_the_full_pass(void **state) {
-    for (int b = 0; backends[b] != NULL; b++) {
+    for (int b = 0; golden_backends[b] != NULL; b++) {
         for (int i = 0; i < N_NAMES; i++) {
             GoldenCase golden;
             golden_case_open(&golden, names[i], NULL);
-            Session *session = open_session(&golden, backends[b]);
+            Session *session = open_session(&golden, golden_backends[b]);
             int32_t n = golden.sequences[0].n, vocabulary = golden.model->config.n_vocab;
             RunRequest request = golden_case_request(&golden);
             check(session_run(session, &request, NULL));
@@ -340,14 +331,14 @@ static float *bits_of(const GoldenCase *golden, const char *backend, int threads
 }
 
 static void threads_do_not_change_a_bit(void **state) {
-    for (int b = 0; backends[b] != NULL; b++) {
+    for (int b = 0; golden_backends[b] != NULL; b++) {
         for (int i = 0; i < N_NAMES; i++) {
             GoldenCase golden;
             golden_case_open(&golden, names[i], NULL);
             size_t bytes, others;
-            float *one = bits_of(&golden, backends[b], 1, &bytes);
+            float *one = bits_of(&golden, golden_backends[b], 1, &bytes);
             for (int threads = 2; threads <= 3; threads++) {
-                float *more = bits_of(&golden, backends[b], threads, &others);
+                float *more = bits_of(&golden, golden_backends[b], threads, &others);
                 assert_int_equal(bytes, others);
                 assert_memory_equal(one, more, bytes);
                 free(more);
