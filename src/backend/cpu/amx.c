@@ -35,7 +35,7 @@ TARGET_BEGIN(TARGET_AMX)
 #include "backend/cpu/amx_tiles.h"
 
 enum {
-    DEPTH = 16, /* tiles of k whose panel of one pair of columns stays in the first-level cache */
+    DEPTH = 10, /* tiles of k whose panel of one pair of columns stays in the first-level cache */
     GROUP = 4,  /* pairs of columns packed together when n is contiguous, so that a row of w gives whole lines */
     PANEL_TILES = GROUP * DEPTH, /* tiles of k packed at once when k is contiguous: a page of each row of w */
     MOST_ROWS = 256,

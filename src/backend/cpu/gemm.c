@@ -123,8 +123,9 @@ static void multiply_panel(const Job *job, float *panel, int64_t row, int64_t ro
     for (int64_t k = from; k < to; k += GEMM_DEPTH) {
         const float *x = job->x_tiles + k / GEMM_DEPTH * job->block_floats + row * GEMM_DEPTH;
         bool ends = k + GEMM_DEPTH >= to && n == width;
-        job->vector->gemm_tiles(sums, x, rows, smaller(GEMM_DEPTH, to - k), turned + (k - from) * width, k > from,
-                                ends ? &end : NULL);
+        const float *depths = turned + (k - from) * width;
+        const float *next = g->packed == NULL ? NULL : depths + (to - from) * width; /* packed panels lie in a row */
+        job->vector->gemm_tiles(sums, x, rows, smaller(GEMM_DEPTH, to - k), depths, k > from, next, ends ? &end : NULL);
     }
     if (n < width) {
         job->vector->gemm_finish(end.y, end.y_stride, sums, rows, n, end.bias, end.add);

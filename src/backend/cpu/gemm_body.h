@@ -128,9 +128,15 @@ static inline __attribute__((always_inline)) void SIMD(gemm_tile)(float *sums, c
 }
 
 static void SIMD(gemm_tiles)(float *sums, const float *a, int64_t rows, int64_t depth, const float *panel, bool add,
-                             const GemmEnd *end) {
+                             const float *next, const GemmEnd *end) {
+    enum { LINE = 16 }; /* floats of a cache line */
     float *y = end == NULL ? NULL : end->y;
+    int64_t lines = next == NULL ? 0 : depth * PANEL / LINE;
+    int64_t share = rows < TILE_ROWS ? 0 : lines / (rows / TILE_ROWS) + 1; /* brought while one tile is multiplied */
     for (; rows >= TILE_ROWS; rows -= TILE_ROWS) {
+        for (int64_t i = 0; i < share && lines > 0; i++, lines--, next += LINE) {
+            __builtin_prefetch(next, 0, 2);
+        }
         SIMD(gemm_tile)(sums, a, TILE_ROWS, depth, panel, add, end, y);
         sums += TILE_ROWS * PANEL;
         a += TILE_ROWS * GEMM_DEPTH;

@@ -9,7 +9,8 @@
 
 #include "graph/graph.h"
 
-enum { GEMM_DEPTH = 256 };
+/* Depths multiplied at once: a panel and a tile of x stay in the first-level cache, and usual widths are multiples. */
+enum { GEMM_DEPTH = 192 };
 
 enum { ATTENTION_LANES = 64, ATTENTION_KEYS = 64 };
 
@@ -54,9 +55,10 @@ typedef struct VectorKernels {
     /* out [depth, tile_rows] from x [rows <= tile_rows, depth] */
     void (*gemm_turn_rows)(float *out, const float *x, int64_t x_stride, int64_t rows, int64_t depth);
     /* sums [rows, panel_columns] (+)= a^T panel, a [rows / tile_rows][GEMM_DEPTH, tile_rows]; with an end the total
-     * goes to y, and sums are only read */
+     * goes to y, and sums are only read; `next`, the panel of the same depth multiplied after this one or NULL, comes
+     * into the cache meanwhile */
     void (*gemm_tiles)(float *sums, const float *a, int64_t rows, int64_t depth, const float *panel, bool add,
-                       const GemmEnd *end);
+                       const float *next, const GemmEnd *end);
     /* y[rows, n] = (add ? y : bias) + sums; bias [n] or NULL */
     void (*gemm_finish)(float *y, int64_t y_stride, const float *sums, int64_t rows, int64_t n, const float *bias,
                         bool add);
