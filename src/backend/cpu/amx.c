@@ -35,7 +35,7 @@ TARGET_BEGIN(TARGET_AMX)
 #include "backend/cpu/amx_tiles.h"
 
 enum {
-    DEPTH = 10, /* tiles of k whose panel of one pair of columns stays in the first-level cache */
+    DEPTH = 16, /* tiles of k whose panel of one pair of columns stays in the first-level cache */
     GROUP = 4,  /* pairs of columns packed together when n is contiguous, so that a row of w gives whole lines */
     PANEL_TILES = GROUP * DEPTH, /* tiles of k packed at once when k is contiguous: a page of each row of w */
     MOST_ROWS = 256,
@@ -87,11 +87,10 @@ typedef struct Job {
 
 /* 32 floats as bf16; what rounding took off stays in *low and *high. */
 static inline __m512i take_part(V *low, V *high) {
-    __m256i first = v_narrow(*low);
-    __m256i second = v_narrow(*high);
-    *low = v_sub(*low, v_widen(first));
-    *high = v_sub(*high, v_widen(second));
-    return _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
+    __m512i part = narrow_pair(*low, *high);
+    *low = v_sub(*low, v_widen(_mm512_castsi512_si256(part)));
+    *high = v_sub(*high, v_widen(_mm512_extracti64x4_epi64(part, 1)));
+    return part;
 }
 
 /* Up to 16 rows of x, TILE_K deep, into `parts` tiles that lie 2 * TILE_BYTES apart. */
@@ -104,9 +103,10 @@ static void make_x_tiles(char *out, const float *x, int64_t stride, int64_t rows
             low = v_load_n(x + i * stride, depth);
             high = depth > W ? v_load_n(x + i * stride + W, depth - W) : v_zero();
         }
-        for (int part = 0; part < parts; part++) {
+        for (int part = 0; part + 1 < parts; part++) {
             tiles[part][i] = _mm512_castsi512_ps(take_part(&low, &high));
         }
+        tiles[parts - 1][i] = _mm512_castsi512_ps(narrow_pair(low, high));
     }
     for (int part = 0; part < parts; part++) {
         if (turn) {
@@ -239,7 +239,7 @@ static void multiply_piece(const Job *job, char *panel, char *sums, Piece p) {
             const char *x = job->x_tiles + (pair * job->k_tiles + t) * step_bytes;
             Square own = square_of_tiles(sums + i * 4 * TILE_BYTES);
             multiply_tiles(own, t > p.begin ? &own : NULL, job->w_left ? w : x, job->w_left ? x : w,
-                           smaller(DEPTH, p.end - t), job->parts, job->w_left);
+                           smaller(DEPTH, p.end - t), job->parts, job->w_left, (Ahead){0});
         }
     }
     for (int64_t i = 0; i < columns * (p.to - p.from); i++) {
@@ -257,8 +257,10 @@ static void multiply_packed(const Job *job, char *sums, Piece p) {
     int64_t depth = blocks_of(p.end - p.begin, blocks_of(p.end - p.begin, DEPTH));
     bool whole = p.begin == 0 && p.end == job->k_tiles && p.last - p.column == PAIR;
     bool direct = whole && !g->accumulate && g->bias == NULL;
+    int64_t lines = blocks_of(2 * TILE_BYTES / LINE, p.to - p.from);
     for (int64_t t = p.begin; t < p.end; t += depth) {
         bool last = t + depth >= p.end;
+        const char *next = w + (t + depth) * 2 * TILE_BYTES; /* multiplied after these: comes meanwhile */
         for (int64_t pair = p.from; pair < p.to; pair++) {
             const char *x = job->x_tiles + (pair * job->k_tiles + t) * step_bytes;
             char *tiles = sums + (pair - p.from) * 4 * TILE_BYTES;
@@ -269,7 +271,7 @@ static void multiply_packed(const Job *job, char *sums, Piece p) {
                 square_prefetch(to);
             }
             multiply_tiles(to, t > p.begin ? &own : NULL, x, w + t * 2 * TILE_BYTES, smaller(depth, p.end - t),
-                           job->parts, false);
+                           job->parts, false, (Ahead){next + (pair - p.from) * depth * lines * LINE, lines});
             if (last && !into_y) {
                 finish_pair(job, tiles, pair, p.column, p.last, p.begin > 0 || g->accumulate);
             }
@@ -354,7 +356,7 @@ static bool granted;
 static void ask_for_tiles(void) {
     enum { ASK_FOR_STATE = 0x1023, TILE_DATA = 18 }; /* arch_prctl: a process asks once for the tiles' registers */
     granted = matmul_isa() == MATMUL_AMX && vector_kernels() == &vector_avx512 &&
-              syscall(SYS_arch_prctl, ASK_FOR_STATE, TILE_DATA) == 0;
+              __builtin_cpu_supports("avx512bf16") && syscall(SYS_arch_prctl, ASK_FOR_STATE, TILE_DATA) == 0;
 }
 
 bool amx_available(void) {

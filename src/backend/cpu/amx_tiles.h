@@ -7,12 +7,22 @@ enum {
     PAIR = 2 * TILE, /* columns and rows of y done together */
 };
 
+/* Floats as bf16, rounded to the nearest, ties to even. What is too small for a normal bf16 becomes 0, which is what
+ * the unit would take it for. */
+static inline __m512i narrow_pair(V low, V high) {
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+
+static inline __m256i narrow(V x) {
+    return (__m256i)_mm512_cvtneps_pbh(x);
+}
+
 /* n <= 16 bf16 from bf16 or f32, the rest 0 */
 static inline __m256i half_row(const char *w, bool bf16, int64_t n) {
     if (n <= 0) {
         return _mm256_setzero_si256();
     }
-    return bf16 ? _mm256_maskz_loadu_epi16(mask_first(n), w) : v_narrow(v_load_n((const float *)(const void *)w, n));
+    return bf16 ? _mm256_maskz_loadu_epi16(mask_first(n), w) : narrow(v_load_n((const float *)(const void *)w, n));
 }
 
 /* A left tile: rows of w as they lie. */
@@ -114,9 +124,10 @@ static inline void add_products(void) {
     _tile_dpbf16ps(3, 5, 7);
 }
 
+/* The operand that passes by does not push the one that stays out of the first-level cache. */
 static inline void load_left(const char *pair) {
-    _tile_loadd(4, pair, 64);
-    _tile_loadd(5, pair + TILE_BYTES, 64);
+    _tile_stream_loadd(4, pair, 64);
+    _tile_stream_loadd(5, pair + TILE_BYTES, 64);
 }
 
 static inline void load_right(const char *pair) {
@@ -124,10 +135,18 @@ static inline void load_right(const char *pair) {
     _tile_loadd(7, pair + TILE_BYTES, 64);
 }
 
+/* What is multiplied later and comes into the second-level cache meanwhile, `lines` at each step. */
+typedef struct Ahead {
+    const char *at;
+    int64_t lines;
+} Ahead;
+
+enum { LINE = 64 /* bytes of a cache line */ };
+
 /* to = (from: NULL for zeros) + left[steps][..][2] right[steps][..][2]; one operand has `parts` pairs of tiles for each
  * step, the other, which is the left one with w_left, one. */
 static inline void multiply_tiles(Square to, const Square *from, const char *left, const char *right, int64_t steps,
-                                  int parts, bool w_left) {
+                                  int parts, bool w_left, Ahead ahead) {
     __asm__ volatile("" ::: "memory"); /* the tile loads do not tell the compiler what they read */
     if (from != NULL) {
         _tile_loadd(0, from->first, from->row_bytes);
@@ -141,6 +160,9 @@ static inline void multiply_tiles(Square to, const Square *from, const char *lef
         _tile_zero(3);
     }
     for (int64_t step = 0; step < steps; step++) {
+        for (int64_t i = 0; i < ahead.lines; i++, ahead.at += LINE) {
+            __builtin_prefetch(ahead.at, 0, 2);
+        }
         if (w_left) {
             load_left(left);
             left += 2 * TILE_BYTES;

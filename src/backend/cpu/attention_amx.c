@@ -77,7 +77,7 @@ void attention_amx_scores(const AttentionSpace *space, const AttentionSizes *siz
         Square to =
             square_of_rows(space->scores + key_pair * PAIR * ATTENTION_LANES + lane_pair * PAIR, ATTENTION_LANES);
         multiply_tiles(to, NULL, tile_at(t.keys, 2 * key_pair, 0, t.steps),
-                       tile_at(t.queries, 2 * lane_pair, 0, t.steps), t.steps, 1, false);
+                       tile_at(t.queries, 2 * lane_pair, 0, t.steps), t.steps, 1, false, (Ahead){0});
     }
 }
 
@@ -102,7 +102,7 @@ void attention_amx_values(const AttentionSpace *space, const AttentionSizes *siz
         for (int64_t pair = 0; pair < width / PAIR; pair++) {
             Square sums = square_of_rows(space->out + lane_pair * PAIR * width + pair * PAIR, width);
             multiply_tiles(sums, &sums, tile_at(t.probabilities, 2 * lane_pair, 0, KEY_STEPS),
-                           tile_at(t.values, 2 * pair, 0, KEY_STEPS), KEY_STEPS, 1, false);
+                           tile_at(t.values, 2 * pair, 0, KEY_STEPS), KEY_STEPS, 1, false, (Ahead){0});
         }
     }
 }
