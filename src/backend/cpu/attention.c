@@ -64,24 +64,26 @@ static int64_t lay_out(AttentionSpace *space, float *memory, const AttentionSize
     struct {
         float **place;
         int64_t floats;
-    } parts[] = {{&space->queries, lanes * sizes->key_width},
-                 {&space->scores, ATTENTION_KEYS * lanes},
-                 {&space->out, lanes * width},
-                 {&space->max, lanes},
-                 {&space->sum, lanes},
-                 {&space->factor, lanes},
-                 {&space->least_key, lanes},
-                 {&space->last_key, lanes},
-                 {&space->order, lanes},
-                 {&space->slopes, lanes},
-                 {&space->keys, max_keys * sizes->key_width},
-                 {&space->values, max_keys * sizes->value_width},
-                 {&bytes, (max_keys + 3) / 4},
-                 {&space->tiles, sizes->tile_floats},
-                 {&space->grads, backward ? lanes * sizes->value_width : 0},
-                 {&space->score_grads, backward ? ATTENTION_KEYS * lanes : 0},
-                 {&space->query_rows, backward ? lanes * sizes->key_width : 0},
-                 {&space->grad_rows, backward ? lanes * sizes->value_width : 0}};
+    } parts[] = {
+        {&space->queries, lanes * sizes->key_width},
+        {&space->scores, ATTENTION_KEYS * lanes},
+        {&space->out, lanes * width},
+        {&space->max, lanes},
+        {&space->sum, lanes},
+        {&space->factor, lanes},
+        {&space->least_key, lanes},
+        {&space->last_key, lanes},
+        {&space->order, lanes},
+        {&space->slopes, lanes},
+        {&space->keys, max_keys * sizes->key_width},
+        {&space->values, max_keys * sizes->value_width},
+        {&bytes, (max_keys + 3) / 4},
+        {&space->tiles, sizes->tile_floats},
+        {&space->blocks, sizes->tile_floats > 0 ? attention_amx_block_floats(sizes) * (max_keys / ATTENTION_KEYS) : 0},
+        {&space->grads, backward ? lanes * sizes->value_width : 0},
+        {&space->score_grads, backward ? ATTENTION_KEYS * lanes : 0},
+        {&space->query_rows, backward ? lanes * sizes->key_width : 0},
+        {&space->grad_rows, backward ? lanes * sizes->value_width : 0}};
     int64_t used = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         *parts[i].place = memory == NULL ? NULL : memory + used;
@@ -140,7 +142,7 @@ static void copy_vector(float *out, const float *in, int64_t width) {
     memcpy(out, in, sizeof(float) * (size_t)width);
 }
 
-void attention_gather(AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes, int32_t sequence_id,
+bool attention_gather(AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes, int32_t sequence_id,
                       int64_t group, bool all) {
     const SequenceRows *sequence = &args->rows->sequences[sequence_id];
     const KvCache *cache = sequence->prefix;
@@ -149,12 +151,13 @@ void attention_gather(AttentionSpace *space, const KernelArgs *args, const Atten
     int64_t from = all ? 0 : prefix / ATTENTION_KEYS * ATTENTION_KEYS;
     int64_t to = all ? total : smaller(total, from + ATTENTION_KEYS);
     if (space->sequence == sequence_id && space->group == group && space->from == from && space->to == to) {
-        return;
+        return false;
     }
     space->sequence = sequence_id;
     space->group = group;
     space->from = from;
     space->to = to;
+    space->n_blocks = 0;
     for (int64_t key = from; key < to; key++) {
         bool cached = key < prefix;
         int64_t place = ((cached ? key : sequence->row_begin + key - prefix) * sizes->groups + group);
@@ -165,6 +168,7 @@ void attention_gather(AttentionSpace *space, const KernelArgs *args, const Atten
         const uint8_t *is_key = cached ? cache->is_key : args->key_rows->is_key;
         space->is_key[key] = is_key == NULL ? 1 : is_key[cached ? key : sequence->row_begin + key - prefix];
     }
+    return true;
 }
 
 KeyTile attention_keys(const AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes,

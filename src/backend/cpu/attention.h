@@ -63,6 +63,8 @@ typedef struct AttentionSpace {
     int64_t group;
     int64_t from, to;   /* keys gathered */
     float *tiles;       /* [tile_floats] */
+    float *blocks;      /* bf16 tiles of the gathered keys and values (attention_amx.h) */
+    int64_t n_blocks;   /* of them made */
     float *grads;       /* backward: [K of v, LANES] gradient of the output, turned */
     float *score_grads; /* backward: [KEYS, LANES] */
     float *query_rows;  /* backward: [LANES, K] */
@@ -83,8 +85,9 @@ LaneRange attention_lanes(AttentionSpace *space, const KernelArgs *args, const A
                           int64_t group);
 
 /* Copies keys and values of a sequence and key head together: all (read from where they lie, far strides of a power
- * of two would share a few sets of the caches), or those of the one tile that lies across the end of the cache. */
-void attention_gather(AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes, int32_t sequence_id,
+ * of two would share a few sets of the caches), or those of the one tile that lies across the end of the cache. False
+ * when they were there already. */
+bool attention_gather(AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes, int32_t sequence_id,
                       int64_t group, bool all);
 
 /* Keys [first, first + ATTENTION_KEYS) below end: gathered ones, or where they lie. */

@@ -1,4 +1,4 @@
-/* The products of fused attention on the tile unit: see attention_amx.c. */
+/* Fused attention on the tile unit: see attention_amx.c. */
 #ifndef LIMN_BACKEND_CPU_ATTENTION_AMX_H
 #define LIMN_BACKEND_CPU_ATTENTION_AMX_H
 
@@ -7,17 +7,25 @@
 /* Floats of a worker's tiles, or 0 where attention runs in f32: other modes than bf16, no tiles, odd widths. */
 int64_t attention_amx_floats(const AttentionSizes *sizes, Compute compute);
 
+/* Floats of the tiles of ATTENTION_KEYS keys and their values. */
+int64_t attention_amx_block_floats(const AttentionSizes *sizes);
+
 /* A worker's unit is set up before its first product and given back after its last. */
 void attention_amx_begin(void);
 void attention_amx_end(void);
 
-/* Queries [key_width, ATTENTION_LANES] into tiles, for the calls that follow. */
-void attention_amx_queries(const AttentionSpace *space, const AttentionSizes *sizes);
+/* Tiles of the gathered keys and values, block after block, until others are gathered. */
+void attention_amx_gather(AttentionSpace *space, const AttentionSizes *sizes);
 
-/* space->scores [ATTENTION_KEYS, ATTENTION_LANES] = keys . queries; keys that are not there give 0. */
-void attention_amx_scores(const AttentionSpace *space, const AttentionSizes *sizes, const KeyTile *keys);
+/* Queries [key_width, ATTENTION_LANES] into tiles, and the sums of `lanes` lanes set to 0, for the calls that follow.
+ */
+void attention_amx_queries(const AttentionSpace *space, const AttentionSizes *sizes, int64_t lanes);
 
-/* space->out [ATTENTION_LANES, value_width] += probabilities^T values, where space->scores holds probabilities. */
-void attention_amx_values(const AttentionSpace *space, const AttentionSizes *sizes, const KeyTile *keys);
+/* Scores of the lanes and keys of a tile, their probabilities, and the sums with the keys' values. */
+void attention_amx_keys(const AttentionSpace *space, const AttentionSizes *sizes, const KeyTile *keys,
+                        const AttentionTile *tile);
+
+/* space->out [ATTENTION_LANES, value_width] = the sums. */
+void attention_amx_finish(const AttentionSpace *space, const AttentionSizes *sizes, int64_t lanes);
 
 #endif

@@ -117,16 +117,6 @@ static inline V SIMD(score)(const AttentionTile *tile, V product, int64_t key, i
     return score;
 }
 
-static inline V SIMD(mask)(const AttentionTile *tile, V score, int64_t key, int64_t lane) {
-    V hidden = v_set(-__builtin_inff());
-    if (tile->is_key != NULL && !tile->is_key[key]) {
-        return hidden;
-    }
-    V place = v_set((float)(tile->first_key + key));
-    score = v_if_less(v_load(tile->last_key + lane), place, hidden, score);
-    return v_if_less(place, v_load(tile->least_key + lane), hidden, score);
-}
-
 static void SIMD(attention_probabilities)(const AttentionTile *tile) {
     V hidden = v_set(-__builtin_inff());
     for (int64_t lane = 0; lane < tile->lanes; lane += W) {
@@ -143,11 +133,11 @@ static void SIMD(attention_probabilities)(const AttentionTile *tile) {
             max = v_max(score, max);
         }
         V base = v_if_less(hidden, max, max, v_zero()); /* no key seen yet: any finite number */
-        V factor = SIMD(exp)(v_sub(old, base));
+        V factor = SIMD(exp_normal)(v_sub(old, base));
         V sum = v_zero();
         for (int64_t key = 0; key < tile->keys; key++) {
             float *place = tile->scores + key * ATTENTION_LANES + lane;
-            V p = SIMD(exp)(v_sub(v_load(place), base));
+            V p = SIMD(exp_normal)(v_sub(v_load(place), base));
             v_store(place, p);
             sum = v_add(sum, p);
         }
@@ -192,7 +182,7 @@ static void SIMD(attention_gradients)(const AttentionTile *tile) {
             if (tile->masked) {
                 score = SIMD(mask)(tile, score, key, lane);
             }
-            V p = SIMD(exp)(v_sub(score, lse));
+            V p = SIMD(exp_normal)(v_sub(score, lse));
             v_store(place, p);
             v_store(grad, v_mul(v_mul(p, slope), v_sub(v_load(grad), mean)));
         }

@@ -33,23 +33,27 @@ static void write_lanes(const Forward *f, const AttentionSpace *space, QueryTile
     }
 }
 
-/* scores = keys . queries of `width` lanes */
-static void multiply_keys(const Forward *f, AttentionSpace *space, const KeyTile *keys, int64_t width) {
-    if (f->sizes.tile_floats > 0) {
-        attention_amx_scores(space, &f->sizes, keys);
-    } else {
-        f->vector->small_product(space->scores, ATTENTION_LANES, keys->keys, keys->key_stride, 1, space->queries,
-                                 ATTENTION_LANES, keys->count, width, f->sizes.key_width, false);
-    }
+/* Scores of the lanes and keys of a tile, their probabilities, and the sums with the keys' values. */
+static void add_keys(const Forward *f, AttentionSpace *space, const KeyTile *keys, const AttentionTile *tile) {
+    const AttentionSizes *s = &f->sizes;
+    f->vector->small_product(space->scores, ATTENTION_LANES, keys->keys, keys->key_stride, 1, space->queries,
+                             ATTENTION_LANES, keys->count, round_up(tile->lanes, 16), s->key_width, false);
+    f->vector->attention_probabilities(tile);
+    f->vector->attention_rescale(space->out, space->factor, tile->lanes, s->value_width);
+    f->vector->small_product(space->out, s->value_width, space->scores, 1, ATTENTION_LANES, keys->values,
+                             keys->value_stride, tile->lanes, s->value_width, keys->count, true);
 }
 
-/* out += probabilities^T values */
-static void multiply_values(const Forward *f, AttentionSpace *space, const KeyTile *keys, int64_t lanes) {
+/* What the lanes start with. */
+static void start_lanes(const Forward *f, AttentionSpace *space, int64_t lanes) {
+    for (int64_t lane = 0; lane < ATTENTION_LANES; lane++) {
+        space->max[lane] = -INFINITY;
+        space->sum[lane] = 0.0F;
+    }
     if (f->sizes.tile_floats > 0) {
-        attention_amx_values(space, &f->sizes, keys);
+        attention_amx_queries(space, &f->sizes, lanes);
     } else {
-        f->vector->small_product(space->out, f->sizes.value_width, space->scores, 1, ATTENTION_LANES, keys->values,
-                                 keys->value_stride, lanes, f->sizes.value_width, keys->count, true);
+        memset(space->out, 0, sizeof(float) * (size_t)(lanes * f->sizes.value_width));
     }
 }
 
@@ -63,25 +67,24 @@ static void run_item(const Forward *f, AttentionSpace *space, QueryTile tile, in
         lanes[lane] = args->in[0] + place * s->key_width;
     }
     f->vector->turn_lanes(space->queries, lanes, range.lanes, s->key_width);
-    if (s->tile_floats > 0) {
-        attention_amx_queries(space, s);
-    }
-    for (int64_t lane = 0; lane < ATTENTION_LANES; lane++) {
-        space->max[lane] = -INFINITY;
-        space->sum[lane] = 0.0F;
-    }
-    int64_t cleared = s->tile_floats > 0 ? ATTENTION_LANES : range.lanes;
-    memset(space->out, 0, sizeof(float) * (size_t)(cleared * s->value_width));
+    start_lanes(f, space, range.lanes);
     int32_t sequence = args->rows->sequence[tile.row];
-    attention_gather(space, args, s, sequence, group, args->rows->sequences[sequence].n_rows > 2 * s->tile_rows);
-    int64_t width = round_up(range.lanes, 16);
+    bool all = args->rows->sequences[sequence].n_rows > 2 * s->tile_rows;
+    bool anew = attention_gather(space, args, s, sequence, group, all);
+    if (anew && all && s->tile_floats > 0) {
+        attention_amx_gather(space, s);
+    }
     for (int64_t key = range.begin / ATTENTION_KEYS * ATTENTION_KEYS; key < range.end; key += ATTENTION_KEYS) {
         KeyTile keys = attention_keys(space, args, s, sequence, group, key, range.end);
         AttentionTile scores = attention_tile(space, args->op, &range, &keys);
-        multiply_keys(f, space, &keys, width);
-        f->vector->attention_probabilities(&scores);
-        f->vector->attention_rescale(space->out, space->factor, range.lanes, s->value_width);
-        multiply_values(f, space, &keys, range.lanes);
+        if (s->tile_floats > 0) {
+            attention_amx_keys(space, s, &keys, &scores);
+        } else {
+            add_keys(f, space, &keys, &scores);
+        }
+    }
+    if (s->tile_floats > 0) {
+        attention_amx_finish(space, s, range.lanes);
     }
     write_lanes(f, space, tile, group);
 }

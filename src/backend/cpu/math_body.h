@@ -23,6 +23,12 @@ static inline V SIMD(exp)(V x) {
     return v_scale2(v_fma(SIMD(exp_series)(r), r, v_set(1.0F)), n);
 }
 
+/* exp(x) for x <= 0, and 0 where that is no normal number: processors are slow on the others. A NaN stays one. */
+static inline V SIMD(exp_normal)(V x) {
+    V least = v_set(-87.0F);
+    return v_if_less(x, least, v_zero(), SIMD(exp)(v_max(least, x)));
+}
+
 /* exp(x) - 1 for x in [0, 40] */
 static inline V SIMD(exp_less_one)(V x) {
     V n;

@@ -13,6 +13,8 @@ TARGET_BEGIN(TARGET_AVX2)
 #include "backend/cpu/math_body.h"
 
 #include "backend/cpu/activation_body.h"
+#include "backend/cpu/attention_mask_body.h"
+
 #include "backend/cpu/attention_body.h"
 #include "backend/cpu/convert_body.h"
 #include "backend/cpu/gemm_body.h"
