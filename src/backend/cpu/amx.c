@@ -43,6 +43,7 @@ enum {
     X_BYTES = 1 << 20, /* of x's tiles, for the second-level cache */
     MOST_PARTS = 3,
     LEAST_PAIRS = 2,
+    CACHED_BYTES = 8 << 20, /* a larger y does not stay in the second-level cache until it is read */
 };
 
 /* Rows at a time, and tiles of k whose x stays in the second-level cache. */
@@ -186,9 +187,15 @@ static limn_status pack_pairs(void *context, int64_t begin, int64_t end, int wor
 
 /* ---- products ---- */
 
+/* Whether y goes past the caches: then its lines need not be read first. */
+static bool past_caches(const Gemm *g) {
+    return !g->accumulate && g->m * g->n * (int64_t)sizeof(float) > CACHED_BYTES && (uintptr_t)g->y % 64 == 0 &&
+           g->y_stride % TILE == 0;
+}
+
 /* One tile of sums into y[rows, n]; turned when w was the left operand. */
 static void finish_tile(const Gemm *g, const char *sums, int64_t row, int64_t rows, int64_t column, int64_t n,
-                        bool turn, bool add) {
+                        bool turn, bool add, bool past) {
     V tile[TILE];
     for (int64_t i = 0; i < TILE; i++) {
         tile[i] = v_load((const float *)(const void *)(sums + i * 64));
@@ -199,19 +206,24 @@ static void finish_tile(const Gemm *g, const char *sums, int64_t row, int64_t ro
     V bias = g->bias == NULL ? v_zero() : v_load_n(g->bias + column, n);
     for (int64_t i = 0; i < rows; i++) {
         float *y = g->y + (row + i) * g->y_stride + column;
-        v_store_n(y, v_add(tile[i], add ? v_load_n(y, n) : bias), n);
+        if (past && n == TILE) {
+            v_store_past(y, v_add(tile[i], bias));
+        } else {
+            v_store_n(y, v_add(tile[i], add ? v_load_n(y, n) : bias), n);
+        }
     }
 }
 
 /* The sums of a pair of rows and a pair of columns into y. */
-static void finish_pair(const Job *job, const char *sums, int64_t pair, int64_t column, int64_t last, bool add) {
+static void finish_pair(const Job *job, const char *sums, int64_t pair, int64_t column, int64_t last, bool add,
+                        bool past) {
     const Gemm *g = job->gemm;
     for (int64_t i = 0; i < 4; i++) {
         int64_t row = pair * PAIR + (job->w_left ? i % 2 : i / 2) * TILE;
         int64_t first = column + (job->w_left ? i / 2 : i % 2) * TILE;
         if (row < g->m && first < last) {
             finish_tile(g, sums + i * TILE_BYTES, row, smaller(TILE, g->m - row), first, smaller(TILE, last - first),
-                        job->w_left, add);
+                        job->w_left, add, past);
         }
     }
 }
@@ -245,7 +257,7 @@ static void multiply_piece(const Job *job, char *panel, char *sums, Piece p) {
     for (int64_t i = 0; i < columns * (p.to - p.from); i++) {
         int64_t column = p.column + i / (p.to - p.from) * PAIR;
         finish_pair(job, sums + i * 4 * TILE_BYTES, p.from + i % (p.to - p.from), column,
-                    smaller(column + PAIR, p.last), p.begin > 0 || job->gemm->accumulate);
+                    smaller(column + PAIR, p.last), p.begin > 0 || job->gemm->accumulate, false);
     }
 }
 
@@ -256,7 +268,8 @@ static void multiply_packed(const Job *job, char *sums, Piece p) {
     int64_t step_bytes = job->parts * 2 * TILE_BYTES;
     int64_t depth = blocks_of(p.end - p.begin, blocks_of(p.end - p.begin, DEPTH));
     bool whole = p.begin == 0 && p.end == job->k_tiles && p.last - p.column == PAIR;
-    bool direct = whole && !g->accumulate && g->bias == NULL;
+    bool past = whole && past_caches(g);
+    bool direct = whole && !past && !g->accumulate && g->bias == NULL;
     int64_t lines = blocks_of(2 * TILE_BYTES / LINE, p.to - p.from);
     for (int64_t t = p.begin; t < p.end; t += depth) {
         bool last = t + depth >= p.end;
@@ -273,7 +286,7 @@ static void multiply_packed(const Job *job, char *sums, Piece p) {
             multiply_tiles(to, t > p.begin ? &own : NULL, x, w + t * 2 * TILE_BYTES, smaller(depth, p.end - t),
                            job->parts, false, (Ahead){next + (pair - p.from) * depth * lines * LINE, lines});
             if (last && !into_y) {
-                finish_pair(job, tiles, pair, p.column, p.last, p.begin > 0 || g->accumulate);
+                finish_pair(job, tiles, pair, p.column, p.last, p.begin > 0 || g->accumulate, past);
             }
         }
     }
@@ -304,6 +317,7 @@ static limn_status multiply_body(void *context, int64_t begin, int64_t end, int 
             }
         }
     }
+    _mm_sfence(); /* other threads see what went past the caches */
     _tile_release();
     return LIMN_OK;
 }

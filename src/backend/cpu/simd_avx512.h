@@ -26,6 +26,10 @@ static inline V v_load(const float *p) {
 static inline void v_store(float *p, V x) {
     _mm512_storeu_ps(p, x);
 }
+/* To memory, past the caches; p on a boundary of 64 bytes. */
+static inline void v_store_past(float *p, V x) {
+    _mm512_stream_ps(p, x);
+}
 /* The first n floats, the others 0; n may exceed W. */
 static inline V v_load_n(const float *p, int64_t n) {
     return _mm512_maskz_loadu_ps(mask_first(n), p);
