@@ -8,8 +8,8 @@
 /* Without what stands before the layers, which depends on the class a folder was saved from. Borrowed from `name`. */
 const char *adapter_without_prefix(const char *name);
 
-/* The name of a tensor of the model as its Hugging Face module has it: "layers.0.mlp.up_proj.weight"; that of a GGUF
- * file whose family has no table here stays as it is, and nothing is found. NULL: no memory. */
+/* The name of a tensor of the model as its Hugging Face module has it: "layers.0.mlp.up_proj.weight"; a GGUF file's by
+ * what its family asked build_called for. NULL: no memory. */
 char *adapter_tensor_name(Build *build, const char *name);
 
 /* A fused projection of a GGUF file that holds all queries, then all keys, then all values, where the module has them

@@ -7,6 +7,13 @@
 #include "model/settings.h"
 #include "model/weights.h"
 
+/* A part of a tensor's name, as a folder has it and as a GGUF file: "self_attn.q_proj" and "attn_q". Borrowed. */
+typedef struct CalledName {
+    const char *folder, *gguf;
+} CalledName;
+
+enum { CALLED_MAX = 48 }; /* more than any family has */
+
 /* A model in the making. */
 typedef struct Build {
     Model *model;
@@ -15,8 +22,11 @@ typedef struct Build {
     WeightStore *weights;
     const char *architecture; /* "LlamaForCausalLM"; for GGUF the first of the row */
     const Progress *progress;
-    bool text_part;        /* of a multimodal folder; the settings are that part's own */
-    const Settings *whole; /* of the folder itself: its labels */
+    bool text_part;                /* of a multimodal folder; the settings are that part's own */
+    const Settings *whole;         /* of the folder itself: its labels */
+    CalledName called[CALLED_MAX]; /* [n_called] of a GGUF file: how an adapter finds its modules */
+    int32_t n_called;
+    bool grouped_qkv; /* a folder has the fused projection group by group (build_fused_qkv) */
 } Build;
 
 typedef struct Arch {
@@ -56,8 +66,9 @@ limn_status build_vector(Build *build, Weight *weight, int64_t rows, const char 
 limn_status build_table(Build *build, Weight *weight, int64_t rows, int64_t columns, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* A tensor's or layer's name: as a folder has it, or as a GGUF file. */
-const char *build_called(const Build *build, const char *folder, const char *gguf);
+/* A tensor's or layer's name: as a folder has it, or as a GGUF file. Both are kept (Build.called) and must outlive the
+ * build: literals do. */
+const char *build_called(Build *build, const char *folder, const char *gguf);
 
 /* Rows of the embedding in a GGUF file, which need not state its vocabulary; `fallback` for a folder. */
 int64_t build_vocabulary(const Build *build, int64_t fallback);

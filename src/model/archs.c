@@ -158,8 +158,18 @@ limn_status build_table(Build *build, Weight *weight, int64_t rows, int64_t colu
     return get(build, weight, USE_TABLE, rows, columns, name);
 }
 
-const char *build_called(const Build *build, const char *folder, const char *gguf) {
-    return build->settings->gguf != NULL ? gguf : folder;
+const char *build_called(Build *build, const char *folder, const char *gguf) {
+    if (build->settings->gguf == NULL) {
+        return folder;
+    }
+    bool known = false;
+    for (int32_t i = 0; i < build->n_called && !known; i++) {
+        known = strcmp(build->called[i].gguf, gguf) == 0;
+    }
+    if (!known && build->n_called < CALLED_MAX) {
+        build->called[build->n_called++] = (CalledName){folder, gguf};
+    }
+    return gguf;
 }
 
 int64_t build_vocabulary(const Build *build, int64_t fallback) {
@@ -233,6 +243,7 @@ limn_status build_fused_qkv(Build *build, AttentionSpec *attention, bool bias, c
     }
     int64_t queries = attention->n_heads * attention->d_head, keys = attention->n_kv_heads * attention->d_head;
     Weight fused;
+    build->grouped_qkv = true;
     TRY(get_fused(&fused, build, USE_MATRIX, attention, build->model->config.d_model, weight_name));
     attention->q.weight = weight_rows(&fused, 0, queries);
     attention->k.weight = weight_rows(&fused, queries, keys);

@@ -258,52 +258,8 @@ limn_status dense_read_upper_windows(Dense *dense, int64_t first) {
 
 /* --- weights --- */
 
-/* Where the tensors of a layer are called what. */
-typedef struct LayerNames {
-    const char *layer; /* what stands before the layer's number */
-    const char *ln1, *ln2, *ln2_sandwich, *ln1_post, *ln2_post;
-    const char *q, *k, *v, *qkv, *o, *q_norm, *k_norm;
-    const char *gate, *in, *gate_in, *out;
-} LayerNames;
-
-static const LayerNames json_names = {.layer = "layers",
-                                      .ln1 = "input_layernorm",
-                                      .ln2 = "post_attention_layernorm",
-                                      .ln2_sandwich = "pre_feedforward_layernorm",
-                                      .ln1_post = "post_attention_layernorm",
-                                      .ln2_post = "post_feedforward_layernorm",
-                                      .q = "self_attn.q_proj",
-                                      .k = "self_attn.k_proj",
-                                      .v = "self_attn.v_proj",
-                                      .qkv = "self_attn.qkv_proj",
-                                      .o = "self_attn.o_proj",
-                                      .q_norm = "self_attn.q_norm",
-                                      .k_norm = "self_attn.k_norm",
-                                      .gate = "mlp.gate_proj",
-                                      .in = "mlp.up_proj",
-                                      .gate_in = "mlp.gate_up_proj",
-                                      .out = "mlp.down_proj"};
-static const LayerNames gguf_names = {.layer = "blk",
-                                      .ln1 = "attn_norm",
-                                      .ln2 = "ffn_norm",
-                                      .ln2_sandwich = "ffn_norm",
-                                      .ln1_post = "post_attention_norm",
-                                      .ln2_post = "post_ffw_norm",
-                                      .q = "attn_q",
-                                      .k = "attn_k",
-                                      .v = "attn_v",
-                                      .qkv = "attn_qkv",
-                                      .o = "attn_output",
-                                      .q_norm = "attn_q_norm",
-                                      .k_norm = "attn_k_norm",
-                                      .gate = "ffn_gate",
-                                      .in = "ffn_up",
-                                      .gate_in = "ffn_up",
-                                      .out = "ffn_down"};
-
 typedef struct LayerReader {
     Dense *dense;
-    const LayerNames *names;
     char prefix[96]; /* "model.layers.0." */
 } LayerReader;
 
@@ -338,28 +294,33 @@ static Linear part_of(const Linear *whole, int64_t begin, int64_t n) {
 
 static limn_status get_projections(const LayerReader *reader, AttentionSpec *attention) {
     const Dense *dense = reader->dense;
-    const LayerNames *names = reader->names;
-    int64_t d = dense->build->model->config.d_model, k = attention->d_head;
+    Build *build = dense->build;
+    int64_t d = build->model->config.d_model, k = attention->d_head;
     int64_t query = attention->n_heads * k, keys = attention->n_kv_heads * k;
     bool bias = dense->qkv_bias;
     if (dense->fused) {
         Linear whole;
-        TRY(get_linear(reader, &whole, query + 2 * keys, d, names->qkv, bias, 0));
+        TRY(get_linear(reader, &whole, query + 2 * keys, d, build_called(build, "self_attn.qkv_proj", "attn_qkv"), bias,
+                       0));
         attention->q = part_of(&whole, 0, query);
         attention->k = part_of(&whole, query, keys);
         attention->v = part_of(&whole, query + keys, keys);
     } else {
         int64_t paired = dense->build->settings->gguf != NULL && dense->family->paired ? k : 0;
-        TRY(get_linear(reader, &attention->q, query, d, names->q, bias, paired));
-        TRY(get_linear(reader, &attention->k, keys, d, names->k, bias, paired));
-        TRY(get_linear(reader, &attention->v, keys, d, names->v, bias, 0));
+        TRY(get_linear(reader, &attention->q, query, d, build_called(build, "self_attn.q_proj", "attn_q"), bias,
+                       paired));
+        TRY(get_linear(reader, &attention->k, keys, d, build_called(build, "self_attn.k_proj", "attn_k"), bias,
+                       paired));
+        TRY(get_linear(reader, &attention->v, keys, d, build_called(build, "self_attn.v_proj", "attn_v"), bias, 0));
     }
-    return get_linear(reader, &attention->o, d, query, names->o, dense->out_bias, 0);
+    return get_linear(reader, &attention->o, d, query, build_called(build, "self_attn.o_proj", "attn_output"),
+                      dense->out_bias, 0);
 }
 
 static limn_status get_attention(const LayerReader *reader, AttentionSpec *attention, int index) {
     const Dense *dense = reader->dense;
-    const ModelConfig *config = &dense->build->model->config;
+    Build *build = dense->build;
+    const ModelConfig *config = &build->model->config;
     bool slides = dense->window != 0 && (dense->slides == NULL || dense->slides[index]);
     *attention = (AttentionSpec){.n_heads = config->n_heads,
                                  .n_kv_heads = config->n_kv_heads,
@@ -371,37 +332,47 @@ static limn_status get_attention(const LayerReader *reader, AttentionSpec *atten
                                  .rope = slides && dense->window_rope != NULL ? dense->window_rope : dense->rope};
     TRY(get_projections(reader, attention));
     if (dense->head_norms) {
-        TRY(get_norm(reader, &attention->q_norm, config->d_head, reader->names->q_norm));
-        TRY(get_norm(reader, &attention->k_norm, config->d_head, reader->names->k_norm));
+        TRY(get_norm(reader, &attention->q_norm, config->d_head,
+                     build_called(build, "self_attn.q_norm", "attn_q_norm")));
+        TRY(get_norm(reader, &attention->k_norm, config->d_head,
+                     build_called(build, "self_attn.k_norm", "attn_k_norm")));
     }
-    return dense->sandwich ? get_norm(reader, &attention->post, config->d_model, reader->names->ln1_post) : LIMN_OK;
+    return dense->sandwich ? get_norm(reader, &attention->post, config->d_model,
+                                      build_called(build, "post_attention_layernorm", "post_attention_norm"))
+                           : LIMN_OK;
 }
 
 static limn_status get_mlp(const LayerReader *reader, MlpSpec *mlp) {
     const Dense *dense = reader->dense;
-    const LayerNames *names = reader->names;
-    int64_t d = dense->build->model->config.d_model, f = dense->build->model->config.d_mlp;
+    Build *build = dense->build;
+    int64_t d = build->model->config.d_model, f = build->model->config.d_mlp;
     *mlp = (MlpSpec){.activation = dense->activation, .gated = true};
     if (dense->fused) {
         Linear whole;
-        TRY(get_linear(reader, &whole, 2 * f, d, names->gate_in, dense->mlp_bias, 0));
+        TRY(get_linear(reader, &whole, 2 * f, d, build_called(build, "mlp.gate_up_proj", "ffn_up"), dense->mlp_bias,
+                       0));
         mlp->gate = part_of(&whole, 0, f);
         mlp->in = part_of(&whole, f, f);
     } else {
-        TRY(get_linear(reader, &mlp->gate, f, d, names->gate, dense->mlp_bias, 0));
-        TRY(get_linear(reader, &mlp->in, f, d, names->in, dense->mlp_bias, 0));
+        TRY(get_linear(reader, &mlp->gate, f, d, build_called(build, "mlp.gate_proj", "ffn_gate"), dense->mlp_bias, 0));
+        TRY(get_linear(reader, &mlp->in, f, d, build_called(build, "mlp.up_proj", "ffn_up"), dense->mlp_bias, 0));
     }
-    TRY(get_linear(reader, &mlp->out, d, f, names->out, dense->mlp_bias, 0));
-    return dense->sandwich ? get_norm(reader, &mlp->post, d, names->ln2_post) : LIMN_OK;
+    TRY(get_linear(reader, &mlp->out, d, f, build_called(build, "mlp.down_proj", "ffn_down"), dense->mlp_bias, 0));
+    return dense->sandwich
+               ? get_norm(reader, &mlp->post, d, build_called(build, "post_feedforward_layernorm", "post_ffw_norm"))
+               : LIMN_OK;
 }
 
 static limn_status get_layer(const LayerReader *reader, DecoderLayer *layer, int index) {
     Dense *dense = reader->dense;
-    int64_t d = dense->build->model->config.d_model;
+    Build *build = dense->build;
+    int64_t d = build->model->config.d_model;
     bool done = false;
     TRY(get_attention(reader, &layer->attention, index));
-    TRY(get_norm(reader, &layer->ln1, d, reader->names->ln1));
-    TRY(get_norm(reader, &layer->ln2, d, dense->sandwich ? reader->names->ln2_sandwich : reader->names->ln2));
+    TRY(get_norm(reader, &layer->ln1, d, build_called(build, "input_layernorm", "attn_norm")));
+    TRY(get_norm(reader, &layer->ln2, d,
+                 dense->sandwich ? build_called(build, "pre_feedforward_layernorm", "ffn_norm")
+                                 : build_called(build, "post_attention_layernorm", "ffn_norm")));
     if (dense->get_mlp != NULL) {
         TRY(dense->get_mlp(dense, layer, index, reader->prefix, &done));
     }
@@ -411,9 +382,8 @@ static limn_status get_layer(const LayerReader *reader, DecoderLayer *layer, int
 static limn_status get_outer(const Dense *dense, Decoder *decoder, const char *prefix, const char *head) {
     Build *build = dense->build;
     ModelConfig *config = &build->model->config;
-    bool gguf = build->settings->gguf != NULL;
-    const char *embed = gguf ? "token_embd.weight" : build_name(build, "%sembed_tokens.weight", prefix);
-    const char *norm = gguf ? "output_norm" : build_name(build, "%snorm", prefix);
+    const char *embed = build_name(build, "%s%s.weight", prefix, build_called(build, "embed_tokens", "token_embd"));
+    const char *norm = build_name(build, "%s%s", prefix, build_called(build, "norm", "output_norm"));
     if (embed == NULL || norm == NULL) {
         return build_no_memory(build);
     }
@@ -451,11 +421,11 @@ limn_status dense_build(Dense *dense) {
     TRY(weights_ignore(build->weights, "rotary_emb.inv_freq"));
     Decoder decoder;
     TRY(decoder_new(&decoder, build));
-    const char *head = "output.weight";
+    const char *head = build_called(build, "lm_head.weight", "output.weight");
     const char *prefix = gguf ? "" : find_prefix(build, &head);
-    LayerReader reader = {.dense = dense, .names = gguf ? &gguf_names : &json_names};
+    LayerReader reader = {.dense = dense};
     for (int i = 0; i < build->model->config.n_layers; i++) {
-        snprintf(reader.prefix, sizeof reader.prefix, "%s%s.%d.", prefix, reader.names->layer, i);
+        snprintf(reader.prefix, sizeof reader.prefix, "%s%s.%d.", prefix, build_called(build, "layers", "blk"), i);
         TRY(get_layer(&reader, &decoder.layers[i], i));
     }
     TRY(get_outer(dense, &decoder, prefix, head));
