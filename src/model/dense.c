@@ -19,10 +19,6 @@ static limn_status check_sizes(const Build *build) {
         return fail(LIMN_FORMAT, "%s: %d query heads and %d key heads, expected the second to divide the first",
                     build->settings->path, config->n_heads, config->n_kv_heads);
     }
-    if (config->d_head % 2 != 0) {
-        return fail(LIMN_FORMAT, "%s: heads are %d wide, expected an even width for rotary positions",
-                    build->settings->path, config->d_head);
-    }
     return LIMN_OK;
 }
 

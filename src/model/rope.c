@@ -242,6 +242,10 @@ static limn_status rotary_width(int64_t *dims, const Settings *settings, const S
     const char *inner = "partial_rotary_factor";
     *dims = d_head;
     if (keys->partial == NULL) {
+        if (d_head % 2 != 0) {
+            return fail(LIMN_FORMAT, "%s: heads are %lld wide, expected an even width for rotary positions",
+                        settings->path, (long long)d_head);
+        }
         TRY(settings_refuse(settings, inner, 1));
         return scaling->json != NULL ? settings_refuse(scaling, inner, 1) : LIMN_OK;
     }

@@ -110,10 +110,6 @@ static limn_status read_config(FalconConfig *falcon, Build *build) {
         config->positions = POSITION_UNBROKEN;
         return alibi_slopes(falcon, build);
     }
-    if (config->d_head % 2 != 0) {
-        return fail(LIMN_FORMAT, "%s: heads are %d wide, expected an even width for rotary positions", settings->path,
-                    config->d_head);
-    }
     return settings->gguf != NULL
                ? rope_from_gguf(falcon->rope, &build->model->arena, settings, build->weights, "falcon", config->d_head)
                : rope_from_json(falcon->rope, &build->model->arena, settings, config->d_head, sizes.n_context);
