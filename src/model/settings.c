@@ -15,6 +15,7 @@ static const char *const gguf_keys[][2] = {
     {"num_attention_heads", "attention.head_count"},
     {"n_head", "attention.head_count"},
     {"num_kv_heads", "attention.head_count_kv"},
+    {"num_key_value_heads", "attention.head_count_kv"},
     {"intermediate_size", "feed_forward_length"},
     {"n_inner", "feed_forward_length"},
     {"ffn_hidden_size", "feed_forward_length"},
@@ -22,6 +23,7 @@ static const char *const gguf_keys[][2] = {
     {"n_positions", "context_length"},
     {"layer_norm_eps", "attention.layer_norm_epsilon"},
     {"layer_norm_epsilon", "attention.layer_norm_epsilon"},
+    {"norm_epsilon", "attention.layer_norm_epsilon"},
     {"use_parallel_residual", "use_parallel_residual"},
     {"vocab_size", "vocab_size"},
 };

@@ -41,6 +41,7 @@ static const AdapterCase cases[] = {
     {"neox-saved", "neox-serial", 1, {1, 0}, false, false},
     {"falcon", "falcon-40b", 1, {1, 0}, true, false},
     {"falcon-multi", "falcon-7b", 1, {1, 0}, false, true},
+    {"starcoder2", "starcoder2", 1, {1, 0}, false, true},
     {"opt", "opt-350m", 1, {1, 0}, false, true},
     {"distilbert", "distilbert-mlm", 1, {1, 0}, false, true},
     {"roberta", "roberta-mlm", 1, {1, 0}, false, true},
@@ -57,6 +58,7 @@ static const AdapterCase cases[] = {
     {"neox", "gguf/neox.gguf", 1, {1, 0}, true, false},
     {"falcon", "gguf/falcon-40b.gguf", 1, {1, 0}, true, false},
     {"falcon-multi", "gguf/falcon-7b.gguf", 1, {1, 0}, false, false},
+    {"starcoder2", "gguf/starcoder2.gguf", 1, {1, 0}, false, false},
     {"two", "llama-old", 2, {0.7, -0.4}, true, true},
     {"two-dora", "llama-bias", 2, {0.5, 1.5}, false, false},
 };

@@ -36,6 +36,7 @@ static const Case cases[] = {
     FAMILY("falcon-7b"),
     FAMILY("falcon-40b"),
     FAMILY("falcon-11b"),
+    FAMILY("starcoder2"),
     OWN("mistral-llama"),
     OWN("qwen2"),
     OWN("qwen3"),

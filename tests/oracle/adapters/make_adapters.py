@@ -69,6 +69,7 @@ CASES = {
     "falcon": case("falcon-40b", lora(target_modules=["query_key_value", "dense", "dense_h_to_4h"], use_dora=True),
                    full=True),
     "falcon-multi": case("falcon-7b", lora(target_modules=["query_key_value", "word_embeddings"]), merges=False),
+    "starcoder2": case("starcoder2", lora(target_modules="all-linear")),
     "opt": case("opt-350m", lora(target_modules="all-linear")),
     "distilbert": case("distilbert-mlm", lora(target_modules=["q_lin", "v_lin", "out_lin", "lin1", "lin2"])),
     "roberta": case("roberta-mlm", lora(target_modules=["query", "key", "dense"])),

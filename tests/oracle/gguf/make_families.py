@@ -27,8 +27,9 @@ from make_random import random_weights
 GOLDEN = os.path.join(HERE, "..", "..", "golden")
 ARCH = {"llama": "llama", "mistral": "llama", "mixtral": "llama", "qwen2": "qwen2", "qwen3": "qwen3",
         "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "gemma2": "gemma2", "gemma3_text": "gemma3", "phi3": "phi3",
-        "gpt2": "gpt2", "gpt_neox": "gptneox", "falcon": "falcon", "bert": "bert"}
-FOLDERS = ["llama3", "gpt2", "neox", "falcon-7b", "falcon-40b", "falcon-11b", "bert-bare"]
+        "gpt2": "gpt2", "gpt_neox": "gptneox", "falcon": "falcon", "starcoder2": "starcoder2",
+        "bert": "bert"}
+FOLDERS = ["llama3", "gpt2", "neox", "falcon-7b", "falcon-40b", "falcon-11b", "starcoder2", "bert-bare"]
 SMALL = {"vocab_size": 61, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
          "num_key_value_heads": 2, "max_position_embeddings": 64, "rms_norm_eps": 0.02, "tie_word_embeddings": False,
          "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None, "rope_theta": 50.0}
@@ -113,7 +114,7 @@ def add_metadata(writer, config):
     if epsilon is not None:
         writer.add_layer_norm_rms_eps(epsilon)
     else:
-        writer.add_layer_norm_eps(config.get("layer_norm_eps", "layer_norm_epsilon"))
+        writer.add_layer_norm_eps(config.get("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"))
     if kind in ("gpt2", "bert"):
         return
     writer.add_rope_freq_base(config.theta)

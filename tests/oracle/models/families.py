@@ -37,8 +37,8 @@ def layer_norm(sites, name, module, x):
     return sites.keep(name + ".hook_normalized", x / scale) * module.weight
 
 
-def attention(sites, prefix, q, k, v, scale, causal, key_mask, o_weight, o_bias, bias=None):
-    """q [T, H, K], k and v [T, G, K], o_weight [D, H*K]; bias on the scores [H, 1, T]."""
+def attention(sites, prefix, q, k, v, scale, causal, key_mask, o_weight, o_bias, bias=None, window=None):
+    """q [T, H, K], k and v [T, G, K], o_weight [D, H*K]; bias on the scores [H, 1, T]; window: keys seen."""
     n_rows, n_heads, d_head = q.shape
     groups = n_heads // k.shape[1]
     scores = torch.einsum("qhk,shk->hqs", q, k.repeat_interleave(groups, 1)) * scale
@@ -46,6 +46,8 @@ def attention(sites, prefix, q, k, v, scale, causal, key_mask, o_weight, o_bias,
     seen = key_mask[None, :].expand(n_rows, n_rows)
     if causal:
         seen = seen & torch.ones(n_rows, n_rows, dtype=torch.bool).tril()
+    if window is not None:
+        seen = seen & torch.ones(n_rows, n_rows, dtype=torch.bool).triu(1 - window)
     scores = sites.keep(prefix + "attn.hook_attn_scores", scores.masked_fill(~seen, float("-inf")))
     pattern = sites.keep(prefix + "attn.hook_pattern", scores.softmax(-1))
     z = sites.keep(prefix + "attn.hook_z", torch.einsum("hqs,shk->qhk", pattern, v.repeat_interleave(groups, 1)))
@@ -240,6 +242,24 @@ def falcon(model, ids, mask, types):
     return sites, {}, head_of(model, layer_norm(sites, "ln_final", base.ln_f, x))
 
 
+def starcoder2(model, ids, mask, types):
+    sites, base = Sites(), model.model if hasattr(model, "model") else model
+    x = sites.keep("hook_embed", base.embed_tokens(ids))
+    cos, sin = base.rotary_emb(x, torch.arange(len(ids))[None])
+    for i, layer in enumerate(base.layers):
+        p, a, m = f"blocks.{i}.", layer.self_attn, layer.mlp
+        x = sites.keep(p + "hook_resid_pre", x * 1)
+        h = layer_norm(sites, p + "ln1", layer.input_layernorm, x)
+        q, k, v = heads(sites, p, [f(h).view(len(ids), -1, a.head_dim) for f in (a.q_proj, a.k_proj, a.v_proj)])
+        q, k = rotated(sites, p, q, k, cos, sin)
+        out = attention(sites, p, q, k, v, a.scaling, True, mask, a.o_proj.weight, a.o_proj.bias,
+                        window=model.config.sliding_window)
+        x = sites.keep(p + "hook_resid_mid", x + out)
+        h = layer_norm(sites, p + "ln2", layer.post_attention_layernorm, x)
+        x = sites.keep(p + "hook_resid_post", x + plain_mlp(sites, p, h, m.c_fc, m.act, m.c_proj))
+    return sites, {}, head_of(model, layer_norm(sites, "ln_final", base.norm, x))
+
+
 def encoder_layer(sites, p, x, mask, projections, n_heads, ln1, mlp, ln2):
     """projections: query, key, value, output; mlp: in, activation, out."""
     query, key, value, dense = projections
@@ -318,6 +338,7 @@ FORWARD = {
     "gpt_neox": gpt_neox,
     "opt": opt,
     "falcon": falcon,
+    "starcoder2": starcoder2,
     "bert": bert,
     "distilbert": distilbert,
     "roberta": roberta,

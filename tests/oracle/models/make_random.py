@@ -60,6 +60,9 @@ OPT = {"model_type": "opt", "vocab_size": VOCABULARY, "hidden_size": 32, "ffn_di
 FALCON = {"model_type": "falcon", "vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2,
           "num_attention_heads": 4, "max_position_embeddings": 24, "layer_norm_epsilon": 0.02, "bos_token_id": 1,
           "eos_token_id": 1}
+STARCODER2 = {"model_type": "starcoder2", "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 48,
+              "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+              "max_position_embeddings": 64, "norm_epsilon": 0.02, "bos_token_id": 0, "eos_token_id": 0}
 DISTILBERT = {"model_type": "distilbert", "vocab_size": VOCABULARY, "dim": 32, "n_layers": 2, "n_heads": 4,
               "hidden_dim": 48, "max_position_embeddings": 24, "pad_token_id": 0}
 ROBERTA = {"model_type": "roberta", "vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2,
@@ -149,6 +152,14 @@ CASES = {
                       max_position_embeddings=640),
     "falcon-classifier": case(FALCON, "FalconForSequenceClassification", seed=2024, multi_query=False, bias=True,
                               activation="relu", pad_token_id=0, rope_theta=500.0, **LABELS),
+    # as the 3B's file is: norm_type and mlp_type, which nothing reads, rope_theta outside
+    "starcoder2": case(STARCODER2, "Starcoder2ForCausalLM", dtype="BF16", seed=2050, sliding_window=4, rope_theta=500.0,
+                       norm_type="layer_norm", mlp_type="default", hidden_act="gelu_pytorch_tanh"),
+    "starcoder2-plain": case(STARCODER2, "Starcoder2ForCausalLM", seed=2051, use_bias=False, head_dim=12,
+                             num_key_value_heads=1, hidden_act="gelu", tie_word_embeddings=False, rope_parameters={
+                                 "rope_type": "linear", "factor": 2.5, "rope_theta": 500.0}),
+    "starcoder2-classifier": case(STARCODER2, "Starcoder2ForSequenceClassification", dtype="F16", seed=2052,
+                                  sliding_window=None, pad_token_id=0, **LABELS),
     "distilbert-mlm": case(DISTILBERT, "DistilBertForMaskedLM", seed=2030, masked=True),
     "distilbert-untied": case(DISTILBERT, "DistilBertForMaskedLM", dtype="F16", seed=2031, activation="relu",
                               tie_word_embeddings=False),
