@@ -121,11 +121,13 @@ typedef struct limn_render_options {
 #define LIMN_RENDER_OPTIONS_INIT                                                                                       \
     { sizeof(limn_render_options), 0, 0, true, NULL }
 
-/* Formats: "terminal", "json", "html", "svg", "md". *text is the caller's, freed with limn_free. */
+/* format: one of limn_render_formats. *text is the caller's, freed with limn_free. */
 LIMN_API limn_status limn_result_render(const limn_result *result, const char *format,
                                         const limn_render_options *options, char **text, size_t *length);
 /* "terminal|json|html|svg|md" */
 LIMN_API const char *limn_render_formats(void);
+/* The format that a file's ending asks for: "a.html" is "html". LIMN_USAGE, naming the endings: no format has it. */
+LIMN_API limn_status limn_format_of_file(const char *path, const char **format);
 LIMN_API void limn_free(void *memory);
 
 /* Writes bytes to a temporary file beside `path`, syncs, renames: no partial file is ever seen. */

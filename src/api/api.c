@@ -2,6 +2,7 @@
 #include "limn.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,6 +167,23 @@ limn_status limn_result_render(const limn_result *result, const char *format, co
 
 const char *limn_render_formats(void) {
     return renderer_names();
+}
+
+limn_status limn_format_of_file(const char *path, const char **format) {
+    const char *dot = strrchr(path_base(path), '.');
+    char endings[256] = "";
+    size_t n, used = 0;
+    const Renderer *rows = renderers(&n);
+    for (size_t i = 0; i < n; i++) {
+        if (dot != NULL && strcmp(dot + 1, rows[i].extension) == 0) {
+            *format = rows[i].name;
+            return LIMN_OK;
+        }
+        int length = snprintf(endings + used, sizeof endings - used, " .%s", rows[i].extension);
+        used += length > 0 && (size_t)length < sizeof endings - used ? (size_t)length : 0;
+    }
+    return fail(LIMN_USAGE, "found '%s', but no format has the ending %s; expected one of%s", path,
+                dot != NULL ? dot : "''", endings);
 }
 
 void limn_free(void *memory) {

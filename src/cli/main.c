@@ -52,22 +52,6 @@ static int end_with_error(limn_status status) {
 
 /* ---- results ---- */
 
-/* The format a file's ending asks for; NULL: none known. */
-static const char *format_of_file(const char *path) {
-    const char *dot = strrchr(path, '.');
-    if (dot == NULL || strchr(dot, '/') != NULL) {
-        return NULL;
-    }
-    size_t length = strlen(dot + 1);
-    for (const char *at = limn_render_formats(); at != NULL;
-         at = strchr(at, '|') != NULL ? strchr(at, '|') + 1 : NULL) {
-        if (strcspn(at, "|") == length && memcmp(at, dot + 1, length) == 0) {
-            return dot + 1;
-        }
-    }
-    return strcmp(dot, ".txt") == 0 ? "terminal" : NULL;
-}
-
 /* Before any work: a file called .pdf or .docx would hold something else than its name says. */
 static bool outputs_have_formats(const FaceOptions *face) {
     for (int i = 0; i < face->n_outputs && face->format == NULL && !face->json; i++) {
@@ -77,11 +61,9 @@ static bool outputs_have_formats(const FaceOptions *face) {
         for (const char *at = dot; ending && *++at != '\0';) {
             ending = isalpha((unsigned char)*at) != 0;
         }
-        if (ending && format_of_file(path) == NULL) {
-            complain(
-                "option 'output': found '%s', but no format has the ending %s; expected .json, .html, .svg, .md or "
-                ".txt, or --format",
-                path, dot);
+        const char *format;
+        if (ending && limn_format_of_file(path, &format) != LIMN_OK) {
+            complain("option 'output': %s, or --format", limn_error_message());
             return false;
         }
     }
@@ -91,14 +73,17 @@ static bool outputs_have_formats(const FaceOptions *face) {
 static limn_status write_result(const limn_result *result, const FaceOptions *face, const char *asked,
                                 const char *path) {
     limn_render_options options = terminal_options(path != NULL ? "never" : face->color);
-    const char *format = asked != NULL ? asked : path != NULL ? format_of_file(path) : "terminal";
+    const char *format = asked != NULL ? asked : "terminal";
     if (path != NULL) {
+        if (asked == NULL && limn_format_of_file(path, &format) != LIMN_OK) {
+            format = "terminal"; /* no ending, or one that names no format: outputs_have_formats */
+        }
         options.width = 100;
         options.unicode = true;
     }
     char *text;
     size_t length;
-    limn_status status = limn_result_render(result, format != NULL ? format : "terminal", &options, &text, &length);
+    limn_status status = limn_result_render(result, format, &options, &text, &length);
     if (status != LIMN_OK) {
         end_with_error(status);
         return status;

@@ -36,6 +36,13 @@ const Method *method_find(const char *name) {
 #define DEFAULT_BACKEND "cpu"
 #endif
 
+/* "|terminal|json|..." */
+static const char formats[] =
+#define FORMAT(name, ending, media_type, help) "|" #name
+#include "result/formats.def"
+#undef FORMAT
+    ;
+
 const limn_param common_params[] = {
     OPTION("dtype", 0, CHOICE, "TYPE", "f32", "f32|bf16", 0, 0,
            "number type of matrix products: f32 is the reference, bf16 the fast mode", dtype),
@@ -52,11 +59,15 @@ const limn_param common_params[] = {
     OPTION("threads", 0, INTEGER, "N", "0", NULL, 0, 4096, "processor cores to use; 0: all", threads),
     OPTION("memory", 0, BYTES, "LIMIT", NULL, NULL, 0, 0,
            "most memory for activations, as 512M or 4G; min: as little as possible", memory),
-    FACE_OPTION("format", 0, CHOICE, "FORMAT", NULL, "terminal|json|html|svg|md",
+    FACE_OPTION("format", 0, CHOICE, "FORMAT", NULL, &formats[1],
                 "how the result is written; without it, by the ending of the output file, else terminal"),
     FACE_OPTION("json", 0, FLAG, NULL, NULL, NULL, "the same as --format json"),
     {"output", 'o', LIMN_PARAM_OUTPUT, .repeated = true, .face = true, .metavar = "FILE",
-     .help = "write the result to FILE, whole or not at all, in the format of its ending (.json .html .svg .md)"},
+     .help = "write the result to FILE, whole or not at all, in the format of its ending:"
+#define FORMAT(name, ending, media_type, help) " ." ending
+#include "result/formats.def"
+#undef FORMAT
+    },
     FACE_OPTION("show", 0, FLAG, NULL, NULL, NULL, "with --output: print the result as well"),
     FACE_OPTION("quiet", 'q', FLAG, NULL, NULL, NULL, "no progress and no remarks on stderr"),
     FACE_OPTION("color", 0, CHOICE, "WHEN", "auto", "auto|always|never",

@@ -294,7 +294,7 @@ static void add_head(Markdown *m, const Result *result) {
     }
 }
 
-limn_status render_markdown(TextBuffer *out, const Result *result, const RenderOptions *options) {
+limn_status render_md(TextBuffer *out, const Result *result, const RenderOptions *options) {
     (void)options;
     Arena arena;
     arena_init(&arena);

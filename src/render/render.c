@@ -3,9 +3,9 @@
 #include <string.h>
 
 static const Renderer rows[] = {
-#define RENDERER(name, extension, media_type, function, help) {#name, extension, media_type, help, function},
-#include "render/renderers.def"
-#undef RENDERER
+#define FORMAT(name, extension, media_type, help) {#name, extension, media_type, help, render_##name},
+#include "result/formats.def"
+#undef FORMAT
 };
 
 const Renderer *renderers(size_t *count) {
@@ -24,9 +24,9 @@ const Renderer *renderer_find(const char *name) {
 
 const char *renderer_names(void) {
     static const char names[] =
-#define RENDERER(name, extension, media_type, function, help) "|" #name
-#include "render/renderers.def"
-#undef RENDERER
+#define FORMAT(name, extension, media_type, help) "|" #name
+#include "result/formats.def"
+#undef FORMAT
         ;
     return &names[1];
 }

@@ -1,4 +1,4 @@
-/* A result document into a format. Renderers are rows of renderers.def; they know blocks, not methods. */
+/* A result document into a format. Formats are rows of result/formats.def; a renderer knows blocks, not methods. */
 #ifndef LIMN_RENDER_RENDER_H
 #define LIMN_RENDER_RENDER_H
 
@@ -25,16 +25,16 @@ typedef struct Renderer {
 
 const Renderer *renderers(size_t *count);
 const Renderer *renderer_find(const char *name); /* NULL: none */
-/* "terminal|json|html|svg|md" */
+/* "terminal|json|...": the rows. */
 const char *renderer_names(void);
 
 /* Appends the rendering to out. options NULL: all defaults. */
 limn_status render_result(TextBuffer *out, const Result *result, const char *format, const RenderOptions *options);
 
 /* The rows' own functions. */
-#define RENDERER(name, extension, media_type, function, help)                                                          \
-    limn_status function(TextBuffer *out, const Result *result, const RenderOptions *options);
-#include "render/renderers.def"
-#undef RENDERER
+#define FORMAT(name, extension, media_type, help)                                                                      \
+    limn_status render_##name(TextBuffer *out, const Result *result, const RenderOptions *options);
+#include "result/formats.def"
+#undef FORMAT
 
 #endif
