@@ -1,6 +1,6 @@
 /* What a method is: a row that says its name, its parameters and the function that answers.
  *
- * To add one: a file in this folder with `const Method method_x = {...}`, a row in methods.def, a test.
+ * To add one: CONTRIBUTING.md.
  * A run function reads its own struct (filled and checked from the rows), opens what it needs through the call,
  * and adds blocks and checks to the result. The common parts (params, provenance, measured) are added around it. */
 #ifndef LIMN_METHOD_METHOD_H

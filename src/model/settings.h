@@ -1,8 +1,7 @@
 /* What a model says about itself: config.json of a folder, or the metadata of a GGUF file.
  *
  * Every reader takes the value that holds when the key is absent or null, and the range that makes sense; a value
- * of another type or out of that range is an error that names the file and the key. Later families nest their
- * text part: settings_open_json takes the object to read. */
+ * of another type or out of that range is an error that names the file and the key. */
 #ifndef LIMN_MODEL_SETTINGS_H
 #define LIMN_MODEL_SETTINGS_H
 

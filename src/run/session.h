@@ -1,7 +1,7 @@
 /* A question put to a model: which rows run, what is edited, what is kept, what is differentiated.
  *
  * A Session holds a model, a backend and the programs made so far. A RunRequest names sites by NodeId
- * (session_find_site). Values come back in the session's own buffers and stay until its next run. */
+ * (graph_find_site). Values come back in the session's own buffers and stay until its next run. */
 #ifndef LIMN_RUN_SESSION_H
 #define LIMN_RUN_SESSION_H
 
