@@ -2,10 +2,22 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "arguments.h"
+#include "terminal.h"
 
-enum { HELP_WIDTH = 80, OPTION_COLUMN = 30 };
+enum { WIDEST = 80, OPTION_COLUMN = 30, SUMMARY_COLUMN = 15 };
+
+static int help_width(void) {
+    int width = terminal_width(STDOUT_FILENO);
+    return width < WIDEST ? width : WIDEST;
+}
+
+/* Where help stands beside its option; in a narrow terminal more to the left. */
+static int option_column(int width) {
+    return width / 2 < OPTION_COLUMN ? width / 2 : OPTION_COLUMN;
+}
 
 const ExitCodeRow exit_codes[] = {
     {0, "success"},
@@ -19,11 +31,12 @@ const size_t exit_codes_count = sizeof exit_codes / sizeof exit_codes[0];
 static void add_exit_codes(Text *out) {
     text_add(out, "\nExit codes:\n");
     for (size_t i = 0; i < exit_codes_count; i++) {
-        text_printf(out, "  %d  %s\n", exit_codes[i].code, exit_codes[i].meaning);
+        text_printf(out, "  %d  ", exit_codes[i].code);
+        text_wrap(out, exit_codes[i].meaning, 5, 5, help_width());
     }
 }
 
-static void add_option(Text *out, const limn_param *row) {
+static void add_option(Text *out, const limn_param *row, int width) {
     char left[128];
     char letter[8] = "    ";
     if (row->letter != 0) {
@@ -43,18 +56,18 @@ static void add_option(Text *out, const limn_param *row) {
              long_choice ? ": " : "", long_choice ? row->choices : "", tell_default ? " [" : "",
              tell_default ? row->default_text : "", tell_default ? "]" : "");
     int column = (int)strlen(left);
-    if (column > OPTION_COLUMN - 2) {
+    if (column > option_column(width) - 2) {
         text_add(out, "\n");
         column = 0;
     }
-    text_wrap(out, help, OPTION_COLUMN, column, HELP_WIDTH);
+    text_wrap(out, help, option_column(width), column, width);
 }
 
-static void add_positional(Text *out, const limn_param *row) {
+static void add_positional(Text *out, const limn_param *row, int width) {
     char left[64];
     snprintf(left, sizeof left, "  %s", row->metavar);
     text_add(out, left);
-    text_wrap(out, row->help, OPTION_COLUMN, (int)strlen(left), HELP_WIDTH);
+    text_wrap(out, row->help, option_column(width), (int)strlen(left), width);
 }
 
 static void add_examples(Text *out, const char *examples) {
@@ -77,7 +90,8 @@ void help_program(Text *out) {
     text_add(out, "limn opens a language model and says why it said what it said.\n\n"
                   "Usage: limn COMMAND [WORD | OPTION]...\n\nCommands:\n");
     for (size_t i = 0; i < count; i++) {
-        text_printf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
+        text_printf(out, "  %-12s ", commands[i]->name);
+        text_wrap(out, commands[i]->summary, SUMMARY_COLUMN, SUMMARY_COLUMN, help_width());
     }
     text_add(out, "\n'limn COMMAND --help' shows a command's options and examples; 'limn --version' the version.\n");
     text_add(out, "\nFirst steps:\n"
@@ -89,6 +103,7 @@ void help_program(Text *out) {
 }
 
 void help_command(Text *out, const limn_command *command) {
+    int width = help_width();
     text_printf(out, "Usage: limn %s", command->name);
     for (size_t i = 0; i < command->n_params; i++) {
         const limn_param *row = &command->params[i];
@@ -97,12 +112,12 @@ void help_command(Text *out, const limn_command *command) {
         }
     }
     text_add(out, " [OPTION]...\n\n");
-    text_wrap(out, command->description, 0, 0, HELP_WIDTH);
+    text_wrap(out, command->description, 0, 0, width);
     text_add(out, "\n");
     const limn_param *row;
     for (size_t i = 0; (row = command_row(command, i)) != NULL; i++) {
         if (row->positional) {
-            add_positional(out, row);
+            add_positional(out, row, width);
         }
     }
     bool any = false;
@@ -110,12 +125,12 @@ void help_command(Text *out, const limn_command *command) {
         if (!command->params[i].positional) {
             text_add(out, any ? "" : "\nOptions:\n");
             any = true;
-            add_option(out, &command->params[i]);
+            add_option(out, &command->params[i], width);
         }
     }
     text_add(out, "\nOptions of every command:\n");
     for (size_t i = command->n_params; (row = command_row(command, i)) != NULL; i++) {
-        add_option(out, row);
+        add_option(out, row, width);
     }
     add_examples(out, command->examples);
     add_exit_codes(out);

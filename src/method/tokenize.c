@@ -37,7 +37,7 @@ static limn_status add_tokens(MethodCall *call, Result *result, const Model *mod
                                           {{"token", 5}, COLUMN_TOKEN},      {{"piece", 5}, COLUMN_TEXT},
                                           {{"begin", 5}, COLUMN_INTEGER},    {{"end", 3}, COLUMN_INTEGER},
                                           {{"type", 4}, COLUMN_INTEGER},     {{"special", 7}, COLUMN_FLAG}};
-    result_headline(result, "%d tokens", (int)prompt->n);
+    result_headline(result, "%d token%s", (int)prompt->n, prompt->n == 1 ? "" : "s");
     TableBlock *table = result_add_table(result, "tokens", "Tokens", columns, 8);
     result_block_note(result, "begin and end are bytes of the text");
     for (int32_t i = 0; i < prompt->n; i++) {

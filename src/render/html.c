@@ -184,7 +184,7 @@ static void add_checks(const Html *h) {
         return;
     }
     add(h, "<section aria-labelledby=\"checks\">\n<h2 id=\"checks\">Checks</h2>\n<div class=\"scroll\" tabindex=\"0\" "
-           "role=\"region\" aria-labelledby=\"checks\"><table>\n<thead><tr><th "
+           "role=\"region\" aria-labelledby=\"checks\"><table class=\"checks\">\n<thead><tr><th "
            "scope=\"col\">Outcome</th><th scope=\"col\">Check</th><th scope=\"col\" class=\"num\">Value</th>"
            "<th scope=\"col\">What it means</th></tr></thead>\n<tbody>\n");
     for (int32_t i = 0; i < result->n_checks; i++) {

@@ -77,7 +77,7 @@ const char *const html_style[] = {
     "@media (forced-colors:active){.tok.plus,.tok.minus{border-bottom-width:3px}.bar.plus{background:CanvasText}"
     ".bar.minus{border:1px solid CanvasText;background:none}}"
     "@media (max-width:40rem){h1{font-size:1.4rem}dl.facts{grid-template-columns:1fr}dl.facts dd{margin-bottom:.4rem}"
-    ".track{width:6rem}}",
+    ".track{width:6rem}.ramp i{width:.7rem}th,td{padding:.3rem .45rem}.checks .num{white-space:normal}}",
     NULL};
 
 const char *const html_dark_style =

@@ -19,6 +19,9 @@ for command in info sites tokenize run generate predict ig methods verify; do
     expect_code 0
     # no line wider than a terminal
     [ "$(awk 'length > 120' "$out" | wc -l)" -eq 0 ] || problem "help has a line of more than 120 columns"
+    # in a narrow one only examples and single long words are wider
+    COLUMNS=60 "$LIMN" "$command" --help | sed '/^Examples/,/^$/d' >"$out"
+    [ "$(awk 'length > 60 && NF > 1' "$out" | wc -l)" -eq 0 ] || problem "help does not fit a narrow terminal"
 done
 
 limn
