@@ -143,7 +143,8 @@ static void write_bash(Text *out) {
     const limn_command *const *commands = limn_commands(&count);
     text_add(out, "# bash completion of limn\n_limn() {\n"
                   "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} options=\n"
-                  "    COMPREPLY=()\n    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        COMPREPLY=($(compgen -W '");
+                  "    COMPREPLY=()\n    if [ \"$COMP_CWORD\" -eq 1 ] || [ \"$COMP_CWORD:${COMP_WORDS[1]}\" = 2:help "
+                  "]; then\n        COMPREPLY=($(compgen -W '");
     for (size_t i = 0; i < count; i++) {
         text_printf(out, "%s ", commands[i]->name);
     }
@@ -224,7 +225,8 @@ static void write_zsh(Text *out) {
         zsh_help(out, commands[i]->summary);
         text_add(out, "'\n");
     }
-    text_add(out, "    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n        return\n    fi\n"
+    text_add(out, "    )\n    if (( CURRENT == 2 )) || [[ $CURRENT:$words[2] == 3:help ]]; then\n        _describe "
+                  "command commands\n        return\n    fi\n"
                   "    local command=$words[2]\n    shift words\n    (( CURRENT-- ))\n    case $command in\n");
     for (size_t i = 0; i < count; i++) {
         text_printf(out, "        %s) _arguments \\\n", commands[i]->name);

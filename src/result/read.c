@@ -532,7 +532,7 @@ limn_status result_read_json(Result **result, const char *json, size_t length, c
     json_error_t error;
     json_t *root = json_loadb(json, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
     if (root == NULL) {
-        return fail(LIMN_FORMAT, "%s: line %d: %s", source, error.line, error.text);
+        return fail(LIMN_FORMAT, "%s: is no result document: line %d: %s", source, error.line, error.text);
     }
     limn_status status = result_new(result, "", NULL);
     if (status == LIMN_OK) {

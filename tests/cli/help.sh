@@ -57,6 +57,8 @@ BASH
 if command -v bash >/dev/null; then
     bash "$work/complete.bash" "$work/bash" limn g >"$out" 2>"$err"
     expect_out '^generate$'
+    bash "$work/complete.bash" "$work/bash" limn help g >"$out" 2>"$err"
+    expect_out '^generate$'
     bash "$work/complete.bash" "$work/bash" limn run --dtype b >"$out" 2>"$err"
     expect_out '^bf16$'
     bash "$work/complete.bash" "$work/bash" limn run MODEL --sa >"$out" 2>"$err"
