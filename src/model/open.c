@@ -287,6 +287,10 @@ static limn_status open_path(Model *model, const ModelOptions *options, const Pr
             return fail(LIMN_USAGE, "%s: is an adapter, expected the model it was made for, and --adapter %s",
                         model->path, model->path);
         }
+        if (gguf == NULL && !configured) {
+            return fail(LIMN_NOT_FOUND, "%s: has no config.json and not one .gguf file alone, expected a model folder",
+                        model->path);
+        }
         if (gguf == NULL) {
             return open_folder(model, options, progress);
         }

@@ -295,7 +295,7 @@ double matrix_scale(const MatrixBlock *block) {
 double matrix_digits(const MatrixBlock *block, double scale) {
     const double no_decimals = 100;
     size_t n = (size_t)block->n_rows * (size_t)block->n_columns;
-    bool counts = !block->is_signed && scale > 1;
+    bool counts = !block->is_signed && scale >= 1;
     for (size_t i = 0; i < n && counts; i++) {
         counts = block->values[i] == floor(block->values[i]);
     }

@@ -640,6 +640,8 @@ static void wrong_paths_are_named(void **state) {
     Model *model;
     assert_int_equal(model_open(&model, "/nowhere/at/all", NULL, NULL), LIMN_NOT_FOUND);
     assert_null(model);
+    assert_int_equal(model_open(&model, LIMN_TEST_SOURCE_DIR "/tests/golden", NULL, NULL), LIMN_NOT_FOUND);
+    assert_non_null(strstr(error_message(), "tests/golden: has no config.json"));
     folder_from_case("llama-old");
     folder_write("notes.txt", "x", 1);
     char path[512];

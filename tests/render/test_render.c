@@ -449,18 +449,20 @@ static void test_huge(void **state) {
 
 /* What is counted has no decimals, unless something in the matrix was not counted. */
 static void test_counts(void **state) {
-    for (int whole = 0; whole < 2; whole++) {
+    static const char *const many[] = {"83.0", "83.0</td>"}, *const one[] = {"1.00", "1.00</td>"};
+    for (int row = 0; row < 4; row++) {
+        bool whole = row % 2 == 1, few = row >= 2; /* a single record is a count too */
         Result *result;
         assert_int_equal(result_new(&result, "m", "Counts"), LIMN_OK);
         MatrixBlock *matrix = result_add_matrix(result, "confusion", "Confusion", 2, 1);
         matrix->is_signed = false;
-        matrix_set(matrix, 0, 0, 83);
-        matrix_set(matrix, 1, 0, whole ? 3 : 3.5);
+        matrix_set(matrix, 0, 0, few ? 1 : 83);
+        matrix_set(matrix, 1, 0, whole ? 0 : 0.5);
         static const char *const grids[] = {"terminal", "html", "svg", "md"};
         for (size_t i = 0; i < sizeof grids / sizeof grids[0]; i++) {
             char *text = rendered(result, grids[i], NULL);
             bool page = strcmp(grids[i], "html") == 0; /* holds the document as well */
-            assert_true((strstr(text, page ? "83.0</td>" : "83.0") == NULL) == whole);
+            assert_true((strstr(text, (few ? one : many)[page]) == NULL) == whole);
             free(text);
         }
         result_free(result);
