@@ -187,7 +187,8 @@ static limn_status make_settings(Predictor *predictor) {
     hash_text(settings->hash[SETTING_MODEL], &text);
     add_part(&text, predictor->params->data.prompt_field);
     add_part(&text, predictor->params->data.template_text);
-    text_buffer_printf(&text, "%d", (int)common->bos);
+    EncodeOptions encode = data_source_encode_options(predictor->source, predictor->call);
+    text_buffer_printf(&text, "%d%s", (int)encode.bos, encode.no_special ? " chat" : "");
     hash_text(settings->hash[SETTING_PROMPT], &text);
     for (int32_t c = 0; c < predictor->n; c++) {
         add_part(&text, predictor->choices[c]);
@@ -342,7 +343,7 @@ static limn_status recheck(Predictor *predictor, const Window *window) {
     }
     ChoiceOptions options = {.texts = predictor->choices,
                              .n = predictor->n,
-                             .encode = {.bos = (BosMode)predictor->call->common.bos},
+                             .encode = data_source_encode_options(predictor->source, predictor->call),
                              .plain = true};
     ChoiceScorer *plain;
     int32_t bad;
@@ -434,8 +435,10 @@ static limn_status prepare(Predictor *predictor) {
     TRY(method_session(call, params->model.bytes, &predictor->session));
     predictor->model = session_model(predictor->session);
     TRY(read_names(predictor));
-    ChoiceOptions options = {
-        .texts = predictor->choices, .n = predictor->n, .encode = {.bos = (BosMode)call->common.bos}};
+    TRY(data_source_use_model(predictor->source, call, predictor->model));
+    ChoiceOptions options = {.texts = predictor->choices,
+                             .n = predictor->n,
+                             .encode = data_source_encode_options(predictor->source, call)};
     TRY(choice_scorer_new(&predictor->scorer, call, predictor->session, &options));
     TRY(metrics_init(&predictor->metrics, predictor->n, (uint64_t)call->common.seed,
                      params->data.label_field.bytes != NULL));
@@ -504,6 +507,7 @@ static const limn_param rows[] = {
      .help = "how the data spells the choices, in their order; without it, the choices without white space around",
      .field = offsetof(PredictParams, labels)},
     DATA_ROWS(PredictParams, data),
+    CHAT_ROWS(PredictParams, data.chat),
     {"batch", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "0", .maximum = 65536,
      .help = "records read ahead and scored together; 0: 64. More cost memory; the numbers stay the same",
      .field = offsetof(PredictParams, batch)},
