@@ -66,9 +66,8 @@ static limn_status open_template(ChatTemplate **parsed, MethodCall *call, const 
                     list_names(call->arena, sources, n));
     }
     if (source == NULL) {
-        return fail(LIMN_NOT_FOUND,
-                    "%s: no chat template is the default; name one with --chat-template (it has: %s)", model->path,
-                    list_names(call->arena, sources, n));
+        return fail(LIMN_NOT_FOUND, "%s: no chat template is the default; name one with --chat-template (it has: %s)",
+                    model->path, list_names(call->arena, sources, n));
     }
     char *label = arena_printf(call->arena, "%s (chat template '%s')", model->path, source->name);
     return label != NULL ? chat_template_parse(parsed, label, source->text, source->length) : method_no_memory(call);
@@ -137,8 +136,10 @@ static limn_status open_parts(ChatRenderer *renderer) {
     size_t n;
     tokenizer_chat_templates(renderer->model->tokenizer, &n);
     if (n == 0 && params->name.bytes == NULL) {
-        return fail(LIMN_NOT_FOUND, "%s: the model has no chat template; name a file that holds one with "
-                                    "--chat-template", renderer->model->path);
+        return fail(LIMN_NOT_FOUND,
+                    "%s: the model has no chat template; name a file that holds one with "
+                    "--chat-template",
+                    renderer->model->path);
     }
     TRY(read_specials(renderer));
     TRY(read_variables(renderer));

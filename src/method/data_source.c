@@ -15,8 +15,8 @@ struct DataSource {
     const Model *model;     /* of chats */
     ChatRenderer *renderer; /* NULL: no chats */
     bool asked_date;
-    int64_t specials;  /* special tokens spelled inside of messages */
-    int64_t answered;  /* chats that end with an answer */
+    int64_t specials; /* special tokens spelled inside of messages */
+    int64_t answered; /* chats that end with an answer */
 };
 
 static bool is_chat(const DataParams *params) {
@@ -32,14 +32,15 @@ static limn_status check_options(const DataParams *params, const char *command) 
         return fail(LIMN_USAGE, "%s: %s and %s both say what the prompt is; give one", command, first, last);
     }
     if (params->as_chat && params->messages_field.bytes != NULL) {
-        return fail(LIMN_USAGE, "%s: --as-chat makes a chat of a text; --messages-field names one that is there: give "
-                                "one of them", command);
+        return fail(LIMN_USAGE,
+                    "%s: --as-chat makes a chat of a text; --messages-field names one that is there: give "
+                    "one of them",
+                    command);
     }
     if (params->system.bytes != NULL && !params->as_chat) {
         return fail(LIMN_USAGE, "%s: option 'system' goes with --as-chat", command);
     }
-    return is_chat(params) ? LIMN_OK
-                           : chat_params_refuse(command, &params->chat, "--as-chat or --messages-field");
+    return is_chat(params) ? LIMN_OK : chat_params_refuse(command, &params->chat, "--as-chat or --messages-field");
 }
 
 static limn_status make_template(DataSource *source, MethodCall *call) {
@@ -199,8 +200,8 @@ static limn_status messages_of_prompt(ChatFile *chat, const DataSource *source, 
         made = json_array_append_new(chat->json, message("system", system.bytes, system.length)) == 0;
     }
     const TextBuffer *prompt = &source->scratch;
-    made = made && json_array_append_new(chat->json, message("user", prompt->data != NULL ? prompt->data : "",
-                                                             prompt->length)) == 0;
+    made = made && json_array_append_new(
+                       chat->json, message("user", prompt->data != NULL ? prompt->data : "", prompt->length)) == 0;
     chat->messages = chat->json;
     return made ? LIMN_OK : fail(LIMN_USAGE, "%s: no message could be made of it, expected UTF-8", where);
 }
@@ -263,8 +264,7 @@ void data_source_describe(const DataSource *source, Result *result) {
                     (long long)source->specials);
     }
     if (source->answered > 0 && !source->params->chat.no_generation_prompt) {
-        result_warn(result,
-                    "%lld chats end with an assistant's message: what is decided is a further answer behind it",
+        result_warn(result, "%lld chats end with an assistant's message: what is decided is a further answer behind it",
                     (long long)source->answered);
     }
 }

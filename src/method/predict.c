@@ -436,9 +436,8 @@ static limn_status prepare(Predictor *predictor) {
     predictor->model = session_model(predictor->session);
     TRY(read_names(predictor));
     TRY(data_source_use_model(predictor->source, call, predictor->model));
-    ChoiceOptions options = {.texts = predictor->choices,
-                             .n = predictor->n,
-                             .encode = data_source_encode_options(predictor->source, call)};
+    ChoiceOptions options = {
+        .texts = predictor->choices, .n = predictor->n, .encode = data_source_encode_options(predictor->source, call)};
     TRY(choice_scorer_new(&predictor->scorer, call, predictor->session, &options));
     TRY(metrics_init(&predictor->metrics, predictor->n, (uint64_t)call->common.seed,
                      params->data.label_field.bytes != NULL));

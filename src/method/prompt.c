@@ -103,7 +103,8 @@ static limn_status read_tokens(Prompt *prompt, MethodCall *call, const Model *mo
                    : fail(LIMN_USAGE, "%s: --pair goes with a text, not with --ids; use --token-types", command);
     }
     return prompt_read_text(prompt, call, model, params->prompt, params->file, params->pair,
-                            (EncodeOptions){.bos = (BosMode)call->common.bos});
+                            params->complete ? chat_encode_options()
+                                             : (EncodeOptions){.bos = (BosMode)call->common.bos});
 }
 
 static limn_status check_ids(const Prompt *prompt, const Model *model) {
