@@ -373,7 +373,7 @@ static void test_data_set_refusals(void **state) {
          "line 1: the field 'm': element 0: found nothing for its 'role'", LIMN_FORMAT},
         {"{\"m\": [\"a\"]}", "", "line 1: the field 'm': element 0 is the text 'a'", LIMN_FORMAT},
         {"{\"m\": {\"turns\": []}}", "", "line 1: the field 'm': found the key 'turns'", LIMN_FORMAT},
-        {"\n{\"n\": 1}", "", "line 2: the field 'm' is not there, found n", LIMN_NOT_FOUND},
+        {"\n{\"n\": 1}", "", "line 2: the field 'm' is not there, found 'n'", LIMN_NOT_FOUND},
         {"{}", ", \"prompt-field\": \"m\"", "--prompt-field and --messages-field both say", LIMN_USAGE},
         {"{}", ", \"as-chat\": true", "give one of them", LIMN_USAGE},
         {"{}", ", \"system\": \"a\"", "'system' goes with --as-chat", LIMN_USAGE},
