@@ -500,7 +500,7 @@ static const limn_param rows[] = {
     {"choices", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "A,B,...",
      .help =
          "the continuations to choose among, leading space included: ' yes',' no' (given several times, each is one "
-         "choice, commas included); a classifier has its classes",
+         "choice, commas included); a masked model is asked at the mask, a classifier has its classes",
      .field = offsetof(PredictParams, choices)},
     {"labels", 0, LIMN_PARAM_TEXT, .metavar = "A,B,...",
      .help = "how the data spells the choices, in their order; without it, the choices without white space around",
@@ -531,6 +531,9 @@ const Method method_predict = {
                     "out.jsonl\n"
                     "limn predict MODEL tweets.jsonl --prompt-field text --choices ' yes',' no' --labels 1,0"
                     " --label-field y\n"
+                    "limn predict MODEL tweets.csv --template 'Bank run? {text}' --as-chat --choices yes,no\n"
+                    "limn predict MODEL talks.jsonl --messages-field messages --choices yes,no\n"
+                    "limn predict BERT tweets.csv --template 'Bank run? [MASK]. {text}' --choices yes,no\n"
                     "limn predict CLASSIFIER reviews.tsv --prompt-field review --label-field stars --sample 1000",
                 .params = rows,
                 .n_params = sizeof rows / sizeof rows[0]},
