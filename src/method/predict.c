@@ -471,6 +471,10 @@ static limn_status run(MethodCall *call, Result *result) {
     limn_status status = prepare(&predictor);
     if (status == LIMN_OK) {
         status = predict_all(&predictor);
+        if ((status == LIMN_CANCELLED || status == LIMN_IO) && predictor.file != NULL) {
+            status = fail_context("%s keeps what is done and the same command goes on with it",
+                                  predictor.params->output.bytes);
+        }
     }
     if (status == LIMN_OK) {
         status = record_data_hash(&predictor);
