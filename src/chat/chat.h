@@ -77,6 +77,8 @@ typedef struct ChatFile {
     const json_t *messages, *tools, *documents; /* the last two may be NULL */
 } ChatFile;
 limn_status chat_file_load(ChatFile *file, const char *path);
+/* The parts of file->json, which is there already; `where` stands in messages. */
+limn_status chat_file_take(ChatFile *file, const char *where);
 limn_status chat_json_load(json_t **json, const char *name, const char *text, size_t length);
 /* Tools: an array of objects. */
 limn_status chat_list_load(json_t **json, const char *path);

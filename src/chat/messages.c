@@ -63,7 +63,7 @@ limn_status chat_list_load(json_t **json, const char *path) {
     return status;
 }
 
-static limn_status take_parts(ChatFile *file, const char *path) {
+limn_status chat_file_take(ChatFile *file, const char *path) {
     if (!json_is_object(file->json)) {
         file->messages = file->json;
         return chat_messages_check(file->messages, path);
@@ -89,7 +89,7 @@ static limn_status take_parts(ChatFile *file, const char *path) {
 limn_status chat_file_load(ChatFile *file, const char *path) {
     memset(file, 0, sizeof *file);
     TRY(load(&file->json, path));
-    limn_status status = take_parts(file, path);
+    limn_status status = chat_file_take(file, path);
     if (status != LIMN_OK) {
         json_decref(file->json);
         memset(file, 0, sizeof *file);

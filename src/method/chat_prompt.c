@@ -3,180 +3,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "files/json.h"
 #include "method/prompt.h"
 
-#define CHAT_DATE "2024-07-26"
-
-/* ---- the template ---- */
-
-static limn_status need_templates(const ChatSource **sources, size_t *n, const Model *model) {
-    if (model->tokenizer == NULL) {
-        return fail(LIMN_NOT_FOUND, "%s: the model has no tokenizer, so no chat template", model->path);
-    }
-    *sources = tokenizer_chat_templates(model->tokenizer, n);
-    return LIMN_OK;
-}
-
-static const ChatSource *find_source(const ChatSource *sources, size_t n, const char *name) {
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(sources[i].name, name) == 0) {
-            return &sources[i];
-        }
-    }
-    return NULL;
-}
-
-static const char *list_names(Arena *arena, const ChatSource *sources, size_t n) {
-    const char *list = "none";
-    for (size_t i = 0; i < n && list != NULL; i++) {
-        list = i == 0 ? sources[0].name : arena_printf(arena, "%s, %s", list, sources[i].name);
-    }
-    return list != NULL ? list : "";
-}
-
-static limn_status open_file(ChatTemplate **parsed, const char *path) {
-    char *text;
-    size_t length;
-    TRY(file_read(&text, &length, path, CHAT_TEMPLATE_CAP));
-    limn_status status = chat_template_parse(parsed, path, text, length);
-    free(text);
-    return status;
-}
-
-/* As the reference chooses: the one that was named, "tool_use" for tools, "default", the only one. */
-static limn_status open_template(ChatTemplate **parsed, MethodCall *call, const Model *model, const char *name,
-                                 bool tools) {
-    const ChatSource *sources, *source = NULL;
-    size_t n;
-    TRY(need_templates(&sources, &n, model));
-    if (name != NULL) {
-        source = find_source(sources, n, name);
-        if (source == NULL && file_exists(name)) {
-            return open_file(parsed, name);
-        }
-    } else {
-        source = tools ? find_source(sources, n, "tool_use") : NULL;
-        source = source != NULL ? source : find_source(sources, n, "default");
-        source = source != NULL || n != 1 ? source : &sources[0];
-    }
-    if (source == NULL && name != NULL) {
-        return fail(LIMN_NOT_FOUND, "%s: no chat template '%s' and no such file; it has: %s", model->path, name,
-                    list_names(call->arena, sources, n));
-    }
-    if (source == NULL) {
-        return fail(LIMN_NOT_FOUND, "%s: %s; name one with --chat-template (it has: %s)", model->path,
-                    n == 0 ? "the model has no chat template" : "no chat template is the default",
-                    list_names(call->arena, sources, n));
-    }
-    char *label = arena_printf(call->arena, "%s (chat template '%s')", model->path, source->name);
-    return label != NULL ? chat_template_parse(parsed, label, source->text, source->length) : method_no_memory(call);
-}
-
-/* ---- what it gets ---- */
+/* ---- one conversation ---- */
 
 typedef struct ChatWork {
     MethodCall *call;
     const Model *model;
     const ChatParams *params;
     ChatFile file;
-    json_t *tools, *documents; /* of files of their own */
-    json_t *specials, *variables;
-    ChatTemplate *parsed;
+    ChatRenderer *renderer;
+    const ChatTemplate *parsed;
     ChatInput input;
 } ChatWork;
-
-static void free_work(ChatWork *work) {
-    chat_template_free(work->parsed);
-    json_decref(work->file.json);
-    json_decref(work->tools);
-    json_decref(work->documents);
-    json_decref(work->specials);
-    json_decref(work->variables);
-}
 
 static limn_status read_messages(ChatWork *work) {
     const ChatParams *params = work->params;
     if (params->chat.bytes != NULL) {
-        TRY(chat_file_load(&work->file, params->chat.bytes));
-    } else {
-        TRY(chat_json_load(&work->file.json, "option 'messages'", params->messages.bytes, params->messages.length));
-        work->file.messages = work->file.json;
-        TRY(chat_messages_check(work->file.messages, "option 'messages'"));
+        return chat_file_load(&work->file, params->chat.bytes);
     }
-    TRY(params->tools.bytes != NULL ? chat_list_load(&work->tools, params->tools.bytes) : LIMN_OK);
-    TRY(params->documents.bytes != NULL ? chat_list_load(&work->documents, params->documents.bytes) : LIMN_OK);
-    work->input.messages = work->file.messages;
-    work->input.tools = work->tools != NULL ? work->tools : work->file.tools;
-    work->input.documents = work->documents != NULL ? work->documents : work->file.documents;
-    return LIMN_OK;
-}
-
-/* bos_token and its like, as the tokenizer spells them. */
-static limn_status read_specials(ChatWork *work) {
-    static const char *const names[] = {"bos_token",  "eos_token", "unk_token", "pad_token",
-                                        "mask_token", "sep_token", "cls_token"};
-    work->specials = json_object();
-    for (int which = 0; which < (int)(sizeof names / sizeof *names); which++) {
-        size_t length;
-        int32_t id = tokenizer_special(work->model->tokenizer, (SpecialToken)which);
-        const char *piece = id >= 0 ? tokenizer_piece(work->model->tokenizer, id, &length) : NULL;
-        json_t *text = piece != NULL ? json_stringn(piece, length) : NULL;
-        if (text != NULL && json_object_set_new(work->specials, names[which], text) != 0) {
-            return method_no_memory(work->call);
-        }
-    }
-    work->input.variables[0] = work->specials;
-    return work->specials != NULL ? LIMN_OK : method_no_memory(work->call);
-}
-
-static limn_status read_variable(ChatWork *work, const Text *given) {
-    const char *equals = strchr(given->bytes, '=');
-    char *name =
-        equals != NULL ? arena_strndup(work->call->arena, given->bytes, (size_t)(equals - given->bytes)) : NULL;
-    if (equals == NULL || equals == given->bytes) {
-        return fail(LIMN_USAGE, "option 'chat-var': found '%.80s', expected NAME=VALUE", given->bytes);
-    }
-    json_t *value = json_loads(equals + 1, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    value = value != NULL ? value : json_string(equals + 1);
-    if (value == NULL) {
-        return fail(LIMN_USAGE, "option 'chat-var': the value of '%.80s' is not UTF-8", given->bytes);
-    }
-    if (name == NULL || json_object_set_new(work->variables, name, value) != 0) {
-        return name == NULL ? method_no_memory(work->call)
-                            : fail(LIMN_USAGE, "option 'chat-var': the name in '%.80s' is not UTF-8", given->bytes);
-    }
-    return LIMN_OK;
-}
-
-static limn_status read_variables(ChatWork *work) {
-    work->variables = json_object();
-    if (work->variables == NULL) {
-        return method_no_memory(work->call);
-    }
-    for (int32_t i = 0; i < work->params->variables.n; i++) {
-        TRY(read_variable(work, &work->params->variables.items[i]));
-    }
-    work->input.variables[1] = work->variables;
-    return LIMN_OK;
+    TRY(chat_json_load(&work->file.json, "option 'messages'", params->messages.bytes, params->messages.length));
+    work->file.messages = work->file.json;
+    return chat_messages_check(work->file.messages, "option 'messages'");
 }
 
 static limn_status open_work(ChatWork *work) {
-    const ChatParams *params = work->params;
-    const ChatLimits limits = CHAT_LIMITS_INIT;
-    if (work->call->common.bos == BOS_YES) {
-        return fail(LIMN_USAGE,
-                    "option 'bos': a chat template writes its own begin-of-text token; expected auto or no");
-    }
     TRY(read_messages(work));
-    TRY(open_template(&work->parsed, work->call, work->model, params->name.bytes, work->input.tools != NULL));
-    TRY(read_specials(work));
-    TRY(read_variables(work));
-    TRY(chat_date_parse(&work->input.date, params->date.bytes != NULL ? params->date.bytes : CHAT_DATE));
-    work->input.limits = limits;
-    work->input.generation_prompt = !params->no_generation_prompt;
-    return LIMN_OK;
+    TRY(chat_renderer_open(&work->renderer, work->call, work->model, work->params));
+    return chat_renderer_prepare(work->renderer, &work->file, &work->parsed, &work->input);
 }
 
 /* ---- what comes of it ---- */
@@ -224,8 +78,8 @@ static limn_status place_tokens(ChatPrompt *prompt, const ChatWork *work) {
         } else if (span != NULL && span->is_prompt) {
             prompt->role[i] = text_of("assistant");
         }
-        prompt->specials_in_content += span != NULL && span->content && prompt->tokens[i].special;
     }
+    prompt->specials_in_content = chat_specials_in_content(&prompt->text, prompt->tokens, prompt->n);
     return LIMN_OK;
 }
 
@@ -264,7 +118,7 @@ static void release_preambles(ChatPrompt *prompt) {
 }
 
 static limn_status encode(Token **tokens, int32_t *n, const ChatWork *work, const ChatText *text) {
-    const EncodeOptions options = {.bos = BOS_NO, .no_special = true};
+    const EncodeOptions options = chat_encode_options();
     return prompt_encode(tokens, n, work->call, work->model->tokenizer, (Text){text->text, text->length}, &options);
 }
 
@@ -307,7 +161,7 @@ static limn_status read_prompt(ChatPrompt *prompt, ChatWork *work) {
     TRY(status);
     prompt->n_messages = (int32_t)json_array_size(work->input.messages);
     prompt->asked_date = prompt->text.asked_date;
-    prompt->date = work->params->date.bytes != NULL ? work->params->date.bytes : CHAT_DATE;
+    prompt->date = chat_renderer_date(work->renderer);
     TRY(encode(&prompt->tokens, &prompt->n, work, &prompt->text));
     TRY(place_tokens(prompt, work));
     TRY(find_end_of_turn(prompt, work));
@@ -320,7 +174,8 @@ limn_status chat_prompt_read(ChatPrompt *prompt, MethodCall *call, const Model *
     prompt->end_of_turn = -1;
     ChatWork work = {.call = call, .model = model, .params = params};
     limn_status status = read_prompt(prompt, &work);
-    free_work(&work);
+    chat_renderer_free(work.renderer);
+    json_decref(work.file.json);
     return status;
 }
 

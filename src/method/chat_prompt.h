@@ -1,43 +1,8 @@
-/* Messages as what a model is given to read: the rows, the template, and which token came from which message. */
+/* Messages as what a model is given to read: the text, and which token came from which message. */
 #ifndef LIMN_METHOD_CHAT_PROMPT_H
 #define LIMN_METHOD_CHAT_PROMPT_H
 
-#include "chat/chat.h"
-#include "method/method.h"
-
-typedef struct ChatParams {
-    Text chat;     /* messages.json */
-    Text messages; /* the same as JSON text */
-    Text tools;
-    Text documents;
-    Text name; /* of the template */
-    ParamTexts variables;
-    Text date;
-    bool no_generation_prompt;
-} ChatParams;
-
-/* Rows of what a template gets; `member` is the ChatParams inside a method's own struct. */
-#define CHAT_ROWS(type, member)                                                                                        \
-    PARAM_ROW("tools", 0, LIMN_PARAM_FILE, "FILE", "chat: the tools the model may call, a JSON array",                 \
-              offsetof(type, member.tools)),                                                                           \
-        PARAM_ROW("documents", 0, LIMN_PARAM_FILE, "FILE", "chat: documents to answer from, a JSON array",             \
-                  offsetof(type, member.documents)),                                                                   \
-        PARAM_ROW("chat-template", 0, LIMN_PARAM_TEXT, "NAME",                                                         \
-                  "chat: one of the model's templates (default, tool_use, rag) or a file that holds one",              \
-                  offsetof(type, member.name)),                                                                        \
-        {"chat-var",                                                                                                   \
-         0,                                                                                                            \
-         LIMN_PARAM_TEXT,                                                                                              \
-         .repeated = true,                                                                                             \
-         .metavar = "NAME=VALUE",                                                                                      \
-         .help = "chat: a variable for the template; VALUE is JSON, else a text",                                      \
-         .field = offsetof(type, member.variables)},                                                                   \
-        PARAM_ROW("chat-date", 0, LIMN_PARAM_TEXT, "DATE",                                                             \
-                  "chat: the date a template is told (2024-07-26): never the clock, so that answers repeat",           \
-                  offsetof(type, member.date)),                                                                        \
-        PARAM_ROW("no-generation-prompt", 0, LIMN_PARAM_FLAG, NULL,                                                    \
-                  "chat: end after the last message instead of where the answer begins",                               \
-                  offsetof(type, member.no_generation_prompt))
+#include "method/chat_render.h"
 
 typedef struct ChatPrompt {
     ChatText text;    /* in the call's arena */

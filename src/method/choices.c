@@ -34,31 +34,11 @@ struct ChoiceScorer {
     bool head_sought;
     KvCache **caches; /* [n_caches] of prompts whose choices go on */
     int32_t n_caches;
-    bool several; /* some choice of this batch has more than one token */
+    bool several;            /* some choice of this batch has more than one token */
+    const int32_t **at_mask; /* [options.n] of a masked model the token of each choice, the same for all prompts */
+    int32_t *ones;           /* [options.n] how many those are: 1 */
     int64_t tokens;
 };
-
-limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Session *session, const ChoiceOptions *options) {
-    const Model *model = session_model(session);
-    *scorer = NULL;
-    if (model->config.task != TASK_CAUSAL_LM && model->config.task != TASK_CLASSIFIER) {
-        return fail(LIMN_USAGE, "%s: choices are scored by causal language models and classifiers; %s is neither",
-                    model->path, model->config.architecture);
-    }
-    if (model->tokenizer == NULL) {
-        return fail(LIMN_NOT_FOUND, "%s: the model has no tokenizer", model->path);
-    }
-    *scorer = calloc(1, sizeof **scorer);
-    if (*scorer == NULL) {
-        return method_no_memory(call);
-    }
-    (*scorer)->call = call;
-    (*scorer)->session = session;
-    (*scorer)->model = model;
-    (*scorer)->options = *options;
-    arena_init(&(*scorer)->arena);
-    return LIMN_OK;
-}
 
 static void free_caches(ChoiceScorer *scorer) {
     for (int32_t i = 0; i < scorer->n_caches; i++) {
@@ -80,19 +60,10 @@ void choice_scorer_free(ChoiceScorer *scorer) {
     free(scorer);
 }
 
-int64_t choice_scorer_tokens(const ChoiceScorer *scorer) {
-    return scorer->tokens;
-}
-
-int32_t choice_scorer_head(const ChoiceScorer *scorer) {
-    return scorer->head != NULL ? scorer->head->length : 0;
-}
-
-/* ---- tokens ---- */
-
-static limn_status encode(ChoiceScorer *scorer, const char *text, size_t length, const int32_t **ids, int32_t *n) {
+static limn_status encode(ChoiceScorer *scorer, const char *text, size_t length, const EncodeOptions *options,
+                          const int32_t **ids, int32_t *n) {
     Encoding encoding = {0};
-    TRY(tokenizer_encode(&encoding, scorer->model->tokenizer, text, length, NULL, 0, &scorer->options.encode));
+    TRY(tokenizer_encode(&encoding, scorer->model->tokenizer, text, length, NULL, 0, options));
     int32_t *copy = ARENA_ARRAY(&scorer->arena, int32_t, encoding.n + 1);
     for (int32_t i = 0; copy != NULL && i < encoding.n; i++) {
         copy[i] = encoding.tokens[i].id;
@@ -102,6 +73,84 @@ static limn_status encode(ChoiceScorer *scorer, const char *text, size_t length,
     encoding_free(&encoding);
     return copy != NULL ? LIMN_OK : method_no_memory(scorer->call);
 }
+
+/* A masked model fills one place: a choice is one token, which every prompt is asked about. */
+static limn_status read_mask_choices(ChoiceScorer *scorer) {
+    const ChoiceOptions *options = &scorer->options;
+    const Tokenizer *tokenizer = scorer->model->tokenizer;
+    int32_t *ids = ARENA_ARRAY(scorer->call->arena, int32_t, options->n);
+    scorer->at_mask = ARENA_ARRAY(scorer->call->arena, const int32_t *, options->n);
+    scorer->ones = ARENA_ARRAY(scorer->call->arena, int32_t, options->n);
+    if (ids == NULL || scorer->at_mask == NULL || scorer->ones == NULL) {
+        return method_no_memory(scorer->call);
+    }
+    if (tokenizer_special(tokenizer, SPECIAL_MASK) < 0) {
+        return fail(LIMN_NOT_FOUND, "%s: its tokenizer has no mask token, expected one to put choices in its place",
+                    scorer->model->path);
+    }
+    const EncodeOptions alone = {.bos = BOS_NO, .no_special = true};
+    for (int32_t c = 0; c < options->n; c++) {
+        const int32_t *found;
+        const char *text = options->texts[c].bytes;
+        int32_t n;
+        TRY(encode(scorer, text, options->texts[c].length, &alone, &found, &n));
+        if (n != 1) {
+            return fail(LIMN_USAGE, "the choice '%.40s' is %d tokens, expected one: a masked model fills one place",
+                        text, (int)n);
+        }
+        if (found[0] == tokenizer_special(tokenizer, SPECIAL_UNK)) {
+            return fail(LIMN_USAGE, "the choice '%.40s' is not in the vocabulary of %s", text, scorer->model->path);
+        }
+        for (int32_t k = 0; k < c; k++) {
+            if (ids[k] == found[0]) {
+                return fail(LIMN_USAGE, "the choices '%.40s' and '%.40s' are the same token", options->texts[k].bytes,
+                            text);
+            }
+        }
+        ids[c] = found[0];
+        scorer->at_mask[c] = &ids[c];
+        scorer->ones[c] = 1;
+    }
+    return LIMN_OK;
+}
+
+limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Session *session, const ChoiceOptions *options) {
+    const Model *model = session_model(session);
+    *scorer = NULL;
+    bool masked = model->config.task == TASK_MASKED_LM;
+    if (!masked && model->config.task != TASK_CAUSAL_LM && model->config.task != TASK_CLASSIFIER) {
+        return fail(LIMN_USAGE, "%s: choices are scored by language models and classifiers; %s is neither", model->path,
+                    model->config.architecture);
+    }
+    if (model->tokenizer == NULL) {
+        return fail(LIMN_NOT_FOUND, "%s: the model has no tokenizer", model->path);
+    }
+    *scorer = calloc(1, sizeof **scorer);
+    if (*scorer == NULL) {
+        return method_no_memory(call);
+    }
+    (*scorer)->call = call;
+    (*scorer)->session = session;
+    (*scorer)->model = model;
+    (*scorer)->options = *options;
+    arena_init(&(*scorer)->arena);
+    limn_status status = masked ? read_mask_choices(*scorer) : LIMN_OK;
+    if (status != LIMN_OK) {
+        choice_scorer_free(*scorer);
+        *scorer = NULL;
+    }
+    return status;
+}
+
+int64_t choice_scorer_tokens(const ChoiceScorer *scorer) {
+    return scorer->tokens;
+}
+
+int32_t choice_scorer_head(const ChoiceScorer *scorer) {
+    return scorer->head != NULL ? scorer->head->length : 0;
+}
+
+/* ---- tokens ---- */
 
 /* What the post-processor puts behind a text is not part of how a text goes on. */
 static int32_t without_end(const ChoiceScorer *scorer, const int32_t *ids, int32_t n) {
@@ -119,7 +168,7 @@ static limn_status encode_choice(ChoiceScorer *scorer, Text prompt, Scored *scor
     memcpy(both + prompt.length, text.bytes, text.length);
     const int32_t *ids;
     int32_t n;
-    TRY(encode(scorer, both, prompt.length + text.length, &ids, &n));
+    TRY(encode(scorer, both, prompt.length + text.length, &scorer->options.encode, &ids, &n));
     n = without_end(scorer, ids, n);
     if (n < scored->n || memcmp(ids, scored->ids, (size_t)scored->n * sizeof *ids) != 0) {
         return fail(LIMN_USAGE,
@@ -136,9 +185,26 @@ static limn_status encode_choice(ChoiceScorer *scorer, Text prompt, Scored *scor
     return LIMN_OK;
 }
 
+/* The row of the prompt's one mask. */
+static limn_status find_mask(const ChoiceScorer *scorer, Scored *scored) {
+    int32_t mask = tokenizer_special(scorer->model->tokenizer, SPECIAL_MASK);
+    int32_t count = 0;
+    for (int32_t i = 0; i < scored->n; i++) {
+        if (scored->ids[i] == mask) {
+            scored->row = i;
+            count++;
+        }
+    }
+    size_t length;
+    const char *piece = tokenizer_piece(scorer->model->tokenizer, mask, &length);
+    return count == 1 ? LIMN_OK
+                      : fail(LIMN_USAGE, "the prompt has %d mask tokens, expected one %.*s where the choices go",
+                             (int)count, (int)length, piece);
+}
+
 static limn_status encode_prompt(ChoiceScorer *scorer, Text prompt, Scored *scored) {
     const ModelConfig *config = &scorer->model->config;
-    TRY(encode(scorer, prompt.bytes, prompt.length, &scored->ids, &scored->n));
+    TRY(encode(scorer, prompt.bytes, prompt.length, &scorer->options.encode, &scored->ids, &scored->n));
     bool language = config->task == TASK_CAUSAL_LM;
     if (language) {
         scored->n = without_end(scorer, scored->ids, scored->n);
@@ -147,6 +213,11 @@ static limn_status encode_prompt(ChoiceScorer *scorer, Text prompt, Scored *scor
         return fail(LIMN_USAGE, "the prompt has no tokens; expected at least one");
     }
     scored->row = config->causal ? scored->n - 1 : 0;
+    if (scorer->at_mask != NULL) {
+        TRY(find_mask(scorer, scored));
+        scored->tails = scorer->at_mask;
+        scored->n_tails = scorer->ones;
+    }
     int32_t longest = 1;
     if (language) {
         scored->tails = ARENA_ARRAY(&scorer->arena, const int32_t *, scorer->options.n);

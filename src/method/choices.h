@@ -3,8 +3,8 @@
  *
  * Prompts of unequal length run side by side without padding. Their common beginning (a template's fixed head) is
  * computed once and read by all. One token of each choice comes from the prompt's last row; choices of several tokens
- * are then fed behind the prompt's own keys and values, which are computed once for all choices. A classifier has its
- * classes for choices. */
+ * are then fed behind the prompt's own keys and values, which are computed once for all choices. A masked model is
+ * asked at the prompt's one mask, for choices of one token. A classifier has its classes for choices. */
 #ifndef LIMN_METHOD_CHOICES_H
 #define LIMN_METHOD_CHOICES_H
 

@@ -2,20 +2,14 @@
 #ifndef LIMN_METHOD_DIFF_H
 #define LIMN_METHOD_DIFF_H
 
-#include "data/dataset.h"
-#include "data/template.h"
-#include "method/method.h"
+#include "method/data_source.h"
 #include "method/target.h"
 
 typedef struct DiffParams {
     Text model;
     Text other;
-    Text prompt;
-    Text data;
-    Text prompt_field;
-    Text template_text;
-    Text where;
-    int64_t limit;
+    PromptParams prompt;
+    DataParams data; /* its chat options are the prompt's */
     Text target;
     Text contrast;
     bool heads;

@@ -317,14 +317,13 @@ static limn_status check_contrast(const Target *target, const Target *contrast) 
                                          "here, expected answers of one token each");
 }
 
-static limn_status measure_text(Effects *effects, Text text) {
+static limn_status measure_text(Effects *effects, const PromptParams *prompt_params) {
     const Diff *diff = effects->diff;
     Prompt prompt;
     Target target, contrast;
-    PromptParams prompt_params = {.prompt = text};
     TargetParams target_params = {
         .target = diff->params->target, .target_id = PARAM_NO_INTEGER, .contrast = diff->params->contrast};
-    TRY(prompt_read(&prompt, diff->call, diff->after, &prompt_params));
+    TRY(prompt_read(&prompt, diff->call, diff->after, prompt_params));
     Result *remarks; /* of single texts: not the result's */
     TRY(result_new(&remarks, "diff", "one text"));
     limn_status status =
@@ -364,58 +363,45 @@ static limn_status measure_text(Effects *effects, Text text) {
     return LIMN_OK;
 }
 
-static limn_status make_template(Template *made, const Diff *diff) {
-    const DiffParams *params = diff->params;
-    if (params->template_text.bytes != NULL && params->prompt_field.bytes != NULL) {
-        return fail(LIMN_USAGE, "diff: found both --template and --prompt-field, expected one of them");
-    }
-    if (params->template_text.bytes != NULL) {
-        return template_parse(made, params->template_text.bytes, params->template_text.length, diff->call->arena);
-    }
-    Text field = params->prompt_field.bytes != NULL ? params->prompt_field : text_of("text");
-    return template_of_field(made, field.bytes, field.length, diff->call->arena);
-}
-
-static limn_status measure_records(Effects *effects, Dataset *dataset, const Template *template) {
+static limn_status measure_records(Effects *effects, DataSource *source) {
+    const Diff *diff = effects->diff;
+    bool complete = data_source_encode_options(source, diff->call).no_special;
     for (;;) {
-        const Record *record;
-        TRY(dataset_next(dataset, &record));
-        if (record == NULL) {
-            return LIMN_OK;
+        DataItem item;
+        bool there;
+        TRY(data_source_next(source, &item, &effects->scratch, &there));
+        if (!there) {
+            break;
         }
-        TextBuffer text = TEXT_BUFFER_INIT;
-        limn_status status = template_fill(&text, template, dataset_path(dataset), record);
-        if (status == LIMN_OK) {
-            status = text_buffer_status(&text);
+        PromptParams prompt = {.prompt = item.prompt, .complete = complete};
+        limn_status status = measure_text(effects, &prompt);
+        if (status != LIMN_OK) {
+            return fail_context("%s: line %lld", data_source_path(source), (long long)item.line);
         }
-        int64_t line = record->line;
-        if (status == LIMN_OK) {
-            status = measure_text(effects, (Text){text.data, text.length});
-            status = status == LIMN_OK ? status : fail_context("%s: line %lld", dataset_path(dataset), (long long)line);
-        }
-        text_buffer_free(&text);
         arena_reset(&effects->scratch);
-        TRY(status);
-        TRY(progress_tick(effects->diff->call->progress, "texts", effects->n_texts, effects->diff->params->limit));
+        TRY(progress_tick(diff->call->progress, "texts", effects->n_texts, diff->params->data.limit));
     }
+    data_source_describe(source, diff->result);
+    return effects->n_texts > 0 ? LIMN_OK
+                                : fail(LIMN_NOT_FOUND, "%s: no record to measure effects on", data_source_path(source));
 }
 
 static limn_status measure_data(Effects *effects) {
     const Diff *diff = effects->diff;
-    const DiffParams *params = diff->params;
-    Template template;
-    Dataset *dataset;
-    TRY(make_template(&template, diff));
-    DatasetOptions options = {.where = params->where.bytes,
-                              .where_length = params->where.length,
-                              .limit = params->limit,
-                              .seed = (uint64_t)diff->call->common.seed};
-    TRY(dataset_open(&dataset, params->data.bytes, &options));
-    limn_status status = measure_records(effects, dataset, &template);
-    dataset_close(dataset);
-    TRY(status);
-    return effects->n_texts > 0 ? LIMN_OK
-                                : fail(LIMN_NOT_FOUND, "%s: no record to measure effects on", params->data.bytes);
+    DataParams params = diff->params->data;
+    params.chat = diff->params->prompt.chat;
+    if (params.prompt_field.bytes == NULL && params.template_text.bytes == NULL &&
+        params.messages_field.bytes == NULL) {
+        params.prompt_field = text_of("text");
+    }
+    DataSource *source;
+    TRY(data_source_open(&source, diff->call, &params));
+    limn_status status = data_source_use_model(source, diff->call, diff->after);
+    if (status == LIMN_OK) {
+        status = measure_records(effects, source);
+    }
+    data_source_close(source);
+    return status;
 }
 
 /* --- what is shown --- */
@@ -562,15 +548,32 @@ static limn_status report(const Effects *effects, const char **most) {
     return result_status(result);
 }
 
+static bool has_prompt(const PromptParams *params) {
+    return params->prompt.bytes != NULL || params->ids.ids != NULL || params->file.bytes != NULL ||
+           params->chat.chat.bytes != NULL || params->chat.messages.bytes != NULL;
+}
+
+/* What would silently do nothing. */
+static limn_status refuse_data_options(const DataParams *params) {
+    const char *unused = params->prompt_field.bytes != NULL     ? "prompt-field"
+                         : params->template_text.bytes != NULL  ? "template"
+                         : params->messages_field.bytes != NULL ? "messages-field"
+                         : params->as_chat                      ? "as-chat"
+                         : params->system.bytes != NULL         ? "system"
+                         : params->where.bytes != NULL          ? "where"
+                                                                : NULL;
+    return unused == NULL ? LIMN_OK : fail(LIMN_USAGE, "diff: option '%s' goes with --data", unused);
+}
+
 limn_status diff_effects(const Diff *diff, const char **most) {
     *most = NULL;
-    const DiffParams *params = diff->params;
-    bool one = params->prompt.bytes != NULL, many = params->data.bytes != NULL;
+    bool one = has_prompt(&diff->params->prompt), many = diff->params->data.file.bytes != NULL;
+    if (one && many) {
+        return fail(LIMN_USAGE, "diff: found both a prompt and --data, expected one of them");
+    }
+    TRY(many ? LIMN_OK : refuse_data_options(&diff->params->data));
     if (!one && !many) {
         return LIMN_OK;
-    }
-    if (one && many) {
-        return fail(LIMN_USAGE, "diff: found both --prompt and --data, expected one of them");
     }
     if (diff->before->config.task != TASK_CAUSAL_LM) {
         return fail(LIMN_UNSUPPORTED, "%s: effects are measured on language models, not on %s", diff->before->path,
@@ -582,7 +585,7 @@ limn_status diff_effects(const Diff *diff, const char **most) {
     arena_init(&effects.scratch);
     limn_status status = list_sites(&effects, &diff->after->graph);
     if (status == LIMN_OK) {
-        status = one ? measure_text(&effects, params->prompt) : measure_data(&effects);
+        status = one ? measure_text(&effects, &diff->params->prompt) : measure_data(&effects);
     }
     if (status == LIMN_OK) {
         status = report(&effects, most);

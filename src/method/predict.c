@@ -187,7 +187,8 @@ static limn_status make_settings(Predictor *predictor) {
     hash_text(settings->hash[SETTING_MODEL], &text);
     add_part(&text, predictor->params->data.prompt_field);
     add_part(&text, predictor->params->data.template_text);
-    text_buffer_printf(&text, "%d", (int)common->bos);
+    EncodeOptions encode = data_source_encode_options(predictor->source, predictor->call);
+    text_buffer_printf(&text, "%d%s", (int)encode.bos, encode.no_special ? " chat" : "");
     hash_text(settings->hash[SETTING_PROMPT], &text);
     for (int32_t c = 0; c < predictor->n; c++) {
         add_part(&text, predictor->choices[c]);
@@ -342,7 +343,7 @@ static limn_status recheck(Predictor *predictor, const Window *window) {
     }
     ChoiceOptions options = {.texts = predictor->choices,
                              .n = predictor->n,
-                             .encode = {.bos = (BosMode)predictor->call->common.bos},
+                             .encode = data_source_encode_options(predictor->source, predictor->call),
                              .plain = true};
     ChoiceScorer *plain;
     int32_t bad;
@@ -434,8 +435,9 @@ static limn_status prepare(Predictor *predictor) {
     TRY(method_session(call, params->model.bytes, &predictor->session));
     predictor->model = session_model(predictor->session);
     TRY(read_names(predictor));
+    TRY(data_source_use_model(predictor->source, call, predictor->model));
     ChoiceOptions options = {
-        .texts = predictor->choices, .n = predictor->n, .encode = {.bos = (BosMode)call->common.bos}};
+        .texts = predictor->choices, .n = predictor->n, .encode = data_source_encode_options(predictor->source, call)};
     TRY(choice_scorer_new(&predictor->scorer, call, predictor->session, &options));
     TRY(metrics_init(&predictor->metrics, predictor->n, (uint64_t)call->common.seed,
                      params->data.label_field.bytes != NULL));
@@ -469,6 +471,10 @@ static limn_status run(MethodCall *call, Result *result) {
     limn_status status = prepare(&predictor);
     if (status == LIMN_OK) {
         status = predict_all(&predictor);
+        if ((status == LIMN_CANCELLED || status == LIMN_IO) && predictor.file != NULL) {
+            status = fail_context("%s keeps what is done and the same command goes on with it",
+                                  predictor.params->output.bytes);
+        }
     }
     if (status == LIMN_OK) {
         status = record_data_hash(&predictor);
@@ -498,12 +504,13 @@ static const limn_param rows[] = {
     {"choices", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "A,B,...",
      .help =
          "the continuations to choose among, leading space included: ' yes',' no' (given several times, each is one "
-         "choice, commas included); a classifier has its classes",
+         "choice, commas included); a masked model is asked at the mask, a classifier has its classes",
      .field = offsetof(PredictParams, choices)},
     {"labels", 0, LIMN_PARAM_TEXT, .metavar = "A,B,...",
      .help = "how the data spells the choices, in their order; without it, the choices without white space around",
      .field = offsetof(PredictParams, labels)},
     DATA_ROWS(PredictParams, data),
+    CHAT_ROWS(PredictParams, data.chat),
     {"batch", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "0", .maximum = 65536,
      .help = "records read ahead and scored together; 0: 64. More cost memory; the numbers stay the same",
      .field = offsetof(PredictParams, batch)},
@@ -528,6 +535,9 @@ const Method method_predict = {
                     "out.jsonl\n"
                     "limn predict MODEL tweets.jsonl --prompt-field text --choices ' yes',' no' --labels 1,0"
                     " --label-field y\n"
+                    "limn predict MODEL tweets.csv --template 'Bank run? {text}' --as-chat --choices yes,no\n"
+                    "limn predict MODEL talks.jsonl --messages-field messages --choices yes,no\n"
+                    "limn predict BERT tweets.csv --template 'Bank run? [MASK]. {text}' --choices yes,no\n"
                     "limn predict CLASSIFIER reviews.tsv --prompt-field review --label-field stars --sample 1000",
                 .params = rows,
                 .n_params = sizeof rows / sizeof rows[0]},

@@ -225,6 +225,7 @@ void predict_report(Predictor *predictor) {
     const Metrics *metrics = &predictor->metrics;
     bool labelled = metrics->sums.n > 0;
     report_checks(predictor);
+    data_source_describe(predictor->source, predictor->result);
     if (metrics->decisions == 0) {
         result_warn(predictor->result, "no record was left to decide on");
         result_headline(predictor->result, "no records");

@@ -183,6 +183,11 @@ static limn_status check_record(const PredictionFile *file, const Record *record
                     file->path, (long long)record->line, (long long)json_integer_value(number), found,
                     (long long)item->number, hash);
     }
+    const json_t *prompt = json_object_get(record->object, "prompt");
+    if (!json_is_string(prompt) || json_string_length(prompt) != item->prompt.length ||
+        memcmp(json_string_value(prompt), item->prompt.bytes, item->prompt.length) != 0) {
+        return not_ours(file, record->line, "was made with another prompt (field, template, messages or tools)");
+    }
     return LIMN_OK;
 }
 

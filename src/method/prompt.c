@@ -79,20 +79,8 @@ static limn_status read_chat(Prompt *prompt, MethodCall *call, const Model *mode
     prompt->roles = chat->role;
     prompt->end_of_turn = chat->end_of_turn;
     prompt->chat = chat;
-    prompt->encode = (EncodeOptions){.bos = BOS_NO, .no_special = true};
+    prompt->encode = chat_encode_options();
     return LIMN_OK;
-}
-
-/* What would silently do nothing. */
-static limn_status refuse_chat_options(const char *command, const ChatParams *params) {
-    const char *unused = params->tools.bytes != NULL       ? "tools"
-                         : params->documents.bytes != NULL ? "documents"
-                         : params->name.bytes != NULL      ? "chat-template"
-                         : params->variables.n > 0         ? "chat-var"
-                         : params->date.bytes != NULL      ? "chat-date"
-                         : params->no_generation_prompt    ? "no-generation-prompt"
-                                                           : NULL;
-    return unused == NULL ? LIMN_OK : fail(LIMN_USAGE, "%s: option '%s' goes with --chat", command, unused);
 }
 
 static limn_status read_tokens(Prompt *prompt, MethodCall *call, const Model *model, const PromptParams *params) {
@@ -108,14 +96,15 @@ static limn_status read_tokens(Prompt *prompt, MethodCall *call, const Model *mo
         return params->pair.bytes == NULL ? read_chat(prompt, call, model, &params->chat)
                                           : fail(LIMN_USAGE, "%s: --pair goes with a text, not with --chat", command);
     }
-    TRY(refuse_chat_options(command, &params->chat));
+    TRY(chat_params_refuse(command, &params->chat, "--chat"));
     if (params->ids.ids != NULL) {
         return params->pair.bytes == NULL
                    ? tokens_from_ids(prompt, call, model, &params->ids)
                    : fail(LIMN_USAGE, "%s: --pair goes with a text, not with --ids; use --token-types", command);
     }
     return prompt_read_text(prompt, call, model, params->prompt, params->file, params->pair,
-                            (EncodeOptions){.bos = (BosMode)call->common.bos});
+                            params->complete ? chat_encode_options()
+                                             : (EncodeOptions){.bos = (BosMode)call->common.bos});
 }
 
 static limn_status check_ids(const Prompt *prompt, const Model *model) {

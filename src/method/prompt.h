@@ -13,6 +13,7 @@ typedef struct PromptParams {
     ParamIds token_types;
     ParamIds attention_mask;
     ChatParams chat;
+    bool complete; /* no row: the text has its special tokens, none are added (a chat that is rendered already) */
 } PromptParams;
 
 /* Rows for a method's table; `member` is the PromptParams inside its own struct. */

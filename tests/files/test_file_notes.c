@@ -1,4 +1,5 @@
 /* A note about a file lasts as long as the file's state, and no longer. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,9 +73,56 @@ static void a_young_file_gets_no_note(void **state) {
     assert_false(file_note_get(text, sizeof text, &info, "-a"));
 }
 
+static int count_notes(const char *folder) {
+    int n = 0;
+    DIR *notes = opendir(folder);
+    assert_non_null(notes);
+    for (const struct dirent *entry = readdir(notes); entry != NULL; entry = readdir(notes)) {
+        n += entry->d_name[0] != '.';
+    }
+    closedir(notes);
+    return n;
+}
+
+/* Notes of many files that are gone, the older ones with the lower numbers. */
+static void make_old_notes(const char *folder, int n) {
+    char path[160];
+    for (int i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "%s/old-%04d", folder, i);
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        fclose(file);
+        struct timespec times[2] = {{1000000000 + i, 0}, {1000000000 + i, 0}};
+        assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    }
+}
+
+static void only_the_newest_notes_stay(void **state) {
+    const Place *place = *state;
+    char folder[96], path[160], text[16];
+    enum { EXTRA = 7 };
+    struct stat info = write_file(place, "weights", 100);
+    file_note_put("finite\n", &info, "-a");
+    snprintf(folder, sizeof folder, "%s/limn/hash", place->folder);
+    make_old_notes(folder, FILE_NOTES_MAX - 2);
+    file_note_put("finite\n", &info, "-b"); /* as many as may be: all stay */
+    assert_int_equal(count_notes(folder), FILE_NOTES_MAX);
+    make_old_notes(folder, FILE_NOTES_MAX - 2 + EXTRA);
+    file_note_put("finite\n", &info, "-c");
+    assert_int_equal(count_notes(folder), FILE_NOTES_MAX);
+    for (const char *kind = "-a\0-b\0-c\0"; *kind != '\0'; kind += 3) {
+        assert_true(file_note_get(text, sizeof text, &info, kind));
+    }
+    for (int i = 0; i < EXTRA + 2; i++) { /* the oldest went: there is room for FILE_NOTES_MAX - 3 of them */
+        snprintf(path, sizeof path, "%s/old-%04d", folder, i);
+        assert_int_equal(access(path, F_OK) == 0, i == EXTRA + 1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_note_lasts_while_the_file_stays, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(only_the_newest_notes_stay, make_place, remove_place),
         cmocka_unit_test_setup_teardown(a_young_file_gets_no_note, make_place, remove_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

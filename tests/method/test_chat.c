@@ -1,5 +1,6 @@
 /* Messages through a model's own template: tokens that know their message, no second begin-of-text, where answers end,
  * templates by name. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -72,6 +73,8 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
     char path[128];
     snprintf(path, sizeof path, "%s/tokenizer_config.json", folder);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/chats.jsonl", folder);
     unlink(path);
     remove_letters_model(folder);
     return 0;
@@ -235,10 +238,210 @@ static void test_spelled_specials(void **state) {
     json_decref(json);
 }
 
+/* ---- chats of a data set ---- */
+
+/* Two chats in a field, one of them with tools of its own, and the last user's words alone. */
+static const char chats[] =
+    "{\"m\": "
+    "[{\"role\":\"user\",\"content\":\"abc\"},{\"role\":\"assistant\",\"content\":\"d\"}]"
+    ", \"words\": \"abc\"}\n"
+    "{\"m\": {\"messages\": [{\"role\":\"user\",\"content\":\"abc\"}], \"tools\": [{}, {}]}, \"words\": \"cab\"}\n";
+
+static const char *in_folder(const char *name) {
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+/* Line `line` of the predictions that these options give. */
+static json_t *predicted(const char *options, int line, json_t **result) {
+    char all[1024], *text;
+    size_t length;
+    snprintf(all, sizeof all, ", \"choices\": \"d,f\", \"output\": \"%s/out.jsonl\"%s", folder, options);
+    json_t *json = call_json("predict", all);
+    assert_int_equal(file_read(&text, &length, in_folder("out.jsonl"), 1 << 20), LIMN_OK);
+    char *at = text;
+    for (int i = 0; i < line; i++) {
+        at = strchr(at, '\n') + 1;
+    }
+    json_t *found = json_loadb(at, strcspn(at, "\n"), 0, NULL);
+    assert_non_null(found);
+    free(text);
+    unlink(in_folder("out.jsonl"));
+    if (result != NULL) {
+        *result = json;
+    } else {
+        json_decref(json);
+    }
+    return found;
+}
+
+/* That record's prompt and probabilities are what chat-format and run make of these messages. */
+static void check_record(const char *options, int line, const char *messages) {
+    static const char *const choices[] = {"d", "f"};
+    char chat[1024];
+    json_t *found = predicted(options, line, NULL);
+    json_t *expected = call_json("chat-format", messages);
+    assert_string_equal(json_string_value(json_object_get(found, "prompt")), text_of_input(expected));
+    json_decref(expected);
+    for (int c = 0; c < 2; c++) {
+        snprintf(chat, sizeof chat, "%s, \"target\": \"%s\"", messages, choices[c]);
+        json_t *run = call_json("run", chat);
+        const json_t *target = json_object_get(run, "target");
+        double wanted = json_number_value(json_object_get(target, "log_probability"));
+        const json_t *logs = json_object_get(found, "log_probabilities");
+        assert_true(wanted < 0);
+        assert_true(fabs(json_number_value(json_object_get(logs, choices[c])) - wanted) < 1e-5);
+        json_decref(run);
+    }
+    json_decref(found);
+}
+
+static void test_data_sets(void **state) {
+    char data[256], options[512];
+    write_file("chats.jsonl", chats);
+    snprintf(data, sizeof data, ", \"data\": \"%s/chats.jsonl\"", folder);
+    snprintf(options, sizeof options, "%s, \"messages-field\": \"m\"", data);
+    check_record(options, 0, ", \"messages\": \"" TALK "\"");
+    snprintf(options, sizeof options, "%s, \"messages-field\": \"m\", \"no-generation-prompt\": true", data);
+    check_record(options, 0, ", \"messages\": \"" TALK "\", \"no-generation-prompt\": true");
+    snprintf(options, sizeof options, "%s, \"messages-field\": \"m.messages\", \"where\": \"words == 'cab'\"", data);
+    check_record(options, 0, ", \"messages\": \"" ASK "\"");
+    snprintf(options, sizeof options, "%s, \"prompt-field\": \"words\", \"as-chat\": true", data);
+    check_record(options, 0, ", \"messages\": \"" ASK "\"");
+    snprintf(options, sizeof options,
+             "%s, \"template\": \"x{words}\", \"as-chat\": true, \"system\": \"be {brief}\", \"chat-var\": \"extra=z\"",
+             data);
+    check_record(options, 1,
+                 ", \"messages\": \"[{\\\"role\\\":\\\"system\\\",\\\"content\\\":\\\"be {brief}\\\"},"
+                 "{\\\"role\\\":\\\"user\\\",\\\"content\\\":\\\"xcab\\\"}]\", \"chat-var\": \"extra=z\"");
+    write_file("chats.csv", "m\r\n\"[{\"\"role\"\":\"\"user\"\",\"\"content\"\":\"\"abc\"\"}]\"\r\n");
+    snprintf(options, sizeof options, ", \"data\": \"%s/chats.csv\", \"messages-field\": \"m\"", folder);
+    check_record(options, 0, ", \"messages\": \"" ASK "\"");
+    unlink(in_folder("chats.csv"));
+}
+
+/* Tools of a record choose its template; what a reader should know is said. */
+static void test_data_set_remarks(void **state) {
+    char options[256];
+    json_t *result;
+    write_file("chats.jsonl", chats);
+    snprintf(options, sizeof options, ", \"data\": \"%s/chats.jsonl\", \"messages-field\": \"m\"", folder);
+    json_t *line = predicted(options, 1, &result);
+    assert_string_equal(json_string_value(json_object_get(line, "prompt")), "tools22024");
+    const json_t *params = json_object_get(result, "params");
+    assert_string_equal(json_string_value(json_object_get(params, "chat-date")), "2024-07-26");
+    char *warnings = json_dumps(json_object_get(result, "warnings"), 0);
+    assert_non_null(strstr(warnings, "1 chats end with an assistant's message"));
+    free(warnings);
+    json_decref(result);
+    json_decref(line);
+    write_file("chats.jsonl", "{\"t\": \"a<e>b\"}\n");
+    snprintf(options, sizeof options, ", \"data\": \"%s/chats.jsonl\", \"prompt-field\": \"t\", \"as-chat\": true",
+             folder);
+    line = predicted(options, 0, &result);
+    warnings = json_dumps(json_object_get(result, "warnings"), 0);
+    assert_non_null(strstr(warnings, "1 special tokens are spelled inside"));
+    free(warnings);
+    json_decref(result);
+    json_decref(line);
+}
+
+static void test_going_on_with_other_prompts(void **state) {
+    char options[512];
+    write_file("chats.jsonl", chats);
+    snprintf(options, sizeof options,
+             ", \"data\": \"%s/chats.jsonl\", \"prompt-field\": \"words\", \"as-chat\": true, \"choices\": \"d,f\", "
+             "\"output\": \"%s/out.jsonl\"",
+             folder, folder);
+    json_decref(call_json("predict", options));
+    strcat(options, ", \"chat-var\": \"extra=z\"");
+    refused("predict", options, LIMN_USAGE, "out.jsonl: line 1: was made with another prompt");
+    unlink(in_folder("out.jsonl"));
+}
+
+static void test_data_set_refusals(void **state) {
+    static const struct {
+        const char *record, *options, *part;
+        limn_status status;
+    } cases[] = {
+        {"{\"m\": 7}", "", "line 1: the field 'm': found a number, expected a list of messages", LIMN_FORMAT},
+        {"{\"m\": null}", "", "line 1: the field 'm': found null", LIMN_FORMAT},
+        {"{\"m\": \"hello\"}", "", "line 1: the field 'm': line 1, column 5: invalid token", LIMN_FORMAT},
+        {"{\"m\": []}", "", "line 1: the field 'm': found an empty list", LIMN_FORMAT},
+        {"{\"m\": [{\"from\": \"human\", \"value\": \"a\"}]}", "",
+         "line 1: the field 'm': element 0: found nothing for its 'role'", LIMN_FORMAT},
+        {"{\"m\": [\"a\"]}", "", "line 1: the field 'm': element 0 is the text 'a'", LIMN_FORMAT},
+        {"{\"m\": {\"turns\": []}}", "", "line 1: the field 'm': found the key 'turns'", LIMN_FORMAT},
+        {"\n{\"n\": 1}", "", "line 2: the field 'm' is not there, found 'n'", LIMN_NOT_FOUND},
+        {"{}", ", \"prompt-field\": \"m\"", "--prompt-field and --messages-field both say", LIMN_USAGE},
+        {"{}", ", \"as-chat\": true", "give one of them", LIMN_USAGE},
+        {"{}", ", \"system\": \"a\"", "'system' goes with --as-chat", LIMN_USAGE},
+        {"{}", ", \"bos\": \"yes\"", "a chat template writes its own", LIMN_USAGE},
+        {"{}", ", \"chat-template\": \"rag\"", "'m' is not there", LIMN_NOT_FOUND},
+        {"{\"m\": [{\"role\": \"user\", \"content\": \"a\"}]}", ", \"chat-template\": \"broken\"",
+         "line 1: the field 'm': ", LIMN_FORMAT},
+    };
+    char options[512];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        write_file("chats.jsonl", cases[i].record);
+        snprintf(options, sizeof options,
+                 ", \"data\": \"%s/chats.jsonl\", \"messages-field\": \"m\", \"choices\": \"d,f\"%s", folder,
+                 cases[i].options);
+        refused("predict", options, cases[i].status, cases[i].part);
+    }
+    snprintf(options, sizeof options,
+             ", \"data\": \"%s/chats.jsonl\", \"prompt-field\": \"m\", \"choices\": \"d,f\", \"chat-var\": \"a=b\"",
+             folder);
+    refused("predict", options, LIMN_USAGE, "'chat-var' goes with --as-chat or --messages-field");
+    char plain[64]; /* a model without a template */
+    Result *result;
+    make_letters_model(plain);
+    assert_int_equal(call_method(&result, "predict",
+                                 "{\"model\": \"%s\", \"data\": \"%s\", \"messages-field\": \"m\", \"choices\": "
+                                 "\"d,f\"}",
+                                 plain, in_folder("chats.jsonl")),
+                     LIMN_NOT_FOUND);
+    assert_non_null(strstr(error_message(), "the model has no chat template"));
+    remove_letters_model(plain);
+}
+
+/* diff measures over a data set what it measures on each of its chats. */
+static void test_effects_on_chats(void **state) {
+    static const char *const prompts[] = {"\"messages\": \"" ASK "\"",
+                                          "\"messages\": \"[{\\\"role\\\":\\\"user\\\",\\\"content\\\":\\\"cab\\\"}]\"",
+                                          "\"data\": \"%s\", \"prompt-field\": \"words\", \"as-chat\": true"};
+    double effect[3];
+    char data[128], prompt[512];
+    write_file("chats.jsonl", chats);
+    snprintf(data, sizeof data, "%s/chats.jsonl", folder);
+    for (int i = 0; i < 3; i++) {
+        Result *result;
+        snprintf(prompt, sizeof prompt, prompts[i], data);
+        if (call_method(&result, "diff", "{\"model\": \"%s\", \"adapter\": [\"%s/1\"], \"target\": \"d\", %s}", folder,
+                        golden_folder("adapters/layers"), prompt) != LIMN_OK) {
+            fail_msg("%s", error_message());
+        }
+        const MatrixBlock *matrix = result_find_block(result, "effect-out")->content;
+        effect[i] = matrix->values[1 * matrix->n_columns + 1];
+        result_free(result);
+    }
+    assert_true(effect[0] != effect[1]);
+    assert_true(fabs(effect[2] - (effect[0] + effect[1]) / 2) < 1e-6);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tokens),      cmocka_unit_test(test_templates),        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_end_of_turn), cmocka_unit_test(test_spelled_specials),
+        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_templates),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_end_of_turn),
+        cmocka_unit_test(test_spelled_specials),
+        cmocka_unit_test(test_data_sets),
+        cmocka_unit_test(test_data_set_remarks),
+        cmocka_unit_test(test_going_on_with_other_prompts),
+        cmocka_unit_test(test_data_set_refusals),
+        cmocka_unit_test(test_effects_on_chats),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

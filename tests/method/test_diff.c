@@ -251,7 +251,7 @@ static void what_cannot_be_compared_is_refused(void **state) {
     refused("both an adapter and a second model", "{\"model\":\"%s\",\"other\":\"%s\",\"adapter\":[\"%s\"]}", base,
             base, adapter);
     refused("different shapes", "{\"model\":\"%s\",\"other\":\"%s\"}", base, other);
-    refused("both --prompt and --data", "{\"model\":\"%s\",\"adapter\":[\"%s\"],\"prompt\":\"a\",\"data\":\"b.jsonl\"}",
+    refused("both a prompt and --data", "{\"model\":\"%s\",\"adapter\":[\"%s\"],\"prompt\":\"a\",\"data\":\"b.jsonl\"}",
             base, adapter);
     refused("expected DIR or DIR:WEIGHT", "{\"model\":\"%s\",\"adapter\":[\"%s:much\"]}", base, adapter);
     refused("is no folder", "{\"model\":\"%s\",\"adapter\":[\"/nowhere/at-all\"]}", base);
