@@ -163,12 +163,13 @@ const char *build_called(Build *build, const char *folder, const char *gguf) {
         return folder;
     }
     bool known = false;
-    for (int32_t i = 0; i < build->n_called && !known; i++) {
+    for (int32_t i = 0; i < build->n_called && i < CALLED_MAX && !known; i++) {
         known = strcmp(build->called[i].gguf, gguf) == 0;
     }
     if (!known && build->n_called < CALLED_MAX) {
-        build->called[build->n_called++] = (CalledName){folder, gguf};
+        build->called[build->n_called] = (CalledName){folder, gguf};
     }
+    build->n_called += known ? 0 : 1; /* one too many is said when the family has been built */
     return gguf;
 }
 

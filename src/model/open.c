@@ -158,6 +158,10 @@ static limn_status build(Model *model, const Arch *arch, const char *architectur
     TRY(work.text_part ? ignore_other_parts(files->weights) : LIMN_OK);
     TRY(adapters_open(&work));
     TRY(arch->build(&work));
+    if (work.n_called > CALLED_MAX) {
+        return fail(LIMN_INTERNAL, "%s: the family asks for %d names, CALLED_MAX is %d", arch->name, (int)work.n_called,
+                    (int)CALLED_MAX);
+    }
     TRY(adapters_apply(&work));
     model->graph.n_layers = config->n_layers;
     TRY(graph_seal(&model->graph));
