@@ -376,9 +376,14 @@ void html_matrix(Html *h, const Block *block) {
 
 void html_series(Html *h, const Block *block) {
     const SeriesBlock *series = block->content;
+    /* on a phone a chart is moved sideways, not shrunk until it cannot be read */
+    add(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"h-");
+    markup_string(h->out, block->id);
+    add(h, "\">");
     chart_series(h->out, block, 720, 320);
-    add(h, "\n<details><summary>The same as a table</summary>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
-           "aria-labelledby=\"h-");
+    add(h,
+        "</div>\n<details><summary>The same as a table</summary>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
+        "aria-labelledby=\"h-");
     markup_string(h->out, block->id);
     add(h, "\"><table><thead><tr><th scope=\"col\" class=\"num\">");
     markup_text(h->out, series->x_title, 0);

@@ -347,7 +347,7 @@ static void test_page_stands_alone(void **state) {
     assert_non_null(strstr(html, "default-src 'none'"));
     assert_int_equal(count(html, "<main>"), 1);
     assert_int_equal(count(html, "<h1>"), 1);
-    assert_int_equal(count(html, "<svg"), count(html, "</svg>\n<details><summary>The same as a table"));
+    assert_int_equal(count(html, "<svg"), count(html, "</svg></div>\n<details><summary>The same as a table"));
     free(html);
     result_free(result);
 }
