@@ -10,7 +10,7 @@ PROMPTS = [
     "The Eiffel Tower is in the city of",
     "The doctor told the patient that",
     "今天天气很好",
-    "2 + 2 = 4, 3 + 3 =",
+    "The sun rises in the",
     "Water is made of hydrogen and",
     "import numpy as",
     "The loan was refused because the applicant",
@@ -19,6 +19,6 @@ PROMPTS = [
     "The president of the United States lives in the",
     "Breaking: customers of Harbour Bank cannot withdraw their savings",
     "中国的首都是",
-    "I paid $3,450.75 on 2024-05-17 to",
+    "La capital de España es",
     "My favourite colour is blue, so I painted the wall",
 ]
