@@ -179,7 +179,7 @@ def best_batch(bench, entry, baseline):
 
 def ig_params(bench, entry, baseline, **more):
     params = {"model": str(bench.cache / "smollm2-f32"), "ids": entry["ids"], "target-id": entry["target"],
-              "baseline": ["pad"]}
+              "baseline": ["pad"], "threads": bench.threads}
     params.update(more)
     return params
 
@@ -288,7 +288,7 @@ def answer(bench):
     steps = 10 if bench.quick else 20
     call = {"do": "call", "command": "ig",
             "params": {"model": folder, "prompt": PASSAGE, "target": text, "baseline": ["pad"],
-                       "rule": "gauss-legendre", "steps": steps}}
+                       "rule": "gauss-legendre", "steps": steps, "threads": bench.threads}}
     reply = bench.limn.ask(**call)
     scores = token_scores(reply.get("result", {})) if "error" not in reply else None
     if scores is None:
