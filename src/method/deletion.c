@@ -4,16 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/integers.h"
 #include "base/random.h"
 
 enum {
     MOST_REMOVED = 5,
     MOST_RANDOM_SETS = 12,
-    LEAST_RANDOM_SETS = 3,
+    LEAST_RANDOM_SETS = 4,
     RANDOM_SETS_LONG = 4,
     NODES_PER_SET = 20,
-    LONG_PROMPT = 512
+    LONG_PROMPT = 512,
+    BUFFER_BYTES = 16 << 20 /* of points made at a time */
 };
+
+static const size_t clean_bytes_max = (size_t)512 << 20;
 
 typedef struct Deletion {
     IgPath path; /* what is measured at given embeddings: the target's probability, or F against a contrast */
@@ -23,12 +27,17 @@ typedef struct Deletion {
     int32_t *order; /* [n_order] removable words, strongest support first */
     int32_t n_order;
     int32_t n_positive;
-    int32_t n_steps;  /* 1 .. n_steps words are removed */
-    int32_t n_random; /* random sets for each step */
+    int32_t counts[MOST_REMOVED]; /* [n_counts] how many words are removed, ascending */
+    int32_t n_counts;
+    int32_t n_random; /* random sets for each count */
+    Random random;
+    int32_t *deck; /* [n_order] words not yet drawn for this count, the first `left` of them */
+    int32_t left;
 } Deletion;
 
+/* For each count the strongest words and the random sets; the input itself stands apart. */
 static int32_t n_points(const Deletion *deletion) {
-    return 1 + deletion->n_steps * (1 + deletion->n_random);
+    return deletion->n_counts * (1 + deletion->n_random);
 }
 
 static limn_status order_words(Deletion *deletion, const double *scores) {
@@ -51,98 +60,110 @@ static limn_status order_words(Deletion *deletion, const double *scores) {
     return LIMN_OK;
 }
 
-static void remove_word(const Deletion *deletion, float *embeddings, int32_t word) {
+/* embeddings: [P - first, D]; *from: the first row that was changed. */
+static void remove_word(const Deletion *deletion, float *embeddings, int32_t word, int32_t *from) {
     const IgPath *path = &deletion->path;
     for (int32_t t = deletion->words->begins[word]; t < deletion->words->begins[word + 1] && t < path->n_tokens; t++) {
         if (!path->fixed[t]) {
-            memcpy(embeddings + t * path->d_model, path->baseline + t * path->d_model,
+            memcpy(embeddings + (t - path->first) * path->d_model, path->baseline + t * path->d_model,
                    (size_t)path->d_model * sizeof *embeddings);
+            *from = t < *from ? t : *from;
         }
     }
 }
 
-/* `count` different words of the removable ones, by a partial shuffle. */
-static void remove_random(const Deletion *deletion, float *embeddings, int32_t count, int32_t *shuffled,
-                          Random *random) {
-    memcpy(shuffled, deletion->order, (size_t)deletion->n_order * sizeof *shuffled);
+/* `count` different words of the removable ones. Sets of one count share no word while there are words left: that
+ * tells more of the mean than as many independent sets. */
+static void remove_random(Deletion *deletion, float *embeddings, int32_t count, int32_t *from) {
+    if (deletion->left < count) {
+        memcpy(deletion->deck, deletion->order, (size_t)deletion->n_order * sizeof *deletion->deck);
+        deletion->left = deletion->n_order;
+    }
     for (int32_t i = 0; i < count; i++) {
-        int32_t other = i + (int32_t)random_below(random, (uint64_t)(deletion->n_order - i));
-        int32_t word = shuffled[other];
-        shuffled[other] = shuffled[i];
-        shuffled[i] = word;
-        remove_word(deletion, embeddings, word);
+        int32_t drawn = (int32_t)random_below(&deletion->random, (uint64_t)deletion->left);
+        int32_t word = deletion->deck[drawn];
+        deletion->deck[drawn] = deletion->deck[--deletion->left];
+        remove_word(deletion, embeddings, word, from);
     }
 }
 
-/* Point 0 is the input; then, for each step, the strongest words and n_random draws. Each draw has its own seed, so
- * that points can be made one by one. */
-static void build_point(const Deletion *deletion, int32_t index, float *embeddings, int32_t *shuffled) {
+/* Points are made in order: of each count the strongest words first, which deals the deck anew. */
+static void build_point(Deletion *deletion, int32_t index, float *embeddings, int32_t *from) {
     const IgPath *path = &deletion->path;
-    memcpy(embeddings, path->input, (size_t)path->n_tokens * (size_t)path->d_model * sizeof *embeddings);
-    if (index == 0) {
+    int64_t own = (int64_t)(path->n_tokens - path->first) * path->d_model;
+    memcpy(embeddings, path->input + path->first * path->d_model, (size_t)own * sizeof *embeddings);
+    *from = path->n_tokens - 1;
+    int32_t count = deletion->counts[index / (1 + deletion->n_random)];
+    if (index % (1 + deletion->n_random) != 0) {
+        remove_random(deletion, embeddings, count, from);
         return;
     }
-    int32_t step = 1 + (index - 1) / (1 + deletion->n_random);
-    if ((index - 1) % (1 + deletion->n_random) == 0) {
-        for (int32_t i = 0; i < step; i++) {
-            remove_word(deletion, embeddings, deletion->order[i]);
-        }
-        return;
+    for (int32_t i = 0; i < count; i++) {
+        remove_word(deletion, embeddings, deletion->order[i], from);
     }
-    Random random;
-    random_seed(&random, (uint64_t)path->call->common.seed * 1000003u + (uint64_t)index);
-    remove_random(deletion, embeddings, step, shuffled, &random);
+    random_seed(&deletion->random, (uint64_t)path->call->common.seed * 1000003u + (uint64_t)count);
+    deletion->left = 0;
 }
 
 /* A few points at a time: embeddings of all of them could be more than there is memory. */
-static limn_status score_points(Deletion *deletion, double *probability) {
+static limn_status score_points(Deletion *deletion, const KvCache *clean, double *measured) {
     IgPath *path = &deletion->path;
-    int64_t values = (int64_t)path->n_tokens * path->d_model;
-    int32_t most = path->n_tokens >= LONG_PROMPT ? 1 : LONG_PROMPT / path->n_tokens;
+    int64_t values = (int64_t)(path->n_tokens - path->first) * path->d_model;
+    int32_t n = n_points(deletion);
+    int32_t most = (int32_t)(1 + BUFFER_BYTES / (values * (int64_t)sizeof(float)));
+    most = most < n ? most : n;
     float *embeddings = malloc((size_t)most * (size_t)values * sizeof *embeddings);
-    int32_t *shuffled = ARENA_ARRAY(path->call->arena, int32_t, deletion->n_order + 1);
-    limn_status status = embeddings == NULL || shuffled == NULL ? method_no_memory(path->call) : LIMN_OK;
-    for (int32_t done = 0; status == LIMN_OK && done < n_points(deletion); done += most) {
-        int32_t count = n_points(deletion) - done < most ? n_points(deletion) - done : most;
+    int32_t *from = ARENA_ARRAY(path->call->arena, int32_t, most);
+    deletion->deck = ARENA_ARRAY(path->call->arena, int32_t, deletion->n_order + 1);
+    bool made = embeddings != NULL && from != NULL && deletion->deck != NULL;
+    limn_status status = made ? LIMN_OK : method_no_memory(path->call);
+    for (int32_t done = 0; status == LIMN_OK && done < n; done += most) {
+        int32_t count = n - done < most ? n - done : most;
         for (int32_t i = 0; i < count; i++) {
-            build_point(deletion, done + i, embeddings + i * values, shuffled);
+            build_point(deletion, done + i, embeddings + i * values, &from[i]);
         }
-        status = ig_score(path, embeddings, count, probability + done);
+        status = ig_score(path, clean, embeddings, from, count, measured + done);
     }
     free(embeddings);
     return status;
 }
 
-static void report(Result *result, const Deletion *deletion, const double *measured) {
+static void report(Result *result, const Deletion *deletion, double at_input, const double *measured) {
     enum { MOST_POINTS = MOST_REMOVED + 1 };
     double x[MOST_POINTS], top[MOST_POINTS], mean[MOST_POINTS], low[MOST_POINTS], high[MOST_POINTS];
     x[0] = 0.0;
-    top[0] = mean[0] = low[0] = high[0] = measured[0];
-    int32_t next = 1;
+    top[0] = mean[0] = low[0] = high[0] = at_input;
     double advantage = 0.0;
-    for (int32_t step = 1; step <= deletion->n_steps; step++) {
-        x[step] = step;
-        top[step] = measured[next++];
+    for (int32_t step = 1; step <= deletion->n_counts; step++) {
+        x[step] = deletion->counts[step - 1];
+        top[step] = *measured++;
         mean[step] = 0.0;
         low[step] = INFINITY;
         high[step] = -INFINITY;
-        for (int32_t r = 0; r < deletion->n_random; r++, next++) {
-            mean[step] += measured[next] / deletion->n_random;
-            low[step] = fmin(low[step], measured[next]);
-            high[step] = fmax(high[step], measured[next]);
+        for (int32_t r = 0; r < deletion->n_random; r++, measured++) {
+            mean[step] += *measured / deletion->n_random;
+            low[step] = fmin(low[step], *measured);
+            high[step] = fmax(high[step], *measured);
         }
-        advantage += (mean[step] - top[step]) / deletion->n_steps;
+        advantage += (mean[step] - top[step]) / deletion->n_counts;
     }
     SeriesBlock *series =
-        result_add_series(result, "deletion", "When words are taken away", x, deletion->n_steps + 1, "words removed",
+        result_add_series(result, "deletion", "When words are taken away", x, deletion->n_counts + 1, "words removed",
                           deletion->contrasted ? "F: the target over its contrast" : "probability of the target");
     series_line(series, "strongest supporters", top, NULL, NULL);
     series_line(series, "random words", mean, low, high);
-    result_block_note(result, "removed words have the baseline's embedding; random: mean and range of %d draws",
+    result_block_note(result, "removed words have the baseline's embedding; random: mean and range of %d sets",
                       deletion->n_random);
     result_check(result, "deletion", advantage, CHECK_ABOVE, 0.0,
                  "removing the strongest words lowers %s more than removing random ones",
                  deletion->contrasted ? "the target's lead over its contrast" : "the target's probability");
+}
+
+/* Keys and values of the input serve every point before its first change: a luxury, as long as nobody counts. */
+static bool clean_is_wanted(const Deletion *deletion) {
+    const IgPath *path = &deletion->path;
+    size_t rows = (size_t)path->components[0].sequence.n;
+    return path->call->common.memory == 0 && rows * kv_cache_row_bytes(session_model(path->session)) <= clean_bytes_max;
 }
 
 static limn_status measure(Result *result, Deletion *deletion) {
@@ -150,19 +171,37 @@ static limn_status measure(Result *result, Deletion *deletion) {
     if (measured == NULL) {
         return method_no_memory(deletion->path.call);
     }
-    TRY(score_points(deletion, measured));
+    double at_input;
+    KvCache *clean;
+    deletion->path.evaluations = 0;
+    deletion->path.expected = 1 + n_points(deletion);
+    TRY(ig_score_input(&deletion->path, clean_is_wanted(deletion), &clean, &at_input));
+    limn_status status = score_points(deletion, clean, measured);
+    kv_cache_free(clean);
+    TRY(status);
     for (int32_t i = 0; i < n_points(deletion); i++) {
         measured[i] *= deletion->sign;
     }
-    report(result, deletion, measured);
+    report(result, deletion, at_input * deletion->sign, measured);
     return LIMN_OK;
 }
 
-/* As many draws as fit the effort of the attribution itself: the check must not cost more than what it checks. */
-static int32_t random_sets(const IgPath *path) {
-    int64_t most = path->n_tokens > LONG_PROMPT ? RANDOM_SETS_LONG : MOST_RANDOM_SETS;
-    int64_t wanted = path->evaluations / NODES_PER_SET;
-    return (int32_t)(wanted < LEAST_RANDOM_SETS ? LEAST_RANDOM_SETS : wanted > most ? most : wanted);
+/* As much as fits the effort of the attribution itself: the check must not cost more than what it checks. A node takes
+ * a forward and a backward pass, a point of the check a forward pass; few nodes buy fewer counts, not fewer sets. */
+static void plan(Deletion *deletion) {
+    const IgPath *path = &deletion->path;
+    int64_t most_sets = path->n_tokens > LONG_PROMPT ? RANDOM_SETS_LONG : MOST_RANDOM_SETS;
+    deletion->n_random = (int32_t)larger(LEAST_RANDOM_SETS, smaller(path->evaluations / NODES_PER_SET, most_sets));
+    int64_t largest = smaller(smaller(deletion->n_positive, MOST_REMOVED), deletion->n_order - 1);
+    for (int64_t stride = 1; largest > 0; stride *= 2) {
+        deletion->n_counts = 0;
+        for (int64_t count = 1 + (largest - 1) % stride; count <= largest; count += stride) {
+            deletion->counts[deletion->n_counts++] = (int32_t)count;
+        }
+        if (deletion->n_counts == 1 || 3 * (int64_t)n_points(deletion) <= 4 * path->evaluations) {
+            return;
+        }
+    }
 }
 
 limn_status deletion_check(Result *result, const IgPath *path, const Target *target, const TokenRuns *words,
@@ -170,6 +209,7 @@ limn_status deletion_check(Result *result, const IgPath *path, const Target *tar
     Deletion deletion = {.path = *path, .words = words, .contrasted = contrasted, .sign = 1.0};
     deletion.path.embeddings = NULL;
     deletion.path.embeddings_bytes = 0;
+    deletion.path.stage = "check by removing words";
     IgComponent component;
     if (contrasted) {
         deletion.sign = path->metric == IG_METRIC_NLL ? -1.0 : 1.0;
@@ -181,12 +221,8 @@ limn_status deletion_check(Result *result, const IgPath *path, const Target *tar
         deletion.path.n_components = 1;
     }
     TRY(order_words(&deletion, word_scores));
-    deletion.n_steps = deletion.n_positive < MOST_REMOVED ? deletion.n_positive : MOST_REMOVED;
-    if (deletion.n_steps >= deletion.n_order) {
-        deletion.n_steps = deletion.n_order - 1;
-    }
-    deletion.n_random = random_sets(path);
-    if (deletion.n_steps < 1) {
+    plan(&deletion);
+    if (deletion.n_counts < 1) {
         result_warn(result, "too few supporting words for a deletion check");
         return LIMN_OK;
     }

@@ -9,7 +9,7 @@
 #include "method/estimate.h"
 
 /* Rows of one run: enough to fill the matrix kernels, few enough for the caches. */
-enum { ROWS_PER_RUN = 512 };
+enum { ROWS_PER_RUN = 256 };
 
 limn_status ig_embed(float *out, Session *session, const int32_t *ids, int32_t n, const Progress *progress) {
     NodeId embed = session_model(session)->graph.embed;
@@ -44,15 +44,31 @@ limn_status ig_component(IgComponent *component, MethodCall *call, const Model *
     return LIMN_OK;
 }
 
-/* A run inside the path: what people see is how many nodes are done. */
+/* The first row whose output is read: no run can begin behind it. */
+static int32_t first_output(const IgPath *path) {
+    int32_t first = path->n_tokens - 1;
+    for (int32_t c = 0; c < path->n_components; c++) {
+        for (int32_t k = 0; k < path->components[c].n_outputs; k++) {
+            int32_t row = path->components[c].outputs[k].row;
+            first = row < first ? row : first;
+        }
+    }
+    return first;
+}
+
+/* A run inside the path: what people see is how many nodes are done, and where it is known how many there will be,
+ * how far the nodes of this run are. */
 static bool tick_nodes(void *context, const char *stage, int64_t done, int64_t total) {
     (void)stage;
-    (void)done;
-    (void)total;
     const IgPath *path = context;
     const Progress *outer = path->call->progress;
-    return outer == NULL || outer->tick == NULL ||
-           outer->tick(outer->context, "integrate", path->evaluations, path->expected);
+    if (outer == NULL || outer->tick == NULL) {
+        return true;
+    }
+    bool known = path->expected > 0 && total > 0;
+    int64_t parts = known ? total : 1; /* of a node */
+    return outer->tick(outer->context, path->stage == NULL ? "integrate" : path->stage,
+                       path->evaluations * parts + (known ? path->running * done : 0), path->expected * parts);
 }
 
 /* Keys and values of the fixed rows at the front, computed once. */
@@ -83,6 +99,7 @@ limn_status ig_path_prepare(IgPath *path) {
     if (path->first == path->n_tokens) {
         return fail(LIMN_USAGE, "no token of the prompt is left to explain: all are special or fixed");
     }
+    path->first = (int32_t)smaller(path->first, first_output(path));
     for (int32_t c = 0; c < path->n_components; c++) {
         if (!model_lengths_alike(config, path->first, path->components[c].sequence.n)) {
             path->first = 0; /* their keys are others in the whole sequence */
@@ -98,82 +115,101 @@ void ig_path_free(IgPath *path) {
     path->embeddings = NULL;
 }
 
-/* Sequences and output rows of a batch: for each point, each component. */
+/* Points of the line, or beside it: embeddings of rows [first, P). */
+typedef struct Points {
+    const float *embeddings; /* [n, P - first, D] */
+    const KvCache *prefix;   /* rows before a point's own, NULL: none */
+    const int32_t *from;     /* [n] a point's own rows begin here; NULL: at path->first */
+    int32_t n;
+} Points;
+
+/* One run: for each point, each component. */
 typedef struct Batch {
     SequenceInput *sequences;
+    Edit *edits; /* [n_sequences] */
     OutputRow *outputs;
     int32_t n_sequences;
     int32_t n_outputs;
 } Batch;
 
-static limn_status build_batch(Batch *batch, const IgPath *path, int32_t n, Arena *arena) {
+static int32_t own_rows_begin(const IgPath *path, const Points *points, int32_t i) {
+    return points->from == NULL ? path->first : (int32_t)smaller(points->from[i], first_output(path));
+}
+
+static int64_t point_values(const IgPath *path) {
+    return (path->n_tokens - path->first) * path->d_model;
+}
+
+static void add_sequence(Batch *batch, const IgPath *path, const Points *points, int32_t i,
+                         const IgComponent *component) {
+    int32_t from = own_rows_begin(path, points, i);
+    SequenceInput sequence = component->sequence;
+    sequence.ids += from;
+    sequence.n -= from;
+    sequence.types = sequence.types == NULL ? NULL : sequence.types + from;
+    sequence.mask = sequence.mask == NULL ? NULL : sequence.mask + from;
+    sequence.prefix = points->prefix;
+    sequence.prefix_length = from;
+    for (int32_t k = 0; k < component->n_outputs; k++) {
+        OutputRow output = component->outputs[k];
+        output.sequence = batch->n_sequences;
+        output.row -= from;
+        batch->outputs[batch->n_outputs++] = output;
+    }
+    batch->edits[batch->n_sequences] =
+        (Edit){.node = session_model(path->session)->graph.embed,
+               .kind = EDIT_SET,
+               .sequence = batch->n_sequences,
+               .row_end = path->n_tokens - from,
+               .element_end = -1,
+               .values = points->embeddings + i * point_values(path) + (from - path->first) * path->d_model,
+               .row_stride = path->d_model};
+    batch->sequences[batch->n_sequences++] = sequence;
+}
+
+static limn_status build_batch(Batch *batch, const IgPath *path, const Points *points, Arena *arena) {
     int32_t outputs = 0;
     for (int32_t c = 0; c < path->n_components; c++) {
         outputs += path->components[c].n_outputs;
     }
-    *batch = (Batch){.sequences = ARENA_ARRAY(arena, SequenceInput, n * path->n_components),
-                     .outputs = ARENA_ARRAY(arena, OutputRow, n * outputs)};
-    if (batch->sequences == NULL || batch->outputs == NULL) {
-        return fail(LIMN_NO_MEMORY, "a batch of %d passes", n);
+    int64_t sequences = (int64_t)points->n * path->n_components;
+    *batch = (Batch){.sequences = ARENA_ARRAY(arena, SequenceInput, sequences),
+                     .edits = ARENA_ARRAY(arena, Edit, sequences),
+                     .outputs = ARENA_ARRAY(arena, OutputRow, (int64_t)points->n * outputs)};
+    if (batch->sequences == NULL || batch->edits == NULL || batch->outputs == NULL) {
+        return fail(LIMN_NO_MEMORY, "a batch of %d passes", points->n);
     }
-    int32_t first = path->first;
-    for (int32_t i = 0; i < n; i++) {
+    for (int32_t i = 0; i < points->n; i++) {
         for (int32_t c = 0; c < path->n_components; c++) {
-            const IgComponent *component = &path->components[c];
-            SequenceInput sequence = component->sequence;
-            sequence.ids += first;
-            sequence.n -= first;
-            sequence.types = sequence.types == NULL ? NULL : sequence.types + first;
-            sequence.mask = sequence.mask == NULL ? NULL : sequence.mask + first;
-            sequence.prefix = path->prefix;
-            sequence.prefix_length = first;
-            for (int32_t k = 0; k < component->n_outputs; k++) {
-                OutputRow output = component->outputs[k];
-                output.sequence = batch->n_sequences;
-                output.row -= first;
-                batch->outputs[batch->n_outputs++] = output;
-            }
-            batch->sequences[batch->n_sequences++] = sequence;
+            add_sequence(batch, path, points, i, &path->components[c]);
         }
     }
     return LIMN_OK;
 }
 
-/* points [n, P - first, D]: embeddings of the attributed rows. *edit and *request are filled, the one for the other. */
-static void points_request(RunRequest *request, Edit *edit, const IgPath *path, const float *points, const Batch *batch,
-                           bool gradient) {
-    const Graph *graph = &session_model(path->session)->graph;
-    int64_t rows = path->n_tokens - path->first;
-    *edit = (Edit){.node = graph->embed,
-                   .kind = EDIT_SET,
-                   .sequence = -1,
-                   .row_end = (int32_t)rows,
-                   .element_end = -1,
-                   .values = points,
-                   .row_stride = path->d_model,
-                   .sequence_stride = rows * path->d_model};
-    *request = (RunRequest){.sequences = batch->sequences,
-                            .n_sequences = batch->n_sequences,
-                            .outputs = batch->outputs,
-                            .n_outputs = batch->n_outputs,
-                            .grads = &graph->embed,
-                            .n_grads = gradient ? 1 : 0,
-                            .edits = edit,
-                            .n_edits = 1,
-                            .objective = path->objective};
+static RunRequest batch_request(const IgPath *path, const Batch *batch, bool gradient) {
+    return (RunRequest){.sequences = batch->sequences,
+                        .n_sequences = batch->n_sequences,
+                        .outputs = batch->outputs,
+                        .n_outputs = batch->n_outputs,
+                        .grads = &session_model(path->session)->graph.embed,
+                        .n_grads = gradient ? 1 : 0,
+                        .edits = batch->edits,
+                        .n_edits = batch->n_sequences,
+                        .objective = path->objective};
 }
 
-static limn_status run_points(IgPath *path, const float *points, const Batch *batch, bool gradient) {
-    RunRequest request;
-    Edit edit;
-    points_request(&request, &edit, path, points, batch, gradient);
+/* A run of n points, which are counted when it is done. */
+static limn_status run_request(IgPath *path, const RunRequest *request, int32_t n) {
     path->progress = (Progress){tick_nodes, path};
-    return session_run(path->session, &request, &path->progress);
+    path->running = n;
+    TRY(session_run(path->session, request, &path->progress));
+    path->evaluations += n;
+    return LIMN_OK;
 }
 
-static limn_status reserve_embeddings(IgPath *path, int64_t sequences) {
-    size_t rows = (size_t)(path->n_tokens - path->first);
-    size_t needed = (size_t)sequences * rows * (size_t)path->d_model * sizeof(float);
+static limn_status reserve_embeddings(IgPath *path, int32_t n) {
+    size_t needed = (size_t)n * (size_t)point_values(path) * sizeof(float);
     if (needed > path->embeddings_bytes) {
         free(path->embeddings);
         path->embeddings_bytes = round_up_bytes(needed, 64);
@@ -191,15 +227,14 @@ typedef struct Interpolation {
     IgNode *const *nodes;
 } Interpolation;
 
-/* Row r of node i: baseline + alpha (input - baseline), the same for each component. */
+/* Row r of node i: baseline + alpha (input - baseline). */
 static limn_status interpolate(void *context, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const Interpolation *work = context;
     const IgPath *path = work->path;
     int64_t rows = path->n_tokens - path->first;
-    int64_t copies = path->n_components;
     for (int64_t item = begin; item < end; item++) {
-        float alpha = (float)work->nodes[item / (rows * copies)]->alpha;
+        float alpha = (float)work->nodes[item / rows]->alpha;
         int64_t row = path->first + item % rows;
         const float *x = path->input + row * path->d_model;
         const float *b = path->baseline + row * path->d_model;
@@ -225,6 +260,21 @@ static double component_value(const IgPath *path, const IgComponent *component, 
     double value = prob ? exp(sum) : sum;
     *gradient_factor = component->factor * (prob ? value : 1.0);
     return component->factor * value;
+}
+
+/* F of one point; *objective moves to the next point's. f_of: [C], or NULL. */
+static double point_value(const IgPath *path, const float **objective, double *f_of) {
+    double f = 0.0;
+    for (int32_t c = 0; c < path->n_components; c++) {
+        double factor;
+        double value = component_value(path, &path->components[c], *objective, &factor);
+        *objective += path->components[c].n_outputs;
+        f += value;
+        if (f_of != NULL) {
+            f_of[c] = value;
+        }
+    }
+    return f;
 }
 
 static double dot_difference(const float *gradient, const float *x, const float *b, int64_t n) {
@@ -265,13 +315,26 @@ static void read_nodes(IgPath *path, IgNode *const *nodes, int32_t n, const Batc
     }
 }
 
-static int32_t points_per_run(const IgPath *path) {
+/* Own rows of the points of one run, with those of a target's tokens behind the prompt. */
+static int64_t rows_of(const IgPath *path, const int32_t *from, int32_t n) {
     int64_t rows = 0;
-    for (int32_t c = 0; c < path->n_components; c++) {
-        rows += path->components[c].sequence.n - path->first;
+    for (int32_t i = 0; i < n; i++) {
+        for (int32_t c = 0; c < path->n_components; c++) {
+            rows += path->components[c].sequence.n - (from == NULL ? path->first : from[i]);
+        }
     }
-    int64_t points = rows > 0 ? ROWS_PER_RUN / rows : 1;
-    return points < 1 ? 1 : (int32_t)points;
+    return rows;
+}
+
+/* How many of n points make the next run: all runs about as long, none longer than need be. */
+static int32_t points_of_run(const IgPath *path, const int32_t *from, int32_t n) {
+    int64_t all = rows_of(path, from, n);
+    int64_t runs = blocks_of(all, ROWS_PER_RUN);
+    int32_t count = 1;
+    while (count < n && rows_of(path, from, count + 1) <= blocks_of(all, runs)) {
+        count++;
+    }
+    return count;
 }
 
 static limn_status allocate_node(const IgPath *path, IgNode *node) {
@@ -283,82 +346,133 @@ static limn_status allocate_node(const IgPath *path, IgNode *node) {
     return node->d == NULL || node->f_of == NULL ? method_no_memory(path->call) : LIMN_OK;
 }
 
-limn_status ig_evaluate(IgPath *path, IgNode *const *nodes, int32_t n) {
-    int32_t most = points_per_run(path);
-    int64_t rows = path->n_tokens - path->first;
+static limn_status evaluate_run(IgPath *path, IgNode *const *nodes, int32_t n, bool gradient, Arena *scratch) {
+    for (int32_t i = 0; i < n; i++) {
+        TRY(allocate_node(path, nodes[i]));
+    }
+    TRY(reserve_embeddings(path, n));
+    Interpolation work = {path, nodes};
+    TRY(parallel_for((int64_t)n * (path->n_tokens - path->first), 64, interpolate, &work));
+    Points points = {.embeddings = path->embeddings, .prefix = path->prefix, .n = n};
+    Batch batch;
+    TRY(build_batch(&batch, path, &points, scratch));
+    RunRequest request = batch_request(path, &batch, gradient);
+    TRY(run_request(path, &request, n));
+    if (gradient) {
+        read_nodes(path, nodes, n, &batch);
+        return LIMN_OK;
+    }
+    const float *objective = session_objective(path->session);
+    for (int32_t i = 0; i < n; i++) {
+        nodes[i]->f = point_value(path, &objective, nodes[i]->f_of);
+    }
+    return LIMN_OK;
+}
+
+static limn_status evaluate(IgPath *path, IgNode *const *nodes, int32_t n, bool gradient) {
     for (int32_t done = 0; done < n;) {
-        int32_t count = n - done < most ? n - done : most;
-        for (int32_t i = 0; i < count; i++) {
-            TRY(allocate_node(path, nodes[done + i]));
-        }
+        int32_t count = points_of_run(path, NULL, n - done);
+        Arena scratch;
+        arena_init(&scratch);
+        limn_status status = evaluate_run(path, nodes + done, count, gradient, &scratch);
+        arena_free(&scratch);
+        TRY(status);
+        done += count;
+    }
+    return LIMN_OK;
+}
+
+limn_status ig_evaluate(IgPath *path, IgNode *const *nodes, int32_t n) {
+    return evaluate(path, nodes, n, true);
+}
+
+limn_status ig_evaluate_values(IgPath *path, IgNode *const *nodes, int32_t n) {
+    return evaluate(path, nodes, n, false);
+}
+
+/* Whether rows of the input can be read by all components: their keys are the same in each. */
+static bool rows_can_be_shared(const IgPath *path) {
+    const ModelConfig *config = &session_model(path->session)->config;
+    bool alike = config->causal;
+    for (int32_t c = 0; c < path->n_components; c++) {
+        alike = alike && model_lengths_alike(config, path->components[0].sequence.n, path->components[c].sequence.n);
+    }
+    return alike;
+}
+
+static limn_status score_input(IgPath *path, const Batch *batch, KvCache *clean, double *f, Arena *scratch) {
+    RunRequest request = batch_request(path, batch, false);
+    request.n_edits = 0;
+    KvCache **appends = ARENA_ARRAY(scratch, KvCache *, batch->n_sequences);
+    if (appends == NULL) {
+        return method_no_memory(path->call);
+    }
+    appends[0] = clean;
+    request.appends = clean == NULL ? NULL : appends;
+    TRY(run_request(path, &request, 1));
+    const float *objective = session_objective(path->session);
+    *f = point_value(path, &objective, NULL);
+    return LIMN_OK;
+}
+
+limn_status ig_score_input(IgPath *path, bool wanted, KvCache **clean, double *f) {
+    *clean = NULL;
+    if (wanted && rows_can_be_shared(path)) {
+        TRY(kv_cache_new(clean, session_model(path->session), path->components[0].sequence.n));
+    }
+    limn_status status = LIMN_OK;
+    if (*clean != NULL && path->first > 0) {
+        status = kv_cache_copy(*clean, path->prefix, path->first);
+    }
+    Arena scratch;
+    arena_init(&scratch);
+    Points input = {.embeddings = path->input + path->first * path->d_model, .prefix = path->prefix, .n = 1};
+    Batch batch;
+    if (status == LIMN_OK) {
+        status = build_batch(&batch, path, &input, &scratch);
+    }
+    if (status == LIMN_OK) {
+        status = score_input(path, &batch, *clean, f, &scratch);
+    }
+    arena_free(&scratch);
+    if (status != LIMN_OK) {
+        kv_cache_free(*clean);
+        *clean = NULL;
+    }
+    return status;
+}
+
+limn_status ig_score(IgPath *path, const KvCache *clean, const float *embeddings, const int32_t *from, int32_t n,
+                     double *f) {
+    from = clean == NULL ? NULL : from;
+    for (int32_t done = 0; done < n;) {
+        Points points = {.embeddings = embeddings + done * point_values(path),
+                         .prefix = clean == NULL ? path->prefix : clean,
+                         .from = from == NULL ? NULL : from + done};
+        points.n = points_of_run(path, points.from, n - done);
         Arena scratch;
         arena_init(&scratch);
         Batch batch;
-        limn_status status = build_batch(&batch, path, count, &scratch);
+        limn_status status = build_batch(&batch, path, &points, &scratch);
         if (status == LIMN_OK) {
-            status = reserve_embeddings(path, batch.n_sequences);
-        }
-        if (status == LIMN_OK) {
-            Interpolation work = {path, nodes + done};
-            status = parallel_for(batch.n_sequences * rows, 64, interpolate, &work);
-        }
-        if (status == LIMN_OK) {
-            status = run_points(path, path->embeddings, &batch, true);
-        }
-        if (status == LIMN_OK) {
-            read_nodes(path, nodes + done, count, &batch);
+            RunRequest request = batch_request(path, &batch, false);
+            status = run_request(path, &request, points.n);
         }
         arena_free(&scratch);
         TRY(status);
-        done += count;
-        path->evaluations += count;
-    }
-    return LIMN_OK;
-}
-
-static limn_status score_some(IgPath *path, const float *embeddings, int32_t n, double *f, Arena *scratch) {
-    Batch batch;
-    TRY(build_batch(&batch, path, n, scratch));
-    TRY(reserve_embeddings(path, batch.n_sequences));
-    size_t width = (size_t)path->d_model * sizeof(float);
-    size_t rows = (size_t)(path->n_tokens - path->first);
-    for (int32_t s = 0; s < batch.n_sequences; s++) {
-        const float *from = embeddings + (int64_t)(s / path->n_components) * path->n_tokens * path->d_model;
-        memcpy((char *)path->embeddings + (size_t)s * rows * width, from + path->first * path->d_model, rows * width);
-    }
-    TRY(run_points(path, path->embeddings, &batch, false));
-    const float *objective = session_objective(path->session);
-    for (int32_t i = 0; i < n; i++) {
-        f[i] = 0.0;
-        for (int32_t c = 0; c < path->n_components; c++) {
-            double factor;
-            f[i] += component_value(path, &path->components[c], objective, &factor);
-            objective += path->components[c].n_outputs;
+        const float *objective = session_objective(path->session);
+        for (int32_t i = 0; i < points.n; i++) {
+            f[done + i] = point_value(path, &objective, NULL);
         }
-    }
-    return LIMN_OK;
-}
-
-limn_status ig_score(IgPath *path, const float *embeddings, int32_t n, double *f) {
-    int32_t most = points_per_run(path);
-    for (int32_t done = 0; done < n;) {
-        int32_t count = n - done < most ? n - done : most;
-        Arena scratch;
-        arena_init(&scratch);
-        limn_status status =
-            score_some(path, embeddings + (int64_t)done * path->n_tokens * path->d_model, count, f + done, &scratch);
-        arena_free(&scratch);
-        TRY(status);
-        done += count;
+        done += points.n;
     }
     return LIMN_OK;
 }
 
 limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, bool at_most) {
-    int32_t count = points_per_run(path);
+    int32_t count = points_of_run(path, NULL, (int32_t)smaller(nodes, ROWS_PER_RUN));
     IgNode *batch_nodes = ARENA_ARRAY(path->call->arena, IgNode, count);
     IgNode **order = ARENA_ARRAY(path->call->arena, IgNode *, count);
-    Batch batch;
     if (batch_nodes == NULL || order == NULL) {
         return method_no_memory(path->call);
     }
@@ -369,10 +483,10 @@ limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, bool at_mos
     double started = estimate_clock();
     TRY(ig_evaluate(path, order, count));
     double seconds = (estimate_clock() - started) / count;
-    TRY(build_batch(&batch, path, count, path->call->arena));
-    RunRequest request;
-    Edit edit;
-    points_request(&request, &edit, path, path->embeddings, &batch, true);
+    Points points = {.embeddings = path->embeddings, .prefix = path->prefix, .n = count};
+    Batch batch;
+    TRY(build_batch(&batch, path, &points, path->call->arena));
+    RunRequest request = batch_request(path, &batch, true);
     const EstimateRow rows[] = {{"nodes in one step", count, "nodes"},
                                 {"time of one node", seconds, "s"},
                                 {at_most ? "nodes, at most" : "nodes", (double)nodes, "nodes"},

@@ -41,6 +41,8 @@ typedef struct IgPath {
     int32_t n_components;    /* C */
     int64_t evaluations;     /* nodes evaluated so far */
     int64_t expected;        /* nodes a caller expects to need, for progress; 0: unknown */
+    int64_t running;         /* nodes of the run at hand */
+    const char *stage;       /* what people are told is going on; NULL: "integrate" */
     Progress progress;       /* nodes done, to the call's own progress */
     float *embeddings;       /* scratch of a batch */
     size_t embeddings_bytes;
@@ -70,10 +72,19 @@ limn_status ig_embed(float *out, Session *session, const int32_t *ids, int32_t n
 /* Evaluates nodes at their alpha; f_of and d are allocated in the call's arena when NULL. */
 limn_status ig_evaluate(IgPath *path, IgNode *const *nodes, int32_t n);
 
+/* The same without the derivative, for half the work: f and f_of are set, slope and d are not. */
+limn_status ig_evaluate_values(IgPath *path, IgNode *const *nodes, int32_t n);
+
 /* Adds the cost of `nodes` nodes to the result: memory of one run, seconds from one run that is timed. */
 limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, bool at_most);
 
-/* F alone at embeddings [n, P, D] given by the caller; f [n]. */
-limn_status ig_score(IgPath *path, const float *embeddings, int32_t n, double *f);
+/* F at the input itself. *clean: keys and values of its rows for points that share its beginning, the caller's to
+ * free; NULL where they cannot be shared or are not wanted. */
+limn_status ig_score_input(IgPath *path, bool wanted, KvCache **clean, double *f);
+
+/* F alone at points given by the caller: embeddings [n, P - first, D] of rows [first, P). Rows before from[i] are the
+ * input's and are read from `clean`; clean NULL: from is not looked at. f [n]. */
+limn_status ig_score(IgPath *path, const KvCache *clean, const float *embeddings, const int32_t *from, int32_t n,
+                     double *f);
 
 #endif

@@ -79,8 +79,10 @@ limn_status ig_integrate_fixed(IgIntegral *integral, IgPath *path, IgRule rule, 
         nodes[i].alpha = alpha[i];
         order[i] = &nodes[i];
     }
+    path->evaluations = 0;
     path->expected = steps + 2;
-    TRY(ig_evaluate(path, order, steps + 2));
+    TRY(ig_evaluate(path, order, steps));
+    TRY(ig_evaluate_values(path, order + steps, 2));
     double sum = 0.0;
     for (int32_t i = 0; i < steps; i++) {
         for (int64_t k = 0; k < values; k++) {
