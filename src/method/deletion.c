@@ -187,21 +187,26 @@ static limn_status measure(Result *result, Deletion *deletion) {
 }
 
 /* As much as fits the effort of the attribution itself: the check must not cost more than what it checks. A node takes
- * a forward and a backward pass, a point of the check a forward pass; few nodes buy fewer counts, not fewer sets. */
-static void plan(Deletion *deletion) {
-    const IgPath *path = &deletion->path;
-    int64_t most_sets = path->n_tokens > LONG_PROMPT ? RANDOM_SETS_LONG : MOST_RANDOM_SETS;
-    deletion->n_random = (int32_t)larger(LEAST_RANDOM_SETS, smaller(path->evaluations / NODES_PER_SET, most_sets));
-    int64_t largest = smaller(smaller(deletion->n_positive, MOST_REMOVED), deletion->n_order - 1);
+ * a forward and a backward pass, a point of the check a forward pass; few nodes buy fewer counts, not fewer sets.
+ * largest: how many words may be removed at most. */
+static void plan(Deletion *deletion, int64_t largest, int64_t evaluations, int32_t n_tokens) {
+    int64_t most_sets = n_tokens > LONG_PROMPT ? RANDOM_SETS_LONG : MOST_RANDOM_SETS;
+    deletion->n_random = (int32_t)larger(LEAST_RANDOM_SETS, smaller(evaluations / NODES_PER_SET, most_sets));
     for (int64_t stride = 1; largest > 0; stride *= 2) {
         deletion->n_counts = 0;
         for (int64_t count = 1 + (largest - 1) % stride; count <= largest; count += stride) {
             deletion->counts[deletion->n_counts++] = (int32_t)count;
         }
-        if (deletion->n_counts == 1 || 3 * (int64_t)n_points(deletion) <= 4 * path->evaluations) {
+        if (deletion->n_counts == 1 || 3 * (int64_t)n_points(deletion) <= 4 * evaluations) {
             return;
         }
     }
+}
+
+int64_t deletion_most_passes(int64_t evaluations, int32_t n_tokens) {
+    Deletion deletion = {0};
+    plan(&deletion, MOST_REMOVED, evaluations, n_tokens);
+    return 1 + n_points(&deletion);
 }
 
 limn_status deletion_check(Result *result, const IgPath *path, const Target *target, const TokenRuns *words,
@@ -221,7 +226,8 @@ limn_status deletion_check(Result *result, const IgPath *path, const Target *tar
         deletion.path.n_components = 1;
     }
     TRY(order_words(&deletion, word_scores));
-    plan(&deletion);
+    int64_t largest = smaller(smaller(deletion.n_positive, MOST_REMOVED), deletion.n_order - 1);
+    plan(&deletion, largest, path->evaluations, path->n_tokens);
     if (deletion.n_counts < 1) {
         result_warn(result, "too few supporting words for a deletion check");
         return LIMN_OK;

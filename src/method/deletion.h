@@ -12,4 +12,7 @@
 limn_status deletion_check(Result *result, const IgPath *path, const Target *target, const TokenRuns *words,
                            const double *word_scores, bool contrasted);
 
+/* Forward passes the check takes at most after an attribution of `evaluations` nodes. */
+int64_t deletion_most_passes(int64_t evaluations, int32_t n_tokens);
+
 #endif

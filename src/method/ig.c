@@ -529,8 +529,10 @@ static limn_status estimate(IgWork *work) {
     TRY(baseline_fill(work->path.baseline, &name, work->call, work->session, spec, work->path.n_tokens));
     int64_t baselines = params->baselines.n == 0 ? 1 : params->baselines.n;
     bool fixed_rule = params->steps > 0;
-    return ig_estimate(work->result, &work->path, baselines * (fixed_rule ? params->steps + 2 : params->max_nodes),
-                       !fixed_rule);
+    int64_t nodes = fixed_rule ? params->steps : params->max_nodes;
+    int64_t ends = fixed_rule ? 2 : 0; /* the adaptive rule's are nodes */
+    int64_t values = baselines * ends + deletion_most_passes(nodes + ends, work->path.n_tokens);
+    return ig_estimate(work->result, &work->path, baselines * nodes, values, !fixed_rule);
 }
 
 static limn_status run(MethodCall *call, Result *result) {

@@ -469,7 +469,7 @@ limn_status ig_score(IgPath *path, const KvCache *clean, const float *embeddings
     return LIMN_OK;
 }
 
-limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, bool at_most) {
+limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, int64_t values, bool at_most) {
     int32_t count = points_of_run(path, NULL, (int32_t)smaller(nodes, ROWS_PER_RUN));
     IgNode *batch_nodes = ARENA_ARRAY(path->call->arena, IgNode, count);
     IgNode **order = ARENA_ARRAY(path->call->arena, IgNode *, count);
@@ -481,15 +481,21 @@ limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, bool at_mos
         order[i] = &batch_nodes[i];
     }
     double started = estimate_clock();
+    TRY(ig_evaluate_values(path, order, count));
+    double between = estimate_clock();
     TRY(ig_evaluate(path, order, count));
-    double seconds = (estimate_clock() - started) / count;
+    double of_value = (between - started) / count;
+    double of_node = (estimate_clock() - between) / count;
     Points points = {.embeddings = path->embeddings, .prefix = path->prefix, .n = count};
     Batch batch;
     TRY(build_batch(&batch, path, &points, path->call->arena));
     RunRequest request = batch_request(path, &batch, true);
-    const EstimateRow rows[] = {{"nodes in one step", count, "nodes"},
-                                {"time of one node", seconds, "s"},
-                                {at_most ? "nodes, at most" : "nodes", (double)nodes, "nodes"},
-                                {at_most ? "time, at most" : "time", seconds * (double)nodes, "s"}};
-    return estimate_show(result, path->session, &request, rows, 4);
+    const EstimateRow rows[] = {
+        {"nodes in one step", count, "nodes"},
+        {"time of one node", of_node, "s"},
+        {at_most ? "nodes, at most" : "nodes", (double)nodes, "nodes"},
+        {"time of one pass without gradient", of_value, "s"},
+        {"such passes, at most", (double)values, "passes"},
+        {at_most ? "time, at most" : "time", of_node * (double)nodes + of_value * (double)values, "s"}};
+    return estimate_show(result, path->session, &request, rows, sizeof rows / sizeof rows[0]);
 }

@@ -75,8 +75,9 @@ limn_status ig_evaluate(IgPath *path, IgNode *const *nodes, int32_t n);
 /* The same without the derivative, for half the work: f and f_of are set, slope and d are not. */
 limn_status ig_evaluate_values(IgPath *path, IgNode *const *nodes, int32_t n);
 
-/* Adds the cost of `nodes` nodes to the result: memory of one run, seconds from one run that is timed. */
-limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, bool at_most);
+/* Adds the cost of `nodes` nodes and `values` evaluations of F alone to the result: memory of one run, seconds from
+ * one run of each kind that is timed. */
+limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, int64_t values, bool at_most);
 
 /* F at the input itself. *clean: keys and values of its rows for points that share its beginning, the caller's to
  * free; NULL where they cannot be shared or are not wanted. */
