@@ -475,9 +475,9 @@ def families(bench):
             bench.table.add(f"open {name}", failed[0], equal=False)
             continue
         with tempfile.TemporaryDirectory(dir=bench.cache, prefix="logits-") as scratch:
-            family_prompt(bench, name, folder, pathlib.Path(scratch))
+            attention = family_prompt(bench, name, folder, pathlib.Path(scratch))
         if "ForMaskedLM" not in SHAPES[name]["architectures"][0]:
-            family_decoding(bench, name)
+            family_decoding(bench, name, attention)
         for worker in (bench.limn, bench.peer):
             if worker:
                 worker.ask(do="close")
@@ -493,6 +493,7 @@ def billions(folder):
 
 
 def family_prompt(bench, name, folder, scratch):
+    """Answers the peer's faster attention."""
     length = 128 if bench.quick else 512
     ids = ids_of_length(length)
     what = f"family {name} {billions(folder):.2f}B f32 T={length}"
@@ -500,7 +501,7 @@ def family_prompt(bench, name, folder, scratch):
     reply = bench.limn.ask(do="forward", ids=ids, save=str(ours))
     if "error" in reply:
         bench.table.add(what, reply["error"], equal=False)
-        return
+        return None
     for _ in range(2):  # a weight is packed at its third use
         bench.limn.ask(do="forward", ids=ids)
     equality, equal, attention = "", None, None
@@ -514,11 +515,11 @@ def family_prompt(bench, name, folder, scratch):
         (lambda: bench.peer.ask(do="forward", ids=ids, attention=attention)) if bench.peer else None,
         lambda: bench.limn.ask(do="forward", ids=ids))
     add_rates(bench, what, equality, equal, length, medians, last)
+    return attention
 
 
-def family_decoding(bench, name):
+def family_decoding(bench, name, attention):
     ids, count = ids_of_length(16), 8 if bench.quick else 32
-    attention = attentions(name)[-1]
     ask = {"do": "decode", "ids": ids, "count": count}
     medians, last = interleave(
         2 if bench.quick else 3, (lambda: bench.peer.ask(**ask, attention=attention)) if bench.peer else None,

@@ -23,11 +23,11 @@ def tied_names(model):
     return set(getattr(model, "_tied_weights_keys", None) or {})
 
 
-def value_of(name, shape):
+def value_of(name, shape, plus_one):
     if len(shape) > 1:
         return torch.randn(shape) / shape[-1] ** 0.5
     if name.endswith("weight"):
-        return torch.rand(shape) + 0.5
+        return torch.rand(shape) + (-0.5 if plus_one else 0.5)
     return torch.randn(shape) * 0.02
 
 
@@ -42,7 +42,9 @@ def main():
         settings = transformers.AutoConfig.for_model(**json.loads(json.dumps(config)))
         model = getattr(transformers, config["architectures"][0])(settings)
     left_out = tied_names(model)
-    state = {key: value_of(key, tensor.shape) for key, tensor in model.state_dict().items() if key not in left_out}
+    plus_one = config["model_type"].startswith("gemma")  # the gain is 1 + the weight
+    state = {key: value_of(key, tensor.shape, plus_one) for key, tensor in model.state_dict().items()
+             if key not in left_out}
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
