@@ -1,6 +1,6 @@
 /* f32 products from packed panels. A panel is GEMM_DEPTH x (2 W) of w, f32, zeros where w ends. */
 
-enum { PANEL = 2 * W, TILE_ROWS = W == 16 ? 14 : 6 };
+enum { PANEL = 2 * W, TILE_ROWS = W == 16 ? 14 : 6, FEW_ROWS = 4 };
 
 /* w[p, j] with p contiguous in memory: rows of w turned by blocks of W x W. */
 static void SIMD(pack_turned)(float *panel, const char *w, bool bf16, int64_t n_stride, int64_t depth, int64_t n) {
@@ -97,6 +97,10 @@ static inline __attribute__((always_inline)) void SIMD(gemm_tile)(float *sums, c
         __builtin_prefetch(y + i * end->y_stride + PANEL - 1, 1);
     }
     for (int64_t p = 0; p < depth; p++) {
+        if (rows <= FEW_ROWS) { /* w passes by faster than it comes by itself */
+            __builtin_prefetch(panel + (p + 16) * PANEL);
+            __builtin_prefetch(panel + (p + 16) * PANEL + W);
+        }
         V first = v_load(panel + p * PANEL);
         V second = v_load(panel + p * PANEL + W);
 #pragma GCC unroll 16
