@@ -329,7 +329,7 @@ static int64_t rows_of(const IgPath *path, const int32_t *from, int32_t n) {
 /* How many of n points make the next run: all runs about as long, none longer than need be. */
 static int32_t points_of_run(const IgPath *path, const int32_t *from, int32_t n) {
     int64_t all = rows_of(path, from, n);
-    int64_t runs = blocks_of(all, ROWS_PER_RUN);
+    int64_t runs = larger(1, blocks_of(all, ROWS_PER_RUN));
     int32_t count = 1;
     while (count < n && rows_of(path, from, count + 1) <= blocks_of(all, runs)) {
         count++;
