@@ -8,6 +8,11 @@
 
 /* --- settings --- */
 
+/* D / H, where the settings name no other width. */
+static int64_t even_head_width(const Sizes *sizes) {
+    return sizes->d_model / (sizes->n_heads < 1 ? 1 : sizes->n_heads);
+}
+
 const char *dense_gguf_key(const Dense *dense, const char *name) {
     return build_name(dense->build, "%s.%s", dense->family->gguf, name);
 }
@@ -73,8 +78,8 @@ static limn_status read_json(Dense *dense) {
     if (!own_width && !settings_has(settings, "head_dim") && sizes.d_model % sizes.n_heads != 0) {
         return settings_fail(LIMN_FORMAT, settings, "hidden_size", "a multiple of num_attention_heads");
     }
-    TRY(settings_integer(&sizes.d_head, settings, "head_dim",
-                         own_width ? family->d_head : sizes.d_model / sizes.n_heads, 1, 1 << 16));
+    TRY(settings_integer(&sizes.d_head, settings, "head_dim", own_width ? family->d_head : even_head_width(&sizes), 1,
+                         1 << 16));
     TRY(settings_integer(&sizes.n_context, settings, "max_position_embeddings", family->n_context, 1, INT32_MAX));
     TRY(settings_real(&dense->epsilon, settings, "rms_norm_eps", family->epsilon, 0, 1));
     TRY(settings_bool(&dense->tied, settings, "tie_word_embeddings", family->tied));
@@ -130,7 +135,7 @@ static limn_status read_gguf(Dense *dense) {
     TRY(gguf_integer(&sizes.n_context, dense, "context_length", 0, 1, INT32_MAX));
     TRY(gguf_epsilon(dense));
     TRY(gguf_integer(&sizes.n_kv_heads, dense, "attention.head_count_kv", sizes.n_heads, 1, 1 << 14));
-    TRY(gguf_integer(&sizes.d_head, dense, "attention.key_length", sizes.d_model / sizes.n_heads, 1, 1 << 16));
+    TRY(gguf_integer(&sizes.d_head, dense, "attention.key_length", even_head_width(&sizes), 1, 1 << 16));
     TRY(gguf_integer(&d_value, dense, "attention.value_length", sizes.d_head, sizes.d_head, sizes.d_head));
     dense->tied = !weights_has(weights, "output.weight");
     dense->qkv_bias = weights_has(weights, "blk.0.attn_q.bias") || weights_has(weights, "blk.0.attn_qkv.bias");
