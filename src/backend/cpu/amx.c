@@ -251,7 +251,7 @@ static void multiply_piece(const Job *job, char *panel, char *sums, Piece p) {
             const char *x = job->x_tiles + (pair * job->k_tiles + t) * step_bytes;
             Square own = square_of_tiles(sums + i * 4 * TILE_BYTES);
             multiply_tiles(own, t > p.begin ? &own : NULL, job->w_left ? w : x, job->w_left ? x : w,
-                           smaller(DEPTH, p.end - t), job->parts, job->w_left, (Ahead){0});
+                           smaller(DEPTH, p.end - t), job->parts, job->w_left, NOTHING_AHEAD);
         }
     }
     for (int64_t i = 0; i < columns * (p.to - p.from); i++) {

@@ -124,8 +124,14 @@ static inline void add_products(void) {
     _tile_dpbf16ps(3, 5, 7);
 }
 
-/* The operand that passes by does not push the one that stays out of the first-level cache. */
+/* An operand that stays while the other passes by is kept in the first-level cache; what passes does not push it out.
+ */
 static inline void load_left(const char *pair) {
+    _tile_loadd(4, pair, 64);
+    _tile_loadd(5, pair + TILE_BYTES, 64);
+}
+
+static inline void load_left_passing(const char *pair) {
     _tile_stream_loadd(4, pair, 64);
     _tile_stream_loadd(5, pair + TILE_BYTES, 64);
 }
@@ -135,11 +141,18 @@ static inline void load_right(const char *pair) {
     _tile_loadd(7, pair + TILE_BYTES, 64);
 }
 
+static inline void load_right_passing(const char *pair) {
+    _tile_stream_loadd(6, pair, 64);
+    _tile_stream_loadd(7, pair + TILE_BYTES, 64);
+}
+
 /* What is multiplied later and comes into the second-level cache meanwhile, `lines` at each step. */
 typedef struct Ahead {
     const char *at;
     int64_t lines;
 } Ahead;
+
+static const Ahead NOTHING_AHEAD = {NULL, 0};
 
 enum { LINE = 64 /* bytes of a cache line */ };
 
@@ -167,14 +180,14 @@ static inline void multiply_tiles(Square to, const Square *from, const char *lef
             load_left(left);
             left += 2 * TILE_BYTES;
             for (int part = 0; part < parts; part++, right += 2 * TILE_BYTES) {
-                load_right(right);
+                load_right_passing(right);
                 add_products();
             }
         } else {
             load_right(right);
             right += 2 * TILE_BYTES;
             for (int part = 0; part < parts; part++, left += 2 * TILE_BYTES) {
-                load_left(left);
+                load_left_passing(left);
                 add_products();
             }
         }

@@ -29,8 +29,6 @@ enum {
     KEY_STEPS = ATTENTION_KEYS / TILE_K,
 };
 
-static const Ahead NOTHING_AHEAD = {NULL, 0};
-
 /* Tiles of one kind lie as [pair][step][2]. */
 static int64_t kind_bytes(int64_t pairs, int64_t steps) {
     return pairs * steps * 2 * TILE_BYTES;
