@@ -120,7 +120,7 @@ static void bench_linear(BackendState *state) {
 }
 
 /* A causal sequence of `length` rows with H query heads, G key heads and K = 64. */
-static void attention_row(BackendState *state, int64_t heads, int64_t groups, int32_t length) {
+static void attention_row(BackendState *state, Compute compute, int64_t heads, int64_t groups, int32_t length) {
     enum { K = 64 };
     const Kernel *kernel = find_kernel(OP_ATTENTION);
     Op op = {.kind = OP_ATTENTION, .in = {{2, {heads, K}}, {2, {groups, K}}, {2, {groups, K}}}, .out = {2, {heads, K}}};
@@ -153,12 +153,14 @@ static void attention_row(BackendState *state, int64_t heads, int64_t groups, in
                        .aux = values[8],
                        .grad_out = values[4],
                        .grad_in = {values[5], values[6], values[7]},
+                       .compute = compute,
                        .state = state};
     double forward = best_time(kernel, &args, false);
     double backward = best_time(kernel, &args, true);
     double work = 2e-9 * (double)(heads * K) * (double)length * (double)(length + 1);
-    printf("%2d heads, %2d key heads, %4d rows: forward %8.2f ms, %.0f GFLOP/s; backward %8.2f ms, %.0f GFLOP/s\n",
-           (int)heads, (int)groups, (int)length, 1e3 * forward, work / forward, 1e3 * backward, 2.5 * work / backward);
+    printf("%-4s %2d heads, %2d key heads, %4d rows: forward %8.2f ms, %.0f GFLOP/s; backward %8.2f ms, %.0f GFLOP/s\n",
+           compute == COMPUTE_BF16 ? "bf16" : "f32", (int)heads, (int)groups, (int)length, 1e3 * forward,
+           work / forward, 1e3 * backward, 2.5 * work / backward);
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         free(values[i]);
     }
@@ -172,7 +174,8 @@ static void bench_attention(BackendState *state) {
     puts("ATTENTION, causal, head width 64 (seen cells counted)");
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
         for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
-            attention_row(state, shapes[s][0], shapes[s][1], lengths[i]);
+            attention_row(state, COMPUTE_F32, shapes[s][0], shapes[s][1], lengths[i]);
+            attention_row(state, COMPUTE_BF16, shapes[s][0], shapes[s][1], lengths[i]);
         }
     }
 }
@@ -239,6 +242,10 @@ int main(int argc, char **argv) {
     }
     printf("%s, %d threads\n", backend_cpu.describe(), parallel_threads());
     if (wanted(argc, argv, "linear")) {
+        bench_linear(state);
+    }
+    if (argc > 1 && wanted(argc, argv, "packed")) { /* the same with the weights kept packed */
+        backend_cpu.set_weight_budget(state, (size_t)1 << 30);
         bench_linear(state);
     }
     if (wanted(argc, argv, "attention")) {

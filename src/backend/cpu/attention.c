@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "backend/cpu/attention_amx.h"
+#include "backend/cpu/attention_tiles.h"
 #include "base/integers.h"
 #include "base/parallel.h"
 
@@ -19,7 +19,7 @@ AttentionSizes attention_sizes(const Op *op, Compute compute, bool backward) {
                             .value_width = op->in[2].dims[1]};
     sizes.share = sizes.heads / sizes.groups;
     sizes.tile_rows = larger(1, ATTENTION_LANES / sizes.share);
-    sizes.tile_floats = attention_amx_floats(&sizes, backward ? COMPUTE_F32 : compute);
+    sizes.tile_floats = attention_tiles_floats(&sizes, backward ? COMPUTE_F32 : compute);
     return sizes;
 }
 
@@ -36,7 +36,7 @@ bool cpu_attention_can(const Op *op, Compute compute, const char **why) {
     return true;
 }
 
-size_t attention_tiles_bytes(int32_t n_rows) {
+size_t attention_cut_bytes(int32_t n_rows) {
     return round_up_bytes((size_t)n_rows * sizeof(QueryTile), 64);
 }
 
@@ -64,26 +64,26 @@ static int64_t lay_out(AttentionSpace *space, float *memory, const AttentionSize
     struct {
         float **place;
         int64_t floats;
-    } parts[] = {
-        {&space->queries, lanes * sizes->key_width},
-        {&space->scores, ATTENTION_KEYS * lanes},
-        {&space->out, lanes * width},
-        {&space->max, lanes},
-        {&space->sum, lanes},
-        {&space->factor, lanes},
-        {&space->least_key, lanes},
-        {&space->last_key, lanes},
-        {&space->order, lanes},
-        {&space->slopes, lanes},
-        {&space->keys, max_keys * sizes->key_width},
-        {&space->values, max_keys * sizes->value_width},
-        {&bytes, (max_keys + 3) / 4},
-        {&space->tiles, sizes->tile_floats},
-        {&space->blocks, sizes->tile_floats > 0 ? attention_amx_block_floats(sizes) * (max_keys / ATTENTION_KEYS) : 0},
-        {&space->grads, backward ? lanes * sizes->value_width : 0},
-        {&space->score_grads, backward ? ATTENTION_KEYS * lanes : 0},
-        {&space->query_rows, backward ? lanes * sizes->key_width : 0},
-        {&space->grad_rows, backward ? lanes * sizes->value_width : 0}};
+    } parts[] = {{&space->queries, lanes * sizes->key_width},
+                 {&space->scores, ATTENTION_KEYS * lanes},
+                 {&space->out, lanes * width},
+                 {&space->max, lanes},
+                 {&space->sum, lanes},
+                 {&space->factor, lanes},
+                 {&space->least_key, lanes},
+                 {&space->last_key, lanes},
+                 {&space->order, lanes},
+                 {&space->slopes, lanes},
+                 {&space->keys, max_keys * sizes->key_width},
+                 {&space->values, max_keys * sizes->value_width},
+                 {&bytes, (max_keys + 3) / 4},
+                 {&space->tiles, sizes->tile_floats},
+                 {&space->blocks,
+                  sizes->tile_floats > 0 ? attention_tiles_block_floats(sizes) * (max_keys / ATTENTION_KEYS) : 0},
+                 {&space->grads, backward ? lanes * sizes->value_width : 0},
+                 {&space->score_grads, backward ? ATTENTION_KEYS * lanes : 0},
+                 {&space->query_rows, backward ? lanes * sizes->key_width : 0},
+                 {&space->grad_rows, backward ? lanes * sizes->value_width : 0}};
     int64_t used = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         *parts[i].place = memory == NULL ? NULL : memory + used;
@@ -107,8 +107,7 @@ AttentionSpace attention_space(void *memory, const AttentionSizes *sizes, int64_
 
 size_t cpu_attention_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward) {
     AttentionSizes sizes = attention_sizes(op, compute, backward);
-    return attention_tiles_bytes(n_rows) +
-           (size_t)parallel_threads() * attention_space_bytes(&sizes, max_keys, backward);
+    return attention_cut_bytes(n_rows) + (size_t)parallel_threads() * attention_space_bytes(&sizes, max_keys, backward);
 }
 
 LaneRange attention_lanes(AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes, QueryTile tile,

@@ -21,7 +21,7 @@ typedef struct AttentionSizes {
     int64_t key_width;   /* K of q and k */
     int64_t value_width; /* K of v and of the output */
     int64_t tile_rows;   /* query rows of a tile: tile_rows * share <= ATTENTION_LANES */
-    int64_t tile_floats; /* of bf16 tiles, 0: products in f32 (attention_amx.h) */
+    int64_t tile_floats; /* of bf16 tiles, 0: products in f32 (attention_tiles.h) */
 } AttentionSizes;
 
 /* Backward runs in f32 whatever the mode. */
@@ -35,7 +35,7 @@ typedef struct QueryTile {
 
 /* Cuts the rows asked for into tiles; answers how many. tiles has room for one a row. */
 int64_t attention_cut(QueryTile *tiles, const KernelArgs *args, const AttentionSizes *sizes);
-size_t attention_tiles_bytes(int32_t n_rows);
+size_t attention_cut_bytes(int32_t n_rows);
 
 /* Keys of a tile: vectors `stride` floats apart, where they lie or copied. */
 typedef struct KeyTile {
@@ -63,7 +63,7 @@ typedef struct AttentionSpace {
     int64_t group;
     int64_t from, to;   /* keys gathered */
     float *tiles;       /* [tile_floats] */
-    float *blocks;      /* bf16 tiles of the gathered keys and values (attention_amx.h) */
+    float *blocks;      /* bf16 tiles of the gathered keys and values (attention_tiles.h) */
     int64_t n_blocks;   /* of them made */
     float *grads;       /* backward: [K of v, LANES] gradient of the output, turned */
     float *score_grads; /* backward: [KEYS, LANES] */

@@ -148,7 +148,7 @@ limn_status cpu_attention_backward(const KernelArgs *args) {
                   .tiles = args->scratch};
     b.n_tiles = attention_cut(b.tiles, args, &b.sizes);
     b.items = args->rows->n_sequences * b.sizes.groups;
-    b.spaces = (char *)args->scratch + attention_tiles_bytes(args->n_rows);
+    b.spaces = (char *)args->scratch + attention_cut_bytes(args->n_rows);
     b.space_bytes = attention_space_bytes(&b.sizes, args->rows->max_keys, true);
     atomic_init(&b.next, 0);
     int64_t workers = parallel_threads();

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "backend/cpu/attention.h"
-#include "backend/cpu/attention_amx.h"
+#include "backend/cpu/attention_tiles.h"
 #include "base/integers.h"
 #include "base/parallel.h"
 
@@ -51,7 +51,7 @@ static void start_lanes(const Forward *f, AttentionSpace *space, int64_t lanes) 
         space->sum[lane] = 0.0F;
     }
     if (f->sizes.tile_floats > 0) {
-        attention_amx_queries(space, &f->sizes, lanes);
+        attention_tiles_queries(space, &f->sizes, lanes);
     } else {
         memset(space->out, 0, sizeof(float) * (size_t)(lanes * f->sizes.value_width));
     }
@@ -72,19 +72,19 @@ static void run_item(const Forward *f, AttentionSpace *space, QueryTile tile, in
     bool all = args->rows->sequences[sequence].n_rows > 2 * s->tile_rows;
     bool anew = attention_gather(space, args, s, sequence, group, all);
     if (anew && all && s->tile_floats > 0) {
-        attention_amx_gather(space, s);
+        attention_tiles_gather(space, s);
     }
     for (int64_t key = range.begin / ATTENTION_KEYS * ATTENTION_KEYS; key < range.end; key += ATTENTION_KEYS) {
         KeyTile keys = attention_keys(space, args, s, sequence, group, key, range.end);
         AttentionTile scores = attention_tile(space, args->op, &range, &keys);
         if (s->tile_floats > 0) {
-            attention_amx_keys(space, s, &keys, &scores);
+            attention_tiles_keys(space, s, &keys, &scores);
         } else {
             add_keys(f, space, &keys, &scores);
         }
     }
     if (s->tile_floats > 0) {
-        attention_amx_finish(space, s, range.lanes);
+        attention_tiles_finish(space, s, range.lanes);
     }
     write_lanes(f, space, tile, group);
 }
@@ -97,7 +97,7 @@ static limn_status take_items(void *context, int64_t begin, int64_t end, int wor
     AttentionSpace space =
         attention_space(f->spaces + (size_t)worker * f->space_bytes, &f->sizes, f->args->rows->max_keys, false);
     if (f->sizes.tile_floats > 0) {
-        attention_amx_begin();
+        attention_tiles_begin();
     }
     for (;;) {
         int64_t item = f->items - 1 - atomic_fetch_add(&f->next, 1);
@@ -107,7 +107,7 @@ static limn_status take_items(void *context, int64_t begin, int64_t end, int wor
         run_item(f, &space, f->tiles[item % f->n_tiles], item / f->n_tiles);
     }
     if (f->sizes.tile_floats > 0) {
-        attention_amx_end();
+        attention_tiles_end();
     }
     return LIMN_OK;
 }
@@ -119,7 +119,7 @@ limn_status cpu_attention(const KernelArgs *args) {
                  .tiles = args->scratch};
     f.n_tiles = attention_cut(f.tiles, args, &f.sizes);
     f.items = f.n_tiles * f.sizes.groups;
-    f.spaces = (char *)args->scratch + attention_tiles_bytes(args->n_rows);
+    f.spaces = (char *)args->scratch + attention_cut_bytes(args->n_rows);
     f.space_bytes = attention_space_bytes(&f.sizes, args->rows->max_keys, false);
     atomic_init(&f.next, 0);
     int64_t workers = parallel_threads();

@@ -86,6 +86,9 @@ MatmulIsa matmul_isa(void) {
     if ((isa & (unsigned)dnnl_cpu_isa_avx512_core_amx) == (unsigned)dnnl_cpu_isa_avx512_core_amx) {
         return MATMUL_AMX;
     }
+    if ((isa & (unsigned)dnnl_cpu_isa_avx512_core_bf16) == (unsigned)dnnl_cpu_isa_avx512_core_bf16) {
+        return MATMUL_AVX512_BF16;
+    }
     if ((isa & (unsigned)dnnl_cpu_isa_avx512_core) == (unsigned)dnnl_cpu_isa_avx512_core) {
         return MATMUL_AVX512;
     }

@@ -11,7 +11,7 @@
 /* The engine and the primitives made so far, by shape; shared by threads. */
 typedef struct Matmul Matmul;
 
-typedef enum MatmulIsa { MATMUL_PLAIN, MATMUL_AVX2, MATMUL_AVX512, MATMUL_AMX } MatmulIsa;
+typedef enum MatmulIsa { MATMUL_PLAIN, MATMUL_AVX2, MATMUL_AVX512, MATMUL_AVX512_BF16, MATMUL_AMX } MatmulIsa;
 
 /* y[m, n] = x[m, k] w[k, n] (+ bias[n]) (+ y when accumulate). x and w are f32, or both bf16; y and bias f32. */
 typedef struct MatmulShape {

@@ -1,8 +1,8 @@
 /* LINEAR: y = W x + b and dx = W^T dy, with W where it lies in the file.
  *
  * Both directions are one product y[m, n] = x[m, k] w[k, n] with w a strided view. Ways to run it:
- *   - weights of bf16 numbers on a machine with tiles: the tile unit, in bf16 or, for f32 results, with x in three
- *     bf16 parts;
+ *   - in bf16, on AMX or AVX512-BF16: tiles; on AMX also f32 results of weights of bf16 numbers, with x in three bf16
+ *     parts;
  *   - AVX2 or AVX-512: our own f32 kernels, bf16 weights widened while they are packed;
  *   - no AVX2: the library.
  * The choice never looks at the number of rows, so a row has the same bits in every chunk. The library's bits depend
@@ -11,9 +11,9 @@
 
 #include <string.h>
 
-#include "backend/cpu/amx.h"
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/state.h"
+#include "backend/cpu/tiles.h"
 #include "backend/cpu/vector.h"
 #include "base/integers.h"
 
@@ -34,16 +34,20 @@ typedef struct Product {
     const float *bias; /* [n] or NULL */
 } Product;
 
-/* Tiles multiply bf16: weights that are bf16, may be rounded to it, or hold nothing else (state NULL: may hold). */
+/* Tiles multiply bf16: weights that are bf16, may be rounded to it, or hold nothing else (state NULL: may hold). An
+ * exact product takes three of bf16: it pays on the tile unit only. */
 static Way way_of(BackendState *state, const Weight *weight, Compute compute) {
     if (vector_kernels() == NULL) {
         return WAY_LIBRARY;
     }
-    if (!amx_available()) {
+    if (compute == COMPUTE_BF16) {
+        return tiles_unit() == TILES_NONE ? WAY_VECTORS : WAY_TILES;
+    }
+    if (tiles_unit() != TILES_AMX) {
         return WAY_VECTORS;
     }
-    bool bf16 = weight->dtype == DTYPE_BF16 || compute == COMPUTE_BF16;
-    return bf16 || state == NULL || exact_weights_has(state->exact, weight) ? WAY_TILES : WAY_VECTORS;
+    return weight->dtype == DTYPE_BF16 || state == NULL || exact_weights_has(state->exact, weight) ? WAY_TILES
+                                                                                                   : WAY_VECTORS;
 }
 
 static int parts_of(Compute compute) {
@@ -72,7 +76,7 @@ size_t cpu_linear_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t
     size_t bytes = (size_t)round_up(n * 4, 64);
     switch (way_of(NULL, w, compute)) {
     case WAY_TILES: {
-        size_t tiles = amx_scratch_bytes(n_rows, k, parts_of(compute));
+        size_t tiles = tiles_scratch_bytes(n_rows, k, parts_of(compute));
         size_t vectors = gemm_scratch_bytes(n_rows, k); /* f32 weights may turn out to be no bf16 numbers */
         return bytes + (w->dtype == DTYPE_BF16 || tiles > vectors ? tiles : vectors);
     }
@@ -138,8 +142,8 @@ static limn_status run_product(Product *p) {
     MatmulShape shape = product_shape(p);
     switch (way_of(args->state, p->weight, args->compute)) {
     case WAY_TILES:
-        gemm.packed = packs_use(args->state->packs, &gemm, &amx_layout);
-        return amx_run(&gemm, parts_of(args->compute), scratch);
+        gemm.packed = packs_use(args->state->packs, &gemm, &tiles_layout);
+        return tiles_run(&gemm, parts_of(args->compute), scratch);
     case WAY_VECTORS:
         gemm.packed = packs_use(args->state->packs, &gemm, &gemm_layout);
         return gemm_run(&gemm, scratch);

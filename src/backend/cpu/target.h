@@ -16,6 +16,6 @@
 
 #define TARGET_AVX2   "avx2,fma"
 #define TARGET_AVX512 "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma"
-#define TARGET_AMX    "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,amx-tile,amx-bf16"
+#define TARGET_TILES  "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,amx-tile,amx-bf16"
 
 #endif

@@ -1,10 +1,13 @@
-/* Tiles of bf16 for the tile unit: how they are filled, turned and multiplied. Included by files whose functions are
- * compiled for the unit, after base/integers.h and simd_avx512.h. */
+/* Tiles of bf16: how they are filled, turned and multiplied, by the tile unit (AMX) or, on machines without one, by the
+ * dot products of AVX512-BF16 on the same tiles. Included by files whose functions are compiled for both, after
+ * tiles.h, base/integers.h and simd_avx512.h. */
 enum {
     TILE = 16,   /* rows of a tile */
     TILE_K = 32, /* bf16 in a row of a tile */
     TILE_BYTES = 1024,
     PAIR = 2 * TILE, /* columns and rows of y done together */
+    DOT_ROWS = 11,   /* rows of those whose sums fit the registers */
+    FEW_DOT_ROWS = 4,
 };
 
 /* Floats as bf16, rounded to the nearest, ties to even. What is too small for a normal bf16 becomes 0, which is what
@@ -80,7 +83,11 @@ typedef struct TileConfig {
     uint8_t rows[16];
 } TileConfig;
 
-static inline void tiles_begin(void) {
+/* Around the products of one thread. */
+static inline void tiles_begin(TileUnit unit) {
+    if (unit != TILES_AMX) {
+        return;
+    }
     TileConfig config = {.palette = 1};
     for (int i = 0; i < 8; i++) {
         config.row_bytes[i] = 64;
@@ -90,20 +97,27 @@ static inline void tiles_begin(void) {
     _tile_loadconfig(&config);
 }
 
+static inline void tiles_end(TileUnit unit) {
+    if (unit == TILES_AMX) {
+        _tile_release();
+    }
+}
+
 /* Where a square of [PAIR, PAIR] sums lies, as four tiles. */
 typedef struct Square {
+    int64_t rows; /* that are wanted; the unit makes all */
     char *first;
     size_t row_bytes;
     size_t right, down; /* bytes from a tile to the one beside it and the one below */
 } Square;
 
 static inline Square square_of_tiles(char *tiles) {
-    return (Square){tiles, 64, TILE_BYTES, 2 * TILE_BYTES};
+    return (Square){PAIR, tiles, 64, TILE_BYTES, 2 * TILE_BYTES};
 }
 
 static inline Square square_of_rows(float *rows, int64_t stride) {
     size_t row_bytes = (size_t)stride * sizeof(float);
-    return (Square){(char *)rows, row_bytes, TILE * sizeof(float), TILE * row_bytes};
+    return (Square){PAIR, (char *)rows, row_bytes, TILE * sizeof(float), TILE * row_bytes};
 }
 
 /* The lines of a square come while its products are made. */
@@ -156,10 +170,9 @@ static const Ahead NOTHING_AHEAD = {NULL, 0};
 
 enum { LINE = 64 /* bytes of a cache line */ };
 
-/* to = (from: NULL for zeros) + left[steps][..][2] right[steps][..][2]; one operand has `parts` pairs of tiles for each
- * step, the other, which is the left one with w_left, one. */
-static inline void multiply_tiles(Square to, const Square *from, const char *left, const char *right, int64_t steps,
-                                  int parts, bool w_left, Ahead ahead) {
+/* One operand has `parts` pairs of tiles for each step, the other, which is the left one with w_left, one. */
+static inline void multiply_on_amx(Square to, const Square *from, const char *left, const char *right, int64_t steps,
+                                   int parts, bool w_left, Ahead ahead) {
     __asm__ volatile("" ::: "memory"); /* the tile loads do not tell the compiler what they read */
     if (from != NULL) {
         _tile_loadd(0, from->first, from->row_bytes);
@@ -197,4 +210,77 @@ static inline void multiply_tiles(Square to, const Square *from, const char *lef
     _tile_stored(2, to.first + to.down, to.row_bytes);
     _tile_stored(3, to.first + to.right + to.down, to.row_bytes);
     __asm__ volatile("" ::: "memory");
+}
+
+/* Row i of a square's left half. */
+static inline char *square_row(const Square *s, int i) {
+    return s->first + (i < TILE ? 0 : s->down) + (size_t)(i % TILE) * s->row_bytes;
+}
+
+/* Rows [row, row + rows) of the square. */
+static inline __attribute__((always_inline)) void dot_rows(const Square *to, const Square *from, const char *left,
+                                                           const char *right, int64_t steps, int row, int rows,
+                                                           Ahead ahead) {
+    V sums[DOT_ROWS][2];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) {
+        const float *start = from == NULL ? NULL : (const float *)(const void *)square_row(from, row + i);
+        sums[i][0] = start == NULL ? v_zero() : v_load(start);
+        sums[i][1] =
+            start == NULL ? v_zero() : v_load((const float *)(const void *)((const char *)start + from->right));
+    }
+    for (int64_t step = 0; step < steps; step++, left += 2 * TILE_BYTES) {
+        for (int64_t i = 0; i < ahead.lines; i++, ahead.at += LINE) {
+            __builtin_prefetch(ahead.at, 0, 2);
+        }
+        for (int64_t word = 0; word < 64; word += 4, right += 64) {
+            __m512bh first = (__m512bh)_mm512_load_si512(right);
+            __m512bh second = (__m512bh)_mm512_load_si512(right + TILE_BYTES);
+#pragma GCC unroll 16
+            for (int i = 0; i < rows; i++) {
+                int pair;
+                memcpy(&pair, left + (row + i) / TILE * TILE_BYTES + (row + i) % TILE * 64 + word, sizeof pair);
+                __m512bh in = (__m512bh)_mm512_set1_epi32(pair);
+                sums[i][0] = _mm512_dpbf16_ps(sums[i][0], in, first);
+                sums[i][1] = _mm512_dpbf16_ps(sums[i][1], in, second);
+            }
+        }
+        right += TILE_BYTES;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) {
+        char *end = square_row(to, row + i);
+        v_store((float *)(void *)end, sums[i][0]);
+        v_store((float *)(void *)(end + to->right), sums[i][1]);
+    }
+}
+
+/* As many rows at a time as the registers hold sums for; the first brings what is ahead. */
+static inline void multiply_by_dots(Square to, const Square *from, const char *left, const char *right, int64_t steps,
+                                    Ahead ahead) {
+#define ROWS(first, count, ahead) dot_rows(&to, from, left, right, steps, first, count, ahead)
+    if (to.rows == 1) { /* a token that is decoded */
+        ROWS(0, 1, ahead);
+    } else if (to.rows <= FEW_DOT_ROWS) {
+        ROWS(0, FEW_DOT_ROWS, ahead);
+    } else {
+        ROWS(0, DOT_ROWS, ahead);
+        if (to.rows > DOT_ROWS) {
+            ROWS(DOT_ROWS, DOT_ROWS, NOTHING_AHEAD);
+        }
+        if (to.rows > 2 * DOT_ROWS) {
+            ROWS(2 * DOT_ROWS, PAIR - 2 * DOT_ROWS, NOTHING_AHEAD);
+        }
+    }
+#undef ROWS
+}
+
+/* to = (from: NULL for zeros) + left[steps][..][2] right[steps][..][2], with several parts on AMX only. */
+static inline void multiply_tiles(TileUnit unit, Square to, const Square *from, const char *left, const char *right,
+                                  int64_t steps, int parts, bool w_left, Ahead ahead) {
+    if (unit == TILES_AMX) {
+        multiply_on_amx(to, from, left, right, steps, parts, w_left, ahead);
+    } else {
+        multiply_by_dots(to, from, left, right, steps, ahead);
+    }
 }

@@ -1,13 +1,13 @@
-/* In bf16 attention runs on the tile unit: queries, keys, values and probabilities rounded to bf16, sums and the
+/* In bf16 attention runs on tiles: queries, keys, values and probabilities rounded to bf16, sums and the
  * softmax in f32. A lane sees its own column of a tile only, so the bits of a row do not depend on its neighbours.
- * Operands as in amx_tiles.h; lanes are columns throughout, so nothing is turned between the products: scores [keys,
+ * Operands as in tile_unit.h; lanes are columns throughout, so nothing is turned between the products: scores [keys,
  * lanes]: keys are the left operand as they lie, queries the right one, made once for a tile of rows; sums [values,
  * lanes]: values are the left operand, turned; probabilities are the right one, written as such. Tiles of keys and
  * values are made once for a sequence and key head where many rows read them. */
-#include "backend/cpu/attention_amx.h"
+#include "backend/cpu/attention_tiles.h"
 
-#include "backend/cpu/amx.h"
 #include "backend/cpu/target.h"
+#include "backend/cpu/tiles.h"
 #include "base/integers.h"
 
 #ifdef __x86_64__
@@ -15,13 +15,13 @@
 #include <immintrin.h>
 #include <string.h>
 
-TARGET_BEGIN(TARGET_AMX)
+TARGET_BEGIN(TARGET_TILES)
 
 #include "backend/cpu/simd_avx512.h"
 
-#include "backend/cpu/amx_tiles.h"
 #include "backend/cpu/attention_mask_body.h"
 #include "backend/cpu/math_body.h"
+#include "backend/cpu/tile_unit.h"
 
 enum {
     LANE_PAIRS = ATTENTION_LANES / PAIR,
@@ -45,6 +45,7 @@ typedef struct Block {
 } Block;
 
 typedef struct Tiles {
+    TileUnit unit;
     int64_t steps;       /* of the key width */
     char *queries;       /* right tiles [LANE_PAIRS][steps][2] */
     char *probabilities; /* right tiles [LANE_PAIRS][KEY_STEPS][2] */
@@ -65,7 +66,7 @@ static Block block_at(char *place, const AttentionSizes *sizes) {
 }
 
 static Tiles tiles_of(const AttentionSpace *space, const AttentionSizes *sizes) {
-    Tiles t = {.steps = blocks_of(sizes->key_width, TILE_K), .queries = (char *)space->tiles};
+    Tiles t = {.unit = tiles_unit(), .steps = blocks_of(sizes->key_width, TILE_K), .queries = (char *)space->tiles};
     t.probabilities = t.queries + kind_bytes(LANE_PAIRS, t.steps);
     char *sums = t.probabilities + kind_bytes(LANE_PAIRS, KEY_STEPS);
     t.sums = (float *)(void *)sums;
@@ -73,24 +74,24 @@ static Tiles tiles_of(const AttentionSpace *space, const AttentionSizes *sizes) 
     return t;
 }
 
-int64_t attention_amx_block_floats(const AttentionSizes *sizes) {
+int64_t attention_tiles_block_floats(const AttentionSizes *sizes) {
     return (key_bytes(sizes) + value_bytes(sizes)) / (int64_t)sizeof(float);
 }
 
-int64_t attention_amx_floats(const AttentionSizes *sizes, Compute compute) {
-    if (compute != COMPUTE_BF16 || sizes->value_width % PAIR != 0 || !amx_available()) {
+int64_t attention_tiles_floats(const AttentionSizes *sizes, Compute compute) {
+    if (compute != COMPUTE_BF16 || sizes->value_width % PAIR != 0 || tiles_unit() == TILES_NONE) {
         return 0;
     }
     int64_t bytes = kind_bytes(LANE_PAIRS, blocks_of(sizes->key_width, TILE_K)) + kind_bytes(LANE_PAIRS, KEY_STEPS);
-    return bytes / (int64_t)sizeof(float) + sizes->value_width * ATTENTION_LANES + attention_amx_block_floats(sizes);
+    return bytes / (int64_t)sizeof(float) + sizes->value_width * ATTENTION_LANES + attention_tiles_block_floats(sizes);
 }
 
-void attention_amx_begin(void) {
-    tiles_begin();
+void attention_tiles_begin(void) {
+    tiles_begin(tiles_unit());
 }
 
-void attention_amx_end(void) {
-    _tile_release();
+void attention_tiles_end(void) {
+    tiles_end(tiles_unit());
 }
 
 static const char *floats_at(const float *floats) {
@@ -119,7 +120,7 @@ static void fill_block(Block block, const AttentionSizes *sizes, const KeyTile *
     }
 }
 
-void attention_amx_gather(AttentionSpace *space, const AttentionSizes *sizes) {
+void attention_tiles_gather(AttentionSpace *space, const AttentionSizes *sizes) {
     space->n_blocks = space->to / ATTENTION_KEYS;
     for (int64_t i = 0; i < space->n_blocks; i++) {
         KeyTile keys = {.keys = space->keys + i * ATTENTION_KEYS * sizes->key_width,
@@ -127,12 +128,12 @@ void attention_amx_gather(AttentionSpace *space, const AttentionSizes *sizes) {
                         .key_stride = sizes->key_width,
                         .value_stride = sizes->value_width,
                         .count = ATTENTION_KEYS};
-        char *place = (char *)(space->blocks + i * attention_amx_block_floats(sizes));
+        char *place = (char *)(space->blocks + i * attention_tiles_block_floats(sizes));
         fill_block(block_at(place, sizes), sizes, &keys);
     }
 }
 
-void attention_amx_queries(const AttentionSpace *space, const AttentionSizes *sizes, int64_t lanes) {
+void attention_tiles_queries(const AttentionSpace *space, const AttentionSizes *sizes, int64_t lanes) {
     Tiles t = tiles_of(space, sizes);
     for (int64_t half = 0; half < 2 * blocks_of(lanes, PAIR); half++) {
         for (int64_t step = 0; step < t.steps; step++) {
@@ -149,7 +150,7 @@ static void multiply_keys(const AttentionSpace *space, const Tiles *t, Block blo
         for (int64_t key_pair = 0; key_pair < KEY_PAIRS; key_pair++) {
             Square to =
                 square_of_rows(space->scores + key_pair * PAIR * ATTENTION_LANES + lane_pair * PAIR, ATTENTION_LANES);
-            multiply_tiles(to, NULL, tile_at(block.keys, 2 * key_pair, 0, t->steps),
+            multiply_tiles(t->unit, to, NULL, tile_at(block.keys, 2 * key_pair, 0, t->steps),
                            tile_at(t->queries, 2 * lane_pair, 0, t->steps), t->steps, 1, false, NOTHING_AHEAD);
         }
     }
@@ -260,13 +261,13 @@ static void rescale(float *sums, const AttentionSizes *sizes, const AttentionTil
     }
 }
 
-void attention_amx_keys(const AttentionSpace *space, const AttentionSizes *sizes, const KeyTile *keys,
-                        const AttentionTile *tile) {
+void attention_tiles_keys(const AttentionSpace *space, const AttentionSizes *sizes, const KeyTile *keys,
+                          const AttentionTile *tile) {
     Tiles t = tiles_of(space, sizes);
     Block block = t.block;
     int64_t index = keys->first / ATTENTION_KEYS;
     if (keys->count == ATTENTION_KEYS && index < space->n_blocks) {
-        block = block_at((char *)(space->blocks + index * attention_amx_block_floats(sizes)), sizes);
+        block = block_at((char *)(space->blocks + index * attention_tiles_block_floats(sizes)), sizes);
     } else {
         fill_block(block, sizes, keys);
     }
@@ -276,13 +277,13 @@ void attention_amx_keys(const AttentionSpace *space, const AttentionSizes *sizes
     for (int64_t lane_pair = 0; lane_pair < blocks_of(tile->lanes, PAIR); lane_pair++) {
         for (int64_t pair = 0; pair < sizes->value_width / PAIR; pair++) {
             Square sums = square_of_rows(t.sums + pair * PAIR * ATTENTION_LANES + lane_pair * PAIR, ATTENTION_LANES);
-            multiply_tiles(sums, &sums, tile_at(block.values, 2 * pair, 0, KEY_STEPS),
+            multiply_tiles(t.unit, sums, &sums, tile_at(block.values, 2 * pair, 0, KEY_STEPS),
                            tile_at(t.probabilities, 2 * lane_pair, 0, KEY_STEPS), KEY_STEPS, 1, false, NOTHING_AHEAD);
         }
     }
 }
 
-void attention_amx_finish(const AttentionSpace *space, const AttentionSizes *sizes, int64_t lanes) {
+void attention_tiles_finish(const AttentionSpace *space, const AttentionSizes *sizes, int64_t lanes) {
     const float *sums = tiles_of(space, sizes).sums;
     for (int64_t lane = 0; lane < lanes; lane += TILE) {
         for (int64_t value = 0; value < sizes->value_width; value += TILE) {
@@ -302,43 +303,43 @@ TARGET_END
 
 #else
 
-int64_t attention_amx_floats(const AttentionSizes *sizes, Compute compute) {
+int64_t attention_tiles_floats(const AttentionSizes *sizes, Compute compute) {
     (void)sizes;
     (void)compute;
     return 0;
 }
 
-int64_t attention_amx_block_floats(const AttentionSizes *sizes) {
+int64_t attention_tiles_block_floats(const AttentionSizes *sizes) {
     (void)sizes;
     return 0;
 }
 
-void attention_amx_begin(void) {
+void attention_tiles_begin(void) {
 }
 
-void attention_amx_end(void) {
+void attention_tiles_end(void) {
 }
 
-void attention_amx_gather(AttentionSpace *space, const AttentionSizes *sizes) {
+void attention_tiles_gather(AttentionSpace *space, const AttentionSizes *sizes) {
     (void)space;
     (void)sizes;
 }
 
-void attention_amx_queries(const AttentionSpace *space, const AttentionSizes *sizes, int64_t lanes) {
+void attention_tiles_queries(const AttentionSpace *space, const AttentionSizes *sizes, int64_t lanes) {
     (void)space;
     (void)sizes;
     (void)lanes;
 }
 
-void attention_amx_keys(const AttentionSpace *space, const AttentionSizes *sizes, const KeyTile *keys,
-                        const AttentionTile *tile) {
+void attention_tiles_keys(const AttentionSpace *space, const AttentionSizes *sizes, const KeyTile *keys,
+                          const AttentionTile *tile) {
     (void)space;
     (void)sizes;
     (void)keys;
     (void)tile;
 }
 
-void attention_amx_finish(const AttentionSpace *space, const AttentionSizes *sizes, int64_t lanes) {
+void attention_tiles_finish(const AttentionSpace *space, const AttentionSizes *sizes, int64_t lanes) {
     (void)space;
     (void)sizes;
     (void)lanes;

@@ -1,17 +1,19 @@
-/* Products of bf16 tiles summed in f32 by the tile unit: a tile is 16 rows of 64 bytes.
+/* Products of bf16 tiles summed in f32: a tile is 16 rows of 64 bytes. What multiplies them is the tile unit (AMX) or,
+ * where there is none, the dot products of AVX512-BF16; tiles and order are the same (tile_unit.h).
  *
- * The unit multiplies a left tile [16, 32 k] by a right tile [16 pairs of k, 16] whose pairs of k lie together. The
+ * A left tile [16, 32 k] is multiplied by a right tile [16 pairs of k, 16] whose pairs of k lie together. The
  * operand whose rows have k contiguous is a left tile as it lies, so w is always copied, never turned:
  *   w [n, k] (k contiguous): w is the left operand, x is turned into right tiles once, y comes out turned;
  *   w [k, n] (n contiguous): pairs of rows of w are interleaved into right tiles, x is the left operand;
  *   w packed once (packs.h): right tiles, so that neither x nor y is turned.
  * Both operands of a product may change places without changing a bit of it.
  * For f32 results on bf16 weights x is cut into three bf16 parts whose sum is x exactly; products of bf16 numbers are
- * exact in f32, so only the order of the sums differs from an f32 product, at a third of the unit's speed.
+ * exact in f32, so only the order of the sums differs from an f32 product, at a third of the unit's speed. Dot products
+ * are only twice as fast as f32, so they do not run these.
  *
  * An element of y is a sum over k in order (part after part for each 32 of k) in spans of fixed length: the same bits
  * for every m. */
-#include "backend/cpu/amx.h"
+#include "backend/cpu/tiles.h"
 
 #include <string.h>
 
@@ -28,11 +30,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-TARGET_BEGIN(TARGET_AMX)
+TARGET_BEGIN(TARGET_TILES)
 
 #include "backend/cpu/simd_avx512.h"
 
-#include "backend/cpu/amx_tiles.h"
+#include "backend/cpu/tile_unit.h"
 
 enum {
     DEPTH = 16, /* tiles of k whose panel of one pair of columns stays in the first-level cache */
@@ -69,12 +71,13 @@ static size_t x_bytes(int64_t m, int64_t k, int parts) {
            TILE_BYTES;
 }
 
-size_t amx_scratch_bytes(int64_t m, int64_t k, int parts) {
+size_t tiles_scratch_bytes(int64_t m, int64_t k, int parts) {
     return x_bytes(m, k, parts) + (size_t)parallel_threads() * (PANEL_BYTES + SUMS_BYTES);
 }
 
 typedef struct Job {
     const Gemm *gemm;
+    TileUnit unit;
     int parts;
     bool w_left;   /* w is the left operand */
     char *x_tiles; /* [row pairs][tiles of k][parts][2] tiles */
@@ -250,7 +253,7 @@ static void multiply_piece(const Job *job, char *panel, char *sums, Piece p) {
             const char *w = panel + (i / (p.to - p.from) * (stop - start) + t - start) * 2 * TILE_BYTES;
             const char *x = job->x_tiles + (pair * job->k_tiles + t) * step_bytes;
             Square own = square_of_tiles(sums + i * 4 * TILE_BYTES);
-            multiply_tiles(own, t > p.begin ? &own : NULL, job->w_left ? w : x, job->w_left ? x : w,
+            multiply_tiles(job->unit, own, t > p.begin ? &own : NULL, job->w_left ? w : x, job->w_left ? x : w,
                            smaller(DEPTH, p.end - t), job->parts, job->w_left, NOTHING_AHEAD);
         }
     }
@@ -280,11 +283,13 @@ static void multiply_packed(const Job *job, char *sums, Piece p) {
             Square own = square_of_tiles(tiles);
             bool into_y = last && direct && (pair + 1) * PAIR <= g->m;
             Square to = into_y ? square_of_rows(g->y + pair * PAIR * g->y_stride + p.column, g->y_stride) : own;
+            to.rows = smaller(PAIR, g->m - pair * PAIR);
             if (into_y) {
                 square_prefetch(to);
             }
-            multiply_tiles(to, t > p.begin ? &own : NULL, x, w + t * 2 * TILE_BYTES, smaller(depth, p.end - t),
-                           job->parts, false, (Ahead){next + (pair - p.from) * depth * lines * LINE, lines});
+            multiply_tiles(job->unit, to, t > p.begin ? &own : NULL, x, w + t * 2 * TILE_BYTES,
+                           smaller(depth, p.end - t), job->parts, false,
+                           (Ahead){next + (pair - p.from) * depth * lines * LINE, lines});
             if (last && !into_y) {
                 finish_pair(job, tiles, pair, p.column, p.last, p.begin > 0 || g->accumulate, past);
             }
@@ -297,7 +302,7 @@ static limn_status multiply_body(void *context, int64_t begin, int64_t end, int 
     int64_t column_pairs = blocks_of(job->gemm->n, PAIR);
     int64_t width = (job->w_left || job->gemm->packed != NULL ? 1 : GROUP) * PAIR;
     char *panel = job->panels + (size_t)worker * (PANEL_BYTES + SUMS_BYTES);
-    tiles_begin();
+    tiles_begin(job->unit);
     for (int64_t part = begin; part < end; part++) {
         int64_t row_part = part % job->row_parts;
         int64_t column_part = part / job->row_parts;
@@ -318,15 +323,18 @@ static limn_status multiply_body(void *context, int64_t begin, int64_t end, int 
         }
     }
     _mm_sfence(); /* other threads see what went past the caches */
-    _tile_release();
+    tiles_end(job->unit);
     return LIMN_OK;
 }
 
 TARGET_END
 
 static limn_status run_rows(const Gemm *gemm, int parts, char *scratch) {
-    Job job = {
-        .gemm = gemm, .parts = parts, .w_left = gemm->packed == NULL && gemm->w_k_stride == 1, .x_tiles = scratch};
+    Job job = {.gemm = gemm,
+               .unit = tiles_unit(),
+               .parts = parts,
+               .w_left = gemm->packed == NULL && gemm->w_k_stride == 1,
+               .x_tiles = scratch};
     job.panels = scratch + x_bytes(gemm->m, gemm->k, parts);
     job.k_tiles = blocks_of(gemm->k, TILE_K);
     job.row_pairs = blocks_of(gemm->m, PAIR);
@@ -340,7 +348,7 @@ static limn_status run_rows(const Gemm *gemm, int parts, char *scratch) {
     return parallel_for(job.row_parts * job.column_parts, 1, multiply_body, &job);
 }
 
-limn_status amx_run(const Gemm *gemm, int parts, void *scratch) {
+limn_status tiles_run(const Gemm *gemm, int parts, void *scratch) {
     if (gemm->m <= 0 || gemm->n <= 0) {
         return LIMN_OK;
     }
@@ -362,37 +370,41 @@ static void pack_all(void *packed, const Gemm *gemm) {
     (void)parallel_for(blocks_of(gemm->n, PAIR), 4, pack_pairs, &packing); /* cannot fail */
 }
 
-const PackLayout amx_layout = {packed_bytes, pack_all, INT64_MAX};
+const PackLayout tiles_layout = {packed_bytes, pack_all, INT64_MAX};
 
 static pthread_once_t asked = PTHREAD_ONCE_INIT;
-static bool granted;
+static TileUnit best;
 
 static void ask_for_tiles(void) {
     enum { ASK_FOR_STATE = 0x1023, TILE_DATA = 18 }; /* arch_prctl: a process asks once for the tiles' registers */
-    granted = matmul_isa() == MATMUL_AMX && vector_kernels() == &vector_avx512 &&
-              __builtin_cpu_supports("avx512bf16") && syscall(SYS_arch_prctl, ASK_FOR_STATE, TILE_DATA) == 0;
+    if (matmul_isa() < MATMUL_AVX512_BF16 || vector_kernels() != &vector_avx512 ||
+        !__builtin_cpu_supports("avx512bf16")) {
+        return;
+    }
+    bool amx = matmul_isa() == MATMUL_AMX && syscall(SYS_arch_prctl, ASK_FOR_STATE, TILE_DATA) == 0;
+    best = amx ? TILES_AMX : TILES_DOTS;
 }
 
-bool amx_available(void) {
-    return pthread_once(&asked, ask_for_tiles) == 0 && granted;
+TileUnit tiles_unit(void) {
+    return pthread_once(&asked, ask_for_tiles) == 0 ? best : TILES_NONE;
 }
 
 #else
 
-const PackLayout amx_layout = {NULL, NULL, 0}; /* never used */
+const PackLayout tiles_layout = {NULL, NULL, 0}; /* never used */
 
-bool amx_available(void) {
-    return false;
+TileUnit tiles_unit(void) {
+    return TILES_NONE;
 }
 
-size_t amx_scratch_bytes(int64_t m, int64_t k, int parts) {
+size_t tiles_scratch_bytes(int64_t m, int64_t k, int parts) {
     (void)m;
     (void)k;
     (void)parts;
     return 0;
 }
 
-limn_status amx_run(const Gemm *gemm, int parts, void *scratch) {
+limn_status tiles_run(const Gemm *gemm, int parts, void *scratch) {
     (void)gemm;
     (void)parts;
     (void)scratch;
