@@ -70,14 +70,29 @@ static limn_status fill_mean(float *out, MethodCall *call, const Model *model, i
     return LIMN_OK;
 }
 
+/* The first of `automatic` that the model has, its id in *id; -1: none. */
+static int first_automatic(int32_t *id, const Model *model) {
+    for (size_t i = 0; i < sizeof automatic / sizeof automatic[0]; i++) {
+        *id = special_id(model, automatic[i].token);
+        if (*id >= 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+bool baseline_ends_text(const Model *model) {
+    int32_t id;
+    return first_automatic(&id, model) >= 0 && id == special_id(model, SPECIAL_EOS);
+}
+
 static limn_status fill_automatic(float *out, const char **name, MethodCall *call, Session *session, int32_t n) {
     const Model *model = session_model(session);
-    for (size_t i = 0; i < sizeof automatic / sizeof automatic[0]; i++) {
-        int32_t id = special_id(model, automatic[i].token);
-        if (id >= 0) {
-            TRY(named_token(name, call, model, automatic[i].name, id));
-            return fill_token(out, call, session, id, n);
-        }
+    int32_t id;
+    int which = first_automatic(&id, model);
+    if (which >= 0) {
+        TRY(named_token(name, call, model, automatic[which].name, id));
+        return fill_token(out, call, session, id, n);
     }
     *name = "mean of all embeddings (the model names no mask, padding, unknown or end token)";
     return fill_mean(out, call, model, n);

@@ -9,4 +9,7 @@
 limn_status baseline_fill(float *out, const char **name, MethodCall *call, Session *session, const char *spec,
                           int32_t n_tokens);
 
+/* Whether the token that auto takes also ends a text or a turn, so that it is no silence to the model. */
+bool baseline_ends_text(const Model *model);
+
 #endif

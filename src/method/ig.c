@@ -281,8 +281,11 @@ static void show_tokens(const IgWork *work) {
                                         "negative log-likelihood"};
     bool lead = work->contrast.kind != TARGET_NONE && work->path.metric == IG_METRIC_LOG_PROB;
     result_block_unit(work->result, lead ? "lead in log-probability" : units[work->path.metric]);
+    bool speaks = work->params->baselines.n == 0 && baseline_ends_text(work->model);
     result_block_note(work->result, "baseline: %s%s", work->names[0],
-                      work->n_baselines > 1 ? " and others: mean over baselines" : "");
+                      work->n_baselines > 1 ? " and others: mean over baselines"
+                      : speaks              ? ", which also ends a text and so says something; see --baseline mean too"
+                                            : "");
 }
 
 /* Word scores, NaN where all of a word is fixed, and the words by size. */
