@@ -150,6 +150,7 @@ static void multiply_keys(const AttentionSpace *space, const Tiles *t, Block blo
         for (int64_t key_pair = 0; key_pair < KEY_PAIRS; key_pair++) {
             Square to =
                 square_of_rows(space->scores + key_pair * PAIR * ATTENTION_LANES + lane_pair * PAIR, ATTENTION_LANES);
+            to.columns = smaller(PAIR, lanes - lane_pair * PAIR);
             multiply_tiles(t->unit, to, NULL, tile_at(block.keys, 2 * key_pair, 0, t->steps),
                            tile_at(t->queries, 2 * lane_pair, 0, t->steps), t->steps, 1, false, NOTHING_AHEAD);
         }
@@ -277,6 +278,7 @@ void attention_tiles_keys(const AttentionSpace *space, const AttentionSizes *siz
     for (int64_t lane_pair = 0; lane_pair < blocks_of(tile->lanes, PAIR); lane_pair++) {
         for (int64_t pair = 0; pair < sizes->value_width / PAIR; pair++) {
             Square sums = square_of_rows(t.sums + pair * PAIR * ATTENTION_LANES + lane_pair * PAIR, ATTENTION_LANES);
+            sums.columns = smaller(PAIR, tile->lanes - lane_pair * PAIR);
             multiply_tiles(t.unit, sums, &sums, tile_at(block.values, 2 * pair, 0, KEY_STEPS),
                            tile_at(t.probabilities, 2 * lane_pair, 0, KEY_STEPS), KEY_STEPS, 1, false, NOTHING_AHEAD);
         }

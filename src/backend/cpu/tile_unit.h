@@ -105,19 +105,19 @@ static inline void tiles_end(TileUnit unit) {
 
 /* Where a square of [PAIR, PAIR] sums lies, as four tiles. */
 typedef struct Square {
-    int64_t rows; /* that are wanted; the unit makes all */
+    int64_t rows, columns; /* that are wanted; the unit makes all */
     char *first;
     size_t row_bytes;
     size_t right, down; /* bytes from a tile to the one beside it and the one below */
 } Square;
 
 static inline Square square_of_tiles(char *tiles) {
-    return (Square){PAIR, tiles, 64, TILE_BYTES, 2 * TILE_BYTES};
+    return (Square){PAIR, PAIR, tiles, 64, TILE_BYTES, 2 * TILE_BYTES};
 }
 
 static inline Square square_of_rows(float *rows, int64_t stride) {
     size_t row_bytes = (size_t)stride * sizeof(float);
-    return (Square){PAIR, (char *)rows, row_bytes, TILE * sizeof(float), TILE * row_bytes};
+    return (Square){PAIR, PAIR, (char *)rows, row_bytes, TILE * sizeof(float), TILE * row_bytes};
 }
 
 /* The lines of a square come while its products are made. */
@@ -212,67 +212,81 @@ static inline void multiply_on_amx(Square to, const Square *from, const char *le
     __asm__ volatile("" ::: "memory");
 }
 
-/* Row i of a square's left half. */
-static inline char *square_row(const Square *s, int i) {
-    return s->first + (i < TILE ? 0 : s->down) + (size_t)(i % TILE) * s->row_bytes;
+/* Row i of a square, its left half (0) or its right one. */
+static inline float *square_at(const Square *s, int i, int half) {
+    char *row = s->first + (i < TILE ? 0 : s->down) + (size_t)(i % TILE) * s->row_bytes;
+    return (float *)(void *)(half == 0 ? row : row + s->right);
 }
 
-/* Rows [row, row + rows) of the square. */
+/* Rows [row, row + rows) of the square, its left half only or both. */
 static inline __attribute__((always_inline)) void dot_rows(const Square *to, const Square *from, const char *left,
                                                            const char *right, int64_t steps, int row, int rows,
-                                                           Ahead ahead) {
+                                                           int halves, Ahead ahead) {
     V sums[DOT_ROWS][2];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
-        const float *start = from == NULL ? NULL : (const float *)(const void *)square_row(from, row + i);
-        sums[i][0] = start == NULL ? v_zero() : v_load(start);
-        sums[i][1] =
-            start == NULL ? v_zero() : v_load((const float *)(const void *)((const char *)start + from->right));
+#pragma GCC unroll 2
+        for (int j = 0; j < halves; j++) {
+            sums[i][j] = from == NULL ? v_zero() : v_load(square_at(from, row + i, j));
+        }
     }
-    for (int64_t step = 0; step < steps; step++, left += 2 * TILE_BYTES) {
+    for (int64_t step = 0; step < steps; step++, left += 2 * TILE_BYTES, right += 2 * TILE_BYTES) {
         for (int64_t i = 0; i < ahead.lines; i++, ahead.at += LINE) {
             __builtin_prefetch(ahead.at, 0, 2);
         }
-        for (int64_t word = 0; word < 64; word += 4, right += 64) {
-            __m512bh first = (__m512bh)_mm512_load_si512(right);
-            __m512bh second = (__m512bh)_mm512_load_si512(right + TILE_BYTES);
+        for (int64_t pair = 0; pair < TILE; pair++) {
+            __m512bh columns[2];
+#pragma GCC unroll 2
+            for (int j = 0; j < halves; j++) {
+                columns[j] = (__m512bh)_mm512_load_si512(right + pair * 64 + j * TILE_BYTES);
+            }
 #pragma GCC unroll 16
             for (int i = 0; i < rows; i++) {
-                int pair;
-                memcpy(&pair, left + (row + i) / TILE * TILE_BYTES + (row + i) % TILE * 64 + word, sizeof pair);
-                __m512bh in = (__m512bh)_mm512_set1_epi32(pair);
-                sums[i][0] = _mm512_dpbf16_ps(sums[i][0], in, first);
-                sums[i][1] = _mm512_dpbf16_ps(sums[i][1], in, second);
+                int k;
+                memcpy(&k, left + (row + i) / TILE * TILE_BYTES + (row + i) % TILE * 64 + pair * 4, sizeof k);
+                __m512bh in = (__m512bh)_mm512_set1_epi32(k);
+#pragma GCC unroll 2
+                for (int j = 0; j < halves; j++) {
+                    sums[i][j] = _mm512_dpbf16_ps(sums[i][j], in, columns[j]);
+                }
             }
         }
-        right += TILE_BYTES;
     }
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
-        char *end = square_row(to, row + i);
-        v_store((float *)(void *)end, sums[i][0]);
-        v_store((float *)(void *)(end + to->right), sums[i][1]);
+#pragma GCC unroll 2
+        for (int j = 0; j < halves; j++) {
+            v_store(square_at(to, row + i, j), sums[i][j]);
+        }
     }
 }
 
 /* As many rows at a time as the registers hold sums for; the first brings what is ahead. */
-static inline void multiply_by_dots(Square to, const Square *from, const char *left, const char *right, int64_t steps,
-                                    Ahead ahead) {
-#define ROWS(first, count, ahead) dot_rows(&to, from, left, right, steps, first, count, ahead)
-    if (to.rows == 1) { /* a token that is decoded */
-        ROWS(0, 1, ahead);
-    } else if (to.rows <= FEW_DOT_ROWS) {
-        ROWS(0, FEW_DOT_ROWS, ahead);
+static inline __attribute__((always_inline)) void dot_halves(const Square *to, const Square *from, const char *left,
+                                                             const char *right, int64_t steps, int halves,
+                                                             Ahead ahead) {
+    if (to->rows == 1) { /* a token that is decoded */
+        dot_rows(to, from, left, right, steps, 0, 1, halves, ahead);
+    } else if (to->rows <= FEW_DOT_ROWS) {
+        dot_rows(to, from, left, right, steps, 0, FEW_DOT_ROWS, halves, ahead);
     } else {
-        ROWS(0, DOT_ROWS, ahead);
-        if (to.rows > DOT_ROWS) {
-            ROWS(DOT_ROWS, DOT_ROWS, NOTHING_AHEAD);
+        dot_rows(to, from, left, right, steps, 0, DOT_ROWS, halves, ahead);
+        if (to->rows > DOT_ROWS) {
+            dot_rows(to, from, left, right, steps, DOT_ROWS, DOT_ROWS, halves, NOTHING_AHEAD);
         }
-        if (to.rows > 2 * DOT_ROWS) {
-            ROWS(2 * DOT_ROWS, PAIR - 2 * DOT_ROWS, NOTHING_AHEAD);
+        if (to->rows > 2 * DOT_ROWS) {
+            dot_rows(to, from, left, right, steps, 2 * DOT_ROWS, PAIR - 2 * DOT_ROWS, halves, NOTHING_AHEAD);
         }
     }
-#undef ROWS
+}
+
+static inline void multiply_by_dots(Square to, const Square *from, const char *left, const char *right, int64_t steps,
+                                    Ahead ahead) {
+    if (to.columns <= TILE) {
+        dot_halves(&to, from, left, right, steps, 1, ahead);
+    } else {
+        dot_halves(&to, from, left, right, steps, 2, ahead);
+    }
 }
 
 /* to = (from: NULL for zeros) + left[steps][..][2] right[steps][..][2], with several parts on AMX only. */

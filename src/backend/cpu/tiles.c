@@ -253,6 +253,7 @@ static void multiply_piece(const Job *job, char *panel, char *sums, Piece p) {
             const char *w = panel + (i / (p.to - p.from) * (stop - start) + t - start) * 2 * TILE_BYTES;
             const char *x = job->x_tiles + (pair * job->k_tiles + t) * step_bytes;
             Square own = square_of_tiles(sums + i * 4 * TILE_BYTES);
+            *(job->w_left ? &own.columns : &own.rows) = smaller(PAIR, job->gemm->m - pair * PAIR);
             multiply_tiles(job->unit, own, t > p.begin ? &own : NULL, job->w_left ? w : x, job->w_left ? x : w,
                            smaller(DEPTH, p.end - t), job->parts, job->w_left, NOTHING_AHEAD);
         }
