@@ -11,14 +11,7 @@
 #include "base/integers.h"
 #include "base/parallel.h"
 
-enum {
-    SPAN = 4 * GEMM_DEPTH,
-    MAX_PANEL = 32,
-    LEAST_TILES = 4,
-    MOST_ROWS = 256,
-    MOST_TILE_ROWS = 16,
-    MOST_ROWS_HELPED = 1024
-};
+enum { SPAN = 4 * GEMM_DEPTH, MAX_PANEL = 32, LEAST_TILES = 4, MOST_ROWS = 256, MOST_TILE_ROWS = 16 };
 
 static int64_t panel_floats(void) {
     return (SPAN + MOST_ROWS) * MAX_PANEL;
@@ -102,7 +95,7 @@ static void pack_all(void *packed, const Gemm *gemm) {
     (void)parallel_for(blocks_of(gemm->n, vector_kernels()->panel_columns), 4, pack_panels, &packing); /* cannot fail */
 }
 
-const PackLayout gemm_layout = {packed_bytes, pack_all, MOST_ROWS_HELPED};
+const PackLayout gemm_layout = {packed_bytes, pack_all};
 
 /* Rows [row, row + rows) of y, columns [column, column + n), over depths [from, to): one panel of w. */
 static void multiply_panel(const Job *job, float *panel, int64_t row, int64_t rows, int64_t column, int64_t n,

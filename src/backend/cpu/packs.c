@@ -85,7 +85,7 @@ static void *take(Packs *packs, size_t bytes) {
 }
 
 const void *packs_use(Packs *packs, const Gemm *gemm, const PackLayout *layout) {
-    if (packs->budget == 0 || gemm->m > layout->most_rows) {
+    if (packs->budget == 0) {
         return NULL;
     }
     Pack *pack = find(packs, gemm);

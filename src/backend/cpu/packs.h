@@ -14,7 +14,6 @@ typedef struct Packs Packs;
 typedef struct PackLayout {
     size_t (*bytes)(const Gemm *gemm);
     void (*fill)(void *packed, const Gemm *gemm); /* packed aligned to 64 */
-    int64_t most_rows;                            /* products of more rows gain nothing */
 } PackLayout;
 
 limn_status packs_new(Packs **packs);

@@ -371,7 +371,7 @@ static void pack_all(void *packed, const Gemm *gemm) {
     (void)parallel_for(blocks_of(gemm->n, PAIR), 4, pack_pairs, &packing); /* cannot fail */
 }
 
-const PackLayout tiles_layout = {packed_bytes, pack_all, INT64_MAX};
+const PackLayout tiles_layout = {packed_bytes, pack_all};
 
 static pthread_once_t asked = PTHREAD_ONCE_INIT;
 static TileUnit best;
@@ -392,7 +392,7 @@ TileUnit tiles_unit(void) {
 
 #else
 
-const PackLayout tiles_layout = {NULL, NULL, 0}; /* never used */
+const PackLayout tiles_layout = {NULL, NULL}; /* never used */
 
 TileUnit tiles_unit(void) {
     return TILES_NONE;
