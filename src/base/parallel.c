@@ -80,6 +80,10 @@ void parallel_stand_aside(void) {
     (void)setpriority(PRIO_PROCESS, 0, 19);
 }
 
+void parallel_join_in(void) {
+    inside = false;
+}
+
 /* Takes ranges until none is left. */
 static void work_on(Job *job, int worker) {
     inside = true;

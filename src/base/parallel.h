@@ -22,4 +22,7 @@ limn_status parallel_for(int64_t count, int64_t grain, ParallelBody body, void *
 /* For a thread that works beside the others: its parallel_for calls run on itself, and it yields the cores to them. */
 void parallel_stand_aside(void);
 
+/* For such a thread when somebody waits for it: from here on its parallel_for calls use the others. */
+void parallel_join_in(void);
+
 #endif

@@ -18,8 +18,8 @@
 enum {
     DIGEST = 32,
     CHUNK = 16 << 20,
-    PIECE = 256 << 10, /* read at once: small enough to stay in cache while it is hashed */
-    CHUNKS_PER_TICK = 64
+    PIECE = 256 << 10,  /* read at once: small enough to stay in cache while it is hashed */
+    CHUNKS_PER_TICK = 4 /* for each thread: often enough to be told to stop, or to use more threads */
 };
 
 enum { PREFIX_LEAF = 0, PREFIX_NODE = 1, PREFIX_FILE = 2 };
@@ -107,9 +107,10 @@ static limn_status hash_range(void *argument, int64_t begin, int64_t end, int wo
 }
 
 static limn_status hash_leaves(Leaves *work, int64_t n_chunks, const Progress *progress) {
-    for (work->first = 0; work->first < n_chunks; work->first += CHUNKS_PER_TICK) {
+    int64_t most = CHUNKS_PER_TICK * (int64_t)parallel_threads();
+    for (work->first = 0; work->first < n_chunks; work->first += most) {
         TRY(progress_tick(progress, "hash", work->first, n_chunks));
-        int64_t count = n_chunks - work->first < CHUNKS_PER_TICK ? n_chunks - work->first : CHUNKS_PER_TICK;
+        int64_t count = n_chunks - work->first < most ? n_chunks - work->first : most;
         TRY(parallel_for(count, 1, hash_range, work));
     }
     return LIMN_OK;

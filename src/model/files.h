@@ -25,6 +25,7 @@ typedef struct ModelFiles {
     pthread_t hasher;
     bool hasher_runs;
     atomic_bool hasher_stop;
+    atomic_bool hasher_awaited;
     bool hash_known;
     limn_status hash_status;
     ErrorState hash_error;

@@ -8,17 +8,21 @@ static bool keep_going(void *context, const char *stage, int64_t done, int64_t t
     (void)stage;
     (void)done;
     (void)total;
-    return !atomic_load((atomic_bool *)context);
+    ModelFiles *files = context;
+    if (atomic_load(&files->hasher_awaited)) {
+        parallel_join_in();
+    }
+    return !atomic_load(&files->hasher_stop);
 }
 
 static void compute(ModelFiles *files, bool fresh) {
-    Progress progress = {keep_going, &files->hasher_stop};
+    Progress progress = {keep_going, files};
     files->hash_status = hash_files(files->hash, files->hashed, files->n_hashed, fresh, &progress);
     error_save(&files->hash_error);
 }
 
 static void *run_hasher(void *context) {
-    parallel_stand_aside(); /* the run has the pool; the hash is wanted only at its end */
+    parallel_stand_aside(); /* the run has the pool until it asks for the hash at its end */
     compute(context, false);
     return NULL;
 }
@@ -37,6 +41,7 @@ limn_status model_hash_start(Model *model) {
 
 static void join(ModelFiles *files) {
     if (files->hasher_runs) {
+        atomic_store(&files->hasher_awaited, true);
         pthread_join(files->hasher, NULL);
         files->hasher_runs = false;
         files->hash_known = true;
