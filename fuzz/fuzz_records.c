@@ -42,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     RecordReader *reader;
     const Record *record = NULL;
     size_t most = (data[0] & 4) != 0 ? 64 : 0;
-    limn_status status = record_reader_open(&reader, memory_file(data + 1, size - 1), formats[data[0] & 3], most);
+    limn_status status = record_reader_open(&reader, memory_file(data + 1, size - 1), formats[data[0] & 3],
+                                            &(RecordLimits){.bytes_max = most});
     if (status != LIMN_OK) {
         check(reader == NULL, "no reader after a failure");
         check_failure(status);

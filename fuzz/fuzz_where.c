@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char *filter = arena_strndup(&arena, text, length);
     check(filter != NULL, "memory");
     const char *path = memory_file((const uint8_t *)records, sizeof records - 1);
-    check(record_reader_open(&reader, path, RECORDS_JSONL, 0) == LIMN_OK, "the records");
+    check(record_reader_open(&reader, path, RECORDS_JSONL, NULL) == LIMN_OK, "the records");
     while (record_reader_next(reader, &record) == LIMN_OK && record != NULL) {
         use_filter(filter, length, record, &arena);
         use_template(end != NULL ? end + 1 : "", end != NULL ? size - length - 1 : 0, record, &arena);

@@ -84,13 +84,18 @@ static limn_status choose_sample(Dataset *dataset) {
     return LIMN_OK;
 }
 
+static limn_status open_reader(Dataset *dataset, const char *path) {
+    RecordLimits limits = {.progress = dataset->options.progress};
+    return record_reader_open(&dataset->reader, path, dataset->options.format, &limits);
+}
+
 static limn_status open_sample(Dataset *dataset, const char *path) {
     if (record_reader_size(dataset->reader) < 0) {
         return fail(LIMN_USAGE, "%s: --sample reads a file twice; expected a regular file", path);
     }
     TRY(choose_sample(dataset));
     record_reader_close(dataset->reader);
-    return record_reader_open(&dataset->reader, path, dataset->options.format, 0);
+    return open_reader(dataset, path);
 }
 
 static limn_status open_parts(Dataset *dataset, const char *path) {
@@ -98,7 +103,7 @@ static limn_status open_parts(Dataset *dataset, const char *path) {
     if (options->where != NULL) {
         TRY(where_parse(&dataset->where, options->where, options->where_length, &dataset->arena));
     }
-    TRY(record_reader_open(&dataset->reader, path, options->format, 0));
+    TRY(open_reader(dataset, path));
     if (dataset->where != NULL) {
         size_t n;
         const RecordCell *names = record_reader_names(dataset->reader, &n);

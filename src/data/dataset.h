@@ -14,6 +14,7 @@ typedef struct DatasetOptions {
     int64_t limit;  /* at most so many; 0: all */
     int64_t sample; /* so many at random, each record as likely as any other (reservoir); 0: no sample */
     uint64_t seed;
+    const Progress *progress; /* asked when a signal ends the wait for more of a pipe; may be NULL; outlives the set */
 } DatasetOptions;
 
 typedef struct Dataset Dataset;

@@ -46,6 +46,7 @@ static limn_status read_more(RecordBytes *source, bool *more) {
         if (errno != EINTR) {
             return fail(LIMN_IO, "%s: cannot read: %s", source->path, strerror(errno));
         }
+        TRY(progress_tick(source->progress, "read", source->offset, 0));
     }
 }
 
@@ -65,8 +66,8 @@ static limn_status skip_mark(RecordBytes *source) {
     return LIMN_OK;
 }
 
-limn_status record_bytes_open(RecordBytes *source, const char *path, size_t most) {
-    *source = (RecordBytes){.descriptor = -1, .most = most, .line = 1, .size = -1};
+limn_status record_bytes_open(RecordBytes *source, const char *path, size_t most, const Progress *progress) {
+    *source = (RecordBytes){.descriptor = -1, .most = most, .line = 1, .size = -1, .progress = progress};
     source->path = strdup(path);
     if (source->path == NULL) {
         return fail(LIMN_NO_MEMORY, "%s: opening it", path);

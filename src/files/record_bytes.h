@@ -7,23 +7,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "base/progress.h"
 
 typedef struct RecordBytes {
     char *path;
     int descriptor;
-    char *window;      /* [capacity] */
-    size_t capacity;   /* grows up to most + 1 */
-    size_t begin, end; /* what is read and not yet given out */
-    size_t most;       /* bytes of the longest record */
-    bool ended;        /* the file has no more */
-    int64_t line;      /* the next record's first line, from 1 */
-    int64_t offset;    /* of the next record in the file */
-    int64_t size;      /* of the file; -1: not known (a pipe) */
+    char *window;             /* [capacity] */
+    size_t capacity;          /* grows up to most + 1 */
+    size_t begin, end;        /* what is read and not yet given out */
+    size_t most;              /* bytes of the longest record */
+    bool ended;               /* the file has no more */
+    int64_t line;             /* the next record's first line, from 1 */
+    int64_t offset;           /* of the next record in the file */
+    int64_t size;             /* of the file; -1: not known (a pipe) */
+    const Progress *progress; /* asked when a signal ends the wait for more; may be NULL */
 } RecordBytes;
 
 /* A byte order mark of UTF-8 is passed over; one of UTF-16 or UTF-32 is refused. */
-limn_status record_bytes_open(RecordBytes *source, const char *path, size_t most);
+limn_status record_bytes_open(RecordBytes *source, const char *path, size_t most, const Progress *progress);
 void record_bytes_close(RecordBytes *source);
 
 /* The next record without its line end (\n or \r\n); *bytes NULL at the end of the file. Borrowed until the next

@@ -259,13 +259,15 @@ static limn_status format_of(RecordFormat *format, const char *path) {
                 path);
 }
 
-static limn_status open_reader(RecordReader *reader, const char *path, RecordFormat format, size_t most) {
+static limn_status open_reader(RecordReader *reader, const char *path, RecordFormat format,
+                               const RecordLimits *limits) {
     static const RecordCell text_name = {"text", 4};
     reader->format = format;
     if (format == RECORDS_AUTO) {
         TRY(format_of(&reader->format, path));
     }
-    TRY(record_bytes_open(&reader->source, path, most > 0 ? most : RECORD_BYTES_MAX));
+    size_t most = limits == NULL || limits->bytes_max == 0 ? RECORD_BYTES_MAX : limits->bytes_max;
+    TRY(record_bytes_open(&reader->source, path, most, limits == NULL ? NULL : limits->progress));
     if (reader->format == RECORDS_TEXT) {
         reader->names = malloc(sizeof *reader->names);
         if (reader->names == NULL) {
@@ -279,14 +281,15 @@ static limn_status open_reader(RecordReader *reader, const char *path, RecordFor
     return LIMN_OK;
 }
 
-limn_status record_reader_open(RecordReader **reader, const char *path, RecordFormat format, size_t record_bytes_max) {
+limn_status record_reader_open(RecordReader **reader, const char *path, RecordFormat format,
+                               const RecordLimits *limits) {
     *reader = NULL;
     RecordReader *made = calloc(1, sizeof *made);
     if (made == NULL) {
         return fail(LIMN_NO_MEMORY, "%s: opening it", path);
     }
     made->source.descriptor = -1;
-    limn_status status = open_reader(made, path, format, record_bytes_max);
+    limn_status status = open_reader(made, path, format, limits);
     if (status != LIMN_OK) {
         record_reader_close(made);
         return status;

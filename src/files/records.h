@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "base/progress.h"
 #include "base/text_buffer.h"
 
 typedef enum RecordFormat { RECORDS_AUTO, RECORDS_JSONL, RECORDS_CSV, RECORDS_TSV, RECORDS_TEXT } RecordFormat;
@@ -62,9 +62,15 @@ typedef struct Record {
 
 typedef struct RecordReader RecordReader;
 
+typedef struct RecordLimits {
+    size_t bytes_max;         /* of a record; 0: RECORD_BYTES_MAX */
+    const Progress *progress; /* asked when a signal ends the wait for more bytes, of a pipe say; may be NULL */
+} RecordLimits;
+
 /* AUTO goes by the ending: .csv, .tsv, .txt, else JSONL (.jsonl, .ndjson, .json) where it is known; another ending
- * is refused. record_bytes_max 0: RECORD_BYTES_MAX. */
-limn_status record_reader_open(RecordReader **reader, const char *path, RecordFormat format, size_t record_bytes_max);
+ * is refused. limits NULL: the usual ones. */
+limn_status record_reader_open(RecordReader **reader, const char *path, RecordFormat format,
+                               const RecordLimits *limits);
 void record_reader_close(RecordReader *reader); /* NULL is fine */
 
 /* *record NULL: no more. */

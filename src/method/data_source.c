@@ -72,7 +72,8 @@ static limn_status open_source(DataSource *source, MethodCall *call) {
                               .where_length = params->where.length,
                               .limit = params->limit == PARAM_NO_INTEGER ? 0 : params->limit,
                               .sample = params->sample == PARAM_NO_INTEGER ? 0 : params->sample,
-                              .seed = (uint64_t)call->common.seed};
+                              .seed = (uint64_t)call->common.seed,
+                              .progress = call->progress};
     TRY(dataset_open(&source->dataset, params->file.bytes, &options));
     return make_template(source, call);
 }

@@ -112,7 +112,7 @@ static limn_status open_file(PredictionFile *file) {
     if (file->whole == 0 && info.st_size > 0) {
         TRY(check_part(file, (int64_t)info.st_size));
     }
-    return file->whole > 0 ? record_reader_open(&file->reader, file->path, RECORDS_JSONL, 0) : LIMN_OK;
+    return file->whole > 0 ? record_reader_open(&file->reader, file->path, RECORDS_JSONL, NULL) : LIMN_OK;
 }
 
 limn_status prediction_file_open(PredictionFile **file, const char *path, const PredictionSettings *settings) {

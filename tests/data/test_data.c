@@ -211,7 +211,7 @@ static void templates(void **state) {
         scratch(".jsonl", "{\"text\": \"a {b}\", \"n\": 2, \"u\": {\"x\": 0.5}, \"null\": null, \"e\": \"\"}\n");
     RecordReader *reader;
     const Record *record;
-    must(record_reader_open(&reader, path, RECORDS_AUTO, 0));
+    must(record_reader_open(&reader, path, RECORDS_AUTO, NULL));
     must(record_reader_next(reader, &record));
     TextBuffer out = TEXT_BUFFER_INIT;
     must(filled(&out, "Tweet: {text}\\nAnswer{{}}:\\t{n}{u.x}{e}\\\\n \\d", record));

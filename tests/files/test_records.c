@@ -1,9 +1,12 @@
 /* Records of JSONL, CSV, TSV and text: what is read, and what is refused with the number of its line. */
 #include "files/records.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 #include "files/helpers.h"
 
@@ -15,7 +18,7 @@ static const char *file_of(const char *name, const char *bytes, size_t length) {
 
 static RecordReader *opened(const char *name, const char *text) {
     RecordReader *reader;
-    assert_ok(record_reader_open(&reader, file_of(name, text, strlen(text)), RECORDS_AUTO, 0));
+    assert_ok(record_reader_open(&reader, file_of(name, text, strlen(text)), RECORDS_AUTO, NULL));
     return reader;
 }
 
@@ -40,7 +43,7 @@ static void refused_after(const char *name, const char *bytes, size_t length, in
                           const char *second) {
     RecordReader *reader = NULL;
     const Record *record = NULL;
-    limn_status status = record_reader_open(&reader, file_of(name, bytes, length), RECORDS_AUTO, 0);
+    limn_status status = record_reader_open(&reader, file_of(name, bytes, length), RECORDS_AUTO, NULL);
     int read = 0;
     while (status == LIMN_OK && (status = record_reader_next(reader, &record)) == LIMN_OK && record != NULL) {
         read++;
@@ -167,10 +170,11 @@ static void test_text(void **state) {
     reader = opened("empty.txt", "");
     assert_null(next(reader));
     record_reader_close(reader);
-    assert_refused(record_reader_open(&reader, scratch_path("a.parquet"), RECORDS_AUTO, 0), LIMN_USAGE, "a.parquet",
+    assert_refused(record_reader_open(&reader, scratch_path("a.parquet"), RECORDS_AUTO, NULL), LIMN_USAGE, "a.parquet",
                    ".jsonl");
-    assert_refused(record_reader_open(&reader, scratch_path("none.csv"), RECORDS_AUTO, 0), LIMN_NOT_FOUND, "none.csv");
-    assert_refused(record_reader_open(&reader, "/tmp", RECORDS_CSV, 0), LIMN_FORMAT, "a folder");
+    assert_refused(record_reader_open(&reader, scratch_path("none.csv"), RECORDS_AUTO, NULL), LIMN_NOT_FOUND,
+                   "none.csv");
+    assert_refused(record_reader_open(&reader, "/tmp", RECORDS_CSV, NULL), LIMN_FORMAT, "a folder");
 }
 
 /* A record is bounded, and exactly at its bound it is read; a window that must grow and move loses nothing. */
@@ -184,7 +188,7 @@ static void test_long_records(void **state) {
         text[length + 1] = '\n';
         text[length + 2] = 'y';
         const char *path = file_of("long.txt", text, length + 3);
-        assert_ok(record_reader_open(&reader, path, RECORDS_TEXT, 1000));
+        assert_ok(record_reader_open(&reader, path, RECORDS_TEXT, &(RecordLimits){.bytes_max = 1000}));
         if (extra == 0) {
             assert_int_equal(record_field(next(reader), "text", 4).length, 1000);
             assert_field(next(reader), "text", "y");
@@ -195,11 +199,13 @@ static void test_long_records(void **state) {
         record_reader_close(reader);
     }
     /* no line end at all */
-    assert_ok(record_reader_open(&reader, file_of("wide.csv", "a\n\"b", 4), RECORDS_CSV, 100));
+    assert_ok(
+        record_reader_open(&reader, file_of("wide.csv", "a\n\"b", 4), RECORDS_CSV, &(RecordLimits){.bytes_max = 100}));
     record_reader_close(reader);
     memset(text, '"', sizeof text);
     memcpy(text, "a\n", 2);
-    assert_ok(record_reader_open(&reader, file_of("wide.csv", text, 2001), RECORDS_CSV, 1000));
+    assert_ok(
+        record_reader_open(&reader, file_of("wide.csv", text, 2001), RECORDS_CSV, &(RecordLimits){.bytes_max = 1000}));
     const Record *record;
     assert_refused(record_reader_next(reader, &record), LIMN_FORMAT, "line 2", "longer than 1000 bytes");
     record_reader_close(reader);
@@ -218,7 +224,7 @@ static void test_many_records(void **state) {
     }
     fclose(file);
     RecordReader *reader;
-    assert_ok(record_reader_open(&reader, path, RECORDS_AUTO, 0));
+    assert_ok(record_reader_open(&reader, path, RECORDS_AUTO, NULL));
     for (int i = 0; i < COUNT; i++) {
         char number[16];
         snprintf(number, sizeof number, "%d", i);
@@ -253,12 +259,51 @@ static void test_numbers_of_cells(void **state) {
     }
 }
 
+static void on_alarm(int number) {
+    (void)number;
+}
+
+static bool stop_at_third(void *context, const char *stage, int64_t done, int64_t total) {
+    (void)stage;
+    (void)done;
+    (void)total;
+    return ++*(int *)context < 3;
+}
+
+/* A pipe that nobody writes to: signals end the wait when the caller says so, and not before. */
+static void test_stopped_while_waiting(void **state) {
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    char path[32];
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    struct sigaction action = {.sa_handler = on_alarm}, before;
+    sigaction(SIGALRM, &action, &before);
+    struct itimerval often = {{0, 10000}, {0, 10000}};
+    setitimer(ITIMER_REAL, &often, NULL);
+    int asked = 0;
+    Progress progress = {stop_at_third, &asked};
+    RecordReader *reader;
+    limn_status status = record_reader_open(&reader, path, RECORDS_JSONL, &(RecordLimits){.progress = &progress});
+    setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+    sigaction(SIGALRM, &before, NULL);
+    close(ends[0]);
+    close(ends[1]);
+    assert_int_equal(status, LIMN_CANCELLED);
+    assert_int_equal(asked, 3);
+    assert_null(reader);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_csv),          cmocka_unit_test(test_csv_refusals),
-        cmocka_unit_test(test_jsonl),        cmocka_unit_test(test_jsonl_refusals),
-        cmocka_unit_test(test_text),         cmocka_unit_test(test_long_records),
-        cmocka_unit_test(test_many_records), cmocka_unit_test(test_numbers_of_cells),
+        cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_csv_refusals),
+        cmocka_unit_test(test_jsonl),
+        cmocka_unit_test(test_jsonl_refusals),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_long_records),
+        cmocka_unit_test(test_many_records),
+        cmocka_unit_test(test_numbers_of_cells),
+        cmocka_unit_test(test_stopped_while_waiting),
     };
     return cmocka_run_group_tests_name("records", tests, scratch_make, scratch_remove);
 }
