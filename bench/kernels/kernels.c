@@ -1,7 +1,7 @@
 /* Speed of the cpu backend's kernels, one at a time, at the sizes of SmolLM2 (576, 1536), a 100M Llama (768, 2048) and
  * a 1B Llama (2048, 8192); bench_library_peak measures the matrix library beside it.
  *
- *     bench_kernels [threads [linear|attention|rows ...]]
+ *     bench_kernels [threads [linear|packed|attention|rows ...]]
  *
  * Prints the best of several runs. LIMN_BENCH_PROCESSOR=1 takes processor time (with one thread, on a busy machine). */
 #include <stdio.h>
@@ -244,7 +244,7 @@ int main(int argc, char **argv) {
     if (wanted(argc, argv, "linear")) {
         bench_linear(state);
     }
-    if (argc > 1 && wanted(argc, argv, "packed")) { /* the same with the weights kept packed */
+    if (wanted(argc, argv, "packed")) { /* the same with the weights kept packed */
         backend_cpu.set_weight_budget(state, (size_t)1 << 30);
         bench_linear(state);
     }
