@@ -166,10 +166,14 @@ static limn_status prepare(IgWork *work) {
 
 /* ---- integration ---- */
 
+static const char *baseline_spec(const IgParams *params, int32_t which) {
+    return params->baselines.n == 0 ? "auto" : params->baselines.items[which].bytes;
+}
+
 static limn_status integrate(IgWork *work, int32_t which) {
     IgPath *path = &work->path;
     const IgParams *params = work->params;
-    const char *spec = params->baselines.n == 0 ? "auto" : params->baselines.items[which].bytes;
+    const char *spec = baseline_spec(params, which);
     TRY(baseline_fill(path->baseline, &work->names[which], work->call, work->session, spec, path->n_tokens));
     for (int32_t t = 0; t < path->n_tokens; t++) {
         if (path->fixed[t]) {
@@ -281,7 +285,7 @@ static void show_tokens(const IgWork *work) {
                                         "negative log-likelihood"};
     bool lead = work->contrast.kind != TARGET_NONE && work->path.metric == IG_METRIC_LOG_PROB;
     result_block_unit(work->result, lead ? "lead in log-probability" : units[work->path.metric]);
-    bool speaks = work->params->baselines.n == 0 && baseline_ends_text(work->model);
+    bool speaks = strcmp(baseline_spec(work->params, 0), "auto") == 0 && baseline_ends_text(work->model);
     result_block_note(work->result, "baseline: %s%s", work->names[0],
                       work->n_baselines > 1 ? " and others: mean over baselines"
                       : speaks              ? ", which also ends a text and so says something; see --baseline mean too"
@@ -528,7 +532,7 @@ static limn_status report(IgWork *work) {
 static limn_status estimate(IgWork *work) {
     const IgParams *params = work->params;
     const char *name;
-    const char *spec = params->baselines.n == 0 ? "auto" : params->baselines.items[0].bytes;
+    const char *spec = baseline_spec(params, 0);
     TRY(baseline_fill(work->path.baseline, &name, work->call, work->session, spec, work->path.n_tokens));
     int64_t baselines = params->baselines.n == 0 ? 1 : params->baselines.n;
     bool fixed_rule = params->steps > 0;
