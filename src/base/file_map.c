@@ -9,9 +9,13 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/integers.h"
+#include "base/parallel.h"
 
 /* A map beyond these is usable but nameless: a model has at most a few hundred shards. */
 enum { REGISTRY_PLACES = 4096 };
+
+enum { DROPPED_AT_ONCE = 32 << 20 /* bytes */ };
 
 /* Guarded by being atomic: a place is claimed by exchanging NULL for the map. */
 static _Atomic(FileMap *) registry[REGISTRY_PLACES];
@@ -95,6 +99,26 @@ limn_status file_map_open(FileMap **out, const char *path) {
     return LIMN_OK;
 }
 
+#ifdef MADV_DONTNEED
+static limn_status drop_pages(void *context, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const FileMap *map = context;
+    size_t from = (size_t)begin * DROPPED_AT_ONCE;
+    size_t to = (size_t)end * DROPPED_AT_ONCE;
+    to = to < map->size ? to : map->size;
+    (void)madvise((void *)(map->data + from), to - from, MADV_DONTNEED); /* what stays goes with the map */
+    return LIMN_OK;
+}
+#endif
+
+/* The pages of a large map are given back by all threads: munmap holds a lock that lets one at a time. */
+static void unmap(FileMap *map) {
+#ifdef MADV_DONTNEED
+    (void)parallel_for(blocks_of((int64_t)map->size, DROPPED_AT_ONCE), 1, drop_pages, map); /* cannot fail */
+#endif
+    munmap((void *)map->data, map->size);
+}
+
 void file_map_close(FileMap *map) {
     if (map == NULL) {
         return;
@@ -103,7 +127,7 @@ void file_map_close(FileMap *map) {
         atomic_store(&registry[map->slot], NULL);
     }
     if (map->size > 0 && map->data != NULL) {
-        munmap((void *)map->data, map->size);
+        unmap(map);
     }
     free(map->path);
     free(map);
