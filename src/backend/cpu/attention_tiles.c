@@ -106,7 +106,7 @@ static void fill_block(Block block, const AttentionSizes *sizes, const KeyTile *
         const float *rows = keys->keys + (there > 0 ? half * TILE * keys->key_stride : 0);
         for (int64_t step = 0; step < steps; step++) {
             make_left_tile(tile_at(block.keys, half, step, steps), floats_at(rows + step * TILE_K), false,
-                           keys->key_stride, there, smaller(TILE_K, sizes->key_width - step * TILE_K));
+                           keys->key_stride, there, smaller(TILE_K, sizes->key_width - step * TILE_K), false);
         }
     }
     for (int64_t step = 0; step < KEY_STEPS; step++) {

@@ -142,22 +142,26 @@ static inline V v_pair_second(V pairs) {
     return _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(pairs), _mm256_set1_epi32((int)0xFFFF0000U)));
 }
 /* rows[i][j] <-> rows[j][i] */
-static inline void v_transpose(V rows[W]) {
+static inline __attribute__((always_inline)) void v_transpose(V rows[W]) {
     V t[W];
+#pragma GCC unroll 16
     for (int i = 0; i < W; i += 2) {
         t[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
         t[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
     }
+#pragma GCC unroll 16
     for (int i = 0; i < W; i += 4) {
         rows[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
         rows[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xEE);
         rows[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
         rows[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xEE);
     }
+#pragma GCC unroll 16
     for (int i = 0; i < 4; i++) {
         t[i] = _mm256_permute2f128_ps(rows[i], rows[i + 4], 0x20);
         t[i + 4] = _mm256_permute2f128_ps(rows[i], rows[i + 4], 0x31);
     }
+#pragma GCC unroll 16
     for (int i = 0; i < W; i++) {
         rows[i] = t[i];
     }

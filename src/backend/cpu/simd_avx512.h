@@ -125,24 +125,28 @@ static inline V v_pair_second(V pairs) {
     return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(pairs), _mm512_set1_epi32((int)0xFFFF0000U)));
 }
 /* rows[i][j] <-> rows[j][i] */
-static inline void v_transpose(V rows[W]) {
+static inline __attribute__((always_inline)) void v_transpose(V rows[W]) {
     V t[W];
+#pragma GCC unroll 16
     for (int i = 0; i < W; i += 2) {
         t[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
         t[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
     }
+#pragma GCC unroll 16
     for (int i = 0; i < W; i += 4) {
         rows[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
         rows[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
         rows[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
         rows[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
     }
+#pragma GCC unroll 16
     for (int i = 0; i < 4; i++) {
         t[i] = _mm512_shuffle_f32x4(rows[i], rows[i + 4], 0x88);
         t[i + 4] = _mm512_shuffle_f32x4(rows[i], rows[i + 4], 0xDD);
         t[i + 8] = _mm512_shuffle_f32x4(rows[i + 8], rows[i + 12], 0x88);
         t[i + 12] = _mm512_shuffle_f32x4(rows[i + 8], rows[i + 12], 0xDD);
     }
+#pragma GCC unroll 16
     for (int i = 0; i < 8; i++) {
         rows[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
         rows[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xDD);

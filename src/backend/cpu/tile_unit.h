@@ -7,7 +7,8 @@ enum {
     TILE_BYTES = 1024,
     PAIR = 2 * TILE, /* columns and rows of y done together */
     DOT_ROWS = 11,   /* rows of those whose sums fit the registers */
-    FEW_DOT_ROWS = 4,
+    FEW_DOT_ROWS = 8,
+    LEAST_DOT_ROWS = 4,
 };
 
 /* Floats as bf16, rounded to the nearest, ties to even. What is too small for a normal bf16 becomes 0, which is what
@@ -28,20 +29,36 @@ static inline __m256i half_row(const char *w, bool bf16, int64_t n) {
     return bf16 ? _mm256_maskz_loadu_epi16(mask_first(n), w) : narrow(v_load_n((const float *)(const void *)w, n));
 }
 
-/* A left tile: rows of w as they lie. */
-static inline void make_left_tile(char *out, const char *w, bool bf16, int64_t stride, int64_t rows, int64_t depth) {
+/* A row of a left tile as it lies in w. */
+static inline __m512i left_row(const char *w, bool bf16, int64_t depth) {
+    if (bf16) {
+        return _mm512_maskz_loadu_epi16(depth >= TILE_K ? 0xFFFFFFFFU : (1U << (unsigned)depth) - 1U, w);
+    }
+    return _mm512_inserti64x4(_mm512_castsi256_si512(half_row(w, false, depth)),
+                              half_row(w + TILE * sizeof(float), false, depth - TILE), 1);
+}
+
+/* A left tile: rows of w as they lie. Turned, pairs of k for rows, it is a right one. */
+static inline void make_left_tile(char *out, const char *w, bool bf16, int64_t stride, int64_t rows, int64_t depth,
+                                  bool turn) {
     int64_t size = bf16 ? 2 : 4;
-    for (int64_t i = 0; i < TILE; i++) {
-        __m512i row = _mm512_setzero_si512();
-        const char *from = w + i * stride * size;
-        if (i < rows && bf16) {
-            __mmask32 mask = depth >= TILE_K ? 0xFFFFFFFFU : (1U << (unsigned)depth) - 1U;
-            row = _mm512_maskz_loadu_epi16(mask, from);
-        } else if (i < rows) {
-            row = _mm512_inserti64x4(_mm512_castsi256_si512(half_row(from, false, depth)),
-                                     half_row(from + TILE * size, false, depth - TILE), 1);
+    V tile[TILE];
+    if (rows == TILE && bf16 && depth >= TILE_K) {
+#pragma GCC unroll 16
+        for (int64_t i = 0; i < TILE; i++) {
+            tile[i] = v_load((const float *)(const void *)(w + i * stride * size));
         }
-        _mm512_store_si512(out + i * 64, row);
+    } else {
+        for (int64_t i = 0; i < TILE; i++) {
+            tile[i] = i < rows ? _mm512_castsi512_ps(left_row(w + i * stride * size, bf16, depth)) : v_zero();
+        }
+    }
+    if (turn) {
+        v_transpose(tile);
+    }
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < TILE; i++) {
+        v_store((float *)(void *)(out + i * 64), tile[i]);
     }
 }
 
@@ -66,10 +83,12 @@ static inline void make_right_tile(char *out, const char *w, bool bf16, int64_t 
 /* A left tile becomes a right one when its pairs of k are turned. */
 static inline void turn_tile(char *tile) {
     V rows[TILE];
+#pragma GCC unroll 16
     for (int64_t i = 0; i < TILE; i++) {
         rows[i] = v_load((const float *)(const void *)(tile + i * 64));
     }
     v_transpose(rows);
+#pragma GCC unroll 16
     for (int64_t i = 0; i < TILE; i++) {
         v_store((float *)(void *)(tile + i * 64), rows[i]);
     }
@@ -267,6 +286,8 @@ static inline __attribute__((always_inline)) void dot_halves(const Square *to, c
                                                              Ahead ahead) {
     if (to->rows == 1) { /* a token that is decoded */
         dot_rows(to, from, left, right, steps, 0, 1, halves, ahead);
+    } else if (to->rows <= LEAST_DOT_ROWS) {
+        dot_rows(to, from, left, right, steps, 0, LEAST_DOT_ROWS, halves, ahead);
     } else if (to->rows <= FEW_DOT_ROWS) {
         dot_rows(to, from, left, right, steps, 0, FEW_DOT_ROWS, halves, ahead);
     } else {
