@@ -2,30 +2,45 @@
 
 enum { PANEL = 2 * W, TILE_ROWS = W == 16 ? 14 : 6, FEW_ROWS = 4 };
 
+/* W rows of w as they lie, W floats of each (2 W bf16); zeros where w ends. */
+static inline __attribute__((always_inline)) void SIMD(load_rows)(V rows[W], const char *w, int64_t row_bytes,
+                                                                  int64_t there) {
+    if (there >= W) { /* nearly always; stays in registers */
+#pragma GCC unroll 16
+        for (int64_t j = 0; j < W; j++) {
+            rows[j] = v_load((const float *)(const void *)(w + j * row_bytes));
+        }
+        return;
+    }
+    for (int64_t j = 0; j < W; j++) {
+        rows[j] = j < there ? v_load((const float *)(const void *)(w + j * row_bytes)) : v_zero();
+    }
+}
+
 /* w[p, j] with p contiguous in memory: rows of w turned by blocks of W x W. */
 static void SIMD(pack_turned)(float *panel, const char *w, bool bf16, int64_t n_stride, int64_t depth, int64_t n) {
     int64_t size = bf16 ? 2 : 4;
-    for (int64_t j0 = 0; j0 < PANEL; j0 += W) {
+    int64_t row_bytes = n_stride * size;
+    int64_t step = bf16 ? 2 * W : W;
+    for (int64_t j0 = 0; j0 < PANEL; j0 += W, w += W * row_bytes) {
         V rows[W];
         int64_t p = 0;
-        for (; bf16 && p + 2 * W <= depth; p += 2 * W) {
-            for (int64_t j = 0; j < W; j++) {
-                const char *row = w + ((j0 + j) * n_stride + p) * size;
-                if (j0 + j < n) {
-                    rows[j] = v_load((const float *)(const void *)row);
-                } else {
-                    rows[j] = v_zero();
-                }
-            }
+        for (; p + step <= depth; p += step) {
+            SIMD(load_rows)(rows, w + p * size, row_bytes, n - j0);
             v_transpose(rows);
+#pragma GCC unroll 16
             for (int64_t i = 0; i < W; i++) {
-                v_store(panel + (p + 2 * i) * PANEL + j0, v_pair_first(rows[i]));
-                v_store(panel + (p + 2 * i + 1) * PANEL + j0, v_pair_second(rows[i]));
+                if (bf16) {
+                    v_store(panel + (p + 2 * i) * PANEL + j0, v_pair_first(rows[i]));
+                    v_store(panel + (p + 2 * i + 1) * PANEL + j0, v_pair_second(rows[i]));
+                } else {
+                    v_store(panel + (p + i) * PANEL + j0, rows[i]);
+                }
             }
         }
         for (; p < depth; p += W) {
             for (int64_t j = 0; j < W; j++) {
-                const char *row = w + ((j0 + j) * n_stride + p) * size;
+                const char *row = w + j * row_bytes + p * size;
                 if (j0 + j >= n) {
                     rows[j] = v_zero();
                 } else if (bf16) {
