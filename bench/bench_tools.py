@@ -97,7 +97,7 @@ def bytes_text(count):
 
 
 def interleave(repeats, *calls):
-    """Asks each call in turn, repeats times; returns the medians of their "seconds" and the last replies."""
+    """Asks each call in turn, repeats times; returns the medians of their "seconds", the least and the last replies."""
     times = [[] for _ in calls]
     last = [None] * len(calls)
     for _ in range(repeats):
@@ -106,10 +106,10 @@ def interleave(repeats, *calls):
                 continue
             last[index] = call()
             if "error" in last[index]:
-                return None, last
+                return None, None, last
             times[index].append(last[index]["seconds"])
             time.sleep(0.02)  # lets the other side's threads go to sleep
-    return [statistics.median(t) if t else None for t in times], last
+    return [statistics.median(t) if t else None for t in times], [min(t, default=None) for t in times], last
 
 
 def whole_process(command, environment=None):
