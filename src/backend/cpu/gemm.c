@@ -11,7 +11,7 @@
 #include "base/integers.h"
 #include "base/parallel.h"
 
-enum { SPAN = 4 * GEMM_DEPTH, MAX_PANEL = 32, LEAST_TILES = 4, MOST_ROWS = 256, MOST_TILE_ROWS = 16 };
+enum { SPAN = 4 * GEMM_DEPTH, MAX_PANEL = 32, LEAST_TILES = 4, MOST_ROWS = 280, MOST_TILE_ROWS = 16 };
 
 static int64_t panel_floats(void) {
     return (SPAN + MOST_ROWS) * MAX_PANEL;
@@ -169,11 +169,14 @@ limn_status gemm_run(const Gemm *gemm, void *scratch) {
     if (gemm->m <= 0 || gemm->n <= 0) {
         return LIMN_OK;
     }
-    int64_t parts = blocks_of(gemm->m, MOST_ROWS);
+    /* cut between tiles: a tile of few rows is slower for each of them */
+    int64_t height = vector_kernels()->tile_rows;
+    int64_t tiles = blocks_of(gemm->m, height);
+    int64_t parts = blocks_of(tiles, MOST_ROWS / height);
     for (int64_t part = 0; part < parts; part++) {
         Gemm some = *gemm;
-        int64_t row = gemm->m * part / parts;
-        some.m = gemm->m * (part + 1) / parts - row;
+        int64_t row = tiles * part / parts * height;
+        some.m = smaller(tiles * (part + 1) / parts * height, gemm->m) - row;
         some.x += row * gemm->x_stride;
         some.y += row * gemm->y_stride;
         TRY(run_rows(&some, scratch));
