@@ -61,6 +61,7 @@ typedef struct limn_param {
     bool positional; /* on a command line: a bare word, in the order of the rows */
     bool required;
     bool face;                /* concerns how a result is shown: read by the command line, not by limn_call */
+    bool effort;              /* concerns how the work is done: no part of the answer nor of its record */
     const char *metavar;      /* "TEXT" */
     const char *default_text; /* shown in help and used when absent; NULL: none */
     const char *choices;      /* CHOICE: "f32|bf16" */
@@ -76,6 +77,7 @@ typedef struct limn_command {
     const char *examples;    /* lines of shell */
     const limn_param *params;
     size_t n_params;
+    bool from_record; /* what shapes the answer stands in a record: of the common parameters it takes the others */
 } limn_command;
 
 /* All commands, in the order of help. */
@@ -83,6 +85,8 @@ LIMN_API const limn_command *const *limn_commands(size_t *count);
 LIMN_API const limn_command *limn_command_find(const char *name); /* NULL: none */
 /* Parameters every command takes besides its own (threads, memory, seed ...). */
 LIMN_API const limn_param *limn_common_params(size_t *count);
+/* Whether a command takes this common parameter: not where it has one of that name itself. */
+LIMN_API bool limn_command_takes(const limn_command *command, const limn_param *common);
 
 typedef struct limn_callbacks {
     uint32_t size; /* sizeof(limn_callbacks) */

@@ -62,6 +62,10 @@ const limn_param *limn_common_params(size_t *count) {
     return common_params;
 }
 
+bool limn_command_takes(const limn_command *command, const limn_param *common) {
+    return command_takes(command, common);
+}
+
 /* ---- calls ---- */
 
 limn_status limn_context_new(limn_context **context) {

@@ -8,15 +8,6 @@
 
 /* ---- rows ---- */
 
-static bool hidden(const limn_command *command, const limn_param *common) {
-    for (size_t i = 0; i < command->n_params; i++) {
-        if (strcmp(command->params[i].name, common->name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 const limn_param *command_row(const limn_command *command, size_t index) {
     if (index < command->n_params) {
         return &command->params[index];
@@ -25,7 +16,7 @@ const limn_param *command_row(const limn_command *command, size_t index) {
     size_t count;
     const limn_param *common = limn_common_params(&count);
     for (size_t i = 0; i < count; i++) {
-        if (!hidden(command, &common[i]) && index-- == 0) {
+        if (limn_command_takes(command, &common[i]) && index-- == 0) {
             return &common[i];
         }
     }

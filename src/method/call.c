@@ -25,15 +25,10 @@ static limn_status find(const Method **method, const char *name) {
     return LIMN_OK;
 }
 
-/* The common rows without those that the method has a row of the same name for. */
 static size_t common_rows_of(const limn_command *command, limn_param *rows) {
     size_t n = 0;
     for (size_t i = 0; i < common_params_count; i++) {
-        bool hidden = false;
-        for (size_t k = 0; k < command->n_params && !hidden; k++) {
-            hidden = strcmp(command->params[k].name, common_params[i].name) == 0;
-        }
-        if (!hidden) {
+        if (command_takes(command, &common_params[i])) {
             rows[n++] = common_params[i];
         }
     }
@@ -53,11 +48,6 @@ static limn_status fill_params(MethodCall *call, void **own, const json_t *objec
     TRY(params_fill(*own, command->name, command->params, command->n_params, object, call->arena));
     call->params = *own;
     return LIMN_OK;
-}
-
-/* A number that must not change the answer is no part of what is recorded. */
-static bool shapes_the_answer(const char *name) {
-    return strcmp(name, "threads") != 0 && strcmp(name, "memory") != 0;
 }
 
 static void add_param(Result *result, const char *name, const json_t *value) {
@@ -95,9 +85,7 @@ static limn_status record_params(Result *result, const MethodCall *call) {
     json_t *value;
     void *next;
     json_object_foreach_safe(object, next, name, value) {
-        if (!shapes_the_answer(name)) {
-            json_object_del(object, name);
-        } else if (!stands_elsewhere(name)) {
+        if (!stands_elsewhere(name)) {
             add_param(result, name, value);
         }
     }

@@ -33,6 +33,7 @@ typedef struct CommonOptions {
 
 extern const limn_param common_params[]; /* [common_params_count] */
 extern const size_t common_params_count;
+bool command_takes(const limn_command *command, const limn_param *common); /* limn_command_takes */
 
 typedef struct ModelCache ModelCache; /* models and sessions a context has opened (open.h) */
 typedef struct Method Method;

@@ -24,11 +24,11 @@ const Method *method_find(const char *name) {
 
 #define OPTION(name, letter, kind, metavar, default_text, choices, minimum, maximum, help, member)                     \
     {                                                                                                                  \
-        name, letter, LIMN_PARAM_##kind, false, false, false, false, metavar, default_text, choices, minimum, maximum, \
-            help, offsetof(CommonOptions, member)                                                                      \
+        name, letter, LIMN_PARAM_##kind, false, false, false, false, false, metavar, default_text, choices, minimum,   \
+            maximum, help, offsetof(CommonOptions, member)                                                             \
     }
 #define FACE_OPTION(name, letter, kind, metavar, default_text, choices, help)                                          \
-    { name, letter, LIMN_PARAM_##kind, false, false, false, true, metavar, default_text, choices, 0, 0, help, 0 }
+    { name, letter, LIMN_PARAM_##kind, false, false, false, true, false, metavar, default_text, choices, 0, 0, help, 0 }
 
 #ifdef LIMN_REF_ONLY /* the thread sanitizer's build has no other */
 #define DEFAULT_BACKEND "ref"
@@ -56,9 +56,11 @@ const limn_param common_params[] = {
     OPTION("backend", 0, CHOICE, "NAME", DEFAULT_BACKEND, "cpu|ref", 0, 0,
            "kernels: fast ones, or the plain C reference", backend),
     OPTION("seed", 0, INTEGER, "N", "0", NULL, 0, (double)INT64_MAX, "seed of everything random", seed),
-    OPTION("threads", 0, INTEGER, "N", "0", NULL, 0, 4096, "processor cores to use; 0: all", threads),
-    OPTION("memory", 0, BYTES, "LIMIT", NULL, NULL, 0, 0,
-           "most memory for activations, as 512M or 4G; min: as little as possible", memory),
+    {"threads", 0, LIMN_PARAM_INTEGER, .effort = true, .metavar = "N", .default_text = "0", .maximum = 4096,
+     .help = "processor cores to use; 0: all", .field = offsetof(CommonOptions, threads)},
+    {"memory", 0, LIMN_PARAM_BYTES, .effort = true, .metavar = "LIMIT",
+     .help = "most memory for activations, as 512M or 4G; min: as little as possible",
+     .field = offsetof(CommonOptions, memory)},
     FACE_OPTION("format", 0, CHOICE, "FORMAT", NULL, &formats[1],
                 "how the result is written; without it, by the ending of the output file, else terminal"),
     FACE_OPTION("json", 0, FLAG, NULL, NULL, NULL, "the same as --format json"),
@@ -74,3 +76,12 @@ const limn_param common_params[] = {
                 "colours; auto: on a terminal, unless NO_COLOR is set"),
 };
 const size_t common_params_count = sizeof common_params / sizeof common_params[0];
+
+bool command_takes(const limn_command *command, const limn_param *common) {
+    for (size_t i = 0; i < command->n_params; i++) {
+        if (strcmp(command->params[i].name, common->name) == 0) {
+            return false;
+        }
+    }
+    return !command->from_record || common->face || common->effort;
+}

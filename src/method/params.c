@@ -458,7 +458,7 @@ static json_t *field_json(const void *field, const limn_param *row, bool *absent
 
 limn_status params_record(json_t *object, const void *params, const limn_param *rows, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        if (rows[i].face) {
+        if (rows[i].face || rows[i].effort) {
             continue;
         }
         bool absent;

@@ -313,19 +313,19 @@ static void measure(const Tensor *tensor, double *rms, double *largest) {
     *rms = finite > 0 ? sqrt(sum / (double)finite) : 0;
 }
 
+/* The same whether the values go to a file or not, so that the record can be run again without one. */
 static void describe_values(RunWork *work) {
     static const TableColumn columns[] = {{{"name", 4}, COLUMN_TEXT},
                                           {{"shape", 5}, COLUMN_TEXT},
                                           {{"root mean square", 16}, COLUMN_NUMBER},
                                           {{"largest |value|", 15}, COLUMN_NUMBER}};
-    if (work->n_tensors == 0) {
+    int32_t asked = work->save.n + work->grad.n;
+    if (asked == 0) {
         return;
     }
     TableBlock *table = result_add_table(work->result, "values", "Values", columns, 4);
-    if (work->params->output.bytes == NULL) {
-        result_block_note(work->result, "give -o FILE.safetensors to keep the values themselves");
-    }
-    for (int32_t i = 0; i < work->n_tensors; i++) {
+    result_block_note(work->result, "-o FILE.safetensors keeps these values and the logits of all positions");
+    for (int32_t i = 0; i < asked; i++) {
         char shape[96];
         double rms, largest;
         measure(&work->tensors[i], &rms, &largest);

@@ -17,8 +17,26 @@ typedef struct VerifyParams {
 
 enum { RESULT_FILE_CAP = 1 << 30 };
 
-/* The recorded request as JSON parameters, with another place for the model if one is given. */
-static limn_status recorded_params(json_t **params, const Result *recorded, const VerifyParams *verify) {
+/* What the record leaves open: where the model lies now, threads (those of the record unless said otherwise: the same
+ * bytes are promised for the same number) and memory. */
+static limn_status add_effort(json_t *params, const MethodCall *call, const Result *recorded) {
+    const VerifyParams *verify = call->params;
+    int64_t threads = call->common.threads > 0 ? call->common.threads : recorded->provenance.threads;
+    bool added = threads <= 0 || json_object_set_new(params, "threads", json_integer(threads)) == 0;
+    if (call->common.memory == PARAM_BYTES_LEAST) {
+        added = added && json_object_set_new(params, "memory", json_string("min")) == 0;
+    } else if (call->common.memory > 0) {
+        added = added && json_object_set_new(params, "memory", json_integer((json_int_t)call->common.memory)) == 0;
+    }
+    if (verify->model.bytes != NULL) {
+        added = added && json_object_set_new(params, "model", json_string(verify->model.bytes)) == 0;
+    }
+    return added ? LIMN_OK : method_no_memory(call);
+}
+
+/* The recorded request as JSON parameters. */
+static limn_status recorded_params(json_t **params, const MethodCall *call, const Result *recorded) {
+    const VerifyParams *verify = call->params;
     char *text;
     if (recorded->command == NULL) {
         return fail(LIMN_FORMAT, "%s: the result does not say which call made it", verify->file.bytes);
@@ -35,10 +53,7 @@ static limn_status recorded_params(json_t **params, const Result *recorded, cons
     if (*params == NULL) {
         return fail(LIMN_FORMAT, "%s: the recorded parameters are broken: %s", verify->file.bytes, error.text);
     }
-    if (verify->model.bytes != NULL && json_object_set_new(*params, "model", json_string(verify->model.bytes)) != 0) {
-        return fail(LIMN_NO_MEMORY, "verify: out of memory");
-    }
-    return LIMN_OK;
+    return add_effort(*params, call, recorded);
 }
 
 static void describe(Result *result, const Comparison *comparison, const VerifyParams *params) {
@@ -53,7 +68,9 @@ static void describe(Result *result, const Comparison *comparison, const VerifyP
         result_check(result, "same-bytes", comparison->same_bytes ? 1 : 0, CHECK_AT_LEAST, 1,
                      "the same version, backend and machine type give the same bytes");
     } else {
-        result_warn(result, "recorded with another version, backend or machine type: compared within tolerances");
+        result_warn(result,
+                    "recorded with another version, backend, machine type or number of threads: compared within "
+                    "tolerances");
     }
     result_headline(result, "%s: %s", path_base(params->file.bytes),
                     comparison->same_bytes ? "the same bytes again"
@@ -110,7 +127,7 @@ static limn_status run(MethodCall *call, Result *result) {
     limn_status status = result_read_json(&recorded, bytes, length, params->file.bytes);
     free(bytes);
     TRY(status);
-    status = recorded_params(&again, recorded, params);
+    status = recorded_params(&again, call, recorded);
     if (status == LIMN_OK) {
         status = compare(call, result, recorded, again);
     }
@@ -136,7 +153,8 @@ const Method method_verify = {
                                "tolerance. The exit code is 0 when they do and 1 when not.",
                 .examples = "limn ig MODEL -p 'The capital of France is' --json -o why.json\nlimn verify why.json",
                 .params = rows,
-                .n_params = sizeof rows / sizeof rows[0]},
+                .n_params = sizeof rows / sizeof rows[0],
+                .from_record = true},
     .title = "Verification",
     .params_bytes = sizeof(VerifyParams),
     .run = run,

@@ -48,6 +48,22 @@ cp "$out" "$work/one.json"
 limn verify "$work/one.json"
 expect_code 0
 expect_out 'the same bytes again'
+# a record made while values went to a file, on another number of threads: the same bytes without one
+limn run --json "$model" --ids=1,2,3 --save hook_embed -o "$work/kept.safetensors" --threads 1 --quiet
+expect_code 0
+cp "$out" "$work/kept.json"
+limn verify "$work/kept.json"
+expect_code 0
+expect_out 'the same bytes again'
+limn verify "$work/kept.json" --threads 2
+expect_code 0
+expect_out 'number of'
+limn verify "$work/kept.json" --dtype f32
+expect_code 2
+expect_err "verify has no option 'dtype'"
+limn verify "$work/kept.json" --memory 1K
+expect_code 2
+expect_err 'working memory'
 sed 's/\("log_probability": *-\?[0-9]\)/\19/; s/\("top", *"title"\)/\1/' "$work/one.json" >"$work/two.json"
 sed -i 's/0\.0/0.1/g' "$work/two.json"
 limn verify "$work/two.json"
