@@ -62,8 +62,8 @@ limn verify "$work/kept.json" --dtype f32
 expect_code 2
 expect_err "verify has no option 'dtype'"
 limn verify "$work/kept.json" --memory 1K
-expect_code 2
-expect_err 'working memory'
+expect_code 3
+expect_err 'memory'
 sed 's/\("log_probability": *-\?[0-9]\)/\19/; s/\("top", *"title"\)/\1/' "$work/one.json" >"$work/two.json"
 sed -i 's/0\.0/0.1/g' "$work/two.json"
 limn verify "$work/two.json"
