@@ -103,7 +103,7 @@ static limn_status record_params(Result *result, const MethodCall *call) {
 }
 
 static limn_status describe_model(Result *result, const Model *model, const char *hash) {
-    ResultModel described = {.name = text_of(path_base(model->path)),
+    ResultModel described = {.name = text_of(model->name),
                              .architecture = text_of(model->config.architecture),
                              .dtype = text_of(dtype_info(model->config.dtype)->name),
                              .hash = text_of(hash)};

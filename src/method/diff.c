@@ -60,7 +60,7 @@ static limn_status describe_other(const Diff *diff) {
     }
     /* the cache lends it; its hash is computed now */
     TRY(model_hash((Model *)(uintptr_t)diff->after, false, hash));
-    result_param_text(diff->result, "other-name", path_base(diff->after->path));
+    result_param_text(diff->result, "other-name", diff->after->name);
     result_param_text(diff->result, "other-hash", hash);
     return LIMN_OK;
 }

@@ -342,7 +342,7 @@ static limn_status write_values(const RunWork *work) {
     TensorMetadata metadata[] = {{"format", "pt"},
                                  {"writer", "limn " LIMN_VERSION},
                                  {"frame", work->call->common.frame == (int32_t)FRAME_HF ? "hf" : "transformerlens"},
-                                 {"model", path_base(work->model->path)}};
+                                 {"model", work->model->name}};
     return safetensors_write(work->params->output.bytes, work->tensors, work->n_tensors, metadata, 4);
 }
 

@@ -99,7 +99,8 @@ typedef struct ModelOptions {
 
 typedef struct Model {
     Arena arena;
-    char *path; /* as resolved */
+    char *path;       /* as resolved */
+    const char *name; /* its last part, or "org/name" of the cache: what people call it */
     ModelConfig config;
     Graph graph;
     Tokenizer *tokenizer; /* NULL when the folder has none (ids only) */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/file.h"
 #include "files/hf_cache.h"
 #include "files/json.h"
 #include "model/adapters.h"
@@ -328,7 +329,8 @@ limn_status model_open(Model **model, const char *path, const ModelOptions *opti
     made->files = files;
     arena_init(&made->arena);
     graph_init(&made->graph, 0);
-    limn_status status = open_path(made, options, progress);
+    made->name = arena_strdup(&made->arena, strcmp(resolved, path) == 0 ? path_base(resolved) : path);
+    limn_status status = made->name != NULL ? open_path(made, options, progress) : no_memory(made);
     if (status != LIMN_OK) {
         model_free(made);
         return status;

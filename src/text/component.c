@@ -1,6 +1,8 @@
 #include "text/component.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "files/json.h"
 #include "text/workspace.h"
@@ -70,6 +72,32 @@ limn_status loading_type(const char **type, Loading *loading, const json_t *json
                     json_describe(json, found));
     }
     return json_need_string(type, json, loading->where, "type");
+}
+
+static const char *kind_name(KindTable table, size_t row) {
+    return *(const char *const *)(const void *)((const char *)table.name + row * table.row_bytes);
+}
+
+limn_status loading_unknown(const Loading *loading, const char *what, const char *type, KindTable table) {
+    char known[400] = "";
+    size_t length = 0;
+    for (size_t i = 0; i < table.n && length < sizeof known; i++) {
+        length +=
+            (size_t)snprintf(known + length, sizeof known - length, "%s%s", i > 0 ? ", " : "", kind_name(table, i));
+    }
+    return fail(LIMN_UNSUPPORTED, "%s: %s of type '%.100s' is unknown, expected one of %s", loading->where, what, type,
+                known);
+}
+
+limn_status loading_kind(size_t *row, Loading *loading, const json_t *json, const char *what, KindTable table) {
+    const char *type;
+    TRY(loading_type(&type, loading, json, what));
+    for (*row = 0; *row < table.n; ++*row) {
+        if (strcmp(type, kind_name(table, *row)) == 0) {
+            return LIMN_OK;
+        }
+    }
+    return loading_unknown(loading, what, type, table);
 }
 
 limn_status workspace_init(Workspace *workspace) {

@@ -471,15 +471,10 @@ limn_status decoder_parse(Decoder *decoder, Loading *loading, const json_t *json
     if (json == NULL || json_is_null(json)) {
         return LIMN_OK;
     }
-    const char *type;
-    TRY(loading_type(&type, loading, json, "decoder"));
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (strcmp(type, kinds[i].name) == 0) {
-            decoder->kind = &kinds[i];
-            return kinds[i].parse == NULL ? LIMN_OK : kinds[i].parse(&decoder->state, loading, json);
-        }
-    }
-    return fail(LIMN_UNSUPPORTED, "%s: decoder of type '%s' is not implemented", loading->where, type);
+    size_t row;
+    TRY(loading_kind(&row, loading, json, "decoder", KIND_TABLE(kinds)));
+    decoder->kind = &kinds[row];
+    return kinds[row].parse == NULL ? LIMN_OK : kinds[row].parse(&decoder->state, loading, json);
 }
 
 /* Without a decoder pieces stand apart by spaces. */

@@ -6,7 +6,8 @@
 
 /* ---- models ---- */
 
-static const ModelKind *const models[] = {&model_bpe, &model_unigram, &model_word_level, &model_word_piece, NULL};
+static const ModelKind *const models[] = {&model_bpe, &model_unigram, &model_word_level, &model_word_piece};
+enum { MODELS = sizeof models / sizeof models[0] };
 
 /* Old files do not name the model's type. */
 static const char *guess_type(const json_t *json) {
@@ -22,13 +23,15 @@ static const char *guess_type(const json_t *json) {
 limn_status model_parse(Model *model, Loading *loading, const json_t *json) {
     const char *type;
     TRY(json_take_string(&type, json, loading->where, "type", guess_type(json)));
-    for (size_t i = 0; models[i] != NULL; i++) {
+    const char *names[MODELS];
+    for (size_t i = 0; i < MODELS; i++) {
+        names[i] = models[i]->name;
         if (strcmp(type, models[i]->name) == 0) {
             model->kind = models[i];
             return models[i]->parse(&model->state, loading, json);
         }
     }
-    return fail(LIMN_UNSUPPORTED, "%s: model of type '%s' is not implemented", loading->where, type);
+    return loading_unknown(loading, "model", type, (KindTable){names, sizeof names[0], MODELS});
 }
 
 /* {"piece": id, ...} */

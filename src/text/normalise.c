@@ -412,15 +412,10 @@ limn_status normaliser_parse(Normaliser *normaliser, Loading *loading, const jso
     if (json == NULL || json_is_null(json)) {
         return LIMN_OK;
     }
-    const char *type;
-    TRY(loading_type(&type, loading, json, "normalizer"));
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (strcmp(type, kinds[i].name) == 0) {
-            normaliser->kind = &kinds[i];
-            return kinds[i].parse == NULL ? LIMN_OK : kinds[i].parse(&normaliser->state, loading, json);
-        }
-    }
-    return fail(LIMN_UNSUPPORTED, "%s: normalizer of type '%s' is not implemented", loading->where, type);
+    size_t row;
+    TRY(loading_kind(&row, loading, json, "normalizer", KIND_TABLE(kinds)));
+    normaliser->kind = &kinds[row];
+    return kinds[row].parse == NULL ? LIMN_OK : kinds[row].parse(&normaliser->state, loading, json);
 }
 
 limn_status normaliser_apply(const Normaliser *normaliser, AlignedText *text, Workspace *workspace) {

@@ -215,14 +215,9 @@ static const struct PostProcessorKind {
 };
 
 static limn_status parse_one(PostProcessor *processor, Loading *loading, const json_t *json) {
-    const char *type;
-    TRY(loading_type(&type, loading, json, "post_processor"));
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (strcmp(type, kinds[i].name) == 0) {
-            return kinds[i].parse(processor, loading, json);
-        }
-    }
-    return fail(LIMN_UNSUPPORTED, "%s: post_processor of type '%s' is not implemented", loading->where, type);
+    size_t row;
+    TRY(loading_kind(&row, loading, json, "post_processor", KIND_TABLE(kinds)));
+    return kinds[row].parse(processor, loading, json);
 }
 
 limn_status post_processor_parse(PostProcessor *processor, Loading *loading, const json_t *json) {

@@ -484,15 +484,10 @@ limn_status pre_tokenizer_parse(PreTokenizer *pre_tokenizer, Loading *loading, c
     if (json == NULL || json_is_null(json)) {
         return LIMN_OK;
     }
-    const char *type;
-    TRY(loading_type(&type, loading, json, "pre_tokenizer"));
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (strcmp(type, kinds[i].name) == 0) {
-            pre_tokenizer->kind = &kinds[i];
-            return kinds[i].parse == NULL ? LIMN_OK : kinds[i].parse(&pre_tokenizer->state, loading, json);
-        }
-    }
-    return fail(LIMN_UNSUPPORTED, "%s: pre_tokenizer of type '%s' is not implemented", loading->where, type);
+    size_t row;
+    TRY(loading_kind(&row, loading, json, "pre_tokenizer", KIND_TABLE(kinds)));
+    pre_tokenizer->kind = &kinds[row];
+    return kinds[row].parse == NULL ? LIMN_OK : kinds[row].parse(&pre_tokenizer->state, loading, json);
 }
 
 limn_status pre_tokenizer_apply(const PreTokenizer *pre_tokenizer, AlignedText *text, SpanList *spans,
