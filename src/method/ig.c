@@ -544,6 +544,9 @@ static limn_status estimate(IgWork *work) {
 
 static limn_status run(MethodCall *call, Result *result) {
     IgWork work = {.call = call, .params = call->params, .result = result};
+    if (work.params->rule != 0 && work.params->steps == 0) {
+        return fail(LIMN_USAGE, "option 'rule' names the rule of --steps, which is missing; expected --steps N too");
+    }
     limn_status status = prepare(&work);
     if (status == LIMN_OK && work.params->estimate) {
         status = estimate(&work);

@@ -48,6 +48,7 @@ echo '{' >"$work/strange/config.json"
 wrong 3 'strange/config.json' info "$work/strange"
 echo '{"format": 1}' >"$work/no.json"
 wrong 3 'no.json' verify "$work/no.json"
+wrong 2 "expected --steps" ig "$model" --ids 1,2,3 --rule trapezoid
 # an ending that no format has; an adapter where a model should be
 wrong 2 'no format has the ending .pdf' info "$model" -o "$work/a.pdf"
 [ ! -e "$work/a.pdf" ] || problem "a file with another ending was written"
