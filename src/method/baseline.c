@@ -109,7 +109,7 @@ static limn_status fill_text_token(float *out, const char **name, MethodCall *ca
     if (id < 0) {
         Token *tokens;
         int32_t count;
-        EncodeOptions options = {.bos = BOS_NO, .no_special = true};
+        EncodeOptions options = {.bos = BOS_NO, .no_special = true, .continues = text[0] == ' '};
         TRY(prompt_encode(&tokens, &count, call, model->tokenizer, (Text){text, strlen(text)}, &options));
         if (count != 1) {
             return fail(LIMN_USAGE, "option 'baseline': '%s' is %d tokens; expected one", text, count);

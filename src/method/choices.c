@@ -88,10 +88,10 @@ static limn_status read_mask_choices(ChoiceScorer *scorer) {
         return fail(LIMN_NOT_FOUND, "%s: its tokenizer has no mask token, expected one to put choices in its place",
                     scorer->model->path);
     }
-    const EncodeOptions alone = {.bos = BOS_NO, .no_special = true};
     for (int32_t c = 0; c < options->n; c++) {
         const int32_t *found;
         const char *text = options->texts[c].bytes;
+        const EncodeOptions alone = {.bos = BOS_NO, .no_special = true, .continues = text[0] == ' '};
         int32_t n;
         TRY(encode(scorer, text, options->texts[c].length, &alone, &found, &n));
         if (n != 1) {

@@ -321,6 +321,10 @@ static limn_status prepare(Generation *generation) {
     TRY(kv_cache_new(&generation->cache, model, (int32_t)capacity));
     if (model->tokenizer != NULL) {
         TRY(stream_decoder_new(&generation->decoder, model->tokenizer, true));
+        bool answers = generation->prompt.chat != NULL; /* an answer is a text of its own */
+        if (!answers && prompt_has_text(&generation->prompt, generation->prompt.n)) {
+            stream_decoder_continue(generation->decoder);
+        }
     }
     generation->ids = ARENA_ARRAY(call->arena, int32_t, params->max_tokens + 1);
     generation->log_probabilities = ARENA_ARRAY(call->arena, double, params->max_tokens + 1);

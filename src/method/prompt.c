@@ -39,6 +39,15 @@ limn_status prompt_encode(Token **tokens, int32_t *n, MethodCall *call, const To
     return encode_pair(tokens, n, call, tokenizer, text, (Text){NULL, 0}, options);
 }
 
+bool prompt_has_text(const Prompt *prompt, int32_t n) {
+    for (int32_t i = 0; i < n && i < prompt->n; i++) {
+        if (!prompt->tokens[i].special) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static limn_status tokens_from_ids(Prompt *prompt, MethodCall *call, const Model *model, const ParamIds *ids) {
     prompt->tokens = ARENA_ARRAY(call->arena, Token, ids->n + 1);
     if (prompt->tokens == NULL) {

@@ -56,6 +56,9 @@ limn_status prompt_read_text(Prompt *prompt, MethodCall *call, const Model *mode
                              EncodeOptions options);
 
 /* Encodes with the call's arena; *n tokens. */
+/* Does any of the first n tokens stand for text? Then what follows them goes on with that text, else it begins one. */
+bool prompt_has_text(const Prompt *prompt, int32_t n);
+
 limn_status prompt_encode(Token **tokens, int32_t *n, MethodCall *call, const Tokenizer *tokenizer, Text text,
                           const EncodeOptions *options);
 

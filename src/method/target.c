@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "method/distribution.h"
 #include "method/nearest.h"
+#include "method/words.h"
 
 /* A variant this many times likelier is worth a word. */
 static const double variant_ratio = 10;
@@ -156,9 +158,12 @@ static const char *ids_text(Arena *arena, const int32_t *ids, const Token *token
     return text != NULL ? text : "?";
 }
 
-static limn_status alone(int32_t **ids, int32_t *n, MethodCall *call, const Model *model, Text text) {
+/* The text's tokens, where the prompt has no text to encode it with. A first space that is written is the text's own,
+ * so none is put before it even where it begins a text. */
+static limn_status alone(int32_t **ids, int32_t *n, MethodCall *call, const Model *model, Text text, bool continues) {
     Token *tokens;
-    EncodeOptions options = {.bos = BOS_NO, .no_special = true};
+    bool spaced = text.length > 0 && text.bytes[0] == ' ';
+    EncodeOptions options = {.bos = BOS_NO, .no_special = true, .continues = continues || spaced};
     TRY(prompt_encode(&tokens, n, call, model->tokenizer, text, &options));
     *ids = ARENA_ARRAY(call->arena, int32_t, *n + 1);
     if (*ids == NULL) {
@@ -209,16 +214,19 @@ static limn_status following(int32_t **ids, int32_t *n, MethodCall *call, const 
     return *n > 0 ? LIMN_OK : fail(LIMN_USAGE, "the target adds no token to the prompt; expected at least one");
 }
 
+/* row: of the output that scores the text's first token. */
 static limn_status tokens_target(Target *target, MethodCall *call, const Model *model, const Prompt *prompt,
-                                 const TargetParams *params, Text text) {
+                                 const TargetParams *params, int32_t row, Text text) {
     int32_t *ids = NULL;
     int32_t n = 0;
     if (model->tokenizer == NULL) {
         return fail(LIMN_NOT_FOUND, "%s: the model has no tokenizer; give --target-id", model->path);
     }
-    bool one_row = params->at.bytes != NULL || model->config.task == TASK_MASKED_LM;
+    bool masked = model->config.task == TASK_MASKED_LM;
+    bool one_row = params->at.bytes != NULL || masked;
     if (one_row || prompt->text.bytes == NULL) {
-        TRY(alone(&ids, &n, call, model, text));
+        bool continues = !masked && prompt_has_text(prompt, row + 1); /* at a mask a word begins */
+        TRY(alone(&ids, &n, call, model, text, continues));
     } else {
         TRY(following(&ids, &n, call, model, prompt, text));
     }
@@ -230,7 +238,7 @@ static limn_status tokens_target(Target *target, MethodCall *call, const Model *
         return fail(LIMN_USAGE, "'%.*s' is %d tokens [%s]; one position is one token", (int)text.length, text.bytes,
                     (int)n, ids_text(call->arena, ids, NULL, 0, n));
     }
-    return single_target(target, call, prompt, TARGET_AT, target->rows != NULL ? target->rows[0] : 0, ids[0]);
+    return single_target(target, call, prompt, TARGET_AT, row, ids[0]);
 }
 
 static const char *label_at(const void *context, size_t index) {
@@ -284,17 +292,69 @@ static limn_status parse_span(int32_t *begin, int32_t *end, const char *text, co
     return LIMN_OK;
 }
 
-/* The tokens that hold the last place where the word stands. */
-static limn_status find_word(int32_t *begin, int32_t *end, Text word, const Prompt *prompt) {
+/* Where a word stands in the prompt: at how many places, and the last of them. */
+typedef struct Places {
+    int32_t n;
+    const char *last;
+} Places;
+
+/* Do the characters on both sides of byte `at` belong to one word? */
+static bool within_word(Text text, size_t at) {
+    if (at == 0 || at >= text.length) {
+        return false;
+    }
+    size_t before = at - 1; /* where the character before begins */
+    while (before > 0 && at - before < 4 && ((unsigned char)text.bytes[before] & 0xC0) == 0x80) {
+        before--;
+    }
+    uint32_t left;
+    uint32_t right;
+    bool valid;
+    utf8_read(text.bytes + before, at - before, &left, &valid);
+    utf8_read(text.bytes + at, text.length - at, &right, &valid);
+    return joins_words(left) && joins_words(right);
+}
+
+/* Places where the word stands by itself and those where it is a part of a longer one. */
+static void find_places(Places *whole, Places *part, Text word, Text text) {
+    *whole = *part = (Places){0};
+    for (size_t at = 0; at + word.length <= text.length; at++) {
+        if (memcmp(text.bytes + at, word.bytes, word.length) != 0) {
+            continue;
+        }
+        Places *places = within_word(text, at) || within_word(text, at + word.length) ? part : whole;
+        places->n++;
+        places->last = text.bytes + at;
+    }
+}
+
+/* Says so when the word could be read in more than one way. */
+static void warn_of_places(Result *result, const char *word, const Places *whole, const Places *part, int32_t begin,
+                           int32_t end) {
+    const Places *chosen = whole->n > 0 ? whole : part;
+    const char *where = whole->n > 0 ? "" : ", only inside longer words";
+    if (chosen->n > 1) {
+        result_warn(result,
+                    "'%s' stands %d times in the prompt%s; the last (--target-span %d:%d) is explained: "
+                    "--target-span A:B picks another",
+                    word, (int)chosen->n, where, (int)begin, (int)end);
+    } else if (whole->n == 0) {
+        result_warn(result,
+                    "'%s' stands in the prompt only inside a longer word; that place (--target-span %d:%d) is "
+                    "explained: --target-span A:B picks another",
+                    word, (int)begin, (int)end);
+    }
+}
+
+/* The tokens that hold the last place where the word stands by itself, else the last inside a longer word. */
+static limn_status find_word(int32_t *begin, int32_t *end, Text word, const Prompt *prompt, Result *result) {
     if (prompt->text.bytes == NULL || word.length == 0) {
         return fail(LIMN_USAGE, "option 'target-text' needs a prompt given as text and a word; use --target-span");
     }
-    const char *found = NULL;
-    for (size_t at = 0; at + word.length <= prompt->text.length; at++) {
-        if (memcmp(prompt->text.bytes + at, word.bytes, word.length) == 0) {
-            found = prompt->text.bytes + at;
-        }
-    }
+    Places whole;
+    Places part;
+    find_places(&whole, &part, word, prompt->text);
+    const char *found = whole.n > 0 ? whole.last : part.last;
     if (found == NULL) {
         return fail(LIMN_NOT_FOUND, "option 'target-text': the prompt does not hold '%s'", word.bytes);
     }
@@ -314,11 +374,12 @@ static limn_status find_word(int32_t *begin, int32_t *end, Text word, const Prom
                     "cause",
                     word.bytes);
     }
+    warn_of_places(result, word.bytes, &whole, &part, *begin, *end);
     return LIMN_OK;
 }
 
 static limn_status span_target(Target *target, MethodCall *call, const Model *model, const Prompt *prompt,
-                               const TargetParams *params) {
+                               const TargetParams *params, Result *result) {
     if (model->config.task != TASK_CAUSAL_LM) {
         return fail(LIMN_USAGE, "a target inside the prompt needs a causal language model; %s is %s", model->path,
                     model->config.architecture);
@@ -328,7 +389,7 @@ static limn_status span_target(Target *target, MethodCall *call, const Model *mo
     if (params->target_span.bytes != NULL) {
         TRY(parse_span(&begin, &end, params->target_span.bytes, prompt));
     } else {
-        TRY(find_word(&begin, &end, params->target_text, prompt));
+        TRY(find_word(&begin, &end, params->target_text, prompt, result));
     }
     TRY(target_alloc(target, call, prompt, end - begin, 0));
     target->kind = TARGET_SPAN;
@@ -399,7 +460,8 @@ static limn_status compare_variant(const Target *target, MethodCall *call, Sessi
     Target variant = {0};
     ErrorState before;
     error_save(&before);
-    if (variant_text.length == 0 || tokens_target(&variant, call, model, prompt, params, variant_text) != LIMN_OK) {
+    if (variant_text.length == 0 ||
+        tokens_target(&variant, call, model, prompt, params, target->rows[0], variant_text) != LIMN_OK) {
         error_restore(&before); /* a variant that cannot stand here needs no word */
         return LIMN_OK;
     }
@@ -453,11 +515,11 @@ static limn_status target_row(int32_t *row, const Model *model, const Prompt *pr
 }
 
 static limn_status build_target(Target *target, MethodCall *call, const Model *model, const Prompt *prompt,
-                                const TargetParams *params) {
+                                const TargetParams *params, Result *result) {
     int32_t row = 0;
     int32_t class_id = 0;
     if (params->target_text.bytes != NULL || params->target_span.bytes != NULL) {
-        return span_target(target, call, model, prompt, params);
+        return span_target(target, call, model, prompt, params, result);
     }
     TRY(target_row(&row, model, prompt, params));
     if (model->config.task == TASK_CLASSIFIER) {
@@ -468,11 +530,7 @@ static limn_status build_target(Target *target, MethodCall *call, const Model *m
         return single_target(target, call, prompt, TARGET_CLASS, row, class_id);
     }
     if (params->target.bytes != NULL) {
-        TRY(tokens_target(target, call, model, prompt, params, params->target));
-        if (target->kind == TARGET_AT) {
-            target->rows[0] = row;
-        }
-        return LIMN_OK;
+        return tokens_target(target, call, model, prompt, params, row, params->target);
     }
     target->chosen = params->target_id == PARAM_NO_INTEGER;
     int32_t id = target->chosen ? 0 : (int32_t)params->target_id;
@@ -491,11 +549,7 @@ static limn_status build_contrast(Target *contrast, const Target *target, Method
         TRY(find_class(&class_id, model, params->contrast.bytes));
         return single_target(contrast, call, prompt, TARGET_CLASS, target->rows[0], class_id);
     }
-    TRY(tokens_target(contrast, call, model, prompt, params, params->contrast));
-    if (contrast->kind == TARGET_AT) {
-        contrast->rows[0] = target->rows[0];
-    }
-    return LIMN_OK;
+    return tokens_target(contrast, call, model, prompt, params, target->rows[0], params->contrast);
 }
 
 limn_status target_resolve(Target *target, Target *contrast, MethodCall *call, Session *session, const Prompt *prompt,
@@ -504,7 +558,7 @@ limn_status target_resolve(Target *target, Target *contrast, MethodCall *call, S
     memset(target, 0, sizeof *target);
     memset(contrast, 0, sizeof *contrast);
     TRY(one_of(call, model, params));
-    TRY(build_target(target, call, model, prompt, params));
+    TRY(build_target(target, call, model, prompt, params, result));
     int32_t masks;
     if (model->config.task == TASK_MASKED_LM && params->at.bytes == NULL && find_mask(model, prompt, &masks) >= 0 &&
         masks > 1) {

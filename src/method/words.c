@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "text/characters.h"
+
 /* The bytes of one token: from the text where it is known, else as the token decodes. */
 static Text token_slice(MethodCall *call, const Model *model, const Prompt *prompt, int32_t i) {
     const Token *token = &prompt->tokens[i];
@@ -19,6 +21,10 @@ typedef enum CharacterClass { CLASS_NONE, CLASS_SPACE, CLASS_WORD, CLASS_PUNCTUA
 static bool stands_alone(uint32_t c) {
     return (c >= 0x2E80 && c <= 0x9FFF) || (c >= 0xF900 && c <= 0xFAFF) || (c >= 0xFF00 && c <= 0xFFEF) ||
            (c >= 0x20000 && c <= 0x3FFFF);
+}
+
+bool joins_words(uint32_t codepoint) {
+    return char_is_word(codepoint) && !stands_alone(codepoint);
 }
 
 static CharacterClass classify(uint32_t c) {

@@ -14,6 +14,9 @@ typedef struct TokenRuns {
  * special tokens. A token that continues a character or a word piece belongs to the word before it. */
 limn_status words_of(TokenRuns *words, MethodCall *call, const Model *model, const Prompt *prompt);
 
+/* A letter, digit, mark or underscore of a script that sets words apart by spaces: between two of them no word ends. */
+bool joins_words(uint32_t codepoint);
+
 /* A sentence ends with a word that holds . ! ? (or their full-width forms) or a line break. */
 limn_status sentences_of(TokenRuns *sentences, MethodCall *call, const Model *model, const Prompt *prompt,
                          const TokenRuns *words);

@@ -87,6 +87,7 @@ typedef struct Workspace {
     AlignedText spare;
     SpanList spare_spans;
     TextBuffer buffer;
+    bool continues;     /* the text at work goes on where another ended: nothing is put before it */
     void *memory[2];    /* for models: symbols and merges, or nodes */
     size_t capacity[2]; /* bytes */
 } Workspace;

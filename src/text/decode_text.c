@@ -93,6 +93,10 @@ void stream_decoder_free(StreamDecoder *decoder) {
     }
 }
 
+void stream_decoder_continue(StreamDecoder *decoder) {
+    decoder->begun = true;
+}
+
 /* Moves whole characters from pending to out; with `all`, also what is left, as U+FFFD. */
 static void move_whole(StreamDecoder *decoder, bool all) {
     size_t done = 0;

@@ -169,7 +169,8 @@ static limn_status encode_section(TokenList *list, Encoder *encoder, Span sectio
     return sink->failed || list->failed ? fail(LIMN_NO_MEMORY, "tokens of a text of %zu bytes", text->length) : LIMN_OK;
 }
 
-static limn_status encode_text(TokenList *list, Encoder *encoder, const char *text, size_t length, bool plain_special) {
+static limn_status encode_text(TokenList *list, Encoder *encoder, const char *text, size_t length, bool plain_special,
+                               bool continues) {
     if (length > ALIGNED_TEXT_MAX) {
         return fail(LIMN_RANGE, "a text of %zu bytes to tokenise; at most %zu are taken", length, ALIGNED_TEXT_MAX);
     }
@@ -187,6 +188,7 @@ static limn_status encode_text(TokenList *list, Encoder *encoder, const char *te
         if (section.id >= 0) {
             put_token(list, encoder, section.id, &encoder->source, section.begin, section.end, true);
         } else {
+            encoder->workspace.continues = continues && section.begin == 0;
             TRY(encode_section(list, encoder, section, plain_special));
         }
     }
@@ -259,10 +261,10 @@ static limn_status apply_bos(TokenList *list, const Tokenizer *tokenizer, BosMod
 static limn_status encode(TokenList *out, TokenList *list, Encoder *encoder, const char *text, size_t length,
                           const char *pair, size_t pair_length, const EncodeOptions *options) {
     TRY(workspace_init(&encoder->workspace));
-    TRY(encode_text(list, encoder, text, length, options->plain_special_text));
+    TRY(encode_text(list, encoder, text, length, options->plain_special_text, options->continues));
     size_t split = list->count;
     if (pair != NULL) {
-        TRY(encode_text(list, encoder, pair, pair_length, options->plain_special_text));
+        TRY(encode_text(list, encoder, pair, pair_length, options->plain_special_text, false));
     }
     TRY(assemble(out, encoder->tokenizer, list, split, pair != NULL, options->no_special));
     if (!options->no_special) {
@@ -273,7 +275,7 @@ static limn_status encode(TokenList *out, TokenList *list, Encoder *encoder, con
 
 limn_status tokenizer_encode(Encoding *encoding, const Tokenizer *tokenizer, const char *text, size_t length,
                              const char *pair, size_t pair_length, const EncodeOptions *options) {
-    static const EncodeOptions defaults = {BOS_AUTO, false, false};
+    static const EncodeOptions defaults = {.bos = BOS_AUTO};
     Encoder encoder = {.tokenizer = tokenizer};
     TokenList list = {0}, out = {0};
     limn_status status =

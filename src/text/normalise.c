@@ -182,7 +182,7 @@ static limn_status parse_prepend(void **state, Loading *loading, const json_t *j
 
 static limn_status apply_prepend(const void *state, AlignedText *text, Workspace *workspace) {
     const Affix *affix = state;
-    if (text->length == 0) {
+    if (text->length == 0 || workspace->continues) {
         return LIMN_OK;
     }
     AlignedText *out = &workspace->spare;

@@ -302,9 +302,10 @@ static bool starts_with(const AlignedText *text, size_t begin, size_t end, const
            memcmp(text->bytes + begin, metaspace->replacement, metaspace->length) == 0;
 }
 
-static void replace_spaces(AlignedText *out, const AlignedText *text, Span span, const Metaspace *metaspace) {
-    bool prepends = metaspace->prepend == PREPEND_ALWAYS ||
-                    (metaspace->prepend == PREPEND_FIRST && text->origins[span.begin].begin == 0);
+static void replace_spaces(AlignedText *out, const AlignedText *text, Span span, const Metaspace *metaspace,
+                           bool continues) {
+    bool first = text->origins[span.begin].begin == 0;
+    bool prepends = first ? metaspace->prepend != PREPEND_NEVER && !continues : metaspace->prepend == PREPEND_ALWAYS;
     if (prepends && text->bytes[span.begin] != ' ' && !starts_with(text, span.begin, span.end, metaspace)) {
         aligned_add_bytes(out, metaspace->replacement, metaspace->length, text->origins[span.begin]);
     }
@@ -343,7 +344,7 @@ static limn_status apply_metaspace(const void *state, AlignedText *text, SpanLis
             spans_add(cut, begin, out->length, span.id);
             continue;
         }
-        replace_spaces(out, text, span, metaspace);
+        replace_spaces(out, text, span, metaspace, workspace->continues);
         if (metaspace->split) {
             cut_before(cut, out, begin, out->length, metaspace);
         } else {

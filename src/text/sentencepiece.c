@@ -83,11 +83,12 @@ static limn_status apply_rules(const void *state, AlignedText *text, Workspace *
     const SentencePieceRules *rules = state;
     AlignedText *out = &workspace->spare;
     aligned_clear(out);
-    size_t at = leading_spaces(rules, text);
+    bool begins = !workspace->continues;
+    size_t at = begins ? leading_spaces(rules, text) : 0;
     if (at < text->length) {
-        Writing writing = {rules, out, rules->remove_extra_whitespaces};
+        Writing writing = {rules, out, begins && rules->remove_extra_whitespaces};
         Origin first = text->origins[at], last = text->origins[text->length - 1];
-        if (rules->add_dummy_prefix && !rules->suffix_whitespace) {
+        if (begins && rules->add_dummy_prefix && !rules->suffix_whitespace) {
             write_space(&writing, (Origin){first.begin, first.begin});
         }
         while (at < text->length) {

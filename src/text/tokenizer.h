@@ -24,6 +24,8 @@ typedef struct EncodeOptions {
     BosMode bos;             /* auto: what the tokenizer's own post-processor does */
     bool no_special;         /* true: no post-processor at all (no BOS, [CLS], [SEP]), whatever `bos` says */
     bool plain_special_text; /* true: "<|im_start|>" in the text is ordinary text, not the special token */
+    bool continues;          /* true: the text goes on where another ended, so no space is put before it (SentencePiece
+                              * puts one at the beginning of a text) and its own first space stays */
 } EncodeOptions;
 
 typedef struct Token {
@@ -52,6 +54,8 @@ limn_status tokenizer_decode(char **text, size_t *length, const Tokenizer *token
 typedef struct StreamDecoder StreamDecoder;
 limn_status stream_decoder_new(StreamDecoder **decoder, const Tokenizer *tokenizer, bool skip_special);
 void stream_decoder_free(StreamDecoder *decoder);
+/* What comes goes on where another text ended: the first token keeps its space. Until finish. */
+void stream_decoder_continue(StreamDecoder *decoder);
 /* *bytes is borrowed until the next call. finish (id -1) gives what is left, broken bytes as U+FFFD. */
 limn_status stream_decoder_add(StreamDecoder *decoder, int32_t id, const char **bytes, size_t *length);
 

@@ -56,7 +56,17 @@ static void copy_file(const char *from, const char *folder, const char *name) {
     }
 }
 
-void make_letters_model(char *folder) {
+static const char spaces_head[] =
+    "{\"version\":\"1.0\",\"added_tokens\":[],\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":["
+    "{\"type\":\"Prepend\",\"prepend\":\"\xE2\x96\x81\"},"
+    "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xE2\x96\x81\"}]},"
+    "\"decoder\":{\"type\":\"Sequence\",\"decoders\":["
+    "{\"type\":\"Replace\",\"pattern\":{\"String\":\"\xE2\x96\x81\"},\"content\":\" \"},{\"type\":\"Fuse\"},"
+    "{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}]},"
+    "\"model\":{\"type\":\"BPE\",\"vocab\":{\"\xE2\x96\x81\":0";
+
+/* tail: the rest of tokenizer.json after the pieces "a" to "z". */
+static void make_model(char *folder, const char *head, const char *tail) {
     snprintf(folder, 64, "/tmp/limn-letters-XXXXXX");
     if (mkdtemp(folder) == NULL) {
         return;
@@ -64,15 +74,33 @@ void make_letters_model(char *folder) {
     copy_file(golden_folder("llama-old"), folder, "config.json");
     copy_file(golden_folder("llama-old"), folder, "model.safetensors");
     TextBuffer text = TEXT_BUFFER_INIT;
-    text_buffer_add(&text, tokenizer_head);
+    text_buffer_add(&text, head);
     for (int i = 0; i < 26; i++) {
         text_buffer_printf(&text, ",\"%c\":%d", 'a' + i, 1 + i);
     }
-    text_buffer_add(&text, ",\"bc\":27},\"merges\":[\"b c\"]}}");
+    text_buffer_add(&text, tail);
     char path[128];
     snprintf(path, sizeof path, "%s/tokenizer.json", folder);
     file_write_atomic(path, text.data, text.length);
     text_buffer_free(&text);
+}
+
+void make_letters_model(char *folder) {
+    make_model(folder, tokenizer_head, ",\"bc\":27},\"merges\":[\"b c\"]}}");
+}
+
+void make_spaces_model(char *folder) {
+    TextBuffer tail = TEXT_BUFFER_INIT;
+    for (int i = 0; i < 26; i++) {
+        text_buffer_printf(&tail, ",\"\xE2\x96\x81%c\":%d", 'a' + i, 27 + i);
+    }
+    text_buffer_add(&tail, "},\"merges\":[");
+    for (int i = 0; i < 26; i++) {
+        text_buffer_printf(&tail, "%s\"\xE2\x96\x81 %c\"", i > 0 ? "," : "", 'a' + i);
+    }
+    text_buffer_add(&tail, "]}}");
+    make_model(folder, spaces_head, tail.data);
+    text_buffer_free(&tail);
 }
 
 void remove_letters_model(const char *folder) {

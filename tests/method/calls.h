@@ -14,6 +14,9 @@ const char *golden_folder(const char *name);
 /* A copy of the golden model llama-old with a byte-level BPE tokenizer of its own: single letters and "bc" (merged
  * from b and c), in a new folder. folder: [64]. */
 void make_letters_model(char *folder);
+/* The same with SentencePiece's way of spaces: "a" to "z" are 1 to 26, with the space before them 27 to 52; a text gets
+ * a space at its beginning that is not shown. */
+void make_spaces_model(char *folder);
 void remove_letters_model(const char *folder);
 
 #endif

@@ -17,12 +17,14 @@
 
 typedef struct Fixture {
     char letters[64];
+    char spaces[64]; /* a SentencePiece tokenizer */
     char file[64];
 } Fixture;
 
 static int set_up(void **state) {
     static Fixture fixture;
     make_letters_model(fixture.letters);
+    make_spaces_model(fixture.spaces);
     snprintf(fixture.file, sizeof fixture.file, "/tmp/limn-run-%d.safetensors", (int)getpid());
     *state = &fixture;
     return 0;
@@ -31,6 +33,7 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
     const Fixture *fixture = *state;
     remove_letters_model(fixture->letters);
+    remove_letters_model(fixture->spaces);
     unlink(fixture->file);
     return 0;
 }
@@ -269,6 +272,72 @@ static void a_likelier_spacing_is_told(void **state) {
     assert_true(told > 0);
 }
 
+static Result *run_of(const char *folder, const char *input, const char *more) {
+    Result *result;
+    must(call_method(&result, "run", "{\"model\": \"%s\", %s, \"target\": \" b\"%s}", folder, input, more));
+    return result;
+}
+
+/* The same target, whether the prompt is text or ids and however its place is named. */
+static void a_target_keeps_the_space_that_is_written(void **state) {
+    const Fixture *fixture = *state;
+    static const char text[] = "\"prompt\": \"a cab\"", ids[] = "\"ids\": [27, 29, 1, 2]";
+    Result *whole = run_of(fixture->spaces, text, "");
+    Result *others[] = {run_of(fixture->spaces, ids, ""), run_of(fixture->spaces, text, ", \"at\": \"3\""),
+                        run_of(fixture->spaces, ids, ", \"at\": \"-1\"")};
+    assert_int_equal(whole->target.ids[0], 28);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(others[i]->target.n_ids, 1);
+        assert_int_equal(others[i]->target.ids[0], 28);
+        assert_true(fabs(others[i]->target.log_probability - whole->target.log_probability) < 1e-6);
+        result_free(others[i]);
+    }
+    result_free(whole);
+    Result *result;
+    must(call_method(&result, "run", "{\"model\": \"%s\", %s, \"at\": \"1\", \"target\": \"b\"}", fixture->spaces,
+                     text));
+    assert_int_equal(result->target.ids[0], 2);
+    result_free(result);
+    must(call_method(&result, "ig", "{\"model\": \"%s\", %s, \"baseline\": [\"token: b\"]}", fixture->spaces, text));
+    result_free(result);
+}
+
+/* ---- words of the prompt as the target ---- */
+
+static void check_word(const char *folder, const char *prompt, const char *word, const char *span,
+                       const char *warning) {
+    Result *named;
+    Result *numbered;
+    must(call_method(&named, "ig",
+                     "{\"model\": \"%s\", \"prompt\": \"%s\", \"target-text\": \"%s\", \"baseline\": [\"zero\"]}",
+                     folder, prompt, word));
+    must(call_method(&numbered, "ig",
+                     "{\"model\": \"%s\", \"prompt\": \"%s\", \"target-span\": \"%s\", \"baseline\": [\"zero\"]}",
+                     folder, prompt, span));
+    assert_int_equal(named->target.n_ids, numbered->target.n_ids);
+    assert_true(fabs(named->target.log_probability - numbered->target.log_probability) < 1e-9);
+    bool found = false;
+    for (int32_t i = 0; i < named->n_warnings; i++) {
+        bool about = strstr(named->warnings[i].bytes, "--target-span A:B picks another") != NULL;
+        assert_false(about && warning == NULL);
+        found = found || (about && strstr(named->warnings[i].bytes, warning) != NULL);
+    }
+    assert_true(found == (warning != NULL));
+    result_free(named);
+    result_free(numbered);
+}
+
+/* A word by itself goes before the same letters within a longer word; what could be meant otherwise is told. */
+static void a_word_is_found_by_itself(void **state) {
+    const char *folder = ((const Fixture *)*state)->letters; /* one token for each letter and space */
+    check_word(folder, "a cat cats", "cat", "2:5", NULL);
+    check_word(folder, "a cat cats", " cat", "1:5", NULL);
+    check_word(folder, "a cat or cat cats", "cat", "9:12",
+               "stands 2 times in the prompt; the last (--target-span 9:12)");
+    check_word(folder, "a cats scat", "cat", "8:11", "stands 2 times in the prompt, only inside longer words");
+    check_word(folder, "a cats", "cat", "2:5", "only inside a longer word");
+}
+
 static void the_model_chooses_when_nobody_does(void **state) {
     (void)state;
     Result *result;
@@ -300,6 +369,31 @@ static void check_decoding(const char *folder, const char *edits) {
     }
     assert_int_equal(table->n_rows, 6);
     result_free(generated);
+}
+
+/* What follows a text begins with the space of its first token, which a stop string then finds. */
+static void generated_text_keeps_its_first_space(void **state) {
+    const Fixture *fixture = *state;
+    int spaced = 0;
+    for (int i = 0; i < 26; i++) {
+        Result *result;
+        must(call_method(&result, "generate", "{\"model\": \"%s\", \"prompt\": \"%c\", \"max-tokens\": 1}",
+                         fixture->spaces, 'a' + i));
+        int64_t id = ((const TableBlock *)result_find_block(result, "tokens")->content)->cells[1].integer;
+        const TextBlock *text = result_find_block(result, "text")->content;
+        if (id >= 27 && id < 53) {
+            spaced++;
+            const char expected[] = {' ', (char)('a' + id - 27), '\0'};
+            assert_string_equal(text->text.bytes, expected);
+            result_free(result);
+            must(call_method(&result, "generate",
+                             "{\"model\": \"%s\", \"prompt\": \"%c\", \"max-tokens\": 2, \"stop\": [\"%s\"]}",
+                             fixture->spaces, 'a' + i, expected));
+            assert_non_null(strstr(result->headline.bytes, "a stop string appeared"));
+        }
+        result_free(result);
+    }
+    assert_true(spaced > 0);
 }
 
 /* Models with windows and caps, and those whose keys all change when the text grows past a length. */
@@ -398,7 +492,10 @@ int main(void) {
         cmocka_unit_test(a_target_is_what_follows),
         cmocka_unit_test(a_target_that_joins_the_prompt_is_refused),
         cmocka_unit_test(a_likelier_spacing_is_told),
+        cmocka_unit_test(a_target_keeps_the_space_that_is_written),
+        cmocka_unit_test(a_word_is_found_by_itself),
         cmocka_unit_test(the_model_chooses_when_nobody_does),
+        cmocka_unit_test(generated_text_keeps_its_first_space),
         cmocka_unit_test(decoding_with_the_cache_is_decoding_without),
         cmocka_unit_test(attributions_add_up_where_the_embedding_is_narrow),
         cmocka_unit_test(generation_stops_where_told),

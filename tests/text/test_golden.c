@@ -39,7 +39,7 @@ static char *write_case(const json_t *golden) {
 }
 
 static EncodeOptions read_options(const json_t *golden) {
-    EncodeOptions options = {BOS_AUTO, false, false};
+    EncodeOptions options = {.bos = BOS_AUTO};
     const json_t *names = json_object_get(golden, "options");
     for (size_t i = 0; i < json_array_size(names); i++) {
         const char *name = json_string_value(json_array_get(names, i));

@@ -130,6 +130,43 @@ static void test_stream(void **state) {
     close_opened(&opened);
 }
 
+#define SPACE "\xE2\x96\x81"
+#define SPACED_JSON(normalizer, pre_tokenizer)                                                                         \
+    "{\"added_tokens\":[{\"id\":6,\"content\":\"<s>\",\"special\":true}],\"normalizer\":" normalizer                   \
+    ",\"pre_tokenizer\":" pre_tokenizer ",\"decoder\":{\"type\":\"Metaspace\"},"                                       \
+    "\"model\":{\"type\":\"BPE\",\"vocab\":{\"" SPACE "\":0,\"a\":1,\"" SPACE "a\":2,\"b\":3},\"merges\":[\"" SPACE    \
+    " a\"]}}"
+#define METASPACE(scheme) "{\"type\":\"Metaspace\",\"prepend_scheme\":\"" scheme "\"}"
+
+/* A text that goes on has the spaces that are written, whichever way the tokenizer puts one before a text. */
+static void test_continuation(void **state) {
+    static const char *const tokenizers[] = {
+        SPACED_JSON("{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"" SPACE
+                    "\"},{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"" SPACE "\"}]}",
+                    "null"),
+        SPACED_JSON("null", METASPACE("first")), SPACED_JSON("null", METASPACE("always"))};
+    const EncodeOptions continues = {.continues = true};
+    for (size_t i = 0; i < sizeof tokenizers / sizeof tokenizers[0]; i++) {
+        Opened opened = open_json(tokenizers[i]);
+        check_ids(opened.tokenizer, "ab a", NULL, (const int32_t[]){2, 3, 2}, 3);
+        check_ids(opened.tokenizer, "ab a", &continues, (const int32_t[]){1, 3, 2}, 3);
+        check_ids(opened.tokenizer, " a", &continues, (const int32_t[]){2}, 1);
+        StreamDecoder *decoder;
+        assert_int_equal(stream_decoder_new(&decoder, opened.tokenizer, true), LIMN_OK);
+        check_streamed(decoder, 2, "a");
+        check_streamed(decoder, 2, " a");
+        check_streamed(decoder, -1, "");
+        stream_decoder_continue(decoder);
+        check_streamed(decoder, 2, " a");
+        stream_decoder_free(decoder);
+        close_opened(&opened);
+    }
+    /* after a special token a text begins, as without the option */
+    Opened opened = open_json(tokenizers[0]);
+    check_ids(opened.tokenizer, "<s>a", &continues, (const int32_t[]){6, 2}, 2);
+    close_opened(&opened);
+}
+
 static void test_getters(void **state) {
     Opened opened = open_json(byte_level_json);
     const Tokenizer *tokenizer = opened.tokenizer;
@@ -394,6 +431,9 @@ static void test_gguf_scores(void **state) {
     assert_string_equal(tokenizer_kind(opened.tokenizer), "SentencePiece BPE");
     /* "_a" has the greater score and goes before "ab"; '!' falls back to its byte, '?' is unknown */
     check_ids(opened.tokenizer, "abab!?", NULL, (const int32_t[]){1, 8, 6, 7, 3, 0}, 6);
+    const EncodeOptions continues = {.bos = BOS_NO, .continues = true};
+    check_ids(opened.tokenizer, "abab", &continues, (const int32_t[]){7, 7}, 2);
+    check_ids(opened.tokenizer, " ab", &continues, (const int32_t[]){8, 6}, 2);
     char *text;
     size_t length;
     assert_int_equal(tokenizer_decode(&text, &length, opened.tokenizer, (const int32_t[]){1, 8, 6, 4, 7, 3}, 6, true),
@@ -489,6 +529,7 @@ int main(void) {
         cmocka_unit_test(test_pair_and_offsets),
         cmocka_unit_test(test_decode),
         cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_continuation),
         cmocka_unit_test(test_getters),
         cmocka_unit_test(test_folder_config),
         cmocka_unit_test(test_no_tokenizer_in_folder),
