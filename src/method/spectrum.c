@@ -2,8 +2,11 @@
 
 #include <lapacke.h>
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/parallel.h"
 
 static limn_status no_memory(void) {
     return fail(LIMN_NO_MEMORY, "no memory for a spectrum");
@@ -28,6 +31,7 @@ limn_status spectrum_of_matrix(Spectrum *spectrum, float *values, int64_t rows, 
         spectrum_free(spectrum);
         return no_memory();
     }
+    omp_set_num_threads(parallel_threads()); /* of the library, for calls of this thread */
     /* [rows, columns] by rows is its transpose by columns, with the same singular values */
     lapack_int info = LAPACKE_sgesdd(LAPACK_COL_MAJOR, 'N', (lapack_int)columns, (lapack_int)rows, values,
                                      (lapack_int)columns, singular, &none, 1, &none, 1);
@@ -70,6 +74,7 @@ static void between_roots(double *out, const double *values, const double *vecto
 }
 
 static limn_status eigen(double *matrix, double *values, int32_t n, char job) {
+    omp_set_num_threads(1); /* small matrices: more threads cost more than they bring */
     lapack_int info = LAPACKE_dsyev(LAPACK_COL_MAJOR, job, 'U', n, matrix, n, values);
     if (info == 0) {
         return LIMN_OK;
