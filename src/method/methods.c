@@ -58,7 +58,9 @@ const limn_param common_params[] = {
     OPTION("seed", 0, INTEGER, "N", "0", NULL, 0, (double)INT64_MAX, "seed of everything random", seed),
     OPTION("threads", 0, INTEGER, "N", "0", NULL, 0, 4096, "processor cores to use; 0: all", threads),
     OPTION("memory", 0, BYTES, "LIMIT", NULL, NULL, 0, 0,
-           "most memory for activations, as 512M or 4G; min: as little as possible", memory),
+           "most memory for activations and a model's converted weights together, as 512M or 4G; min: as little as "
+           "possible",
+           memory),
     FACE_OPTION("format", 0, CHOICE, "FORMAT", NULL, &formats[1],
                 "how the result is written; without it, by the ending of the output file, else terminal"),
     FACE_OPTION("json", 0, FLAG, NULL, NULL, NULL, "the same as --format json"),
