@@ -136,6 +136,8 @@ LIMN_API void limn_free(void *memory);
 
 /* Writes bytes to a temporary file beside `path`, syncs, renames: no partial file is ever seen. */
 LIMN_API limn_status limn_write_file(const char *path, const void *bytes, size_t length);
+/* Whether limn_write_file could write `path`, asked before long work; nothing is created or changed. */
+LIMN_API limn_status limn_check_output(const char *path);
 
 /* For a SIGBUS handler: the path of the mapped file that holds `address`, or NULL. Async-signal-safe. */
 LIMN_API const char *limn_mapped_file_at(const void *address);

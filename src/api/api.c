@@ -194,6 +194,10 @@ void limn_free(void *memory) {
     free(memory);
 }
 
+limn_status limn_check_output(const char *path) {
+    return file_check_output(path);
+}
+
 limn_status limn_write_file(const char *path, const void *bytes, size_t length) {
     return file_write_atomic(path, bytes, length);
 }

@@ -232,6 +232,45 @@ limn_status file_writer_open(FileWriter **out, const char *path) {
     return LIMN_OK;
 }
 
+/* The folder that the temporary file is made in. */
+static limn_status check_folder_of(const char *path, const char *target) {
+    const char *base = path_base(target);
+    char *folder = base == target ? strdup(".") : strndup(target, (size_t)(base - target));
+    if (folder == NULL) {
+        return fail(LIMN_NO_MEMORY, "%s: looking at its folder", path);
+    }
+    limn_status status = LIMN_OK;
+    if (!folder_exists(folder)) {
+        status = fail(LIMN_NOT_FOUND, "%s: cannot write: there is no folder %s", path, folder);
+    } else if (access(folder, W_OK | X_OK) != 0) {
+        status = fail(LIMN_USAGE, "%s: cannot write in its folder: %s", path, strerror(errno));
+    }
+    free(folder);
+    return status;
+}
+
+limn_status file_check_output(const char *path) {
+    size_t length = strlen(path);
+    if (length == 0) {
+        return fail(LIMN_USAGE, "found an empty name, expected a path");
+    }
+    struct stat info;
+    bool exists = stat(path, &info) == 0;
+    if (exists ? S_ISDIR(info.st_mode) : path[length - 1] == '/') {
+        return fail(LIMN_USAGE, "%s: is a folder, expected the name of a file to write", path);
+    }
+    if (!exists && errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
+        return fail(LIMN_USAGE, "%s: cannot write: %s", path, strerror(errno));
+    }
+    if (exists && !S_ISREG(info.st_mode)) {
+        return access(path, W_OK) == 0 ? LIMN_OK : fail(LIMN_USAGE, "%s: cannot write: %s", path, strerror(errno));
+    }
+    char *target = exists ? realpath(path, NULL) : NULL;
+    limn_status status = check_folder_of(path, target != NULL ? target : path);
+    free(target);
+    return status;
+}
+
 static limn_status write_all(FileWriter *writer, const unsigned char *bytes, size_t length) {
     while (length > 0) {
         size_t step = length < (size_t)1 << 30 ? length : (size_t)1 << 30;

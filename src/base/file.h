@@ -39,6 +39,10 @@ void file_writer_abort(FileWriter *writer);         /* removes the temporary fil
 
 limn_status file_write_atomic(const char *path, const void *bytes, size_t length);
 
+/* Whether file_writer_open could write `path`, asked before the work whose outcome it shall hold: nothing is created or
+ * changed. LIMN_USAGE or LIMN_NOT_FOUND: it could not, and the caller named it wrongly. */
+limn_status file_check_output(const char *path);
+
 bool file_exists(const char *path); /* anything but a folder */
 bool folder_exists(const char *path);
 limn_status folder_make(const char *path); /* with its parents, mode 0700; fine when it exists */

@@ -52,22 +52,32 @@ static int end_with_error(limn_status status) {
 
 /* ---- results ---- */
 
-/* Before any work: a file called .pdf or .docx would hold something else than its name says. */
-static bool outputs_have_formats(const FaceOptions *face) {
-    for (int i = 0; i < face->n_outputs && face->format == NULL && !face->json; i++) {
-        const char *path = face->outputs[i];
-        const char *dot = strrchr(path, '.');
-        bool ending = dot != NULL && dot[1] != '\0';
-        for (const char *at = dot; ending && *++at != '\0';) {
-            ending = isalpha((unsigned char)*at) != 0;
+/* A file called .pdf or .docx would hold something else than its name says. */
+static limn_status check_ending(const char *path) {
+    const char *dot = strrchr(path, '.');
+    bool ending = dot != NULL && dot[1] != '\0';
+    for (const char *at = dot; ending && *++at != '\0';) {
+        ending = isalpha((unsigned char)*at) != 0;
+    }
+    const char *format;
+    return ending ? limn_format_of_file(path, &format) : LIMN_OK;
+}
+
+/* Before any work: what could not be written in the end is refused now, with nothing created. */
+static limn_status check_outputs(const FaceOptions *face) {
+    for (int i = 0; i < face->n_outputs; i++) {
+        const char *advice = "";
+        limn_status status = limn_check_output(face->outputs[i]);
+        if (status == LIMN_OK && face->format == NULL && !face->json) {
+            status = check_ending(face->outputs[i]);
+            advice = ", or --format";
         }
-        const char *format;
-        if (ending && limn_format_of_file(path, &format) != LIMN_OK) {
-            complain("option 'output': %s, or --format", limn_error_message());
-            return false;
+        if (status != LIMN_OK) {
+            complain("option 'output': %s%s", limn_error_message(), advice);
+            return status;
         }
     }
-    return true;
+    return LIMN_OK;
 }
 
 static limn_status write_result(const limn_result *result, const FaceOptions *face, const char *asked,
@@ -76,7 +86,7 @@ static limn_status write_result(const limn_result *result, const FaceOptions *fa
     const char *format = asked != NULL ? asked : "terminal";
     if (path != NULL) {
         if (asked == NULL && limn_format_of_file(path, &format) != LIMN_OK) {
-            format = "terminal"; /* no ending, or one that names no format: outputs_have_formats */
+            format = "terminal"; /* no ending, or one that names no format: check_ending */
         }
         options.width = 100;
         options.unicode = true;
@@ -134,8 +144,9 @@ static int call_command(const limn_command *command, const Arguments *arguments)
     callbacks.context = &listener;
     callbacks.progress = on_progress;
     callbacks.text = on_text;
-    if (!outputs_have_formats(face)) {
-        return limn_status_exit_code(LIMN_USAGE);
+    limn_status status = check_outputs(face);
+    if (status != LIMN_OK) {
+        return limn_status_exit_code(status);
     }
     char *params = json_dumps(arguments->params, JSON_COMPACT);
     if (params == NULL) {
@@ -143,7 +154,7 @@ static int call_command(const limn_command *command, const Arguments *arguments)
         return limn_status_exit_code(LIMN_NO_MEMORY);
     }
     progress_allow(!face->quiet);
-    limn_status status = limn_context_new(&context);
+    status = limn_context_new(&context);
     if (status == LIMN_OK) {
         status = limn_call(context, command->name, params, &callbacks, &result);
     }

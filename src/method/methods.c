@@ -59,7 +59,8 @@ const limn_param common_params[] = {
     {"threads", 0, LIMN_PARAM_INTEGER, .effort = true, .metavar = "N", .default_text = "0", .maximum = 4096,
      .help = "processor cores to use; 0: all", .field = offsetof(CommonOptions, threads)},
     {"memory", 0, LIMN_PARAM_BYTES, .effort = true, .metavar = "LIMIT",
-     .help = "most memory for activations, as 512M or 4G; min: as little as possible",
+     .help = "most memory for activations and a model's converted weights together, as 512M or 4G; min: as little as "
+             "possible",
      .field = offsetof(CommonOptions, memory)},
     FACE_OPTION("format", 0, CHOICE, "FORMAT", NULL, &formats[1],
                 "how the result is written; without it, by the ending of the output file, else terminal"),

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/map.h"
 #include "files/hash.h"
 
@@ -431,6 +432,9 @@ static limn_status prepare(Predictor *predictor) {
     MethodCall *call = predictor->call;
     const PredictParams *params = predictor->params;
     TRY(params_check_ending(&params->output, ".jsonl"));
+    if (params->output.bytes != NULL && !file_exists(params->output.bytes)) { /* one that exists is gone on with */
+        TRY(file_check_output(params->output.bytes));
+    }
     TRY(data_source_open(&predictor->source, call, &params->data)); /* its mistakes before the model is opened */
     TRY(method_session(call, params->model.bytes, &predictor->session));
     predictor->model = session_model(predictor->session);

@@ -432,6 +432,9 @@ static limn_status run(MethodCall *call, Result *result) {
     checked.target.target_text = checked.target.target_span = checked.target.contrast = (Text){NULL, 0};
     RunWork work = {.call = call, .params = &checked, .result = result};
     TRY(params_check_ending(&checked.output, ".safetensors"));
+    if (checked.output.bytes != NULL) {
+        TRY(file_check_output(checked.output.bytes));
+    }
     TRY(prepare(&work));
     if (checked.estimate) {
         TRY(estimate(&work));

@@ -94,7 +94,7 @@ typedef struct ModelOptions {
     Frame frame;
     bool bf16;           /* weights that must be converted anyway become bf16 instead of f32 */
     bool config_only;    /* for `limn info` and `limn sites`: no weight is read beyond its header */
-    size_t memory_limit; /* 0: none */
+    size_t memory_limit; /* of converted weights, in bytes; 0: what the machine has free */
 } ModelOptions;
 
 typedef struct Model {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/amount.h"
 #include "base/bytes.h"
 #include "base/integers.h"
 #include "base/map.h"
@@ -274,14 +275,17 @@ static size_t memory_available(void) {
     return kib * 1024;
 }
 
-static limn_status check_memory(const WeightStore *store) {
+/* all: every copy has its memory; before that the figure is only what was asked for so far. */
+static limn_status check_memory(const WeightStore *store, bool all) {
     bool limited = store->options.memory_limit != 0;
     size_t limit = limited ? store->options.memory_limit : memory_available();
     if (store->copy_bytes <= limit) {
         return LIMN_OK;
     }
-    return fail(LIMN_NO_MEMORY, "%s: its converted weights need %zu bytes of memory, %s %zu", store->path,
-                store->copy_bytes, limited ? "the limit is" : "the machine has free", limit);
+    char needed[AMOUNT_TEXT_MAX], found[AMOUNT_TEXT_MAX];
+    return fail(LIMN_NO_MEMORY, "%s: its converted weights need %s%s of memory, and activations come on top; %s %s",
+                store->path, all ? "" : "more than ", amount_needed(needed, store->copy_bytes),
+                amount_allowed(found, limit), limited ? "are allowed" : "are free on this machine");
 }
 
 limn_status weights_make(Weight *weight, float **values, WeightStore *store, int64_t rows, int64_t columns,
@@ -289,7 +293,7 @@ limn_status weights_make(Weight *weight, float **values, WeightStore *store, int
     void *memory;
     TRY(allocate(store, &memory, rows * columns, DTYPE_F32, name));
     if (store->options.memory_limit != 0) {
-        TRY(check_memory(store));
+        TRY(check_memory(store, false));
     }
     memset(memory, 0, (size_t)(rows * columns) * sizeof(float));
     *values = memory;
@@ -511,7 +515,7 @@ limn_status weights_convert(WeightStore *store, const Progress *progress) {
     SeenFiles files = {0};
     Piece *pieces = NULL;
     int64_t n = 0;
-    limn_status status = check_memory(store);
+    limn_status status = check_memory(store, true);
     if (status == LIMN_OK) {
         status = list_seen_files(&files, store);
     }

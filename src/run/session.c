@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/amount.h"
 #include "base/integers.h"
 #include "base/large.h"
 #include "run/edits.h"
@@ -40,10 +41,11 @@ struct Session {
     Execution last; /* what the getters read; program NULL: nothing yet */
 };
 
-/* Half of what the machine can still give, when no limit was set. */
+/* What converted weights leave of the limit; half of what the machine can still give, when none was set. */
 static size_t memory_budget(const Session *session) {
-    if (session->options.memory_limit > 0) {
-        return session->options.memory_limit;
+    size_t limit = session->options.memory_limit, weights = (size_t)session->model->copied_bytes;
+    if (limit > 0) {
+        return limit > weights ? limit - weights : 0;
     }
     unsigned long long available_kib = 0;
     FILE *file = fopen("/proc/meminfo", "r");
@@ -302,6 +304,18 @@ static limn_status try_policy(Session *session, Question *question, KeepPolicy k
     return program_bytes(binding->program, &binding->sizes, &binding->bytes, &binding->scratch_bytes);
 }
 
+/* Names a limit that would do: it has to cover the converted weights too. */
+static limn_status refuse_rows(const Session *session, const Binding *binding, size_t budget) {
+    size_t weights = (size_t)session->model->copied_bytes, limit = session->options.memory_limit;
+    char needed[AMOUNT_TEXT_MAX], allowed[AMOUNT_TEXT_MAX], converted[AMOUNT_TEXT_MAX], of_weights[80] = "";
+    if (weights > 0) {
+        snprintf(of_weights, sizeof of_weights, ", %s of it for converted weights", amount_needed(converted, weights));
+    }
+    return fail(LIMN_NO_MEMORY, "%d rows need %s of memory at least%s; %s are allowed", binding->sizes.rows[DOMAIN_ALL],
+                amount_needed(needed, weights + binding->bytes), of_weights,
+                amount_allowed(allowed, limit > 0 ? limit : weights + budget));
+}
+
 /* Everything kept if it fits; else layer inputs; then smaller chunks; then a refusal that names the least. */
 static limn_status bind_program(Session *session, Question *question, size_t budget, Binding *binding) {
     bool backward = question->n_grads > 0;
@@ -319,9 +333,7 @@ static limn_status bind_program(Session *session, Question *question, size_t bud
             return LIMN_OK;
         }
         if (chunk <= LEAST_CHUNK_ROWS) {
-            return fail(LIMN_NO_MEMORY, "%d rows need %.1f MiB of working memory at least; %.1f MiB are allowed",
-                        binding->sizes.rows[DOMAIN_ALL], (double)binding->bytes / 1048576.0,
-                        (double)budget / 1048576.0);
+            return refuse_rows(session, binding, budget);
         }
     }
 }

@@ -17,7 +17,7 @@ typedef struct Session Session;
 typedef struct SessionOptions {
     const char *backend; /* "cpu" (NULL) or "ref" */
     Compute compute;     /* f32 or bf16 matrix products */
-    size_t memory_limit; /* bytes for activations, caches and scratch; 0: what the machine has */
+    size_t memory_limit; /* bytes for the model's converted weights, activations and scratch; 0: what the machine has */
     int32_t chunk_rows;  /* rows per step of row-wise work; 0: 256 */
     KeepPolicy keep;     /* KEEP_AUTO: everything if it fits, else layer inputs */
 } SessionOptions;

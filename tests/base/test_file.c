@@ -161,6 +161,50 @@ static void test_full_disk(void **state) {
     assert_int_equal(file_write_atomic("/dev/null", "x", 1), LIMN_OK);
 }
 
+/* What is asked before the work leaves everything as it was. */
+static void test_output_is_checked_first(void **state) {
+    char *path = at("report.json"), *absent = at("no/such.json"), *under_file = at("report.json/a.json");
+    char *slash = at("new/"), *link_path = at("link");
+    char name[301] = {0};
+    char *too_long = at(memset(name, 'x', 300));
+    int before = entries_in(folder);
+    assert_int_equal(file_check_output(path), LIMN_OK);
+    assert_int_equal(entries_in(folder), before);
+    assert_int_equal(file_write_atomic(path, "kept", 4), LIMN_OK);
+    assert_int_equal(symlink("report.json", link_path), 0);
+    assert_int_equal(file_check_output(path), LIMN_OK);
+    assert_int_equal(file_check_output(link_path), LIMN_OK);
+    assert_int_equal(file_check_output("no-folder-in-it"), access(".", W_OK) == 0 ? LIMN_OK : LIMN_USAGE);
+    assert_int_equal(file_check_output("/dev/null"), LIMN_OK);
+    const struct {
+        const char *path, *expected;
+        limn_status status;
+    } bad[] = {{"", "an empty name", LIMN_USAGE},
+               {folder, "is a folder", LIMN_USAGE},
+               {slash, "is a folder", LIMN_USAGE},
+               {too_long, strerror(ENAMETOOLONG), LIMN_USAGE},
+               {absent, "there is no folder", LIMN_NOT_FOUND},
+               {under_file, "there is no folder", LIMN_NOT_FOUND}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(file_check_output(bad[i].path), bad[i].status);
+        assert_non_null(strstr(error_message(), bad[i].expected));
+    }
+    if (geteuid() != 0) { /* who may write everywhere */
+        assert_int_equal(chmod(folder, 0500), 0);
+        assert_int_equal(file_check_output(path), LIMN_USAGE);
+        assert_non_null(strstr(error_message(), strerror(EACCES)));
+        assert_int_equal(chmod(folder, 0700), 0);
+    }
+    assert_contents(path, "kept");
+    assert_int_equal(entries_in(folder), before + 2);
+    unlink(path);
+    unlink(link_path);
+    char *const made[] = {path, absent, under_file, slash, link_path, too_long};
+    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
+        free(made[i]);
+    }
+}
+
 static void test_what_cannot_be_written(void **state) {
     assert_int_equal(file_write_atomic(folder, "x", 1), LIMN_IO);
     assert_non_null(strstr(error_message(), "is a folder"));
@@ -299,6 +343,7 @@ int main(void) {
         cmocka_unit_test(test_links_stay),
         cmocka_unit_test(test_streaming),
         cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_output_is_checked_first),
         cmocka_unit_test(test_what_cannot_be_written),
         cmocka_unit_test(test_pipes_are_read_within_the_cap),
         cmocka_unit_test(test_maps),

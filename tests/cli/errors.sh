@@ -56,6 +56,39 @@ limn info "$model" -o "$work/a.txt" -o "$work/plain" -o "$work/v0.1"
 expect_code 0
 limn info "$model" --json -o "$work/a.pdf"
 expect_code 0
+# what cannot be written in the end is refused before the work, which leaves nothing and changes nothing
+mkdir "$work/outputs"
+echo before >"$work/outputs/old.json"
+before=$(ls -la "$work/outputs")
+for call in "info $model" "ig $work/broken --ids 1"; do # the second would fail in the model else
+    wrong 2 'no/y.html: cannot write: there is no folder' $call -o "$work/outputs/new.json" -o "$work/no/y.html"
+    wrong 2 'y.html: cannot write: there is no folder' $call -o "$work/outputs/old.json/y.html"
+done
+wrong 2 'outputs: is a folder, expected the name of a file' info "$model" -o "$work/outputs"
+wrong 2 'new/: is a folder, expected the name of a file' info "$model" --json -o "$work/outputs/new/"
+wrong 2 "option 'output': found an empty name" info "$model" -o ''
+wrong 2 "option 'output': found an empty name" run "$model" --ids 1 -o ''
+wrong 2 'no/a.safetensors: cannot write: there is no folder' run "$work/broken" --ids 1 -o "$work/no/a.safetensors"
+wrong 2 'no/a.jsonl: cannot write: there is no folder' predict "$work/broken" "$work/no.json" --data-format jsonl \
+    --prompt-field text --choices d,x -o "$work/no/a.jsonl"
+[ "$(ls -la "$work/outputs")" = "$before" ] || problem "something was written: $(ls -A "$work/outputs")"
+# an amount that a refusal names is enough
+needed() {
+    sed -n "s/.* needs* \([0-9.]*[KM]\) of memory.*; $1 are allowed\$/\1/p" "$err"
+}
+for ids in 1 1,2,3 1,2,3,4,5,6,7,8,9,10,11; do
+    wrong 3 'of memory at least' run "$model" --ids $ids --memory 1K
+    limn run "$model" --ids $ids --memory "$(needed 1K)"
+    expect_code 0
+done
+# converted weights and activations together: enough for the weights is not enough
+wrong 3 'converted weights need .* activations come on top' run "$golden/llama-bias" --ids 1,2 --memory 1K
+weights=$(needed 1K)
+wrong 3 "of memory at least, $weights of it for converted weights" run "$golden/llama-bias" --ids 1,2 --memory "$weights"
+limn run "$golden/llama-bias" --ids 1,2 --memory "$(needed "$weights")"
+expect_code 0
+limn run "$golden/llama-bias" --ids 1,2 --memory min
+expect_code 0
 mkdir "$work/adapter"
 echo '{}' >"$work/adapter/adapter_config.json"
 wrong 2 'is an adapter' info "$work/adapter"

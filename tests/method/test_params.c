@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/amount.h"
 #include "method/nearest.h"
 #include "method/params.h"
 
@@ -161,6 +162,39 @@ static void amounts_of_memory(void **state) {
     assert_int_equal(params_parse_bytes(&bytes, "memory", "1X"), LIMN_USAGE);
 }
 
+/* A figure that a refusal names is accepted when it is given back; one that says what is allowed is not more than it.
+ */
+static void printed_amounts_read_back(void **state) {
+    (void)state;
+    static const struct {
+        size_t bytes;
+        const char *needed, *allowed;
+    } cases[] = {{1000, "1000B", "1000B"},
+                 {1024, "1K", "1K"},
+                 {1025, "1.01K", "1K"},
+                 {298 << 10, "298K", "298K"},
+                 {(298 << 10) + 300, "298.3K", "298.29K"},
+                 {(1 << 20) - 1, "1024K", "1023.99K"},
+                 {537919488, "513M", "513M"},
+                 {537919489, "513.01M", "513M"},
+                 {(size_t)3 << 29, "1.5G", "1.5G"},
+                 {SIZE_MAX >> 2, "4194304T", "4194303.99T"}};
+    char text[AMOUNT_TEXT_MAX];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_string_equal(amount_needed(text, cases[i].bytes), cases[i].needed);
+        assert_string_equal(amount_allowed(text, cases[i].bytes), cases[i].allowed);
+    }
+    for (size_t bytes = 2; bytes < (size_t)1 << 50; bytes += bytes / 13 + 1) {
+        size_t back;
+        assert_int_equal(params_parse_bytes(&back, "memory", amount_needed(text, bytes)), LIMN_OK);
+        assert_true(back >= bytes && back - bytes <= bytes / 100 + 1);
+        char given[AMOUNT_TEXT_MAX];
+        assert_string_equal(amount_allowed(given, back), text); /* said again as it was given */
+        assert_int_equal(params_parse_bytes(&back, "memory", amount_allowed(text, bytes)), LIMN_OK);
+        assert_true(back <= bytes && bytes - back <= bytes / 100 + 1);
+    }
+}
+
 /* What is recorded fills the struct to the same values again. */
 static void record_and_fill_again(void **state) {
     Fixture *fixture = *state;
@@ -207,6 +241,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(typed_and_typed_on_a_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refusals, set_up, tear_down),
         cmocka_unit_test(amounts_of_memory),
+        cmocka_unit_test(printed_amounts_read_back),
         cmocka_unit_test_setup_teardown(record_and_fill_again, set_up, tear_down),
         cmocka_unit_test(nearest_first),
     };

@@ -586,6 +586,8 @@ static void families_have_their_own_positions(void **state) {
 static void memory_limit_is_honoured(void **state) {
     folder_from_case("llama-bias");
     assert_refused_with(&(ModelOptions){.memory_limit = 1000}, LIMN_NO_MEMORY, folder_path(), "1000");
+    assert_refused_with(&(ModelOptions){.memory_limit = 3 << 10}, LIMN_NO_MEMORY, "activations come on top",
+                        "3K are allowed");
     model_free(folder_open(&(ModelOptions){.memory_limit = 1 << 20}));
     folder_from_case("llama-old"); /* all in place */
     model_free(folder_open(&(ModelOptions){.memory_limit = 1000}));

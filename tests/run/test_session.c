@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/amount.h"
 #include "run/session.h"
 #include "run/toy_model.h"
 
@@ -459,8 +460,39 @@ static void test_memory_limit_refuses_with_the_least(void **state) {
     assert_non_null(strstr(error_message(), "at least"));
     RunEstimate estimate;
     assert_int_equal(session_estimate(session, &request, &estimate), LIMN_OK);
+    char needed[AMOUNT_TEXT_MAX];
+    Session *enough = open_session(&(SessionOptions){.memory_limit = estimate.least_bytes});
+    assert_int_equal(session_run(enough, &request, NULL), LIMN_OK);
+    session_free(enough);
+    assert_int_equal(session_run(session, &request, NULL), LIMN_NO_MEMORY);
+    assert_non_null(strstr(error_message(), amount_needed(needed, estimate.least_bytes)));
+    assert_non_null(strstr(error_message(), "1000B are allowed"));
     assert_true(estimate.least_bytes > 1000 && estimate.least_bytes <= estimate.bytes && estimate.flops > 0.0);
     session_free(session);
+}
+
+/* The limit is for both: what converted weights take is not there for activations. */
+static void test_memory_limit_covers_converted_weights(void **state) {
+    RunRequest request = base_request();
+    Session *session = open_session(NULL);
+    RunEstimate estimate;
+    assert_int_equal(session_estimate(session, &request, &estimate), LIMN_OK);
+    session_free(session);
+    model.copied_bytes = 1 << 20;
+    size_t least = (1 << 20) + estimate.least_bytes;
+    const size_t too_small[] = {4096, 1 << 20, least - 1};
+    char needed[AMOUNT_TEXT_MAX];
+    for (size_t i = 0; i < sizeof too_small / sizeof too_small[0]; i++) {
+        session = open_session(&(SessionOptions){.memory_limit = too_small[i]});
+        assert_int_equal(session_run(session, &request, NULL), LIMN_NO_MEMORY);
+        assert_non_null(strstr(error_message(), amount_needed(needed, least)));
+        assert_non_null(strstr(error_message(), "1M of it for converted weights"));
+        session_free(session);
+    }
+    session = open_session(&(SessionOptions){.memory_limit = least});
+    assert_int_equal(session_run(session, &request, NULL), LIMN_OK);
+    session_free(session);
+    model.copied_bytes = 0;
 }
 
 static void test_bad_requests_are_refused(void **state) {
@@ -531,6 +563,7 @@ int main(void) {
         cmocka_unit_test(test_set_cuts_the_gradient),
         cmocka_unit_test(test_all_output_rows),
         cmocka_unit_test(test_memory_limit_refuses_with_the_least),
+        cmocka_unit_test(test_memory_limit_covers_converted_weights),
         cmocka_unit_test(test_bad_requests_are_refused),
         cmocka_unit_test(test_cancel_within_a_run),
     };
