@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "files/tensor_files.h"
+#include "method/edit_values.h"
 #include "method/site_names.h"
 
 #define EDIT_FORM "SITE[pos=-1,head=3,neuron=7]=zero|VALUE|mean:FILE:NAME|FILE:NAME"
@@ -138,14 +138,6 @@ limn_status edit_parse(EditSpec *spec, const char *text, Arena *arena) {
 
 /* ---- against a model ---- */
 
-static bool has_heads(const RowShape *shape) {
-    return shape->n_dims == 2;
-}
-
-static bool over_keys(const RowShape *shape) {
-    return shape->n_dims == 2 && shape->dims[1] == DIM_KEYS;
-}
-
 static limn_status resolve_rows(SiteEdit *edit, const EditSpec *spec, int32_t n_prompt) {
     edit->row_begin = 0;
     edit->row_end = INT32_MAX;
@@ -206,14 +198,14 @@ static limn_status resolve_expert(SiteEdit *edit, const EditSpec *spec) {
 
 static limn_status resolve_elements(SiteEdit *edit, const EditSpec *spec, int32_t n_prompt) {
     const RowShape *shape = edit->shape;
-    if (spec->head != EDIT_ALL && (!has_heads(shape) || over_experts(edit->site))) {
+    if (spec->head != EDIT_ALL && (!edit_has_heads(shape) || over_experts(edit->site))) {
         return fail(LIMN_USAGE, "edit '%s': site %s has no heads", spec->text, edit->site);
     }
     if (spec->head != EDIT_ALL && spec->head >= shape->dims[0]) {
         return fail(LIMN_RANGE, "edit '%s': head %lld does not exist; %s has heads 0 to %lld", spec->text,
                     (long long)spec->head, edit->site, (long long)shape->dims[0] - 1);
     }
-    int64_t width = over_keys(shape) ? n_prompt : shape->dims[shape->n_dims - 1];
+    int64_t width = edit_over_keys(shape) ? n_prompt : shape->dims[shape->n_dims - 1];
     if (spec->neuron != EDIT_ALL && spec->neuron >= width) {
         return fail(LIMN_RANGE, "edit '%s': neuron %lld does not exist; %s has 0 to %lld", spec->text,
                     (long long)spec->neuron, edit->site, (long long)width - 1);
@@ -224,108 +216,7 @@ static limn_status resolve_elements(SiteEdit *edit, const EditSpec *spec, int32_
     return spec->expert == EDIT_ALL ? LIMN_OK : resolve_expert(edit, spec);
 }
 
-/* Elements of one row that the edit covers, with n_keys keys. */
-static int64_t region_width(const SiteEdit *edit, int32_t n_keys) {
-    int64_t heads = has_heads(edit->shape) ? edit->shape->dims[0] : 1;
-    int64_t width = row_shape_width(edit->shape, n_keys) / heads;
-    return (edit->head == EDIT_ALL ? heads : 1) * (edit->neuron == EDIT_ALL ? width : 1);
-}
-
-/* in [H, T, S] -> out [T, H, S] */
-static void swap_heads(float *out, const float *in, int64_t heads, int64_t rows, int64_t keys) {
-    for (int64_t h = 0; h < heads; h++) {
-        for (int64_t t = 0; t < rows; t++) {
-            memcpy(out + (t * heads + h) * keys, in + (h * rows + t) * keys, (size_t)keys * sizeof *out);
-        }
-    }
-}
-
-static void mean_over_rows(float *out, const float *in, int64_t rows, int64_t width) {
-    for (int64_t i = 0; i < width; i++) {
-        double sum = 0;
-        for (int64_t t = 0; t < rows; t++) {
-            sum += (double)in[t * width + i];
-        }
-        out[i] = (float)(sum / (double)rows);
-    }
-}
-
-static limn_status fit_values(SiteEdit *edit, const EditSpec *spec, const Tensor *tensor, float *values,
-                              int32_t n_prompt, Arena *arena) {
-    int64_t elements = tensor_elements(tensor);
-    int64_t whole = row_shape_width(edit->shape, n_prompt);
-    int64_t region = region_width(edit, n_prompt);
-    int64_t last = edit->row_end == INT32_MAX ? n_prompt : edit->row_end;
-    int64_t rows = last - edit->row_begin;
-    if (over_keys(edit->shape) && tensor->rank == 3 && elements == whole * tensor->shape[1]) {
-        float *swapped = arena_alloc(arena, (size_t)elements * sizeof *swapped);
-        if (swapped == NULL) {
-            return fail(LIMN_NO_MEMORY, "edit '%s': no memory for %s", spec->text, tensor->name);
-        }
-        swap_heads(swapped, values, tensor->shape[0], tensor->shape[1], tensor->shape[2]);
-        values = swapped;
-    }
-    if (spec->kind == EDIT_VALUE_MEAN) {
-        int64_t width = elements % whole == 0 ? whole : region;
-        if (elements % width != 0) {
-            char shape[96];
-            return fail(LIMN_USAGE, "edit '%s': tensor %s has shape %s; expected rows of %lld values", spec->text,
-                        tensor->name, tensor_shape_text(tensor, shape), (long long)whole);
-        }
-        mean_over_rows(values, values, elements / width, width); /* row 0 is read before it is written */
-        elements = width;
-    }
-    edit->whole_row = elements == whole || elements == whole * rows;
-    int64_t width = edit->whole_row ? whole : region;
-    if (elements != width && elements != width * rows) {
-        char shape[96];
-        return fail(LIMN_USAGE, "edit '%s': tensor %s has shape %s; expected %lld values, for one position or for %lld",
-                    spec->text, tensor->name, tensor_shape_text(tensor, shape), (long long)region, (long long)rows);
-    }
-    edit->values = values;
-    edit->value_width = width;
-    edit->n_value_rows = (int32_t)(elements / width);
-    if (edit->n_value_rows > 1 || over_keys(edit->shape)) { /* rows decoded later have more keys than the values */
-        edit->row_end = (int32_t)last;
-    }
-    return LIMN_OK;
-}
-
-static limn_status read_values(SiteEdit *edit, const EditSpec *spec, int32_t n_prompt, Arena *arena) {
-    TensorFiles *files;
-    TRY(tensor_files_open(&files, spec->file));
-    limn_status status = LIMN_OK;
-    const Tensor *tensor = tensor_files_find(files, spec->tensor);
-    if (tensor == NULL) {
-        status = fail(LIMN_NOT_FOUND, "edit '%s': %s has no tensor '%s'", spec->text, spec->file, spec->tensor);
-        goto done;
-    }
-    int64_t elements = tensor_elements(tensor);
-    if (elements < 1) {
-        status = fail(LIMN_USAGE, "edit '%s': tensor '%s' is empty", spec->text, spec->tensor);
-        goto done;
-    }
-    float *values = arena_alloc(arena, (size_t)elements * sizeof *values);
-    if (values == NULL) {
-        status = fail(LIMN_NO_MEMORY, "edit '%s': no memory for %s", spec->text, spec->tensor);
-        goto done;
-    }
-    status = tensor_read_f32(values, tensor, 0, elements);
-    for (int64_t i = 0; status == LIMN_OK && i < elements; i++) {
-        if (isnan(values[i])) {
-            status = fail(LIMN_USAGE, "edit '%s': tensor '%s' holds NaN at element %lld", spec->text, spec->tensor,
-                          (long long)i);
-        }
-    }
-    if (status == LIMN_OK) {
-        status = fit_values(edit, spec, tensor, values, n_prompt, arena);
-    }
-done:
-    tensor_files_close(files);
-    return status;
-}
-
-static limn_status plan_one(EditPlan *plan, const Graph *graph, const EditSpec *spec, int32_t n_prompt, Arena *arena) {
+static limn_status plan_one(EditPlan *plan, const Graph *graph, const EditSpec *spec, EditRows rows, Arena *arena) {
     SiteMatches matches = {0};
     TRY(site_names_match(&matches, graph, spec->pattern, arena));
     SiteEdit *grown = ARENA_ARRAY(arena, SiteEdit, plan->n + matches.n);
@@ -343,22 +234,23 @@ static limn_status plan_one(EditPlan *plan, const Graph *graph, const EditSpec *
                          .shape = &graph->nodes[matches.items[i].node].op.out,
                          .scalar = spec->kind == EDIT_VALUE_NUMBER,
                          .number = spec->number};
-        TRY(resolve_rows(&edit, spec, n_prompt));
-        TRY(resolve_elements(&edit, spec, n_prompt));
+        TRY(resolve_rows(&edit, spec, rows.prompt));
+        TRY(resolve_elements(&edit, spec, rows.prompt));
         if (!edit.scalar) {
-            TRY(read_values(&edit, spec, n_prompt, arena));
+            TRY(edit_read_values(&edit, spec, rows, arena));
         }
         plan->items[plan->n++] = edit;
     }
     return LIMN_OK;
 }
 
-limn_status edit_plan(EditPlan *plan, const Graph *graph, const ParamTexts *texts, int32_t n_prompt, Arena *arena) {
+limn_status edit_plan(EditPlan *plan, const Graph *graph, const ParamTexts *texts, int32_t n_prompt, int32_t n_rows,
+                      Arena *arena) {
     memset(plan, 0, sizeof *plan);
     for (int32_t i = 0; i < texts->n; i++) {
         EditSpec spec;
         TRY(edit_parse(&spec, texts->items[i].bytes, arena));
-        TRY(plan_one(plan, graph, &spec, n_prompt, arena));
+        TRY(plan_one(plan, graph, &spec, (EditRows){n_prompt, n_rows}, arena));
     }
     return LIMN_OK;
 }
@@ -381,17 +273,39 @@ static Edit bind_stretch(const SiteEdit *edit, int64_t element, int64_t width, i
     } else {
         bool each = edit->n_value_rows > 1;
         bound.row_stride = each ? edit->value_width : 0;
-        bound.values = edit->values + (each ? (begin - edit->row_begin) * edit->value_width : 0) +
-                       (edit->whole_row ? element : at);
+        bound.values = edit->values + (each ? (begin - edit->row_begin) * edit->value_width : 0) + at;
     }
     return bound;
+}
+
+/* The edits of one item over rows [begin, end), a stretch for each head where they do not lie side by side. */
+static void bind_item(Edit *edits, int32_t *n_edits, const SiteEdit *edit, int32_t n_keys, int32_t row_offset,
+                      int32_t begin, int32_t end) {
+    int64_t heads = edit_has_heads(edit->shape) ? edit->shape->dims[0] : 1;
+    int64_t width = row_shape_width(edit->shape, n_keys) / heads;
+    /* A file's values may know of fewer keys than the run has, or of more: a head of theirs is as wide as it was. */
+    bool own_keys = edit_over_keys(edit->shape) && !edit->scalar;
+    int64_t value_width = own_keys ? edit->value_keys : width;
+    if (edit->head == EDIT_ALL && edit->neuron == EDIT_ALL && value_width == width) {
+        edits[(*n_edits)++] = bind_stretch(edit, 0, heads * width, 0, row_offset, begin, end);
+        return;
+    }
+    int64_t first = edit->head == EDIT_ALL ? 0 : edit->head;
+    int64_t last = edit->head == EDIT_ALL ? heads : edit->head + 1;
+    int64_t offset = edit->neuron == EDIT_ALL ? 0 : edit->neuron;
+    int64_t stretch = edit->neuron != EDIT_ALL ? 1 : value_width < width ? value_width : width;
+    for (int64_t h = first; h < last && offset + stretch <= width; h++) {
+        int64_t at =
+            edit->whole_row ? h * value_width + offset : (h - first) * (edit->neuron == EDIT_ALL ? value_width : 1);
+        edits[(*n_edits)++] = bind_stretch(edit, h * width + offset, stretch, at, row_offset, begin, end);
+    }
 }
 
 limn_status edit_plan_bind(Edit **edits, int32_t *n_edits, const EditPlan *plan, int32_t row_offset, int32_t n_rows,
                            int32_t n_keys, Arena *arena) {
     int64_t most = 0;
     for (int32_t i = 0; i < plan->n; i++) {
-        most += has_heads(plan->items[i].shape) ? plan->items[i].shape->dims[0] : 1;
+        most += edit_has_heads(plan->items[i].shape) ? plan->items[i].shape->dims[0] : 1;
     }
     *n_edits = 0;
     *edits = ARENA_ARRAY(arena, Edit, most + 1);
@@ -405,20 +319,7 @@ limn_status edit_plan_bind(Edit **edits, int32_t *n_edits, const EditPlan *plan,
         if (begin >= end) {
             continue;
         }
-        int64_t heads = has_heads(edit->shape) ? edit->shape->dims[0] : 1;
-        int64_t width = row_shape_width(edit->shape, n_keys) / heads;
-        if (edit->head == EDIT_ALL && edit->neuron == EDIT_ALL) {
-            (*edits)[(*n_edits)++] = bind_stretch(edit, 0, heads * width, 0, row_offset, begin, end);
-            continue;
-        }
-        int64_t first = edit->head == EDIT_ALL ? 0 : edit->head;
-        int64_t last = edit->head == EDIT_ALL ? heads : edit->head + 1;
-        int64_t stretch = edit->neuron == EDIT_ALL ? width : 1;
-        for (int64_t h = first; h < last; h++) {
-            int64_t element = h * width + (edit->neuron == EDIT_ALL ? 0 : edit->neuron);
-            (*edits)[(*n_edits)++] =
-                bind_stretch(edit, element, stretch, (h - first) * stretch, row_offset, begin, end);
-        }
+        bind_item(*edits, n_edits, edit, n_keys, row_offset, begin, end);
     }
     return LIMN_OK;
 }

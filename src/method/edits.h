@@ -7,7 +7,11 @@
  *   expert  one expert of a site with something for each (mlp.hook_routing_weights[expert=3]=zero forces it off)
  *   neuron  one element of a row (of each head, or of the given head; a key position of scores and patterns)
  *   VALUE   zero; a number; mean:FILE:NAME (the mean over the rows of a tensor in a safetensors file);
- *           FILE:NAME (the tensor itself: one row for all positions, or a row for each) */
+ *           FILE:NAME (the tensor itself: one row for all positions, or a row for each)
+ *
+ * A row is the site's own, of which head, expert and neuron pick their part, or that part alone; of a tensor with a
+ * row for each position of the prompt (or of the run, a target's tokens included), pos picks its rows. So what `run`
+ * saves fits any edit of its site. The shape decides; where it can be read in two ways, a row for each position. */
 #ifndef LIMN_METHOD_EDITS_H
 #define LIMN_METHOD_EDITS_H
 
@@ -46,9 +50,10 @@ typedef struct SiteEdit {
     int64_t expert;       /* as written */
     bool scalar;
     float number;
-    const float *values; /* [n_value_rows, elements of a row's region, or all of the row] */
+    const float *values; /* from row_begin on: [n_value_rows, elements of a row's region, or all of the row] */
     int32_t n_value_rows;
     int64_t value_width; /* elements in a row of values */
+    int64_t value_keys;  /* keys of a head in a row of values, of sites over keys */
     bool whole_row;      /* values hold the whole row of the site, not the region only */
 } SiteEdit;
 
@@ -57,8 +62,10 @@ typedef struct EditPlan {
     int32_t n;
 } EditPlan;
 
-/* Parses the texts, matches sites, checks ranges against a prompt of n_prompt tokens, reads the files. */
-limn_status edit_plan(EditPlan *plan, const Graph *graph, const ParamTexts *texts, int32_t n_prompt, Arena *arena);
+/* Parses the texts, matches sites, checks ranges against a prompt of n_prompt tokens, reads the files. n_rows: rows of
+ * the pass that reads the prompt, more than its tokens where a target's follow. */
+limn_status edit_plan(EditPlan *plan, const Graph *graph, const ParamTexts *texts, int32_t n_prompt, int32_t n_rows,
+                      Arena *arena);
 
 /* The edits of a run over absolute rows [row_offset, row_offset + n_rows) with n_keys keys. Lives in the arena. */
 limn_status edit_plan_bind(Edit **edits, int32_t *n_edits, const EditPlan *plan, int32_t row_offset, int32_t n_rows,

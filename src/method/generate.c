@@ -315,7 +315,8 @@ static limn_status prepare(Generation *generation) {
     }
     TRY(prompt_read(&generation->prompt, call, model, &params->prompt));
     TRY(find_ends(generation));
-    TRY(edit_plan(&generation->edits, &model->graph, &params->set, generation->prompt.n, call->arena));
+    TRY(edit_plan(&generation->edits, &model->graph, &params->set, generation->prompt.n, generation->prompt.n,
+                  call->arena));
     int64_t capacity = generation->prompt.n + params->max_tokens;
     capacity = model->config.n_context > 0 && capacity > model->config.n_context ? model->config.n_context : capacity;
     TRY(kv_cache_new(&generation->cache, model, (int32_t)capacity));
@@ -392,7 +393,8 @@ static const limn_param rows[] = {
     {"stop", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "TEXT", .help = "end before this text",
      .field = offsetof(GenerateParams, stop)},
     {"set", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "EDIT",
-     .help = "change a site: SITE[pos=-1,head=3,neuron=7]=zero|VALUE|mean:FILE:NAME|FILE:NAME",
+     .help = "change a site: SITE[pos=-1,head=3,neuron=7]=zero|VALUE|mean:FILE:NAME|FILE:NAME; NAME has the site's "
+             "shape: one row for all positions or one for each, of which pos picks its own",
      .field = offsetof(GenerateParams, set)},
 };
 

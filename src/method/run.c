@@ -413,7 +413,11 @@ static limn_status prepare(RunWork *work) {
     const Graph *graph = &work->model->graph;
     TRY(site_names_match_all(&work->save, graph, &params->save, call->arena));
     TRY(site_names_match_all(&work->grad, graph, &params->grad, call->arena));
-    TRY(edit_plan(&work->edits, graph, &params->set, work->prompt.n, call->arena));
+    int32_t n_rows = work->prompt.n;
+    if (wants_target(params) && params->set.n > 0) { /* the target's score is read with the edits in force */
+        TRY(target_count_rows(&n_rows, call, work->model, &work->prompt, &params->target));
+    }
+    TRY(edit_plan(&work->edits, graph, &params->set, work->prompt.n, n_rows, call->arena));
     work->sequence = prompt_sequence(&work->prompt);
     work->n_vocab =
         work->model->config.task == TASK_CLASSIFIER ? work->model->config.n_classes : work->model->config.n_vocab;
@@ -466,7 +470,8 @@ static const limn_param rows[] = {
     {"output", 'o', LIMN_PARAM_OUTPUT, .metavar = "FILE.safetensors",
      .help = "write kept values and all logits to this file", .field = offsetof(RunParams, output)},
     {"set", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "EDIT",
-     .help = "change a site: SITE[pos=-1,head=3,neuron=7]=zero|VALUE|mean:FILE:NAME|FILE:NAME",
+     .help = "change a site: SITE[pos=-1,head=3,neuron=7]=zero|VALUE|mean:FILE:NAME|FILE:NAME; NAME has the site's "
+             "shape: one row for all positions or one for each, of which pos picks its own",
      .field = offsetof(RunParams, set)},
     TARGET_ROWS(RunParams, target),
     ESTIMATE_ROW(RunParams, estimate),
@@ -479,13 +484,16 @@ const Method method_run = {
          .description =
              "Shows the distribution over the next token (at the mask for a masked model, over classes for a "
              "classifier; a bare encoder gives the sentence embedding). --save and --grad keep inner values and "
-             "gradients under their site names; --set changes values on the way.",
+             "gradients under their site names; --set changes values on the way, and takes what --save wrote: "
+             "pos, head, expert and neuron pick their part of a saved tensor.",
          .examples =
              "limn run MODEL -p 'The capital of France is'\n"
-             "limn run MODEL -p 'The capital of France is' --save 'blocks.*.hook_resid_post' -o acts.safetensors\n"
+             "limn run MODEL -p 'The capital of France is' --save 'blocks.*.hook_resid_post' -o a.safetensors\n"
              "limn run MODEL -p 'The capital of France is' --grad hook_embed --target ' Paris' -o g.safetensors\n"
              "limn run MODEL -p 'The capital of France is' --set 'blocks.12.attn.hook_z[head=3]=zero'\n"
              "limn run MODEL -p 'The capital of France is' --set 'blocks.*.mlp.hook_routing_weights[expert=3]=zero'\n"
+             "limn run MODEL -p 'The city of Rome is' "
+             "--set 'blocks.5.hook_resid_post[pos=3]=a.safetensors:blocks.5.hook_resid_post'\n"
              "limn run MODEL --file book.txt --estimate",
          .params = rows,
          .n_params = sizeof rows / sizeof rows[0]},

@@ -552,6 +552,15 @@ static limn_status build_contrast(Target *contrast, const Target *target, Method
     return tokens_target(contrast, call, model, prompt, params, target->rows[0], params->contrast);
 }
 
+limn_status target_count_rows(int32_t *n_rows, MethodCall *call, const Model *model, const Prompt *prompt,
+                              const TargetParams *params) {
+    Target target = {0};
+    TRY(one_of(call, model, params));
+    TRY(build_target(&target, call, model, prompt, params));
+    *n_rows = target.n_sequence;
+    return LIMN_OK;
+}
+
 limn_status target_resolve(Target *target, Target *contrast, MethodCall *call, Session *session, const Prompt *prompt,
                            const TargetParams *params, const EditPlan *edits, Result *result) {
     const Model *model = session_model(session);

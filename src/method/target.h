@@ -73,6 +73,11 @@ typedef struct Target {
 limn_status target_resolve(Target *target, Target *contrast, MethodCall *call, Session *session, const Prompt *prompt,
                            const TargetParams *params, const EditPlan *edits, Result *result);
 
+/* Rows of the pass that scores the target, without running it: the prompt's and, of a continuation, its tokens' but
+ * the last. */
+limn_status target_count_rows(int32_t *n_rows, MethodCall *call, const Model *model, const Prompt *prompt,
+                              const TargetParams *params);
+
 /* The target as a run's sequence. */
 SequenceInput target_sequence(const Target *target);
 

@@ -13,7 +13,7 @@
 
 #include <cmocka.h> /* last: it has a macro named fail */
 
-enum { D = 6, H = 2, K = 3, E = 5, PROMPT = 4 };
+enum { D = 6, H = 2, K = 3, E = 5, PROMPT = 4, RUN = 6 }; /* RUN: with two rows of a target */
 
 typedef struct Fixture {
     Arena arena;
@@ -41,27 +41,34 @@ static int set_up(void **state) {
     }
     add_node(graph, 1, E, 1, "mlp.hook_routing_weights", 1);
     add_node(graph, 2, E, K, "mlp.experts.hook_post", 1);
-    float values[PROMPT * D];
-    float pattern[H * PROMPT * PROMPT];
-    for (int i = 0; i < PROMPT * D; i++) {
+    float values[RUN * RUN * D];
+    float pattern[H * RUN * RUN];
+    for (int i = 0; i < RUN * RUN * D; i++) {
         values[i] = (float)i;
     }
-    for (int i = 0; i < H * PROMPT * PROMPT; i++) {
+    for (int i = 0; i < H * RUN * RUN; i++) {
         pattern[i] = (float)i;
     }
-    Tensor tensors[] = {
-        {.name = "all", .dtype = DTYPE_F32, .rank = 2, .shape = {PROMPT, D}, .data = values, .bytes = sizeof values},
-        {.name = "head", .dtype = DTYPE_F32, .rank = 1, .shape = {K}, .data = values, .bytes = K * 4},
-        {.name = "odd", .dtype = DTYPE_F32, .rank = 1, .shape = {5}, .data = values, .bytes = 20},
-        {.name = "pattern",
-         .dtype = DTYPE_F32,
-         .rank = 3,
-         .shape = {H, PROMPT, PROMPT},
-         .data = pattern,
-         .bytes = sizeof pattern}};
+    Tensor tensors[] = {{.name = "all", .rank = 2, .shape = {PROMPT, D}, .data = values},
+                        {.name = "head", .rank = 1, .shape = {K}, .data = values},
+                        {.name = "odd", .rank = 1, .shape = {5}, .data = values},
+                        {.name = "pattern", .rank = 3, .shape = {H, PROMPT, PROMPT}, .data = pattern},
+                        {.name = "z", .rank = 3, .shape = {PROMPT, H, K}, .data = values},
+                        {.name = "batch", .rank = 4, .shape = {1, PROMPT, H, K}, .data = values},
+                        {.name = "more heads", .rank = 3, .shape = {PROMPT, 2 * H, K}, .data = values},
+                        {.name = "logits", .rank = 2, .shape = {PROMPT, 2 * D}, .data = values},
+                        {.name = "square", .rank = 2, .shape = {H, K}, .data = values},
+                        {.name = "part", .rank = 2, .shape = {2, D}, .data = values},
+                        {.name = "run", .rank = 2, .shape = {RUN, D}, .data = values},
+                        {.name = "run pattern", .rank = 3, .shape = {H, RUN, RUN}, .data = pattern}};
+    const int n_tensors = sizeof tensors / sizeof tensors[0];
+    for (int i = 0; i < n_tensors; i++) {
+        tensors[i].dtype = DTYPE_F32;
+        tensors[i].bytes = (size_t)tensor_elements(&tensors[i]) * sizeof(float);
+    }
     snprintf(fixture->file, sizeof fixture->file, "/tmp/limn-edits-%d.safetensors", (int)getpid());
     *state = fixture;
-    return safetensors_write(fixture->file, tensors, 4, NULL, 0) == LIMN_OK ? 0 : -1;
+    return safetensors_write(fixture->file, tensors, n_tensors, NULL, 0) == LIMN_OK ? 0 : -1;
 }
 
 static int tear_down(void **state) {
@@ -73,10 +80,14 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static limn_status plan_text(EditPlan *plan, Fixture *fixture, const char *text) {
+static limn_status plan_rows(EditPlan *plan, Fixture *fixture, const char *text, int32_t n_prompt, int32_t n_rows) {
     Text item = {text, strlen(text)};
     ParamTexts texts = {&item, 1};
-    return edit_plan(plan, &fixture->graph, &texts, PROMPT, &fixture->arena);
+    return edit_plan(plan, &fixture->graph, &texts, n_prompt, n_rows, &fixture->arena);
+}
+
+static limn_status plan_text(EditPlan *plan, Fixture *fixture, const char *text) {
+    return plan_rows(plan, fixture, text, PROMPT, PROMPT);
 }
 
 static void refuses(Fixture *fixture, const char *text, limn_status expected, const char *words) {
@@ -224,6 +235,111 @@ static void tensors_become_values(void **state) {
     assert_true(edits[0].values[PROMPT] == (float)(PROMPT * PROMPT)); /* head 1 of row 0 */
 }
 
+/* SITE=[mean:]FILE:NAME over the rows of a run; the edits of its pass. */
+static int32_t bind_tensor(Edit **edits, Fixture *fixture, const char *site, const char *name, int32_t n_prompt,
+                           int32_t n_rows) {
+    EditPlan plan;
+    char text[192];
+    int32_t n;
+    bool mean = strncmp(name, "mean:", 5) == 0;
+    snprintf(text, sizeof text, "%s=%s%s:%s", site, mean ? "mean:" : "", fixture->file, name + (mean ? 5 : 0));
+    if (plan_rows(&plan, fixture, text, n_prompt, n_rows) != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+    assert_int_equal(edit_plan_bind(edits, &n, &plan, 0, n_rows, n_rows, &fixture->arena), LIMN_OK);
+    return n;
+}
+
+static void refuses_tensor(Fixture *fixture, const char *site, const char *name, const char *words) {
+    char text[192];
+    bool mean = strncmp(name, "mean:", 5) == 0;
+    snprintf(text, sizeof text, "%s=%s%s:%s", site, mean ? "mean:" : "", fixture->file, name + (mean ? 5 : 0));
+    refuses(fixture, text, LIMN_USAGE, words);
+}
+
+/* Each of these has a number of elements that would fit. */
+static void the_shape_decides(void **state) {
+    Fixture *fixture = *state;
+    refuses_tensor(fixture, "hook_embed", "mean:logits", "has shape [4, 12]; expected [6] or [T, 6] with any number");
+    refuses_tensor(fixture, "hook_embed", "mean:z", "has shape [4, 2, 3]; expected [6] or [T, 6]");
+    refuses_tensor(fixture, "hook_embed", "z", "has shape [4, 2, 3]; expected [6] or [T, 6] with T = 4 positions");
+    refuses_tensor(fixture, "hook_embed", "square", "has shape [2, 3]");
+    refuses_tensor(fixture, "blocks.0.attn.hook_z", "mean:more heads",
+                   "has shape [4, 4, 3]; expected [2, 3] or [T, 2, 3]");
+    refuses_tensor(fixture, "blocks.0.attn.hook_z[head=1]", "mean:more heads",
+                   "expected [2, 3] or [T, 2, 3], or [3] or [T, 3]");
+    refuses_tensor(fixture, "blocks.0.attn.hook_pattern", "mean:z", "expected [2, 4] or [2, T, 4]");
+    refuses_tensor(fixture, "hook_embed[pos=1:3]", "logits", "with T = 2 or 4 positions");
+    refuses_tensor(fixture, "hook_embed", "run", "has shape [6, 6]; expected [6] or [T, 6] with T = 4 positions");
+}
+
+static void a_batch_of_one_and_flat_heads_are_the_same_values(void **state) {
+    Fixture *fixture = *state;
+    static const char *const names[] = {"z", "batch", "all"};
+    Edit *edits;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(bind_tensor(&edits, fixture, "blocks.0.attn.hook_z", names[i], PROMPT, PROMPT), 1);
+        assert_true(edits[0].row_stride == D && edits[0].values[D] == (float)D);
+    }
+}
+
+/* [2, 3] for a head of 3: two positions of it where there are two, else both heads of one row. */
+static void a_row_for_each_position_is_preferred(void **state) {
+    Fixture *fixture = *state;
+    Edit *edits;
+    assert_int_equal(bind_tensor(&edits, fixture, "blocks.0.attn.hook_z[head=1]", "square", 2, 2), 1);
+    assert_true(edits[0].row_stride == K && edits[0].values[0] == 0 && edits[0].values[K] == (float)K);
+    assert_int_equal(bind_tensor(&edits, fixture, "blocks.0.attn.hook_z[head=1]", "square", PROMPT, PROMPT), 1);
+    assert_true(edits[0].row_stride == 0 && edits[0].values[0] == (float)K);
+    assert_int_equal(bind_tensor(&edits, fixture, "blocks.0.attn.hook_z", "square", 2, 2), 1);
+    assert_true(edits[0].row_stride == 0 && edits[0].element_end == D);
+    assert_int_equal(bind_tensor(&edits, fixture, "blocks.0.attn.hook_z[head=1]", "mean:square", 2, 2), 1);
+    assert_true(edits[0].values[0] == (float)K / 2);
+}
+
+static void positions_pick_their_rows(void **state) {
+    Fixture *fixture = *state;
+    Edit *edits;
+    assert_int_equal(bind_tensor(&edits, fixture, "hook_embed[pos=2]", "all", PROMPT, PROMPT), 1);
+    assert_true(edits[0].row_begin == 2 && edits[0].row_end == 3 && edits[0].values[1] == 2 * D + 1);
+    assert_int_equal(bind_tensor(&edits, fixture, "blocks.0.attn.hook_z[pos=-1,head=1]", "z", PROMPT, PROMPT), 1);
+    assert_true(edits[0].row_begin == 3 && edits[0].element_begin == K && edits[0].values[0] == 3 * D + K);
+    assert_int_equal(bind_tensor(&edits, fixture, "hook_embed[pos=1:3,neuron=4]", "all", PROMPT, PROMPT), 1);
+    assert_true(edits[0].row_begin == 1 && edits[0].row_end == 3 && edits[0].row_stride == D);
+    assert_true(edits[0].values[0] == D + 4 && edits[0].values[D] == 2 * D + 4);
+    /* as many rows as the range has positions are those of the range */
+    assert_int_equal(bind_tensor(&edits, fixture, "hook_embed[pos=1:3]", "part", PROMPT, PROMPT), 1);
+    assert_true(edits[0].row_end == 3 && edits[0].row_stride == D && edits[0].values[0] == 0);
+    /* row 2 of head 1 of [H, T, S] */
+    assert_int_equal(
+        bind_tensor(&edits, fixture, "blocks.0.attn.hook_pattern[pos=2,head=1]", "pattern", PROMPT, PROMPT), 1);
+    assert_true(edits[0].element_begin == PROMPT && edits[0].element_end == 2 * PROMPT);
+    assert_true(edits[0].values[0] == PROMPT * PROMPT + 2 * PROMPT);
+}
+
+/* A run with a target has more rows than the prompt has tokens, and so have the tensors it saves. */
+static void rows_of_a_target_fit_too(void **state) {
+    Fixture *fixture = *state;
+    Edit *edits;
+    assert_int_equal(bind_tensor(&edits, fixture, "hook_embed", "run", PROMPT, RUN), 1);
+    assert_true(edits[0].row_begin == 0 && edits[0].row_end == RUN && edits[0].row_stride == D);
+    assert_int_equal(bind_tensor(&edits, fixture, "hook_embed", "all", PROMPT, RUN), 1);
+    assert_true(edits[0].row_begin == 0 && edits[0].row_end == PROMPT);
+    assert_int_equal(bind_tensor(&edits, fixture, "hook_embed[pos=-1]", "run", PROMPT, RUN), 1);
+    assert_true(edits[0].row_begin == 3 && edits[0].row_end == 4 && edits[0].values[0] == 3 * D);
+    assert_int_equal(bind_tensor(&edits, fixture, "hook_embed[pos=2:]", "run", PROMPT, RUN), 1);
+    assert_true(edits[0].row_begin == 2 && edits[0].row_end == RUN && edits[0].values[0] == 2 * D);
+    assert_int_equal(bind_tensor(&edits, fixture, "blocks.0.attn.hook_pattern", "run pattern", PROMPT, RUN), 1);
+    assert_true(edits[0].row_end == RUN && edits[0].row_stride == H * RUN && edits[0].values[RUN] == RUN * RUN);
+    /* the prompt's own pattern has fewer keys than the run: each head is set as far as it goes */
+    assert_int_equal(bind_tensor(&edits, fixture, "blocks.0.attn.hook_pattern", "pattern", PROMPT, RUN), H);
+    for (int h = 0; h < H; h++) {
+        assert_true(edits[h].row_end == PROMPT && edits[h].row_stride == H * PROMPT);
+        assert_true(edits[h].element_begin == h * RUN && edits[h].element_end == h * RUN + PROMPT);
+        assert_true(edits[h].values[0] == h * PROMPT * PROMPT);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(patterns_match_in_order, set_up, tear_down),
@@ -233,6 +349,11 @@ int main(void) {
         cmocka_unit_test_setup_teardown(experts_are_numbers_or_vectors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rows_decoded_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tensors_become_values, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_shape_decides, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_batch_of_one_and_flat_heads_are_the_same_values, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_row_for_each_position_is_preferred, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(positions_pick_their_rows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rows_of_a_target_fit_too, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("edits", tests, NULL, NULL);
 }

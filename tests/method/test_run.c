@@ -210,6 +210,41 @@ static void an_edit_to_the_same_value_changes_nothing(void **state) {
     assert_true(log_probability("\"blocks.1.hook_mlp_out[pos=0:2]=zero\"", 7) == clean);
 }
 
+static double tokens_score(const Fixture *fixture, const char *prompt, const char *more) {
+    Result *result;
+    must(call_method(&result, "run",
+                     "{\"model\": \"%s\", \"prompt\": \"%s\", \"target\": \"xyz\", \"backend\": \"ref\"%s}",
+                     fixture->letters, prompt, more));
+    double value = result->target.log_probability;
+    result_free(result);
+    return value;
+}
+
+/* What a run with a target saved is put back in the same run (nothing changes), and in one of another prompt: all of
+ * its last layer gives the other prompt the answers of this one, and one position of it changes what is read there
+ * only. */
+static void what_was_saved_fits_where_it_came_from(void **state) {
+    const Fixture *fixture = *state;
+    char more[640];
+    snprintf(more, sizeof more,
+             ", \"save\": \"blocks.*.hook_resid_post,blocks.0.attn.hook_pattern\", \"output\": \"%s\"", fixture->file);
+    double clean = tokens_score(fixture, "a cab", more);
+    double other = tokens_score(fixture, "c dax", "");
+    assert_true(fabs(clean - other) > 1e-3);
+    static const char *const own[] = {"blocks.0.hook_resid_post", "blocks.0.attn.hook_pattern"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(more, sizeof more, ", \"set\": [\"%s=%s:%s\"]", own[i], fixture->file, own[i]);
+        assert_true(fabs(tokens_score(fixture, "a cab", more) - clean) < 1e-5);
+    }
+    const char *last = "blocks.1.hook_resid_post";
+    snprintf(more, sizeof more, ", \"set\": [\"%s=%s:%s\"]", last, fixture->file, last);
+    assert_true(fabs(tokens_score(fixture, "c dax", more) - clean) < 1e-5);
+    snprintf(more, sizeof more, ", \"set\": [\"%s[pos=-1:]=%s:%s\"]", last, fixture->file, last);
+    assert_true(fabs(tokens_score(fixture, "c dax", more) - clean) < 1e-5);
+    snprintf(more, sizeof more, ", \"set\": [\"%s[pos=0]=%s:%s\"]", last, fixture->file, last);
+    assert_true(fabs(tokens_score(fixture, "c dax", more) - other) < 1e-5);
+}
+
 /* ---- targets ---- */
 
 static void a_target_is_what_follows(void **state) {
@@ -489,6 +524,7 @@ int main(void) {
         cmocka_unit_test(saved_values_are_huggingface_values),
         cmocka_unit_test(gradient_is_the_slope),
         cmocka_unit_test(an_edit_to_the_same_value_changes_nothing),
+        cmocka_unit_test(what_was_saved_fits_where_it_came_from),
         cmocka_unit_test(a_target_is_what_follows),
         cmocka_unit_test(a_target_that_joins_the_prompt_is_refused),
         cmocka_unit_test(a_likelier_spacing_is_told),
