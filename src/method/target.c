@@ -374,7 +374,9 @@ static limn_status find_word(int32_t *begin, int32_t *end, Text word, const Prom
                     "cause",
                     word.bytes);
     }
-    warn_of_places(result, word.bytes, &whole, &part, *begin, *end);
+    if (result != NULL) {
+        warn_of_places(result, word.bytes, &whole, &part, *begin, *end);
+    }
     return LIMN_OK;
 }
 
@@ -556,7 +558,7 @@ limn_status target_count_rows(int32_t *n_rows, MethodCall *call, const Model *mo
                               const TargetParams *params) {
     Target target = {0};
     TRY(one_of(call, model, params));
-    TRY(build_target(&target, call, model, prompt, params));
+    TRY(build_target(&target, call, model, prompt, params, NULL)); /* remarks come with the target itself */
     *n_rows = target.n_sequence;
     return LIMN_OK;
 }
