@@ -326,15 +326,25 @@ static int64_t rows_of(const IgPath *path, const int32_t *from, int32_t n) {
     return rows;
 }
 
-/* How many of n points make the next run: all runs about as long, none longer than need be. */
+/* How many of n points make the next run: all runs about as long, none longer than need be nor than memory allows. */
 static int32_t points_of_run(const IgPath *path, const int32_t *from, int32_t n) {
     int64_t all = rows_of(path, from, n);
     int64_t runs = larger(1, blocks_of(all, ROWS_PER_RUN));
     int32_t count = 1;
-    while (count < n && rows_of(path, from, count + 1) <= blocks_of(all, runs)) {
+    int32_t most = path->most_points > 0 && path->most_points < n ? path->most_points : n;
+    while (count < most && rows_of(path, from, count + 1) <= blocks_of(all, runs)) {
         count++;
     }
     return count;
+}
+
+/* Whether a run that found no memory is worth another try with fewer points: the answer has the same bits. */
+static bool retry_smaller(IgPath *path, limn_status status, int32_t points) {
+    if (status != LIMN_NO_MEMORY || points <= 1) {
+        return false;
+    }
+    path->most_points = points / 2;
+    return true;
 }
 
 static limn_status allocate_node(const IgPath *path, IgNode *node) {
@@ -376,6 +386,9 @@ static limn_status evaluate(IgPath *path, IgNode *const *nodes, int32_t n, bool 
         arena_init(&scratch);
         limn_status status = evaluate_run(path, nodes + done, count, gradient, &scratch);
         arena_free(&scratch);
+        if (retry_smaller(path, status, count)) {
+            continue;
+        }
         TRY(status);
         done += count;
     }
@@ -459,6 +472,9 @@ limn_status ig_score(IgPath *path, const KvCache *clean, const float *embeddings
             status = run_request(path, &request, points.n);
         }
         arena_free(&scratch);
+        if (retry_smaller(path, status, points.n)) {
+            continue;
+        }
         TRY(status);
         const float *objective = session_objective(path->session);
         for (int32_t i = 0; i < points.n; i++) {

@@ -42,6 +42,7 @@ typedef struct IgPath {
     int64_t evaluations;     /* nodes evaluated so far */
     int64_t expected;        /* nodes a caller expects to need, for progress; 0: unknown */
     int64_t running;         /* nodes of the run at hand */
+    int32_t most_points;     /* of one run, as memory has shown; 0: any number */
     const char *stage;       /* what people are told is going on; NULL: "integrate" */
     Progress progress;       /* nodes done, to the call's own progress */
     float *embeddings;       /* scratch of a batch */

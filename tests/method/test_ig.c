@@ -187,9 +187,33 @@ static void memory_changes_no_bit(void **state) {
     remove_letters_model(folder);
 }
 
+/* Under the limit that refusals name, runs are cut to what fits; the figures are the same. */
+static void the_least_that_is_named_is_enough(void **state) {
+    static const char format[] = "{\"model\": \"%s\", \"prompt\": \"ab c de fg h i jk lm\", \"baseline\": [\"mean\"], "
+                                 "\"target\": \"d\", \"steps\": 40%s}";
+    char folder[64], memory[64] = ", \"memory\": \"1K\"", figure[32];
+    make_letters_model(folder);
+    Result *shared, *least = NULL;
+    must(call_method(&shared, "ig", format, folder, ""));
+    for (int asked = 0; asked < 4 && least == NULL; asked++) { /* each pass by itself is refused */
+        if (call_method(&least, "ig", format, folder, memory) != LIMN_OK) {
+            least = NULL;
+            const char *needed = strstr(error_message(), " need ");
+            assert_non_null(needed);
+            assert_int_equal(sscanf(needed, " need %31s", figure), 1);
+            snprintf(memory, sizeof memory, ", \"memory\": \"%s\"", figure);
+        }
+    }
+    assert_non_null(least);
+    same_tokens(shared, least);
+    result_free(shared);
+    result_free(least);
+    remove_letters_model(folder);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(shared_beginnings_change_no_bit),
-                                       cmocka_unit_test(values_are_those_of_the_nodes),
-                                       cmocka_unit_test(memory_changes_no_bit)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shared_beginnings_change_no_bit), cmocka_unit_test(values_are_those_of_the_nodes),
+        cmocka_unit_test(memory_changes_no_bit), cmocka_unit_test(the_least_that_is_named_is_enough)};
     return cmocka_run_group_tests_name("integrated gradients", tests, NULL, NULL);
 }
