@@ -145,12 +145,42 @@ static limn_status mark_rows(IgWork *work) {
     return LIMN_OK;
 }
 
+/* Under a limit, what the largest pass to come needs is asked before the first one: one refusal, and a figure in it
+ * that would do. That pass is the gradient of one point. */
+static limn_status require_memory(IgWork *work) {
+    MethodCall *call = work->call;
+    if (call->common.memory <= PARAM_BYTES_LEAST) {
+        return LIMN_OK;
+    }
+    SequenceInput sequence = {0};
+    TRY(target_count_rows(&sequence.n, call, work->model, &work->prompt, &work->params->target));
+    int32_t *ids = ARENA_ARRAY(call->arena, int32_t, sequence.n); /* any: only their number matters */
+    float *row = ARENA_ARRAY(call->arena, float, work->model->config.d_embed);
+    if (ids == NULL || row == NULL) {
+        return method_no_memory(call);
+    }
+    sequence.ids = ids;
+    NodeId embed = work->model->graph.embed;
+    Edit edit = {.node = embed, .kind = EDIT_SET, .row_end = -1, .element_end = -1, .values = row};
+    OutputRow output = {.row = work->model->config.task == TASK_CLASSIFIER ? 0 : sequence.n - 1, .weight = 1.0F};
+    return session_require(work->session, &(RunRequest){.sequences = &sequence,
+                                                        .n_sequences = 1,
+                                                        .outputs = &output,
+                                                        .n_outputs = 1,
+                                                        .grads = &embed,
+                                                        .n_grads = 1,
+                                                        .edits = &edit,
+                                                        .n_edits = 1,
+                                                        .objective = OBJECTIVE_LOG_PROB});
+}
+
 static limn_status prepare(IgWork *work) {
     MethodCall *call = work->call;
     TRY(method_session(call, work->params->model.bytes, &work->session));
     work->model = session_model(work->session);
     TRY(prompt_read(&work->prompt, call, work->model, &work->params->prompt));
     prompt_describe(work->result, call, work->model, &work->prompt);
+    TRY(require_memory(work));
     TRY(target_resolve(&work->target, &work->contrast, call, work->session, &work->prompt, &work->params->target, NULL,
                        work->result));
     work->path.call = call;

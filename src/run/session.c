@@ -370,6 +370,13 @@ limn_status session_estimate(Session *session, const RunRequest *request, RunEst
     return LIMN_OK;
 }
 
+limn_status session_require(Session *session, const RunRequest *request) {
+    Question question;
+    Binding binding = {0};
+    TRY(prepare_question(session, request, &question));
+    return bind_program(session, &question, memory_budget(session), &binding);
+}
+
 limn_status session_describe_program(Session *session, const RunRequest *request, char **text) {
     Question question;
     Binding binding = {0};

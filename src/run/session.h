@@ -91,6 +91,8 @@ typedef struct RunEstimate {
 } RunEstimate;
 
 limn_status session_estimate(Session *session, const RunRequest *request, RunEstimate *estimate);
+/* Runs nothing; LIMN_NO_MEMORY, naming the least that would do, where the request does not fit the session's memory. */
+limn_status session_require(Session *session, const RunRequest *request);
 /* The steps a request would run, one line each; *text is malloc'ed. */
 limn_status session_describe_program(Session *session, const RunRequest *request, char **text);
 limn_status session_run(Session *session, const RunRequest *request, const Progress *progress);
