@@ -336,7 +336,7 @@ static void rows_of_a_target_fit_too(void **state) {
     for (int h = 0; h < H; h++) {
         assert_true(edits[h].row_end == PROMPT && edits[h].row_stride == H * PROMPT);
         assert_true(edits[h].element_begin == h * RUN && edits[h].element_end == h * RUN + PROMPT);
-        assert_true(edits[h].values[0] == h * PROMPT * PROMPT);
+        assert_true(edits[h].values[0] == (float)(h * PROMPT * PROMPT));
     }
 }
 
