@@ -36,6 +36,7 @@ static bool parse_position(EditSpec *spec, const char *text, size_t length) {
 
 /* text: "pos=-1,head=3" */
 static limn_status parse_selector(EditSpec *spec, const char *text, size_t length) {
+    uint32_t seen = 0; /* a bit for the first letter of each key */
     while (length > 0) {
         const char *comma = memchr(text, ',', length);
         size_t n = comma != NULL ? (size_t)(comma - text) : length;
@@ -59,6 +60,12 @@ static limn_status parse_selector(EditSpec *spec, const char *text, size_t lengt
             return fail(LIMN_USAGE, "edit '%s': found '%.*s', expected %.*s= and a whole number%s", spec->text, (int)n,
                         text, (int)key, text, key == 3 ? " or a range a:b" : " from 0");
         }
+        uint32_t letter = 1U << ((unsigned)text[0] & 31U);
+        if ((seen & letter) != 0) {
+            return fail(LIMN_USAGE, "edit '%s': '%.*s' is given twice, expected one (a range is pos=a:b)", spec->text,
+                        (int)key, text);
+        }
+        seen |= letter;
         length -= comma != NULL ? n + 1 : n;
         text += comma != NULL ? n + 1 : n;
     }

@@ -141,6 +141,7 @@ static void refusals(void **state) {
     refuses(fixture, "hook_embed[row=1]=zero", LIMN_USAGE, "found 'row' in brackets");
     refuses(fixture, "hook_embed[pos=x]=zero", LIMN_USAGE, "found 'pos=x'");
     refuses(fixture, "hook_embed[pos]=zero", LIMN_USAGE, "found 'pos'");
+    refuses(fixture, "hook_embed[pos=1,neuron=2,pos=3]=zero", LIMN_USAGE, "'pos' is given twice");
     refuses(fixture, "hook_embed=nothing", LIMN_USAGE, "found 'nothing'");
     refuses(fixture, "hook_embed=1e99", LIMN_RANGE, "32-bit");
     refuses(fixture, "hook_embedd=zero", LIMN_NOT_FOUND, "nearest: 'hook_embed'");
