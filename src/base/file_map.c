@@ -114,7 +114,9 @@ static limn_status drop_pages(void *context, int64_t begin, int64_t end, int wor
 /* The pages of a large map are given back by all threads: munmap holds a lock that lets one at a time. */
 static void unmap(FileMap *map) {
 #ifdef MADV_DONTNEED
-    (void)parallel_for(blocks_of((int64_t)map->size, DROPPED_AT_ONCE), 1, drop_pages, map); /* cannot fail */
+    if (map->size > DROPPED_AT_ONCE) {
+        (void)parallel_for(blocks_of((int64_t)map->size, DROPPED_AT_ONCE), 1, drop_pages, map); /* cannot fail */
+    }
 #endif
     munmap((void *)map->data, map->size);
 }

@@ -2,8 +2,9 @@
  * where there is none, the dot products of AVX512-BF16; tiles and order are the same (tile_unit.h).
  *
  * A left tile [16, 32 k] is multiplied by a right tile [16 pairs of k, 16] whose pairs of k lie together. The
- * operand whose rows have k contiguous is a left tile as it lies, so w is always copied, never turned:
- *   w [n, k] (k contiguous): w is the left operand, x is turned into right tiles once, y comes out turned;
+ * operand whose rows have k contiguous is a left tile as it lies:
+ *   w [n, k] (k contiguous): w is copied as the left operand, x is turned into right tiles once, y comes out turned;
+ *     but dot products of few rows of x, whose time goes by rows on the left, have w turned into right tiles;
  *   w [k, n] (n contiguous): pairs of rows of w are interleaved into right tiles, x is the left operand;
  *   w packed once (packs.h): right tiles, so that neither x nor y is turned.
  * Both operands of a product may change places without changing a bit of it.
@@ -79,7 +80,6 @@ typedef struct Job {
     const Gemm *gemm;
     TileUnit unit;
     int parts;
-    bool k_inner;  /* w is [n, k], k contiguous */
     bool w_left;   /* w is the left operand */
     char *x_tiles; /* [row pairs][tiles of k][parts][2] tiles */
     char *panels;  /* PANEL_BYTES + SUMS_BYTES for each thread */
@@ -141,21 +141,27 @@ static limn_status x_body(void *context, int64_t begin, int64_t end, int worker)
 
 /* ---- w into tiles ---- */
 
+/* w is [n, k] */
+static bool k_contiguous(const Gemm *gemm) {
+    return gemm->w_k_stride == 1;
+}
+
 /* Columns [column, column + n) of w, tiles of k [from, to), as [pairs of columns][tiles of k][2]. */
 static void pack_w(char *panel, const Job *job, int64_t column, int64_t n, int64_t from, int64_t to) {
     const Gemm *g = job->gemm;
     int64_t size = g->w_bf16 ? 2 : 4;
     int64_t halves = blocks_of(n, PAIR) * 2;
+    bool rows_of_k = k_contiguous(g);
     for (int64_t i = 0; i < halves * (to - from); i++) {
         /* along what is contiguous in memory first */
-        int64_t half = job->k_inner ? i / (to - from) : i % halves;
-        int64_t t = from + (job->k_inner ? i % (to - from) : i / halves);
+        int64_t half = rows_of_k ? i / (to - from) : i % halves;
+        int64_t t = from + (rows_of_k ? i % (to - from) : i / halves);
         int64_t count = n > half * TILE ? smaller(TILE, n - half * TILE) : 0;
         int64_t depth = smaller(TILE_K, g->k - t * TILE_K);
         int64_t at = count > 0 ? t * TILE_K * g->w_k_stride + (column + half * TILE) * g->w_n_stride : 0;
         const char *w = (const char *)g->w + at * size;
         char *out = panel + ((half / 2 * (to - from) + t - from) * 2 + half % 2) * TILE_BYTES;
-        if (job->k_inner) {
+        if (rows_of_k) {
             make_left_tile(out, w, g->w_bf16, g->w_n_stride, count, depth, !job->w_left);
         } else {
             make_right_tile(out, w, g->w_bf16, g->w_k_stride, count, count > 0 ? depth : 0);
@@ -178,7 +184,7 @@ static limn_status pack_pairs(void *context, int64_t begin, int64_t end, int wor
     (void)worker;
     const Packing *packing = context;
     const Gemm *g = packing->gemm;
-    Job job = {.gemm = g, .k_inner = g->w_k_stride == 1, .k_tiles = blocks_of(g->k, TILE_K)};
+    Job job = {.gemm = g, .k_tiles = blocks_of(g->k, TILE_K)};
     for (int64_t pair = begin; pair < end; pair++) {
         char *tiles = packing->packed + pair * job.k_tiles * 2 * TILE_BYTES;
         pack_w(tiles, &job, pair * PAIR, smaller(PAIR, g->n - pair * PAIR), 0, job.k_tiles);
@@ -240,7 +246,7 @@ typedef struct Piece {
 static void multiply_piece(const Job *job, char *panel, char *sums, Piece p) {
     int64_t step_bytes = job->parts * 2 * TILE_BYTES;
     int64_t columns = blocks_of(p.last - p.column, PAIR);
-    int64_t packed = job->k_inner ? PANEL_TILES : DEPTH;
+    int64_t packed = k_contiguous(job->gemm) ? PANEL_TILES : DEPTH;
     for (int64_t t = p.begin; t < p.end; t += DEPTH) {
         int64_t start = p.begin + (t - p.begin) / packed * packed;
         int64_t stop = smaller(start + packed, p.end);
@@ -300,7 +306,7 @@ static void multiply_packed(const Job *job, char *sums, Piece p) {
 static limn_status multiply_body(void *context, int64_t begin, int64_t end, int worker) {
     const Job *job = context;
     int64_t column_pairs = blocks_of(job->gemm->n, PAIR);
-    int64_t width = (job->k_inner || job->gemm->packed != NULL ? 1 : GROUP) * PAIR;
+    int64_t width = (k_contiguous(job->gemm) || job->gemm->packed != NULL ? 1 : GROUP) * PAIR;
     char *panel = job->panels + (size_t)worker * (PANEL_BYTES + SUMS_BYTES);
     tiles_begin(job->unit);
     for (int64_t part = begin; part < end; part++) {
@@ -330,11 +336,10 @@ static limn_status multiply_body(void *context, int64_t begin, int64_t end, int 
 TARGET_END
 
 static limn_status run_rows(const Gemm *gemm, int parts, char *scratch) {
-    Job job = {
-        .gemm = gemm, .unit = tiles_unit(), .parts = parts, .k_inner = gemm->w_k_stride == 1, .x_tiles = scratch};
+    Job job = {.gemm = gemm, .unit = tiles_unit(), .parts = parts, .x_tiles = scratch};
     /* dot products do as many rows as there are on the left, but whole tiles on the right */
     bool turn_repays = job.unit == TILES_DOTS && gemm->m <= FEW_DOT_ROWS;
-    job.w_left = gemm->packed == NULL && job.k_inner && !turn_repays;
+    job.w_left = gemm->packed == NULL && k_contiguous(gemm) && !turn_repays;
     job.panels = scratch + x_bytes(gemm->m, gemm->k, parts);
     job.k_tiles = blocks_of(gemm->k, TILE_K);
     job.row_pairs = blocks_of(gemm->m, PAIR);
