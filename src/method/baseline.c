@@ -109,8 +109,9 @@ static limn_status fill_text_token(float *out, const char **name, MethodCall *ca
     if (id < 0) {
         Token *tokens;
         int32_t count;
-        EncodeOptions options = {.bos = BOS_NO, .no_special = true, .continues = text[0] == ' '};
-        TRY(prompt_encode(&tokens, &count, call, model->tokenizer, (Text){text, strlen(text)}, &options));
+        Text written = {text, strlen(text)};
+        EncodeOptions options = encode_alone(written);
+        TRY(prompt_encode(&tokens, &count, call, model->tokenizer, written, &options));
         if (count != 1) {
             return fail(LIMN_USAGE, "option 'baseline': '%s' is %d tokens; expected one", text, count);
         }

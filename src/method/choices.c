@@ -6,6 +6,7 @@
 
 #include "base/integers.h"
 #include "method/distribution.h"
+#include "method/prompt.h"
 
 enum {
     RUN_ROWS = 1024,           /* rows of one run: enough for full tiles, few enough for the cache */
@@ -91,7 +92,7 @@ static limn_status read_mask_choices(ChoiceScorer *scorer) {
     for (int32_t c = 0; c < options->n; c++) {
         const int32_t *found;
         const char *text = options->texts[c].bytes;
-        const EncodeOptions alone = {.bos = BOS_NO, .no_special = true, .continues = text[0] == ' '};
+        const EncodeOptions alone = encode_alone(options->texts[c]);
         int32_t n;
         TRY(encode(scorer, text, options->texts[c].length, &alone, &found, &n));
         if (n != 1) {

@@ -34,38 +34,39 @@ static bool parse_position(EditSpec *spec, const char *text, size_t length) {
            (after == 0 || parse_whole(&spec->position_end, colon + 1, after));
 }
 
+/* Where the number of a key but pos goes, EDIT_ALL until it is given; NULL: no such key. */
+static int64_t *number_of_key(EditSpec *spec, const char *key, size_t length) {
+    bool head = length == 4 && memcmp(key, "head", 4) == 0;
+    bool neuron = length == 6 && memcmp(key, "neuron", 6) == 0;
+    bool expert = length == 6 && memcmp(key, "expert", 6) == 0;
+    return head ? &spec->head : neuron ? &spec->neuron : expert ? &spec->expert : NULL;
+}
+
 /* text: "pos=-1,head=3" */
 static limn_status parse_selector(EditSpec *spec, const char *text, size_t length) {
-    uint32_t seen = 0; /* a bit for the first letter of each key */
     while (length > 0) {
         const char *comma = memchr(text, ',', length);
         size_t n = comma != NULL ? (size_t)(comma - text) : length;
         const char *equals = memchr(text, '=', n);
         size_t key = equals != NULL ? (size_t)(equals - text) : n;
         size_t rest = equals != NULL ? n - key - 1 : 0;
-        bool good;
-        if (key == 3 && memcmp(text, "pos", 3) == 0) {
-            good = equals != NULL && parse_position(spec, equals + 1, rest);
-        } else if (key == 4 && memcmp(text, "head", 4) == 0) {
-            good = equals != NULL && parse_whole(&spec->head, equals + 1, rest) && spec->head >= 0;
-        } else if (key == 6 && memcmp(text, "neuron", 6) == 0) {
-            good = equals != NULL && parse_whole(&spec->neuron, equals + 1, rest) && spec->neuron >= 0;
-        } else if (key == 6 && memcmp(text, "expert", 6) == 0) {
-            good = equals != NULL && parse_whole(&spec->expert, equals + 1, rest) && spec->expert >= 0;
-        } else {
+        bool position = key == 3 && memcmp(text, "pos", 3) == 0;
+        int64_t *number = position ? NULL : number_of_key(spec, text, key);
+        if (!position && number == NULL) {
             return fail(LIMN_USAGE, "edit '%s': found '%.*s' in brackets, expected pos, head, expert or neuron",
                         spec->text, (int)key, text);
         }
+        bool again = position ? spec->has_position : *number != EDIT_ALL;
+        bool good = equals != NULL && (position ? parse_position(spec, equals + 1, rest)
+                                                : parse_whole(number, equals + 1, rest) && *number >= 0);
         if (!good) {
             return fail(LIMN_USAGE, "edit '%s': found '%.*s', expected %.*s= and a whole number%s", spec->text, (int)n,
-                        text, (int)key, text, key == 3 ? " or a range a:b" : " from 0");
+                        text, (int)key, text, position ? " or a range a:b" : " from 0");
         }
-        uint32_t letter = 1U << ((unsigned)text[0] & 31U);
-        if ((seen & letter) != 0) {
+        if (again) {
             return fail(LIMN_USAGE, "edit '%s': '%.*s' is given twice, expected one (a range is pos=a:b)", spec->text,
                         (int)key, text);
         }
-        seen |= letter;
         length -= comma != NULL ? n + 1 : n;
         text += comma != NULL ? n + 1 : n;
     }

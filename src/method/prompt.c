@@ -39,6 +39,10 @@ limn_status prompt_encode(Token **tokens, int32_t *n, MethodCall *call, const To
     return encode_pair(tokens, n, call, tokenizer, text, (Text){NULL, 0}, options);
 }
 
+EncodeOptions encode_alone(Text text) {
+    return (EncodeOptions){.bos = BOS_NO, .no_special = true, .continues = text.length > 0 && text.bytes[0] == ' '};
+}
+
 bool prompt_has_text(const Prompt *prompt, int32_t n) {
     for (int32_t i = 0; i < n && i < prompt->n; i++) {
         if (!prompt->tokens[i].special) {

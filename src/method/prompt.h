@@ -55,10 +55,14 @@ limn_status prompt_read(Prompt *prompt, MethodCall *call, const Model *model, co
 limn_status prompt_read_text(Prompt *prompt, MethodCall *call, const Model *model, Text text, Text file, Text pair,
                              EncodeOptions options);
 
-/* Encodes with the call's arena; *n tokens. */
 /* Does any of the first n tokens stand for text? Then what follows them goes on with that text, else it begins one. */
 bool prompt_has_text(const Prompt *prompt, int32_t n);
 
+/* How a text by itself is encoded, a token's or a choice's. A first space that is written is the text's own, so none is
+ * put before it even where it begins a text. */
+EncodeOptions encode_alone(Text text);
+
+/* Encodes with the call's arena; *n tokens. */
 limn_status prompt_encode(Token **tokens, int32_t *n, MethodCall *call, const Tokenizer *tokenizer, Text text,
                           const EncodeOptions *options);
 

@@ -158,12 +158,11 @@ static const char *ids_text(Arena *arena, const int32_t *ids, const Token *token
     return text != NULL ? text : "?";
 }
 
-/* The text's tokens, where the prompt has no text to encode it with. A first space that is written is the text's own,
- * so none is put before it even where it begins a text. */
+/* The text's tokens, where the prompt has no text to encode it with. */
 static limn_status alone(int32_t **ids, int32_t *n, MethodCall *call, const Model *model, Text text, bool continues) {
     Token *tokens;
-    bool spaced = text.length > 0 && text.bytes[0] == ' ';
-    EncodeOptions options = {.bos = BOS_NO, .no_special = true, .continues = continues || spaced};
+    EncodeOptions options = encode_alone(text);
+    options.continues = options.continues || continues;
     TRY(prompt_encode(&tokens, n, call, model->tokenizer, text, &options));
     *ids = ARENA_ARRAY(call->arena, int32_t, *n + 1);
     if (*ids == NULL) {

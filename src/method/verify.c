@@ -23,9 +23,7 @@ static limn_status add_effort(json_t *params, const MethodCall *call, const Resu
     const VerifyParams *verify = call->params;
     int64_t threads = call->common.threads > 0 ? call->common.threads : recorded->provenance.threads;
     bool added = threads <= 0 || json_object_set_new(params, "threads", json_integer(threads)) == 0;
-    if (call->common.memory == PARAM_BYTES_LEAST) {
-        added = added && json_object_set_new(params, "memory", json_string("min")) == 0;
-    } else if (call->common.memory > 0) {
+    if (call->common.memory > 0) { /* PARAM_BYTES_LEAST too is read back as itself */
         added = added && json_object_set_new(params, "memory", json_integer((json_int_t)call->common.memory)) == 0;
     }
     if (verify->model.bytes != NULL) {

@@ -61,7 +61,7 @@ limn_status loading_regex(Regex **regex, Loading *loading, const json_t *object,
     return pool_own(loading->pool, *regex, release_regex);
 }
 
-limn_status loading_type(const char **type, Loading *loading, const json_t *json, const char *what) {
+static limn_status loading_type(const char **type, Loading *loading, const json_t *json, const char *what) {
     if (loading->depth > LOADING_DEPTH_MAX) {
         return fail(LIMN_UNSUPPORTED, "%s: %s: more than %d sequences within each other", loading->where, what,
                     LOADING_DEPTH_MAX);

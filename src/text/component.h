@@ -46,8 +46,6 @@ enum { LOADING_DEPTH_MAX = 16 };
 /* {"piece": id, ...} under "vocab". */
 limn_status loading_vocabulary(Loading *loading, const json_t *json);
 limn_status loading_regex(Regex **regex, Loading *loading, const json_t *object, const char *key);
-/* The "type" of a component; refuses what is not an object with one. */
-limn_status loading_type(const char **type, Loading *loading, const json_t *json, const char *what);
 /* A table of kinds by name: `name` is that of the first of its `n` rows, which are `row_bytes` long. */
 typedef struct KindTable {
     const char *const *name;
@@ -57,7 +55,8 @@ typedef struct KindTable {
 
 #define KIND_TABLE(rows) ((KindTable){&(rows)[0].name, sizeof(rows)[0], sizeof(rows) / sizeof(rows)[0]})
 
-/* The row that "type" of json names; LIMN_UNSUPPORTED says which there are. */
+/* The row that "type" of the component json names; refuses what is not an object with one. LIMN_UNSUPPORTED says which
+ * types there are. */
 limn_status loading_kind(size_t *row, Loading *loading, const json_t *json, const char *what, KindTable table);
 limn_status loading_unknown(const Loading *loading, const char *what, const char *type, KindTable table);
 
