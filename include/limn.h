@@ -82,7 +82,9 @@ typedef struct limn_command {
 
 /* All commands, in the order of help. */
 LIMN_API const limn_command *const *limn_commands(size_t *count);
-LIMN_API const limn_command *limn_command_find(const char *name); /* NULL: none */
+LIMN_API const limn_command *limn_command_find(const char *name); /* NULL: none. "compare decisions" is one name */
+/* What a person asks who needs it: "look inside". Commands of a group stand together. NULL: no such command. */
+LIMN_API const char *limn_command_group(const limn_command *command);
 /* Parameters every command takes besides its own (threads, memory, seed ...). */
 LIMN_API const limn_param *limn_common_params(size_t *count);
 /* Whether a command takes this common parameter: not where it has one of that name itself. */

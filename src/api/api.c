@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/registry.h"
 #include "base/file.h"
-#include "method/call.h"
-#include "method/open.h"
+#include "call/call.h"
+#include "call/open.h"
+#include "method/methods.h"
 #include "render/render.h"
 
 struct limn_context {
@@ -37,12 +39,12 @@ int limn_status_exit_code(limn_status status) {
 
 /* ---- registry ---- */
 
-#define METHOD(variable) extern const Method variable;
+#define METHOD(group, variable) extern const Method variable;
 #include "method/methods.def"
 #undef METHOD
 
 static const limn_command *const commands[] = {
-#define METHOD(variable) &variable.command,
+#define METHOD(group, variable) &variable.command,
 #include "method/methods.def"
 #undef METHOD
 };
@@ -53,8 +55,17 @@ const limn_command *const *limn_commands(size_t *count) {
 }
 
 const limn_command *limn_command_find(const char *name) {
-    const Method *method = name != NULL ? method_find(name) : NULL;
+    const Method *method = name != NULL ? registry_find(&registry_of_build, name) : NULL;
     return method != NULL ? &method->command : NULL;
+}
+
+const char *limn_command_group(const limn_command *command) {
+    for (size_t i = 0; i < method_table.n; i++) {
+        if (&method_table.items[i].method->command == command) {
+            return group_title(method_table.items[i].group);
+        }
+    }
+    return NULL;
 }
 
 const limn_param *limn_common_params(size_t *count) {
@@ -116,8 +127,9 @@ limn_status limn_call(limn_context *context, const char *command, const char *pa
     }
     CallListeners listeners = listeners_of(callbacks);
     limn_result *made = calloc(1, sizeof *made);
-    limn_status status = made != NULL ? method_call(&made->result, context->models, command, params, &listeners)
-                                      : fail(LIMN_NO_MEMORY, "no memory for a result");
+    limn_status status =
+        made != NULL ? method_call(&made->result, &registry_of_build, context->models, command, params, &listeners)
+                     : fail(LIMN_NO_MEMORY, "no memory for a result");
     json_decref(params);
     if (status == LIMN_OK) {
         *result = made;

@@ -128,14 +128,51 @@ static void bash_values(Text *out, const limn_command *command) {
     const limn_param *row;
     for (size_t i = 0; (row = command_row(command, i)) != NULL; i++) {
         if (row->kind == LIMN_PARAM_CHOICE) {
-            text_printf(out, "        %s:--%s) COMPREPLY=($(compgen -W '", command->name, row->name);
+            text_printf(out, "        '%s:--%s') COMPREPLY=($(compgen -W '", command->name, row->name);
             spaced(out, row->choices);
             text_add(out, "' -- \"$word\")); return ;;\n");
         } else if (!row->positional && row->kind != LIMN_PARAM_FLAG && row->kind != LIMN_PARAM_FILE &&
                    row->kind != LIMN_PARAM_OUTPUT) {
-            text_printf(out, "        %s:--%s) return ;;\n", command->name, row->name);
+            text_printf(out, "        '%s:--%s') return ;;\n", command->name, row->name);
         }
     }
+}
+
+/* Of "compare decisions": its second word, NULL for a command of one. */
+static const char *second_word(const char *name) {
+    const char *space = strchr(name, ' ');
+    return space != NULL ? space + 1 : NULL;
+}
+
+/* Commands of one family stand together; only the first of them names the family. */
+static bool begins_family(const limn_command *const *commands, size_t i) {
+    const char *name = commands[i]->name;
+    size_t length = strcspn(name, " ");
+    return i == 0 || strncmp(commands[i - 1]->name, name, length) != 0 ||
+           (commands[i - 1]->name[length] != ' ' && commands[i - 1]->name[length] != '\0');
+}
+
+static void bash_second_words(Text *out, const limn_command *const *commands, size_t count) {
+    text_add(out, "    case \"$COMP_CWORD:${COMP_WORDS[1]}\" in\n");
+    for (size_t i = 0; i < count; i++) {
+        if (second_word(commands[i]->name) == NULL || !begins_family(commands, i)) {
+            continue;
+        }
+        int length = (int)strcspn(commands[i]->name, " ");
+        text_printf(out, "        2:%.*s) COMPREPLY=($(compgen -W '", length, commands[i]->name);
+        for (size_t k = i; k < count && (k == i || !begins_family(commands, k)); k++) {
+            const char *second = second_word(commands[k]->name);
+            text_printf(out, "%s ", second != NULL ? second : "");
+        }
+        text_add(out, "' -- \"$word\")); return ;;\n");
+    }
+    text_add(out, "    esac\n    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n");
+    for (size_t i = 0; i < count; i++) {
+        if (second_word(commands[i]->name) != NULL) {
+            text_printf(out, "        '%s') command='%s' ;;\n", commands[i]->name, commands[i]->name);
+        }
+    }
+    text_add(out, "    esac\n");
 }
 
 static void write_bash(Text *out) {
@@ -143,19 +180,23 @@ static void write_bash(Text *out) {
     const limn_command *const *commands = limn_commands(&count);
     text_add(out, "# bash completion of limn\n_limn() {\n"
                   "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} options=\n"
+                  "    local command=${COMP_WORDS[1]}\n"
                   "    COMPREPLY=()\n    if [ \"$COMP_CWORD\" -eq 1 ] || [ \"$COMP_CWORD:${COMP_WORDS[1]}\" = 2:help "
                   "]; then\n        COMPREPLY=($(compgen -W '");
     for (size_t i = 0; i < count; i++) {
-        text_printf(out, "%s ", commands[i]->name);
+        if (begins_family(commands, i)) {
+            text_printf(out, "%.*s ", (int)strcspn(commands[i]->name, " "), commands[i]->name);
+        }
     }
-    text_add(out,
-             "--help --version' -- \"$word\"))\n        return\n    fi\n    case \"${COMP_WORDS[1]}:$before\" in\n");
+    text_add(out, "--help --version' -- \"$word\"))\n        return\n    fi\n");
+    bash_second_words(out, commands, count);
+    text_add(out, "    case \"$command:$before\" in\n");
     for (size_t i = 0; i < count; i++) {
         bash_values(out, commands[i]);
     }
-    text_add(out, "    esac\n    case \"${COMP_WORDS[1]}\" in\n");
+    text_add(out, "    esac\n    case \"$command\" in\n");
     for (size_t i = 0; i < count; i++) {
-        text_printf(out, "        %s) options='", commands[i]->name);
+        text_printf(out, "        '%s') options='", commands[i]->name);
         option_words(out, commands[i]);
         text_add(out, "' ;;\n");
     }
@@ -227,9 +268,12 @@ static void write_zsh(Text *out) {
     }
     text_add(out, "    )\n    if (( CURRENT == 2 )) || [[ $CURRENT:$words[2] == 3:help ]]; then\n        _describe "
                   "command commands\n        return\n    fi\n"
-                  "    local command=$words[2]\n    shift words\n    (( CURRENT-- ))\n    case $command in\n");
+                  "    local command=$words[2]\n    shift words\n    (( CURRENT-- ))\n"
+                  "    if [[ ${commands[(r)$command $words[2]:*]} != '' ]]; then\n"
+                  "        command=\"$command $words[2]\"\n        shift words\n        (( CURRENT-- ))\n    fi\n"
+                  "    case $command in\n");
     for (size_t i = 0; i < count; i++) {
-        text_printf(out, "        %s) _arguments \\\n", commands[i]->name);
+        text_printf(out, "        '%s') _arguments \\\n", commands[i]->name);
         const limn_param *row;
         for (size_t k = 0; (row = command_row(commands[i], k)) != NULL; k++) {
             zsh_option(out, row);

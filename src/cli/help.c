@@ -7,7 +7,7 @@
 #include "arguments.h"
 #include "terminal.h"
 
-enum { WIDEST = 80, OPTION_COLUMN = 30, SUMMARY_COLUMN = 15 };
+enum { WIDEST = 80, OPTION_COLUMN = 30, SUMMARY_COLUMN = 21 };
 
 static int help_width(void) {
     int width = terminal_width(STDOUT_FILENO);
@@ -84,15 +84,50 @@ static void add_examples(Text *out, const char *examples) {
     }
 }
 
+/* One line each, under what a person asks. */
+static void add_commands(Text *out, const limn_command *const *commands, size_t count) {
+    const char *group = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const char *own = limn_command_group(commands[i]);
+        if (group == NULL || strcmp(group, own) != 0) {
+            text_printf(out, "\n%s\n", own);
+            group = own;
+        }
+        int used = snprintf(NULL, 0, "  %-18s ", commands[i]->name);
+        text_printf(out, "  %-18s ", commands[i]->name);
+        text_wrap(out, commands[i]->summary, SUMMARY_COLUMN, used, help_width());
+    }
+}
+
+bool help_family(Text *out, const char *word) {
+    size_t count;
+    size_t length = strlen(word);
+    const limn_command *const *commands = limn_commands(&count);
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        const char *name = commands[i]->name;
+        if (strncmp(name, word, length) == 0 && name[length] == ' ') {
+            if (!any) {
+                text_printf(out, "Usage: limn %s WORD [OPTION]...\n\n", word);
+            }
+            any = true;
+            int used = snprintf(NULL, 0, "  %-18s ", name);
+            text_printf(out, "  %-18s ", name);
+            text_wrap(out, commands[i]->summary, SUMMARY_COLUMN, used, help_width());
+        }
+    }
+    if (any) {
+        text_printf(out, "\n'limn %s WORD --help' shows options and examples.\n", word);
+    }
+    return any;
+}
+
 void help_program(Text *out) {
     size_t count;
     const limn_command *const *commands = limn_commands(&count);
     text_add(out, "limn opens a language model and says why it said what it said.\n\n"
-                  "Usage: limn COMMAND [WORD | OPTION]...\n\nCommands:\n");
-    for (size_t i = 0; i < count; i++) {
-        text_printf(out, "  %-12s ", commands[i]->name);
-        text_wrap(out, commands[i]->summary, SUMMARY_COLUMN, SUMMARY_COLUMN, help_width());
-    }
+                  "Usage: limn COMMAND [WORD | OPTION]...\n");
+    add_commands(out, commands, count);
     text_add(out, "\n'limn COMMAND --help' shows a command's options and examples; 'limn --version' the version.\n");
     text_add(out, "\nFirst steps:\n"
                   "  limn info MODEL                                    what is in it\n"

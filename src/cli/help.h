@@ -6,6 +6,8 @@
 #include "text.h"
 
 void help_program(Text *out);
+/* The commands of two words that begin with this one; false: there are none. */
+bool help_family(Text *out, const char *word);
 void help_command(Text *out, const limn_command *command);
 
 /* Exit codes with the statuses they stand for, one line each: "2  wrong use: ..." */

@@ -1,6 +1,7 @@
 /* limn: the command line. Everything it knows of commands comes from limn.h's rows. */
 #include <ctype.h>
 #include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -212,6 +213,40 @@ static int generate_document(const char *kind) {
     return end_with_text(&text);
 }
 
+/* The longest command that the words begin with: "compare decisions" before "compare". *used: words of its name. */
+static const char *command_of(char *name, size_t size, int *used, int n_words, char **words) {
+    *used = 1;
+    if (n_words > 1 && words[1][0] != '-' && snprintf(name, size, "%s %s", words[0], words[1]) < (int)size &&
+        limn_command_find(name) != NULL) {
+        *used = 2;
+        return name;
+    }
+    return words[0];
+}
+
+static bool asks_for_help(const char *word) {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* Words that begin with a command's name; help: what is wanted is its help. */
+static int run_words(int n_words, char **words, bool help) {
+    char name[128];
+    int used;
+    const char *command = command_of(name, sizeof name, &used, n_words, words);
+    bool alone = n_words == used || asks_for_help(words[used]);
+    Text text = {0};
+    if (limn_command_find(command) == NULL && alone && help_family(&text, command)) {
+        int code = end_with_text(&text);
+        return code != 0 || help || n_words > used ? code : limn_status_exit_code(LIMN_USAGE);
+    }
+    if (help) {
+        static char option[] = "--help";
+        char *options[] = {option};
+        return run_command(command, 1, options);
+    }
+    return run_command(command, n_words - used, words + used);
+}
+
 int main(int argc, char **argv) {
     setlocale(LC_CTYPE, "");
     signals_install();
@@ -222,14 +257,12 @@ int main(int argc, char **argv) {
         int code = end_with_text(&text);
         return code != 0 ? code : limn_status_exit_code(LIMN_USAGE);
     }
-    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || (strcmp(first, "help") == 0 && argc == 2)) {
+    if (asks_for_help(first) || (strcmp(first, "help") == 0 && argc == 2)) {
         help_program(&text);
         return end_with_text(&text);
     }
     if (strcmp(first, "help") == 0) {
-        static char help[] = "--help";
-        char *words[] = {help};
-        return run_command(argv[2], 1, words);
+        return run_words(argc - 2, argv + 2, true);
     }
     if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0) {
         text_printf(&text, "limn %s\n", limn_version());
@@ -238,5 +271,5 @@ int main(int argc, char **argv) {
     if (strcmp(first, "--generate") == 0) {
         return generate_document(argc > 2 ? argv[2] : NULL);
     }
-    return run_command(first, argc - 2, argv + 2);
+    return run_words(argc - 1, argv + 1, false);
 }

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/registry.h"
 #include "limn.h"
-#include "method/method.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
 
@@ -76,7 +76,7 @@ static void defaults_are_accepted(void **state) {
     size_t count;
     const limn_command *const *commands = limn_commands(&count);
     for (size_t i = 0; i < count; i++) {
-        const Method *method = method_find(commands[i]->name);
+        const Method *method = registry_find(&registry_of_build, commands[i]->name);
         Arena arena;
         arena_init(&arena);
         void *params = arena_zalloc(&arena, method->params_bytes + 1);

@@ -7,7 +7,10 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "method/open.h"
+#include "call/open.h"
+#include "method/methods.h"
+
+const Registry test_registry = {.methods = &method_table};
 
 limn_status call_method(Result **result, const char *command, const char *format, ...) {
     char json[8192];
@@ -24,7 +27,7 @@ limn_status call_method(Result **result, const char *command, const char *format
     limn_status status = model_cache_new(&models);
     if (status == LIMN_OK) {
         CallListeners listeners = {0};
-        status = method_call(result, models, command, params, &listeners);
+        status = method_call(result, &test_registry, models, command, params, &listeners);
         model_cache_free(models);
     }
     json_decref(params);

@@ -2,7 +2,9 @@
 #ifndef LIMN_TESTS_METHOD_CALLS_H
 #define LIMN_TESTS_METHOD_CALLS_H
 
-#include "method/call.h"
+#include "call/call.h"
+
+extern const Registry test_registry; /* every method, no renderer: what needs one is tested above */
 
 /* Runs a method in a context of its own; params as JSON text (printf style). *result is the caller's on LIMN_OK. */
 limn_status call_method(Result **result, const char *command, const char *format, ...)

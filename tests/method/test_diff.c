@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "call/open.h"
 #include "files/json.h"
 #include "method/calls.h"
-#include "method/open.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
 
@@ -310,7 +310,7 @@ static void a_second_call_without_the_adapter_is_the_base(void **state) {
             json_object_set_new(params, "adapter", json_pack("[s]", adapter));
         }
         Result *result;
-        must(method_call(&result, models, "run", params, &listeners));
+        must(method_call(&result, &test_registry, models, "run", params, &listeners));
         found[i] = result->target.log_probability;
         result_free(result);
         json_decref(params);

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ask/edits.h"
+#include "ask/site_names.h"
 #include "files/tensor_files.h"
-#include "method/edits.h"
-#include "method/site_names.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
 

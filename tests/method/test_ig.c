@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "measure/score_path.h"
 #include "method/calls.h"
-#include "method/ig_path.h"
 #include "model/model.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "method/call.h"
-#include "method/open.h"
+#include "call/call.h"
+#include "call/open.h"
+#include "method/calls.h"
 
 /* after our own headers: cmocka has a macro named fail */
 #include <setjmp.h>
@@ -39,7 +40,7 @@ static json_t *case_params(const char *model, const json_t *entry) {
 static Result *explain(json_t *params) {
     Result *result = NULL;
     CallListeners none = {0};
-    limn_status status = method_call(&result, models, "ig", params, &none);
+    limn_status status = method_call(&result, &test_registry, models, "ig", params, &none);
     json_decref(params);
     if (status != LIMN_OK) {
         fail_msg("%s", error_message());

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/amount.h"
-#include "method/nearest.h"
-#include "method/params.h"
+#include "call/nearest.h"
+#include "call/params.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
 

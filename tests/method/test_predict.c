@@ -12,8 +12,8 @@
 
 #include "base/file.h"
 #include "files/json.h"
+#include "measure/metrics.h"
 #include "method/calls.h"
-#include "method/metrics.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
 

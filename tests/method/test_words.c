@@ -1,4 +1,4 @@
-#include "method/words.h"
+#include "ask/words.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

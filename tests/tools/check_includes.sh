@@ -2,8 +2,10 @@
 # check_includes.sh [ROOT]: the rules of the house that a program can check, over ROOT/src and ROOT/python.
 #
 #   - a file includes "folder/file.h" of its own folder, base/, tensor/ and what its row in src/layers.def names
-#   - limn.h is for api/, for method/ (whose parameter rows it shows as they are) and for the faces (cli/, serve/,
-#     python/); the faces include nothing else of the library
+#   - a file of a group of methods, src/method/<group>/, includes no other group
+#   - no file includes itself by a way round
+#   - limn.h is for api/, for call/ and method/ (whose parameter rows it shows as they are) and for the faces (cli/,
+#     serve/, python/); the faces include nothing else of the library
 #   - the library neither ends the process nor prints (stderr only in backend/backend.c, for LIMN_TRACE)
 #   - a .c or .h file has at most 800 lines, a function at most 80
 #
@@ -79,9 +81,24 @@ function read_row(line,    parts, names, n, i) {
     }
 }
 
+# Follows includes from a file; "open" is the way so far.
+function visit(file,    n, next_files, i) {
+    state[file] = 1
+    n = split(edges[file], next_files, " ")
+    for (i = 1; i <= n; i++) {
+        if (state[next_files[i]] == 1) {
+            report(file ": includes itself by way of " next_files[i])
+        } else if (state[next_files[i]] == 0) {
+            visit(next_files[i])
+        }
+    }
+    state[file] = 2
+}
+
 function begin_file(    parts) {
     split(FILENAME, parts, "/")
     folder = parts[1] == "python" ? "python" : parts[2]
+    group = parts[2] == "method" && parts[4] != "" ? parts[3] : ""
     face = folder == "cli" || folder == "serve" || folder == "python"
     in_comment = 0
     function_start = 0
@@ -91,13 +108,13 @@ function begin_file(    parts) {
     }
 }
 
-function check_include(name,    parts, allowed) {
+function check_include(name,    parts, n_parts, allowed) {
     if (name == "limn_status.h") {
         return
     }
     if (name == "limn.h") {
-        if (!face && folder != "api" && folder != "method") {
-            report(FILENAME ":" FNR ": limn.h is for method, api and the faces")
+        if (!face && folder != "api" && folder != "call" && folder != "method") {
+            report(FILENAME ":" FNR ": limn.h is for call, method, api and the faces")
         }
         return
     }
@@ -108,7 +125,11 @@ function check_include(name,    parts, allowed) {
         report(FILENAME ":" FNR ": \"" name "\" does not name its folder, expected \"folder/file.h\"")
         return
     }
-    split(name, parts, "/")
+    n_parts = split(name, parts, "/")
+    if (folder == "method" && parts[1] == "method" && n_parts == 3 && group != parts[2]) {
+        report(FILENAME ":" FNR ": the group " (group == "" ? "table" : group) "/ may not include \"" name "\"")
+    }
+    edges[FILENAME] = edges[FILENAME] " src/" name
     allowed = face ? parts[1] == folder : ((folder, parts[1]) in sees)
     if (!allowed) {
         report(FILENAME ":" FNR ": " folder "/ may not include \"" name "\"" (face ? " (a face sees limn.h only)" : ""))
@@ -156,6 +177,11 @@ FNR == 1 { begin_file() }
     }
 }
 END {
+    for (file in edges) {
+        if (state[file] == 0) {
+            visit(file)
+        }
+    }
     if (breaches > 0) {
         print breaches " breaches of the house rules"
         exit 1

@@ -42,7 +42,7 @@ fresh
 expect 0 ""
 breach src/graph/a.c '#include "api/x.h"\n' 'graph/ may not include "api/x.h"'
 breach src/base/b.h '#include "tensor/t.h"\n' 'base/ may not include "tensor/t.h"'
-breach src/graph/a.c '#include "limn.h"\n' 'limn.h is for method'
+breach src/graph/a.c '#include "limn.h"\n' 'limn.h is for call'
 breach src/graph/a.c '#include "other.h"\n' 'does not name its folder'
 breach src/cli/main.c '#include "graph/g.h"\n' 'a face sees limn.h only'
 breach python/binding.c '#include "base/b.h"\n' 'a face sees limn.h only'
@@ -54,5 +54,10 @@ breach src/graph/a.c 'void f(void) {\n    fputs("x", stderr);\n}\n' 'does not pr
 breach src/graph/a.c "$(yes 'int x;\n' | head -n 801 | tr -d '\n')" 'more than 800 lines'
 breach src/graph/a.c "void f(void) {\n$(yes '    g();\n' | head -n 80 | tr -d '\n')}\n" 'a function of 82 lines'
 breach src/layers.def 'LAYER(odd, "later")\nLAYER(later, "")\n' 'which no row above names'
+fresh
+printf '#include "graph/d.h"\n' > "$tree/src/graph/c.h"
+printf '#include "graph/c.h"\n' > "$tree/src/graph/d.h"
+expect 1 'includes itself by way of'
+breach src/method/one/a.c '#include "method/two/b.h"\n' 'the group one/ may not include'
 breach src/odd/a.c 'int x;\n' 'src/odd has no row'
 exit "$failures"

@@ -1,0 +1,111 @@
+/* A data set as a method reads it: the rows that such methods share, and one prompt after another with its label,
+ * group and id. Streamed: an item lives in the arena it is read into. */
+#ifndef LIMN_ASK_DATA_SOURCE_H
+#define LIMN_ASK_DATA_SOURCE_H
+
+#include "ask/chat_render.h"
+#include "data/dataset.h"
+
+typedef struct DataParams {
+    Text file;
+    Text prompt_field;
+    Text template_text;
+    Text messages_field;
+    bool as_chat;
+    Text system;
+    ChatParams chat; /* its messages are those of the records */
+    Text label_field;
+    Text group_field;
+    Text id_field;
+    Text where;
+    int32_t format; /* RecordFormat */
+    int64_t limit;
+    int64_t sample;
+} DataParams;
+
+/* The data set as a bare word after the model, or as --data FILE. */
+#define DATA_WORD_ROW(type, member)                                                                                    \
+    {                                                                                                                  \
+        "data", 0, LIMN_PARAM_FILE,                                                                                    \
+            .positional = true, .required = true, .metavar = "DATA",                                                   \
+            .help = "records: .jsonl, .csv (the first line names the fields), .tsv or .txt (a record on each line)",   \
+            .field = offsetof(type, member.file)                                                                       \
+    }
+#define DATA_OPTION_ROW(type, member)                                                                                  \
+    PARAM_ROW("data", 0, LIMN_PARAM_FILE, "FILE",                                                                      \
+              "a data set: .jsonl, .csv, .tsv or .txt; see --prompt-field and --where", offsetof(type, member.file))
+
+/* What the prompts are made of. A method has CHAT_ROWS too, of the same ChatParams. */
+#define DATA_PROMPT_ROWS(type, member)                                                                                 \
+    PARAM_ROW("prompt-field", 0, LIMN_PARAM_TEXT, "FIELD", "the field that is the prompt (of .txt: the line)",         \
+              offsetof(type, member.prompt_field)),                                                                    \
+        PARAM_ROW("template", 0, LIMN_PARAM_TEXT, "TEXT",                                                              \
+                  "the prompt made of fields: 'Tweet: {text}\\nAnswer:'; {{ and }} are braces",                        \
+                  offsetof(type, member.template_text)),                                                               \
+        PARAM_ROW("messages-field", 0, LIMN_PARAM_TEXT, "FIELD",                                                       \
+                  "the field that is a chat: a list of messages, read by the model's chat template",                   \
+                  offsetof(type, member.messages_field)),                                                              \
+        PARAM_ROW("as-chat", 0, LIMN_PARAM_FLAG, NULL,                                                                 \
+                  "give the prompt as a user's message by the model's chat template", offsetof(type, member.as_chat)), \
+        PARAM_ROW("system", 0, LIMN_PARAM_TEXT, "TEXT", "with --as-chat: the system message before it",                \
+                  offsetof(type, member.system)),                                                                      \
+        PARAM_ROW("where", 0, LIMN_PARAM_TEXT, "FILTER",                                                               \
+                  "only records for which this holds: \"label != pred and n >= 10 and text ~ 'bank.?run'\"",           \
+                  offsetof(type, member.where)),                                                                       \
+    {                                                                                                                  \
+        .name = "data-format", .kind = LIMN_PARAM_CHOICE, .metavar = "FORMAT", .default_text = "auto",                 \
+        .choices = "auto|jsonl|csv|tsv|text", .help = "of the data set; auto: by the file's ending",                   \
+        .field = offsetof(type, member.format)                                                                         \
+    }
+
+#define DATA_ROWS(type, member)                                                                                        \
+    DATA_PROMPT_ROWS(type, member),                                                                                    \
+        PARAM_ROW("label-field", 0, LIMN_PARAM_TEXT, "FIELD", "the field with the right answer",                       \
+                  offsetof(type, member.label_field)),                                                                 \
+        PARAM_ROW("group-field", 0, LIMN_PARAM_TEXT, "FIELD", "report each value of this field by itself as well",     \
+                  offsetof(type, member.group_field)),                                                                 \
+        PARAM_ROW("id-field", 0, LIMN_PARAM_TEXT, "FIELD", "the field that names a record; without it, its number",    \
+                  offsetof(type, member.id_field)),                                                                    \
+        {.name = "limit",                                                                                              \
+         .kind = LIMN_PARAM_INTEGER,                                                                                   \
+         .metavar = "N",                                                                                               \
+         .minimum = 1,                                                                                                 \
+         .maximum = 9e15,                                                                                              \
+         .help = "stop after N records",                                                                               \
+         .field = offsetof(type, member.limit)},                                                                       \
+    {                                                                                                                  \
+        .name = "sample", .kind = LIMN_PARAM_INTEGER, .metavar = "N", .minimum = 1, .maximum = 1e9,                    \
+        .help = "N records drawn at random by --seed, in the order of the file",                                       \
+        .field = offsetof(type, member.sample)                                                                         \
+    }
+
+typedef struct DataItem {
+    int64_t number; /* of the record in its file, from 0 */
+    int64_t line;   /* from 1 */
+    uint64_t hash;  /* of the record's bytes */
+    Text prompt;
+    Text label; /* absent: not asked for, null or empty */
+    Text group; /* absent: not asked for; "" where the record has none */
+    Text id;
+    int64_t done, total; /* for progress, once this item is done */
+} DataItem;
+
+typedef struct DataSource DataSource;
+
+limn_status data_source_open(DataSource **source, MethodCall *call, const DataParams *params);
+/* Before the first record: chats need the model's template. */
+limn_status data_source_use_model(DataSource *source, MethodCall *call, const Model *model);
+void data_source_close(DataSource *source); /* NULL is fine */
+const char *data_source_path(const DataSource *source);
+bool data_source_is_regular(const DataSource *source); /* a file that can be read again */
+
+/* How its prompts are to be encoded: a chat's special tokens are its template's own. */
+EncodeOptions data_source_encode_options(const DataSource *source, const MethodCall *call);
+
+/* What a reader of the result should know of the records so far. */
+void data_source_describe(const DataSource *source, Result *result);
+
+/* *there false: no more. Texts are copied into the arena. */
+limn_status data_source_next(DataSource *source, DataItem *item, Arena *arena, bool *there);
+
+#endif

@@ -1,0 +1,26 @@
+/* What a question would cost, before it is asked: memory from the program itself, time from one measured step. */
+#ifndef LIMN_CALL_ESTIMATE_H
+#define LIMN_CALL_ESTIMATE_H
+
+#include "call/method.h"
+
+typedef struct EstimateRow {
+    const char *name;
+    double value;
+    const char *unit;
+} EstimateRow;
+
+/* The row of the option; the field is a bool. */
+#define ESTIMATE_ROW(type, member)                                                                                     \
+    {                                                                                                                  \
+        "estimate", 0, LIMN_PARAM_FLAG, .help = "say what this would take in memory and time, and stop",               \
+                                        .field = offsetof(type, member)                                                \
+    }
+
+/* Adds a table "estimate" with the request's memory and arithmetic, then the given rows. */
+limn_status estimate_show(Result *result, Session *session, const RunRequest *request, const EstimateRow *rows,
+                          int32_t n);
+
+double estimate_clock(void); /* seconds, monotonic */
+
+#endif

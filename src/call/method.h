@@ -1,0 +1,95 @@
+/* What a method is: a row that says its name, its parameters and the function that answers.
+ *
+ * To add one: CONTRIBUTING.md.
+ * A run function reads its own struct (filled and checked from the rows), opens what it needs through the call,
+ * and adds blocks and checks to the result. The common parts (params, provenance, measured) are added around it. */
+#ifndef LIMN_CALL_METHOD_H
+#define LIMN_CALL_METHOD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/progress.h"
+#include "call/params.h"
+#include "limn.h"
+#include "model/model.h"
+#include "result/result.h"
+#include "run/session.h"
+
+/* Order of the choice "en|zh". */
+typedef enum Language { LANGUAGE_EN, LANGUAGE_ZH } Language;
+
+/* Options every method takes (rows: common_params). */
+typedef struct CommonOptions {
+    int32_t dtype;   /* Compute: COMPUTE_F32, COMPUTE_BF16 */
+    int32_t backend; /* 0 cpu, 1 ref */
+    int32_t bos;     /* BosMode */
+    int32_t frame;   /* Frame */
+    int64_t threads; /* 0: all cores */
+    size_t memory;   /* bytes; 0: what the machine has; PARAM_BYTES_LEAST: as little as possible */
+    int64_t seed;
+    int32_t language;    /* Language: of the texts a method writes */
+    ParamTexts adapters; /* DIR or DIR:weight, as typed */
+} CommonOptions;
+
+extern const limn_param common_params[]; /* [common_params_count] */
+extern const size_t common_params_count;
+bool command_takes(const limn_command *command, const limn_param *common); /* limn_command_takes */
+
+typedef struct ModelCache ModelCache; /* models and sessions a context has opened (open.h) */
+typedef struct Registry Registry;     /* the methods and formats there are (registry.h) */
+typedef struct Method Method;
+
+typedef struct MethodCall {
+    const Method *method;
+    const void *params; /* the method's own struct */
+    CommonOptions common;
+    const Progress *progress; /* never NULL; its tick may be */
+    /* Text as it is generated, whole UTF-8 characters; NULL: nobody listens. */
+    void (*text)(void *context, const char *bytes, size_t length);
+    void *text_context;
+    const Registry *registry; /* never NULL */
+    ModelCache *models;
+    Arena *arena;     /* lives until the call has ended */
+    Model *described; /* the model the result is about: set by method_session, hashed while the method runs */
+    Session *session; /* the session it ran in; NULL: none */
+} MethodCall;
+
+/* Adds to the result, which already holds the effective parameters, and ends with `return result_status(result)`;
+ * on failure the result is thrown away. */
+typedef limn_status (*MethodFunction)(MethodCall *call, Result *result);
+
+struct Method {
+    limn_command command;
+    const char *title;   /* "Integrated gradients" */
+    size_t params_bytes; /* size of the method's own struct, zeroed before it is filled */
+    MethodFunction run;
+    bool explains; /* answers about a model's behaviour: `limn verify` can run it again */
+};
+
+/* The row of the model itself: a bare word. */
+#define MODEL_ROW(type, member)                                                                                        \
+    {                                                                                                                  \
+        "model", 0, LIMN_PARAM_FILE,                                                                                   \
+            .positional = true, .required = true, .metavar = "MODEL",                                                  \
+            .help = "a model folder, a .gguf file, or org/name in the local Hugging Face cache",                       \
+            .field = offsetof(type, member)                                                                            \
+    }
+
+/* Opened on first use, shared by later calls of the same context with the same options; borrowed. */
+limn_status method_model(MethodCall *call, const char *path, Model **model);
+/* Header and configuration only: for methods that never run the network. */
+limn_status method_model_config(MethodCall *call, const char *path, Model **model);
+limn_status method_session(MethodCall *call, const char *path, Session **session);
+/* The same without the adapters that the options name. */
+limn_status method_base_session(MethodCall *call, const char *path, Session **session);
+
+/* For an allocation that failed. */
+static inline limn_status method_no_memory(const MethodCall *call) {
+    return fail(LIMN_NO_MEMORY, "%s: out of memory", call->method->command.name);
+}
+
+#endif

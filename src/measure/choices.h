@@ -1,0 +1,32 @@
+/* How likely a model finds each of some continuations of a prompt: log p(choice | prompt), exactly, for many prompts
+ * at once.
+ *
+ * Prompts of unequal length run side by side without padding. Their common beginning (a template's fixed head) is
+ * computed once and read by all. One token of each choice comes from the prompt's last row; choices of several tokens
+ * are then fed behind the prompt's own keys and values, which are computed once for all choices. A masked model is
+ * asked at the prompt's one mask, for choices of one token. A classifier has its classes for choices. */
+#ifndef LIMN_MEASURE_CHOICES_H
+#define LIMN_MEASURE_CHOICES_H
+
+#include "call/method.h"
+
+typedef struct ChoiceScorer ChoiceScorer;
+
+typedef struct ChoiceOptions {
+    const Text *texts; /* [n] continuations, leading space included; a classifier: NULL */
+    int32_t n;         /* a classifier: its number of classes */
+    EncodeOptions encode;
+    bool plain; /* each prompt and choice in a pass of its own: what the fast way is checked against */
+} ChoiceOptions;
+
+limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Session *session, const ChoiceOptions *options);
+void choice_scorer_free(ChoiceScorer *scorer); /* NULL is fine */
+
+/* log_probabilities: [n, options.n]. *bad: the prompt that a failure is about, or -1. */
+limn_status choice_scorer_run(ChoiceScorer *scorer, const Text *prompts, int32_t n, double *log_probabilities,
+                              int32_t *bad, const Progress *progress);
+
+int64_t choice_scorer_tokens(const ChoiceScorer *scorer); /* of all prompts so far */
+int32_t choice_scorer_head(const ChoiceScorer *scorer);   /* tokens of the shared beginning */
+
+#endif

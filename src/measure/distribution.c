@@ -1,0 +1,89 @@
+#include "measure/distribution.h"
+
+#include <math.h>
+
+double log_sum_exp(const float *logits, int32_t n) {
+    double largest = -INFINITY;
+    for (int32_t i = 0; i < n; i++) {
+        largest = fmax(largest, (double)logits[i]);
+    }
+    if (!isfinite(largest)) {
+        return largest;
+    }
+    double sum = 0;
+    for (int32_t i = 0; i < n; i++) {
+        sum += exp((double)logits[i] - largest);
+    }
+    return largest + log(sum);
+}
+
+static bool ranks_before(const float *logits, int32_t a, int32_t b) {
+    return logits[a] > logits[b] || (!(logits[a] < logits[b]) && a < b);
+}
+
+int64_t logit_rank(const float *logits, int32_t n, int32_t id) {
+    int64_t rank = 1;
+    for (int32_t i = 0; i < n; i++) {
+        rank += i != id && ranks_before(logits, i, id);
+    }
+    return rank;
+}
+
+int32_t logit_argmax(const float *logits, int32_t n) {
+    int32_t best = 0;
+    for (int32_t i = 1; i < n; i++) {
+        if (logits[i] > logits[best] || isnan(logits[best])) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+void logit_top(int32_t *ids, int32_t count, const float *logits, int32_t n) {
+    int32_t kept = 0;
+    for (int32_t i = 0; i < n; i++) {
+        int32_t place = kept;
+        while (place > 0 && ranks_before(logits, i, ids[place - 1])) {
+            place--;
+        }
+        if (place == count) {
+            continue;
+        }
+        kept = kept < count ? kept + 1 : kept;
+        for (int32_t k = kept - 1; k > place; k--) {
+            ids[k] = ids[k - 1];
+        }
+        ids[place] = i;
+    }
+}
+
+void distribution_table(Result *result, MethodCall *call, const Model *model, const char *id, const char *title,
+                        const float *logits, int32_t n, int32_t count) {
+    static const TableColumn columns[] = {{{"token", 5}, COLUMN_TOKEN},
+                                          {{"id", 2}, COLUMN_INTEGER},
+                                          {{"probability", 11}, COLUMN_PROBABILITY},
+                                          {{"log-probability", 15}, COLUMN_NUMBER},
+                                          {{"logit", 5}, COLUMN_NUMBER}};
+    static const TableColumn class_columns[] = {{{"class", 5}, COLUMN_TEXT},
+                                                {{"id", 2}, COLUMN_INTEGER},
+                                                {{"probability", 11}, COLUMN_PROBABILITY},
+                                                {{"log-probability", 15}, COLUMN_NUMBER},
+                                                {{"logit", 5}, COLUMN_NUMBER}};
+    count = count < n ? count : n;
+    int32_t *ids = ARENA_ARRAY(call->arena, int32_t, count + 1);
+    bool classes = model->config.task == TASK_CLASSIFIER;
+    TableBlock *table = result_add_table(result, id, title, classes ? class_columns : columns, 5);
+    if (ids == NULL || table == NULL) {
+        return;
+    }
+    logit_top(ids, count, logits, n);
+    double total = log_sum_exp(logits, n);
+    for (int32_t i = 0; i < count; i++) {
+        double log_probability = (double)logits[ids[i]] - total;
+        Text text = output_text(call, model, ids[i]);
+        Value cells[] = {value_bytes(text.bytes, text.length), value_integer(ids[i]),
+                         value_number(exp(log_probability)), value_number(log_probability),
+                         value_number((double)logits[ids[i]])};
+        table_row(table, cells);
+    }
+}

@@ -1,0 +1,16 @@
+/* A target in figures: log-probabilities, rank, what the model would rather say. Runs the model. */
+#ifndef LIMN_MEASURE_TARGET_SCORE_H
+#define LIMN_MEASURE_TARGET_SCORE_H
+
+#include "ask/target.h"
+
+/* Builds and scores the target (and the contrast: kind TARGET_NONE when there is none). Warns in the result when the
+ * variant with (without) a leading space is over ten times likelier. edits may be NULL. */
+limn_status target_resolve(Target *target, Target *contrast, MethodCall *call, Session *session, const Prompt *prompt,
+                           const TargetParams *params, const EditPlan *edits, Result *result);
+
+/* Fills the result's target, contrast and a table of the likeliest `top` at the first row. */
+void target_describe(Result *result, MethodCall *call, const Model *model, const Target *target, const Target *contrast,
+                     int32_t top);
+
+#endif

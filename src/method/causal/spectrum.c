@@ -1,0 +1,133 @@
+#include "method/causal/spectrum.h"
+
+#include <lapacke.h>
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parallel.h"
+
+static limn_status no_memory(void) {
+    return fail(LIMN_NO_MEMORY, "no memory for a spectrum");
+}
+
+void spectrum_free(Spectrum *spectrum) {
+    free(spectrum->values);
+    *spectrum = (Spectrum){0};
+}
+
+limn_status spectrum_of_matrix(Spectrum *spectrum, float *values, int64_t rows, int64_t columns) {
+    int64_t n = rows < columns ? rows : columns;
+    *spectrum = (Spectrum){0};
+    if (rows > INT32_MAX || columns > INT32_MAX) {
+        return fail(LIMN_RANGE, "a matrix of %lld x %lld is too large for a spectrum", (long long)rows,
+                    (long long)columns);
+    }
+    float *singular = malloc(((size_t)n + 1) * sizeof *singular), none = 0;
+    spectrum->values = malloc(((size_t)n + 1) * sizeof *spectrum->values);
+    if (singular == NULL || spectrum->values == NULL) {
+        free(singular);
+        spectrum_free(spectrum);
+        return no_memory();
+    }
+    omp_set_num_threads(parallel_threads()); /* of the library, for calls of this thread */
+    /* [rows, columns] by rows is its transpose by columns, with the same singular values */
+    lapack_int info = LAPACKE_sgesdd(LAPACK_COL_MAJOR, 'N', (lapack_int)columns, (lapack_int)rows, values,
+                                     (lapack_int)columns, singular, &none, 1, &none, 1);
+    for (int64_t i = 0; i < n; i++) {
+        spectrum->values[i] = (double)singular[i];
+    }
+    spectrum->n = (int32_t)n;
+    free(singular);
+    if (info != 0) {
+        spectrum_free(spectrum);
+        return info == LAPACK_WORK_MEMORY_ERROR
+                   ? no_memory()
+                   : fail(LIMN_INTERNAL, "singular values: sgesdd ends with %d", (int)info);
+    }
+    return LIMN_OK;
+}
+
+/* out = S R S, S the symmetric root of L'L, whose eigenvalues and vectors (columns) are given. */
+static void between_roots(double *out, const double *values, const double *vectors, const double *right, int32_t n,
+                          double *scratch) {
+    for (int32_t a = 0; a < n; a++) { /* scratch = root(values) V' right */
+        double root = sqrt(values[a] > 0 ? values[a] : 0);
+        for (int32_t j = 0; j < n; j++) {
+            double sum = 0;
+            for (int32_t i = 0; i < n; i++) {
+                sum += vectors[a * n + i] * right[i * n + j];
+            }
+            scratch[a * n + j] = root * sum;
+        }
+    }
+    for (int32_t a = 0; a < n; a++) { /* out = scratch V root(values) */
+        for (int32_t b = 0; b < n; b++) {
+            double root = sqrt(values[b] > 0 ? values[b] : 0), sum = 0;
+            for (int32_t j = 0; j < n; j++) {
+                sum += scratch[a * n + j] * vectors[b * n + j];
+            }
+            out[a * n + b] = root * sum;
+        }
+    }
+}
+
+static limn_status eigen(double *matrix, double *values, int32_t n, char job) {
+    omp_set_num_threads(1); /* small matrices: more threads cost more than they bring */
+    lapack_int info = LAPACKE_dsyev(LAPACK_COL_MAJOR, job, 'U', n, matrix, n, values);
+    if (info == 0) {
+        return LIMN_OK;
+    }
+    return info == LAPACK_WORK_MEMORY_ERROR ? no_memory()
+                                            : fail(LIMN_INTERNAL, "eigenvalues: dsyev ends with %d", (int)info);
+}
+
+limn_status spectrum_of_product(Spectrum *spectrum, const double *left_gram, const double *right_gram, int32_t rank) {
+    size_t n = (size_t)rank, square = n * n;
+    *spectrum = (Spectrum){.values = malloc((n + 1) * sizeof(double)), .n = rank};
+    double *work = malloc((3 * square + n + 1) * sizeof *work);
+    if (work == NULL || spectrum->values == NULL) {
+        free(work);
+        spectrum_free(spectrum);
+        return no_memory();
+    }
+    double *vectors = work, *middle = work + square, *scratch = work + 2 * square, *values = work + 3 * square;
+    memcpy(vectors, left_gram, square * sizeof *vectors);
+    limn_status status = eigen(vectors, values, rank, 'V');
+    if (status == LIMN_OK) {
+        between_roots(middle, values, vectors, right_gram, rank, scratch);
+        status = eigen(middle, values, rank, 'N');
+    }
+    for (int32_t i = 0; i < rank && status == LIMN_OK; i++) { /* dsyev gives the smallest first */
+        double square_value = values[rank - 1 - i];
+        spectrum->values[i] = sqrt(square_value > 0 ? square_value : 0);
+    }
+    free(work);
+    if (status != LIMN_OK) {
+        spectrum_free(spectrum);
+    }
+    return status;
+}
+
+double spectrum_effective_rank(const Spectrum *spectrum) {
+    double sum = 0, entropy = 0;
+    for (int32_t i = 0; i < spectrum->n; i++) {
+        sum += spectrum->values[i];
+    }
+    for (int32_t i = 0; i < spectrum->n && sum > 0; i++) {
+        double share = spectrum->values[i] / sum;
+        entropy -= share > 0 ? share * log(share) : 0;
+    }
+    return sum > 0 ? exp(entropy) : 0;
+}
+
+double spectrum_energy(const Spectrum *spectrum, int32_t k) {
+    double top = 0, sum = 0;
+    for (int32_t i = 0; i < spectrum->n; i++) {
+        double square = spectrum->values[i] * spectrum->values[i];
+        top += i < k ? square : 0;
+        sum += square;
+    }
+    return sum > 0 ? top / sum : (double)NAN;
+}

@@ -1,0 +1,61 @@
+/* What the parts of `limn predict` share: the command (predict.c) and what it says (predict_report.c). */
+#ifndef LIMN_METHOD_DATA_PREDICT_H
+#define LIMN_METHOD_DATA_PREDICT_H
+
+#include "measure/choices.h"
+#include "measure/metrics.h"
+#include "method/data/predictions.h"
+
+enum { PREDICT_GROUPS_MAX = 1000, PREDICT_CHOICES_MAX = 1000 };
+
+typedef struct PredictParams {
+    Text model;
+    DataParams data;
+    ParamTexts choices;
+    Text labels;
+    int64_t batch;
+    int64_t top;
+    Text output;
+} PredictParams;
+
+typedef struct PredictGroup {
+    Text name;
+    Metrics metrics; /* without replicates */
+} PredictGroup;
+
+typedef struct Mistake { /* a wrong decision, kept while it is among the surest */
+    double confidence;
+    Text id, prompt;
+    int32_t label, choice;
+} Mistake;
+
+typedef struct Predictor {
+    MethodCall *call;
+    const PredictParams *params;
+    Result *result;
+    Session *session;
+    const Model *model;
+    DataSource *source;
+    Text *choices; /* [n] as scored; of a classifier the same as names */
+    Text *names;   /* [n] as labels and the file say them */
+    int32_t n;
+    ChoiceScorer *scorer;
+    PredictionFile *file; /* NULL: none */
+    PredictionSettings settings;
+    Metrics metrics;
+    PredictGroup *groups; /* [n_groups] in the order they were met */
+    int32_t n_groups;
+    Mistake *mistakes; /* [n_mistakes], the surest first, of params->top */
+    int32_t n_mistakes;
+    int64_t resumed; /* records that were there already */
+    int64_t unlabelled;
+    double least_mass; /* the smallest probability of all choices of a record together */
+    double sum_mass;
+    int64_t not_finite;
+    double recheck; /* largest difference to a plain pass; NaN: not made */
+} Predictor;
+
+/* Adds headline, blocks, warnings and checks. */
+void predict_report(Predictor *predictor);
+
+#endif

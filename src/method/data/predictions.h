@@ -1,0 +1,45 @@
+/* The file of predictions, JSONL: an object for each record, in the order of the data, appended as they are made. A
+ * run that was cut short goes on where it stopped: what is there is checked against the data and the settings. */
+#ifndef LIMN_METHOD_DATA_PREDICTIONS_H
+#define LIMN_METHOD_DATA_PREDICTIONS_H
+
+#include "ask/data_source.h"
+
+typedef struct Prediction {
+    int32_t choice;            /* the likeliest */
+    int32_t label;             /* -1: none */
+    double *log_probabilities; /* [C] of each choice, by itself */
+    double *probabilities;     /* [C] normalised over the choices */
+} Prediction;
+
+/* The likeliest and what follows from log_probabilities; ties go to the first. */
+void prediction_normalise(Prediction *prediction, int32_t n_choices);
+/* log of the label's share among the choices; NaN without a label */
+double prediction_label_log(const Prediction *prediction, int32_t n_choices);
+
+enum { SETTING_MODEL, SETTING_PROMPT, SETTING_CHOICES, SETTING_NUMBERS, SETTING_COUNT };
+
+typedef struct PredictionSettings {
+    char hash[SETTING_COUNT][17]; /* 16 hex digits: of what decides a line besides the record */
+    const Text *names;            /* [n_choices] */
+    int32_t n_choices;
+} PredictionSettings;
+
+typedef struct PredictionFile PredictionFile;
+
+/* Opens or makes it; nothing is changed before the first append. settings are borrowed. */
+limn_status prediction_file_open(PredictionFile **file, const char *path, const PredictionSettings *settings);
+
+/* The next line that is there already, which must be about `item`; *done false: it is not yet. prediction's arrays
+ * are the caller's, [n_choices]. */
+limn_status prediction_file_read(PredictionFile *file, const DataItem *item, Prediction *prediction, bool *done);
+
+/* Adds a line to what the next flush writes. */
+limn_status prediction_file_add(PredictionFile *file, const DataItem *item, const Prediction *prediction);
+limn_status prediction_file_flush(PredictionFile *file);
+
+/* Refuses a file that holds more lines than the data has records; syncs; closes. */
+limn_status prediction_file_finish(PredictionFile *file);
+void prediction_file_close(PredictionFile *file); /* NULL is fine */
+
+#endif

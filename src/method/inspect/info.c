@@ -1,0 +1,145 @@
+/* What a model folder or file holds, from its configuration and headers alone: no weight is read. */
+#include <stdio.h>
+
+#include "call/method.h"
+
+typedef struct InfoParams {
+    Text model;
+} InfoParams;
+
+static const char *const task_names[] = {"causal language model", "masked language model", "classifier",
+                                         "encoder without a head"};
+
+static void row(TableBlock *table, const char *name, Value value) {
+    Value cells[] = {value_text(name), value};
+    table_row(table, cells);
+}
+
+static void add_model_rows(TableBlock *table, const Model *model) {
+    const ModelConfig *config = &model->config;
+    row(table, "architecture", value_text(config->architecture));
+    row(table, "model type", value_text(config->model_type));
+    row(table, "task", value_text(task_names[config->task]));
+    if (model->text_part) {
+        row(table, "part", value_text("text; images are not read"));
+    }
+    row(table, "stored as", value_text(dtype_info(config->dtype)->name));
+    row(table, "parameters", value_integer(model->n_parameters));
+    row(table, "weight bytes", value_integer(model->weight_bytes));
+    row(table, "layers (L)", value_integer(config->n_layers));
+    row(table, "model width (D)", value_integer(config->d_model));
+    if (config->d_embed != config->d_model) {
+        row(table, "embedding width (E)", value_integer(config->d_embed));
+    }
+    row(table, "heads (H)", value_integer(config->n_heads));
+    row(table, "key/value heads (G)", value_integer(config->n_kv_heads));
+    row(table, "head width (K)", value_integer(config->d_head));
+    row(table, "feed-forward width (F)", value_integer(config->d_mlp));
+    if (config->n_experts > 0) {
+        row(table, "experts (E)", value_integer(config->n_experts));
+        row(table, "expert width", value_integer(config->d_expert));
+        row(table, "experts in use by a token", value_integer(config->n_used));
+    }
+    row(table, "vocabulary (V)", value_integer(config->n_vocab));
+    row(table, "context", value_integer(config->n_context));
+    row(table, "sites", value_integer(model->graph.n_sites));
+}
+
+static limn_status add_adapter(Result *result, const Model *model, int32_t i) {
+    static const TableColumn columns[] = {{{"what", 4}, COLUMN_TEXT}, {{"value", 5}, COLUMN_VALUE}};
+    const ModelAdapter *adapter = &model->adapters[i];
+    char id[32], title[48], hash[65];
+    snprintf(id, sizeof id, "adapter-%d", (int)i + 1);
+    snprintf(title, sizeof title, "Adapter %d", (int)i + 1);
+    TRY(model_adapter_hash(model, i, false, hash));
+    TableBlock *table = result_add_table(result, id, title, columns, 2);
+    row(table, "folder", value_text(adapter->path));
+    row(table, "made for", value_text(adapter->base_model[0] != '\0' ? adapter->base_model : "(not stated)"));
+    row(table, "kind",
+        value_text(adapter->dora              ? adapter->rank_stabilised ? "rsLoRA with DoRA" : "DoRA"
+                   : adapter->rank_stabilised ? "rsLoRA"
+                                              : "LoRA"));
+    row(table, "rank", value_integer(adapter->rank));
+    row(table, "alpha", value_number(adapter->alpha));
+    row(table, "weight", value_number(adapter->weight));
+    row(table, "modules with a branch", value_integer(adapter->n_modules));
+    row(table, "tensors in the place of the model's", value_integer(adapter->n_tensors));
+    row(table, "parameters", value_integer(adapter->n_parameters));
+    row(table, "hash", value_text(hash));
+    return LIMN_OK;
+}
+
+static void add_classes(Result *result, const ModelConfig *config) {
+    static const TableColumn columns[] = {{{"id", 2}, COLUMN_INTEGER}, {{"class", 5}, COLUMN_TEXT}};
+    if (config->n_classes == 0) {
+        return;
+    }
+    TableBlock *table = result_add_table(result, "classes", "Classes", columns, 2);
+    for (int32_t i = 0; i < config->n_classes; i++) {
+        Value cells[] = {value_integer(i), value_text(config->labels[i])};
+        table_row(table, cells);
+    }
+}
+
+static void add_tokenizer(Result *result, const Tokenizer *tokenizer) {
+    static const TableColumn columns[] = {{{"token", 5}, COLUMN_TEXT}, {{"value", 5}, COLUMN_VALUE}};
+    static const char *const names[SPECIAL_COUNT] = {
+        [SPECIAL_BOS] = "begin of text", [SPECIAL_EOS] = "end of text", [SPECIAL_UNK] = "unknown",
+        [SPECIAL_PAD] = "padding",       [SPECIAL_MASK] = "mask",       [SPECIAL_SEP] = "separator",
+        [SPECIAL_CLS] = "class",         [SPECIAL_EOT] = "end of turn", [SPECIAL_EOM] = "end of message"};
+    TableBlock *table = result_add_table(result, "tokenizer", "Tokenizer", columns, 2);
+    row(table, "kind", value_text(tokenizer_kind(tokenizer)));
+    row(table, "ids", value_integer(tokenizer_vocab_size(tokenizer)));
+    for (int which = 0; which < SPECIAL_COUNT; which++) {
+        int32_t id = tokenizer_special(tokenizer, (SpecialToken)which);
+        size_t length;
+        const char *piece = id >= 0 ? tokenizer_piece(tokenizer, id, &length) : NULL;
+        if (piece != NULL) {
+            char text[128];
+            snprintf(text, sizeof text, "%.*s (%d)", (int)(length < 96 ? length : 96), piece, (int)id);
+            row(table, names[which], value_text(text));
+        }
+    }
+    row(table, "chat template", value_bool(tokenizer_chat_template(tokenizer) != NULL));
+}
+
+static limn_status run(MethodCall *call, Result *result) {
+    static const TableColumn columns[] = {{{"what", 4}, COLUMN_TEXT}, {{"value", 5}, COLUMN_VALUE}};
+    const InfoParams *params = call->params;
+    Model *model;
+    TRY(method_model_config(call, params->model.bytes, &model));
+    result_headline(result, "%s: %s, %.4g million parameters, %d layers, stored as %s", model->path,
+                    model->config.architecture, (double)model->n_parameters / 1e6, (int)model->config.n_layers,
+                    dtype_info(model->config.dtype)->name);
+    add_model_rows(result_add_table(result, "model", "Model", columns, 2), model);
+    for (int32_t i = 0; i < model->n_adapters; i++) {
+        TRY(add_adapter(result, model, i));
+    }
+    add_classes(result, &model->config);
+    if (model->tokenizer != NULL) {
+        add_tokenizer(result, model->tokenizer);
+    } else {
+        result_warn(result, "no tokenizer beside the weights: prompts can be given as --ids only");
+    }
+    for (int32_t i = 0; i < model->n_warnings; i++) {
+        result_warn(result, "%s", model->warnings[i]);
+    }
+    return result_status(result);
+}
+
+static const limn_param rows[] = {
+    MODEL_ROW(InfoParams, model),
+};
+
+const Method method_info = {
+    .command = {.name = "info",
+                .summary = "what a model folder or file holds",
+                .description = "Architecture, sizes, number type, tokenizer and special tokens, from the configuration "
+                               "and the files' headers. No weight is read: it takes less than a second.",
+                .examples = "limn info SmolLM2-135M-Instruct.Q4_1.gguf\nlimn info ~/models/gpt2 --json",
+                .params = rows,
+                .n_params = sizeof rows / sizeof rows[0]},
+    .title = "Model",
+    .params_bytes = sizeof(InfoParams),
+    .run = run,
+};

@@ -1,0 +1,51 @@
+/* The names of every value inside a model that can be looked at, changed or differentiated. */
+#include "ask/site_names.h"
+#include "call/method.h"
+
+typedef struct SitesParams {
+    Text model;
+    ParamTexts patterns;
+} SitesParams;
+
+static limn_status run(MethodCall *call, Result *result) {
+    static const TableColumn columns[] = {
+        {{"site", 4}, COLUMN_TEXT}, {{"shape", 5}, COLUMN_TEXT}, {{"computed by", 11}, COLUMN_TEXT}};
+    const SitesParams *params = call->params;
+    Model *model;
+    TRY(method_model_config(call, params->model.bytes, &model));
+    SiteMatches matches = {0};
+    static const Text everything = {"*", 1};
+    ParamTexts patterns = params->patterns.n > 0 ? params->patterns : (ParamTexts){&everything, 1};
+    TRY(site_names_match_all(&matches, &model->graph, &patterns, call->arena));
+    result_headline(result, "%d sites of %s", (int)matches.n, model->path);
+    TableBlock *table = result_add_table(result, "sites", "Sites", columns, 3);
+    result_block_note(result, "T positions, S keys; saved tensors of [H, T, S] sites put the head first");
+    for (int32_t i = 0; i < matches.n; i++) {
+        const GraphNode *node = &model->graph.nodes[matches.items[i].node];
+        char shape[48];
+        Value cells[] = {value_text(matches.items[i].name), value_text(site_shape_text(node, shape)),
+                         value_text(op_info(node->op.kind)->name)};
+        table_row(table, cells);
+    }
+    return result_status(result);
+}
+
+static const limn_param rows[] = {
+    MODEL_ROW(SitesParams, model),
+    {"match", 'm', LIMN_PARAM_TEXT, .repeated = true, .positional = true, .metavar = "PATTERN",
+     .help = "only sites that match: a name or a glob such as 'blocks.0.*'", .field = offsetof(SitesParams, patterns)},
+};
+
+const Method method_sites = {
+    .command = {.name = "sites",
+                .summary = "the names of a model's inner values, with their shapes",
+                .description =
+                    "Every value that --save, --grad and --set can name, as TransformerLens names it, in the "
+                    "order it is computed.",
+                .examples = "limn sites ~/models/gpt2\nlimn sites ~/models/gpt2 'blocks.0.*'",
+                .params = rows,
+                .n_params = sizeof rows / sizeof rows[0]},
+    .title = "Sites",
+    .params_bytes = sizeof(SitesParams),
+    .run = run,
+};
