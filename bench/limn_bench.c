@@ -20,6 +20,7 @@
 #include "run/session.h"
 
 typedef struct Worker {
+    Team team;
     Model *model;
     Session *session;
     limn_context *context;
@@ -68,8 +69,8 @@ static limn_status worker_open(Worker *worker, const json_t *request, json_t *re
     worker_close(worker);
     Stopwatch start = stopwatch_start();
     ModelOptions model_options = {.frame = FRAME_HF, .bf16 = bf16};
-    TRY(model_open(&worker->model, path, &model_options, NULL));
-    SessionOptions options = {.compute = bf16 ? COMPUTE_BF16 : COMPUTE_F32};
+    TRY(model_open(&worker->model, path, &model_options, &worker->team));
+    SessionOptions options = {.compute = bf16 ? COMPUTE_BF16 : COMPUTE_F32, .threads = worker->team.threads};
     TRY(session_new(&worker->session, worker->model, &options));
     stopwatch_report(&start, reply);
     return LIMN_OK;
@@ -327,7 +328,7 @@ static limn_status worker_answer(Worker *worker, const json_t *request, json_t *
     if (strcmp(verb, "versions") == 0) {
         json_object_set_new(reply, "limn", json_string(limn_version()));
         json_object_set_new(reply, "isa", json_string(backend_find("cpu")->describe()));
-        json_object_set_new(reply, "threads", json_integer(parallel_threads()));
+        json_object_set_new(reply, "threads", json_integer(worker->team.threads));
         return LIMN_OK;
     }
     if (strcmp(verb, "peak") == 0) {
@@ -352,9 +353,8 @@ static limn_status worker_answer(Worker *worker, const json_t *request, json_t *
 }
 
 int main(void) {
-    Worker worker = {0};
     const char *threads = getenv("LIMN_BENCH_THREADS");
-    parallel_set_threads(threads == NULL ? 2 : atoi(threads));
+    Worker worker = {.team = team_of(threads == NULL ? 2 : atoi(threads), NULL)};
     char *line = NULL;
     size_t capacity = 0;
     while (getline(&line, &capacity, stdin) > 0) {

@@ -44,11 +44,17 @@ static float *filled(size_t count, float scale) {
     return values;
 }
 
+static Team team;
+
 /* The best time of a kernel over about 0.3 s of runs. */
 static double best_time(const Kernel *kernel, KernelArgs *args, bool backward) {
-    size_t bytes = kernel->scratch_bytes == NULL
-                       ? 0
-                       : kernel->scratch_bytes(args->op, args->compute, args->n_rows, args->rows->max_keys, backward);
+    KernelSizes sizes = {.compute = args->compute,
+                         .n_rows = args->n_rows,
+                         .max_keys = args->rows->max_keys,
+                         .threads = team.threads,
+                         .backward = backward};
+    args->team = &team;
+    size_t bytes = kernel->scratch_bytes == NULL ? 0 : kernel->scratch_bytes(args->op, &sizes);
     args->scratch_bytes = bytes;
     args->scratch = aligned_alloc(64, (bytes + 127) / 64 * 64);
     double best = 1e9;
@@ -234,13 +240,13 @@ static bool wanted(int argc, char **argv, const char *part) {
 }
 
 int main(int argc, char **argv) {
-    parallel_set_threads(argc > 1 ? atoi(argv[1]) : 0);
+    team = team_of(argc > 1 ? atoi(argv[1]) : 0, NULL);
     BackendState *state;
     if (backend_cpu.state_new(&state) != LIMN_OK) {
         fprintf(stderr, "%s\n", error_message());
         return 1;
     }
-    printf("%s, %d threads\n", backend_cpu.describe(), parallel_threads());
+    printf("%s, %d threads\n", backend_cpu.describe(), team.threads);
     if (wanted(argc, argv, "linear")) {
         bench_linear(state);
     }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/parallel.h"
 #include "graph/graph.h"
 
 /* Keys and values of rows already computed. f32, keys after rotary positions. */
@@ -61,8 +62,18 @@ typedef enum GradientRule { GRADIENT_TRUE } GradientRule;
 
 typedef struct BackendState BackendState; /* packed weights, primitives: made by the backend, shared by runs */
 
+/* What a kernel is made ready for. */
+typedef struct KernelSizes {
+    Compute compute;
+    int32_t n_rows;   /* the largest chunk; SEQUENCE: all rows */
+    int32_t max_keys; /* SEQUENCE: the most keys of a sequence */
+    int threads;      /* workers at most */
+    bool backward;
+} KernelSizes;
+
 typedef struct KernelArgs {
     const Op *op;
+    Team *team;                     /* who works; NULL: the calling thread alone */
     const RowTable *rows;           /* table of the output's rows */
     const RowTable *key_rows;       /* SEQUENCE ops: table of all rows (keys, values, patterns' columns) */
     int32_t row_begin;              /* first row of this chunk; pointers of ROW ops already point at it */
@@ -90,10 +101,10 @@ typedef struct Kernel {
     bool (*can)(const Op *op, Compute compute, const char **why);
     KernelFunction forward;
     KernelFunction backward; /* NULL: not differentiable (ops.def agrees; tested) */
-    /* Scratch for a chunk of n_rows (SEQUENCE: for all rows, with max_keys keys). NULL: none. */
-    size_t (*scratch_bytes)(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward);
-    /* Called once when a program is made, with the largest chunk: pack weights, make primitives. May be NULL. */
-    limn_status (*prepare)(BackendState *state, const Op *op, Compute compute, int32_t n_rows, bool backward);
+    /* Scratch of a call within `sizes`. NULL: none. */
+    size_t (*scratch_bytes)(const Op *op, const KernelSizes *sizes);
+    /* Called once when a program is made (max_keys is not known yet): make primitives. May be NULL. */
+    limn_status (*prepare)(BackendState *state, Team *team, const Op *op, const KernelSizes *sizes);
 } Kernel;
 
 typedef struct Backend {

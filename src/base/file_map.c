@@ -111,11 +111,12 @@ static limn_status drop_pages(void *context, int64_t begin, int64_t end, int wor
 }
 #endif
 
-/* The pages of a large map are given back by all threads: munmap holds a lock that lets one at a time. */
+/* The pages of a large map are given back on all cores: munmap holds a lock that lets one at a time. */
 static void unmap(FileMap *map) {
 #ifdef MADV_DONTNEED
     if (map->size > DROPPED_AT_ONCE) {
-        (void)parallel_for(blocks_of((int64_t)map->size, DROPPED_AT_ONCE), 1, drop_pages, map); /* cannot fail */
+        Team all = team_of(0, NULL);
+        (void)parallel_for(&all, blocks_of((int64_t)map->size, DROPPED_AT_ONCE), 1, drop_pages, map); /* cannot fail */
     }
 #endif
     munmap((void *)map->data, map->size);

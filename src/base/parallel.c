@@ -54,34 +54,21 @@ static Pool pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
                     .done = PTHREAD_COND_INITIALIZER,
                     .turn = PTHREAD_MUTEX_INITIALIZER};
 
-/* Written by parallel_set_threads before work starts. */
-static atomic_int thread_budget;
-
 static _Thread_local bool inside;
 
-void parallel_set_threads(int threads) {
+Team team_of(int64_t threads, const Progress *progress) {
     if (threads <= 0) {
-        long online = sysconf(_SC_NPROCESSORS_ONLN);
-        threads = online < 1 ? 1 : (int)online;
+        threads = sysconf(_SC_NPROCESSORS_ONLN);
     }
-    atomic_store(&thread_budget, threads > MAX_THREADS ? MAX_THREADS : threads);
-}
-
-int parallel_threads(void) {
-    if (atomic_load(&thread_budget) == 0) {
-        parallel_set_threads(0);
-    }
-    return atomic_load(&thread_budget);
+    return (Team){.threads = (int)(threads < 1             ? 1
+                                   : threads > MAX_THREADS ? MAX_THREADS
+                                                           : threads),
+                  .progress = progress};
 }
 
 void parallel_stand_aside(void) {
-    inside = true;
     /* On Linux the calling thread alone becomes nicer. Where that is refused nothing is lost but speed. */
     (void)setpriority(PRIO_PROCESS, 0, 19);
-}
-
-void parallel_join_in(void) {
-    inside = false;
 }
 
 /* Takes ranges until none is left. */
@@ -202,12 +189,12 @@ static void run_job(Job *job, int helpers) {
     wait_for_helpers();
 }
 
-limn_status parallel_for(int64_t count, int64_t grain, ParallelBody body, void *context) {
+limn_status parallel_for(Team *team, int64_t count, int64_t grain, ParallelBody body, void *context) {
     if (count <= 0) {
         return LIMN_OK;
     }
     int64_t pieces = (count + (grain < 1 ? 1 : grain) - 1) / (grain < 1 ? 1 : grain);
-    int threads = parallel_threads();
+    int threads = team_threads(team) < MAX_THREADS ? team_threads(team) : MAX_THREADS;
     int workers = pieces < threads ? (int)pieces : threads;
     if (workers <= 1 || inside || pthread_mutex_trylock(&pool.turn) != 0) {
         return body(context, 0, count, 0);

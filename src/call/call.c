@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "base/file.h"
-#include "base/parallel.h"
 #include "call/nearest.h"
 
 static const char *method_name_at(const void *context, size_t index) {
@@ -125,7 +124,7 @@ static limn_status describe_adapters(ResultProvenance *provenance, const MethodC
         if (hash == NULL) {
             return method_no_memory(call);
         }
-        TRY(model_adapter_hash(model, i, false, hash));
+        TRY(model_adapter_hash(model, i, call->team, false, hash));
         adapters[i] = (ResultAdapter){.name = text_of(path_base(model->adapters[i].path)),
                                       .hash = text_of(hash),
                                       .weight = model->adapters[i].weight};
@@ -137,7 +136,7 @@ static limn_status describe_adapters(ResultProvenance *provenance, const MethodC
 
 static limn_status describe_provenance(Result *result, const MethodCall *call) {
     ResultProvenance provenance = {
-        .version = text_of(LIMN_VERSION), .threads = parallel_threads(), .seed = (uint64_t)call->common.seed};
+        .version = text_of(LIMN_VERSION), .threads = call->team->threads, .seed = (uint64_t)call->common.seed};
     const Session *session = call->session;
     if (session != NULL) {
         provenance.backend = text_of(session_backend_name(session));
@@ -176,12 +175,12 @@ static limn_status run_method(Result *result, MethodCall *call, const json_t *pa
     clock_gettime(CLOCK_MONOTONIC, &begin);
     void *own;
     TRY(fill_params(call, &own, params));
-    parallel_set_threads((int)call->common.threads);
+    *call->team = team_of(call->common.threads, call->progress);
     TRY(record_params(result, call));
     TRY(call->method->run(call, result));
     if (call->described != NULL) {
         char hash[65];
-        TRY(model_hash(call->described, false, hash));
+        TRY(model_hash(call->described, call->team, false, hash));
         TRY(describe_model(result, call->described, hash));
     }
     TRY(describe_provenance(result, call));
@@ -199,8 +198,10 @@ limn_status method_call(Result **result, const Registry *registry, ModelCache *m
     }
     Arena arena;
     arena_init(&arena);
+    Team team = {0};
     MethodCall call = {.method = method,
                        .progress = &listeners->progress,
+                       .team = &team,
                        .text = listeners->text,
                        .text_context = listeners->text_context,
                        .registry = registry,

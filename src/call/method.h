@@ -12,7 +12,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "base/progress.h"
+#include "base/parallel.h"
 #include "call/params.h"
 #include "limn.h"
 #include "model/model.h"
@@ -48,6 +48,7 @@ typedef struct MethodCall {
     const void *params; /* the method's own struct */
     CommonOptions common;
     const Progress *progress; /* never NULL; its tick may be */
+    Team *team;               /* who works for this call; its progress is the same */
     /* Text as it is generated, whole UTF-8 characters; NULL: nobody listens. */
     void (*text)(void *context, const char *bytes, size_t length);
     void *text_context;

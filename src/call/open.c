@@ -108,7 +108,7 @@ static limn_status open_new(MethodCall *call, CachedModel *added, const AdapterU
                             .n_adapters = n_adapters,
                             .memory_limit = common->memory > PARAM_BYTES_LEAST ? common->memory : 0};
     limn_status status = grown != NULL && added->path != NULL
-                             ? model_open(&added->model, added->path, &options, call->progress)
+                             ? model_open(&added->model, added->path, &options, call->team)
                              : method_no_memory(call);
     if (status != LIMN_OK) {
         free(added->path);
@@ -159,6 +159,7 @@ SessionOptions session_options_of(const CommonOptions *common) {
                             .compute = (Compute)common->dtype,
                             .memory_limit = least ? 0 : common->memory,
                             .chunk_rows = 0,
+                            .threads = common->threads,
                             .keep = least ? KEEP_LAYER_INPUTS : KEEP_AUTO};
 }
 
@@ -170,13 +171,14 @@ static bool same_options(const SessionOptions *a, const SessionOptions *b) {
 static limn_status open_session(MethodCall *call, const char *path, bool adapted, Session **session) {
     Model *model;
     TRY(open_model(call, path, false, adapted, &model));
-    TRY(model_hash_start(model));
+    model_hash_start(model);
     call->described = model;
     ModelCache *cache = call->models;
     SessionOptions options = session_options_of(&call->common);
     for (size_t i = 0; i < cache->n_sessions; i++) {
         if (cache->sessions[i].model == model && same_options(&cache->sessions[i].options, &options)) {
             *session = cache->sessions[i].session;
+            session_set_threads(*session, options.threads);
             call->session = *session;
             return LIMN_OK;
         }

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/parallel.h"
+#include "base/integers.h"
 #include "base/text_buffer.h"
 #include "files/file_notes.h"
 
@@ -106,24 +106,24 @@ static limn_status hash_range(void *argument, int64_t begin, int64_t end, int wo
     return status;
 }
 
-static limn_status hash_leaves(Leaves *work, int64_t n_chunks, const Progress *progress) {
-    int64_t most = CHUNKS_PER_TICK * (int64_t)parallel_threads();
-    for (work->first = 0; work->first < n_chunks; work->first += most) {
-        TRY(progress_tick(progress, "hash", work->first, n_chunks));
-        int64_t count = n_chunks - work->first < most ? n_chunks - work->first : most;
-        TRY(parallel_for(count, 1, hash_range, work));
+static limn_status hash_leaves(Leaves *work, int64_t n_chunks, Team *team) {
+    int64_t count;
+    for (work->first = 0; work->first < n_chunks; work->first += count) {
+        TRY(team_tick(team, "hash", work->first, n_chunks));
+        count = smaller(n_chunks - work->first, CHUNKS_PER_TICK * (int64_t)team_threads(team)); /* they may grow */
+        TRY(parallel_for(team, count, 1, hash_range, work));
     }
     return LIMN_OK;
 }
 
 /* The root of one open file, read now. */
-static limn_status hash_contents(Digest out, const char *path, int descriptor, int64_t size, const Progress *progress) {
+static limn_status hash_contents(Digest out, const char *path, int descriptor, int64_t size, Team *team) {
     int64_t n_chunks = size / CHUNK + (size % CHUNK != 0);
     Leaves work = {path, descriptor, size, 0, malloc(((size_t)n_chunks + 1) * DIGEST)};
     if (work.leaves == NULL) {
         return fail(LIMN_NO_MEMORY, "%s: hashing it", path);
     }
-    limn_status status = hash_leaves(&work, n_chunks, progress);
+    limn_status status = hash_leaves(&work, n_chunks, team);
     if (status == LIMN_OK) {
         status = hash_root(out, work.leaves, n_chunks);
     }
@@ -168,11 +168,11 @@ static bool same_state(const struct stat *a, const struct stat *b) {
 }
 
 static limn_status hash_open_file(Digest root, const char *path, int descriptor, const struct stat *info, bool fresh,
-                                  const Progress *progress) {
+                                  Team *team) {
     if (!fresh && cache_get(root, info)) {
         return LIMN_OK;
     }
-    TRY(hash_contents(root, path, descriptor, info->st_size, progress));
+    TRY(hash_contents(root, path, descriptor, info->st_size, team));
     struct stat after;
     if (fstat(descriptor, &after) != 0 || !same_state(info, &after)) {
         return fail(LIMN_IO, "%s: changed while it was hashed", path);
@@ -203,7 +203,7 @@ static limn_status hash_entry(Digest out, const char *name, int64_t size, const 
     return status;
 }
 
-static limn_status hash_file(Digest out, const HashFile *file, bool fresh, const Progress *progress) {
+static limn_status hash_file(Digest out, const HashFile *file, bool fresh, Team *team) {
     int descriptor = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0) {
         return fail(errno == ENOENT ? LIMN_NOT_FOUND : LIMN_IO, "%s: cannot open: %s", file->path, strerror(errno));
@@ -214,7 +214,7 @@ static limn_status hash_file(Digest out, const HashFile *file, bool fresh, const
     if (fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
         status = fail(LIMN_IO, "%s: cannot be hashed, expected a regular file", file->path);
     } else {
-        status = hash_open_file(root, file->path, descriptor, &info, fresh, progress);
+        status = hash_open_file(root, file->path, descriptor, &info, fresh, team);
     }
     close(descriptor);
     return status == LIMN_OK ? hash_entry(out, name_of(file), info.st_size, root) : status;
@@ -227,12 +227,12 @@ static int by_name(const void *a, const void *b) {
 }
 
 static limn_status hash_sorted(char hex[65], const HashFile *const *order, Digest *entries, int32_t n, bool fresh,
-                               const Progress *progress) {
+                               Team *team) {
     for (int32_t i = 0; i < n; i++) {
         if (i > 0 && strcmp(name_of(order[i]), name_of(order[i - 1])) == 0) {
             return fail(LIMN_USAGE, "%s: two files named '%s' in one hash", order[i]->path, name_of(order[i]));
         }
-        TRY(hash_file(entries[i], order[i], fresh, progress));
+        TRY(hash_file(entries[i], order[i], fresh, team));
     }
     Digest result;
     TRY(hash_root(result, entries, n));
@@ -240,7 +240,7 @@ static limn_status hash_sorted(char hex[65], const HashFile *const *order, Diges
     return LIMN_OK;
 }
 
-limn_status hash_files(char hex[65], const HashFile *files, int32_t n, bool fresh, const Progress *progress) {
+limn_status hash_files(char hex[65], const HashFile *files, int32_t n, bool fresh, Team *team) {
     const HashFile **order = malloc(((size_t)n + 1) * sizeof(const HashFile *));
     Digest *entries = malloc(((size_t)n + 1) * sizeof *entries);
     limn_status status;
@@ -251,7 +251,7 @@ limn_status hash_files(char hex[65], const HashFile *files, int32_t n, bool fres
             order[i] = &files[i];
         }
         qsort(order, (size_t)n, sizeof(const HashFile *), by_name);
-        status = hash_sorted(hex, order, entries, n, fresh, progress);
+        status = hash_sorted(hex, order, entries, n, fresh, team);
     }
     free(order);
     free(entries);

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "base/progress.h"
+#include "base/parallel.h"
 
 typedef struct HashFile {
     const char *path;
@@ -20,6 +20,6 @@ typedef struct HashFile {
  * The first byte keeps a chunk from posing as a node or a file. The order of `files` does not matter; names must
  * differ. Chunks are read in parallel. Roots are cached in ${XDG_CACHE_HOME:-~/.cache}/limn/hash by device, inode,
  * size and modification time; `fresh` reads everything again. A cache that cannot be written is no error. */
-limn_status hash_files(char hex[65], const HashFile *files, int32_t n, bool fresh, const Progress *progress);
+limn_status hash_files(char hex[65], const HashFile *files, int32_t n, bool fresh, Team *team);
 
 #endif

@@ -351,7 +351,7 @@ static limn_status evaluate_run(IgPath *path, IgNode *const *nodes, int32_t n, b
     }
     TRY(reserve_embeddings(path, n));
     Interpolation work = {path, nodes};
-    TRY(parallel_for((int64_t)n * (path->n_tokens - path->first), 64, interpolate, &work));
+    TRY(parallel_for(path->call->team, (int64_t)n * (path->n_tokens - path->first), 64, interpolate, &work));
     Points points = {.embeddings = path->embeddings, .prefix = path->prefix, .n = n};
     Batch batch;
     TRY(build_batch(&batch, path, &points, scratch));

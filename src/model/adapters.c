@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/parallel.h"
 #include "graph/rewrite.h"
 #include "model/adapter_names.h"
 #include "model/files.h"
@@ -215,11 +214,11 @@ static limn_status load_gain(Work *work, const Applied *applied, const Branch *b
                    .magnitude = branch->module->magnitude,
                    .place = place,
                    .gain = values,
-                   .rows = malloc((size_t)(weight->columns * parallel_threads() + 1) * sizeof(float))};
+                   .rows = malloc((size_t)(weight->columns * team_threads(build->team) + 1) * sizeof(float))};
     if (norms.rows == NULL) {
         return no_memory(build);
     }
-    limn_status status = parallel_for(weight->rows, 16, norm_rows, &norms);
+    limn_status status = parallel_for(build->team, weight->rows, 16, norm_rows, &norms);
     free(norms.rows);
     TRY(status);
     for (int64_t i = 0; i < weight->rows; i++) {

@@ -21,7 +21,7 @@ typedef struct Build {
     const Settings *settings;
     WeightStore *weights;
     const char *architecture; /* "LlamaForCausalLM"; for GGUF the first of the row */
-    const Progress *progress;
+    Team *team;
     bool text_part;                /* of a multimodal folder; the settings are that part's own */
     const Settings *whole;         /* of the folder itself: its labels */
     CalledName called[CALLED_MAX]; /* [n_called] of a GGUF file: how an adapter finds its modules */

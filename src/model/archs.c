@@ -110,7 +110,7 @@ limn_status arch_find_gguf(const Arch **arch, const char *path, const char *arch
 /* --- for the architecture files --- */
 
 limn_status build_weights(Build *build) {
-    return build->options->config_only ? LIMN_OK : weights_convert(build->weights, build->progress);
+    return build->options->config_only ? LIMN_OK : weights_convert(build->weights, build->team);
 }
 
 static const char *format_name(Build *build, const char *format, va_list arguments) {

@@ -11,6 +11,23 @@
 #include "model/model.h"
 #include "model/weights.h"
 
+/* The hash of a model, computed once by whoever gets there first: a thread beside the run or a caller. */
+typedef struct ModelHasher {
+    pthread_mutex_t lock; /* guards what is not atomic */
+    pthread_cond_t ended; /* HASH_RUNS is over */
+    enum { HASH_NONE, HASH_RUNS, HASH_KNOWN } state;
+    bool has_thread; /* to be joined */
+    pthread_t thread;
+    Team team;           /* of that thread */
+    Progress keep_going; /* of that team */
+    atomic_bool stop;
+    atomic_int awaited_by;    /* threads of the callers that wait: the thread may use as many from then on */
+    atomic_llong done, total; /* chunks, for those callers' progress */
+    limn_status status;
+    ErrorState error;
+    char hex[65];
+} ModelHasher;
+
 typedef struct ModelFiles {
     TensorFiles *tensors; /* NULL: GGUF */
     Gguf *gguf;           /* NULL: a folder */
@@ -19,20 +36,13 @@ typedef struct ModelFiles {
     WeightStore *weights;
     Adapter **adapters; /* [n_adapters] of the model's; in its arena */
     int32_t n_adapters;
-    /* the hash, computed beside the run */
     HashFile *hashed; /* [n_hashed], paths in the model's arena */
     int32_t n_hashed;
-    pthread_t hasher;
-    bool hasher_runs;
-    atomic_bool hasher_stop;
-    atomic_bool hasher_awaited;
-    bool hash_known;
-    limn_status hash_status;
-    ErrorState hash_error;
-    char hash[65];
+    ModelHasher hasher;
 } ModelFiles;
 
-/* Stops a hash under way and waits for its thread. */
-void model_hash_stop(Model *model);
+limn_status model_hasher_init(ModelHasher *hasher);
+/* Stops a hash under way, waits for its thread and frees what init made. */
+void model_hasher_free(ModelHasher *hasher);
 
 #endif

@@ -170,7 +170,7 @@ limn_status decoder_to_transformerlens(Build *build, Decoder *decoder) {
     }
     for (int layer = 0; layer < build->model->config.n_layers; layer++) {
         TRY(convert_layer(&decoder->layers[layer], decoder->order, store));
-        TRY(progress_tick(build->progress, "frame", layer, build->model->config.n_layers));
+        TRY(team_tick(build->team, "frame", layer, build->model->config.n_layers));
     }
     TRY(fold_norm(&decoder->head, &decoder->ln_final, store));
     drop_gain(&decoder->ln_final);

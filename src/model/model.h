@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "base/progress.h"
+#include "base/parallel.h"
 #include "graph/graph.h"
 #include "text/tokenizer.h"
 
@@ -120,15 +120,15 @@ typedef struct Model {
 } Model;
 
 /* path: a folder, a .gguf file, or "org/name" in the local Hugging Face cache. */
-limn_status model_open(Model **model, const char *path, const ModelOptions *options, const Progress *progress);
+limn_status model_open(Model **model, const char *path, const ModelOptions *options, Team *team);
 void model_free(Model *model);
 
 /* Merkle SHA-256 over 16 MiB chunks of weights, config and tokenizer, as 64 hex digits. Computed once, in parallel
  * with the run when model_hash_start was called; cached by device, inode, size and time. */
-limn_status model_hash_start(Model *model);
-limn_status model_hash(Model *model, bool fresh, char hex[65]);
+void model_hash_start(Model *model);
+limn_status model_hash(Model *model, Team *team, bool fresh, char hex[65]);
 
 /* The same over an adapter's two files. */
-limn_status model_adapter_hash(const Model *model, int32_t adapter, bool fresh, char hex[65]);
+limn_status model_adapter_hash(const Model *model, int32_t adapter, Team *team, bool fresh, char hex[65]);
 
 #endif

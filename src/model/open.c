@@ -135,7 +135,7 @@ static limn_status ignore_other_parts(WeightStore *weights) {
 }
 
 static limn_status build(Model *model, const Arch *arch, const char *architecture, const Settings *settings,
-                         const Settings *whole, const ModelOptions *options, const Progress *progress) {
+                         const Settings *whole, const ModelOptions *options, Team *team) {
     ModelFiles *files = model->files;
     ModelConfig *config = &model->config;
     size_t first = strcspn(arch->architectures, " ");
@@ -153,7 +153,7 @@ static limn_status build(Model *model, const Arch *arch, const char *architectur
                   .whole = whole,
                   .weights = files->weights,
                   .architecture = config->architecture,
-                  .progress = progress,
+                  .team = team,
                   .text_part = is_multimodal(config->architecture)};
     model->text_part = work.text_part;
     TRY(work.text_part ? ignore_other_parts(files->weights) : LIMN_OK);
@@ -192,7 +192,7 @@ static limn_status warn_of_split_rule(Model *model, const Settings *settings) {
                       model->path);
 }
 
-static limn_status open_gguf(Model *model, const ModelOptions *options, const Progress *progress) {
+static limn_status open_gguf(Model *model, const ModelOptions *options, Team *team) {
     ModelFiles *files = model->files;
     TRY(gguf_open(&files->gguf, model->path));
     Settings settings = {.path = model->path, .gguf = files->gguf};
@@ -208,7 +208,7 @@ static limn_status open_gguf(Model *model, const ModelOptions *options, const Pr
     if (settings.family == NULL) {
         return no_memory(model);
     }
-    TRY(build(model, arch, NULL, &settings, &settings, options, progress));
+    TRY(build(model, arch, NULL, &settings, &settings, options, team));
     int64_t tokens;
     if (!gguf_get_array(files->gguf, "tokenizer.ggml.tokens", &tokens)) {
         return LIMN_OK;
@@ -246,7 +246,7 @@ static limn_status find_text_part(Settings *settings, const Arch **arch) {
     return model_type == NULL ? LIMN_OK : arch_find(arch, &none, settings->path, model_type, NULL);
 }
 
-static limn_status open_folder(Model *model, const ModelOptions *options, const Progress *progress) {
+static limn_status open_folder(Model *model, const ModelOptions *options, Team *team) {
     ModelFiles *files = model->files;
     TRY(json_file_load(&files->config, files->config_path, JSON_CONFIG_CAP));
     if (!json_is_object(files->config)) {
@@ -265,7 +265,7 @@ static limn_status open_folder(Model *model, const ModelOptions *options, const 
     }
     TRY(quantised_refuse_config(&settings));
     TRY(tensor_files_open(&files->tensors, model->path));
-    TRY(build(model, arch, architecture, &settings, &whole, options, progress));
+    TRY(build(model, arch, architecture, &settings, &whole, options, team));
     limn_status status = tokenizer_open_folder(&model->tokenizer, model->path);
     if (status == LIMN_NOT_FOUND) {
         model->tokenizer = NULL;
@@ -275,7 +275,7 @@ static limn_status open_folder(Model *model, const ModelOptions *options, const 
     return status;
 }
 
-static limn_status open_path(Model *model, const ModelOptions *options, const Progress *progress) {
+static limn_status open_path(Model *model, const ModelOptions *options, Team *team) {
     struct stat info;
     if (stat(model->path, &info) != 0) {
         return fail(LIMN_IO, "%s: cannot be read", model->path);
@@ -297,7 +297,7 @@ static limn_status open_path(Model *model, const ModelOptions *options, const Pr
                         model->path);
         }
         if (gguf == NULL) {
-            return open_folder(model, options, progress);
+            return open_folder(model, options, team);
         }
         free(model->path);
         model->path = strdup(gguf);
@@ -308,10 +308,10 @@ static limn_status open_path(Model *model, const ModelOptions *options, const Pr
         return fail(LIMN_FORMAT, "%s: is a file of an unknown kind, expected a model folder or a .gguf file",
                     model->path);
     }
-    return open_gguf(model, options, progress);
+    return open_gguf(model, options, team);
 }
 
-limn_status model_open(Model **model, const char *path, const ModelOptions *options, const Progress *progress) {
+limn_status model_open(Model **model, const char *path, const ModelOptions *options, Team *team) {
     static const ModelOptions plain = {0};
     options = options != NULL ? options : &plain;
     *model = NULL;
@@ -319,7 +319,7 @@ limn_status model_open(Model **model, const char *path, const ModelOptions *opti
     TRY(hf_cache_resolve(&resolved, path));
     Model *made = calloc(1, sizeof *made);
     ModelFiles *files = calloc(1, sizeof *files);
-    if (made == NULL || files == NULL) {
+    if (made == NULL || files == NULL || model_hasher_init(&files->hasher) != LIMN_OK) {
         free(made);
         free(files);
         free(resolved);
@@ -330,7 +330,7 @@ limn_status model_open(Model **model, const char *path, const ModelOptions *opti
     arena_init(&made->arena);
     graph_init(&made->graph, 0);
     made->name = arena_strdup(&made->arena, strcmp(resolved, path) == 0 ? path_base(resolved) : path);
-    limn_status status = made->name != NULL ? open_path(made, options, progress) : no_memory(made);
+    limn_status status = made->name != NULL ? open_path(made, options, team) : no_memory(made);
     if (status != LIMN_OK) {
         model_free(made);
         return status;
@@ -343,7 +343,7 @@ void model_free(Model *model) {
     if (model == NULL) {
         return;
     }
-    model_hash_stop(model);
+    model_hasher_free(&model->files->hasher);
     tokenizer_free(model->tokenizer);
     graph_free(&model->graph);
     weights_free(model->files->weights);

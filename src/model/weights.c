@@ -9,7 +9,6 @@
 #include "base/bytes.h"
 #include "base/integers.h"
 #include "base/map.h"
-#include "base/parallel.h"
 #include "files/file_notes.h"
 #include "model/quantised.h"
 
@@ -478,13 +477,13 @@ static int64_t request_items(const Request *request) {
     return request->order.d_head == 0 ? request->weight.rows * request->weight.columns : request->weight.rows;
 }
 
-static limn_status convert_all(const WeightStore *store, const Piece *pieces, int64_t n, const Progress *progress) {
+static limn_status convert_all(const WeightStore *store, const Piece *pieces, int64_t n, Team *team) {
     enum { BATCH = 64 };
     for (int64_t begin = 0; begin < n; begin += BATCH) {
         Conversion conversion = {store, pieces + begin};
         int64_t count = n - begin < BATCH ? n - begin : BATCH;
-        TRY(progress_tick(progress, "weights", begin, n));
-        TRY(parallel_for(count, 1, convert_pieces, &conversion));
+        TRY(team_tick(team, "weights", begin, n));
+        TRY(parallel_for(team, count, 1, convert_pieces, &conversion));
     }
     return LIMN_OK;
 }
@@ -511,7 +510,7 @@ static limn_status list_pieces(Piece **pieces, int64_t *n, const WeightStore *st
     return LIMN_OK;
 }
 
-limn_status weights_convert(WeightStore *store, const Progress *progress) {
+limn_status weights_convert(WeightStore *store, Team *team) {
     SeenFiles files = {0};
     Piece *pieces = NULL;
     int64_t n = 0;
@@ -523,7 +522,7 @@ limn_status weights_convert(WeightStore *store, const Progress *progress) {
         status = list_pieces(&pieces, &n, store, &files);
     }
     if (status == LIMN_OK) {
-        status = convert_all(store, pieces, n, progress);
+        status = convert_all(store, pieces, n, team);
     }
     if (status == LIMN_OK) {
         remember_seen_files(&files);

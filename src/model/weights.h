@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/progress.h"
+#include "base/parallel.h"
 #include "files/gguf.h"
 #include "files/tensor_files.h"
 #include "graph/graph.h"
@@ -64,7 +64,7 @@ limn_status weights_ignore_prefix(WeightStore *store, const char *prefix);
 bool weights_same(const WeightStore *store, const char *one, const char *other);
 
 /* Fills the copies in parallel and looks through every requested tensor for NaN and infinity. */
-limn_status weights_convert(WeightStore *store, const Progress *progress);
+limn_status weights_convert(WeightStore *store, Team *team);
 
 /* A vector or matrix of the model's own, f32, zeroed, [rows, columns]; freed with the store. */
 limn_status weights_make(Weight *weight, float **values, WeightStore *store, int64_t rows, int64_t columns,

@@ -7,13 +7,16 @@
 #include "base/text_buffer.h"
 #include "plan/lower.h"
 
-static limn_status choose_kernels(Plan *plan, const Backend *backend, BackendState *state, int32_t chunk_rows) {
+static limn_status choose_kernels(Plan *plan, const Backend *backend, BackendState *state, Team *team,
+                                  int32_t chunk_rows) {
     Compute compute = plan->question->compute;
     for (int32_t i = 0; i < plan->n_nodes; i++) {
         PlanNode *node = &plan->nodes[i];
         node->kernel = backend_choose(backend, &node->op, compute);
         if (node->kernel->prepare != NULL) {
-            TRY(node->kernel->prepare(state, &node->op, compute, chunk_rows, node->needs_grad));
+            KernelSizes sizes = {
+                .compute = compute, .n_rows = chunk_rows, .threads = team_threads(team), .backward = node->needs_grad};
+            TRY(node->kernel->prepare(state, team, &node->op, &sizes));
         }
     }
     return LIMN_OK;
@@ -32,7 +35,7 @@ static limn_status copy_sites(Arena *arena, NodeId **nodes, ValueId **values, co
     return LIMN_OK;
 }
 
-static limn_status build(Program *program, Arena *scratch, const Backend *backend, BackendState *state,
+static limn_status build(Program *program, Arena *scratch, const Backend *backend, BackendState *state, Team *team,
                          const Question *question, int32_t chunk_rows) {
     TRY(copy_sites(&program->arena, &program->tap_nodes, &program->tap_values, question->taps, question->n_taps));
     TRY(copy_sites(&program->arena, &program->grad_nodes, &program->grad_values, question->grads, question->n_grads));
@@ -40,12 +43,12 @@ static limn_status build(Program *program, Arena *scratch, const Backend *backen
     program->n_grads = question->n_grads;
     Plan plan = {.arena = scratch, .graph = program->graph, .question = question};
     TRY(plan_lower(&plan));
-    TRY(choose_kernels(&plan, backend, state, chunk_rows));
+    TRY(choose_kernels(&plan, backend, state, team, chunk_rows));
     TRY(plan_emit(program, &plan));
     return plan_allocate(program);
 }
 
-limn_status program_new(Program **program, const Graph *graph, const Backend *backend, BackendState *state,
+limn_status program_new(Program **program, const Graph *graph, const Backend *backend, BackendState *state, Team *team,
                         const Question *question, int32_t chunk_rows) {
     *program = calloc(1, sizeof **program);
     if (*program == NULL) {
@@ -60,7 +63,7 @@ limn_status program_new(Program **program, const Graph *graph, const Backend *ba
     made->logits_value = VALUE_NONE;
     Arena scratch;
     arena_init(&scratch);
-    limn_status status = build(made, &scratch, backend, state, question, chunk_rows);
+    limn_status status = build(made, &scratch, backend, state, team, question, chunk_rows);
     arena_free(&scratch);
     if (status != LIMN_OK) {
         program_free(made);
@@ -112,8 +115,12 @@ limn_status program_bytes(const Program *program, const ProgramSizes *sizes, siz
         if (whole && rows < sizes->rows[DOMAIN_ALL]) {
             rows = sizes->rows[DOMAIN_ALL];
         }
-        size_t needed = step->kernel->scratch_bytes(&step->op, program->compute, rows, sizes->max_keys,
-                                                    step->kind == STEP_BACKWARD);
+        KernelSizes kernel_sizes = {.compute = program->compute,
+                                    .n_rows = rows,
+                                    .max_keys = sizes->max_keys,
+                                    .threads = sizes->threads,
+                                    .backward = step->kind == STEP_BACKWARD};
+        size_t needed = step->kernel->scratch_bytes(&step->op, &kernel_sizes);
         scratch = needed > scratch ? needed : scratch;
     }
     *scratch_bytes = scratch;

@@ -111,7 +111,7 @@ typedef struct Program {
     ValueId logits_value;
 } Program;
 
-limn_status program_new(Program **program, const Graph *graph, const Backend *backend, BackendState *state,
+limn_status program_new(Program **program, const Graph *graph, const Backend *backend, BackendState *state, Team *team,
                         const Question *question, int32_t chunk_rows);
 void program_free(Program *program);
 
@@ -120,6 +120,7 @@ typedef struct ProgramSizes {
     int32_t rows[DOMAIN_COUNT];
     int32_t max_keys;
     int32_t chunk_rows;
+    int threads; /* scratch is sized by them */
 } ProgramSizes;
 
 /* Bytes of one slot, of all slots (each aligned to 64) plus scratch, and of scratch alone. */

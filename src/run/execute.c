@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/parallel.h"
 #include "run/edits.h"
 
 float *execution_value(const Execution *execution, ValueId value) {
@@ -25,6 +24,7 @@ static float *at_row(const Execution *execution, ValueId id, int32_t row_begin) 
 
 static limn_status run_kernel(const Execution *execution, const Step *step, int32_t row_begin, int32_t n_rows) {
     KernelArgs args = {.op = &step->op,
+                       .team = execution->team,
                        .rows = &execution->rows->tables[step->domain],
                        .key_rows = &execution->rows->tables[DOMAIN_ALL],
                        .row_begin = row_begin,
@@ -102,7 +102,7 @@ static limn_status run_step(const Execution *execution, const Step *step, int32_
         return LIMN_OK;
     case STEP_ADD_INTO: {
         Sum sum = {at_row(execution, step->in[0], row_begin), out};
-        return parallel_for(n_rows * width, 65536, add_range, &sum);
+        return parallel_for(execution->team, n_rows * width, 65536, add_range, &sum);
     }
     case STEP_ZERO:
         memset(out, 0, bytes);
@@ -114,7 +114,7 @@ static limn_status run_step(const Execution *execution, const Step *step, int32_
     return fail(LIMN_INTERNAL, "step of unknown kind %d", (int)step->kind);
 }
 
-limn_status execute(const Execution *execution, const Progress *progress) {
+limn_status execute(const Execution *execution) {
     const Program *program = execution->program;
     for (int32_t b = 0; b < program->n_bands; b++) {
         const Band *band = &program->bands[b];
@@ -122,7 +122,7 @@ limn_status execute(const Execution *execution, const Progress *progress) {
         int32_t chunk = band->chunked ? execution->sizes.chunk_rows : rows;
         for (int32_t begin = 0; begin < rows; begin += chunk) {
             int32_t n_rows = rows - begin < chunk ? rows - begin : chunk;
-            TRY(progress_tick(progress, "run", b, program->n_bands));
+            TRY(team_tick(execution->team, "run", b, program->n_bands));
             for (int32_t s = band->first_step; s < band->first_step + band->n_steps; s++) {
                 TRY(run_step(execution, &program->steps[s], begin, n_rows));
             }

@@ -5,6 +5,7 @@
 #include "run/rows.h"
 
 typedef struct Execution {
+    Team *team;
     const Program *program;
     const RunRequest *request;
     const Rows *rows;
@@ -15,7 +16,7 @@ typedef struct Execution {
     BackendState *state;
 } Execution;
 
-limn_status execute(const Execution *execution, const Progress *progress);
+limn_status execute(const Execution *execution);
 
 /* First row of a value's buffer. */
 float *execution_value(const Execution *execution, ValueId value);

@@ -26,6 +26,7 @@ struct Session {
     SessionOptions options;
     const Backend *backend;
     BackendState *state;
+    Team team; /* its progress is set while a run lasts */
     CachedProgram programs[MAX_PROGRAMS];
     int n_programs;
     uint64_t clock;
@@ -80,6 +81,7 @@ limn_status session_new(Session **session, const Model *model, const SessionOpti
     Session *made = *session;
     made->model = model;
     made->options = options == NULL ? (SessionOptions){0} : *options;
+    session_set_threads(made, made->options.threads);
     if (made->options.chunk_rows <= 0) {
         made->options.chunk_rows = DEFAULT_CHUNK_ROWS;
     }
@@ -131,6 +133,14 @@ const char *session_backend_name(const Session *session) {
 
 const char *session_backend_describe(const Session *session) {
     return session->backend->describe();
+}
+
+void session_set_threads(Session *session, int64_t threads) {
+    session->team = team_of(threads, NULL);
+}
+
+int session_threads(const Session *session) {
+    return session->team.threads;
 }
 
 Compute session_compute(const Session *session) {
@@ -273,7 +283,7 @@ static limn_status find_program(Session *session, const Question *question, Prog
             return LIMN_OK;
         }
     }
-    TRY(program_new(program, &session->model->graph, session->backend, session->state, question,
+    TRY(program_new(program, &session->model->graph, session->backend, session->state, &session->team, question,
                     session->options.chunk_rows));
     int32_t *signature = malloc(length * sizeof *signature);
     if (signature == NULL) {
@@ -300,7 +310,8 @@ static limn_status try_policy(Session *session, Question *question, KeepPolicy k
     const Rows *rows = &session->rows;
     binding->sizes = (ProgramSizes){.rows = {rows->tables[DOMAIN_ALL].n_rows, rows->tables[DOMAIN_OUT].n_rows},
                                     .max_keys = rows->tables[DOMAIN_ALL].max_keys,
-                                    .chunk_rows = chunk_rows};
+                                    .chunk_rows = chunk_rows,
+                                    .threads = session->team.threads};
     return program_bytes(binding->program, &binding->sizes, &binding->bytes, &binding->scratch_bytes);
 }
 
@@ -420,7 +431,8 @@ static limn_status bind_buffers(Session *session, const RunRequest *request, con
 #ifdef LIMN_ARENA_DEBUG
     memset(session->workspace, 0xFF, binding->bytes); /* NaN: a value read before it is written shows */
 #endif
-    session->last = (Execution){.program = binding->program,
+    session->last = (Execution){.team = &session->team,
+                                .program = binding->program,
                                 .request = request,
                                 .rows = &session->rows,
                                 .sizes = binding->sizes,
@@ -449,7 +461,9 @@ limn_status session_run(Session *session, const RunRequest *request, const Progr
     TRY(prepare_question(session, request, &question));
     TRY(bind_program(session, &question, memory_budget(session), &binding));
     TRY(bind_buffers(session, request, &binding));
-    limn_status status = execute(&session->last, progress);
+    session->team.progress = progress;
+    limn_status status = execute(&session->last);
+    session->team.progress = NULL;
     if (status != LIMN_OK) {
         session->last.program = NULL;
         return status;

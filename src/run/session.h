@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/progress.h"
+#include "base/parallel.h"
 #include "model/model.h"
 #include "plan/program.h"
 
@@ -20,6 +20,7 @@ typedef struct SessionOptions {
     size_t memory_limit; /* bytes for the model's converted weights, activations and scratch; 0: what the machine has */
     int32_t chunk_rows;  /* rows per step of row-wise work; 0: 256 */
     KeepPolicy keep;     /* KEEP_AUTO: everything if it fits, else layer inputs */
+    int64_t threads;     /* 0: all cores; no part of the answer */
 } SessionOptions;
 
 limn_status session_new(Session **session, const Model *model, const SessionOptions *options);
@@ -27,6 +28,9 @@ void session_free(Session *session);
 const Model *session_model(const Session *session);
 const char *session_backend_name(const Session *session);     /* "cpu" */
 const char *session_backend_describe(const Session *session); /* instruction set and library versions */
+/* How many threads the runs from here on may use; 0: all cores. */
+void session_set_threads(Session *session, int64_t threads);
+int session_threads(const Session *session);
 Compute session_compute(const Session *session);
 int32_t session_chunk_rows(const Session *session);
 

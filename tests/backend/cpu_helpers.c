@@ -67,9 +67,13 @@ limn_status run_chunk(const Kernel *kernel, const KernelArgs *args, int32_t begi
         chunk.grad_out = args->grad_out == NULL ? NULL : args->grad_out + begin * out_width;
         chunk.aux = args->aux == NULL ? NULL : args->aux + begin * op_aux_width(op);
     }
+    KernelSizes sizes = {.compute = args->compute,
+                         .n_rows = chunk.n_rows,
+                         .max_keys = keys,
+                         .threads = team_threads(args->team),
+                         .backward = backward};
     chunk.scratch = NULL;
-    chunk.scratch_bytes =
-        kernel->scratch_bytes == NULL ? 0 : kernel->scratch_bytes(op, args->compute, chunk.n_rows, keys, backward);
+    chunk.scratch_bytes = kernel->scratch_bytes == NULL ? 0 : kernel->scratch_bytes(op, &sizes);
     if (chunk.scratch_bytes > 0) {
         size_t bytes = (chunk.scratch_bytes + 63) / 64 * 64;
         chunk.scratch = aligned_alloc(64, bytes);

@@ -395,6 +395,8 @@ static float *at_mutable(float *base, int64_t begin, int64_t width) {
     return base == NULL ? NULL : base + begin * width;
 }
 
+Team harness_team = {.threads = 1};
+
 typedef struct Call {
     const Instance *instance;
     const Kernel *kernel;
@@ -409,6 +411,7 @@ typedef struct Call {
 static KernelArgs chunk_args(const Call *call, int64_t begin, int64_t count) {
     const Instance *instance = call->instance;
     KernelArgs args = {.op = &instance->op,
+                       .team = &harness_team,
                        .rows = instance->rows,
                        .key_rows = instance->key_rows,
                        .row_begin = (int32_t)begin,
@@ -434,6 +437,14 @@ static KernelArgs chunk_args(const Call *call, int64_t begin, int64_t count) {
     return args;
 }
 
+static KernelSizes sizes_of(const Call *call, int64_t rows, int32_t max_keys) {
+    return (KernelSizes){.compute = call->compute,
+                         .n_rows = (int32_t)rows,
+                         .max_keys = max_keys,
+                         .threads = harness_team.threads,
+                         .backward = call->saved != NULL};
+}
+
 static limn_status run_chunk(const Call *call, int64_t begin, int64_t count) {
     KernelArgs args = chunk_args(call, begin, count);
     int32_t scratch_rows = (int32_t)count;
@@ -441,8 +452,8 @@ static limn_status run_chunk(const Call *call, int64_t begin, int64_t count) {
         scratch_rows = args.key_rows->n_rows > scratch_rows ? args.key_rows->n_rows : scratch_rows;
     }
     if (call->kernel->scratch_bytes != NULL) {
-        args.scratch_bytes =
-            call->kernel->scratch_bytes(args.op, args.compute, scratch_rows, args.rows->max_keys, call->saved != NULL);
+        KernelSizes sizes = sizes_of(call, scratch_rows, args.rows->max_keys);
+        args.scratch_bytes = call->kernel->scratch_bytes(args.op, &sizes);
     }
     if (args.scratch_bytes > 0) {
         assert_int_equal(posix_memalign(&args.scratch, 64, args.scratch_bytes), 0);
@@ -460,7 +471,8 @@ static limn_status run_call(const Call *call, int64_t chunk) {
         chunk = rows;
     }
     if (call->kernel->prepare != NULL) {
-        TRY(call->kernel->prepare(call->state, &instance->op, call->compute, (int32_t)rows, call->saved != NULL));
+        KernelSizes sizes = sizes_of(call, rows, 0);
+        TRY(call->kernel->prepare(call->state, &harness_team, &instance->op, &sizes));
     }
     for (int64_t begin = 0; begin < rows; begin += chunk) {
         TRY(run_chunk(call, begin, rows - begin < chunk ? rows - begin : chunk));

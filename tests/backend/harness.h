@@ -39,6 +39,9 @@ typedef struct Results {
     float *grad_in[OP_MAX_INPUTS]; /* NULL when not wanted */
 } Results;
 
+/* Who works in the runs below: the calling thread alone, unless a test says more. */
+extern Team harness_team;
+
 void tables_make(Tables *tables, const Layout *layout, int64_t key_width, int n_layers, Random *random);
 void tables_free(Tables *tables);
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "backend/ref/ref.h"
-#include "base/parallel.h"
 #include "harness.h"
 
 #include <setjmp.h>
@@ -358,7 +357,7 @@ static int run_both(const Instance *instance, const Kernel *kernel, BackendState
 static int check_bits_in(const Instance *instance, const Kernel *kernel, BackendState *state, Compute compute,
                          int64_t chunk, int threads, const Results *want) {
     Results got;
-    parallel_set_threads(threads);
+    harness_team.threads = threads;
     int failures = run_both(instance, kernel, state, compute, chunk, &got);
     failures += expect_bits(instance, kernel, compute, "output", chunk, threads, got.out, want->out,
                             instance->out_rows * instance->out_width);
@@ -379,7 +378,7 @@ static int check_bits(const Instance *instance, const Kernel *kernel, BackendSta
     static const int64_t chunks[] = {1, 3, 16, 19};
     static const int threads[] = {2, 3};
     Results want;
-    parallel_set_threads(1);
+    harness_team.threads = 1;
     int failures = run_both(instance, kernel, state, compute, 0, &want);
     failures += check_bits_in(instance, kernel, state, compute, 0, 1, &want);
     OpKind kind = instance->op.kind;
@@ -392,7 +391,7 @@ static int check_bits(const Instance *instance, const Kernel *kernel, BackendSta
     for (size_t c = 0; c < sizeof chunks / sizeof chunks[0] && in_chunks && !rounded; c++) {
         failures += check_bits_in(instance, kernel, state, compute, chunks[c], 2, &want);
     }
-    parallel_set_threads(0);
+    harness_team.threads = 1;
     results_free(&want);
     return failures;
 }

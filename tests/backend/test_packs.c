@@ -44,7 +44,12 @@ static float *random_floats(size_t count, uint32_t seed) {
 }
 
 static void run_once(const Kernel *kernel, KernelArgs *args, bool backward) {
-    args->scratch_bytes = kernel->scratch_bytes(args->op, args->compute, args->n_rows, args->rows->max_keys, backward);
+    KernelSizes sizes = {.compute = args->compute,
+                         .n_rows = args->n_rows,
+                         .max_keys = args->rows->max_keys,
+                         .threads = team_threads(args->team),
+                         .backward = backward};
+    args->scratch_bytes = kernel->scratch_bytes(args->op, &sizes);
     args->scratch = aligned_alloc(64, (args->scratch_bytes + 127) / 64 * 64);
     assert_non_null(args->scratch);
     assert_int_equal(backward ? kernel->backward(args) : kernel->forward(args), LIMN_OK);
@@ -80,11 +85,19 @@ static void check_case(const Backend *backend, const Case *c) {
     }
     RowTable table = {.n_rows = c->rows};
     for (int use = 0; use < USES; use++) {
-        KernelArgs forward = {
-            .op = &op, .rows = &table, .n_rows = c->rows, .in = {x}, .out = y, .compute = c->compute, .state = state};
+        Team team = {.threads = 2};
+        KernelArgs forward = {.op = &op,
+                              .team = &team,
+                              .rows = &table,
+                              .n_rows = c->rows,
+                              .in = {x},
+                              .out = y,
+                              .compute = c->compute,
+                              .state = state};
         run_once(kernel, &forward, false);
         memcpy(dx, x, dx_bytes);
         KernelArgs backward = {.op = &op,
+                               .team = &team,
                                .rows = &table,
                                .n_rows = c->rows,
                                .grad_out = grad,

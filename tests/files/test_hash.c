@@ -88,8 +88,7 @@ static void test_the_tree(void **state) {
     to_hex(expected_hex, expected);
     const HashFile file = {path, NULL};
     for (int threads = 1; threads <= 3; threads++) {
-        parallel_set_threads(threads);
-        assert_ok(hash_files(hex, &file, 1, true, NULL));
+        assert_ok(hash_files(hex, &file, 1, true, &(Team){.threads = threads}));
         assert_string_equal(hex, expected_hex);
     }
     write_file(path, bytes, 0);
@@ -198,7 +197,7 @@ static void test_refusals(void **state) {
     assert_refused(hash_files(hex, twins, 2, true, NULL), LIMN_USAGE, "two files named 'a'");
     const HashFile file = {scratch_path("x"), NULL};
     const Progress progress = {stop, NULL};
-    assert_refused(hash_files(hex, &file, 1, true, &progress), LIMN_CANCELLED, "hash");
+    assert_refused(hash_files(hex, &file, 1, true, &(Team){1, &progress}), LIMN_CANCELLED, "hash");
 }
 
 int main(void) {

@@ -601,8 +601,9 @@ static bool stop_at_weights(void *context, const char *stage, int64_t done, int6
 static void opening_can_be_stopped(void **state) {
     Model *model;
     int asked = 0;
-    assert_int_equal(model_open(&model, case_path("llama-bias", ""), NULL, &(Progress){stop_at_weights, &asked}),
-                     LIMN_CANCELLED);
+    assert_int_equal(
+        model_open(&model, case_path("llama-bias", ""), NULL, &(Team){1, &(Progress){stop_at_weights, &asked}}),
+        LIMN_CANCELLED);
     assert_null(model);
     assert_int_equal(asked, 1);
 }
@@ -627,9 +628,9 @@ static void hash_covers_weights_and_configuration(void **state) {
         }
         Model *model = folder_open(NULL);
         if (i == 1) {
-            assert_int_equal(model_hash_start(model), LIMN_OK);
+            model_hash_start(model);
         }
-        assert_int_equal(model_hash(model, i != 1, hex[i]), LIMN_OK);
+        assert_int_equal(model_hash(model, NULL, i != 1, hex[i]), LIMN_OK);
         assert_int_equal(strlen(hex[i]), 64);
         model_free(model);
     }

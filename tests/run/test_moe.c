@@ -309,8 +309,8 @@ static void a_decode_has_the_bits_of_the_full_pass(void **state) {
 
 /* Logits and the gradient at the embedding, with so many threads. */
 static float *bits_of(const GoldenCase *golden, const char *backend, int threads, size_t *bytes) {
-    parallel_set_threads(threads);
     Session *session = open_session(golden, backend);
+    session_set_threads(session, threads);
     RunRequest request = golden_case_request(golden);
     NodeId embed = site(golden, "hook_embed");
     request.grads = &embed;
@@ -326,7 +326,6 @@ static float *bits_of(const GoldenCase *golden, const char *backend, int threads
     memcpy(bits, session_logits(session), (size_t)logits * sizeof(float));
     memcpy(bits + logits, grad, (size_t)(rows * width) * sizeof(float));
     session_free(session);
-    parallel_set_threads(0);
     return bits;
 }
 

@@ -517,9 +517,8 @@ static limn_status encode_again(void *context, int64_t begin, int64_t end, int w
 static void test_threads(void **state) {
     Opened opened = open_json(byte_level_json);
     check_ids(opened.tokenizer, "ab a ab<s> ba", NULL, (const int32_t[]){9, 2, 4, 3, 2, 9, 3, 1, 0}, 9);
-    parallel_set_threads(4);
-    assert_int_equal(parallel_for(1000, 1, encode_again, opened.tokenizer), LIMN_OK);
-    parallel_set_threads(0);
+    Team team = {.threads = 4};
+    assert_int_equal(parallel_for(&team, 1000, 1, encode_again, opened.tokenizer), LIMN_OK);
     close_opened(&opened);
 }
 

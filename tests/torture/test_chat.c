@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/parallel.h"
 #include "chat/chat.h"
 #include "torture/torture.h"
 
@@ -46,7 +45,6 @@ int main(void) {
         "{{ messages | map(attribute='role') | unique | sort | join(', ') }}{{ 'a,b'.split(',')[::-1] }}"
         "{% filter upper %}{{ '%s' % messages[0] }}{% endfilter %}{% generation %}x{% endgeneration %}",
     };
-    parallel_set_threads(1);
     if (chat_json_load(&messages, "talk", talk, sizeof talk - 1) != LIMN_OK) {
         return 1;
     }

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/parallel.h"
 #include "files/gguf.h"
 #include "files/hash.h"
 #include "files/hf_cache.h"
@@ -105,7 +104,6 @@ static int make_folder(void) {
 }
 
 int main(void) {
-    parallel_set_threads(1); /* the countdown belongs to this thread */
     if (make_folder() != 0) {
         fprintf(stderr, "%s\n", error_message());
         return 1;

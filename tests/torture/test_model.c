@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/parallel.h"
 #include "model/model.h"
 #include "torture/torture.h"
 
@@ -35,7 +34,6 @@ static limn_status open_adapted(void *context) {
 }
 
 int main(void) {
-    parallel_set_threads(1);
     static const char *const folders[] = {
         "llama3",    "llama-bias", "gpt2",     "bert-classifier", "bert-mlm-old",          "mixtral-stacked",
         "qwen2-moe", "neox",       "opt-350m", "falcon-rw",       "distilbert-classifier", "roberta-mlm"};

@@ -1,7 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/parallel.h"
 #include "run/session.h"
 #include "torture/torture.h"
 
@@ -82,7 +81,6 @@ static limn_status run_session(void *context) {
 }
 
 int main(void) {
-    parallel_set_threads(1);
     Model *model;
     const ModelOptions options = {.frame = FRAME_HF};
     if (model_open(&model, LIMN_TEST_SOURCE_DIR "/tests/golden/llama3", &options, NULL) != LIMN_OK) {
@@ -94,7 +92,10 @@ int main(void) {
         for (int keep = KEEP_EVERYTHING; keep <= KEEP_LAYER_INPUTS && backend_find(backends[b]) != NULL; keep++) {
             for (int compute = COMPUTE_F32; compute <= COMPUTE_BF16; compute++) {
                 Setting setting = {model,
-                                   {.backend = backends[b], .keep = (KeepPolicy)keep, .compute = (Compute)compute}};
+                                   {.backend = backends[b],
+                                    .keep = (KeepPolicy)keep,
+                                    .compute = (Compute)compute,
+                                    .threads = 1}}; /* the countdown belongs to this thread */
                 torture(backends[b], run_session, &setting);
             }
         }

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/parallel.h"
 #include "text/tokenizer.h"
 #include "torture/torture.h"
 
@@ -67,7 +66,6 @@ int main(void) {
     static const char *const ggufs[] = {"gpt2-smollm", "gpt2-gpt-2", "gpt2-llama-bpe", "llama-default",
                                         "bert-jina-v2-en"};
     char path[512];
-    parallel_set_threads(1);
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         snprintf(path, sizeof path, CORPUS "tokenizer/seed-%s", files[i]);
         torture(files[i], open_and_use, path);

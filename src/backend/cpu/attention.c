@@ -10,7 +10,6 @@
 
 #include "backend/cpu/attention_tiles.h"
 #include "base/integers.h"
-#include "base/parallel.h"
 
 AttentionSizes attention_sizes(const Op *op, Compute compute, bool backward) {
     AttentionSizes sizes = {.heads = op->in[0].dims[0],
@@ -105,9 +104,10 @@ AttentionSpace attention_space(void *memory, const AttentionSizes *sizes, int64_
     return space;
 }
 
-size_t cpu_attention_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward) {
-    AttentionSizes sizes = attention_sizes(op, compute, backward);
-    return attention_cut_bytes(n_rows) + (size_t)parallel_threads() * attention_space_bytes(&sizes, max_keys, backward);
+size_t cpu_attention_scratch(const Op *op, const KernelSizes *sizes) {
+    AttentionSizes widths = attention_sizes(op, sizes->compute, sizes->backward);
+    size_t space = attention_space_bytes(&widths, sizes->max_keys, sizes->backward);
+    return attention_cut_bytes(sizes->n_rows) + (size_t)sizes->threads * space;
 }
 
 LaneRange attention_lanes(AttentionSpace *space, const KernelArgs *args, const AttentionSizes *sizes, QueryTile tile,

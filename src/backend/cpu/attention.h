@@ -10,7 +10,7 @@
 bool cpu_attention_can(const Op *op, Compute compute, const char **why);
 limn_status cpu_attention(const KernelArgs *args);
 limn_status cpu_attention_backward(const KernelArgs *args);
-size_t cpu_attention_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward);
+size_t cpu_attention_scratch(const Op *op, const KernelSizes *sizes);
 
 /* ---- shared by attention_forward.c and attention_backward.c ---- */
 

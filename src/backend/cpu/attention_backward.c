@@ -6,7 +6,6 @@
 
 #include "backend/cpu/attention.h"
 #include "base/integers.h"
-#include "base/parallel.h"
 
 typedef struct Backward {
     const KernelArgs *args;
@@ -151,6 +150,6 @@ limn_status cpu_attention_backward(const KernelArgs *args) {
     b.spaces = (char *)args->scratch + attention_cut_bytes(args->n_rows);
     b.space_bytes = attention_space_bytes(&b.sizes, args->rows->max_keys, true);
     atomic_init(&b.next, 0);
-    int64_t workers = parallel_threads();
-    return parallel_for(workers < b.items ? workers : b.items, 1, take_items, &b);
+    int64_t workers = team_threads(args->team);
+    return parallel_for(args->team, workers < b.items ? workers : b.items, 1, take_items, &b);
 }

@@ -4,7 +4,6 @@
 #include "backend/cpu/attention.h"
 #include "backend/cpu/attention_tiles.h"
 #include "base/integers.h"
-#include "base/parallel.h"
 
 typedef struct Forward {
     const KernelArgs *args;
@@ -122,6 +121,6 @@ limn_status cpu_attention(const KernelArgs *args) {
     f.spaces = (char *)args->scratch + attention_cut_bytes(args->n_rows);
     f.space_bytes = attention_space_bytes(&f.sizes, args->rows->max_keys, false);
     atomic_init(&f.next, 0);
-    int64_t workers = parallel_threads();
-    return parallel_for(workers < f.items ? workers : f.items, 1, take_items, &f);
+    int64_t workers = team_threads(args->team);
+    return parallel_for(args->team, workers < f.items ? workers : f.items, 1, take_items, &f);
 }

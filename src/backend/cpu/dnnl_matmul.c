@@ -14,7 +14,6 @@
 
 #include "base/integers.h"
 #include "base/map.h"
-#include "base/parallel.h"
 
 enum { TABLE_SIZE = 1024, PROBES = 8, SCRATCH_PER_THREAD = 1 << 20, SMALL_PRODUCT = 1 << 16, COLUMN_STEP = 64 };
 
@@ -120,8 +119,8 @@ const char *matmul_describe(void) {
     }
 }
 
-size_t matmul_scratch_bytes(void) {
-    return (size_t)parallel_threads() * SCRATCH_PER_THREAD;
+size_t matmul_scratch_bytes(int threads) {
+    return (size_t)threads * SCRATCH_PER_THREAD;
 }
 
 static dnnl_status_t describe_matrix(dnnl_memory_desc_t *out, bool bf16, int64_t rows, int64_t columns,
@@ -239,15 +238,14 @@ static void give_primitive_back(Matmul *matmul, Primitive *primitive) {
 }
 
 /* Columns of one part of a product. */
-static int64_t part_columns(const MatmulShape *shape) {
-    int64_t parts = parallel_threads();
+static int64_t part_columns(const MatmulShape *shape, int threads) {
     bool small = shape->m * shape->k * shape->n < SMALL_PRODUCT || shape->n < 2 * COLUMN_STEP;
-    int64_t columns = round_up(blocks_of(shape->n, parts), COLUMN_STEP);
+    int64_t columns = round_up(blocks_of(shape->n, threads), COLUMN_STEP);
     return small || columns > shape->n ? shape->n : columns;
 }
 
-limn_status matmul_prepare(Matmul *matmul, const MatmulShape *shape) {
-    int64_t columns = part_columns(shape);
+limn_status matmul_prepare(Matmul *matmul, const MatmulShape *shape, int threads) {
+    int64_t columns = part_columns(shape, threads);
     MatmulShape parts[2] = {*shape, *shape};
     parts[0].n = columns;
     parts[1].n = shape->n % columns;
@@ -315,11 +313,11 @@ static dnnl_status_t execute(const Matmul *matmul, const Primitive *primitive, f
 }
 
 static limn_status run_part(Matmul *matmul, const MatmulShape *shape, float *y, const void *x, const void *w,
-                            const float *bias, void *scratch, size_t scratch_bytes) {
+                            const float *bias, void *scratch) {
     Primitive *primitive;
     TRY(take_primitive(&primitive, matmul, shape));
     void *own = NULL;
-    if (primitive->scratch_bytes > scratch_bytes) {
+    if (primitive->scratch_bytes > SCRATCH_PER_THREAD) {
         own = aligned_alloc(64, round_up_bytes(primitive->scratch_bytes, 64));
         if (own == NULL) {
             give_primitive_back(matmul, primitive);
@@ -342,8 +340,7 @@ typedef struct Split {
     const void *x;
     const void *w;
     const float *bias;
-    char *scratch; /* [threads, part_scratch] */
-    size_t part_scratch;
+    char *scratch; /* [threads, SCRATCH_PER_THREAD] */
 } Split;
 
 static limn_status run_parts(void *context, int64_t begin, int64_t end, int worker) {
@@ -355,21 +352,20 @@ static limn_status run_parts(void *context, int64_t begin, int64_t end, int work
         int64_t w_offset = from * shape.w_n_stride * (shape.bf16 != 0 ? 2 : 4);
         TRY(run_part(split->matmul, &shape, split->y + from, split->x, (const char *)split->w + w_offset,
                      split->bias == NULL ? NULL : split->bias + from,
-                     split->scratch + (size_t)worker * split->part_scratch, split->part_scratch));
+                     split->scratch + (size_t)worker * SCRATCH_PER_THREAD));
     }
     return LIMN_OK;
 }
 
-limn_status matmul_run(Matmul *matmul, const MatmulShape *shape, float *y, const void *x, const void *w,
-                       const float *bias, void *scratch, size_t scratch_bytes) {
+limn_status matmul_run(Matmul *matmul, Team *team, const MatmulShape *shape, float *y, const void *x, const void *w,
+                       const float *bias, void *scratch) {
     Split split = {.matmul = matmul,
                    .shape = shape,
-                   .columns = part_columns(shape),
+                   .columns = part_columns(shape, team_threads(team)),
                    .x = x,
                    .w = w,
                    .bias = bias,
-                   .scratch = scratch,
-                   .part_scratch = scratch_bytes / (size_t)parallel_threads() / 64 * 64};
+                   .scratch = scratch};
     split.y = y;
-    return parallel_for(blocks_of(shape->n, split.columns), 1, run_parts, &split);
+    return parallel_for(team, blocks_of(shape->n, split.columns), 1, run_parts, &split);
 }

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "base/parallel.h"
 
 /* The engine and the primitives made so far, by shape; shared by threads. */
 typedef struct Matmul Matmul;
@@ -33,11 +33,11 @@ void matmul_free(Matmul *matmul);
 MatmulIsa matmul_isa(void);
 const char *matmul_describe(void);
 
-/* Bytes of scratch that matmul_run wants; with less it lets the library allocate. */
-size_t matmul_scratch_bytes(void);
+size_t matmul_scratch_bytes(int threads);
 
-limn_status matmul_prepare(Matmul *matmul, const MatmulShape *shape);
-limn_status matmul_run(Matmul *matmul, const MatmulShape *shape, float *y, const void *x, const void *w,
-                       const float *bias, void *scratch, size_t scratch_bytes);
+limn_status matmul_prepare(Matmul *matmul, const MatmulShape *shape, int threads);
+/* scratch: matmul_scratch_bytes of the team's threads. */
+limn_status matmul_run(Matmul *matmul, Team *team, const MatmulShape *shape, float *y, const void *x, const void *w,
+                       const float *bias, void *scratch);
 
 #endif

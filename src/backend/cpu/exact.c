@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/map.h"
-#include "base/parallel.h"
 
 enum { SAMPLES = 16 };
 
@@ -86,12 +85,12 @@ static limn_status scan_body(void *context, int64_t begin, int64_t end, int work
     return LIMN_OK;
 }
 
-static bool scan_weight(const Weight *weight) {
+static bool scan_weight(Team *team, const Weight *weight) {
     Scan scan = {.weight = weight};
     atomic_init(&scan.other, false);
     int64_t lines = weight->column_stride == 1 ? weight->rows : weight->columns;
     int64_t inner = weight->column_stride == 1 ? weight->columns : weight->rows;
-    limn_status status = parallel_for(lines, 1 + 65536 / (inner + 1), scan_body, &scan);
+    limn_status status = parallel_for(team, lines, 1 + 65536 / (inner + 1), scan_body, &scan);
     return status == LIMN_OK && !atomic_load(&scan.other);
 }
 
@@ -130,7 +129,7 @@ static bool make_room(ExactWeights *exact) {
     return true;
 }
 
-bool exact_weights_has(ExactWeights *exact, const Weight *weight) {
+bool exact_weights_has(ExactWeights *exact, Team *team, const Weight *weight) {
     if (weight->rows < 1 || weight->columns < 1 || !samples_are_bf16(weight)) {
         return false;
     }
@@ -139,7 +138,8 @@ bool exact_weights_has(ExactWeights *exact, const Weight *weight) {
     if (make_room(exact)) {
         Known *place = find_place(exact->table, exact->capacity, weight);
         if (place->data == NULL) {
-            *place = (Known){weight->data, weight->rows, weight->columns, weight->row_stride, scan_weight(weight)};
+            *place =
+                (Known){weight->data, weight->rows, weight->columns, weight->row_stride, scan_weight(team, weight)};
             exact->count++;
         }
         answer = place->exact;

@@ -60,19 +60,21 @@ static int64_t inner_width(const Op *op) {
     return op->attributes.experts[0][0].rows;
 }
 
-size_t cpu_experts_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward) {
+size_t cpu_experts_scratch(const Op *op, const KernelSizes *sizes) {
     size_t products = 0;
     for (int which = 0; which < matrices_of(op); which++) {
         Op linear = linear_op(op, &op->attributes.experts[which][0]);
-        for (int turned = 0; turned <= (backward ? 1 : 0); turned++) {
-            size_t needed = cpu_linear_scratch(&linear, compute, n_rows, max_keys, turned == 1);
+        for (int turned = 0; turned <= (sizes->backward ? 1 : 0); turned++) {
+            KernelSizes one = *sizes;
+            one.backward = turned == 1;
+            size_t needed = cpu_linear_scratch(&linear, &one);
             products = needed > products ? needed : products;
         }
     }
-    size_t rows = (size_t)n_rows;
+    size_t rows = (size_t)sizes->n_rows;
     size_t outer = round_up_bytes(rows * (size_t)outer_width(op) * sizeof(float), 64);
     size_t inner = round_up_bytes(rows * (size_t)inner_width(op) * sizeof(float), 64);
-    return 2 * outer + (backward ? 4 : 2) * inner + round_up_bytes(rows * sizeof(int32_t), 64) + products;
+    return 2 * outer + (sizes->backward ? 4 : 2) * inner + round_up_bytes(rows * sizeof(int32_t), 64) + products;
 }
 
 static Buffers buffers_in(const KernelArgs *args, bool backward) {
@@ -113,6 +115,7 @@ static limn_status product(const KernelArgs *args, const Buffers *buffers, const
                            float *y, int32_t m, bool backward, bool accumulate) {
     Op linear = linear_op(args->op, weight);
     KernelArgs one = {.op = &linear,
+                      .team = args->team,
                       .rows = args->rows,
                       .key_rows = args->key_rows,
                       .row_begin = args->row_begin,
@@ -146,7 +149,7 @@ typedef struct RowWork {
 } RowWork;
 
 static limn_status over_work(const RowWork *work, int32_t m, ParallelBody body) {
-    return parallel_for(m, 1 + 16384 / (work->width + 1), body, (void *)(uintptr_t)work);
+    return parallel_for(work->args->team, m, 1 + 16384 / (work->width + 1), body, (void *)(uintptr_t)work);
 }
 
 static limn_status gather_body(void *context, int64_t begin, int64_t end, int worker) {

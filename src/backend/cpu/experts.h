@@ -9,6 +9,6 @@ limn_status cpu_expert_linear(const KernelArgs *args);
 limn_status cpu_expert_linear_backward(const KernelArgs *args);
 limn_status cpu_experts(const KernelArgs *args);
 limn_status cpu_experts_backward(const KernelArgs *args);
-size_t cpu_experts_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward);
+size_t cpu_experts_scratch(const Op *op, const KernelSizes *sizes);
 
 #endif

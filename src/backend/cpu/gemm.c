@@ -9,7 +9,6 @@
 #include "backend/cpu/packs.h"
 #include "backend/cpu/vector.h"
 #include "base/integers.h"
-#include "base/parallel.h"
 
 enum { SPAN = 4 * GEMM_DEPTH, MAX_PANEL = 32, LEAST_TILES = 4, MOST_ROWS = 280, MOST_TILE_ROWS = 16 };
 
@@ -23,8 +22,8 @@ static int64_t x_floats(int64_t m, int64_t k) {
     return rows * blocks_of(k, GEMM_DEPTH) * GEMM_DEPTH;
 }
 
-size_t gemm_scratch_bytes(int64_t m, int64_t k) {
-    return (size_t)(x_floats(m, k) + (int64_t)parallel_threads() * panel_floats()) * sizeof(float);
+size_t gemm_scratch_bytes(int64_t m, int64_t k, int threads) {
+    return (size_t)(x_floats(m, k) + threads * panel_floats()) * sizeof(float);
 }
 
 typedef struct Job {
@@ -92,7 +91,8 @@ static limn_status pack_panels(void *context, int64_t begin, int64_t end, int wo
 
 static void pack_all(void *packed, const Gemm *gemm) {
     Packing packing = {packed, gemm};
-    (void)parallel_for(blocks_of(gemm->n, vector_kernels()->panel_columns), 4, pack_panels, &packing); /* cannot fail */
+    int64_t panels = blocks_of(gemm->n, vector_kernels()->panel_columns);
+    (void)parallel_for(gemm->team, panels, 4, pack_panels, &packing); /* cannot fail */
 }
 
 const PackLayout gemm_layout = {packed_bytes, pack_all};
@@ -155,14 +155,14 @@ static limn_status run_rows(const Gemm *gemm, float *scratch) {
     job.panels = scratch + x_floats(gemm->m, gemm->k);
     job.tiles = blocks_of(gemm->m, job.vector->tile_rows);
     job.block_floats = job.tiles * job.vector->tile_rows * GEMM_DEPTH;
-    int64_t threads = parallel_threads();
+    int64_t threads = team_threads(gemm->team);
     job.column_parts = smaller(threads, blocks_of(gemm->n, job.vector->panel_columns));
     job.row_parts = smaller(threads / job.column_parts, blocks_of(job.tiles, LEAST_TILES));
     if (gemm->m * gemm->k * gemm->n < 1 << 16) {
         job.column_parts = job.row_parts = 1;
     }
-    TRY(parallel_for(job.tiles, 1 + 2048 / (gemm->k + 1), turn_rows, &job));
-    return parallel_for(job.row_parts * job.column_parts, 1, multiply_parts, &job);
+    TRY(parallel_for(gemm->team, job.tiles, 1 + 2048 / (gemm->k + 1), turn_rows, &job));
+    return parallel_for(gemm->team, job.row_parts * job.column_parts, 1, multiply_parts, &job);
 }
 
 limn_status gemm_run(const Gemm *gemm, void *scratch) {

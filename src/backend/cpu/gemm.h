@@ -6,10 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "base/parallel.h"
 
 /* y[m, n] = x[m, k] w[k, n] + (accumulate ? y : bias); w f32 or bf16, a view with one stride 1. */
 typedef struct Gemm {
+    Team *team;
     int64_t m, k, n;
     float *y; /* rows y_stride apart */
     int64_t y_stride;
@@ -26,7 +27,7 @@ typedef struct Gemm {
 /* w as panels of f32, in the order gemm_run reads them. The bits of y are the same. */
 extern const struct PackLayout gemm_layout;
 
-size_t gemm_scratch_bytes(int64_t m, int64_t k);
+size_t gemm_scratch_bytes(int64_t m, int64_t k, int threads);
 limn_status gemm_run(const Gemm *gemm, void *scratch); /* scratch aligned to 64; vector_kernels() must exist */
 
 #endif

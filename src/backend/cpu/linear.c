@@ -36,7 +36,7 @@ typedef struct Product {
 
 /* Tiles multiply bf16: weights that are bf16, may be rounded to it, or hold nothing else (state NULL: may hold). An
  * exact product takes three of bf16: it pays on the tile unit only. */
-static Way way_of(BackendState *state, const Weight *weight, Compute compute) {
+static Way way_of(BackendState *state, Team *team, const Weight *weight, Compute compute) {
     if (vector_kernels() == NULL) {
         return WAY_LIBRARY;
     }
@@ -46,8 +46,8 @@ static Way way_of(BackendState *state, const Weight *weight, Compute compute) {
     if (tiles_unit() != TILES_AMX) {
         return WAY_VECTORS;
     }
-    return weight->dtype == DTYPE_BF16 || state == NULL || exact_weights_has(state->exact, weight) ? WAY_TILES
-                                                                                                   : WAY_VECTORS;
+    bool exact = weight->dtype == DTYPE_BF16 || state == NULL || exact_weights_has(state->exact, team, weight);
+    return exact ? WAY_TILES : WAY_VECTORS;
 }
 
 static int parts_of(Compute compute) {
@@ -68,22 +68,22 @@ bool cpu_linear_can(const Op *op, Compute compute, const char **why) {
     return true;
 }
 
-size_t cpu_linear_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward) {
-    (void)max_keys;
+size_t cpu_linear_scratch(const Op *op, const KernelSizes *sizes) {
     const Weight *w = &op->weights[0];
-    int64_t k = backward ? w->rows : w->columns;
-    int64_t n = backward ? w->columns : w->rows;
+    int64_t k = sizes->backward ? w->rows : w->columns;
+    int64_t n = sizes->backward ? w->columns : w->rows;
     size_t bytes = (size_t)round_up(n * 4, 64);
-    switch (way_of(NULL, w, compute)) {
+    switch (way_of(NULL, NULL, w, sizes->compute)) {
     case WAY_TILES: {
-        size_t tiles = tiles_scratch_bytes(n_rows, k, parts_of(compute));
-        size_t vectors = gemm_scratch_bytes(n_rows, k); /* f32 weights may turn out to be no bf16 numbers */
+        size_t tiles = tiles_scratch_bytes(sizes->n_rows, k, parts_of(sizes->compute), sizes->threads);
+        /* f32 weights may turn out to be no bf16 numbers */
+        size_t vectors = gemm_scratch_bytes(sizes->n_rows, k, sizes->threads);
         return bytes + (w->dtype == DTYPE_BF16 || tiles > vectors ? tiles : vectors);
     }
     case WAY_VECTORS:
-        return bytes + gemm_scratch_bytes(n_rows, k);
+        return bytes + gemm_scratch_bytes(sizes->n_rows, k, sizes->threads);
     default:
-        return bytes + matmul_scratch_bytes();
+        return bytes + matmul_scratch_bytes(sizes->threads);
     }
 }
 
@@ -126,7 +126,8 @@ static limn_status run_product(Product *p) {
         p->bias = bias_f32(p->bias_weight, (float *)(void *)scratch);
     }
     scratch += round_up(p->n * 4, 64);
-    Gemm gemm = {.m = p->m,
+    Gemm gemm = {.team = args->team,
+                 .m = p->m,
                  .k = p->k,
                  .n = p->n,
                  .y = p->y,
@@ -140,7 +141,7 @@ static limn_status run_product(Product *p) {
                  .bias = p->bias,
                  .accumulate = p->accumulate};
     MatmulShape shape = product_shape(p);
-    switch (way_of(args->state, p->weight, args->compute)) {
+    switch (way_of(args->state, args->team, p->weight, args->compute)) {
     case WAY_TILES:
         gemm.packed = packs_use(args->state->packs, &gemm, &tiles_layout);
         return tiles_run(&gemm, parts_of(args->compute), scratch);
@@ -148,8 +149,7 @@ static limn_status run_product(Product *p) {
         gemm.packed = packs_use(args->state->packs, &gemm, &gemm_layout);
         return gemm_run(&gemm, scratch);
     default:
-        return matmul_run(args->state->matmul, &shape, p->y, p->x, p->weight->data, p->bias, scratch,
-                          matmul_scratch_bytes());
+        return matmul_run(args->state->matmul, args->team, &shape, p->y, p->x, p->weight->data, p->bias, scratch);
     }
 }
 
@@ -194,13 +194,13 @@ limn_status cpu_linear_backward(const KernelArgs *args) {
     return run_product(&product);
 }
 
-limn_status cpu_linear_prepare(BackendState *state, const Op *op, Compute compute, int32_t n_rows, bool backward) {
-    if (way_of(state, &op->weights[0], compute) != WAY_LIBRARY) {
+limn_status cpu_linear_prepare(BackendState *state, Team *team, const Op *op, const KernelSizes *sizes) {
+    if (way_of(state, team, &op->weights[0], sizes->compute) != WAY_LIBRARY) {
         return LIMN_OK;
     }
-    Product product = backward ? backward_product(NULL, op) : forward_product(NULL, op);
-    product.m = n_rows;
+    Product product = sizes->backward ? backward_product(NULL, op) : forward_product(NULL, op);
+    product.m = sizes->n_rows;
     MatmulShape shape = product_shape(&product);
-    shape.bias = !backward && op->weights[1].data != NULL;
-    return matmul_prepare(state->matmul, &shape);
+    shape.bias = !sizes->backward && op->weights[1].data != NULL;
+    return matmul_prepare(state->matmul, &shape, sizes->threads);
 }

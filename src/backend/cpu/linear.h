@@ -7,7 +7,7 @@
 bool cpu_linear_can(const Op *op, Compute compute, const char **why);
 limn_status cpu_linear(const KernelArgs *args);
 limn_status cpu_linear_backward(const KernelArgs *args);
-size_t cpu_linear_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward);
-limn_status cpu_linear_prepare(BackendState *state, const Op *op, Compute compute, int32_t n_rows, bool backward);
+size_t cpu_linear_scratch(const Op *op, const KernelSizes *sizes);
+limn_status cpu_linear_prepare(BackendState *state, Team *team, const Op *op, const KernelSizes *sizes);
 
 #endif

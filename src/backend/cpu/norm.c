@@ -4,11 +4,8 @@
 
 #include "backend/cpu/rows.h"
 
-size_t cpu_gain_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward) {
-    (void)compute;
-    (void)n_rows;
-    (void)max_keys;
-    (void)backward;
+size_t cpu_gain_scratch(const Op *op, const KernelSizes *sizes) {
+    (void)sizes;
     return 2 * sizeof(float) * (size_t)row_shape_last(&op->in[0]);
 }
 

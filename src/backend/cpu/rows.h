@@ -4,7 +4,6 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/vector.h"
-#include "base/parallel.h"
 
 bool cpu_rows_can(const Op *op, Compute compute, const char **why); /* AVX2 is there */
 
@@ -24,7 +23,7 @@ limn_status cpu_gain(const KernelArgs *args);
 limn_status cpu_gain_backward(const KernelArgs *args);
 limn_status cpu_norm(const KernelArgs *args);
 limn_status cpu_norm_backward(const KernelArgs *args);
-size_t cpu_gain_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward);
+size_t cpu_gain_scratch(const Op *op, const KernelSizes *sizes);
 
 bool cpu_rope_can(const Op *op, Compute compute, const char **why);
 limn_status cpu_rope(const KernelArgs *args);
@@ -35,7 +34,7 @@ limn_status cpu_log_prob_backward(const KernelArgs *args);
 
 /* Runs body over the chunk's rows, on threads when there is enough work. */
 static inline limn_status over_rows(const KernelArgs *args, int64_t width, ParallelBody body, void *context) {
-    return parallel_for(args->n_rows, 1 + 16384 / (width + 1), body, context);
+    return parallel_for(args->team, args->n_rows, 1 + 16384 / (width + 1), body, context);
 }
 
 static inline int64_t shape_width(const KernelArgs *args, const RowShape *shape) {

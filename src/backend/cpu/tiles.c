@@ -22,7 +22,6 @@
 #include "backend/cpu/target.h"
 #include "backend/cpu/vector.h"
 #include "base/integers.h"
-#include "base/parallel.h"
 
 #ifdef __x86_64__
 
@@ -72,8 +71,8 @@ static size_t x_bytes(int64_t m, int64_t k, int parts) {
            TILE_BYTES;
 }
 
-size_t tiles_scratch_bytes(int64_t m, int64_t k, int parts) {
-    return x_bytes(m, k, parts) + (size_t)parallel_threads() * (PANEL_BYTES + SUMS_BYTES);
+size_t tiles_scratch_bytes(int64_t m, int64_t k, int parts, int threads) {
+    return x_bytes(m, k, parts) + (size_t)threads * (PANEL_BYTES + SUMS_BYTES);
 }
 
 typedef struct Job {
@@ -343,14 +342,14 @@ static limn_status run_rows(const Gemm *gemm, int parts, char *scratch) {
     job.panels = scratch + x_bytes(gemm->m, gemm->k, parts);
     job.k_tiles = blocks_of(gemm->k, TILE_K);
     job.row_pairs = blocks_of(gemm->m, PAIR);
-    int64_t threads = parallel_threads();
+    int64_t threads = team_threads(gemm->team);
     job.column_parts = smaller(threads, blocks_of(gemm->n, PAIR));
     job.row_parts = smaller(threads / job.column_parts, blocks_of(job.row_pairs, LEAST_PAIRS));
     if (gemm->m * gemm->k * gemm->n < 1 << 18) {
         job.column_parts = job.row_parts = 1;
     }
-    TRY(parallel_for(job.row_pairs * 2, 1 + 1024 / (gemm->k + 1), x_body, &job));
-    return parallel_for(job.row_parts * job.column_parts, 1, multiply_body, &job);
+    TRY(parallel_for(gemm->team, job.row_pairs * 2, 1 + 1024 / (gemm->k + 1), x_body, &job));
+    return parallel_for(gemm->team, job.row_parts * job.column_parts, 1, multiply_body, &job);
 }
 
 limn_status tiles_run(const Gemm *gemm, int parts, void *scratch) {
@@ -372,7 +371,7 @@ limn_status tiles_run(const Gemm *gemm, int parts, void *scratch) {
 
 static void pack_all(void *packed, const Gemm *gemm) {
     Packing packing = {packed, gemm};
-    (void)parallel_for(blocks_of(gemm->n, PAIR), 4, pack_pairs, &packing); /* cannot fail */
+    (void)parallel_for(gemm->team, blocks_of(gemm->n, PAIR), 4, pack_pairs, &packing); /* cannot fail */
 }
 
 const PackLayout tiles_layout = {packed_bytes, pack_all};
@@ -402,10 +401,11 @@ TileUnit tiles_unit(void) {
     return TILES_NONE;
 }
 
-size_t tiles_scratch_bytes(int64_t m, int64_t k, int parts) {
+size_t tiles_scratch_bytes(int64_t m, int64_t k, int parts, int threads) {
     (void)m;
     (void)k;
     (void)parts;
+    (void)threads;
     return 0;
 }
 

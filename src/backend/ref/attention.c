@@ -146,18 +146,21 @@ static int64_t key_elements(const Op *op) {
     return elements;
 }
 
-size_t ref_attention_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward) {
-    (void)compute;
-    int64_t elements = parallel_threads() * ((int64_t)max_keys + widest(op));
-    if (backward) {
-        elements += n_rows * key_elements(op);
+size_t ref_attention_scratch(const Op *op, const KernelSizes *sizes) {
+    int64_t elements = sizes->threads * ((int64_t)sizes->max_keys + widest(op));
+    if (sizes->backward) {
+        elements += sizes->n_rows * key_elements(op);
     }
     return sizeof(double) * (size_t)elements;
 }
 
 static limn_status check_scratch(const KernelArgs *args, bool backward) {
-    size_t need =
-        ref_attention_scratch(args->op, args->compute, args->key_rows->n_rows, args->rows->max_keys, backward);
+    KernelSizes sizes = {.compute = args->compute,
+                         .n_rows = args->key_rows->n_rows,
+                         .max_keys = args->rows->max_keys,
+                         .threads = team_threads(args->team),
+                         .backward = backward};
+    size_t need = ref_attention_scratch(args->op, &sizes);
     if (args->scratch == NULL || args->scratch_bytes < need) {
         return fail(LIMN_INTERNAL, "%s: scratch of %zu bytes, needed %zu", op_info(args->op->kind)->name,
                     args->scratch_bytes, need);
@@ -171,7 +174,7 @@ static double *worker_scratch(const KernelArgs *args, int worker) {
 
 /* items are (query row, head) pairs of the rows asked for */
 static limn_status over_heads(const KernelArgs *args, ParallelBody body) {
-    return parallel_for((int64_t)args->n_rows * args->op->in[0].dims[0], 4, body, (void *)(uintptr_t)args);
+    return parallel_for(args->team, (int64_t)args->n_rows * args->op->in[0].dims[0], 4, body, (void *)(uintptr_t)args);
 }
 
 static limn_status scores_items(void *context, int64_t begin, int64_t end, int worker) {
@@ -395,13 +398,13 @@ static limn_status run_backward(const KernelArgs *args, int first, int last,
                          .groups = args->op->in[first].dims[0],
                          .n_keys = last - first + 1,
                          .row = row};
-    double *place = worker_scratch(args, parallel_threads());
+    double *place = worker_scratch(args, team_threads(args->team));
     for (int input = first; input <= last; input++) {
         backward.input[input - first] = input;
         backward.sums[input - first] = place;
         place += args->key_rows->n_rows * args->op->in[input].dims[0] * args->op->in[input].dims[1];
     }
-    return parallel_for(args->rows->n_sequences * backward.groups, 1, backward_items, &backward);
+    return parallel_for(args->team, args->rows->n_sequences * backward.groups, 1, backward_items, &backward);
 }
 
 static void write_query_gradient(const KernelArgs *args, int64_t place, const double *sum, int64_t width) {

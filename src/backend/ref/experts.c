@@ -309,11 +309,8 @@ typedef struct Inner {
     float *pre, *linear, *post, *grad; /* [F] */
 } Inner;
 
-size_t ref_experts_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward) {
-    (void)compute;
-    (void)n_rows;
-    (void)max_keys;
-    (void)backward;
+size_t ref_experts_scratch(const Op *op, const KernelSizes *sizes) {
+    (void)sizes;
     const Weight *gate = &op->attributes.experts[EXPERT_GATE][0];
     return (sizeof(double) + sizeof(float)) * (size_t)gate->columns + 4 * sizeof(float) * (size_t)gate->rows;
 }

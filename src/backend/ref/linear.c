@@ -9,6 +9,7 @@
 enum { TILE = 8, BLOCK = 512, LANES = 8, ROWS = 64 };
 
 typedef struct Product {
+    Team *team;
     const float *x; /* [n, columns], rows x_stride apart */
     int64_t x_stride;
     float *y; /* [n, rows], rows y_stride apart */
@@ -106,7 +107,7 @@ static limn_status product_tiles(void *context, int64_t begin, int64_t end, int 
 
 static limn_status product_run(Product *product) {
     int64_t tiles = (product->weight.rows + TILE - 1) / TILE;
-    return parallel_for(tiles, 4, product_tiles, product);
+    return parallel_for(product->team, tiles, 4, product_tiles, product);
 }
 
 static Weight transposed(const Weight *weight) {
@@ -120,7 +121,8 @@ static Weight transposed(const Weight *weight) {
 
 limn_status ref_linear(const KernelArgs *args) {
     const Op *op = args->op;
-    Product product = {.x = args->in[0],
+    Product product = {.team = args->team,
+                       .x = args->in[0],
                        .x_stride = ref_width(args, &op->in[0]),
                        .y = args->out,
                        .y_stride = ref_width(args, &op->out),
@@ -136,7 +138,8 @@ limn_status ref_linear_backward(const KernelArgs *args) {
     if (args->grad_in[0] == NULL) {
         return LIMN_OK;
     }
-    Product product = {.x = args->grad_out,
+    Product product = {.team = args->team,
+                       .x = args->grad_out,
                        .x_stride = ref_width(args, &op->out),
                        .y = args->grad_in[0],
                        .y_stride = ref_width(args, &op->in[0]),
@@ -162,7 +165,8 @@ limn_status ref_head_linear(const KernelArgs *args) {
     int64_t head_width = op->in[0].dims[1];
     int64_t width = op->out.dims[1]; /* D */
     for (int64_t h = 0; h < heads; h++) {
-        Product product = {.x = args->in[0] + h * head_width,
+        Product product = {.team = args->team,
+                           .x = args->in[0] + h * head_width,
                            .x_stride = heads * head_width,
                            .y = args->out + h * width,
                            .y_stride = heads * width,
@@ -184,7 +188,8 @@ limn_status ref_head_linear_backward(const KernelArgs *args) {
     }
     for (int64_t h = 0; h < heads; h++) {
         Weight view = head_view(&op->weights[0], h, head_width);
-        Product product = {.x = args->grad_out + h * width,
+        Product product = {.team = args->team,
+                           .x = args->grad_out + h * width,
                            .x_stride = heads * width,
                            .y = args->grad_in[0] + h * head_width,
                            .y_stride = heads * head_width,

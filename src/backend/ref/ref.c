@@ -6,7 +6,7 @@ enum { ELEMENTS_PER_RANGE = 16384 };
 
 limn_status ref_over_rows(const KernelArgs *args, int64_t width, ParallelBody body) {
     int64_t grain = width > 0 ? ELEMENTS_PER_RANGE / width : ELEMENTS_PER_RANGE;
-    return parallel_for(args->n_rows, grain, body, (void *)(uintptr_t)args);
+    return parallel_for(args->team, args->n_rows, grain, body, (void *)(uintptr_t)args);
 }
 
 #define ROW_KERNEL(kind, text, forward, backward)                                                                      \

@@ -56,7 +56,7 @@ limn_status ref_attention_mix_backward(const KernelArgs *args);
 limn_status ref_attention(const KernelArgs *args);
 limn_status ref_attention_backward(const KernelArgs *args);
 /* Scratch of the four attention ops, bytes. */
-size_t ref_attention_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward);
+size_t ref_attention_scratch(const Op *op, const KernelSizes *sizes);
 
 limn_status ref_softmax(const KernelArgs *args);
 limn_status ref_softmax_backward(const KernelArgs *args);
@@ -69,7 +69,7 @@ limn_status ref_expert_mix(const KernelArgs *args);
 limn_status ref_expert_mix_backward(const KernelArgs *args);
 limn_status ref_experts(const KernelArgs *args);
 limn_status ref_experts_backward(const KernelArgs *args);
-size_t ref_experts_scratch(const Op *op, Compute compute, int32_t n_rows, int32_t max_keys, bool backward);
+size_t ref_experts_scratch(const Op *op, const KernelSizes *sizes);
 
 limn_status ref_select_rows(const KernelArgs *args);
 limn_status ref_select_rows_backward(const KernelArgs *args);

@@ -59,7 +59,7 @@ static limn_status describe_other(const Diff *diff) {
         return LIMN_OK;
     }
     /* the cache lends it; its hash is computed now */
-    TRY(model_hash((Model *)(uintptr_t)diff->after, false, hash));
+    TRY(model_hash((Model *)(uintptr_t)diff->after, diff->call->team, false, hash));
     result_param_text(diff->result, "other-name", diff->after->name);
     result_param_text(diff->result, "other-hash", hash);
     return LIMN_OK;

@@ -337,7 +337,7 @@ static limn_status gram_rows(void *context, int64_t begin, int64_t end, int work
     return LIMN_OK;
 }
 
-static limn_status product_spectrum(Spectrum *spectrum, const Delta *delta, int32_t rank) {
+static limn_status product_spectrum(Spectrum *spectrum, const Deltas *deltas, const Delta *delta, int32_t rank) {
     size_t square = (size_t)rank * (size_t)rank;
     double *work = malloc((2 * square + 1) * sizeof *work);
     if (work == NULL) {
@@ -345,9 +345,9 @@ static limn_status product_spectrum(Spectrum *spectrum, const Delta *delta, int3
     }
     Gram left = {delta, true, rank, delta->before.rows, work};
     Gram right = {delta, false, rank, delta->before.columns, work + square};
-    limn_status status = parallel_for(rank, 1, gram_rows, &left);
+    limn_status status = parallel_for(deltas->diff->call->team, rank, 1, gram_rows, &left);
     if (status == LIMN_OK) {
-        status = parallel_for(rank, 1, gram_rows, &right);
+        status = parallel_for(deltas->diff->call->team, rank, 1, gram_rows, &right);
     }
     if (status == LIMN_OK) {
         status = spectrum_of_product(spectrum, left.out, right.out, rank);
@@ -361,9 +361,10 @@ static limn_status measure_spectrum(const Deltas *deltas, Delta *delta, float *d
     Spectrum spectrum;
     int32_t rank;
     if (is_product(delta, &rank)) {
-        TRY(product_spectrum(&spectrum, delta, rank));
+        TRY(product_spectrum(&spectrum, deltas, delta, rank));
     } else if (dense != NULL) {
-        TRY(spectrum_of_matrix(&spectrum, dense, delta->before.rows, delta->before.columns));
+        TRY(spectrum_of_matrix(&spectrum, dense, delta->before.rows, delta->before.columns,
+                               deltas->diff->call->team->threads));
     } else {
         return LIMN_OK;
     }
@@ -391,7 +392,7 @@ static limn_status measure(const Deltas *deltas, Delta *delta) {
     delta->head_size = ARENA_ARRAY(call->arena, double, delta->n_heads + 1);
     sums.change = malloc((size_t)(rows * sums.parts + 1) * sizeof *sums.change);
     sums.size = malloc((size_t)(rows * sums.parts + 1) * sizeof *sums.size);
-    sums.rows = malloc((size_t)(2 * columns * parallel_threads() + 1) * sizeof *sums.rows);
+    sums.rows = malloc((size_t)(2 * columns * team_threads(call->team) + 1) * sizeof *sums.rows);
     bool dense = wants_dense(deltas, delta);
     sums.dense = dense ? malloc((size_t)(rows * columns + 1) * sizeof *sums.dense) : NULL;
     limn_status status = LIMN_OK;
@@ -400,7 +401,7 @@ static limn_status measure(const Deltas *deltas, Delta *delta) {
         status = method_no_memory(call);
     }
     if (status == LIMN_OK) {
-        status = parallel_for(rows, 16, sum_rows, &sums);
+        status = parallel_for(call->team, rows, 16, sum_rows, &sums);
     }
     if (status == LIMN_OK) {
         add_up(delta, &sums);

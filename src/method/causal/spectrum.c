@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/parallel.h"
-
 static limn_status no_memory(void) {
     return fail(LIMN_NO_MEMORY, "no memory for a spectrum");
 }
@@ -17,7 +15,7 @@ void spectrum_free(Spectrum *spectrum) {
     *spectrum = (Spectrum){0};
 }
 
-limn_status spectrum_of_matrix(Spectrum *spectrum, float *values, int64_t rows, int64_t columns) {
+limn_status spectrum_of_matrix(Spectrum *spectrum, float *values, int64_t rows, int64_t columns, int threads) {
     int64_t n = rows < columns ? rows : columns;
     *spectrum = (Spectrum){0};
     if (rows > INT32_MAX || columns > INT32_MAX) {
@@ -31,7 +29,7 @@ limn_status spectrum_of_matrix(Spectrum *spectrum, float *values, int64_t rows, 
         spectrum_free(spectrum);
         return no_memory();
     }
-    omp_set_num_threads(parallel_threads()); /* of the library, for calls of this thread */
+    omp_set_num_threads(threads); /* of the library, for calls of this thread */
     /* [rows, columns] by rows is its transpose by columns, with the same singular values */
     lapack_int info = LAPACKE_sgesdd(LAPACK_COL_MAJOR, 'N', (lapack_int)columns, (lapack_int)rows, values,
                                      (lapack_int)columns, singular, &none, 1, &none, 1);

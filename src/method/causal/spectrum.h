@@ -12,7 +12,7 @@ typedef struct Spectrum {
 } Spectrum;
 
 /* Of values [rows, columns], which are destroyed (LAPACK's gesdd). */
-limn_status spectrum_of_matrix(Spectrum *spectrum, float *values, int64_t rows, int64_t columns);
+limn_status spectrum_of_matrix(Spectrum *spectrum, float *values, int64_t rows, int64_t columns, int threads);
 
 /* Of L R, L [rows, rank] and R [rank, columns], from the rank x rank products L'L and R R' alone. */
 limn_status spectrum_of_product(Spectrum *spectrum, const double *left_gram, const double *right_gram, int32_t rank);

@@ -179,10 +179,10 @@ static limn_status make_settings(Predictor *predictor) {
     PredictionSettings *settings = &predictor->settings;
     TextBuffer text = TEXT_BUFFER_INIT;
     char model[65];
-    TRY(model_hash((Model *)(uintptr_t)predictor->model, false, model));
+    TRY(model_hash((Model *)(uintptr_t)predictor->model, predictor->call->team, false, model));
     text_buffer_add(&text, model);
     for (int32_t i = 0; i < predictor->model->n_adapters; i++) {
-        TRY(model_adapter_hash(predictor->model, i, false, model));
+        TRY(model_adapter_hash(predictor->model, i, predictor->call->team, false, model));
         text_buffer_printf(&text, " %s %a", model, predictor->model->adapters[i].weight);
     }
     hash_text(settings->hash[SETTING_MODEL], &text);
@@ -464,7 +464,7 @@ static limn_status record_data_hash(Predictor *predictor) {
         return LIMN_OK;
     }
     HashFile file = {.path = path, .name = "data"};
-    TRY(hash_files(hex, &file, 1, false, NULL));
+    TRY(hash_files(hex, &file, 1, false, predictor->call->team));
     result_param_text(predictor->result, "data-hash", hex);
     return LIMN_OK;
 }

@@ -45,13 +45,13 @@ static void add_model_rows(TableBlock *table, const Model *model) {
     row(table, "sites", value_integer(model->graph.n_sites));
 }
 
-static limn_status add_adapter(Result *result, const Model *model, int32_t i) {
+static limn_status add_adapter(MethodCall *call, Result *result, const Model *model, int32_t i) {
     static const TableColumn columns[] = {{{"what", 4}, COLUMN_TEXT}, {{"value", 5}, COLUMN_VALUE}};
     const ModelAdapter *adapter = &model->adapters[i];
     char id[32], title[48], hash[65];
     snprintf(id, sizeof id, "adapter-%d", (int)i + 1);
     snprintf(title, sizeof title, "Adapter %d", (int)i + 1);
-    TRY(model_adapter_hash(model, i, false, hash));
+    TRY(model_adapter_hash(model, i, call->team, false, hash));
     TableBlock *table = result_add_table(result, id, title, columns, 2);
     row(table, "folder", value_text(adapter->path));
     row(table, "made for", value_text(adapter->base_model[0] != '\0' ? adapter->base_model : "(not stated)"));
@@ -113,7 +113,7 @@ static limn_status run(MethodCall *call, Result *result) {
                     dtype_info(model->config.dtype)->name);
     add_model_rows(result_add_table(result, "model", "Model", columns, 2), model);
     for (int32_t i = 0; i < model->n_adapters; i++) {
-        TRY(add_adapter(result, model, i));
+        TRY(add_adapter(call, result, model, i));
     }
     add_classes(result, &model->config);
     if (model->tokenizer != NULL) {
