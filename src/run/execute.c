@@ -89,10 +89,10 @@ static limn_status run_step(const Execution *execution, const Step *step, int32_
     case STEP_BACKWARD:
         return run_kernel(execution, step, row_begin, n_rows);
     case STEP_EDIT:
-        edits_apply(execution->request, step->node, table, row_begin, n_rows, width, out);
+        edits_apply(execution->edits, step->node, table, row_begin, n_rows, width, out);
         return LIMN_OK;
     case STEP_EDIT_GRAD:
-        edits_apply_gradient(execution->request, step->node, table, row_begin, n_rows, width, out);
+        edits_apply_gradient(execution->edits, step->node, table, row_begin, n_rows, width, out);
         return LIMN_OK;
     case STEP_SEED:
         memcpy(out, execution->rows->buffers[DOMAIN_OUT].weights + row_begin, (size_t)n_rows * sizeof(float));

@@ -8,7 +8,6 @@
 #include "base/amount.h"
 #include "base/integers.h"
 #include "base/large.h"
-#include "run/edits.h"
 #include "run/execute.h"
 
 enum { DEFAULT_CHUNK_ROWS = 256, LEAST_CHUNK_ROWS = 16, MAX_PROGRAMS = 64 };
@@ -32,8 +31,9 @@ struct Session {
     uint64_t clock;
     int32_t *signature; /* of the request at hand */
     size_t signature_capacity;
-    NodeId *edit_nodes;
-    size_t edit_capacity;
+    NodeId *edit_nodes; /* [graph->n_nodes] of the request at hand */
+    bool *editable;     /* [graph->n_nodes] all false between requests */
+    EditIndex edits;
     Rows rows;
     void *workspace;
     size_t workspace_bytes;
@@ -118,6 +118,8 @@ void session_free(Session *session) {
     rows_free(&session->rows);
     free(session->signature);
     free(session->edit_nodes);
+    free(session->editable);
+    edits_free(&session->edits);
     free(session->workspace);
     free(session->slots);
     free(session);
@@ -151,31 +153,25 @@ int32_t session_chunk_rows(const Session *session) {
     return session->options.chunk_rows;
 }
 
-/* Sites of the edits, each once, in ascending order. */
+/* Sites that the program lets a run edit, each once, in ascending order: those of the edits and those named beside. */
 static limn_status collect_edit_nodes(Session *session, const RunRequest *request, int32_t *count) {
-    if ((size_t)request->n_edits > session->edit_capacity) {
-        size_t capacity = (size_t)request->n_edits * 2;
-        NodeId *nodes = realloc(session->edit_nodes, capacity * sizeof *nodes);
-        if (nodes == NULL) {
-            return fail(LIMN_NO_MEMORY, "%d edits", request->n_edits);
+    const Graph *graph = &session->model->graph;
+    if (session->edit_nodes == NULL) {
+        session->edit_nodes = malloc(((size_t)graph->n_nodes + 1) * sizeof *session->edit_nodes);
+        session->editable = calloc((size_t)graph->n_nodes + 1, sizeof *session->editable);
+        if (session->edit_nodes == NULL || session->editable == NULL) {
+            return fail(LIMN_NO_MEMORY, "edits of %d values", graph->n_nodes);
         }
-        session->edit_nodes = nodes;
-        session->edit_capacity = capacity;
+    }
+    for (int32_t i = 0; i < request->n_editable; i++) {
+        session->editable[request->editable[i]] = true;
     }
     int32_t n = 0;
-    for (int32_t i = 0; i < request->n_edits; i++) {
-        NodeId node = request->edits[i].node;
-        int32_t place = 0;
-        while (place < n && session->edit_nodes[place] < node) {
-            place++;
+    for (NodeId node = 0; node < graph->n_nodes; node++) {
+        if (session->editable[node] || edits_touch(&session->edits, node)) {
+            session->edit_nodes[n++] = node;
         }
-        if (place < n && session->edit_nodes[place] == node) {
-            continue;
-        }
-        memmove(session->edit_nodes + place + 1, session->edit_nodes + place,
-                (size_t)(n - place) * sizeof *session->edit_nodes);
-        session->edit_nodes[place] = node;
-        n++;
+        session->editable[node] = false;
     }
     *count = n;
     return LIMN_OK;
@@ -206,14 +202,20 @@ static limn_status check_appends(const RunRequest *request) {
     return good ? LIMN_OK : fail(LIMN_INTERNAL, "the rows do not follow those of the cache they are added to");
 }
 
-static limn_status check_request(Session *session, const RunRequest *request) {
-    const Graph *graph = &session->model->graph;
-    for (int32_t i = 0; i < request->n_taps + request->n_grads; i++) {
-        NodeId node = i < request->n_taps ? request->taps[i] : request->grads[i - request->n_taps];
-        if (node < 0 || node >= graph->n_nodes) {
-            return fail(LIMN_NOT_FOUND, "a tap names no site of this model");
+static limn_status check_nodes(const Graph *graph, const NodeId *nodes, int32_t n, const char *what) {
+    for (int32_t i = 0; i < n; i++) {
+        if (nodes[i] < 0 || nodes[i] >= graph->n_nodes) {
+            return fail(LIMN_NOT_FOUND, "%s names no site of this model", what);
         }
     }
+    return LIMN_OK;
+}
+
+static limn_status check_request(Session *session, const RunRequest *request) {
+    const Graph *graph = &session->model->graph;
+    TRY(check_nodes(graph, request->taps, request->n_taps, "a tap"));
+    TRY(check_nodes(graph, request->grads, request->n_grads, "a gradient"));
+    TRY(check_nodes(graph, request->editable, request->n_editable, "an edit"));
     bool wants_head = request->objective != OBJECTIVE_NONE || request->logits;
     if (wants_head && graph->logits == NODE_NONE) {
         return fail(LIMN_USAGE, "%s has no head: it gives no logits", session->model->config.architecture);
@@ -223,7 +225,8 @@ static limn_status check_request(Session *session, const RunRequest *request) {
     }
     TRY(check_appends(request));
     TRY(rows_bind(&session->rows, session->model, request));
-    return edits_check(graph, request, session->rows.tables[DOMAIN_ALL].max_keys);
+    TRY(edits_check(graph, request, session->rows.tables[DOMAIN_ALL].max_keys));
+    return edits_index(&session->edits, graph, request);
 }
 
 static limn_status build_signature(Session *session, const Question *question, size_t *length) {
@@ -435,6 +438,7 @@ static limn_status bind_buffers(Session *session, const RunRequest *request, con
                                 .program = binding->program,
                                 .request = request,
                                 .rows = &session->rows,
+                                .edits = &session->edits,
                                 .sizes = binding->sizes,
                                 .slots = session->slots,
                                 .scratch = next,

@@ -80,6 +80,10 @@ typedef struct RunRequest {
     int32_t n_grads;
     const Edit *edits;
     int32_t n_edits;
+    /* Sites that runs like this one may edit besides: requests that name the same ones share one program, whichever of
+     * them each edits. NULL: those of the edits alone. */
+    const NodeId *editable;
+    int32_t n_editable;
     Objective objective;
     bool logits;     /* keep the logits of the output rows */
     KvCache *append; /* one sequence whose keys and values are added to this cache after the run, or NULL */

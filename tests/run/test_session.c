@@ -395,6 +395,92 @@ static void test_edit_sets_what_is_read_later(void **state) {
     session_free(session);
 }
 
+/* Edits of one site that meet in a row act one after the other as they were given, whether they name the row's sequence
+ * or all of them; rows of the other sequence see only theirs. */
+static void test_edits_act_in_the_order_given(void **state) {
+    Session *session = open_session(NULL);
+    NodeId nodes[] = {site("blocks.1.hook_resid_pre"), site("blocks.0.hook_mlp_out")};
+    const float two = 2, three = 3, ten = 10, half = 0.5f;
+    const Edit edits[] = {
+        {.node = nodes[0], .kind = EDIT_SET, .sequence = 1, .row_end = 2, .element_end = -1, .values = &two},
+        {.node = nodes[0], .kind = EDIT_ADD, .sequence = -1, .row_end = -1, .element_end = -1, .values = &three},
+        {.node = nodes[1], .kind = EDIT_SET, .sequence = -1, .row_end = -1, .element_end = -1, .values = &half},
+        {.node = nodes[0], .kind = EDIT_MULTIPLY, .sequence = 1, .row_end = -1, .element_end = -1, .values = &ten},
+        {.node = nodes[0],
+         .kind = EDIT_SET,
+         .sequence = 0,
+         .row_begin = 6,
+         .row_end = -1,
+         .element_end = -1,
+         .values = &half},
+        {.node = nodes[0],
+         .kind = EDIT_ADD,
+         .sequence = -1,
+         .row_begin = 1,
+         .row_end = 7,
+         .element_end = -1,
+         .values = &two},
+    };
+    Edit scalars[6];
+    for (int i = 0; i < 6; i++) {
+        scalars[i] = edits[i];
+        scalars[i].scalar = true;
+    }
+    RunRequest request = base_request();
+    request.edits = scalars;
+    request.n_edits = 6;
+    request.taps = nodes;
+    request.n_taps = 2;
+    run(session, &request);
+    int32_t rows;
+    int64_t width;
+    const float *tap = session_tap(session, nodes[0], &rows, &width);
+    assert_float_equal(tap[6 * width + 3], 2.5, 0); /* set to a half, then two added */
+    assert_float_equal(tap[7 * width + 3], 50, 0);  /* (2 + 3) * 10 */
+    assert_float_equal(tap[8 * width + 3], 52, 0);  /* and two added */
+    assert_float_equal(session_tap(session, nodes[1], &rows, &width)[10 * width], 0.5, 0);
+    /* the derivative of each row is the product of what multiplied it; a value that was set passes nothing on */
+    NodeId middle = site("blocks.0.hook_resid_mid");
+    request.grads = &middle;
+    request.n_grads = 1;
+    run(session, &request);
+    const float *grad = session_grad(session, middle, &rows, &width);
+    assert_true(largest_magnitude(grad + 6 * width, 3 * width) == 0); /* rows 6 of the first, 0 and 1 of the second */
+    assert_true(largest_magnitude(grad + 9 * width, width) > 0 && largest_magnitude(grad + 5 * width, width) > 0);
+    session_free(session);
+}
+
+/* Requests that name the same editable sites share one program; an edit elsewhere needs its own. */
+static void test_editable_sites_share_a_program(void **state) {
+    Session *session = open_session(NULL);
+    NodeId editable[] = {site("blocks.1.hook_mlp_out"), site("blocks.0.hook_resid_pre"), site("blocks.2.attn.hook_z")};
+    float zero = 0;
+    char *listings[4];
+    for (int i = 0; i < 4; i++) {
+        Edit edit = {
+            .node = editable[i % 3], .sequence = -1, .row_end = -1, .element_end = -1, .values = &zero, .scalar = true};
+        RunRequest request = base_request();
+        request.edits = &edit;
+        request.n_edits = i < 3 ? 1 : 0;
+        request.editable = editable;
+        request.n_editable = 3;
+        assert_int_equal(session_describe_program(session, &request, &listings[i]), LIMN_OK);
+        assert_string_equal(listings[i], listings[0]);
+    }
+    RunRequest request = base_request();
+    char *plain;
+    assert_int_equal(session_describe_program(session, &request, &plain), LIMN_OK);
+    assert_string_not_equal(plain, listings[0]);
+    request.editable = (const NodeId[]){model.graph.n_nodes};
+    request.n_editable = 1;
+    assert_int_equal(session_run(session, &request, NULL), LIMN_NOT_FOUND);
+    for (int i = 0; i < 4; i++) {
+        free(listings[i]);
+    }
+    free(plain);
+    session_free(session);
+}
+
 /* A value that was set passes no gradient on; the gradient at the site itself is still that of the objective. */
 static void test_set_cuts_the_gradient(void **state) {
     Session *session = open_session(NULL);
@@ -560,6 +646,8 @@ int main(void) {
         cmocka_unit_test(test_cached_prefix_is_the_full_pass),
         cmocka_unit_test(test_caches_of_several_sequences),
         cmocka_unit_test(test_edit_sets_what_is_read_later),
+        cmocka_unit_test(test_edits_act_in_the_order_given),
+        cmocka_unit_test(test_editable_sites_share_a_program),
         cmocka_unit_test(test_set_cuts_the_gradient),
         cmocka_unit_test(test_all_output_rows),
         cmocka_unit_test(test_memory_limit_refuses_with_the_least),
