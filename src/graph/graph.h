@@ -162,6 +162,11 @@ limn_status graph_reserve_node(Graph *graph); /* room for one more; for rewrite.
 
 limn_status graph_seal(Graph *graph);
 
+/* Does the node's value range over the output rows? Those behind `selected` do. */
+static inline bool graph_on_outputs(const Graph *graph, NodeId node) {
+    return graph->selected != NODE_NONE && node >= graph->selected;
+}
+
 /* NODE_NONE when there is no such site. */
 NodeId graph_find_site(const Graph *graph, const char *site);
 

@@ -16,7 +16,8 @@ limn_status emit_value(Emitter *emitter, RowShape shape, Domain domain, ValueId 
         emitter->value_capacity = capacity;
     }
     *value = program->n_values++;
-    program->values[*value] = (ProgramValue){.shape = shape, .domain = domain, .first_step = -1, .slot = -1};
+    program->values[*value] =
+        (ProgramValue){.shape = shape, .domain = domain, .stage = emitter->stage, .first_step = -1, .slot = -1};
     return LIMN_OK;
 }
 
@@ -35,6 +36,7 @@ limn_status emit_step(Emitter *emitter, StepKind kind, NodeId node, Domain domai
     **step = (Step){.kind = kind,
                     .node = node,
                     .domain = domain,
+                    .stage = emitter->stage,
                     .in = {VALUE_NONE, VALUE_NONE, VALUE_NONE},
                     .out = VALUE_NONE,
                     .aux = VALUE_NONE,
@@ -72,24 +74,51 @@ static limn_status emit_edit(Emitter *emitter, const PlanNode *node, ValueId *va
     return LIMN_OK;
 }
 
-limn_status emit_forward(Emitter *emitter, int32_t index) {
-    const PlanNode *node = &emitter->plan->nodes[index];
-    ValueId out, aux = VALUE_NONE;
-    TRY(emit_value(emitter, node->op.out, node->domain, &out));
+/* The rows that join at this value; from here on it has them too. */
+static limn_status emit_join(Emitter *emitter, const PlanNode *node, ValueId value) {
+    Step *step;
+    emitter->program->values[value].stage = ++emitter->stage;
+    TRY(emit_step(emitter, STEP_JOIN, node->node, node->domain, &step));
+    step->op = node->op;
+    step->out = value;
+    return LIMN_OK;
+}
+
+static limn_status emit_kernel(Emitter *emitter, const PlanNode *node, ValueId out, ValueId *aux) {
     if (op_aux_width(&node->op) > 0) {
-        TRY(emit_value(emitter, (RowShape){1, {op_aux_width(&node->op), 1}}, node->domain, &aux));
+        TRY(emit_value(emitter, (RowShape){1, {op_aux_width(&node->op), 1}}, node->domain, aux));
     }
     Step *step;
     TRY(emit_step(emitter, STEP_FORWARD, node->node, node->domain, &step));
     step->op = node->op;
     step->kernel = node->kernel;
     step->out = out;
-    step->aux = aux;
+    step->aux = *aux;
     for (int k = 0; k < OP_MAX_INPUTS; k++) {
         step->in[k] = node->inputs[k] < 0 ? VALUE_NONE : emitter->value[node->inputs[k]];
     }
+    return LIMN_OK;
+}
+
+static limn_status emit_given(Emitter *emitter, const PlanNode *node, ValueId out) {
+    Step *step;
+    TRY(emit_step(emitter, STEP_GIVEN, node->node, node->domain, &step));
+    step->op = node->op;
+    step->out = out;
+    return LIMN_OK;
+}
+
+limn_status emit_forward(Emitter *emitter, int32_t index) {
+    const PlanNode *node = &emitter->plan->nodes[index];
+    ValueId out, aux = VALUE_NONE;
+    emitter->stage = node->stage;
+    TRY(emit_value(emitter, node->op.out, node->domain, &out));
+    TRY(node->given ? emit_given(emitter, node, out) : emit_kernel(emitter, node, out, &aux));
     emitter->own[index] = out;
     emitter->aux[index] = aux;
+    if (node->joined) {
+        TRY(emit_join(emitter, node, out));
+    }
     if (node->edited) {
         TRY(emit_edit(emitter, node, &out));
     }
@@ -172,6 +201,7 @@ static limn_status compute_again(Emitter *emitter, int32_t begin, int32_t end) {
 static limn_status emit_seed(Emitter *emitter, int32_t objective) {
     const PlanNode *node = &emitter->plan->nodes[objective];
     Step *step;
+    emitter->stage = node_value_stage(node);
     TRY(emit_value(emitter, node->op.out, node->domain, &emitter->grad[objective]));
     TRY(emit_step(emitter, STEP_SEED, node->node, node->domain, &step));
     step->op = node->op;
@@ -209,6 +239,7 @@ static limn_status keep_gradients(Emitter *emitter) {
         ValueId grad = emitter->kept_grad[index];
         if (grad == VALUE_NONE) {
             Step *step;
+            emitter->stage = node_value_stage(&plan->nodes[index]);
             TRY(emit_value(emitter, plan->nodes[index].op.out, plan->nodes[index].domain, &grad));
             TRY(emit_step(emitter, STEP_ZERO, question->grads[i], plan->nodes[index].domain, &step));
             step->op = plan->nodes[index].op;

@@ -10,6 +10,7 @@ typedef struct Emitter {
     int32_t step_capacity;
     int32_t value_capacity;
     bool appending; /* false while something is computed again */
+    int32_t stage;  /* of the steps and values that are made now */
     /* by plan index */
     ValueId *value; /* where the node's value is now, VALUE_NONE: not available */
     ValueId *own;   /* what its kernel wrote: the same, but for edits, where its backward pass reads its output */

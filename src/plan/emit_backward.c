@@ -156,7 +156,11 @@ limn_status emit_backward_segment(Emitter *emitter, int32_t begin, int32_t end) 
         if (node->wants_grad) {
             emitter->kept_grad[i] = emitter->grad[i];
         }
+        emitter->stage = node->stage;
         if (flows_further(plan, node)) {
+            if (node->joined) { /* what joined here ends here; what lies before gets a value of its own rows */
+                TRY(emit_copy(emitter, i));
+            }
             if (node->edited) {
                 TRY(emit_edit_grad(emitter, i));
             }

@@ -172,7 +172,7 @@ limn_status plan_fuse(Plan *plan, const int32_t *uses) {
     Fuser fuser = {plan, uses};
     for (int32_t i = 0; i < plan->n_nodes; i++) {
         for (size_t rule = 0; rule < sizeof rules / sizeof rules[0]; rule++) {
-            if (plan->nodes[i].op.kind == rules[rule].last) {
+            if (plan->nodes[i].op.kind == rules[rule].last && !plan->nodes[i].given) {
                 rules[rule].fuse(&fuser, &plan->nodes[i]);
                 break;
             }

@@ -12,7 +12,13 @@ static bool listed(const NodeId *list, int32_t n, NodeId node) {
     return false;
 }
 
-/* Which graph nodes the question reads, directly or through others. */
+/* Is its keys' or values' place in the cache asked for? */
+static bool appends(const Question *question, const GraphNode *node) {
+    return question->append && (node->op.kind == OP_ATTENTION_SCORES || node->op.kind == OP_ATTENTION_MIX);
+}
+
+/* Which graph nodes the question reads, directly or through others; not through values that are given. A run that
+ * begins at a given value adds to the caches what it computes anyway. */
 static bool *find_needed(const Plan *plan) {
     const Graph *graph = plan->graph;
     const Question *question = plan->question;
@@ -22,12 +28,13 @@ static bool *find_needed(const Plan *plan) {
     }
     for (int32_t i = 0; i < graph->n_nodes; i++) {
         const GraphNode *node = &graph->nodes[i];
-        bool kept = question->append && (node->op.kind == OP_ATTENTION_SCORES || node->op.kind == OP_ATTENTION_MIX);
+        bool kept = appends(question, node) && question->n_givens == 0;
         needed[i] = kept || (question->objective == i) || (question->logits && graph->logits == i) ||
                     listed(question->taps, question->n_taps, i) || listed(question->grads, question->n_grads, i);
     }
     for (int32_t i = graph->n_nodes - 1; i >= 0; i--) {
-        for (int k = 0; needed[i] && k < OP_MAX_INPUTS; k++) {
+        bool computed = needed[i] && !listed(question->givens, question->n_givens, i);
+        for (int k = 0; computed && k < OP_MAX_INPUTS; k++) {
             if (graph->nodes[i].inputs[k] != NODE_NONE) {
                 needed[graph->nodes[i].inputs[k]] = true;
             }
@@ -43,10 +50,12 @@ static PlanNode plan_node(const Plan *plan, NodeId id) {
     out.tapped = listed(question->taps, question->n_taps, id);
     out.edited = listed(question->edits, question->n_edits, id);
     out.wants_grad = listed(question->grads, question->n_grads, id);
-    out.observed = out.tapped || out.edited || out.wants_grad;
-    out.append = question->append && (node->op.kind == OP_ATTENTION_SCORES || node->op.kind == OP_ATTENTION_MIX);
+    out.given = listed(question->givens, question->n_givens, id);
+    out.joined = listed(question->joins, question->n_joins, id);
+    out.observed = out.tapped || out.edited || out.wants_grad || out.given || out.joined;
+    out.append = appends(question, node) && !out.given;
     for (int k = 0; k < OP_MAX_INPUTS; k++) {
-        out.inputs[k] = node->inputs[k] == NODE_NONE ? -1 : plan->index_of[node->inputs[k]];
+        out.inputs[k] = out.given || node->inputs[k] == NODE_NONE ? -1 : plan->index_of[node->inputs[k]];
     }
     return out;
 }
@@ -68,7 +77,7 @@ static limn_status copy_needed(Plan *plan, int32_t **uses) {
         }
         plan->nodes[plan->n_nodes] = plan_node(plan, i);
         for (int k = 0; k < OP_MAX_INPUTS; k++) {
-            if (graph->nodes[i].inputs[k] != NODE_NONE) {
+            if (plan->nodes[plan->n_nodes].inputs[k] >= 0) {
                 (*uses)[graph->nodes[i].inputs[k]]++;
             }
         }
@@ -126,6 +135,49 @@ static void assign_segments(Plan *plan) {
     }
 }
 
+/* Joins before a graph node. */
+static int32_t joins_before(const Question *question, NodeId node) {
+    int32_t n = 0;
+    while (n < question->n_joins && question->joins[n] < node) {
+        n++;
+    }
+    return n;
+}
+
+/* What a reader behind a join reads of before it must be there for the rows that join: of values made of tokens alone
+ * more rows are computed; of others there is no way. */
+static limn_status reach_stage(const Plan *plan, PlanNode *node, const PlanNode *reader) {
+    if (node_value_stage(node) >= reader->stage) {
+        return LIMN_OK;
+    }
+    if (node->joined) {
+        const char *reads = plan->graph->nodes[reader->node].site, *past = plan->graph->nodes[node->node].site;
+        return fail(LIMN_UNSUPPORTED, "no row can join between %s and %s, which reads it",
+                    past == NULL ? "a value" : past, reads == NULL ? "a later value" : reads);
+    }
+    node->stage = reader->stage;
+    return LIMN_OK;
+}
+
+/* Which rows each node works on. */
+static limn_status assign_stages(Plan *plan) {
+    const Question *question = plan->question;
+    for (int32_t i = 0; i < plan->n_nodes; i++) {
+        PlanNode *node = &plan->nodes[i];
+        bool behind = node->op.kind == OP_SELECT_ROWS; /* of the value of its node: joins there are before it */
+        node->joined = node->joined && !behind;
+        node->stage = joins_before(question, node->node + (behind ? 1 : 0));
+    }
+    for (int32_t i = plan->n_nodes - 1; i >= 0; i--) {
+        for (int k = 0; k < OP_MAX_INPUTS; k++) {
+            if (plan->nodes[i].inputs[k] >= 0) {
+                TRY(reach_stage(plan, &plan->nodes[plan->nodes[i].inputs[k]], &plan->nodes[i]));
+            }
+        }
+    }
+    return LIMN_OK;
+}
+
 /* A gradient flows through what the objective reads and what reads a differentiated value. */
 static limn_status mark_gradients(Plan *plan) {
     int32_t objective = plan->question->objective == NODE_NONE ? -1 : plan->index_of[plan->question->objective];
@@ -159,5 +211,6 @@ limn_status plan_lower(Plan *plan) {
     TRY(drop_unread(plan));
     TRY(plan_narrow(plan));
     assign_segments(plan);
+    TRY(assign_stages(plan));
     return mark_gradients(plan);
 }

@@ -14,7 +14,7 @@ static bool reads_all_rows(const Op *reader, int which) {
 static void mark_selected(Plan *plan, bool *selected) {
     for (int32_t i = 0; i < plan->n_nodes; i++) {
         const PlanNode *node = &plan->nodes[i];
-        selected[i] = node->op.kind == OP_SELECT_ROWS;
+        selected[i] = node->op.kind == OP_SELECT_ROWS || (node->given && graph_on_outputs(plan->graph, node->node));
         for (int k = 0; k < OP_MAX_INPUTS; k++) {
             selected[i] = selected[i] || (node->inputs[k] >= 0 && selected[node->inputs[k]]);
         }
@@ -24,8 +24,9 @@ static void mark_selected(Plan *plan, bool *selected) {
 static void choose_domains(Plan *plan, const bool *selected, bool *all_rows) {
     for (int32_t i = plan->n_nodes - 1; i >= 0; i--) {
         PlanNode *node = &plan->nodes[i];
-        bool has_reader_or_root = all_rows[i] || (node->observed && !selected[i]);
-        node->domain = has_reader_or_root && !selected[i] ? DOMAIN_ALL : DOMAIN_OUT;
+        /* an edit acts on the rows that are there: what it does to others nobody reads */
+        bool handed_back = node->tapped || node->wants_grad;
+        node->domain = (all_rows[i] || handed_back) && !selected[i] ? DOMAIN_ALL : DOMAIN_OUT;
         for (int k = 0; k < OP_MAX_INPUTS; k++) {
             if (node->inputs[k] < 0) {
                 continue;

@@ -23,6 +23,10 @@ typedef struct Question {
     int32_t n_edits;
     const NodeId *grads; /* [n_grads] gradients to hand back */
     int32_t n_grads;
+    const NodeId *givens; /* [n_givens] values that the run brings: what only feeds them is not computed */
+    int32_t n_givens;
+    const NodeId *joins; /* [n_joins] ascending: where further rows join the run, with values of another run */
+    int32_t n_joins;
     NodeId objective;   /* graph->log_prob, graph->pick or NODE_NONE */
     bool logits;        /* hand back graph->logits */
     bool append;        /* keys and values go to a cache */
@@ -40,6 +44,7 @@ enum { VALUE_NONE = -1 };
 typedef struct ProgramValue {
     RowShape shape;
     Domain domain;
+    int32_t stage; /* how many joins its rows have passed */
     int32_t first_step;
     int32_t last_step;
     bool persistent; /* handed back: lives to the end */
@@ -56,13 +61,16 @@ typedef enum StepKind {
     STEP_COPY,      /* out = in[0] */
     STEP_ADD_INTO,  /* out += in[0] */
     STEP_ZERO,      /* out = 0 */
-    STEP_APPEND     /* in[0] keys, in[1] values of op.layer into the run's cache */
+    STEP_APPEND,    /* in[0] keys, in[1] values of op.layer into the run's cache */
+    STEP_GIVEN,     /* out = the run's value of `node` */
+    STEP_JOIN       /* the rows of out that join here = those of the runs they join from */
 } StepKind;
 
 typedef struct Step {
     StepKind kind;
     NodeId node; /* of the graph; for edits and messages */
     Domain domain;
+    int32_t stage; /* the rows it works on are the first so many of its domain (ProgramSizes.stage_rows) */
     Op op;
     const Kernel *kernel;
     ValueId in[OP_MAX_INPUTS];
@@ -73,11 +81,12 @@ typedef struct Step {
     bool accumulate[OP_MAX_INPUTS];
 } Step;
 
-/* Consecutive steps that may run chunk by chunk over the rows of one domain, or one step that may not. */
+/* Consecutive steps that may run chunk by chunk over the same rows, or one step that may not. */
 typedef struct Band {
     int32_t first_step;
     int32_t n_steps;
     Domain domain;
+    int32_t stage;
     bool chunked;
 } Band;
 
@@ -93,6 +102,7 @@ typedef struct Program {
     const Graph *graph;
     Compute compute;
     KeepPolicy keep;
+    int32_t n_stages; /* joins + 1 */
     Step *steps;
     int32_t n_steps;
     ProgramValue *values;
@@ -118,15 +128,24 @@ void program_free(Program *program);
 /* Rows of a run, as far as sizes depend on them. */
 typedef struct ProgramSizes {
     int32_t rows[DOMAIN_COUNT];
+    const int32_t *stage_rows[DOMAIN_COUNT]; /* [n_stages] rows that have joined; NULL: all in every stage */
     int32_t max_keys;
     int32_t chunk_rows;
     int threads; /* scratch is sized by them */
 } ProgramSizes;
 
+static inline int32_t program_rows(const ProgramSizes *sizes, Domain domain, int32_t stage) {
+    return sizes->stage_rows[domain] == NULL ? sizes->rows[domain] : sizes->stage_rows[domain][stage];
+}
+
 /* Bytes of one slot, of all slots (each aligned to 64) plus scratch, and of scratch alone. */
 size_t program_slot_bytes(const Slot *slot, const ProgramSizes *sizes);
 limn_status program_bytes(const Program *program, const ProgramSizes *sizes, size_t *bytes, size_t *scratch_bytes);
 double program_flops(const Program *program, const ProgramSizes *sizes);
+/* Multiply-adds of matrix products inside the blocks in the forward pass, times two: what grows with rows x layers. */
+double program_block_flops(const Program *program, const ProgramSizes *sizes);
+/* The same of one row through all blocks of a graph. */
+double graph_block_flops(const Graph *graph);
 
 /* A readable listing, one line a step, for tests and for people who ask why a run is slow. */
 limn_status program_describe(const Program *program, char **text);

@@ -3,7 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static limn_status check_edit(const Graph *graph, const RunRequest *request, const Edit *edit, int32_t max_keys) {
+#include "run/joins.h"
+
+/* Rows of a sequence are there from the node on at which it joins. */
+static bool there(const SequenceInput *sequence, const NodeId *joins, NodeId node) {
+    return sequence->join.clean == NULL || joins[join_place(&sequence->join)] <= node;
+}
+
+static limn_status check_edit(const Graph *graph, const RunRequest *request, const NodeId *joins, const Edit *edit,
+                              int32_t max_keys) {
     if (edit->node < 0 || edit->node >= graph->n_nodes) {
         return fail(LIMN_NOT_FOUND, "an edit names no site of this model");
     }
@@ -12,14 +20,20 @@ static limn_status check_edit(const Graph *graph, const RunRequest *request, con
     if (edit->sequence < -1 || edit->sequence >= request->n_sequences) {
         return fail(LIMN_RANGE, "edit of %s: sequence %d of %d", site, edit->sequence, request->n_sequences);
     }
-    bool row_found = false;
+    bool row_found = false, is_there = false;
     for (int32_t s = 0; s < request->n_sequences; s++) {
         int32_t end = edit->row_end < 0 ? request->sequences[s].n : edit->row_end;
         bool covers = edit->sequence < 0 || edit->sequence == s;
-        row_found = row_found || (covers && edit->row_begin < request->sequences[s].n && edit->row_begin < end);
+        bool has_row = covers && edit->row_begin < request->sequences[s].n && edit->row_begin < end;
+        row_found = row_found || has_row;
+        is_there = is_there || (has_row && there(&request->sequences[s], joins, edit->node));
     }
     if (edit->row_begin < 0 || !row_found) {
         return fail(LIMN_RANGE, "edit of %s: no row at or after position %d", site, edit->row_begin);
+    }
+    if (!is_there) {
+        return fail(LIMN_USAGE, "edit of %s: its sequence joins the run behind that, at layer %d", site,
+                    request->sequences[edit->sequence < 0 ? 0 : edit->sequence].join.layer);
     }
     int64_t width = row_shape_width(&node->op.out, max_keys);
     int64_t end = edit->element_end < 0 ? width : edit->element_end;
@@ -33,9 +47,9 @@ static limn_status check_edit(const Graph *graph, const RunRequest *request, con
     return LIMN_OK;
 }
 
-limn_status edits_check(const Graph *graph, const RunRequest *request, int32_t max_keys) {
+limn_status edits_check(const Graph *graph, const RunRequest *request, const NodeId *joins, int32_t max_keys) {
     for (int32_t i = 0; i < request->n_edits; i++) {
-        TRY(check_edit(graph, request, &request->edits[i], max_keys));
+        TRY(check_edit(graph, request, joins, &request->edits[i], max_keys));
     }
     return LIMN_OK;
 }
@@ -76,7 +90,7 @@ static void sort_by(int32_t *to, const int32_t *from, const Edit *edits, int32_t
     begins[0] = 0;
 }
 
-limn_status edits_index(EditIndex *index, const Graph *graph, const RunRequest *request) {
+limn_status edits_index(EditIndex *index, const Graph *graph, const RunRequest *request, const Rows *rows) {
     const Edit *edits = request->edits;
     int32_t n = request->n_edits;
     if (n > INT32_MAX / 4) {
@@ -86,6 +100,7 @@ limn_status edits_index(EditIndex *index, const Graph *graph, const RunRequest *
     TRY(reserve(&index->first, &index->first_capacity, graph->n_nodes + 1));
     TRY(reserve(&index->counts, &index->count_capacity, request->n_sequences + 2));
     index->edits = edits;
+    index->caller = rows->caller;
     sort_by(index->order + n, NULL, edits, n, false, index->counts, request->n_sequences + 1);
     sort_by(index->order, index->order + n, edits, n, true, index->first, graph->n_nodes);
     return LIMN_OK;
@@ -157,13 +172,13 @@ static int32_t same_sequence(const RowTable *table, int32_t row, int32_t end) {
     return last;
 }
 
-/* Where an edit touches one row: its elements there and the values that go with them; NULL: not at all. */
-static const float *values_for_row(const Edit *edit, const RowTable *table, int32_t row) {
-    int32_t sequence = table->sequence[row];
-    const SequenceRows *rows = &table->sequences[sequence];
+/* Where an edit of its sequence (the request's) touches one row: its elements there and the values that go with them;
+ * NULL: not at all. */
+static const float *values_for_row(const Edit *edit, const RowTable *table, int32_t row, int32_t sequence) {
+    const SequenceRows *rows = &table->sequences[table->sequence[row]];
     int32_t own = (table->source == NULL ? row : table->source[row]) - rows->row_begin;
     int32_t end = edit->row_end < 0 ? rows->n_rows : edit->row_end;
-    if ((edit->sequence >= 0 && edit->sequence != sequence) || own < edit->row_begin || own >= end) {
+    if (own < edit->row_begin || own >= end) {
         return NULL;
     }
     int64_t which = edit->sequence < 0 ? sequence : 0;
@@ -193,10 +208,11 @@ void edits_apply(const EditIndex *index, NodeId node, const RowTable *table, int
     int32_t end = row_begin + n_rows, last;
     for (int32_t first = row_begin; edits_touch(index, node) && first < end; first = last) {
         last = same_sequence(table, first, end);
-        EditList list = edits_of(index, node, table->sequence[first]);
+        int32_t sequence = index->caller[table->sequence[first]];
+        EditList list = edits_of(index, node, sequence);
         for (const Edit *edit = next_edit(index, &list); edit != NULL; edit = next_edit(index, &list)) {
             for (int32_t row = first; row < last; row++) {
-                const float *values = values_for_row(edit, table, row);
+                const float *values = values_for_row(edit, table, row, sequence);
                 if (values != NULL) {
                     change(edit, width, values, value + (row - row_begin) * width);
                 }
@@ -206,8 +222,8 @@ void edits_apply(const EditIndex *index, NodeId node, const RowTable *table, int
 }
 
 /* One edit's derivative on rows [first, last) of one sequence; grad points at row `first`. */
-static void change_gradient(const Edit *edit, const RowTable *table, int32_t first, int32_t last, int64_t width,
-                            float *grad) {
+static void change_gradient(const Edit *edit, const RowTable *table, int32_t sequence, int32_t first, int32_t last,
+                            int64_t width, float *grad) {
     static const float zero = 0.0f;
     if (edit->kind == EDIT_ADD) {
         return;
@@ -217,7 +233,7 @@ static void change_gradient(const Edit *edit, const RowTable *table, int32_t fir
     factor.kind = EDIT_MULTIPLY;
     factor.scalar = edit->scalar || cuts;
     for (int32_t row = first; row < last; row++) {
-        const float *values = values_for_row(edit, table, row);
+        const float *values = values_for_row(edit, table, row, sequence);
         if (values != NULL) {
             change(&factor, width, cuts ? &zero : values, grad + (row - first) * width);
         }
@@ -229,9 +245,10 @@ void edits_apply_gradient(const EditIndex *index, NodeId node, const RowTable *t
     int32_t end = row_begin + n_rows, last;
     for (int32_t first = row_begin; edits_touch(index, node) && first < end; first = last) {
         last = same_sequence(table, first, end);
-        EditList list = edits_of(index, node, table->sequence[first]);
+        int32_t sequence = index->caller[table->sequence[first]];
+        EditList list = edits_of(index, node, sequence);
         for (const Edit *edit = previous_edit(index, &list); edit != NULL; edit = previous_edit(index, &list)) {
-            change_gradient(edit, table, first, last, width, grad + (first - row_begin) * width);
+            change_gradient(edit, table, sequence, first, last, width, grad + (first - row_begin) * width);
         }
     }
 }

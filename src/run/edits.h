@@ -5,22 +5,24 @@
 #ifndef LIMN_RUN_EDITS_H
 #define LIMN_RUN_EDITS_H
 
-#include "run/session.h"
+#include "run/rows.h"
 
 /* Buffers grow and are kept. */
 typedef struct EditIndex {
-    const Edit *edits; /* of the request */
-    int32_t *order;    /* [n_edits] by site, by sequence (those of all sequences first), as given; then as much again */
-    int32_t *first;    /* [n_nodes + 1] where a site's edits begin in `order` */
-    int32_t *counts;   /* [n_sequences + 2] */
+    const Edit *edits;     /* of the request */
+    const int32_t *caller; /* [n_sequences] sequence of the row tables -> of the request */
+    int32_t *order;  /* [n_edits] by site, by sequence (those of all sequences first), as given; then as much again */
+    int32_t *first;  /* [n_nodes + 1] where a site's edits begin in `order` */
+    int32_t *counts; /* [n_sequences + 2] */
     int32_t order_capacity, first_capacity, count_capacity;
 } EditIndex;
 
-/* Every edit must change something: a site of this graph, rows and elements that exist. */
-limn_status edits_check(const Graph *graph, const RunRequest *request, int32_t max_keys);
+/* Every edit must change something: a site of this graph, rows that exist and are there at the site, elements that
+ * exist. joins: the node of each join place. */
+limn_status edits_check(const Graph *graph, const RunRequest *request, const NodeId *joins, int32_t max_keys);
 
 /* Of edits that were checked. */
-limn_status edits_index(EditIndex *index, const Graph *graph, const RunRequest *request);
+limn_status edits_index(EditIndex *index, const Graph *graph, const RunRequest *request, const Rows *rows);
 void edits_free(EditIndex *index);
 
 /* Is the site edited at all? */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "run/clean_run.h"
 #include "run/edits.h"
 
 float *execution_value(const Execution *execution, ValueId value) {
@@ -25,8 +26,8 @@ static float *at_row(const Execution *execution, ValueId id, int32_t row_begin) 
 static limn_status run_kernel(const Execution *execution, const Step *step, int32_t row_begin, int32_t n_rows) {
     KernelArgs args = {.op = &step->op,
                        .team = execution->team,
-                       .rows = &execution->rows->tables[step->domain],
-                       .key_rows = &execution->rows->tables[DOMAIN_ALL],
+                       .rows = &execution->rows->stage_tables[step->domain][step->stage],
+                       .key_rows = &execution->rows->stage_tables[DOMAIN_ALL][step->stage],
                        .row_begin = row_begin,
                        .n_rows = n_rows,
                        .out = at_row(execution, step->out, row_begin),
@@ -45,23 +46,62 @@ static limn_status run_kernel(const Execution *execution, const Step *step, int3
     return step->kind == STEP_FORWARD ? step->kernel->forward(&args) : step->kernel->backward(&args);
 }
 
+/* Rows that have not joined yet have the keys and values of the run they join from. */
 static void append_rows(const Execution *execution, const Step *step) {
-    const RowTable *all = &execution->rows->tables[DOMAIN_ALL];
+    const RowTable *all = &execution->rows->stage_tables[DOMAIN_ALL][step->stage];
+    int layer = step->op.layer;
     for (int32_t s = 0; s < execution->request->n_sequences; s++) {
-        KvCache *cache = appended_cache(execution->request, s);
+        const SequenceInput *input = &execution->request->sequences[execution->rows->caller[s]];
+        KvCache *cache = appended_cache(execution->request, execution->rows->caller[s]);
         if (cache == NULL) {
             continue;
         }
+        const KvCache *clean = s < all->n_sequences ? NULL : input->join.clean->cache;
         const SequenceRows *rows = &all->sequences[s];
         size_t bytes = (size_t)rows->n_rows * (size_t)cache->width * sizeof(float);
-        int64_t from = (int64_t)rows->row_begin * cache->width;
+        int64_t from = (clean == NULL ? rows->row_begin : rows->prefix_length) * cache->width;
         int64_t to = (int64_t)cache->length * cache->width;
         if (step->in[0] != VALUE_NONE) {
-            memcpy(cache->keys[step->op.layer] + to, execution_value(execution, step->in[0]) + from, bytes);
+            const float *keys = clean == NULL ? execution_value(execution, step->in[0]) : clean->keys[layer];
+            memcpy(cache->keys[layer] + to, keys + from, bytes);
         }
         if (step->in[1] != VALUE_NONE) {
-            memcpy(cache->values[step->op.layer] + to, execution_value(execution, step->in[1]) + from, bytes);
+            const float *values = clean == NULL ? execution_value(execution, step->in[1]) : clean->values[layer];
+            memcpy(cache->values[layer] + to, values + from, bytes);
         }
+    }
+}
+
+static void give_rows(const Execution *execution, const Step *step, int32_t row_begin, int32_t n_rows, int64_t width,
+                      float *out) {
+    const RunRequest *request = execution->request;
+    const Rows *rows = execution->rows;
+    const Given *given = request->givens;
+    while (given->node != step->node) {
+        given++;
+    }
+    const int32_t *source = rows->tables[step->domain].source;
+    bool by_output = graph_on_outputs(execution->program->graph, step->node);
+    for (int32_t r = 0; r < n_rows; r++) {
+        int32_t row = row_begin + r;
+        int64_t from = by_output ? rows_in_request(rows, DOMAIN_OUT, row)
+                                 : rows_in_request(rows, DOMAIN_ALL, source == NULL ? row : source[row]);
+        memcpy(out + r * width, given->values + from * width, (size_t)width * sizeof(float));
+    }
+}
+
+/* Of the chunk, the rows that were not there at the stage before. */
+static void join_rows(const Execution *execution, const Step *step, int32_t row_begin, int32_t n_rows, int64_t width,
+                      float *out) {
+    const Rows *rows = execution->rows;
+    const RowTable *table = &rows->tables[step->domain];
+    int32_t before = rows->stage_rows[step->domain][step->stage - 1];
+    int32_t place = rows->joins.places[step->stage - 1];
+    for (int32_t row = row_begin > before ? row_begin : before; row < row_begin + n_rows; row++) {
+        const SequenceInput *input = &execution->request->sequences[rows->caller[table->sequence[row]]];
+        const CleanRun *clean = input->join.clean;
+        const float *from = clean->streams[place] + (table->order[row] - clean->first) * width;
+        memcpy(out + (row - row_begin) * width, from, (size_t)width * sizeof(float));
     }
 }
 
@@ -80,7 +120,7 @@ static limn_status add_range(void *context, int64_t begin, int64_t end, int work
 }
 
 static limn_status run_step(const Execution *execution, const Step *step, int32_t row_begin, int32_t n_rows) {
-    const RowTable *table = &execution->rows->tables[step->domain];
+    const RowTable *table = &execution->rows->stage_tables[step->domain][step->stage];
     float *out = step->kind == STEP_APPEND ? NULL : at_row(execution, step->out, row_begin);
     int64_t width = step->out == VALUE_NONE ? 0 : value_width(execution, step->out);
     size_t bytes = (size_t)n_rows * (size_t)width * sizeof(float);
@@ -110,22 +150,39 @@ static limn_status run_step(const Execution *execution, const Step *step, int32_
     case STEP_APPEND:
         append_rows(execution, step);
         return LIMN_OK;
+    case STEP_GIVEN:
+        give_rows(execution, step, row_begin, n_rows, width, out);
+        return LIMN_OK;
+    case STEP_JOIN:
+        join_rows(execution, step, row_begin, n_rows, width, out);
+        return LIMN_OK;
     }
     return fail(LIMN_INTERNAL, "step of unknown kind %d", (int)step->kind);
+}
+
+static limn_status run_band(const Execution *execution, const Band *band, int32_t begin, int32_t n_rows) {
+    for (int32_t s = band->first_step; s < band->first_step + band->n_steps; s++) {
+        TRY(run_step(execution, &execution->program->steps[s], begin, n_rows));
+    }
+    return LIMN_OK;
 }
 
 limn_status execute(const Execution *execution) {
     const Program *program = execution->program;
     for (int32_t b = 0; b < program->n_bands; b++) {
         const Band *band = &program->bands[b];
-        int32_t rows = execution->sizes.rows[band->domain];
-        int32_t chunk = band->chunked ? execution->sizes.chunk_rows : rows;
-        for (int32_t begin = 0; begin < rows; begin += chunk) {
-            int32_t n_rows = rows - begin < chunk ? rows - begin : chunk;
+        int32_t rows = program_rows(&execution->sizes, band->domain, band->stage);
+        if (!band->chunked) { /* rows that are not there yet may have to be cached */
             TRY(team_tick(execution->team, "run", b, program->n_bands));
-            for (int32_t s = band->first_step; s < band->first_step + band->n_steps; s++) {
-                TRY(run_step(execution, &program->steps[s], begin, n_rows));
-            }
+            TRY(rows > 0 || program->steps[band->first_step].kind == STEP_APPEND ? run_band(execution, band, 0, rows)
+                                                                                 : LIMN_OK);
+            continue;
+        }
+        for (int32_t begin = 0; begin < rows; begin += execution->sizes.chunk_rows) {
+            int32_t left = rows - begin;
+            TRY(team_tick(execution->team, "run", b, program->n_bands));
+            TRY(run_band(execution, band, begin,
+                         left < execution->sizes.chunk_rows ? left : execution->sizes.chunk_rows));
         }
     }
     return LIMN_OK;

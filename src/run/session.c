@@ -1,6 +1,7 @@
 /* Requests to programs: the question's signature, the cache of programs, memory, and the run itself. */
 #include "run/session.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "base/integers.h"
 #include "base/large.h"
 #include "run/execute.h"
+#include "run/joins.h"
 
 enum { DEFAULT_CHUNK_ROWS = 256, LEAST_CHUNK_ROWS = 16, MAX_PROGRAMS = 64 };
 
@@ -31,14 +33,23 @@ struct Session {
     uint64_t clock;
     int32_t *signature; /* of the request at hand */
     size_t signature_capacity;
-    NodeId *edit_nodes; /* [graph->n_nodes] of the request at hand */
-    bool *editable;     /* [graph->n_nodes] all false between requests */
+    NodeId *edit_nodes;  /* [graph->n_nodes] of the request at hand */
+    bool *editable;      /* [graph->n_nodes] all false between requests */
+    NodeId *given_nodes; /* of the request at hand */
+    int32_t given_capacity;
+    NodeId *streams;      /* [join_places] of the model; NODE_NONE: it has none there */
+    NodeId *join_nodes;   /* [join_places] of the request at hand */
+    int32_t *join_places; /* [join_places] */
+    JoinSet joins;
+    double row_layer; /* multiply-adds of one row through one layer, times two */
     EditIndex edits;
     Rows rows;
     void *workspace;
     size_t workspace_bytes;
     float **slots;
     int32_t slot_capacity;
+    float *spare; /* one row that is handed back, and a flag for each row */
+    size_t spare_bytes;
     Execution last; /* what the getters read; program NULL: nothing yet */
 };
 
@@ -70,6 +81,17 @@ static void set_weight_budget(Session *session) {
     }
 }
 
+static limn_status find_joins(Session *session) {
+    const Model *model = session->model;
+    size_t places = (size_t)join_places(model);
+    TRY(joins_find(&session->streams, model));
+    session->join_nodes = malloc(places * sizeof *session->join_nodes);
+    session->join_places = malloc(places * sizeof *session->join_places);
+    session->row_layer =
+        graph_block_flops(&model->graph) / (double)(model->config.n_layers > 0 ? model->config.n_layers : 1);
+    return session->join_nodes != NULL && session->join_places != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "session");
+}
+
 limn_status session_new(Session **session, const Model *model, const SessionOptions *options) {
     if (model->config_only) {
         return fail(LIMN_INTERNAL, "%s was opened for its configuration only", model->path);
@@ -88,11 +110,11 @@ limn_status session_new(Session **session, const Model *model, const SessionOpti
     if (made->options.backend == NULL) {
         made->options.backend = backend_find("cpu") == NULL ? "ref" : "cpu";
     }
-    limn_status status = LIMN_OK;
+    limn_status status = find_joins(made);
     made->backend = backend_find(made->options.backend);
-    if (made->backend == NULL) {
+    if (status == LIMN_OK && made->backend == NULL) {
         status = fail(LIMN_NOT_FOUND, "backend %s is not in this build", made->options.backend);
-    } else {
+    } else if (status == LIMN_OK) {
         status = made->backend->state_new(&made->state);
     }
     if (status != LIMN_OK) {
@@ -119,6 +141,11 @@ void session_free(Session *session) {
     free(session->signature);
     free(session->edit_nodes);
     free(session->editable);
+    free(session->given_nodes);
+    free(session->streams);
+    free(session->join_nodes);
+    free(session->join_places);
+    free(session->spare);
     edits_free(&session->edits);
     free(session->workspace);
     free(session->slots);
@@ -177,6 +204,54 @@ static limn_status collect_edit_nodes(Session *session, const RunRequest *reques
     return LIMN_OK;
 }
 
+/* Where sequences of such requests may join. */
+static limn_status collect_joins(Session *session, const RunRequest *request) {
+    bool used[2] = {request->may_join_pre, request->may_join_mid};
+    for (int32_t s = 0; s < request->n_sequences; s++) {
+        const Join *join = &request->sequences[s].join;
+        if (join->clean != NULL) {
+            used[join->site == JOIN_RESID_MID] = true;
+        }
+    }
+    int32_t n = 0;
+    for (int32_t place = 0; place < join_places(session->model); place++) {
+        if (used[place % 2] && session->streams[place] != NODE_NONE) {
+            session->join_nodes[n] = session->streams[place];
+            session->join_places[n++] = place;
+        }
+    }
+    if (used[1] && session->streams[1] == NODE_NONE) {
+        return fail(LIMN_UNSUPPORTED, "%s has no hook_resid_mid where a sequence could join; expected hook_resid_pre",
+                    session->model->config.architecture);
+    }
+    session->joins = (JoinSet){session->join_nodes, session->join_places, n};
+    return LIMN_OK;
+}
+
+static limn_status collect_givens(Session *session, const RunRequest *request) {
+    const Graph *graph = &session->model->graph;
+    if (request->n_givens > session->given_capacity) {
+        int32_t capacity = 2 * request->n_givens;
+        free(session->given_nodes);
+        session->given_nodes = malloc((size_t)capacity * sizeof *session->given_nodes);
+        session->given_capacity = session->given_nodes == NULL ? 0 : capacity;
+        if (session->given_nodes == NULL) {
+            return fail(LIMN_NO_MEMORY, "%d given values", request->n_givens);
+        }
+    }
+    for (int32_t i = 0; i < request->n_givens; i++) {
+        NodeId node = request->givens[i].node;
+        session->given_nodes[i] = node;
+        if (node < 0 || node >= graph->n_nodes || graph->nodes[node].site == NULL) {
+            return fail(LIMN_NOT_FOUND, "a given value names no site of this model");
+        }
+        if (request->givens[i].values == NULL) {
+            return fail(LIMN_INTERNAL, "the given value of %s is not there", graph->nodes[node].site);
+        }
+    }
+    return LIMN_OK;
+}
+
 static NodeId objective_node(const Graph *graph, Objective objective) {
     switch (objective) {
     case OBJECTIVE_LOG_PROB:
@@ -224,13 +299,22 @@ static limn_status check_request(Session *session, const RunRequest *request) {
         return fail(LIMN_USAGE, "a gradient needs a target");
     }
     TRY(check_appends(request));
-    TRY(rows_bind(&session->rows, session->model, request));
-    TRY(edits_check(graph, request, session->rows.tables[DOMAIN_ALL].max_keys));
-    return edits_index(&session->edits, graph, request);
+    TRY(collect_joins(session, request));
+    TRY(collect_givens(session, request));
+    TRY(rows_bind(&session->rows, session->model, request, &session->joins));
+    TRY(edits_check(graph, request, session->streams, session->rows.tables[DOMAIN_ALL].max_keys));
+    return edits_index(&session->edits, graph, request, &session->rows);
 }
 
 static limn_status build_signature(Session *session, const Question *question, size_t *length) {
-    size_t needed = (size_t)(question->n_taps + question->n_edits + question->n_grads) + 10;
+    const NodeId *lists[] = {question->taps, question->edits, question->grads, question->givens, question->joins};
+    const int32_t counts[] = {question->n_taps, question->n_edits, question->n_grads, question->n_givens,
+                              question->n_joins};
+    enum { LISTS = sizeof lists / sizeof lists[0] };
+    size_t needed = LISTS + 4;
+    for (int list = 0; list < LISTS; list++) {
+        needed += (size_t)counts[list];
+    }
     if (needed > session->signature_capacity) {
         int32_t *signature = realloc(session->signature, 2 * needed * sizeof *signature);
         if (signature == NULL) {
@@ -241,16 +325,12 @@ static limn_status build_signature(Session *session, const Question *question, s
     }
     int32_t *s = session->signature;
     size_t n = 0;
-    s[n++] = question->n_taps;
-    s[n++] = question->n_edits;
-    s[n++] = question->n_grads;
     s[n++] = question->objective;
     s[n++] = (int32_t)question->logits | (int32_t)question->append << 1 | (int32_t)question->identity_rows << 2;
     s[n++] = (int32_t)question->keep;
     s[n++] = (int32_t)question->compute;
-    const NodeId *lists[] = {question->taps, question->edits, question->grads};
-    const int32_t counts[] = {question->n_taps, question->n_edits, question->n_grads};
-    for (int list = 0; list < 3; list++) {
+    for (int list = 0; list < LISTS; list++) {
+        s[n++] = counts[list];
         for (int32_t i = 0; i < counts[list]; i++) {
             s[n++] = lists[list][i];
         }
@@ -312,6 +392,7 @@ static limn_status try_policy(Session *session, Question *question, KeepPolicy k
     TRY(find_program(session, question, &binding->program));
     const Rows *rows = &session->rows;
     binding->sizes = (ProgramSizes){.rows = {rows->tables[DOMAIN_ALL].n_rows, rows->tables[DOMAIN_OUT].n_rows},
+                                    .stage_rows = {rows->stage_rows[DOMAIN_ALL], rows->stage_rows[DOMAIN_OUT]},
                                     .max_keys = rows->tables[DOMAIN_ALL].max_keys,
                                     .chunk_rows = chunk_rows,
                                     .threads = session->team.threads};
@@ -363,6 +444,10 @@ static limn_status prepare_question(Session *session, const RunRequest *request,
                            .n_edits = n_edits,
                            .grads = request->grads,
                            .n_grads = request->n_grads,
+                           .givens = session->given_nodes,
+                           .n_givens = request->n_givens,
+                           .joins = session->joins.nodes,
+                           .n_joins = session->joins.n,
                            .objective = objective_node(&session->model->graph, request->objective),
                            .logits = request->logits,
                            .append = request->append != NULL || request->appends != NULL,
@@ -378,6 +463,8 @@ limn_status session_estimate(Session *session, const RunRequest *request, RunEst
     TRY(bind_program(session, &question, SIZE_MAX, &binding));
     estimate->bytes = binding.bytes;
     estimate->flops = program_flops(binding.program, &binding.sizes);
+    estimate->row_layers =
+        session->row_layer > 0 ? program_block_flops(binding.program, &binding.sizes) / session->row_layer : 0;
     KeepPolicy tight = question.n_grads > 0 ? KEEP_LAYER_INPUTS : KEEP_EVERYTHING;
     TRY(try_policy(session, &question, tight, LEAST_CHUNK_ROWS, &binding));
     estimate->least_bytes = binding.bytes;
@@ -447,10 +534,55 @@ static limn_status bind_buffers(Session *session, const RunRequest *request, con
     return LIMN_OK;
 }
 
+/* The rows of a value that had not joined where it was made: they are the last of the tables. */
+static void fill_absent(const Execution *run, ValueId id, float filler) {
+    const ProgramValue *value = &run->program->values[id];
+    int64_t width = row_shape_width(&value->shape, run->sizes.max_keys);
+    int64_t begin = program_rows(&run->sizes, value->domain, value->stage) * width;
+    float *values = execution_value(run, id);
+    for (int64_t i = begin; i < run->sizes.rows[value->domain] * width; i++) {
+        values[i] = filler;
+    }
+}
+
+static limn_status reserve_spare(Session *session, size_t bytes) {
+    if (bytes > session->spare_bytes) {
+        free(session->spare);
+        session->spare = malloc(bytes + bytes / 4);
+        session->spare_bytes = session->spare == NULL ? 0 : bytes + bytes / 4;
+    }
+    return session->spare != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "one row of %zu bytes", bytes);
+}
+
+/* What is handed back is brought into the request's order. */
+static limn_status hand_back(Session *session) {
+    const Execution *run = &session->last;
+    const Program *program = run->program;
+    const Rows *rows = &session->rows;
+    for (int32_t i = 0; program->n_stages > 1 && i < program->n_taps; i++) {
+        fill_absent(run, program->tap_values[i], NAN);
+    }
+    for (int32_t i = 0; program->n_stages > 1 && i < program->n_grads; i++) {
+        fill_absent(run, program->grad_values[i], 0.0f);
+    }
+    for (int32_t i = 0; i < program->n_values; i++) {
+        const ProgramValue *value = &program->values[i];
+        if (!value->persistent || rows->in_order[value->domain]) {
+            continue;
+        }
+        int64_t width = row_shape_width(&value->shape, run->sizes.max_keys);
+        size_t row_bytes = (size_t)width * sizeof(float);
+        TRY(reserve_spare(session, row_bytes + (size_t)run->sizes.rows[value->domain]));
+        rows_restore(rows, value->domain, execution_value(run, i), width, session->spare,
+                     (uint8_t *)session->spare + row_bytes);
+    }
+    return LIMN_OK;
+}
+
 static void extend_caches(const Session *session, const RunRequest *request) {
     const RowTable *all = &session->rows.tables[DOMAIN_ALL];
     for (int32_t s = 0; s < request->n_sequences; s++) {
-        KvCache *cache = appended_cache(request, s);
+        KvCache *cache = appended_cache(request, session->rows.caller[s]);
         const SequenceRows *rows = &all->sequences[s];
         if (cache != NULL) {
             memcpy(cache->is_key + cache->length, all->is_key + rows->row_begin, (size_t)rows->n_rows);
@@ -467,6 +599,7 @@ limn_status session_run(Session *session, const RunRequest *request, const Progr
     TRY(bind_buffers(session, request, &binding));
     session->team.progress = progress;
     limn_status status = execute(&session->last);
+    status = status == LIMN_OK ? hand_back(session) : status;
     session->team.progress = NULL;
     if (status != LIMN_OK) {
         session->last.program = NULL;

@@ -1,7 +1,15 @@
 /* A question put to a model: which rows run, what is edited, what is kept, what is differentiated.
  *
  * A Session holds a model, a backend and the programs made so far. A RunRequest names sites by NodeId
- * (graph_find_site). Values come back in the session's own buffers and stay until its next run. */
+ * (graph_find_site). Values come back in the session's own buffers and stay until its next run.
+ *
+ * Three ways to compute less, each exact:
+ * - a prefix: the first rows of a sequence were computed before (KvCache) and are only read;
+ * - a join: the layers below were computed before (CleanRun): a sequence's rows begin at a layer with the clean run's
+ *   stream, and the edits act on them there. Together with a prefix this is a counterfactual at the cost of what it
+ *   changes; run/sweep.h makes such requests of thousands of changes and is what most methods want;
+ * - a given value: the run brings a site's value for all rows, and what only feeds it is not computed.
+ * A zero in any of these fields means that all rows run from their tokens. */
 #ifndef LIMN_RUN_SESSION_H
 #define LIMN_RUN_SESSION_H
 
@@ -13,6 +21,7 @@
 #include "plan/program.h"
 
 typedef struct Session Session;
+typedef struct CleanRun CleanRun; /* run/clean_run.h */
 
 typedef struct SessionOptions {
     const char *backend; /* "cpu" (NULL) or "ref" */
@@ -34,6 +43,17 @@ int session_threads(const Session *session);
 Compute session_compute(const Session *session);
 int32_t session_chunk_rows(const Session *session);
 
+typedef enum JoinSite { JOIN_RESID_PRE, JOIN_RESID_MID } JoinSite;
+
+/* Where a sequence joins the run: its own rows get the value that the rows of the same places in their sequence have in
+ * the clean run. Layer L with RESID_PRE is the stream behind the last block. Families without hook_resid_mid (parallel
+ * blocks) have no such joins. In a bidirectional model all rows of a sequence have to join. */
+typedef struct Join {
+    const CleanRun *clean; /* NULL: the sequence runs from its tokens */
+    int32_t layer;         /* 0..L */
+    JoinSite site;
+} Join;
+
 typedef struct SequenceInput {
     const int32_t *ids;    /* [n] */
     int32_t n;             /* own rows, after the prefix */
@@ -41,6 +61,7 @@ typedef struct SequenceInput {
     const uint8_t *mask;   /* [n] 0: invisible as a key, NULL: all visible */
     const KvCache *prefix; /* rows already computed, NULL: none */
     int32_t prefix_length;
+    Join join;
 } SequenceInput;
 
 /* A row whose logits (or objective) are wanted. */
@@ -67,6 +88,14 @@ typedef struct Edit {
     bool scalar;                        /* one value for all elements */
 } Edit;
 
+/* A site's value, brought by the run: [rows, width] for the rows of all sequences in the request's order (behind the
+ * selection of output rows, as logits are: for the output rows). What only feeds it is not computed, no gradient passes
+ * it, edits act on it. Rows that join behind it are not read. Caches get the keys and values of the layers that run. */
+typedef struct Given {
+    NodeId node;
+    const float *values; /* borrowed until the run ends */
+} Given;
+
 typedef enum Objective { OBJECTIVE_NONE, OBJECTIVE_LOG_PROB, OBJECTIVE_LOGIT } Objective;
 
 typedef struct RunRequest {
@@ -84,6 +113,10 @@ typedef struct RunRequest {
      * them each edits. NULL: those of the edits alone. */
     const NodeId *editable;
     int32_t n_editable;
+    const Given *givens;
+    int32_t n_givens;
+    /* Join sites that sequences of runs like this one may use besides: as `editable`, for one program in common. */
+    bool may_join_pre, may_join_mid;
     Objective objective;
     bool logits;     /* keep the logits of the output rows */
     KvCache *append; /* one sequence whose keys and values are added to this cache after the run, or NULL */
@@ -96,6 +129,7 @@ typedef struct RunEstimate {
     size_t bytes;       /* activations, saved values and scratch */
     size_t least_bytes; /* the least that any keep policy and chunk would need */
     double flops;
+    double row_layers; /* matrix products in the blocks, forward: rows x layers, one row through one whole layer is 1 */
 } RunEstimate;
 
 limn_status session_estimate(Session *session, const RunRequest *request, RunEstimate *estimate);
@@ -105,8 +139,9 @@ limn_status session_require(Session *session, const RunRequest *request);
 limn_status session_describe_program(Session *session, const RunRequest *request, char **text);
 limn_status session_run(Session *session, const RunRequest *request, const Progress *progress);
 
-/* Values of the last run. Taps and gradients: [rows of the site's domain, width]; SCORES and PATTERN sites have
- * width H * max_keys. Borrowed until the session's next run; NULL when it was not asked for. */
+/* Values of the last run, rows in the request's order. Taps and gradients: [rows of the site's domain, width]; SCORES
+ * and PATTERN sites have width H * max_keys. Rows of sequences that join behind the site hold NaN in a tap and 0 in a
+ * gradient. Borrowed until the session's next run; NULL when it was not asked for. */
 const float *session_tap(const Session *session, NodeId node, int32_t *rows, int64_t *width);
 const float *session_grad(const Session *session, NodeId node, int32_t *rows, int64_t *width);
 const float *session_logits(const Session *session);    /* [n_outputs, V] */
