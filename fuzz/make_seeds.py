@@ -477,6 +477,7 @@ def make_where():
     write("where", "compare", b"label != 'no' and b >= 1.5e0\nTweet: {a}\\nAnswer: {{}}")
     write("where", "pattern", b"(a ~ '^t(e|x)+' or not b == 12) && e.f !~ \"x\"\n{e.f}{b}{c}")
     write("where", "names", b"`odd name` = null || d < true\n{d}")
+    write("where", "length", b"length(a) > 3 and length(`e`) <= 2 or length ( c ) == null or length == 3\n{a}")
     write("where", "wrong", b"a == (\n{a")
 
 

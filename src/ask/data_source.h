@@ -50,7 +50,7 @@ typedef struct DataParams {
         PARAM_ROW("system", 0, LIMN_PARAM_TEXT, "TEXT", "with --as-chat: the system message before it",                \
                   offsetof(type, member.system)),                                                                      \
         PARAM_ROW("where", 0, LIMN_PARAM_TEXT, "FILTER",                                                               \
-                  "only records for which this holds: \"label != pred and n >= 10 and text ~ 'bank.?run'\"",           \
+                  "only records for which this holds: \"label != pred and length(text) > 9 and text ~ 'bank.?run'\"",  \
                   offsetof(type, member.where)),                                                                       \
     {                                                                                                                  \
         .name = "data-format", .kind = LIMN_PARAM_CHOICE, .metavar = "FORMAT", .default_text = "auto",                 \

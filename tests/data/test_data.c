@@ -103,6 +103,14 @@ static void filters_on_json(void **state) {
         {"pred > label", ""},
         {"label > pred", "0"},
         {"'a' < 'b'", "0123"},
+        {"length(label) > 3", "3"},
+        {"length(label) == 6", ""}, /* characters, not bytes: three of three bytes, a space, three */
+        {"length ( label )==7", "3"},
+        {"length(v) == 1 and length(`u`) == 1", "3"},
+        {"length(label) == null", "2"},
+        {"length(n) >= 16", "01"},
+        {"length(label) > length(pred)", "03"},
+        {"length(pred) <= 0", ""},
     };
     check_cases(path, cases, sizeof cases / sizeof cases[0]);
     unlink(path);
@@ -142,6 +150,11 @@ static void filters_that_cannot_be(void **state) {
         {"a ~ 3", "in quotes", LIMN_USAGE},
         {"a ~ '(x'", "'(x' is broken at character 3", LIMN_USAGE},
         {"a and b", "one of ==", LIMN_USAGE},
+        {"length(a == 1", "closing parenthesis", LIMN_USAGE},
+        {"length() > 1", "') > 1' at character 8, expected a field", LIMN_USAGE},
+        {"length('a') > 1", "expected a field", LIMN_USAGE},
+        {"length(zh) > 1", "field 'zh'", LIMN_NOT_FOUND},
+        {"length > 1", "field 'length'", LIMN_NOT_FOUND},
         {"zh == a", "field 'zh'", LIMN_NOT_FOUND},
         {"a ~ '(a+)+(a+)+(a+)+$'", "takes too long on line 1", LIMN_RANGE},
     };
