@@ -390,15 +390,6 @@ static bool is_text(const FieldValue *value) {
     return value->kind == FIELD_TEXT || value->kind == FIELD_CELL;
 }
 
-static int order_numbers(const FieldValue *a, const FieldValue *b) {
-    if (a->kind == FIELD_INTEGER && b->kind == FIELD_INTEGER) {
-        return (a->integer > b->integer) - (a->integer < b->integer);
-    }
-    double x = a->kind == FIELD_INTEGER ? (double)a->integer : a->real;
-    double y = b->kind == FIELD_INTEGER ? (double)b->integer : b->real;
-    return (x > y) - (x < y);
-}
-
 static int order_texts(const FieldValue *a, const FieldValue *b) {
     size_t n = a->length < b->length ? a->length : b->length;
     int order = n > 0 ? memcmp(a->bytes, b->bytes, n) : 0;
@@ -425,7 +416,7 @@ static bool order_of(const FieldValue *a, const FieldValue *b, int *order) {
     }
     bool typed = a->kind == FIELD_TEXT || b->kind == FIELD_TEXT;
     if (!typed && field_number(&x, a) && field_number(&y, b)) {
-        *order = order_numbers(&x, &y);
+        *order = field_number_order(&x, &y);
         return true;
     }
     if (is_text(a) && is_text(b)) {
