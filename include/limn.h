@@ -115,6 +115,9 @@ LIMN_API void limn_result_free(limn_result *result);
 
 /* False when one of the result's checks failed. */
 LIMN_API bool limn_result_passed(const limn_result *result);
+/* Its failed checks, and with `warnings` its warnings, a line each ("" when there is none): what must be said where the
+ * result itself is not shown. *text is the caller's, freed with limn_free. */
+LIMN_API limn_status limn_result_alerts(const limn_result *result, bool warnings, char **text, size_t *length);
 
 typedef struct limn_render_options {
     uint32_t size;        /* sizeof(limn_render_options) */

@@ -152,6 +152,29 @@ bool limn_result_passed(const limn_result *result) {
 
 /* ---- shown and written ---- */
 
+/* The buffer's bytes to the caller, if all went well; the buffer is freed. */
+static limn_status hand_out(TextBuffer *buffer, limn_status status, char **text, size_t *length) {
+    if (status == LIMN_OK) {
+        status = text_buffer_status(buffer);
+    }
+    if (status == LIMN_OK) {
+        *length = buffer->length;
+        *text = text_buffer_take(buffer);
+        status = *text != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "no memory to render the result");
+    }
+    text_buffer_free(buffer);
+    return status;
+}
+
+limn_status limn_result_alerts(const limn_result *result, bool warnings, char **text, size_t *length) {
+    TextBuffer buffer = TEXT_BUFFER_INIT;
+    *text = NULL;
+    *length = 0;
+    text_buffer_add(&buffer, "");
+    render_alerts(&buffer, result->result, warnings);
+    return hand_out(&buffer, LIMN_OK, text, length);
+}
+
 limn_status limn_result_render(const limn_result *result, const char *format, const limn_render_options *options,
                                char **text, size_t *length) {
     *text = NULL;
@@ -168,17 +191,7 @@ limn_status limn_result_render(const limn_result *result, const char *format, co
         inner.language = options->language;
     }
     TextBuffer buffer = TEXT_BUFFER_INIT;
-    limn_status status = render_result(&buffer, result->result, format, &inner);
-    if (status == LIMN_OK) {
-        status = text_buffer_status(&buffer);
-    }
-    if (status == LIMN_OK) {
-        *length = buffer.length;
-        *text = text_buffer_take(&buffer);
-        status = *text != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "no memory to render the result");
-    }
-    text_buffer_free(&buffer);
-    return status;
+    return hand_out(&buffer, render_result(&buffer, result->result, format, &inner), text, length);
 }
 
 const char *limn_render_formats(void) {

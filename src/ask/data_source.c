@@ -5,6 +5,7 @@
 
 #include "data/template.h"
 #include "files/json.h"
+#include "files/record_json.h"
 
 struct DataSource {
     const DataParams *params; /* borrowed from the call */
@@ -177,6 +178,12 @@ static limn_status messages_of_field(ChatFile *chat, const DataSource *source, c
     if (value.kind == FIELD_TEXT || value.kind == FIELD_CELL) {
         TRY(chat_json_load(&chat->json, where, value.bytes, value.length));
     } else if (value.kind == FIELD_JSON) {
+        const char *digits = json_digits_inside(value.json);
+        if (digits != NULL) {
+            return fail(LIMN_UNSUPPORTED,
+                        "%s: found the integer %.40s, expected at most 64 bits in messages (in quotes it is a text)",
+                        where, digits);
+        }
         chat->json = json_incref((json_t *)(uintptr_t)value.json); /* the record lends it */
     } else {
         return fail(LIMN_FORMAT, "%s: found %s, expected a list of messages", where,

@@ -26,14 +26,15 @@ typedef struct DataParams {
 /* The data set as a bare word after the model, or as --data FILE. */
 #define DATA_WORD_ROW(type, member)                                                                                    \
     {                                                                                                                  \
-        "data", 0, LIMN_PARAM_FILE,                                                                                    \
-            .positional = true, .required = true, .metavar = "DATA",                                                   \
-            .help = "records: .jsonl, .csv (the first line names the fields), .tsv or .txt (a record on each line)",   \
-            .field = offsetof(type, member.file)                                                                       \
+        "data", 0, LIMN_PARAM_FILE, .positional = true, .required = true, .metavar = "DATA",                           \
+                                    .help = "records: .jsonl, .json (an array), .csv (the first line names the "       \
+                                            "fields), .tsv or .txt (a line each)",                                     \
+                                    .field = offsetof(type, member.file)                                               \
     }
 #define DATA_OPTION_ROW(type, member)                                                                                  \
     PARAM_ROW("data", 0, LIMN_PARAM_FILE, "FILE",                                                                      \
-              "a data set: .jsonl, .csv, .tsv or .txt; see --prompt-field and --where", offsetof(type, member.file))
+              "a data set: .jsonl, .json, .csv, .tsv or .txt; see --prompt-field and --where",                         \
+              offsetof(type, member.file))
 
 /* What the prompts are made of. A method has CHAT_ROWS too, of the same ChatParams. */
 #define DATA_PROMPT_ROWS(type, member)                                                                                 \
@@ -50,11 +51,11 @@ typedef struct DataParams {
         PARAM_ROW("system", 0, LIMN_PARAM_TEXT, "TEXT", "with --as-chat: the system message before it",                \
                   offsetof(type, member.system)),                                                                      \
         PARAM_ROW("where", 0, LIMN_PARAM_TEXT, "FILTER",                                                               \
-                  "only records for which this holds: \"label != pred and n >= 10 and text ~ 'bank.?run'\"",           \
+                  "only records for which this holds: \"label != pred and length(text) > 9 and text ~ 'bank.?run'\"",  \
                   offsetof(type, member.where)),                                                                       \
     {                                                                                                                  \
         .name = "data-format", .kind = LIMN_PARAM_CHOICE, .metavar = "FORMAT", .default_text = "auto",                 \
-        .choices = "auto|jsonl|csv|tsv|text", .help = "of the data set; auto: by the file's ending",                   \
+        .choices = "auto|jsonl|json|csv|tsv|text", .help = "of the data set; auto: by the file's ending",              \
         .field = offsetof(type, member.format)                                                                         \
     }
 

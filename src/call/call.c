@@ -33,6 +33,19 @@ static size_t common_rows_of(const limn_command *command, limn_param *rows) {
     return n;
 }
 
+/* A caller's "output" that by its ending is one of the command's own files goes to that file's row, as it did before
+ * those had names of their own. */
+static limn_status take_old_output(json_t **taken, const limn_command *command, const json_t *object) {
+    const json_t *output = json_object_get(object, "output");
+    const limn_param *row = params_own_file(command->params, command->n_params, output);
+    *taken = json_copy((json_t *)(uintptr_t)object);
+    bool made = *taken != NULL;
+    if (made && row != NULL && json_object_get(object, row->name) == NULL) {
+        made = json_object_set(*taken, row->name, (json_t *)(uintptr_t)output) == 0;
+    }
+    return made ? LIMN_OK : fail(LIMN_NO_MEMORY, "%s: out of memory", command->name);
+}
+
 static limn_status fill_params(MethodCall *call, void **own, const json_t *object) {
     const limn_command *command = &call->method->command;
     limn_param *rows = ARENA_ARRAY(call->arena, limn_param, common_params_count);
@@ -43,9 +56,14 @@ static limn_status fill_params(MethodCall *call, void **own, const json_t *objec
     size_t n = common_rows_of(command, rows);
     TRY(params_check_names(command->name, command->params, command->n_params, rows, n, object));
     TRY(params_fill(&call->common, command->name, rows, n, object, call->arena));
-    TRY(params_fill(*own, command->name, command->params, command->n_params, object, call->arena));
+    json_t *taken;
+    limn_status status = take_old_output(&taken, command, object);
+    if (status == LIMN_OK) {
+        status = params_fill(*own, command->name, command->params, command->n_params, taken, call->arena);
+    }
+    json_decref(taken);
     call->params = *own;
-    return LIMN_OK;
+    return status;
 }
 
 static void add_param(Result *result, const char *name, const json_t *value) {

@@ -64,17 +64,39 @@ static limn_status check_ending(const char *path) {
     return ending ? limn_format_of_file(path, &format) : LIMN_OK;
 }
 
+static const char *asked_format(const FaceOptions *face) {
+    return face->json ? "json" : face->format;
+}
+
+/* A page's name over JSON would be opened by what cannot read it. */
+static limn_status check_format(const char *path, const char *asked) {
+    const char *format;
+    if (limn_format_of_file(path, &format) == LIMN_OK && strcmp(format, asked) != 0) {
+        complain("option 'output': found '%s' and the format %s, expected another ending or format", path, asked);
+        return LIMN_USAGE;
+    }
+    return LIMN_OK;
+}
+
 /* Before any work: what could not be written in the end is refused now, with nothing created. */
 static limn_status check_outputs(const FaceOptions *face) {
+    const char *asked = asked_format(face);
+    if (face->json && face->format != NULL && strcmp(face->format, "json") != 0) {
+        complain("option 'format': found '%s' and --json, expected one of them", face->format);
+        return LIMN_USAGE;
+    }
     for (int i = 0; i < face->n_outputs; i++) {
         const char *advice = "";
         limn_status status = limn_check_output(face->outputs[i]);
-        if (status == LIMN_OK && face->format == NULL && !face->json) {
+        if (status == LIMN_OK && asked == NULL) {
             status = check_ending(face->outputs[i]);
             advice = ", or --format";
         }
         if (status != LIMN_OK) {
             complain("option 'output': %s%s", limn_error_message(), advice);
+            return status;
+        }
+        if (asked != NULL && (status = check_format(face->outputs[i], asked)) != LIMN_OK) {
             return status;
         }
     }
@@ -111,8 +133,25 @@ static limn_status write_result(const limn_result *result, const FaceOptions *fa
     return status;
 }
 
+/* What must be known of a result that went to files, or whose text alone was shown: failed checks always, warnings
+ * unless it should be quiet. */
+static limn_status tell_alerts(const limn_result *result, const FaceOptions *face) {
+    char *text;
+    size_t length;
+    limn_status status = limn_result_alerts(result, !face->quiet, &text, &length);
+    if (status != LIMN_OK) {
+        end_with_error(status);
+        return status;
+    }
+    for (const char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        complain("%.*s", (int)(end - line), line);
+    }
+    limn_free(text);
+    return LIMN_OK;
+}
+
 static int end_with_result(const limn_result *result, const FaceOptions *face, const Listener *listener) {
-    const char *asked = face->json ? "json" : face->format;
+    const char *asked = asked_format(face);
     limn_status status = LIMN_OK;
     if (listener->broken) {
         return limn_status_exit_code(LIMN_IO);
@@ -123,9 +162,12 @@ static int end_with_result(const limn_result *result, const FaceOptions *face, c
     for (int i = 0; i < face->n_outputs && status == LIMN_OK; i++) {
         status = write_result(result, face, asked, face->outputs[i]);
     }
-    bool print = (face->n_outputs == 0 || face->show) && !listener->streamed;
+    bool only = face->n_outputs == 0 || face->to_stdout;
+    bool print = (only || face->show) && !listener->streamed;
     if (status == LIMN_OK && print) {
-        status = write_result(result, face, face->n_outputs > 0 ? NULL : asked, NULL);
+        status = write_result(result, face, only ? asked : NULL, NULL);
+    } else if (status == LIMN_OK) {
+        status = tell_alerts(result, face);
     }
     if (status == LIMN_OK && !limn_result_passed(result)) {
         status = LIMN_GATE_FAILED;
@@ -139,7 +181,7 @@ static int call_command(const limn_command *command, const Arguments *arguments)
     limn_context *context = NULL;
     limn_result *result = NULL;
     const FaceOptions *face = &arguments->face;
-    const char *asked = face->json ? "json" : face->format;
+    const char *asked = asked_format(face);
     Listener listener = {.streams = face->n_outputs == 0 && (asked == NULL || strcmp(asked, "terminal") == 0)};
     limn_callbacks callbacks = LIMN_CALLBACKS_INIT;
     callbacks.context = &listener;

@@ -5,21 +5,6 @@
 
 #include "base/random.h"
 
-static const double z95 = 1.959963984540054;
-
-Interval wilson_interval(int64_t successes, int64_t n) {
-    if (n <= 0) {
-        return (Interval){(double)NAN, (double)NAN, (double)NAN};
-    }
-    double count = (double)n;
-    double p = (double)successes / count;
-    double z2 = z95 * z95 / count;
-    double centre = (p + z2 / 2) / (1 + z2);
-    double half = z95 / (1 + z2) * sqrt(p * (1 - p) / count + z2 / (4 * count));
-    /* exact at the ends, where rounding would leave a trace */
-    return (Interval){p, successes == 0 ? 0 : centre - half, successes == n ? 1 : centre + half};
-}
-
 double metric_ece(const MetricSums *sums) {
     double error = 0;
     for (int b = 0; b < METRIC_BINS; b++) {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/registry.h"
 #include "limn.h"
@@ -172,6 +173,41 @@ static void a_call_can_be_stopped(void **state) {
     limn_context_free(context);
 }
 
+/* What must be said where a result is not shown; and an output's ending says which of a command's files it is. */
+static void alerts_and_old_outputs(void **state) {
+    (void)state;
+    limn_context *context;
+    limn_result *result = NULL;
+    char params[1024], path[64], *text;
+    size_t length;
+    assert_int_equal(limn_context_new(&context), LIMN_OK);
+    snprintf(params, sizeof params, "{\"model\": \"%s/tests/golden/llama-old\", \"ids\": [1, 2, 3]}",
+             LIMN_TEST_SOURCE_DIR);
+    assert_int_equal(limn_call(context, "ig", params, NULL, &result), LIMN_OK);
+    assert_int_equal(limn_result_alerts(result, false, &text, &length), LIMN_OK);
+    assert_string_equal(text, "");
+    assert_int_equal(length, 0);
+    limn_free(text);
+    assert_int_equal(limn_result_alerts(result, true, &text, &length), LIMN_OK);
+    assert_int_equal(length, strlen(text));
+    assert_ptr_equal(strstr(text, "warning: "), text);
+    assert_int_equal(text[length - 1], '\n');
+    limn_free(text);
+    limn_result_free(result);
+
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "/tmp/limn-api-%d.%s", (int)getpid(), i == 0 ? "safetensors" : "html");
+        snprintf(params, sizeof params,
+                 "{\"model\": \"%s/tests/golden/llama-old\", \"ids\": [1, 2, 3], \"output\": \"%s\"}",
+                 LIMN_TEST_SOURCE_DIR, path);
+        assert_int_equal(limn_call(context, "run", params, NULL, &result), LIMN_OK);
+        limn_result_free(result);
+        assert_int_equal(access(path, F_OK), i == 0 ? 0 : -1); /* a report is whoever calls who writes it */
+        unlink(path);
+    }
+    limn_context_free(context);
+}
+
 static void statuses_have_names_and_codes(void **state) {
     (void)state;
     assert_string_equal(limn_status_name(LIMN_OK), "OK");
@@ -183,11 +219,9 @@ static void statuses_have_names_and_codes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_hold_together),
-        cmocka_unit_test(defaults_are_accepted),
-        cmocka_unit_test(calls_answer_with_a_status),
-        cmocka_unit_test(a_call_can_be_stopped),
-        cmocka_unit_test(statuses_have_names_and_codes),
+        cmocka_unit_test(rows_hold_together),         cmocka_unit_test(defaults_are_accepted),
+        cmocka_unit_test(calls_answer_with_a_status), cmocka_unit_test(a_call_can_be_stopped),
+        cmocka_unit_test(alerts_and_old_outputs),     cmocka_unit_test(statuses_have_names_and_codes),
     };
     return cmocka_run_group_tests_name("api", tests, NULL, NULL);
 }

@@ -38,7 +38,8 @@ expect_out 'working memory of one step'
 expect_out 'time of the pass'
 expect_no 'Output at position' "$out"
 [ ! -e "$work/cost.safetensors" ] || problem "an estimate wrote a file"
-wrong 2 'expected a name that ends in .safetensors' run "$model" --ids 1,2,3 -o "$work/report.html"
+wrong 2 "option 'values': found '.*report.html', expected a name that ends in .safetensors" \
+    run "$model" --ids 1,2,3 --values "$work/report.html"
 [ ! -e "$work/report.html" ] || problem "a report's name was taken for values"
 
 # a padded row answers like the prompt without it; a bare word for the file; a face's option anywhere
@@ -135,6 +136,61 @@ limn methods
 expect_code 0
 expect_out 'generate'
 
+# -o is the report of every command; values and decisions have options of their own, and -o still knows their endings
+limn run "$model" --ids 1,2 --save hook_embed --values "$work/named.safetensors" -o "$work/run.html"
+expect_code 0
+[ ! -s "$out" ] || problem "with -o nothing goes to standard output"
+grep -q '<html' "$work/run.html" || problem "run.html is not HTML"
+limn run "$model" --ids 1,2 --save hook_embed -o "$work/ending.safetensors"
+expect_code 0
+expect_out 'Likeliest token'
+cmp "$work/named.safetensors" "$work/ending.safetensors" >/dev/null || problem "--values and -o wrote other values"
+limn run "$model" --ids 1,2 -o "$work/both.safetensors" -o "$work/both.json"
+expect_code 0
+[ -s "$work/both.safetensors" ] && grep -q '"limn.result/1"' "$work/both.json" || problem "not both files"
+wrong 2 "option 'values' is given twice" run "$model" --ids 1 -o "$work/a.safetensors" --values "$work/b.safetensors"
+wrong 2 'no format has the ending .safetensors' info "$model" -o "$work/info.safetensors"
+
+# -o - is standard output, in the format asked for
+limn info "$model" --json
+cp "$out" "$work/info_plain.json"
+limn info "$model" --json -o -
+expect_code 0
+grep -v '"started"\|"seconds"\|"peak_bytes"' "$out" >"$work/dash"
+grep -v '"started"\|"seconds"\|"peak_bytes"' "$work/info_plain.json" | cmp -s - "$work/dash" || problem "-o - is not standard output"
+[ ! -e - ] || problem "a file called - was written"
+limn info "$model" -o - -o "$work/dash.json"
+expect_code 0
+expect_out 'LlamaForCausalLM'
+grep -q '"limn.result/1"' "$work/dash.json" || problem "-o - took the place of a file"
+
+# a name of one format and another format asked for
+for format in '--json' '--format json' '--format md'; do
+    wrong 2 "option 'output': found '.*x.html' and the format [a-z]*, expected another" \
+        ig "$letters" -p 'abcab' --target d -o "$work/x.html" $format
+    [ ! -e "$work/x.html" ] || problem "x.html was written"
+done
+wrong 2 "option 'format': found 'md' and --json" info "$model" --json --format md
+limn info "$model" --json -o "$work/same.json" -o "$work/no_ending"
+expect_code 0
+cmp -s "$work/same.json" "$work/no_ending" || [ "$(head -c 1 "$work/no_ending")" = '{' ] || problem "no JSON without an ending"
+
+# failed checks and warnings reach standard error where the report goes to a file
+limn ig "$model" --ids 1,2,3 -o "$work/warned.json"
+expect_err '^limn: warning: too few supporting words'
+limn ig "$model" --ids 1,2,3 -q -o "$work/warned.json"
+expect_no 'warning' "$err"
+limn ig "$model" --ids 1,2,3 -o "$work/warned.json" -o -
+expect_out 'warning'
+expect_no 'warning' "$err"
+limn verify "$work/two.json" -q -o "$work/verdict.html"
+expect_code 1
+expect_err "^limn: check 'same-answer' failed: 0, expected at least 1 (everything agrees"
+[ ! -s "$out" ] || problem "with -o nothing goes to standard output"
+limn verify "$work/one.json" -o "$work/verdict.html"
+expect_code 0
+[ ! -s "$err" ] || problem "nothing failed, and yet something was said"
+
 # results go to files whole, in the format of their ending
 limn run "$model" --ids 1,2 --save hook_embed -o "$work/none/acts.safetensors"
 expect_code 2
@@ -186,6 +242,12 @@ head -c 500 "$work/whole.jsonl" >"$work/out.jsonl"
 limn predict "$letters" "$work/data.csv" --prompt-field text --choices d,x --label-field answer -o "$work/out.jsonl"
 expect_code 0
 cmp -s "$work/out.jsonl" "$work/whole.jsonl" || problem "a cut file was not gone on with"
+limn predict "$letters" "$work/data.csv" --prompt-field text --choices d,x --label-field answer \
+    --decisions "$work/named.jsonl" -o "$work/predict.html"
+expect_code 0
+[ ! -s "$out" ] || problem "with -o nothing goes to standard output"
+cmp -s "$work/named.jsonl" "$work/whole.jsonl" || problem "--decisions and -o wrote other decisions"
+grep -q '<html' "$work/predict.html" || problem "predict.html is not HTML"
 limn predict "$letters" "$work/data.csv" --prompt-field text --choices x,d --label-field answer -o "$work/out.jsonl"
 expect_code 2
 expect_err 'other choices'

@@ -322,7 +322,7 @@ static void mistakes_of_use_are_refused(void **state) {
         {", \"template\": \"x {text}\"", "give one", LIMN_USAGE},
         {", \"data\": \"/tmp/none-such.csv\"", "none-such.csv", LIMN_NOT_FOUND},
         {", \"where\": \"lang ==\"", "ends where", LIMN_USAGE},
-        {", \"output\": \"/tmp/report.html\"", "ends in .jsonl", LIMN_USAGE},
+        {", \"decisions\": \"/tmp/report.html\"", "ends in .jsonl", LIMN_USAGE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         Result *result;

@@ -431,9 +431,10 @@ static limn_status predict_all(Predictor *predictor) {
 static limn_status prepare(Predictor *predictor) {
     MethodCall *call = predictor->call;
     const PredictParams *params = predictor->params;
-    TRY(params_check_ending(&params->output, ".jsonl"));
-    if (params->output.bytes != NULL && !file_exists(params->output.bytes)) { /* one that exists is gone on with */
-        TRY(file_check_output(params->output.bytes));
+    TRY(params_check_ending("decisions", &params->decisions, ".jsonl"));
+    if (params->decisions.bytes != NULL &&
+        !file_exists(params->decisions.bytes)) { /* one that exists is gone on with */
+        TRY(file_check_output(params->decisions.bytes));
     }
     TRY(data_source_open(&predictor->source, call, &params->data)); /* its mistakes before the model is opened */
     TRY(method_session(call, params->model.bytes, &predictor->session));
@@ -450,11 +451,11 @@ static limn_status prepare(Predictor *predictor) {
     if (predictor->groups == NULL || predictor->mistakes == NULL) {
         return method_no_memory(call);
     }
-    if (params->output.bytes == NULL) {
+    if (params->decisions.bytes == NULL) {
         return LIMN_OK;
     }
     TRY(make_settings(predictor));
-    return prediction_file_open(&predictor->file, params->output.bytes, &predictor->settings);
+    return prediction_file_open(&predictor->file, params->decisions.bytes, &predictor->settings);
 }
 
 static limn_status record_data_hash(Predictor *predictor) {
@@ -477,7 +478,7 @@ static limn_status run(MethodCall *call, Result *result) {
         status = predict_all(&predictor);
         if ((status == LIMN_CANCELLED || status == LIMN_IO) && predictor.file != NULL) {
             status = fail_context("%s keeps what is done and the same command goes on with it",
-                                  predictor.params->output.bytes);
+                                  predictor.params->decisions.bytes);
         }
     }
     if (status == LIMN_OK) {
@@ -520,9 +521,9 @@ static const limn_param rows[] = {
      .field = offsetof(PredictParams, batch)},
     {"top", 'n', LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "10", .minimum = 1, .maximum = 100000,
      .help = "show the N surest mistakes", .field = offsetof(PredictParams, top)},
-    {"output", 'o', LIMN_PARAM_OUTPUT, .metavar = "FILE.jsonl",
+    {"decisions", 0, LIMN_PARAM_OUTPUT, .metavar = "FILE.jsonl",
      .help = "append each decision to FILE as it is made; a second run goes on where the first stopped",
-     .field = offsetof(PredictParams, output)},
+     .field = offsetof(PredictParams, decisions)},
 };
 
 const Method method_predict = {
@@ -532,11 +533,11 @@ const Method method_predict = {
                     "Scores each of the choices after each record's prompt, exactly: its log-probability by itself "
                     "and its share among the choices. With --label-field also accuracy, precision, recall, "
                     "confusion and calibration, each with a 95% interval; with --group-field by group. The file of "
-                    "decisions (-o) is itself a data set: --where 'label != pred' finds the mistakes. A file of any "
+                    "decisions is itself a data set: --where 'label != pred' finds the mistakes. A file of any "
                     "size is streamed.",
                 .examples =
-                    "limn predict MODEL tweets.csv --template 'Tweet: {text}\\nBank run?' --choices ' yes',' no' -o "
-                    "out.jsonl\n"
+                    "limn predict MODEL tweets.csv --template 'Tweet: {text}\\nBank run?' --choices ' yes',' no' "
+                    "--decisions out.jsonl\n"
                     "limn predict MODEL tweets.jsonl --prompt-field text --choices ' yes',' no' --labels 1,0"
                     " --label-field y\n"
                     "limn predict MODEL tweets.csv --template 'Bank run? {text}' --as-chat --choices yes,no\n"

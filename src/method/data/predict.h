@@ -15,7 +15,7 @@ typedef struct PredictParams {
     Text labels;
     int64_t batch;
     int64_t top;
-    Text output;
+    Text decisions;
 } PredictParams;
 
 typedef struct PredictGroup {
