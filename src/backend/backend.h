@@ -24,6 +24,8 @@ typedef struct KvCache {
     float **keys;     /* [L] of [capacity, G, K] */
     float **values;   /* [L] of [capacity, G, K] */
     uint8_t *is_key;  /* [capacity] */
+    size_t *held;     /* where its bytes are counted, NULL: nowhere */
+    size_t bytes;     /* as counted there */
 } KvCache;
 
 typedef struct SequenceRows {

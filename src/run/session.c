@@ -46,6 +46,7 @@ struct Session {
     Rows rows;
     void *workspace;
     size_t workspace_bytes;
+    size_t held; /* bytes of the caches that count under the limit */
     float **slots;
     int32_t slot_capacity;
     float *spare; /* one row that is handed back, and a flag for each row */
@@ -53,11 +54,15 @@ struct Session {
     Execution last; /* what the getters read; program NULL: nothing yet */
 };
 
-/* What converted weights leave of the limit; half of what the machine can still give, when none was set. */
-static size_t memory_budget(const Session *session) {
-    size_t limit = session->options.memory_limit, weights = (size_t)session->model->copied_bytes;
+/* What converted weights and caches take of the limit. */
+static size_t taken(const Session *session) {
+    return (size_t)session->model->copied_bytes + session->held;
+}
+
+size_t session_memory_left(const Session *session) {
+    size_t limit = session->options.memory_limit;
     if (limit > 0) {
-        return limit > weights ? limit - weights : 0;
+        return limit > taken(session) ? limit - taken(session) : 0;
     }
     unsigned long long available_kib = 0;
     FILE *file = fopen("/proc/meminfo", "r");
@@ -77,7 +82,7 @@ static size_t memory_budget(const Session *session) {
 static void set_weight_budget(Session *session) {
     bool counted = session->options.memory_limit > 0 || session->options.keep == KEEP_LAYER_INPUTS;
     if (session->backend->set_weight_budget != NULL && !counted) {
-        session->backend->set_weight_budget(session->state, memory_budget(session) / 2);
+        session->backend->set_weight_budget(session->state, session_memory_left(session) / 2);
     }
 }
 
@@ -399,16 +404,36 @@ static limn_status try_policy(Session *session, Question *question, KeepPolicy k
     return program_bytes(binding->program, &binding->sizes, &binding->bytes, &binding->scratch_bytes);
 }
 
-/* Names a limit that would do: it has to cover the converted weights too. */
+/* Names a limit that would do: it has to cover the converted weights and the caches too. */
 static limn_status refuse_rows(const Session *session, const Binding *binding, size_t budget) {
     size_t weights = (size_t)session->model->copied_bytes, limit = session->options.memory_limit;
-    char needed[AMOUNT_TEXT_MAX], allowed[AMOUNT_TEXT_MAX], converted[AMOUNT_TEXT_MAX], of_weights[80] = "";
+    char needed[AMOUNT_TEXT_MAX], allowed[AMOUNT_TEXT_MAX], part[AMOUNT_TEXT_MAX];
+    char of_weights[80] = "", of_caches[80] = "";
     if (weights > 0) {
-        snprintf(of_weights, sizeof of_weights, ", %s of it for converted weights", amount_needed(converted, weights));
+        snprintf(of_weights, sizeof of_weights, ", %s of it for converted weights", amount_needed(part, weights));
     }
-    return fail(LIMN_NO_MEMORY, "%d rows need %s of memory at least%s; %s are allowed", binding->sizes.rows[DOMAIN_ALL],
-                amount_needed(needed, weights + binding->bytes), of_weights,
+    if (limit > 0 && session->held > 0) {
+        snprintf(of_caches, sizeof of_caches, ", %s for cached keys and values", amount_needed(part, session->held));
+    }
+    return fail(LIMN_NO_MEMORY, "%d rows need %s of memory at least%s%s; %s are allowed",
+                binding->sizes.rows[DOMAIN_ALL],
+                amount_needed(needed, binding->bytes + (limit > 0 ? taken(session) : weights)), of_weights, of_caches,
                 amount_allowed(allowed, limit > 0 ? limit : weights + budget));
+}
+
+limn_status session_cache_new(KvCache **cache, Session *session, int32_t capacity) {
+    size_t bytes = (size_t)capacity * kv_cache_row_bytes(session->model), limit = session->options.memory_limit;
+    char needed[AMOUNT_TEXT_MAX], allowed[AMOUNT_TEXT_MAX];
+    *cache = NULL;
+    if (limit > 0 && bytes > session_memory_left(session)) {
+        return fail(LIMN_NO_MEMORY, "keys and values of %d rows need %s of memory; %s are allowed", capacity,
+                    amount_needed(needed, taken(session) + bytes), amount_allowed(allowed, limit));
+    }
+    TRY(kv_cache_new(cache, session->model, capacity));
+    (*cache)->held = &session->held;
+    (*cache)->bytes = bytes;
+    session->held += bytes;
+    return LIMN_OK;
 }
 
 /* Everything kept if it fits; else layer inputs; then smaller chunks; then a refusal that names the least. */
@@ -475,14 +500,14 @@ limn_status session_require(Session *session, const RunRequest *request) {
     Question question;
     Binding binding = {0};
     TRY(prepare_question(session, request, &question));
-    return bind_program(session, &question, memory_budget(session), &binding);
+    return bind_program(session, &question, session_memory_left(session), &binding);
 }
 
 limn_status session_describe_program(Session *session, const RunRequest *request, char **text) {
     Question question;
     Binding binding = {0};
     TRY(prepare_question(session, request, &question));
-    TRY(bind_program(session, &question, memory_budget(session), &binding));
+    TRY(bind_program(session, &question, session_memory_left(session), &binding));
     return program_describe(binding.program, text);
 }
 
@@ -595,7 +620,7 @@ limn_status session_run(Session *session, const RunRequest *request, const Progr
     Question question;
     Binding binding = {0};
     TRY(prepare_question(session, request, &question));
-    TRY(bind_program(session, &question, memory_budget(session), &binding));
+    TRY(bind_program(session, &question, session_memory_left(session), &binding));
     TRY(bind_buffers(session, request, &binding));
     session->team.progress = progress;
     limn_status status = execute(&session->last);

@@ -149,6 +149,11 @@ const float *session_objective(const Session *session); /* [n_outputs] */
 
 limn_status kv_cache_new(KvCache **cache, const Model *model, int32_t capacity);
 void kv_cache_free(KvCache *cache);
+/* The same, counted under the session's memory limit until it is freed; LIMN_NO_MEMORY where it does not fit. Lives no
+ * longer than the session. */
+limn_status session_cache_new(KvCache **cache, Session *session, int32_t capacity);
+/* What the limit leaves for runs and caches; half of what the machine can still give, when no limit was set. */
+size_t session_memory_left(const Session *session);
 /* Makes `cache` hold the first `rows` rows of `from` and nothing else. */
 limn_status kv_cache_copy(KvCache *cache, const KvCache *from, int32_t rows);
 /* Bytes of one row. */
