@@ -106,6 +106,11 @@ limn_status answer_run(Answer *answer, const AnswerRequest *request);
 /* The prompt itself, with its keys and values kept for the cases to come. Runs once; parts are NULL. */
 limn_status answer_clean(Answer *answer, AnswerValue *value);
 
+/* How many cases like the request's first make one run. */
+int64_t answer_run_cases(Answer *answer, const AnswerRequest *request);
+/* What all of the request's cases in one run would take. */
+limn_status answer_estimate(Answer *answer, const AnswerRequest *request, RunEstimate *estimate);
+
 /* dF / d(site grads[site]) of rows [first, first + n) of the case, out [n, width]; 0 in rows that ran not. */
 void answer_gradient(const AnswerValue *value, int32_t site, int64_t width, int32_t first, int32_t n, double *out);
 

@@ -211,7 +211,7 @@ typedef struct Work {
     AnswerValue *values; /* [n] in order; NULL: as done */
 } Work;
 
-static limn_status run_bound(const AnswerBinding *run, const Progress *progress) {
+static RunRequest request_of(const AnswerBinding *run) {
     Answer *answer = run->answer;
     bool logits = answer_needs_logits(answer) && run->rivals == NULL;
     bool said = logits && answer->parts[0].shape == SHAPE_ODDS; /* by the logits, all of it */
@@ -230,7 +230,12 @@ static limn_status run_bound(const AnswerBinding *run, const Progress *progress)
         request.taps = run->request->taps;
         request.n_taps = run->request->n_taps;
     }
-    return session_run(answer->session, &request, progress);
+    return request;
+}
+
+static limn_status run_bound(const AnswerBinding *run, const Progress *progress) {
+    RunRequest request = request_of(run);
+    return session_run(run->answer->session, &request, progress);
 }
 
 /* The best other class of each case is asked first: a gradient has to know it. */
@@ -370,15 +375,17 @@ limn_status answer_run(Answer *answer, const AnswerRequest *request) {
     return status;
 }
 
-static limn_status run_clean(Answer *answer) {
+/* ---- the prompt itself ---- */
+
+static limn_status run_clean(void *context, const int64_t *cases, int64_t n, const Progress *progress) {
     static const AnswerRequest itself = {.n = 1};
-    int64_t first = 0;
-    AnswerBinding run = {.answer = answer, .request = &itself, .cases = &first, .n = 1};
+    Answer *answer = context;
+    AnswerBinding run = {.answer = answer, .request = &itself, .cases = cases, .n = n};
     bool kept;
     Odds *odds;
     arena_reset(&answer->scratch);
     TRY(answer_bind_clean(&run, &kept));
-    TRY(run_bound(&run, answer->call->progress));
+    TRY(run_bound(&run, progress));
     if (kept) {
         answer_kept_clean(&run);
     }
@@ -389,9 +396,47 @@ static limn_status run_clean(Answer *answer) {
     return LIMN_OK;
 }
 
+static BatchCost cost_of_clean(const void *context, int64_t i) {
+    (void)i;
+    const Answer *answer = context;
+    return (BatchCost){.rows = answer->target->n_sequence};
+}
+
 limn_status answer_clean(Answer *answer, AnswerValue *value) {
-    limn_status status = answer->clean_known ? LIMN_OK : run_clean(answer);
-    status = drop_cache(answer, status) ? run_clean(answer) : status;
+    const BatchJob job = {.n = 1, .context = answer, .cost = cost_of_clean, .run = run_clean};
+    int64_t done = answer->batcher.done; /* it is none of the cases that somebody counts */
+    limn_status status = answer->clean_known ? LIMN_OK : batch_run(&answer->batcher, &job);
+    status = drop_cache(answer, status) ? batch_run(&answer->batcher, &job) : status;
+    answer->batcher.done = done;
     *value = answer->clean;
     return status;
+}
+
+/* ---- what it would take ---- */
+
+int64_t answer_run_cases(Answer *answer, const AnswerRequest *request) {
+    BatchCost cost;
+    int32_t wanted = 0;
+    limn_status status = answer_cost(answer, request, 0, &cost, &wanted);
+    return status == LIMN_OK ? batch_alike(&answer->batcher, cost.rows, request->n) : 1;
+}
+
+limn_status answer_estimate(Answer *answer, const AnswerRequest *request, RunEstimate *estimate) {
+    AnswerBinding run = {.answer = answer,
+                         .request = request,
+                         .n = request->n,
+                         .with_gradients = request->n_grads + request->n_taps > 0};
+    arena_reset(&answer->scratch);
+    int64_t *cases = ARENA_ARRAY(&answer->scratch, int64_t, request->n + 1);
+    if (cases == NULL) {
+        return answer_no_memory(answer);
+    }
+    for (int64_t i = 0; i < request->n; i++) {
+        cases[i] = i;
+    }
+    run.cases = cases;
+    TRY(answer_prepare(&run));
+    TRY(answer_bind(&run));
+    RunRequest bound = request_of(&run);
+    return session_estimate(answer->session, &bound, estimate);
 }

@@ -13,17 +13,14 @@ enum {
     LEAST_RANDOM_SETS = 4,
     RANDOM_SETS_LONG = 4,
     NODES_PER_SET = 20,
-    LONG_PROMPT = 512,
-    BUFFER_BYTES = 16 << 20 /* of points made at a time */
+    LONG_PROMPT = 512
 };
 
-static const size_t clean_bytes_max = (size_t)512 << 20;
-
 typedef struct Deletion {
-    IgPath path; /* what is measured at given embeddings: the target's probability, or F against a contrast */
+    const DeletionQuestion *question;
+    Arena *arena;
+    Answer *answer;
     bool contrasted;
-    double sign; /* of F: -1 where F is a loss */
-    const TokenRuns *words;
     int32_t *order; /* [n_order] removable words, strongest support first */
     int32_t n_order;
     int32_t n_positive;
@@ -33,6 +30,8 @@ typedef struct Deletion {
     Random random;
     int32_t *deck; /* [n_order] words not yet drawn for this count, the first `left` of them */
     int32_t left;
+    bool *removed;    /* [points, n_tokens] */
+    double *measured; /* [points] */
 } Deletion;
 
 /* For each count the strongest words and the random sets; the input itself stands apart. */
@@ -40,41 +39,46 @@ static int32_t n_points(const Deletion *deletion) {
     return deletion->n_counts * (1 + deletion->n_random);
 }
 
-static limn_status order_words(Deletion *deletion, const double *scores) {
-    deletion->order = ARENA_ARRAY(deletion->path.call->arena, int32_t, deletion->words->n + 1);
-    if (deletion->order == NULL) {
-        return method_no_memory(deletion->path.call);
+static limn_status no_memory(const Deletion *deletion) {
+    return method_no_memory(deletion->question->call);
+}
+
+static limn_status order_words(Deletion *deletion) {
+    const TokenRuns *words = deletion->question->words;
+    const double *support = deletion->question->support;
+    deletion->order = ARENA_ARRAY(deletion->arena, int32_t, words->n + 1);
+    deletion->deck = ARENA_ARRAY(deletion->arena, int32_t, words->n + 1);
+    if (deletion->order == NULL || deletion->deck == NULL) {
+        return no_memory(deletion);
     }
-    for (int32_t w = 0; w < deletion->words->n; w++) {
-        if (isnan(scores[w])) {
+    for (int32_t w = 0; w < words->n; w++) {
+        if (isnan(support[w])) {
             continue;
         }
         int32_t place = deletion->n_order++;
-        while (place > 0 && scores[deletion->order[place - 1]] < scores[w]) {
+        while (place > 0 && support[deletion->order[place - 1]] < support[w]) {
             deletion->order[place] = deletion->order[place - 1];
             place--;
         }
         deletion->order[place] = w;
-        deletion->n_positive += scores[w] > 0.0 ? 1 : 0;
+        deletion->n_positive += support[w] > 0.0 ? 1 : 0;
     }
     return LIMN_OK;
 }
 
-/* embeddings: [P - first, D]; *from: the first row that was changed. */
-static void remove_word(const Deletion *deletion, float *embeddings, int32_t word, int32_t *from) {
-    const IgPath *path = &deletion->path;
-    for (int32_t t = deletion->words->begins[word]; t < deletion->words->begins[word + 1] && t < path->n_tokens; t++) {
-        if (!path->fixed[t]) {
-            memcpy(embeddings + (t - path->first) * path->d_model, path->baseline + t * path->d_model,
-                   (size_t)path->d_model * sizeof *embeddings);
-            *from = t < *from ? t : *from;
-        }
+/* ---- points: which tokens are gone ---- */
+
+static void remove_word(const Deletion *deletion, bool *removed, int32_t word) {
+    const DeletionQuestion *question = deletion->question;
+    const int32_t *begins = question->words->begins;
+    for (int32_t t = begins[word]; t < begins[word + 1] && t < question->n_tokens; t++) {
+        removed[t] = !question->fixed[t];
     }
 }
 
 /* `count` different words of the removable ones. Sets of one count share no word while there are words left: that
  * tells more of the mean than as many independent sets. */
-static void remove_random(Deletion *deletion, float *embeddings, int32_t count, int32_t *from) {
+static void remove_random(Deletion *deletion, bool *removed, int32_t count) {
     if (deletion->left < count) {
         memcpy(deletion->deck, deletion->order, (size_t)deletion->n_order * sizeof *deletion->deck);
         deletion->left = deletion->n_order;
@@ -83,52 +87,61 @@ static void remove_random(Deletion *deletion, float *embeddings, int32_t count, 
         int32_t drawn = (int32_t)random_below(&deletion->random, (uint64_t)deletion->left);
         int32_t word = deletion->deck[drawn];
         deletion->deck[drawn] = deletion->deck[--deletion->left];
-        remove_word(deletion, embeddings, word, from);
+        remove_word(deletion, removed, word);
     }
 }
 
 /* Points are made in order: of each count the strongest words first, which deals the deck anew. */
-static void build_point(Deletion *deletion, int32_t index, float *embeddings, int32_t *from) {
-    const IgPath *path = &deletion->path;
-    int64_t own = (int64_t)(path->n_tokens - path->first) * path->d_model;
-    memcpy(embeddings, path->input + path->first * path->d_model, (size_t)own * sizeof *embeddings);
-    *from = path->n_tokens - 1;
+static void make_point(Deletion *deletion, int32_t index) {
+    bool *removed = deletion->removed + (int64_t)index * deletion->question->n_tokens;
     int32_t count = deletion->counts[index / (1 + deletion->n_random)];
     if (index % (1 + deletion->n_random) != 0) {
-        remove_random(deletion, embeddings, count, from);
+        remove_random(deletion, removed, count);
         return;
     }
     for (int32_t i = 0; i < count; i++) {
-        remove_word(deletion, embeddings, deletion->order[i], from);
+        remove_word(deletion, removed, deletion->order[i]);
     }
-    random_seed(&deletion->random, (uint64_t)path->call->common.seed * 1000003u + (uint64_t)count);
+    random_seed(&deletion->random, (uint64_t)deletion->question->call->common.seed * 1000003u + (uint64_t)count);
     deletion->left = 0;
 }
 
-/* A few points at a time: embeddings of all of them could be more than there is memory. */
-static limn_status score_points(Deletion *deletion, const KvCache *clean, double *measured) {
-    IgPath *path = &deletion->path;
-    int64_t values = (int64_t)(path->n_tokens - path->first) * path->d_model;
-    int32_t n = n_points(deletion);
-    int32_t most = (int32_t)(1 + BUFFER_BYTES / (values * (int64_t)sizeof(float)));
-    most = most < n ? most : n;
-    float *embeddings = malloc((size_t)most * (size_t)values * sizeof *embeddings);
-    int32_t *from = ARENA_ARRAY(path->call->arena, int32_t, most);
-    deletion->deck = ARENA_ARRAY(path->call->arena, int32_t, deletion->n_order + 1);
-    bool made = embeddings != NULL && from != NULL && deletion->deck != NULL;
-    limn_status status = made ? LIMN_OK : method_no_memory(path->call);
-    for (int32_t done = 0; status == LIMN_OK && done < n; done += most) {
-        int32_t count = n - done < most ? n - done : most;
-        for (int32_t i = 0; i < count; i++) {
-            build_point(deletion, done + i, embeddings + i * values, &from[i]);
-        }
-        status = ig_score(path, clean, embeddings, from, count, measured + done);
+static int32_t first_removed(const Deletion *deletion, int32_t index) {
+    const bool *removed = deletion->removed + (int64_t)index * deletion->question->n_tokens;
+    int32_t first = 0;
+    while (first < deletion->question->n_tokens - 1 && !removed[first]) {
+        first++;
     }
-    free(embeddings);
-    return status;
+    return first;
 }
 
-static void report(Result *result, const Deletion *deletion, double at_input, const double *measured) {
+static void embed_row(void *context, int64_t i, int32_t row, float *out) {
+    const Deletion *deletion = context;
+    const DeletionQuestion *question = deletion->question;
+    int64_t width = session_model(question->session)->config.d_embed;
+    bool removed = deletion->removed[i * question->n_tokens + row];
+    memcpy(out, (removed ? question->baseline : question->input) + row * width, (size_t)width * sizeof *out);
+}
+
+/* ---- what is measured ---- */
+
+/* The target's probability; F, turned so that more is better for the target, where there is a contrast; the number of a
+ * model that gives one. */
+static double support_of(const Deletion *deletion, const AnswerValue *value) {
+    if (deletion->contrasted) {
+        return deletion->question->metric == ANSWER_NLL ? -value->f : value->f;
+    }
+    return isnan(value->target) ? value->f : exp(value->target);
+}
+
+static limn_status keep_value(void *context, int64_t i, const AnswerValue *value) {
+    const Deletion *deletion = context;
+    deletion->measured[i] = support_of(deletion, value);
+    return LIMN_OK;
+}
+
+static void report(Result *result, const Deletion *deletion, double at_input) {
+    const double *measured = deletion->measured;
     enum { MOST_POINTS = MOST_REMOVED + 1 };
     double x[MOST_POINTS], top[MOST_POINTS], mean[MOST_POINTS], low[MOST_POINTS], high[MOST_POINTS];
     x[0] = 0.0;
@@ -159,80 +172,74 @@ static void report(Result *result, const Deletion *deletion, double at_input, co
                  deletion->contrasted ? "the target's lead over its contrast" : "the target's probability");
 }
 
-/* Keys and values of the input serve every point before its first change: a luxury, as long as nobody counts. */
-static bool clean_is_wanted(const Deletion *deletion) {
-    const IgPath *path = &deletion->path;
-    size_t rows = (size_t)path->components[0].sequence.n;
-    return path->call->common.memory == 0 && rows * kv_cache_row_bytes(session_model(path->session)) <= clean_bytes_max;
-}
-
 static limn_status measure(Result *result, Deletion *deletion) {
-    double *measured = ARENA_ARRAY(deletion->path.call->arena, double, n_points(deletion));
-    if (measured == NULL) {
-        return method_no_memory(deletion->path.call);
+    int32_t n = n_points(deletion);
+    AnswerCase *cases = ARENA_ARRAY(deletion->arena, AnswerCase, n);
+    deletion->removed = ARENA_ARRAY(deletion->arena, bool, (int64_t)n * deletion->question->n_tokens);
+    deletion->measured = ARENA_ARRAY(deletion->arena, double, n);
+    if (cases == NULL || deletion->removed == NULL || deletion->measured == NULL) {
+        return no_memory(deletion);
     }
-    double at_input;
-    KvCache *clean;
-    deletion->path.evaluations = 0;
-    deletion->path.expected = 1 + n_points(deletion);
-    TRY(ig_score_input(&deletion->path, clean_is_wanted(deletion), &clean, &at_input));
-    limn_status status = score_points(deletion, clean, measured);
-    kv_cache_free(clean);
-    TRY(status);
-    for (int32_t i = 0; i < n_points(deletion); i++) {
-        measured[i] *= deletion->sign;
+    for (int32_t i = 0; i < n; i++) {
+        make_point(deletion, i);
+        cases[i].embed_begin = first_removed(deletion, i);
+        cases[i].embed_end = deletion->question->n_tokens;
     }
-    report(result, deletion, at_input * deletion->sign, measured);
+    answer_batcher(deletion->answer)->expected = n;
+    AnswerValue clean;
+    TRY(answer_clean(deletion->answer, &clean));
+    const AnswerRequest request = {
+        .cases = cases, .n = n, .embed = embed_row, .deliver = keep_value, .context = deletion};
+    TRY(answer_run(deletion->answer, &request));
+    report(result, deletion, support_of(deletion, &clean));
     return LIMN_OK;
 }
 
 /* As much as fits the effort of the attribution itself: the check must not cost more than what it checks. A node takes
  * a forward and a backward pass, a point of the check a forward pass; few nodes buy fewer counts, not fewer sets.
  * largest: how many words may be removed at most. */
-static void plan(Deletion *deletion, int64_t largest, int64_t evaluations, int32_t n_tokens) {
+static void plan(Deletion *deletion, int64_t largest, int64_t effort, int32_t n_tokens) {
     int64_t most_sets = n_tokens > LONG_PROMPT ? RANDOM_SETS_LONG : MOST_RANDOM_SETS;
-    deletion->n_random = (int32_t)larger(LEAST_RANDOM_SETS, smaller(evaluations / NODES_PER_SET, most_sets));
+    deletion->n_random = (int32_t)larger(LEAST_RANDOM_SETS, smaller(effort / NODES_PER_SET, most_sets));
     for (int64_t stride = 1; largest > 0; stride *= 2) {
         deletion->n_counts = 0;
         for (int64_t count = 1 + (largest - 1) % stride; count <= largest; count += stride) {
             deletion->counts[deletion->n_counts++] = (int32_t)count;
         }
-        if (deletion->n_counts == 1 || 3 * (int64_t)n_points(deletion) <= 4 * evaluations) {
+        if (deletion->n_counts == 1 || 3 * (int64_t)n_points(deletion) <= 4 * effort) {
             return;
         }
     }
 }
 
-int64_t deletion_most_passes(int64_t evaluations, int32_t n_tokens) {
+int64_t deletion_most_passes(int64_t effort, int32_t n_tokens) {
     Deletion deletion = {0};
-    plan(&deletion, MOST_REMOVED, evaluations, n_tokens);
+    plan(&deletion, MOST_REMOVED, effort, n_tokens);
     return 1 + n_points(&deletion);
 }
 
-limn_status deletion_check(Result *result, const IgPath *path, const Target *target, const TokenRuns *words,
-                           const double *word_scores, bool contrasted) {
-    Deletion deletion = {.path = *path, .words = words, .contrasted = contrasted, .sign = 1.0};
-    deletion.path.embeddings = NULL;
-    deletion.path.embeddings_bytes = 0;
-    deletion.path.stage = "check by removing words";
-    IgComponent component;
-    if (contrasted) {
-        deletion.sign = path->metric == IG_METRIC_NLL ? -1.0 : 1.0;
-    } else {
-        TRY(ig_component(&component, path->call, session_model(path->session), target, 0, target->n, 1.0));
-        deletion.path.metric = IG_METRIC_PROB;
-        deletion.path.objective = OBJECTIVE_LOG_PROB;
-        deletion.path.components = &component;
-        deletion.path.n_components = 1;
-    }
-    TRY(order_words(&deletion, word_scores));
+/* One number has no probability; everything else has. */
+static AnswerMetric metric_of(const DeletionQuestion *question, bool contrasted) {
+    const ModelConfig *config = &session_model(question->session)->config;
+    bool number = config->task == TASK_CLASSIFIER && config->n_classes == 1;
+    return contrasted ? question->metric : number ? ANSWER_LOGIT : ANSWER_LOG_PROB;
+}
+
+limn_status deletion_check(Result *result, const DeletionQuestion *question) {
+    Deletion deletion = {
+        .question = question, .arena = question->call->arena, .contrasted = question->contrast->kind != TARGET_NONE};
+    TRY(order_words(&deletion));
     int64_t largest = smaller(smaller(deletion.n_positive, MOST_REMOVED), deletion.n_order - 1);
-    plan(&deletion, largest, path->evaluations, path->n_tokens);
+    plan(&deletion, largest, question->effort, question->n_tokens);
     if (deletion.n_counts < 1) {
         result_warn(result, "too few supporting words for a deletion check");
         return LIMN_OK;
     }
+    const AnswerOptions options = {.metric = metric_of(question, deletion.contrasted),
+                                   .stage = "check by removing words"};
+    TRY(answer_new(&deletion.answer, question->call, question->session, question->prompt, question->target,
+                   deletion.contrasted ? question->contrast : NULL, &options));
     limn_status status = measure(result, &deletion);
-    free(deletion.path.embeddings);
+    answer_free(deletion.answer);
     return status;
 }

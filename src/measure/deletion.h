@@ -4,15 +4,28 @@
 #define LIMN_MEASURE_DELETION_H
 
 #include "ask/words.h"
-#include "measure/score_path.h"
+#include "measure/answer.h"
 
-/* path: as used for the attribution (baseline filled); word_scores [words->n] of support, NaN for words that cannot be
- * removed. What is measured is the target's probability, or with a contrast the path's own F. Adds a series block, a
- * check and a note to the result. */
-limn_status deletion_check(Result *result, const IgPath *path, const Target *target, const TokenRuns *words,
-                           const double *word_scores, bool contrasted);
+typedef struct DeletionQuestion {
+    MethodCall *call;
+    Session *session;
+    const Prompt *prompt;
+    const Target *target;
+    const Target *contrast; /* of kind TARGET_NONE: there is none */
+    AnswerMetric metric;    /* of F, which is measured with a contrast; without one it is the target's probability */
+    int32_t n_tokens;       /* P: those that can have influence */
+    const float *input;     /* [P, D] embeddings */
+    const float *baseline;  /* [P, D] those of what is taken away */
+    const bool *fixed;      /* [P] what stays */
+    const TokenRuns *words;
+    const double *support; /* [words->n] NaN for words that cannot be taken away */
+    int64_t effort;        /* passes with gradients that the attribution took: the check shall not cost more */
+} DeletionQuestion;
 
-/* Forward passes the check takes at most after an attribution of `evaluations` nodes. */
-int64_t deletion_most_passes(int64_t evaluations, int32_t n_tokens);
+/* Adds a series block, a check and a note to the result. */
+limn_status deletion_check(Result *result, const DeletionQuestion *question);
+
+/* Forward passes the check takes at most after an attribution of `effort` passes. */
+int64_t deletion_most_passes(int64_t effort, int32_t n_tokens);
 
 #endif

@@ -1,4 +1,4 @@
-/* `ig` on small models: what is shared between passes changes no bit, and the deletion check removes what it says. */
+/* `ig` on small models: nodes of its line, and that memory changes no bit. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "measure/score_path.h"
 #include "method/calls.h"
+#include "method/gradient/ig_path.h"
 #include "model/model.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
@@ -21,51 +21,60 @@ static void must(limn_status status) {
     }
 }
 
-/* ---- points that begin as the input does ---- */
+/* ---- nodes ---- */
 
-enum { TOKENS = 12, POINTS = 4 };
+enum { TOKENS = 12, FIXED = 1 };
 
 typedef struct Line {
     Arena arena;
+    Team team;
+    Progress progress;
     Model *model;
     Session *session;
+    Method method;
     MethodCall call;
+    Prompt prompt;
+    Target target, contrast;
     IgPath path;
-    IgComponent components[2];
-    OutputRow outputs[2];
     int32_t ids[TOKENS + 1];
-    bool fixed[TOKENS];
+    Token tokens[TOKENS];
+    int32_t rows[2], contrast_ids[1];
 } Line;
 
-/* The prompt is TOKENS long with its first `n_fixed` fixed; the target two tokens, the contrast one. */
-static void line_open(Line *line, const char *name, const char *backend, int32_t n_fixed) {
+/* The prompt is TOKENS long with its first fixed; the target two tokens, the contrast one. */
+static void line_open(Line *line, const char *name) {
     *line = (Line){0};
     arena_init(&line->arena);
+    line->team = team_of(2, &line->progress);
     must(model_open(&line->model, golden_folder(name), NULL, NULL));
-    must(session_new(&line->session, line->model, &(SessionOptions){.backend = backend}));
-    line->call = (MethodCall){.arena = &line->arena};
+    must(session_new(&line->session, line->model, &(SessionOptions){0}));
+    line->method.command.name = "line";
+    line->call =
+        (MethodCall){.arena = &line->arena, .method = &line->method, .team = &line->team, .progress = &line->progress};
     for (int32_t t = 0; t <= TOKENS; t++) {
         line->ids[t] = 3 + 2 * t;
     }
-    for (int32_t t = 0; t < n_fixed; t++) {
-        line->fixed[t] = true;
-    }
-    line->outputs[0] = (OutputRow){.row = TOKENS - 1, .target = line->ids[TOKENS], .weight = 1.0f};
-    line->outputs[1] = (OutputRow){.row = TOKENS, .target = 5, .weight = 1.0f};
-    line->components[0] =
-        (IgComponent){{.ids = line->ids, .n = TOKENS + 1}, .outputs = line->outputs, .n_outputs = 2, .factor = 1.0};
-    line->components[1] =
-        (IgComponent){{.ids = line->ids, .n = TOKENS}, .outputs = line->outputs, .n_outputs = 1, .factor = -1.0};
-    line->path = (IgPath){.call = &line->call,
-                          .session = line->session,
-                          .metric = IG_METRIC_LOG_PROB,
-                          .objective = OBJECTIVE_LOG_PROB,
-                          .n_tokens = TOKENS,
-                          .d_model = line->model->config.d_embed,
-                          .fixed = line->fixed,
-                          .components = line->components,
-                          .n_components = 2};
-    must(ig_path_prepare(&line->path));
+    const bool fixed[TOKENS] = {true};
+    line->rows[0] = TOKENS - 1;
+    line->rows[1] = TOKENS;
+    line->contrast_ids[0] = 5;
+    line->prompt = (Prompt){.ids = line->ids, .tokens = line->tokens, .n = TOKENS};
+    line->target = (Target){.kind = TARGET_TOKENS,
+                            .ids = line->ids + TOKENS - 1,
+                            .n = 2,
+                            .rows = line->rows,
+                            .sequence = line->ids,
+                            .n_sequence = TOKENS + 1};
+    line->contrast = (Target){.kind = TARGET_TOKENS,
+                              .ids = line->contrast_ids,
+                              .n = 1,
+                              .rows = line->rows,
+                              .sequence = line->ids,
+                              .n_sequence = TOKENS};
+    const AnswerOptions options = {.metric = ANSWER_LOG_PROB};
+    Answer *answer;
+    must(answer_new(&answer, &line->call, line->session, &line->prompt, &line->target, &line->contrast, &options));
+    must(ig_path_open(&line->path, &line->call, line->session, answer, &line->prompt, fixed));
     for (int64_t i = 0; i < TOKENS * line->path.d_model; i++) {
         line->path.baseline[i] = 0.25f * line->path.input[i];
     }
@@ -78,58 +87,11 @@ static void line_close(Line *line) {
     arena_free(&line->arena);
 }
 
-/* windowed: what changes in the first row never reaches the last. */
-static void check_shared_beginnings(const char *name, const char *backend, int32_t n_fixed, bool windowed) {
-    Line line;
-    line_open(&line, name, backend, n_fixed);
-    const IgPath *path = &line.path;
-    assert_int_equal(path->first, n_fixed);
-    int64_t values = (TOKENS - path->first) * path->d_model;
-    float *embeddings = arena_alloc(&line.arena, (size_t)(POINTS * values) * sizeof *embeddings);
-    const int32_t from[POINTS] = {TOKENS - 1, n_fixed, 7, 9};
-    for (int32_t p = 0; p < POINTS; p++) {
-        float *point = embeddings + p * values;
-        memcpy(point, path->input + path->first * path->d_model, (size_t)values * sizeof *point);
-        memcpy(point + (from[p] - path->first) * path->d_model, path->baseline + from[p] * path->d_model,
-               (size_t)path->d_model * sizeof *point);
-    }
-    double alone, input, whole[POINTS], shared[POINTS];
-    KvCache *clean;
-    must(ig_score_input(&line.path, false, &clean, &alone));
-    assert_null(clean);
-    must(ig_score(&line.path, NULL, embeddings, NULL, POINTS, whole));
-    must(ig_score_input(&line.path, true, &clean, &input));
-    if (clean == NULL) {
-        fail_msg("%s on %s, %d rows fixed: nothing is shared", name, backend, n_fixed);
-    }
-    must(ig_score(&line.path, clean, embeddings, from, POINTS, shared));
-    assert_memory_equal(&alone, &input, sizeof alone);
-    for (int32_t p = 0; p < POINTS; p++) {
-        bool seen = fabs(whole[p] - input) > 1e-6 || (windowed && from[p] == 0);
-        if (!seen || memcmp(&whole[p], &shared[p], sizeof whole[p]) != 0) {
-            fail_msg(
-                "%s on %s, %d rows fixed, changed at %d: %.17g whole, %.17g with a shared beginning, %.17g unchanged",
-                name, backend, n_fixed, from[p], whole[p], shared[p], input);
-        }
-    }
-    kv_cache_free(clean);
-    line_close(&line);
-}
-
-static void shared_beginnings_change_no_bit(void **state) {
-    static const char *const backends[] = {"ref", "cpu"};
-    for (size_t b = 0; b < sizeof backends / sizeof backends[0]; b++) {
-        if (backend_find(backends[b]) != NULL) {
-            check_shared_beginnings("ig/tiny_llama", backends[b], 0, false);
-            check_shared_beginnings("ig/tiny_llama", backends[b], 2, false);
-            check_shared_beginnings("mistral", backends[b], 0, true);
-        }
-    }
-}
-
 static void values_are_those_of_the_nodes(void **state) {
     Line line;
-    line_open(&line, "ig/tiny_llama", NULL, 1);
+    line_open(&line, "ig/tiny_llama");
+    assert_int_equal(line.path.first, FIXED);
+    assert_int_equal(line.path.n_parts, 2);
     IgNode nodes[2] = {{.alpha = 0.3}, {.alpha = 1.0}};
     IgNode values[2] = {{.alpha = 0.3}, {.alpha = 1.0}};
     IgNode *both[2][2] = {{&nodes[0], &nodes[1]}, {&values[0], &values[1]}};
@@ -140,6 +102,25 @@ static void values_are_those_of_the_nodes(void **state) {
         assert_memory_equal(nodes[i].f_of, values[i].f_of, 2 * sizeof(double));
     }
     assert_true(fabs(nodes[0].f - nodes[1].f) > 1e-6);
+    line_close(&line);
+}
+
+/* dF/dalpha is a difference quotient of F. */
+static void slopes_are_those_of_the_line(void **state) {
+    Line line;
+    line_open(&line, "ig/tiny_llama");
+    const double step = 1e-2;
+    IgNode nodes[3] = {{.alpha = 0.5 - step}, {.alpha = 0.5}, {.alpha = 0.5 + step}};
+    IgNode *order[3] = {&nodes[0], &nodes[1], &nodes[2]};
+    must(ig_evaluate(&line.path, order, 3));
+    double quotient = (nodes[2].f - nodes[0].f) / (2 * step), sum = 0.0;
+    for (int32_t k = 0; k < 2 * TOKENS; k++) {
+        sum += (double)nodes[1].d[k];
+    }
+    assert_true(fabs(quotient) > 1e-2);
+    if (fabs(nodes[1].slope - quotient) > 1e-2 * fabs(quotient) || fabs(sum - quotient) > 1e-2 * fabs(quotient)) {
+        fail_msg("slope %.9g, sum of tokens %.9g, quotient %.9g", nodes[1].slope, sum, quotient);
+    }
     line_close(&line);
 }
 
@@ -160,7 +141,7 @@ static void same_tokens(const Result *a, const Result *b) {
     }
 }
 
-/* With --memory nothing is shared, and with min only the inputs of layers are kept: the same figures, bit by bit. */
+/* With min nothing is shared and only the inputs of layers are kept: the same figures, bit by bit. */
 static void memory_changes_no_bit(void **state) {
     static const char *const questions[] = {
         "\"target\": \"d\", \"steps\": 40", "\"target\": \"dbc\", \"contrast\": \"e\", \"steps\": 12",
@@ -213,7 +194,7 @@ static void the_least_that_is_named_is_enough(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shared_beginnings_change_no_bit), cmocka_unit_test(values_are_those_of_the_nodes),
+        cmocka_unit_test(values_are_those_of_the_nodes), cmocka_unit_test(slopes_are_those_of_the_line),
         cmocka_unit_test(memory_changes_no_bit), cmocka_unit_test(the_least_that_is_named_is_enough)};
     return cmocka_run_group_tests_name("integrated gradients", tests, NULL, NULL);
 }

@@ -25,84 +25,22 @@ static const char zero_name[] = "zero embedding (from 0.001 of the input on: nor
 
 /* ---- what F is ---- */
 
-static limn_status choose_metric(IgWork *work) {
-    IgPath *path = &work->path;
+static AnswerMetric metric_of(const IgWork *work) {
     bool classifier = work->model->config.task == TASK_CLASSIFIER;
     int32_t asked = work->params->metric;
-    path->metric = asked >= 0 ? (IgMetric)asked : (classifier ? IG_METRIC_LOGIT : IG_METRIC_LOG_PROB);
-    bool logit = path->metric == IG_METRIC_LOGIT || path->metric == IG_METRIC_LOGIT_DIFF;
-    path->objective = logit ? OBJECTIVE_LOGIT : OBJECTIVE_LOG_PROB;
-    if (logit && (work->target.n > 1 || work->contrast.n > 1)) {
-        return fail(LIMN_USAGE, "a logit belongs to a single token; the target has %d and the contrast %d",
-                    work->target.n, work->contrast.n);
-    }
-    if (path->metric == IG_METRIC_LOGIT_DIFF && work->contrast.kind == TARGET_NONE) {
-        return fail(LIMN_USAGE, "--metric logit-diff needs --contrast TEXT");
-    }
-    return LIMN_OK;
+    return asked >= 0 ? (AnswerMetric)asked : classifier ? ANSWER_LOGIT : ANSWER_LOG_PROB;
 }
 
-static bool same_row(const Target *a, const Target *b) {
-    return a->n == 1 && b->n == 1 && a->rows[0] == b->rows[0];
-}
-
-/* Target and contrast at one row of one pass: two outputs, weights +1 and -1. */
-static limn_status add_contrast(IgWork *work, double factor) {
-    IgPath *path = &work->path;
-    if (path->metric != IG_METRIC_PROB && same_row(&work->target, &work->contrast)) {
-        IgComponent *component = &path->components[0];
-        OutputRow *outputs = ARENA_ARRAY(work->call->arena, OutputRow, 2);
-        if (outputs == NULL) {
-            return method_no_memory(work->call);
-        }
-        outputs[0] = outputs[1] = component->outputs[0];
-        outputs[1].target = work->contrast.ids[0];
-        outputs[1].weight = -1.0f;
-        component->outputs = outputs;
-        component->n_outputs = 2;
-        return LIMN_OK;
-    }
-    return ig_component(&path->components[path->n_components++], work->call, work->model, &work->contrast, 0,
-                        work->contrast.n, -factor);
-}
-
-static limn_status build_components(IgWork *work) {
-    IgPath *path = &work->path;
-    const Target *target = &work->target;
-    double factor = path->metric == IG_METRIC_NLL ? -1.0 : 1.0;
-    factor /= target->kind == TARGET_SPAN ? (double)target->n : 1.0; /* a span's mean */
-    path->components = ARENA_ARRAY(work->call->arena, IgComponent, target->n + 1);
-    if (path->components == NULL) {
+/* Tokens that stay as they are. */
+static limn_status mark_fixed(const IgWork *work, bool **fixed) {
+    const Prompt *prompt = &work->prompt;
+    *fixed = ARENA_ARRAY(work->call->arena, bool, prompt->n + 1);
+    if (*fixed == NULL) {
         return method_no_memory(work->call);
     }
-    if (work->params->matrix) {
-        if (path->metric == IG_METRIC_PROB || work->contrast.kind != TARGET_NONE) {
-            return fail(LIMN_USAGE, "--matrix shows log-probabilities token by token: no --contrast, no --metric prob");
-        }
-        for (int32_t i = 0; i < target->n; i++) {
-            TRY(ig_component(&path->components[path->n_components++], work->call, work->model, target, i, 1, factor));
-        }
-        return LIMN_OK;
-    }
-    TRY(ig_component(&path->components[path->n_components++], work->call, work->model, target, 0, target->n, factor));
-    return work->contrast.kind == TARGET_NONE ? LIMN_OK : add_contrast(work, factor);
-}
-
-/* Rows that can have influence, and which of them stay as they are. */
-static limn_status mark_rows(IgWork *work) {
-    IgPath *path = &work->path;
-    int32_t longest = 0;
-    for (int32_t c = 0; c < path->n_components; c++) {
-        longest = path->components[c].sequence.n > longest ? path->components[c].sequence.n : longest;
-    }
-    path->n_tokens = longest < work->prompt.n ? longest : work->prompt.n;
-    path->fixed = ARENA_ARRAY(work->call->arena, bool, path->n_tokens + 1);
-    if (path->fixed == NULL) {
-        return method_no_memory(work->call);
-    }
-    for (int32_t t = 0; t < path->n_tokens; t++) {
-        bool unseen = work->prompt.mask != NULL && work->prompt.mask[t] == 0;
-        path->fixed[t] = work->prompt.tokens[t].special || unseen || (work->held != NULL && work->held[t]);
+    for (int32_t t = 0; t < prompt->n; t++) {
+        bool unseen = prompt->mask != NULL && prompt->mask[t] == 0;
+        (*fixed)[t] = prompt->tokens[t].special || unseen || (work->held != NULL && work->held[t]);
     }
     return LIMN_OK;
 }
@@ -139,13 +77,13 @@ static limn_status require_memory(IgWork *work) {
 /* The path that the question asks for. */
 static limn_status prepare_path(IgWork *work) {
     work->model = session_model(work->session);
-    work->path.call = work->call;
-    work->path.session = work->session;
-    work->path.d_model = work->model->config.d_embed;
-    TRY(choose_metric(work));
-    TRY(build_components(work));
-    TRY(mark_rows(work));
-    return ig_path_prepare(&work->path);
+    work->metric = metric_of(work);
+    const AnswerOptions options = {.metric = work->metric, .each = work->params->matrix, .stage = "integrate"};
+    bool *fixed;
+    TRY(mark_fixed(work, &fixed));
+    Answer *answer;
+    TRY(answer_new(&answer, work->call, work->session, &work->prompt, &work->target, &work->contrast, &options));
+    return ig_path_open(&work->path, work->call, work->session, answer, &work->prompt, fixed);
 }
 
 static limn_status prepare(IgWork *work) {
@@ -196,7 +134,7 @@ static void combine(IgWork *work) {
         double sum = 0.0, squares = 0.0;
         for (int32_t b = 0; b < work->n_baselines; b++) {
             double value = 0.0;
-            for (int32_t c = 0; c < path->n_components && t < path->n_tokens; c++) {
+            for (int32_t c = 0; c < path->n_parts && t < path->n_tokens; c++) {
                 value += work->integrals[b].attribution[(int64_t)c * path->n_tokens + t];
             }
             sum += value;
@@ -256,15 +194,15 @@ static limn_status check_rule(const IgParams *params) {
 static const char *unit_of(const IgWork *work) {
     static const char *const units[] = {"log-probability", "probability", "logit", "logit difference",
                                         "log-probability"};
-    bool lead = work->contrast.kind != TARGET_NONE && work->path.objective == OBJECTIVE_LOG_PROB;
-    return lead ? "lead in log-probability" : units[work->path.metric];
+    bool lead = work->contrast.kind != TARGET_NONE && (work->metric == ANSWER_LOG_PROB || work->metric == ANSWER_NLL);
+    return lead ? "lead in log-probability" : units[work->metric];
 }
 
 /* Scores are for the target whatever F is; tokens behind the last that has influence have none to be held from. */
 static limn_status hand_out(TokenScores *scores, const IgWork *work) {
     const IgPath *path = &work->path;
     IgJudgement judgement = ig_judge(work);
-    double sign = path->metric == IG_METRIC_NLL ? -1.0 : 1.0;
+    double sign = work->metric == ANSWER_NLL ? -1.0 : 1.0;
     scores->n = work->prompt.n;
     scores->scores = work->score;
     scores->spreads = work->n_baselines > 1 ? work->spread : NULL;

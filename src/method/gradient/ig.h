@@ -32,6 +32,7 @@ typedef struct IgWork {
     Target target;
     Target contrast;
     const bool *held; /* [prompt.n] of a question: tokens that stay besides; NULL: none */
+    AnswerMetric metric;
     IgPath path;
     IgIntegral *integrals; /* [n_baselines] */
     const char **names;    /* [n_baselines] what each baseline is */

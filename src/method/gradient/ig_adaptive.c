@@ -63,7 +63,7 @@ static void measure(const Adaptive *adaptive, Interval *interval) {
     interval->simpson = by_simpson <= by_trapezoid;
     interval->gap = interval->simpson ? by_simpson : by_trapezoid;
     interval->change = 0.0;
-    int64_t values = (int64_t)adaptive->path->n_components * adaptive->path->n_tokens;
+    int64_t values = (int64_t)adaptive->path->n_parts * adaptive->path->n_tokens;
     for (int64_t k = 0; k < values; k++) {
         double change = fabs(contribution(interval, k, true) - contribution(interval, k, false));
         interval->change = change > interval->change ? change : interval->change;
@@ -73,10 +73,10 @@ static void measure(const Adaptive *adaptive, Interval *interval) {
 /* Attributions from all intervals, each brought to its exact difference of F. */
 static void sum_up(const Adaptive *adaptive, double *attribution) {
     const IgPath *path = adaptive->path;
-    memset(attribution, 0, (size_t)path->n_components * (size_t)path->n_tokens * sizeof *attribution);
+    memset(attribution, 0, (size_t)path->n_parts * (size_t)path->n_tokens * sizeof *attribution);
     for (int32_t i = 0; i < adaptive->n; i++) {
         const Interval *interval = &adaptive->intervals[i];
-        for (int32_t c = 0; c < path->n_components; c++) {
+        for (int32_t c = 0; c < path->n_parts; c++) {
             int64_t first = (int64_t)c * path->n_tokens;
             double sum = 0.0, size = 0.0;
             for (int64_t k = first; k < first + path->n_tokens; k++) {
@@ -211,7 +211,7 @@ static double end_of(const Adaptive *adaptive, double alpha) {
 /* Takes stock: sums, gaps, and how far the tokens moved since the last look. */
 static void assess(Adaptive *adaptive, IgIntegral *integral) {
     const IgPath *path = adaptive->path;
-    int64_t values = (int64_t)path->n_components * path->n_tokens;
+    int64_t values = (int64_t)path->n_parts * path->n_tokens;
     integral->f_baseline = end_of(adaptive, adaptive->options->begin);
     integral->f_input = end_of(adaptive, 1.0);
     integral->gap_scale = fmax(fabs(integral->f_input - integral->f_baseline), gap_floor);
@@ -263,9 +263,8 @@ static limn_status iterate(Adaptive *adaptive, IgIntegral *integral) {
 
 limn_status ig_integrate_adaptive(IgIntegral *integral, IgPath *path, const IgAdaptive *options) {
     Arena *arena = path->call->arena;
-    int64_t values = (int64_t)path->n_components * path->n_tokens;
-    path->evaluations = 0;
-    path->expected = 0;
+    int64_t values = (int64_t)path->n_parts * path->n_tokens;
+    ig_path_expect(path, 0);
     Adaptive adaptive = {.path = path, .options = options};
     adaptive.capacity = (int32_t)(options->max_nodes / 2 + FIRST_INTERVALS + MOST_SPLITS);
     adaptive.intervals = ARENA_ARRAY(arena, Interval, adaptive.capacity);

@@ -2,7 +2,7 @@
 #ifndef LIMN_METHOD_GRADIENT_IG_INTEGRATE_H
 #define LIMN_METHOD_GRADIENT_IG_INTEGRATE_H
 
-#include "measure/score_path.h"
+#include "method/gradient/ig_path.h"
 
 /* Order of the choice "gauss-legendre|trapezoid|riemann|riemann-left|riemann-right". */
 typedef enum IgRule { IG_GAUSS_LEGENDRE, IG_TRAPEZOID, IG_RIEMANN, IG_RIEMANN_LEFT, IG_RIEMANN_RIGHT } IgRule;

@@ -55,8 +55,8 @@ static void show_tokens(const IgWork *work) {
     tokens_show(strip, shown[work->params->by < 0 ? 1 : work->params->by]);
     static const char *const units[] = {"log-probability", "probability", "logit", "logit difference",
                                         "negative log-likelihood"};
-    bool lead = work->contrast.kind != TARGET_NONE && work->path.metric == IG_METRIC_LOG_PROB;
-    result_block_unit(work->result, lead ? "lead in log-probability" : units[work->path.metric]);
+    bool lead = work->contrast.kind != TARGET_NONE && work->metric == ANSWER_LOG_PROB;
+    result_block_unit(work->result, lead ? "lead in log-probability" : units[work->metric]);
     bool speaks = strcmp(ig_baseline_spec(work->params, 0), "auto") == 0 && baseline_ends_text(work->model);
     result_block_note(work->result, "baseline: %s%s", work->names[0],
                       work->n_baselines > 1 ? " and others: mean over baselines"
@@ -278,9 +278,9 @@ limn_status ig_report(IgWork *work) {
     int32_t n = 0;
     TRY(rank_words(work, &scores, &order, &n));
     result_param_text(work->result, "sign",
-                      work->path.metric == IG_METRIC_NLL ? "positive speaks against the target (negative "
-                                                           "log-likelihood)"
-                                                         : "positive supports the target");
+                      work->metric == ANSWER_NLL ? "positive speaks against the target (negative "
+                                                   "log-likelihood)"
+                                                 : "positive supports the target");
     say_headline(work, scores, order, n);
     show_tokens(work);
     show_words(work, scores, order, n);
@@ -290,9 +290,22 @@ limn_status ig_report(IgWork *work) {
     if (work->params->matrix) {
         show_matrix(work);
     }
-    for (int32_t w = 0; w < work->words.n && work->path.metric == IG_METRIC_NLL; w++) {
+    for (int32_t w = 0; w < work->words.n && work->metric == ANSWER_NLL; w++) {
         scores[w] = -scores[w]; /* support, for the deletion check */
     }
-    return deletion_check(work->result, &work->path, &work->target, &work->words, scores,
-                          work->contrast.kind != TARGET_NONE);
+    const IgPath *path = &work->path;
+    const DeletionQuestion deletion = {.call = work->call,
+                                       .session = work->session,
+                                       .prompt = &work->prompt,
+                                       .target = &work->target,
+                                       .contrast = &work->contrast,
+                                       .metric = work->metric,
+                                       .n_tokens = path->n_tokens,
+                                       .input = path->input,
+                                       .baseline = path->baseline,
+                                       .fixed = path->fixed,
+                                       .words = &work->words,
+                                       .support = scores,
+                                       .effort = path->evaluations};
+    return deletion_check(work->result, &deletion);
 }

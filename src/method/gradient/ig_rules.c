@@ -63,7 +63,7 @@ limn_status ig_rule_nodes(IgRule rule, int32_t n, double *alpha, double *weight)
 
 limn_status ig_integrate_fixed(IgIntegral *integral, IgPath *path, IgRule rule, int32_t steps) {
     Arena *arena = path->call->arena;
-    int64_t values = (int64_t)path->n_components * path->n_tokens;
+    int64_t values = (int64_t)path->n_parts * path->n_tokens;
     double *alpha = ARENA_ARRAY(arena, double, steps + 2);
     double *weight = ARENA_ARRAY(arena, double, steps + 2);
     IgNode *nodes = ARENA_ARRAY(arena, IgNode, steps + 2);
@@ -79,8 +79,7 @@ limn_status ig_integrate_fixed(IgIntegral *integral, IgPath *path, IgRule rule, 
         nodes[i].alpha = alpha[i];
         order[i] = &nodes[i];
     }
-    path->evaluations = 0;
-    path->expected = steps + 2;
+    ig_path_expect(path, steps + 2);
     TRY(ig_evaluate(path, order, steps));
     TRY(ig_evaluate_values(path, order + steps, 2));
     double sum = 0.0;
