@@ -204,9 +204,22 @@ static limn_status mark_gradients(Plan *plan) {
     return LIMN_OK;
 }
 
+/* A value that is brought and that nobody reads is a mistake of the caller's. */
+static limn_status check_givens(const Plan *plan) {
+    for (int32_t i = 0; i < plan->question->n_givens; i++) {
+        NodeId node = plan->question->givens[i];
+        if (plan->index_of[node] < 0) {
+            return fail(LIMN_USAGE, "%s is given, but nothing that is asked for reads it",
+                        plan->graph->nodes[node].site);
+        }
+    }
+    return LIMN_OK;
+}
+
 limn_status plan_lower(Plan *plan) {
     int32_t *uses;
     TRY(copy_needed(plan, &uses));
+    TRY(check_givens(plan));
     TRY(plan_fuse(plan, uses));
     TRY(drop_unread(plan));
     TRY(plan_narrow(plan));

@@ -167,14 +167,20 @@ static limn_status run_band(const Execution *execution, const Band *band, int32_
     return LIMN_OK;
 }
 
+/* Without rows of its own a step may still have to write those of all rows: the gradient of keys that no query reads,
+ * of rows that nobody selects, and the cached keys of rows that have not joined yet. */
+static bool runs_without_rows(const Step *step) {
+    return step->kind == STEP_APPEND || step->kind == STEP_BACKWARD;
+}
+
 limn_status execute(const Execution *execution) {
     const Program *program = execution->program;
     for (int32_t b = 0; b < program->n_bands; b++) {
         const Band *band = &program->bands[b];
         int32_t rows = program_rows(&execution->sizes, band->domain, band->stage);
-        if (!band->chunked) { /* rows that are not there yet may have to be cached */
+        if (!band->chunked) {
             TRY(team_tick(execution->team, "run", b, program->n_bands));
-            TRY(rows > 0 || program->steps[band->first_step].kind == STEP_APPEND ? run_band(execution, band, 0, rows)
+            TRY(rows > 0 || runs_without_rows(&program->steps[band->first_step]) ? run_band(execution, band, 0, rows)
                                                                                  : LIMN_OK);
             continue;
         }
