@@ -130,7 +130,7 @@ static limn_status run_clean(CleanRun *clean, Session *session, const SequenceIn
                           .n_edits = clean->n_edits,
                           .editable = options->editable,
                           .n_editable = options->n_editable,
-                          .append = clean->cache};
+                          .appends = clean->cache == NULL ? NULL : &clean->cache};
     TRY(session_run(session, &request, progress));
     for (int32_t place = 0; place < n_places; place++) {
         if (clean->streams[place] != NULL) {

@@ -30,6 +30,7 @@ struct Session {
     Team team; /* its progress is set while a run lasts */
     CachedProgram programs[MAX_PROGRAMS];
     int n_programs;
+    int64_t programs_made;
     uint64_t clock;
     int32_t *signature; /* of the request at hand */
     size_t signature_capacity;
@@ -183,6 +184,10 @@ Compute session_compute(const Session *session) {
 
 int32_t session_chunk_rows(const Session *session) {
     return session->options.chunk_rows;
+}
+
+int64_t session_programs(const Session *session) {
+    return session->programs_made;
 }
 
 /* Sites that the program lets a run edit, each once, in ascending order: those of the edits and those named beside. */
@@ -380,6 +385,7 @@ static limn_status find_program(Session *session, const Question *question, Prog
     }
     memcpy(signature, session->signature, length * sizeof *signature);
     session->last.program = NULL; /* it may be the one that is dropped */
+    session->programs_made++;
     *place_for_program(session) = (CachedProgram){signature, length, ++session->clock, *program};
     return LIMN_OK;
 }

@@ -42,6 +42,7 @@ void session_set_threads(Session *session, int64_t threads);
 int session_threads(const Session *session);
 Compute session_compute(const Session *session);
 int32_t session_chunk_rows(const Session *session);
+int64_t session_programs(const Session *session); /* made so far: runs of one kind should not make more */
 
 typedef enum JoinSite { JOIN_RESID_PRE, JOIN_RESID_MID } JoinSite;
 

@@ -1,6 +1,6 @@
 /* Joined = prefix = full: whatever is changed where in whichever family, a counterfactual that joins a clean run late
  * and reads its keys and values gives the bits of a full pass. Random changes, seeded; every golden model, every
- * backend. Then the sweep's own promises: work, memory, order, refusals. */
+ * backend. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,6 @@
 
 #include "run/any_model.h"
 #include "run/sweep.h"
-#include "run/toy_model.h"
 
 /* after our own headers: cmocka has a macro named fail */
 #include <setjmp.h>
