@@ -419,12 +419,21 @@ static limn_status refuse_rows(const Session *session, const Binding *binding, s
         snprintf(of_weights, sizeof of_weights, ", %s of it for converted weights", amount_needed(part, weights));
     }
     if (limit > 0 && session->held > 0) {
-        snprintf(of_caches, sizeof of_caches, ", %s for cached keys and values", amount_needed(part, session->held));
+        snprintf(of_caches, sizeof of_caches, ", %s for what is kept of earlier runs",
+                 amount_needed(part, session->held));
     }
     return fail(LIMN_NO_MEMORY, "%d rows need %s of memory at least%s%s; %s are allowed",
                 binding->sizes.rows[DOMAIN_ALL],
                 amount_needed(needed, binding->bytes + (limit > 0 ? taken(session) : weights)), of_weights, of_caches,
                 amount_allowed(allowed, limit > 0 ? limit : weights + budget));
+}
+
+bool session_is_limited(const Session *session) {
+    return session->options.memory_limit > 0;
+}
+
+void session_hold(Session *session, int64_t bytes) {
+    session->held = (size_t)((int64_t)session->held + bytes);
 }
 
 limn_status session_cache_new(KvCache **cache, Session *session, int32_t capacity) {

@@ -153,6 +153,9 @@ void kv_cache_free(KvCache *cache);
 /* The same, counted under the session's memory limit until it is freed; LIMN_NO_MEMORY where it does not fit. Lives no
  * longer than the session. */
 limn_status session_cache_new(KvCache **cache, Session *session, int32_t capacity);
+/* Counts bytes that somebody keeps beside the session's runs under its limit; negative: they are given back. */
+void session_hold(Session *session, int64_t bytes);
+bool session_is_limited(const Session *session); /* by SessionOptions.memory_limit */
 /* What the limit leaves for runs and caches; half of what the machine can still give, when no limit was set. */
 size_t session_memory_left(const Session *session);
 /* Makes `cache` hold the first `rows` rows of `from` and nothing else. */

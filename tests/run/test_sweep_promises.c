@@ -202,6 +202,42 @@ static void test_any_memory_gives_the_same_answers(void **state) {
     }
 }
 
+/* Under a session's limit a clean run keeps what leaves room for runs, counts there, and answers are the same. */
+static void test_clean_runs_count_under_the_limit(void **state) {
+    Session *roomy = open_session(NULL);
+    size_t whole = clean_run_bytes_needed(&model, TOKENS, false);
+    SessionOptions tight = {.memory_limit = tight_limit(roomy) + whole};
+    Session *session = open_session(&tight);
+    size_t before = session_memory_left(session);
+    assert_int_equal(before, tight.memory_limit);
+    CleanRunOptions half = {.memory_limit = whole - 3 * TOKENS * WIDTH * sizeof(float)};
+    CleanRun *clean = run_of(session, ids, &half), *other = run_of(roomy, others, NULL);
+    int kept = 0;
+    for (int place = 0; place <= 2 * LAYERS; place++) {
+        kept += clean->streams[place] != NULL;
+    }
+    assert_int_equal(kept, LAYERS + 1 - 3);
+    assert_non_null(clean->streams[2 * LAYERS]);
+    assert_int_equal(session_memory_left(session), before - clean_run_bytes(clean));
+    Grid *grid = grid_of(roomy, clean, other, "hook_resid_post");
+    RunRequest ask = asked(grid);
+    Sweep *sweep;
+    good(sweep_new(&sweep, session, &ask, NULL));
+    good(sweep_run(sweep, grid->list, LAYERS * TOKENS, take_objective, grid, NULL));
+    compare_with_full_passes(roomy, grid);
+    const float *values;
+    int64_t width;
+    good(clean_run_value(clean, session, site_of("attn.hook_z", 1), &values, &width, NULL));
+    assert_int_equal(session_memory_left(session), before - clean_run_bytes(clean));
+    clean_run_free(clean);
+    assert_int_equal(session_memory_left(session), before);
+    sweep_free(sweep);
+    clean_run_free(other);
+    free(grid);
+    session_free(session);
+    session_free(roomy);
+}
+
 /* Nothing changed: the clean answer. A failure of the caller's ends the sweep. */
 static void test_nothing_changed_and_stopping(void **state) {
     Session *session = open_session(NULL);
@@ -419,9 +455,13 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_work_is_the_count_on_paper),     cmocka_unit_test(test_any_memory_gives_the_same_answers),
-        cmocka_unit_test(test_nothing_changed_and_stopping),   cmocka_unit_test(test_values_of_a_clean_run),
-        cmocka_unit_test(test_going_on_from_a_counterfactual), cmocka_unit_test(test_several_clean_runs),
+        cmocka_unit_test(test_work_is_the_count_on_paper),
+        cmocka_unit_test(test_any_memory_gives_the_same_answers),
+        cmocka_unit_test(test_clean_runs_count_under_the_limit),
+        cmocka_unit_test(test_nothing_changed_and_stopping),
+        cmocka_unit_test(test_values_of_a_clean_run),
+        cmocka_unit_test(test_going_on_from_a_counterfactual),
+        cmocka_unit_test(test_several_clean_runs),
         cmocka_unit_test(test_bad_sweeps_are_refused),
     };
     int failed = 0;
