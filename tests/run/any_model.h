@@ -18,7 +18,8 @@ typedef struct AnyModel {
     float values[EDIT_VALUES]; /* normal: what random edits are made of */
 } AnyModel;
 
-/* Calls check with each model opened on each backend; options may be NULL, its backend is set. */
+/* Calls check with each model opened on each backend; options may be NULL, its backend is set. LIMN_TEST_SEED in the
+ * environment is added to the seed: other draws. */
 void any_model_each(const SessionOptions *options, uint64_t seed, void (*check)(AnyModel *model));
 
 /* Fails the test, naming backend and model. */
