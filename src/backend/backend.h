@@ -89,8 +89,9 @@ typedef struct KernelArgs {
     void *scratch;                  /* 64-byte aligned, scratch_bytes long */
     size_t scratch_bytes;
     Compute compute;
-    GradientRule rule; /* of the op, in a backward call: graph/rules.def. Never STOP */
-    const Seed *seed;  /* of SEED */
+    GradientRule rule;             /* of the op, in a backward call: graph/rules.def. Never STOP */
+    const Seed *seed;              /* of SEED */
+    const int32_t *output_numbers; /* of SEED: the seed's number of each output row; NULL: they are in its order */
     BackendState *state;
 } KernelArgs;
 

@@ -101,6 +101,7 @@ static const ShapeCase shape_cases[] = {
     {.kind = OP_SELECT_ROWS, .in = {MAT(3, 7)}, .out = MAT(3, 7)},
     {.kind = OP_LOG_PROB, .in = {VEC(100)}, .out = VEC(1)},
     {.kind = OP_PICK, .in = {VEC(100)}, .out = VEC(1)},
+    {.kind = OP_SEED, .in = {MAT(3, 7)}, .out = VEC(1)},
     {.kind = OP_NORM, .in = {VEC(8)}, .weights = {WEIGHT(8, 1)}, .out = VEC(8)},
     {.kind = OP_NORM, .in = {VEC(8)}, .weights = {WEIGHT(7, 1)}},
     {.kind = OP_ATTENTION, .in = {MAT(9, 8), MAT(3, 8), MAT(3, 5)}, .out = MAT(9, 5)},

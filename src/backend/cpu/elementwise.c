@@ -96,11 +96,10 @@ static limn_status activation_backward_body(void *context, int64_t begin, int64_
     Run run = run_of(args, begin, end);
     bool gated = args->op->kind == OP_GATED_ACTIVATION;
     bool ratio = args->rule == GRADIENT_RATIO || args->rule == GRADIENT_HALF_RATIO;
-    vector_kernels()->activate_backward(args->op->attributes.activation, place(args->grad_in[0], run),
-                                        gated ? place(args->grad_in[1], run) : NULL, args->in[0] + run.at,
-                                        gated ? args->in[1] + run.at : NULL, args->grad_out + run.at, run.n,
-                                        args->accumulate[0], args->accumulate[1], ratio,
-                                        args->rule == GRADIENT_HALF_RATIO ? 0.5F : 1.0F);
+    vector_kernels()->activate_backward(
+        args->op->attributes.activation, place(args->grad_in[0], run), gated ? place(args->grad_in[1], run) : NULL,
+        args->in[0] + run.at, gated ? args->in[1] + run.at : NULL, args->grad_out + run.at, run.n, args->accumulate[0],
+        args->accumulate[1], ratio, args->rule == GRADIENT_HALF_RATIO ? 0.5F : 1.0F);
     return LIMN_OK;
 }
 

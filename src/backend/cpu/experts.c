@@ -341,7 +341,9 @@ static limn_status inner_gradient_body(void *context, int64_t begin, int64_t end
         }
         /* the gradient of linear goes where post was, as pre is still read */
         vector_kernels()->activate_backward(f, pre, post, pre, linear, t, work->width, false, false, halves || constant,
-                                            halves ? 0.25F : constant ? 0.5F : 1.0F);
+                                            halves     ? 0.25F
+                                            : constant ? 0.5F
+                                                       : 1.0F);
     }
     return LIMN_OK;
 }

@@ -56,7 +56,7 @@ static SeedRow row_of(const Work *work, int64_t r) {
     int32_t output = args->row_begin + (int32_t)r;
     return (SeedRow){.seed = args->seed,
                      .loops = work->loops,
-                     .output = output,
+                     .output = args->output_numbers == NULL ? output : args->output_numbers[output],
                      .target = args->rows->target == NULL ? -1 : args->rows->target[output],
                      .x = args->in[0] + r * width,
                      .width = width,
