@@ -230,7 +230,7 @@ static int32_t own_row(const RowTable *table, int32_t row) {
 /* One edit on rows [first, last) of one sequence. */
 typedef struct Stretch {
     const Edit *edit;
-    const EditRows *rows;
+    const EditedRows *rows;
     int32_t sequence; /* the request's */
     int32_t first;
     float *value; /* of the first row of rows->table that is at hand */
@@ -241,7 +241,7 @@ typedef struct Stretch {
 static limn_status change_rows(void *context, int64_t begin, int64_t end, int worker) {
     const Stretch *stretch = context;
     const Edit *edit = stretch->edit;
-    const EditRows *rows = stretch->rows;
+    const EditedRows *rows = stretch->rows;
     for (int64_t i = begin; i < end; i++) {
         int32_t row = stretch->first + (int32_t)i;
         int32_t own = own_row(rows->table, row);
@@ -277,7 +277,7 @@ static limn_status change_stretch(const Stretch *stretch, const Edit *edit, bool
     return parallel_for(stretch->rows->team, last - stretch->first, grain, change_rows, &one);
 }
 
-limn_status edits_apply(const EditIndex *index, const EditRows *rows, float *value) {
+limn_status edits_apply(const EditIndex *index, const EditedRows *rows, float *value) {
     int32_t end = rows->row_begin + rows->n_rows, last;
     for (int32_t first = rows->row_begin; edits_touch(index, rows->node) && first < end; first = last) {
         last = same_sequence(rows->table, first, end);
@@ -291,7 +291,7 @@ limn_status edits_apply(const EditIndex *index, const EditRows *rows, float *val
     return LIMN_OK;
 }
 
-limn_status edits_apply_gradient(const EditIndex *index, const EditRows *rows, float *grad) {
+limn_status edits_apply_gradient(const EditIndex *index, const EditedRows *rows, float *grad) {
     int32_t end = rows->row_begin + rows->n_rows, last;
     for (int32_t first = rows->row_begin; edits_touch(index, rows->node) && first < end; first = last) {
         last = same_sequence(rows->table, first, end);

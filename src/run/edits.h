@@ -31,7 +31,7 @@ static inline bool edits_touch(const EditIndex *index, NodeId node) {
 }
 
 /* Rows [row_begin, row_begin + n_rows) of a table at a site; pointers stand at the first. */
-typedef struct EditRows {
+typedef struct EditedRows {
     Team *team;
     NodeId node;
     const RowTable *table;
@@ -39,13 +39,13 @@ typedef struct EditRows {
     int64_t width;
     float *source; /* of COPY: the same rows of its source, or their gradient; NULL: none (nobody wants it) */
     void *scratch; /* edits_scratch_bytes */
-} EditRows;
+} EditedRows;
 
 /* Applies the edits of a site to its value. */
-limn_status edits_apply(const EditIndex *index, const EditRows *rows, float *value);
+limn_status edits_apply(const EditIndex *index, const EditedRows *rows, float *value);
 
 /* The same edits' derivative, from the last to the first: what flows on of the gradient, in place. */
-limn_status edits_apply_gradient(const EditIndex *index, const EditRows *rows, float *grad);
+limn_status edits_apply_gradient(const EditIndex *index, const EditedRows *rows, float *grad);
 
 /* Scratch of the edits of a request. */
 size_t edits_scratch_bytes(const Graph *graph, const RunRequest *request, int32_t max_keys, int threads);

@@ -123,17 +123,17 @@ static limn_status add_range(void *context, int64_t begin, int64_t end, int work
 }
 
 /* The rows of an edited site, and of what a copy of them is of: its value, or its gradient. */
-static EditRows edit_rows(const Execution *execution, const Step *step, int32_t row_begin, int32_t n_rows) {
+static EditedRows edit_rows(const Execution *execution, const Step *step, int32_t row_begin, int32_t n_rows) {
     int64_t width = value_width(execution, step->out);
     bool gradient = step->kind == STEP_EDIT_GRAD;
-    EditRows rows = {.team = execution->team,
-                     .node = step->node,
-                     .table = &execution->rows->stage_tables[step->domain][step->stage],
-                     .row_begin = row_begin,
-                     .n_rows = n_rows,
-                     .width = width,
-                     .source = at_row(execution, gradient ? step->grad_in[0] : step->in[0], row_begin),
-                     .scratch = execution->scratch};
+    EditedRows rows = {.team = execution->team,
+                       .node = step->node,
+                       .table = &execution->rows->stage_tables[step->domain][step->stage],
+                       .row_begin = row_begin,
+                       .n_rows = n_rows,
+                       .width = width,
+                       .source = at_row(execution, gradient ? step->grad_in[0] : step->in[0], row_begin),
+                       .scratch = execution->scratch};
     if (gradient && rows.source != NULL && !step->accumulate[0]) {
         memset(rows.source, 0, (size_t)n_rows * (size_t)width * sizeof(float));
     }
@@ -169,7 +169,7 @@ static limn_status run_step(const Execution *execution, const Step *step, int32_
         return run_kernel(execution, step, row_begin, n_rows);
     case STEP_EDIT:
     case STEP_EDIT_GRAD: {
-        EditRows rows = edit_rows(execution, step, row_begin, n_rows);
+        EditedRows rows = edit_rows(execution, step, row_begin, n_rows);
         return step->kind == STEP_EDIT ? edits_apply(execution->edits, &rows, out)
                                        : edits_apply_gradient(execution->edits, &rows, out);
     }
