@@ -1,4 +1,4 @@
-/* Requests to programs: the question's signature, the cache of programs, memory, and the run itself. */
+/* Requests to questions, memory, and the run itself. */
 #include "run/session.h"
 
 #include <math.h>
@@ -11,17 +11,10 @@
 #include "base/large.h"
 #include "run/execute.h"
 #include "run/joins.h"
+#include "run/program_cache.h"
 #include "run/seeds.h"
 
-enum { DEFAULT_CHUNK_ROWS = 256, LEAST_CHUNK_ROWS = 16, MAX_PROGRAMS = 64 };
-
-/* A program with the question it answers, as a flat list of numbers. */
-typedef struct CachedProgram {
-    int32_t *signature;
-    size_t signature_length;
-    uint64_t used; /* for dropping the least recently used */
-    Program *program;
-} CachedProgram;
+enum { DEFAULT_CHUNK_ROWS = 256, LEAST_CHUNK_ROWS = 16 };
 
 struct Session {
     const Model *model;
@@ -29,12 +22,8 @@ struct Session {
     const Backend *backend;
     BackendState *state;
     Team team; /* its progress is set while a run lasts */
-    CachedProgram programs[MAX_PROGRAMS];
-    int n_programs;
+    ProgramCache programs;
     int64_t programs_made;
-    uint64_t clock;
-    int32_t *signature; /* of the request at hand */
-    size_t signature_capacity;
     NodeId *edit_nodes;  /* [graph->n_nodes] of the request at hand */
     NodeId *copies;      /* [graph->n_nodes] what the edited sites may become copies of */
     NodeId *sources;     /* [graph->n_nodes] the same by site; all NODE_NONE between requests */
@@ -143,15 +132,11 @@ void session_free(Session *session) {
     if (session == NULL) {
         return;
     }
-    for (int i = 0; i < session->n_programs; i++) {
-        free(session->programs[i].signature);
-        program_free(session->programs[i].program);
-    }
+    program_cache_free(&session->programs);
     if (session->state != NULL) {
         session->backend->state_free(session->state);
     }
     rows_free(&session->rows);
-    free(session->signature);
     free(session->edit_nodes);
     free(session->editable);
     free(session->given_nodes);
@@ -379,81 +364,16 @@ static limn_status check_request(Session *session, const RunRequest *request) {
     return edits_index(&session->edits, graph, request, &session->rows);
 }
 
-static limn_status build_signature(Session *session, const Question *question, size_t *length) {
-    const NodeId *lists[] = {question->taps,    question->edits,  question->copies, question->grads,
-                             question->streams, question->givens, question->joins,  question->seeds};
-    const int32_t counts[] = {question->n_taps,    question->n_edits,  question->n_edits, question->n_grads,
-                              question->n_streams, question->n_givens, question->n_joins, question->n_seeds};
-    enum { LISTS = sizeof counts / sizeof counts[0] };
-    size_t needed = LISTS + 5;
-    for (int list = 0; list < LISTS; list++) {
-        needed += (size_t)counts[list];
-    }
-    if (needed > session->signature_capacity) {
-        int32_t *signature = realloc(session->signature, 2 * needed * sizeof *signature);
-        if (signature == NULL) {
-            return fail(LIMN_NO_MEMORY, "question of %zu sites", needed);
-        }
-        session->signature = signature;
-        session->signature_capacity = 2 * needed;
-    }
-    int32_t *s = session->signature;
-    size_t n = 0;
-    s[n++] = question->objective;
-    s[n++] = (int32_t)question->logits | (int32_t)question->append << 1 | (int32_t)question->identity_rows << 2 |
-             (int32_t)question->stream_values << 3;
-    s[n++] = (int32_t)question->rules;
-    s[n++] = (int32_t)question->keep;
-    s[n++] = (int32_t)question->compute;
-    for (int list = 0; list < LISTS; list++) {
-        s[n++] = counts[list];
-        for (int32_t i = 0; i < counts[list]; i++) {
-            s[n++] = lists[list][i];
-        }
-    }
-    *length = n;
-    return LIMN_OK;
-}
-
-static CachedProgram *place_for_program(Session *session) {
-    if (session->n_programs < MAX_PROGRAMS) {
-        return &session->programs[session->n_programs++];
-    }
-    CachedProgram *oldest = &session->programs[0];
-    for (int i = 1; i < session->n_programs; i++) {
-        if (session->programs[i].used < oldest->used) {
-            oldest = &session->programs[i];
-        }
-    }
-    free(oldest->signature);
-    program_free(oldest->program);
-    return oldest;
-}
-
 static limn_status find_program(Session *session, const Question *question, Program **program) {
-    size_t length = 0;
-    TRY(build_signature(session, question, &length));
-    for (int i = 0; i < session->n_programs; i++) {
-        CachedProgram *cached = &session->programs[i];
-        if (cached->signature_length == length &&
-            memcmp(cached->signature, session->signature, length * sizeof(int32_t)) == 0) {
-            cached->used = ++session->clock;
-            *program = cached->program;
-            return LIMN_OK;
-        }
+    TRY(program_cache_find(&session->programs, question, program));
+    if (*program != NULL) {
+        return LIMN_OK;
     }
     TRY(program_new(program, &session->model->graph, session->backend, session->state, &session->team, question,
                     session->options.chunk_rows));
-    int32_t *signature = malloc(length * sizeof *signature);
-    if (signature == NULL) {
-        program_free(*program);
-        return fail(LIMN_NO_MEMORY, "question of %zu numbers", length);
-    }
-    memcpy(signature, session->signature, length * sizeof *signature);
     session->last.program = NULL; /* it may be the one that is dropped */
     session->programs_made++;
-    *place_for_program(session) = (CachedProgram){signature, length, ++session->clock, *program};
-    return LIMN_OK;
+    return program_cache_add(&session->programs, *program);
 }
 
 typedef struct Binding {
