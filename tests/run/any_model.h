@@ -20,7 +20,8 @@ typedef struct AnyModel {
         factors[EDIT_VALUES / 2]; /* smaller: a map of them does not blow up what it takes, and its rounding with it */
 } AnyModel;
 
-/* Calls check with each model opened on each backend; options may be NULL, its backend is set. */
+/* Calls check with each model opened on each backend; options may be NULL, its backend is set. LIMN_TEST_SEED in the
+ * environment is added to the seed: other draws. */
 void any_model_each(const SessionOptions *options, uint64_t seed, void (*check)(AnyModel *model));
 
 /* Fails the test, naming backend and model. */
