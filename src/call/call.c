@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "call/nearest.h"
+#include "call/open.h"
 
 static const char *method_name_at(const void *context, size_t index) {
     return ((const Registry *)context)->methods->items[index].method->command.name;
@@ -233,6 +234,7 @@ limn_status method_call(Result **result, const Registry *registry, ModelCache *m
         result_free(*result);
         *result = NULL;
     }
+    model_cache_release(models, &call);
     arena_free(&arena);
     return status;
 }

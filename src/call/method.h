@@ -80,7 +80,8 @@ struct Method {
             .field = offsetof(type, member)                                                                            \
     }
 
-/* Opened on first use, shared by later calls of the same context with the same options; borrowed. */
+/* Opened on first use, shared by later calls of the same context with the same options; borrowed. A session is the
+ * call's own until it ends: a call made meanwhile, from a callback, gets another. */
 limn_status method_model(MethodCall *call, const char *path, Model **model);
 /* Header and configuration only: for methods that never run the network. */
 limn_status method_model_config(MethodCall *call, const char *path, Model **model);
