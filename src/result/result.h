@@ -403,6 +403,8 @@ const Block *result_find_block(const Result *result, const char *id); /* NULL: n
 /* Appends the document. measured false: only the compared bytes. The same result gives the same bytes: fixed key
  * order, numbers in the fewest digits that read back as the same float (or double, where it is not a float). */
 limn_status result_write_json(TextBuffer *out, const Result *result, bool measured);
+/* One of its blocks, as it stands in the document. */
+limn_status result_write_block(TextBuffer *out, const Result *result, int32_t i);
 /* A JSON document, or an HTML page with one inside. source: a name for error messages. Unknown keys are ignored; a
  * wrong type or missing part is LIMN_FORMAT. */
 limn_status result_read_json(Result **result, const char *json, size_t length, const char *source);

@@ -21,7 +21,8 @@ struct Session {
     SessionOptions options;
     const Backend *backend;
     BackendState *state;
-    Team team; /* its progress is set while a run lasts */
+    Team team;          /* its progress is set while a run lasts */
+    size_t free_memory; /* half of what the machine could give when the session was made; unused where a limit is set */
     ProgramCache programs;
     int64_t programs_made;
     NodeId *edit_nodes;  /* [graph->n_nodes] of the request at hand */
@@ -51,16 +52,7 @@ struct Session {
     double total;        /* of the last run */
 };
 
-/* What converted weights and caches take of the limit. */
-static size_t taken(const Session *session) {
-    return (size_t)session->model->copied_bytes + session->held;
-}
-
-size_t session_memory_left(const Session *session) {
-    size_t limit = session->options.memory_limit;
-    if (limit > 0) {
-        return limit > taken(session) ? limit - taken(session) : 0;
-    }
+static size_t half_of_free_memory(void) {
     unsigned long long available_kib = 0;
     FILE *file = fopen("/proc/meminfo", "r");
     char line[128];
@@ -73,6 +65,20 @@ size_t session_memory_left(const Session *session) {
         fclose(file);
     }
     return available_kib == 0 ? (size_t)2 << 30 : (size_t)available_kib * 512;
+}
+
+/* What converted weights and caches take of the limit. */
+static size_t taken(const Session *session) {
+    return (size_t)session->model->copied_bytes + session->held;
+}
+
+/* Where nobody set a limit, what caches leave of free_memory, which was asked for with the weights in place. */
+size_t session_memory_left(const Session *session) {
+    size_t limit = session->options.memory_limit;
+    if (limit > 0) {
+        return limit > taken(session) ? limit - taken(session) : 0;
+    }
+    return session->free_memory > session->held ? session->free_memory - session->held : 0;
 }
 
 /* Weights in a faster layout are a luxury: a quarter of what is free, nothing when somebody counts. */
@@ -124,6 +130,7 @@ limn_status session_new(Session **session, const Model *model, const SessionOpti
         *session = NULL;
         return status;
     }
+    made->free_memory = made->options.memory_limit > 0 ? 0 : half_of_free_memory();
     set_weight_budget(made);
     return LIMN_OK;
 }

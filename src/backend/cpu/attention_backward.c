@@ -144,6 +144,7 @@ static limn_status take_items(void *context, int64_t begin, int64_t end, int wor
         clear_grad(b, 2, sequence, group, b->sizes.value_width);
         for (int64_t i = 0; i < b->n_tiles; i++) {
             if (b->args->rows->sequence[b->tiles[i].row] == sequence) {
+                TRY(team_check(b->args->team));
                 run_tile(b, &space, b->tiles[i], group);
             }
         }

@@ -186,6 +186,7 @@ static limn_status scores_items(void *context, int64_t begin, int64_t end, int w
     int64_t width = args->op->in[0].dims[1];
     int64_t keys = args->rows->max_keys;
     for (int64_t item = begin; item < end; item++) {
+        TRY(team_check(args->team));
         int64_t row = args->row_begin + item / heads;
         Query query = query_of(args, row, item % heads, heads, args->op->in[1].dims[0]);
         int64_t place = row * heads + query.head;
@@ -210,6 +211,7 @@ static limn_status pattern_rows(void *context, int64_t begin, int64_t end, int w
     int64_t heads = args->op->in[0].dims[0];
     int64_t keys = args->rows->max_keys;
     for (int64_t i = begin * heads; i < end * heads; i++) {
+        TRY(team_check(args->team));
         const float *scores = args->in[0] + i * keys; /* [S] */
         float *pattern = args->out + i * keys;        /* [S] */
         double max = -INFINITY;
@@ -236,6 +238,7 @@ static limn_status pattern_backward_rows(void *context, int64_t begin, int64_t e
     int64_t heads = args->op->in[0].dims[0];
     int64_t keys = args->rows->max_keys;
     for (int64_t i = begin * heads; i < end * heads; i++) {
+        TRY(team_check(args->team));
         const float *pattern = args->out + i * keys;   /* [S] */
         const float *grad = args->grad_out + i * keys; /* [S] */
         double sum = 0.0;
@@ -272,6 +275,7 @@ static limn_status mix_items(void *context, int64_t begin, int64_t end, int work
     int64_t width = args->op->in[1].dims[1];
     double *sum = worker_scratch(args, worker); /* [K] */
     for (int64_t item = begin; item < end; item++) {
+        TRY(team_check(args->team));
         int64_t row = args->row_begin + item / heads;
         Query query = query_of(args, row, item % heads, heads, args->op->in[1].dims[0]);
         int64_t place = row * heads + query.head;
@@ -302,6 +306,7 @@ static limn_status attention_items(void *context, int64_t begin, int64_t end, in
     double *scores = worker_scratch(args, worker); /* [S] */
     double *sum = scores + args->rows->max_keys;   /* [K] */
     for (int64_t item = begin; item < end; item++) {
+        TRY(team_check(args->team));
         int64_t row = args->row_begin + item / heads;
         Query query = query_of(args, row, item % heads, heads, args->op->in[1].dims[0]);
         int64_t place = row * heads + query.head;
@@ -381,6 +386,7 @@ static limn_status backward_items(void *context, int64_t begin, int64_t end, int
         int64_t group = item % backward->groups;
         clear_sums(backward, &rows->sequences[sequence], group);
         for (int64_t row = 0; row < rows->n_rows; row++) {
+            TRY(team_check(backward->args->team));
             for (int64_t h = group * share; h < (group + 1) * share && rows->sequence[row] == sequence; h++) {
                 Query query = query_of(backward->args, row, h, backward->heads, backward->groups);
                 backward->row(backward, &query, row, worker);

@@ -199,6 +199,7 @@ static limn_status product(const KernelArgs *args, const Weight *weight, const f
                  .in = {{1, {weight->columns, 1}}},
                  .out = {1, {weight->rows, 1}},
                  .weights = {*weight}};
+    TRY(team_check(args->team));
     KernelArgs one = {.op = &linear,
                       .rows = args->rows,
                       .key_rows = args->key_rows,
