@@ -261,7 +261,7 @@ SequenceInput clean_run_sequence(const CleanRun *clean, Join join, int32_t row_b
 bool clean_run_clip_edit(const CleanRun *clean, Edit *edit, int32_t sequence, int32_t row_begin, int32_t row_end) {
     int32_t begin = edit->row_begin, end = edit->row_end < 0 || edit->row_end > row_end ? row_end : edit->row_end;
     if (begin < row_begin) { /* values go with the rows that are left */
-        edit->values += (row_begin - begin) * edit->row_stride;
+        edit->values = edit->values == NULL ? NULL : edit->values + (row_begin - begin) * edit->row_stride;
         begin = row_begin;
     }
     edit->sequence = sequence;

@@ -38,21 +38,44 @@ int32_t any_below(AnyModel *model, int32_t n) {
     return (int32_t)random_below(&model->random, (uint64_t)n);
 }
 
+static bool is_keyed(const RowShape *shape) {
+    return shape->n_dims == 2 && shape->dims[1] == DIM_KEYS;
+}
+
+/* A kind of edit that needs no other site; values over keys hold -inf, which no map takes. */
+static EditKind any_kind(AnyModel *model, const RowShape *shape, int64_t n) {
+    static const EditKind kinds[] = {EDIT_SET,   EDIT_ADD,  EDIT_MULTIPLY, EDIT_BLEND,
+                                     EDIT_STEER, EDIT_STOP, EDIT_PROJECT,  EDIT_AFFINE};
+    return kinds[any_below(model, is_keyed(shape) ? 3 : n * n > EDIT_VALUES / 2 ? 7 : 8)];
+}
+
 Edit any_edit(AnyModel *model, const NodeId *sites, int32_t n_sites, int32_t n, int32_t n_keys) {
     NodeId node = sites[any_below(model, n_sites)];
-    int64_t width = row_shape_width(&model->golden.model->graph.nodes[node].op.out, n_keys);
+    const RowShape *shape = &model->golden.model->graph.nodes[node].op.out;
+    int64_t width = row_shape_width(shape, n_keys);
     int32_t begin = any_below(model, n), end = begin + 1 + any_below(model, n - begin);
     int64_t from = any_below(model, (int32_t)width), to = from + 1 + any_below(model, (int32_t)(width - from));
-    bool whole = any_below(model, 3) == 0;
+    bool whole = any_below(model, 3) == 0 && !is_keyed(shape);
+    if (is_keyed(shape)) { /* keys that each of the rows may see: no row reads a later one, so that rows before stay */
+        int64_t head = any_below(model, (int32_t)shape->dims[0]);
+        from = any_below(model, begin + 1);
+        to = from + 1 + any_below(model, begin + 1 - (int32_t)from) + head * n_keys;
+        from += head * n_keys;
+    }
     return (Edit){.node = node,
-                  .kind = (EditKind)any_below(model, 3),
+                  .kind = any_kind(model, shape, whole ? width : to - from),
                   .row_begin = begin,
                   .row_end = any_below(model, 3) == 0 ? -1 : end,
                   .element_begin = whole ? 0 : from,
                   .element_end = whole ? -1 : to,
                   .values = model->values + any_below(model, EDIT_VALUES / 2),
                   .row_stride = any_below(model, 2) == 0 ? 0 : any_below(model, 40),
-                  .scalar = any_below(model, 3) == 0};
+                  .scalar = any_below(model, 3) == 0,
+                  .amount = 0.75f,
+                  .map = model->factors,
+                  .left = any_below(model, 2) == 0 ? NULL : model->factors + EDIT_VALUES / 4,
+                  .right = model->factors,
+                  .rank = 2};
 }
 
 double any_distance(const float *found, const float *expected, int64_t n) {
@@ -76,6 +99,7 @@ static void check_one(AnyModel *model, const SessionOptions *options, uint64_t s
     random_seed(&model->random, seed);
     for (int32_t i = 0; i < EDIT_VALUES; i++) {
         model->values[i] = (float)random_normal(&model->random);
+        model->factors[i / 2] = 0.1f * model->values[i];
     }
     check(model);
     free(model->sites);

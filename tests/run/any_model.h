@@ -16,6 +16,8 @@ typedef struct AnyModel {
     int32_t n_sites;
     Random random;
     float values[EDIT_VALUES]; /* normal: what random edits are made of */
+    float
+        factors[EDIT_VALUES / 2]; /* smaller: a map of them does not blow up what it takes, and its rounding with it */
 } AnyModel;
 
 /* Calls check with each model opened on each backend; options may be NULL, its backend is set. LIMN_TEST_SEED in the

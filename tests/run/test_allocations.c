@@ -107,6 +107,73 @@ static void test_libraries_allocate_a_constant_count(void **state) {
     check_steady("cpu", COMPUTE_BF16, true, -1);
 }
 
+static limn_status ignore(void *context, NodeId node, int32_t row_begin, int32_t n_rows, int64_t width,
+                          const float *value, const float *gradient) {
+    (void)node;
+    (void)row_begin;
+    (void)width;
+    (void)value;
+    (void)gradient;
+    *(int64_t *)context += n_rows;
+    return LIMN_OK;
+}
+
+/* Every kind of edit and of seed, gradients handed over, each set of rules; what a run binds changes from run to run.
+ */
+static void test_edits_seeds_and_rules_allocate_nothing(void **state) {
+    static const int32_t target[] = {7}, contrast[] = {9};
+    static float numbers[24 * 50];
+    Model model;
+    ToyOptions toy = TOY_DEFAULTS;
+    assert_int_equal(toy_build(&model, &toy), LIMN_OK);
+    Session *session;
+    assert_int_equal(session_new(&session, &model, NULL), LIMN_OK);
+    SequenceInput sequence = {.ids = ids, .n = 7};
+    OutputRow output = {0, 6, 11, 1.0f};
+    NodeId middle = graph_find_site(&model.graph, "blocks.1.hook_resid_mid");
+    Edit edits[EDIT_KIND_COUNT];
+    for (int kind = 0; kind < EDIT_KIND_COUNT; kind++) {
+        edits[kind] = (Edit){.node = graph_find_site(&model.graph, "blocks.1.hook_mlp_out"),
+                             .kind = (EditKind)kind,
+                             .row_end = -1,
+                             .element_end = -1,
+                             .values = numbers,
+                             .map = numbers,
+                             .right = numbers,
+                             .rank = 2,
+                             .source = middle};
+    }
+    int64_t rows = 0;
+    GradientSink sink = {.nodes = &middle, .n = 1, .with_values = true, .function = ignore, .context = &rows};
+    for (int set = 0; set < RULE_SET_COUNT; set++) {
+        for (int kind = 0; kind < SEED_CALLBACK; kind++) {
+            Seed seed = {.node = model.graph.logits,
+                         .kind = (SeedKind)kind,
+                         .targets = {target, 1, NULL},
+                         .contrasts = {contrast, 1, NULL},
+                         .values = numbers};
+            RunRequest request = {.sequences = &sequence,
+                                  .n_sequences = 1,
+                                  .outputs = &output,
+                                  .n_outputs = 1,
+                                  .edits = edits,
+                                  .n_edits = EDIT_KIND_COUNT,
+                                  .seeds = &seed,
+                                  .n_seeds = 1,
+                                  .sink = &sink,
+                                  .rules = (RuleSet)set};
+            long made = allocations_of(session, &request);
+            numbers[kind] += 0.5f;
+            if (kind > 4) { /* weights have been used a few times */
+                assert_int_equal(made, 0);
+            }
+        }
+    }
+    assert_int_equal(rows, 7 * RULE_SET_COUNT * SEED_CALLBACK);
+    session_free(session);
+    toy_free(&model);
+}
+
 /* Decoding: each step has one more key than the one before. */
 static void test_decoding_allocates_nothing(void **state) {
     Model model;
@@ -222,8 +289,11 @@ static void test_warm_joins_allocate_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_warm_sweeps_allocate_nothing), cmocka_unit_test(test_warm_joins_allocate_nothing),
-        cmocka_unit_test(test_warm_steps_allocate_nothing),  cmocka_unit_test(test_libraries_allocate_a_constant_count),
+        cmocka_unit_test(test_warm_sweeps_allocate_nothing),
+        cmocka_unit_test(test_warm_joins_allocate_nothing),
+        cmocka_unit_test(test_warm_steps_allocate_nothing),
+        cmocka_unit_test(test_libraries_allocate_a_constant_count),
+        cmocka_unit_test(test_edits_seeds_and_rules_allocate_nothing),
         cmocka_unit_test(test_decoding_allocates_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -675,6 +675,50 @@ static void test_cancel_within_a_run(void **state) {
     session_free(session);
 }
 
+typedef struct InStep {
+    int64_t done;
+    int repeated; /* ticks that told of the same step as the one before */
+} InStep;
+
+static bool stop_within_a_step(void *context, const char *stage, int64_t done, int64_t total) {
+    (void)stage;
+    (void)total;
+    InStep *in_step = context;
+    in_step->repeated += done == in_step->done;
+    in_step->done = done;
+    return in_step->repeated < 2;
+}
+
+/* Attention over many rows is one step: it is stopped in the middle, and the session answers as before. */
+static void test_cancel_within_a_step(void **state) {
+    enum { MOST = 1 << 16 };
+    int32_t *many = calloc(MOST, sizeof *many);
+    RunRequest request = base_request();
+    Session *session = open_session(&(SessionOptions){.threads = 2});
+    assert_int_equal(session_run(session, &request, NULL), LIMN_OK);
+    float before = session_logits(session)[7];
+    limn_status status = LIMN_OK;
+    InStep in_step = {-1, 0};
+    for (int32_t n = 1024; n <= MOST && status == LIMN_OK; n *= 2) {
+        SequenceInput sequence = {.ids = many, .n = n};
+        OutputRow output = {0, n - 1, 1, 1.0f};
+        RunRequest large = {.sequences = &sequence,
+                            .n_sequences = 1,
+                            .outputs = &output,
+                            .n_outputs = 1,
+                            .objective = OBJECTIVE_LOG_PROB};
+        in_step = (InStep){-1, 0};
+        status = session_run(session, &large, &(Progress){stop_within_a_step, &in_step});
+    }
+    assert_int_equal(status, LIMN_CANCELLED);
+    assert_int_equal(in_step.repeated, 2);
+    assert_null(session_objective(session));
+    assert_int_equal(session_run(session, &request, NULL), LIMN_OK);
+    assert_true(session_logits(session)[7] == before);
+    session_free(session);
+    free(many);
+}
+
 static int setup(void **state) {
     ToyOptions options = TOY_DEFAULTS;
     return toy_build(&model, &options) == LIMN_OK ? 0 : -1;
@@ -705,6 +749,7 @@ int main(void) {
         cmocka_unit_test(test_memory_limit_covers_converted_weights),
         cmocka_unit_test(test_bad_requests_are_refused),
         cmocka_unit_test(test_cancel_within_a_run),
+        cmocka_unit_test(test_cancel_within_a_step),
     };
     static const char *const backends[] = {"ref", "cpu"};
     int failed = 0;
