@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "call/nearest.h"
+#include "call/open.h"
 
 static const char *method_name_at(const void *context, size_t index) {
     return ((const Registry *)context)->methods->items[index].method->command.name;
@@ -187,6 +188,19 @@ static void describe_measured(Result *result, time_t started, const struct times
     result_measured(result, &measured);
 }
 
+limn_status method_blocks_done(MethodCall *call, const Result *result) {
+    limn_status status = result_status(result);
+    for (; call->block != NULL && status == LIMN_OK && call->blocks_told < result->n_blocks; call->blocks_told++) {
+        TextBuffer json = TEXT_BUFFER_INIT;
+        status = result_write_block(&json, result, call->blocks_told);
+        if (status == LIMN_OK) {
+            call->block(call->block_context, json.data, json.length);
+        }
+        text_buffer_free(&json);
+    }
+    return status;
+}
+
 static limn_status run_method(Result *result, MethodCall *call, const json_t *params) {
     time_t started = time(NULL);
     struct timespec begin;
@@ -196,6 +210,7 @@ static limn_status run_method(Result *result, MethodCall *call, const json_t *pa
     *call->team = team_of(call->common.threads, call->progress);
     TRY(record_params(result, call));
     TRY(call->method->run(call, result));
+    TRY(method_blocks_done(call, result));
     if (call->described != NULL) {
         char hash[65];
         TRY(model_hash(call->described, call->team, false, hash));
@@ -222,6 +237,8 @@ limn_status method_call(Result **result, const Registry *registry, ModelCache *m
                        .team = &team,
                        .text = listeners->text,
                        .text_context = listeners->text_context,
+                       .block = listeners->block,
+                       .block_context = listeners->block_context,
                        .registry = registry,
                        .models = models,
                        .arena = &arena};
@@ -233,6 +250,7 @@ limn_status method_call(Result **result, const Registry *registry, ModelCache *m
         result_free(*result);
         *result = NULL;
     }
+    model_cache_release(models, &call);
     arena_free(&arena);
     return status;
 }

@@ -54,6 +54,9 @@ typedef struct MethodCall {
     /* Text as it is generated, whole UTF-8 characters; NULL: nobody listens. */
     void (*text)(void *context, const char *bytes, size_t length);
     void *text_context;
+    void (*block)(void *context, const char *json, size_t length); /* method_blocks_done; NULL: nobody listens */
+    void *block_context;
+    int32_t blocks_told;      /* of the result's */
     const Registry *registry; /* never NULL */
     ModelCache *models;
     Arena *arena;     /* lives until the call has ended */
@@ -89,13 +92,18 @@ struct Method {
             .field = offsetof(type, member)                                                                            \
     }
 
-/* Opened on first use, shared by later calls of the same context with the same options; borrowed. */
+/* Opened on first use, shared by later calls of the same context with the same options; borrowed. A session is the
+ * call's own until it ends: a call made meanwhile, from a callback, gets another. */
 limn_status method_model(MethodCall *call, const char *path, Model **model);
 /* Header and configuration only: for methods that never run the network. */
 limn_status method_model_config(MethodCall *call, const char *path, Model **model);
 limn_status method_session(MethodCall *call, const char *path, Session **session);
 /* The same without the adapters that the options name. */
 limn_status method_base_session(MethodCall *call, const char *path, Session **session);
+
+/* The blocks that the result holds so far are final, and who listens gets them: after a part that took long, before one
+ * that will. Those left are told when the method has ended. */
+limn_status method_blocks_done(MethodCall *call, const Result *result);
 
 /* The same call with another arena: for one record of many, which leaves nothing behind when its arena is emptied. */
 static inline MethodCall method_call_in(const MethodCall *call, Arena *arena) {

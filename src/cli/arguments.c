@@ -10,14 +10,13 @@
 
 const limn_param *command_row(const limn_command *command, size_t index) {
     if (index < command->n_params) {
-        return &command->params[index];
+        return limn_command_param(command, index);
     }
     index -= command->n_params;
-    size_t count;
-    const limn_param *common = limn_common_params(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (limn_command_takes(command, &common[i]) && index-- == 0) {
-            return &common[i];
+    const limn_param *common;
+    for (size_t i = 0; (common = limn_common_param(i)) != NULL; i++) {
+        if (limn_command_takes(command, common) && index-- == 0) {
+            return common;
         }
     }
     return NULL;
@@ -101,8 +100,8 @@ static bool is_choice(const char *choices, const char *value) {
 
 /* The command's own file whose ending the value has: run's FILE.safetensors. NULL: the value names a report. */
 static const limn_param *own_file(const limn_command *command, const char *value) {
-    for (size_t i = 0; i < command->n_params; i++) {
-        const limn_param *row = &command->params[i];
+    const limn_param *row;
+    for (size_t i = 0; (row = limn_command_param(command, i)) != NULL; i++) {
         const char *ending = row->kind == LIMN_PARAM_OUTPUT && row->metavar != NULL ? strrchr(row->metavar, '.') : NULL;
         size_t n = ending != NULL ? strlen(ending) : 0;
         size_t length = strlen(value);

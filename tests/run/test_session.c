@@ -450,6 +450,56 @@ static void test_edits_act_in_the_order_given(void **state) {
     session_free(session);
 }
 
+/* In the last layer what only output rows need stays on them when a site is edited; the answer is that of a run that
+ * keeps all rows (as a tap makes it), whichever rows the edit names. */
+static void test_narrowing_survives_an_edit(void **state) {
+    static const char *const sites[] = {"blocks.2.attn.hook_q",     "blocks.2.attn.hook_z",
+                                        "blocks.2.hook_resid_mid",  "blocks.2.hook_mlp_out",
+                                        "blocks.2.hook_resid_post", "ln_final.hook_normalized"};
+    Session *session = open_session(NULL);
+    RunEstimate plain, edited, wide;
+    RunRequest request = base_request();
+    request.grads = (const NodeId[]){model.graph.embed};
+    request.n_grads = 1;
+    request.editable = NULL;
+    for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++) {
+        float push = 0.75f;
+        NodeId node = site(sites[i]);
+        Edit edit = {.node = node,
+                     .kind = EDIT_ADD,
+                     .sequence = i % 2 == 0 ? -1 : 0,
+                     .row_begin = i < 3 ? 0 : 3,
+                     .row_end = -1,
+                     .element_begin = 5,
+                     .element_end = 9,
+                     .values = &push,
+                     .scalar = true};
+        request.n_edits = 0;
+        request.n_taps = 0;
+        assert_int_equal(session_estimate(session, &request, &plain), LIMN_OK);
+        request.edits = &edit;
+        request.n_edits = 1;
+        assert_int_equal(session_estimate(session, &request, &edited), LIMN_OK);
+        assert_true(edited.flops == plain.flops);
+        run(session, &request);
+        int32_t rows;
+        int64_t width;
+        float *logits = copy_of(session_logits(session), 100);
+        float *grad = copy_of(session_grad(session, model.graph.embed, &rows, &width), 11 * 24);
+        request.taps = &node;
+        request.n_taps = 1;
+        assert_int_equal(session_estimate(session, &request, &wide), LIMN_OK);
+        assert_true(wide.flops > edited.flops);
+        run(session, &request);
+        assert_memory_equal(logits, session_logits(session), 100 * sizeof(float));
+        double off = largest_difference(grad, session_grad(session, model.graph.embed, &rows, &width), 11 * 24);
+        assert_true(off < 1e-5 * largest_magnitude(grad, 11 * 24));
+        free(logits);
+        free(grad);
+    }
+    session_free(session);
+}
+
 /* Requests that name the same editable sites share one program; an edit elsewhere needs its own. */
 static void test_editable_sites_share_a_program(void **state) {
     Session *session = open_session(NULL);
@@ -625,6 +675,50 @@ static void test_cancel_within_a_run(void **state) {
     session_free(session);
 }
 
+typedef struct InStep {
+    int64_t done;
+    int repeated; /* ticks that told of the same step as the one before */
+} InStep;
+
+static bool stop_within_a_step(void *context, const char *stage, int64_t done, int64_t total) {
+    (void)stage;
+    (void)total;
+    InStep *in_step = context;
+    in_step->repeated += done == in_step->done;
+    in_step->done = done;
+    return in_step->repeated < 2;
+}
+
+/* Attention over many rows is one step: it is stopped in the middle, and the session answers as before. */
+static void test_cancel_within_a_step(void **state) {
+    enum { MOST = 1 << 16 };
+    int32_t *many = calloc(MOST, sizeof *many);
+    RunRequest request = base_request();
+    Session *session = open_session(&(SessionOptions){.threads = 2});
+    assert_int_equal(session_run(session, &request, NULL), LIMN_OK);
+    float before = session_logits(session)[7];
+    limn_status status = LIMN_OK;
+    InStep in_step = {-1, 0};
+    for (int32_t n = 1024; n <= MOST && status == LIMN_OK; n *= 2) {
+        SequenceInput sequence = {.ids = many, .n = n};
+        OutputRow output = {0, n - 1, 1, 1.0f};
+        RunRequest large = {.sequences = &sequence,
+                            .n_sequences = 1,
+                            .outputs = &output,
+                            .n_outputs = 1,
+                            .objective = OBJECTIVE_LOG_PROB};
+        in_step = (InStep){-1, 0};
+        status = session_run(session, &large, &(Progress){stop_within_a_step, &in_step});
+    }
+    assert_int_equal(status, LIMN_CANCELLED);
+    assert_int_equal(in_step.repeated, 2);
+    assert_null(session_objective(session));
+    assert_int_equal(session_run(session, &request, NULL), LIMN_OK);
+    assert_true(session_logits(session)[7] == before);
+    session_free(session);
+    free(many);
+}
+
 static int setup(void **state) {
     ToyOptions options = TOY_DEFAULTS;
     return toy_build(&model, &options) == LIMN_OK ? 0 : -1;
@@ -647,6 +741,7 @@ int main(void) {
         cmocka_unit_test(test_caches_of_several_sequences),
         cmocka_unit_test(test_edit_sets_what_is_read_later),
         cmocka_unit_test(test_edits_act_in_the_order_given),
+        cmocka_unit_test(test_narrowing_survives_an_edit),
         cmocka_unit_test(test_editable_sites_share_a_program),
         cmocka_unit_test(test_set_cuts_the_gradient),
         cmocka_unit_test(test_all_output_rows),
@@ -654,6 +749,7 @@ int main(void) {
         cmocka_unit_test(test_memory_limit_covers_converted_weights),
         cmocka_unit_test(test_bad_requests_are_refused),
         cmocka_unit_test(test_cancel_within_a_run),
+        cmocka_unit_test(test_cancel_within_a_step),
     };
     static const char *const backends[] = {"ref", "cpu"};
     int failed = 0;

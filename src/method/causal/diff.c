@@ -71,6 +71,7 @@ static limn_status run(MethodCall *call, Result *result) {
     TRY(describe_other(&diff));
     const char *largest = NULL, *strongest = NULL;
     TRY(diff_weights(&diff, &largest));
+    TRY(method_blocks_done(call, result));
     TRY(diff_effects(&diff, &strongest));
     if (largest == NULL) {
         result_headline(result, "No weight differs");
