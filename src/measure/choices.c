@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/integers.h"
+#include "measure/batch.h"
 #include "measure/choice_tokens.h"
 #include "measure/distribution.h"
 
@@ -28,6 +29,7 @@ struct ChoiceScorer {
     KvCache **caches; /* [n_caches] of prompts whose choices go on */
     int32_t n_caches;
     bool several; /* some choice of this batch has more than one token */
+    Batcher prompts, rests;
     int64_t tokens;
 };
 
@@ -51,6 +53,16 @@ void choice_scorer_free(ChoiceScorer *scorer) {
     free(scorer);
 }
 
+static int32_t output_width(const Model *model) {
+    return model->config.task == TASK_CLASSIFIER ? model->config.n_classes : model->config.n_vocab;
+}
+
+static void set_batchers(ChoiceScorer *scorer) {
+    int64_t outputs = larger(1, LOGIT_BYTES_MAX / (int64_t)sizeof(float) / output_width(scorer->model));
+    scorer->prompts = (Batcher){.outputs = outputs};
+    scorer->rests = (Batcher){.rows = RUN_ROWS, .outputs = outputs};
+}
+
 limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Session *session, const ChoiceOptions *options) {
     const Model *model = session_model(session);
     *scorer = NULL;
@@ -71,6 +83,7 @@ limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Session *
     (*scorer)->model = model;
     (*scorer)->options = *options;
     arena_init(&(*scorer)->arena);
+    set_batchers(*scorer);
     (*scorer)->encoding = (ChoiceTokens){.call = call, .model = model, .options = &(*scorer)->options};
     limn_status status = choice_tokens_prepare(&(*scorer)->encoding);
     if (status != LIMN_OK) {
@@ -88,6 +101,10 @@ int32_t choice_scorer_head(const ChoiceScorer *scorer) {
     return scorer->head != NULL ? scorer->head->length : 0;
 }
 
+static int32_t cache_rows(const ChoicePrompt *prompt) {
+    return (int32_t)round_up(prompt->n, 64);
+}
+
 /* ---- the shared beginning ---- */
 
 static int32_t common_length(const int32_t *a, int32_t n_a, const int32_t *b, int32_t n_b) {
@@ -98,81 +115,119 @@ static int32_t common_length(const int32_t *a, int32_t n_a, const int32_t *b, in
     return n;
 }
 
-/* Of the first batch: what all its prompts begin with, computed once. Later prompts use what they share of it. */
-static limn_status seek_head(ChoiceScorer *scorer, const ChoicePrompt *scored, int32_t n, const Progress *progress) {
-    if (scorer->head_sought || n < 2 || scorer->options.plain || !scorer->model->config.causal) {
+/* A cache is a luxury: *cache is NULL where memory is short. */
+static limn_status luxury_cache(KvCache **cache, const ChoiceScorer *scorer, int32_t rows) {
+    ErrorState before;
+    error_save(&before);
+    *cache = NULL;
+    if (scorer->call->common.memory == PARAM_BYTES_LEAST) {
         return LIMN_OK;
     }
-    scorer->head_sought = true;
-    int32_t length = scored[0].n - 1;
-    for (int32_t i = 1; i < n; i++) {
-        length = common_length(scored[0].ids, length, scored[i].ids, scored[i].n - 1);
-    }
-    if (length < LEAST_HEAD) {
+    limn_status status = session_cache_new(cache, scorer->session, rows);
+    if (status == LIMN_NO_MEMORY) {
+        error_restore(&before);
         return LIMN_OK;
     }
-    scorer->head_ids = malloc((size_t)length * sizeof *scorer->head_ids);
-    if (scorer->head_ids == NULL) {
-        return method_no_memory(scorer->call);
+    return status;
+}
+
+static void drop_head(ChoiceScorer *scorer) {
+    kv_cache_free(scorer->head);
+    free(scorer->head_ids);
+    scorer->head = NULL;
+    scorer->head_ids = NULL;
+}
+
+static limn_status fill_head(ChoiceScorer *scorer, const int32_t *ids, int32_t n, const Progress *progress) {
+    TRY(luxury_cache(&scorer->head, scorer, n));
+    scorer->head_ids = malloc((size_t)n * sizeof *scorer->head_ids);
+    if (scorer->head == NULL || scorer->head_ids == NULL) {
+        bool there = scorer->head_ids != NULL;
+        drop_head(scorer);
+        return there ? LIMN_OK : method_no_memory(scorer->call);
     }
-    memcpy(scorer->head_ids, scored[0].ids, (size_t)length * sizeof *scorer->head_ids);
-    TRY(kv_cache_new(&scorer->head, scorer->model, length));
-    SequenceInput sequence = {.ids = scorer->head_ids, .n = length};
+    memcpy(scorer->head_ids, ids, (size_t)n * sizeof *ids);
+    SequenceInput sequence = {.ids = scorer->head_ids, .n = n};
     RunRequest request = {.sequences = &sequence, .n_sequences = 1, .append = scorer->head};
     return session_run(scorer->session, &request, progress);
 }
 
-/* ---- runs ---- */
+/* Of the first batch: what all its prompts begin with, computed once. Later prompts use what they share of it. */
+static limn_status seek_head(ChoiceScorer *scorer, const ChoicePrompt *prompts, int32_t n, const Progress *progress) {
+    if (scorer->head_sought || n < 2 || scorer->options.plain || !scorer->model->config.causal) {
+        return LIMN_OK;
+    }
+    scorer->head_sought = true;
+    int32_t length = prompts[0].n - 1;
+    for (int32_t i = 1; i < n; i++) {
+        length = common_length(prompts[0].ids, length, prompts[i].ids, prompts[i].n - 1);
+    }
+    return length < LEAST_HEAD ? LIMN_OK : fill_head(scorer, prompts[0].ids, length, progress);
+}
 
-typedef struct Batch {
+/* ---- the first tokens ---- */
+
+/* Prompts of one call, and those of them that run together. */
+typedef struct Work {
     ChoiceScorer *scorer;
-    const ChoicePrompt *scored; /* [n] prompts of one run */
+    ChoicePrompt *prompts; /* [n] */
     int32_t n;
     double *log_probabilities; /* [n, choices] */
+} Work;
+
+typedef struct Batch {
+    const Work *work;
+    const int64_t *cases; /* [n] prompts */
+    int64_t n;
     const Progress *progress;
 } Batch;
 
-static int32_t output_width(const Model *model) {
-    return model->config.task == TASK_CLASSIFIER ? model->config.n_classes : model->config.n_vocab;
+static const ChoicePrompt *prompt_of(const Batch *batch, int64_t i) {
+    return &batch->work->prompts[batch->cases[i]];
+}
+
+static double *logs_of(const Batch *batch, int64_t i) {
+    return batch->work->log_probabilities + batch->cases[i] * batch->work->scorer->options.n;
 }
 
 /* One cache for each prompt, holding what it shares of the head. */
-static limn_status reserve_caches(ChoiceScorer *scorer, const ChoicePrompt *scored, int32_t n) {
-    if (n > scorer->n_caches) {
-        KvCache **grown = realloc(scorer->caches, (size_t)n * sizeof(void *));
+static limn_status reserve_caches(const Batch *batch) {
+    ChoiceScorer *scorer = batch->work->scorer;
+    if (batch->n > scorer->n_caches) {
+        KvCache **grown = realloc(scorer->caches, (size_t)batch->n * sizeof(void *));
         if (grown == NULL) {
             return method_no_memory(scorer->call);
         }
-        memset(grown + scorer->n_caches, 0, (size_t)(n - scorer->n_caches) * sizeof(void *));
+        memset(grown + scorer->n_caches, 0, (size_t)(batch->n - scorer->n_caches) * sizeof(void *));
         scorer->caches = grown;
-        scorer->n_caches = n;
+        scorer->n_caches = (int32_t)batch->n;
     }
-    for (int32_t i = 0; i < n; i++) {
-        if (scorer->caches[i] == NULL || scorer->caches[i]->capacity < scored[i].n) {
+    for (int64_t i = 0; i < batch->n; i++) {
+        const ChoicePrompt *one = prompt_of(batch, i);
+        if (scorer->caches[i] == NULL || scorer->caches[i]->capacity < one->n) {
             kv_cache_free(scorer->caches[i]);
             scorer->caches[i] = NULL;
-            TRY(kv_cache_new(&scorer->caches[i], scorer->model, (int32_t)round_up(scored[i].n, 64)));
+            TRY(session_cache_new(&scorer->caches[i], scorer->session, cache_rows(one)));
         }
         scorer->caches[i]->length = 0;
-        if (scored[i].shared > 0) {
-            TRY(kv_cache_copy(scorer->caches[i], scorer->head, scored[i].shared));
+        if (one->shared > 0) {
+            TRY(kv_cache_copy(scorer->caches[i], scorer->head, one->shared));
         }
     }
     return LIMN_OK;
 }
 
 /* The prompts, and of each choice its first token (a class: itself). */
-static limn_status run_prompts(const Batch *batch) {
-    ChoiceScorer *scorer = batch->scorer;
-    int32_t n = batch->n;
-    int32_t n_choices = scorer->options.n;
+static limn_status run_prompts(const Batch *batch, const Progress *progress) {
+    ChoiceScorer *scorer = batch->work->scorer;
+    int32_t n = (int32_t)batch->n;
     SequenceInput *sequences = ARENA_ARRAY(&scorer->arena, SequenceInput, n);
     OutputRow *outputs = ARENA_ARRAY(&scorer->arena, OutputRow, n);
     if (sequences == NULL || outputs == NULL) {
         return method_no_memory(scorer->call);
     }
     for (int32_t i = 0; i < n; i++) {
-        const ChoicePrompt *one = &batch->scored[i];
+        const ChoicePrompt *one = prompt_of(batch, i);
         sequences[i] = (SequenceInput){.ids = one->ids + one->shared,
                                        .n = one->n - one->shared,
                                        .prefix = one->shared > 0 ? scorer->head : NULL,
@@ -181,34 +236,61 @@ static limn_status run_prompts(const Batch *batch) {
     }
     RunRequest request = {.sequences = sequences, .n_sequences = n, .outputs = outputs, .n_outputs = n, .logits = true};
     if (scorer->several) {
-        TRY(reserve_caches(scorer, batch->scored, n));
+        TRY(reserve_caches(batch));
         request.appends = scorer->caches;
     }
-    TRY(session_run(scorer->session, &request, batch->progress));
+    TRY(session_run(scorer->session, &request, progress));
     int32_t width = output_width(scorer->model);
     const float *logits = session_logits(scorer->session);
     for (int32_t i = 0; i < n; i++) {
         const float *row = logits + (size_t)i * (size_t)width;
         double total = log_sum_exp(row, width);
-        for (int32_t c = 0; c < n_choices; c++) {
-            int32_t id = batch->scored[i].tails != NULL ? batch->scored[i].tails[c][0] : c;
-            batch->log_probabilities[(size_t)i * (size_t)n_choices + (size_t)c] = (double)row[id] - total;
+        for (int32_t c = 0; c < scorer->options.n; c++) {
+            int32_t id = prompt_of(batch, i)->tails != NULL ? prompt_of(batch, i)->tails[c][0] : c;
+            logs_of(batch, i)[c] = (double)row[id] - total;
         }
     }
     return LIMN_OK;
 }
 
-typedef struct Rest { /* a choice behind one prompt: its tokens but the last are read, those but the first scored */
-    int32_t prompt, choice;
+/* ---- the tokens behind them ---- */
+
+/* A choice of several tokens behind one prompt: its tokens but the last are read, those but the first scored. */
+typedef struct Rest {
+    int32_t prompt, choice; /* the prompt by its place in the batch */
 } Rest;
 
-/* A choice behind its prompt's cache, whose first token is scored already; as a whole, and unscored, where a text as
- * long as both turns by other rotary frequencies than the prompt. */
+typedef struct Rests {
+    const Batch *batch;
+    Rest *items; /* [n] */
+    int64_t n;
+} Rests;
+
+static int32_t rest_length(const Batch *batch, const Rest *rest) {
+    return prompt_of(batch, rest->prompt)->n_tails[rest->choice] - 1;
+}
+
+/* Where a text as long as both turns by other rotary frequencies than the prompt, the prompt runs once more. */
+static bool runs_whole(const Batch *batch, const Rest *rest) {
+    int32_t n = prompt_of(batch, rest->prompt)->n;
+    return !model_lengths_alike(&batch->work->scorer->model->config, n, n + rest_length(batch, rest));
+}
+
+static BatchCost cost_of_rest(const void *context, int64_t i) {
+    const Rests *rests = context;
+    const Rest *rest = &rests->items[i];
+    bool whole = runs_whole(rests->batch, rest);
+    int32_t length = rest_length(rests->batch, rest);
+    return (BatchCost){.rows = length + (whole ? prompt_of(rests->batch, rest->prompt)->n : 0),
+                       .outputs = length + (whole ? 1 : 0)};
+}
+
+/* A choice behind its prompt's cache, whose first token is scored already; as a whole, and unscored. */
 static limn_status rest_sequence(SequenceInput *sequence, const Batch *batch, const Rest *rest) {
-    ChoiceScorer *scorer = batch->scorer;
-    const ChoicePrompt *one = &batch->scored[rest->prompt];
-    int32_t length = one->n_tails[rest->choice] - 1;
-    if (model_lengths_alike(&scorer->model->config, one->n, one->n + length)) {
+    ChoiceScorer *scorer = batch->work->scorer;
+    const ChoicePrompt *one = prompt_of(batch, rest->prompt);
+    int32_t length = rest_length(batch, rest);
+    if (!runs_whole(batch, rest)) {
         *sequence = (SequenceInput){.ids = one->tails[rest->choice],
                                     .n = length,
                                     .prefix = scorer->caches[rest->prompt],
@@ -222,95 +304,71 @@ static limn_status rest_sequence(SequenceInput *sequence, const Batch *batch, co
     memcpy(ids, one->ids, (size_t)one->n * sizeof *ids);
     memcpy(ids + one->n, one->tails[rest->choice], (size_t)length * sizeof *ids);
     *sequence = (SequenceInput){.ids = ids, .n = one->n + length};
-    batch->log_probabilities[(size_t)rest->prompt * (size_t)scorer->options.n + (size_t)rest->choice] = 0;
+    logs_of(batch, rest->prompt)[rest->choice] = 0;
     return LIMN_OK;
 }
 
-static limn_status run_rests(const Batch *batch, const Rest *rests, int32_t n, int32_t n_rows) {
-    ChoiceScorer *scorer = batch->scorer;
+static limn_status run_rests(void *context, const int64_t *cases, int64_t n, const Progress *progress) {
+    const Rests *rests = context;
+    const Batch *batch = rests->batch;
+    ChoiceScorer *scorer = batch->work->scorer;
+    int64_t most = 0, used = 0;
+    for (int64_t i = 0; i < n; i++) {
+        most += cost_of_rest(rests, cases[i]).outputs;
+    }
     SequenceInput *sequences = ARENA_ARRAY(&scorer->arena, SequenceInput, n);
-    OutputRow *outputs = ARENA_ARRAY(&scorer->arena, OutputRow, n_rows + n);
+    OutputRow *outputs = ARENA_ARRAY(&scorer->arena, OutputRow, most);
     if (sequences == NULL || outputs == NULL) {
         return method_no_memory(scorer->call);
     }
-    int32_t used = 0;
     for (int32_t i = 0; i < n; i++) {
-        const ChoicePrompt *one = &batch->scored[rests[i].prompt];
-        TRY(rest_sequence(&sequences[i], batch, &rests[i]));
-        int32_t n_tail = one->n_tails[rests[i].choice];
+        const Rest *rest = &rests->items[cases[i]];
+        const ChoicePrompt *one = prompt_of(batch, rest->prompt);
+        TRY(rest_sequence(&sequences[i], batch, rest));
+        int32_t n_tail = one->n_tails[rest->choice];
         for (int32_t t = sequences[i].prefix == NULL ? 0 : 1; t < n_tail; t++) {
             int32_t row = sequences[i].n - n_tail + t;
-            outputs[used++] = (OutputRow){.sequence = i, .row = row, .target = one->tails[rests[i].choice][t]};
+            outputs[used++] = (OutputRow){.sequence = i, .row = row, .target = one->tails[rest->choice][t]};
         }
     }
-    RunRequest request = {
-        .sequences = sequences, .n_sequences = n, .outputs = outputs, .n_outputs = used, .logits = true};
-    TRY(session_run(scorer->session, &request, batch->progress));
+    RunRequest request = {.sequences = sequences,
+                          .n_sequences = (int32_t)n,
+                          .outputs = outputs,
+                          .n_outputs = (int32_t)used,
+                          .logits = true};
+    TRY(session_run(scorer->session, &request, progress));
     int32_t width = output_width(scorer->model);
     const float *logits = session_logits(scorer->session);
-    for (int32_t k = 0; k < used; k++) {
-        const Rest *rest = &rests[outputs[k].sequence];
-        const float *row = logits + (size_t)k * (size_t)width;
-        size_t place = (size_t)rest->prompt * (size_t)scorer->options.n + (size_t)rest->choice;
-        batch->log_probabilities[place] += (double)row[outputs[k].target] - log_sum_exp(row, width);
+    for (int64_t k = 0; k < used; k++) {
+        const Rest *rest = &rests->items[cases[outputs[k].sequence]];
+        const float *row = logits + k * width;
+        logs_of(batch, rest->prompt)[rest->choice] += (double)row[outputs[k].target] - log_sum_exp(row, width);
     }
     return LIMN_OK;
 }
 
-static int32_t most_outputs(const Model *model) {
-    int32_t rows = LOGIT_BYTES_MAX / (int32_t)sizeof(float) / output_width(model);
-    return rows > 1 ? rows : 1;
-}
-
-static limn_status run_all_rests(const Batch *batch) {
-    ChoiceScorer *scorer = batch->scorer;
-    int32_t most = most_outputs(scorer->model);
-    most = most < RUN_ROWS ? most : RUN_ROWS;
-    Rest *rests = ARENA_ARRAY(&scorer->arena, Rest, batch->n * scorer->options.n);
-    if (rests == NULL) {
+static limn_status list_rests(Rests *rests) {
+    const Batch *batch = rests->batch;
+    ChoiceScorer *scorer = batch->work->scorer;
+    rests->items = ARENA_ARRAY(&scorer->arena, Rest, batch->n * scorer->options.n + 1);
+    if (rests->items == NULL) {
         return method_no_memory(scorer->call);
     }
-    int32_t n = 0;
-    int32_t n_rows = 0;
     for (int32_t i = 0; i < batch->n; i++) {
         for (int32_t c = 0; c < scorer->options.n; c++) {
-            int32_t length = batch->scored[i].n_tails[c] - 1;
-            if (length > 0 && n > 0 && n_rows + length > most) {
-                TRY(run_rests(batch, rests, n, n_rows));
-                n = 0;
-                n_rows = 0;
-            }
-            if (length > 0) {
-                rests[n++] = (Rest){i, c};
-                n_rows += length;
-            }
+            rests->items[rests->n] = (Rest){i, c};
+            rests->n += rest_length(batch, &rests->items[rests->n]) > 0 ? 1 : 0;
         }
     }
-    return n > 0 ? run_rests(batch, rests, n, n_rows) : LIMN_OK;
+    return LIMN_OK;
 }
 
-/* How many of the prompts from `begin` on make one run. */
-static int32_t prompts_of_run(const ChoiceScorer *scorer, const ChoicePrompt *scored, int32_t begin, int32_t n) {
-    int32_t most = most_outputs(scorer->model);
-    size_t row_bytes = scorer->several ? kv_cache_row_bytes(scorer->model) : 0;
-    int64_t rows = 0;
-    size_t bytes = 0;
-    int32_t end = begin;
-    while (end < n && end - begin < most) {
-        rows += scored[end].n - scored[end].shared;
-        bytes += row_bytes * (size_t)scored[end].n;
-        if (end > begin && (rows > RUN_ROWS || bytes > cache_bytes_max)) {
-            break;
-        }
-        end++;
-    }
-    return end - begin;
-}
+/* ---- runs ---- */
 
 /* Each choice behind its prompt in a pass of its own, from the first token on. */
 static limn_status run_plain(const Batch *batch) {
-    ChoiceScorer *scorer = batch->scorer;
-    const ChoicePrompt *one = &batch->scored[0];
+    ChoiceScorer *scorer = batch->work->scorer;
+    const ChoicePrompt *one = prompt_of(batch, 0);
     int32_t width = output_width(scorer->model);
     for (int32_t c = 0; c < scorer->options.n; c++) {
         int32_t length = one->tails != NULL ? one->n_tails[c] : 1;
@@ -329,21 +387,92 @@ static limn_status run_plain(const Batch *batch) {
             .sequences = &sequence, .n_sequences = 1, .outputs = outputs, .n_outputs = length, .logits = true};
         TRY(session_run(scorer->session, &request, batch->progress));
         const float *logits = session_logits(scorer->session);
-        batch->log_probabilities[c] = 0;
+        double *log_probability = &logs_of(batch, 0)[c];
+        *log_probability = 0;
         for (int32_t t = 0; t < length; t++) {
             const float *row = logits + (size_t)t * (size_t)width;
-            batch->log_probabilities[c] += (double)row[outputs[t].target] - log_sum_exp(row, width);
+            *log_probability += (double)row[outputs[t].target] - log_sum_exp(row, width);
         }
     }
     return LIMN_OK;
 }
 
-static limn_status run_batch(const Batch *batch) {
-    if (batch->scorer->options.plain) {
-        return run_plain(batch);
+/* One of the two parts of a run: so many of its rows come before it. */
+typedef struct Part {
+    const Progress *outer;
+    int64_t before, own, all;
+} Part;
+
+static bool tick_part(void *context, const char *stage, int64_t done, int64_t total) {
+    const Part *part = context;
+    const Progress *outer = part->outer;
+    if (outer == NULL || outer->tick == NULL) {
+        return true;
     }
-    TRY(run_prompts(batch));
-    return batch->scorer->several ? run_all_rests(batch) : LIMN_OK;
+    int64_t parts = total > 0 ? total : 1;
+    return outer->tick(outer->context, stage, part->before * parts + part->own * (total > 0 ? done : 0),
+                       part->all * parts);
+}
+
+static limn_status run_shared(const Batch *batch) {
+    ChoiceScorer *scorer = batch->work->scorer;
+    Rests rests = {.batch = batch};
+    BatchJob job = {.context = &rests, .cost = cost_of_rest, .run = run_rests};
+    Part first = {.outer = batch->progress}, second = first;
+    for (int64_t i = 0; i < batch->n; i++) {
+        first.own += prompt_of(batch, i)->n - prompt_of(batch, i)->shared;
+    }
+    TRY(scorer->several ? list_rests(&rests) : LIMN_OK);
+    for (int64_t i = 0; i < rests.n; i++) {
+        second.own += cost_of_rest(&rests, i).rows;
+    }
+    second.before = first.own;
+    first.all = second.all = first.own + second.own;
+    const Progress in_first = {tick_part, &first}, in_second = {tick_part, &second};
+    TRY(run_prompts(batch, &in_first));
+    job.n = rests.n;
+    scorer->rests.progress = &in_second;
+    limn_status status = rests.n > 0 ? batch_run(&scorer->rests, &job) : LIMN_OK;
+    scorer->rests.progress = NULL;
+    return status;
+}
+
+/* One prompt and choice at a time: when asked to, and where as little memory as possible is wanted. */
+static bool runs_plain(const ChoiceScorer *scorer) {
+    return scorer->options.plain || (scorer->several && scorer->call->common.memory == PARAM_BYTES_LEAST);
+}
+
+/* What one prompt finds no memory for beside caches, it is asked without them. */
+static limn_status run_cases(void *context, const int64_t *cases, int64_t n, const Progress *progress) {
+    const Work *work = context;
+    ChoiceScorer *scorer = work->scorer;
+    const Batch batch = {.work = work, .cases = cases, .n = n, .progress = progress};
+    if (runs_plain(scorer)) {
+        return run_plain(&batch);
+    }
+    ErrorState before;
+    error_save(&before);
+    limn_status status = run_shared(&batch);
+    if (status != LIMN_NO_MEMORY) {
+        return status;
+    }
+    free_caches(scorer);
+    if (n > 1) {
+        return status; /* comes again in parts */
+    }
+    drop_head(scorer);
+    for (ChoicePrompt *one = work->prompts; one < work->prompts + work->n; one++) {
+        one->shared = 0;
+    }
+    error_restore(&before);
+    return run_plain(&batch);
+}
+
+static BatchCost cost_of_prompt(const void *context, int64_t i) {
+    const Work *work = context;
+    const ChoicePrompt *one = &work->prompts[i];
+    size_t row_bytes = work->scorer->several ? kv_cache_row_bytes(work->scorer->model) : 0;
+    return (BatchCost){.rows = one->n - one->shared, .outputs = 1, .bytes = row_bytes * (size_t)cache_rows(one)};
 }
 
 /* Encodes what can be; the others keep their reason, and NaN for numbers. places: [n] of those that can. */
@@ -381,17 +510,17 @@ static limn_status run_all(ChoiceScorer *scorer, ChoicePrompt *encoded, int32_t 
             encoded[i].shared = common_length(scorer->head_ids, scorer->head->length, encoded[i].ids, encoded[i].n - 1);
         }
     }
-    for (int32_t begin = 0; begin < n;) {
-        int32_t count = scorer->options.plain ? 1 : prompts_of_run(scorer, encoded, begin, n);
-        Batch batch = {.scorer = scorer,
-                       .scored = encoded + begin,
-                       .n = count,
-                       .log_probabilities = &log_probabilities[(size_t)begin * (size_t)scorer->options.n],
-                       .progress = progress};
-        TRY(run_batch(&batch));
-        begin += count;
+    Work work = {.scorer = scorer, .prompts = encoded, .n = n, .log_probabilities = log_probabilities};
+    const BatchJob job = {.n = n, .context = &work, .cost = cost_of_prompt, .run = run_cases};
+    size_t held = 0;
+    for (int32_t i = 0; i < scorer->n_caches; i++) {
+        held += scorer->caches[i] == NULL ? 0 : scorer->caches[i]->bytes;
     }
-    return LIMN_OK;
+    size_t left = (session_memory_left(scorer->session) + held) / 2;
+    scorer->prompts.rows = runs_plain(scorer) ? 1 : RUN_ROWS;
+    scorer->prompts.bytes = left < cache_bytes_max ? left + 1 : cache_bytes_max;
+    scorer->prompts.progress = progress;
+    return batch_run(&scorer->prompts, &job);
 }
 
 limn_status choice_scorer_run(ChoiceScorer *scorer, const Text *prompts, int32_t n, double *log_probabilities,

@@ -196,6 +196,48 @@ static void a_shared_head_does_not_show(void **state) {
     result_free(many);
 }
 
+/* A head of a dozen tokens before each text, choices of one to three tokens; NULL: refused. */
+static char *with_head(const Fixture *fixture, const char *more) {
+    Result *result;
+    unlink(fixture->out);
+    if (call_method(&result, "predict",
+                    "{\"model\": \"%s\", \"data\": \"%s\", \"template\": \"ab ab ab ab {text}\", "
+                    "\"choices\": [\"de\", \"f\", \"ghi\"], \"output\": \"%s\"%s}",
+                    fixture->letters, fixture->data, fixture->out, more) != LIMN_OK) {
+        return NULL;
+    }
+    result_free(result);
+    return out_text(fixture);
+}
+
+/* Under the limit that refusals name, prompts and choices go in pieces and without caches: the same lines. Between that
+ * and enough for all, caches are made, given up and made smaller. */
+static void memory_does_not_show(void **state) {
+    const Fixture *fixture = *state;
+    char *whole = with_head(fixture, ""), *limited = with_head(fixture, ", \"memory\": \"min\"");
+    assert_string_equal(limited, whole);
+    free(limited);
+    size_t bytes = 1024;
+    char more[64];
+    for (int step = 0; step < 40; step++) { /* the least for the first record, for longer ones, then more */
+        snprintf(more, sizeof more, ", \"memory\": %zu", bytes);
+        limited = with_head(fixture, more);
+        if (limited == NULL) {
+            char figure[32];
+            const char *needed = strstr(error_message(), " need ");
+            assert_non_null(needed);
+            assert_int_equal(sscanf(needed, " need %31s", figure), 1);
+            must(params_parse_bytes(&bytes, "memory", figure));
+            continue;
+        }
+        assert_true(bytes > 1024);
+        assert_string_equal(limited, whole);
+        free(limited);
+        bytes += bytes / 16;
+    }
+    free(whole);
+}
+
 static void a_classifier_has_its_classes(void **state) {
     const Fixture *fixture = *state;
     Result *result;
@@ -511,6 +553,7 @@ int main(void) {
         cmocka_unit_test(scores_are_those_of_run_at_every_length),
         cmocka_unit_test(batches_and_threads_do_not_show),
         cmocka_unit_test(a_shared_head_does_not_show),
+        cmocka_unit_test(memory_does_not_show),
         cmocka_unit_test(a_classifier_has_its_classes),
         cmocka_unit_test(a_cut_file_is_gone_on_with),
         cmocka_unit_test(other_settings_and_data_are_refused),
