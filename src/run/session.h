@@ -190,6 +190,8 @@ typedef struct RunEstimate {
 } RunEstimate;
 
 limn_status session_estimate(Session *session, const RunRequest *request, RunEstimate *estimate);
+/* What comes on top in a session that was just made: weights in a faster layout, when the request runs so often. */
+limn_status session_estimate_weights(Session *session, const RunRequest *request, int64_t runs, size_t *bytes);
 /* Runs nothing; LIMN_NO_MEMORY, naming the least that would do, where the request does not fit the session's memory. */
 limn_status session_require(Session *session, const RunRequest *request);
 /* The steps a request would run, one line each; *text is malloc'ed. */
