@@ -1,4 +1,5 @@
-/* What the parts of `limn predict` share: the command (predict.c) and what it says (predict_report.c). */
+/* What the parts of `limn predict` share: the command (predict.c), its records (predict_decide.c) and what it says
+ * (predict_report.c). */
 #ifndef LIMN_METHOD_DATA_PREDICT_H
 #define LIMN_METHOD_DATA_PREDICT_H
 
@@ -14,6 +15,7 @@ typedef struct PredictParams {
     ParamTexts choices;
     Text labels;
     int64_t batch;
+    int32_t truncate; /* Truncation */
     int64_t top;
     Text decisions;
 } PredictParams;
@@ -48,6 +50,9 @@ typedef struct Predictor {
     Mistake *mistakes; /* [n_mistakes], the surest first, of params->top */
     int32_t n_mistakes;
     int64_t resumed; /* records that were there already */
+    int64_t joined;  /* prompts that a choice joins */
+    int64_t n_cut;   /* prompts that were cut; the most tokens that one lost */
+    int32_t most_cut;
     int64_t unlabelled;
     double least_mass; /* the smallest probability of all choices of a record together */
     double sum_mass;
@@ -55,7 +60,17 @@ typedef struct Predictor {
     double recheck; /* largest difference to a plain pass; NaN: not made */
 } Predictor;
 
+Text predict_trimmed(Text text); /* without white space around it */
+bool predict_same_text(Text a, Text b);
+limn_status predict_copy_text(Text *out, MethodCall *call, Text text); /* into the call's arena */
+
+/* plain: each prompt and choice in a pass of its own. */
+ChoiceOptions predict_choice_options(const Predictor *predictor, bool plain);
+/* Reads, scores, writes and counts all records. */
+limn_status predict_decide(Predictor *predictor);
+void predict_forget_mistakes(Predictor *predictor);
+
 /* Adds headline, blocks, warnings and checks. */
-void predict_report(Predictor *predictor);
+limn_status predict_report(Predictor *predictor);
 
 #endif

@@ -215,21 +215,33 @@ static void report_checks(Predictor *predictor) {
                     "something else; see `limn run` on a prompt (a leading space? another template?)",
                     predictor->sum_mass / (double)decisions);
     }
+    if (predictor->joined > 0) {
+        result_warn(result,
+                    "in %lld of %lld prompts a choice joins the last token: their choices are scored as "
+                    "lm-evaluation-harness does, the space at the prompt's end as part of the choice",
+                    (long long)predictor->joined, (long long)decisions);
+    }
+    if (predictor->n_cut > 0) {
+        static const char *const places[] = {"", "beginning", "end", "middle"};
+        result_warn(result,
+                    "%lld of %lld prompts were longer than the model reads: up to %d tokens of their %s were cut",
+                    (long long)predictor->n_cut, (long long)decisions, (int)predictor->most_cut,
+                    places[predictor->params->truncate]);
+    }
     if (predictor->unlabelled > 0 && predictor->params->data.label_field.bytes != NULL) {
         result_warn(result, "%lld of %lld records have no label and count for no measure",
                     (long long)predictor->unlabelled, (long long)decisions);
     }
 }
 
-void predict_report(Predictor *predictor) {
+limn_status predict_report(Predictor *predictor) {
     const Metrics *metrics = &predictor->metrics;
     bool labelled = metrics->sums.n > 0;
     report_checks(predictor);
-    data_source_describe(predictor->source, predictor->result);
+    TRY(data_source_finish(predictor->source, predictor->result));
     if (metrics->decisions == 0) {
-        result_warn(predictor->result, "no record was left to decide on");
-        result_headline(predictor->result, "no records");
-        return;
+        result_headline(predictor->result, "no record was decided on");
+        return result_status(predictor->result);
     }
     report_headline(predictor, labelled);
     if (labelled) {
@@ -246,4 +258,5 @@ void predict_report(Predictor *predictor) {
     if (predictor->n_mistakes > 0) {
         report_mistakes(predictor);
     }
+    return result_status(predictor->result);
 }
