@@ -179,6 +179,12 @@ static limn_status read_table(const Reader *reader, const json_t *json, const ch
     Value *cells = result_alloc(reader->result, (size_t)n, sizeof *cells);
     TRY(result_status(reader->result));
     TRY(read_columns(reader, array, columns));
+    int32_t repeated;
+    TRY(columns_repeated(columns, n, &repeated));
+    if (repeated >= 0) {
+        return fail(LIMN_FORMAT, "%s: %s: column %d has the name of one before it, expected names of its own",
+                    reader->source, reader->where, (int)repeated);
+    }
     TableBlock *block = result_add_table(reader->result, id, NULL, columns, n);
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);

@@ -490,9 +490,9 @@ static double error_of(double sum, double squares, int32_t n) {
 static limn_status add_table(const Effects *effects, const char **most) {
     static const TableColumn columns[] = {{{"component", 9}, COLUMN_TEXT},
                                           {{"lost", 4}, COLUMN_NUMBER},
-                                          {{"error", 5}, COLUMN_NUMBER},
+                                          {{"lost error", 10}, COLUMN_NUMBER},
                                           {{"gained", 6}, COLUMN_NUMBER},
-                                          {{"error ", 6}, COLUMN_NUMBER}};
+                                          {{"gained error", 12}, COLUMN_NUMBER}};
     MethodCall *call = effects->diff->call;
     const Component **sorted = ARENA_ARRAY(call->arena, const Component *, effects->n_components + 1);
     if (sorted == NULL) {

@@ -171,6 +171,7 @@ static limn_status prepare(Predictor *predictor) {
     TRY(method_session(call, params->model.bytes, &predictor->session));
     predictor->model = session_model(predictor->session);
     TRY(read_names(predictor));
+    TRY(predict_read_limits(predictor));
     TRY(data_source_use_model(predictor->source, call, predictor->model));
     ChoiceOptions options = predict_choice_options(predictor, false);
     TRY(choice_scorer_new(&predictor->scorer, call, predictor->session, &options));
@@ -246,6 +247,7 @@ static const limn_param rows[] = {
     {"batch", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "0", .maximum = 65536,
      .help = "records read ahead and scored together; 0: 64. More cost memory; the numbers stay the same",
      .field = offsetof(PredictParams, batch)},
+    LIMIT_ROWS(PredictParams, limits),
     {"truncate", 0, LIMN_PARAM_CHOICE, .metavar = "WHERE", .default_text = "no", .choices = "no|left|right|middle",
      .help =
          "cut a prompt that is longer than the model reads, instead of refusing it; special tokens at its ends stay",

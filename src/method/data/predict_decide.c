@@ -78,7 +78,12 @@ static limn_status find_group(Predictor *predictor, Text name, PredictGroup **gr
     }
     PredictGroup *made = &predictor->groups[predictor->n_groups];
     TRY(predict_copy_text(&made->name, predictor->call, name));
-    TRY(metrics_init(&made->metrics, predictor->n, 0, false));
+    if (predictor->group_intervals && predictor->n_groups == PREDICT_INTERVALS_MAX) {
+        return fail(LIMN_USAGE,
+                    "predict: more than %d groups; expected fewer where a limit on a group needs a bootstrap",
+                    PREDICT_INTERVALS_MAX);
+    }
+    TRY(metrics_init(&made->metrics, predictor->n, (uint64_t)predictor->call->common.seed, predictor->group_intervals));
     predictor->n_groups++;
     *group = made;
     return LIMN_OK;
