@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/integers.h"
+#include "measure/batch.h"
 #include "measure/distribution.h"
 #include "measure/target_score.h"
 
@@ -191,7 +192,7 @@ static int32_t most_outputs(const Model *model) {
 
 static limn_status propose_from_left(Proposals *proposals) {
     int32_t n = proposals->prompt->n;
-    TRY(kv_cache_new(&proposals->clean, proposals->model, n));
+    TRY(session_cache_new(&proposals->clean, proposals->base, n));
     int32_t step = (int32_t)smaller(RUN_ROWS, most_outputs(proposals->model));
     for (int32_t begin = 0; begin < n; begin += step) {
         TRY(run_rows(proposals, begin, (int32_t)smaller(n, begin + step)));
@@ -289,19 +290,19 @@ limn_status proposals_new(Proposals **proposals, MethodCall *call, Session *base
 /* Tokens behind the word that judge it: the next few, none of them special. */
 static int32_t right_tokens(const Proposals *proposals, const Rewritten *made) {
     int32_t n = 0;
-    while (n < RIGHT_TOKENS && made->end + n < made->version.n &&
-           !tokenizer_is_special(proposals->model->tokenizer, made->version.ids[made->end + n])) {
+    while (n < RIGHT_TOKENS && made->end + n < made->n &&
+           !tokenizer_is_special(proposals->model->tokenizer, made->ids[made->end + n])) {
         n++;
     }
     return n;
 }
 
-static int32_t shared_rows(const Proposals *proposals, const Version *version, int32_t begin) {
-    if (!model_lengths_alike(&proposals->model->config, proposals->prompt->n, version->n)) {
+static int32_t shared_rows(const Proposals *proposals, const Rewritten *made) {
+    if (!model_lengths_alike(&proposals->model->config, proposals->prompt->n, made->n)) {
         return 0;
     }
     int32_t n = 0;
-    while (n < begin && n < proposals->prompt->n && version->ids[n] == proposals->prompt->ids[n]) {
+    while (n < made->begin && n < proposals->prompt->n && made->ids[n] == proposals->prompt->ids[n]) {
         n++;
     }
     return n;
@@ -320,64 +321,76 @@ static double begins_word(Proposals *proposals, const float *logits) {
     return log(fmax(sum, 1e-30));
 }
 
-static limn_status fit_run(Proposals *proposals, const Rewritten *versions, int32_t n, double *fit, Arena *arena) {
-    SequenceInput *sequences = ARENA_ARRAY(arena, SequenceInput, n + 1);
-    OutputRow *outputs = ARENA_ARRAY(arena, OutputRow, n * RIGHT_TOKENS + 1);
-    if (sequences == NULL || outputs == NULL) {
-        return method_no_memory(proposals->call);
-    }
-    int32_t n_outputs = 0;
-    for (int32_t i = 0; i < n; i++) {
-        const Rewritten *made = &versions[i];
-        int32_t shared = shared_rows(proposals, &made->version, made->begin);
-        int32_t right = right_tokens(proposals, made);
-        for (int32_t k = 0; k < larger(right, 1); k++) {
-            outputs[n_outputs++] = (OutputRow){.sequence = i, .row = made->end - 1 + k - shared, .target = -1};
+typedef struct Fit {
+    Proposals *proposals;
+    const Rewritten *versions; /* [n] */
+    double *fit;               /* [n] */
+} Fit;
+
+static BatchCost cost_of_fit(const void *context, int64_t i) {
+    const Fit *work = context;
+    const Rewritten *made = &work->versions[i];
+    int64_t right = larger(1, right_tokens(work->proposals, made));
+    return (BatchCost){.rows = made->end + right - 1 - shared_rows(work->proposals, made), .outputs = right};
+}
+
+static void read_fits(const Fit *work, const int64_t *cases, int64_t n) {
+    int32_t width = work->proposals->model->config.n_vocab;
+    const float *logits = session_logits(work->proposals->base);
+    for (int64_t i = 0; i < n; i++) {
+        const Rewritten *made = &work->versions[cases[i]];
+        int32_t right = right_tokens(work->proposals, made);
+        double fit = right == 0 ? begins_word(work->proposals, logits) : 0.0;
+        for (int32_t k = 0; k < right; k++) {
+            const float *row = logits + (size_t)k * (size_t)width;
+            fit += (double)row[made->ids[made->end + k]] - log_sum_exp(row, width);
         }
-        sequences[i] = (SequenceInput){.ids = made->version.ids + shared,
-                                       .n = made->end + (int32_t)larger(right, 1) - 1 - shared,
+        work->fit[cases[i]] = fit;
+        logits += (size_t)larger(1, right) * (size_t)width;
+    }
+}
+
+static limn_status run_fits(void *context, const int64_t *cases, int64_t n, const Progress *progress) {
+    const Fit *work = context;
+    Proposals *proposals = work->proposals;
+    Arena arena;
+    arena_init(&arena);
+    SequenceInput *sequences = ARENA_ARRAY(&arena, SequenceInput, n + 1);
+    OutputRow *outputs = ARENA_ARRAY(&arena, OutputRow, n * RIGHT_TOKENS + 1);
+    int32_t n_outputs = 0;
+    for (int64_t i = 0; i < n && sequences != NULL && outputs != NULL; i++) {
+        const Rewritten *made = &work->versions[cases[i]];
+        int32_t shared = shared_rows(proposals, made);
+        int32_t right = (int32_t)larger(1, right_tokens(proposals, made));
+        for (int32_t k = 0; k < right; k++) {
+            outputs[n_outputs++] = (OutputRow){.sequence = (int32_t)i, .row = made->end - 1 + k - shared, .target = -1};
+        }
+        sequences[i] = (SequenceInput){.ids = made->ids + shared,
+                                       .n = made->end + right - 1 - shared,
                                        .prefix = shared > 0 ? proposals->clean : NULL,
                                        .prefix_length = shared};
     }
     RunRequest request = {
-        .sequences = sequences, .n_sequences = n, .outputs = outputs, .n_outputs = n_outputs, .logits = true};
-    TRY(session_run(proposals->base, &request, proposals->call->progress));
-    const float *logits = session_logits(proposals->base);
-    int32_t width = proposals->model->config.n_vocab;
-    for (int32_t i = 0; i < n; i++) {
-        int32_t right = right_tokens(proposals, &versions[i]);
-        fit[i] = right == 0 ? begins_word(proposals, logits) : 0.0;
-        for (int32_t k = 0; k < larger(right, 1); k++, logits += width) {
-            int32_t id = versions[i].version.ids[right == 0 ? 0 : versions[i].end + k];
-            fit[i] += right == 0 ? 0.0 : (double)logits[id] - log_sum_exp(logits, width);
-        }
+        .sequences = sequences, .n_sequences = (int32_t)n, .outputs = outputs, .n_outputs = n_outputs, .logits = true};
+    limn_status status = sequences == NULL || outputs == NULL ? method_no_memory(proposals->call)
+                                                              : session_run(proposals->base, &request, progress);
+    if (status == LIMN_OK) {
+        read_fits(work, cases, n);
     }
-    return LIMN_OK;
+    arena_free(&arena);
+    return status;
 }
 
 limn_status proposals_fit(Proposals *proposals, const Rewritten *versions, int32_t n, double *fit) {
     memset(fit, 0, (size_t)n * sizeof *fit);
-    if (proposals->model->config.task == TASK_MASKED_LM) {
+    if (proposals->model->config.task == TASK_MASKED_LM || n == 0) {
         return LIMN_OK;
     }
-    int32_t most = (int32_t)larger(1, most_outputs(proposals->model) / RIGHT_TOKENS);
-    for (int32_t done = 0; done < n;) {
-        int64_t rows = 0;
-        int32_t count = 0;
-        while (done + count < n && count < most) {
-            const Rewritten *made = &versions[done + count];
-            rows += made->end + RIGHT_TOKENS - shared_rows(proposals, &made->version, made->begin);
-            if (count > 0 && rows > RUN_ROWS) {
-                break;
-            }
-            count++;
-        }
-        Arena arena;
-        arena_init(&arena);
-        limn_status status = fit_run(proposals, versions + done, count, fit + done, &arena);
-        arena_free(&arena);
-        TRY(status);
-        done += count;
-    }
-    return LIMN_OK;
+    Fit work = {proposals, versions, fit};
+    Batcher batcher = {.stage = "weigh other words",
+                       .progress = proposals->call->progress,
+                       .rows = RUN_ROWS,
+                       .outputs = most_outputs(proposals->model)};
+    BatchJob job = {.n = n, .context = &work, .cost = cost_of_fit, .run = run_fits};
+    return batch_run(&batcher, &job);
 }

@@ -59,20 +59,16 @@ static bool covers(const Encoding *encoding, const Rewriter *rewriter, const Tex
     return starts && (size_t)encoding->tokens[*end - 1].end == place->to;
 }
 
-static limn_status keep(Version *version, const Rewriter *rewriter, const Encoding *encoding) {
-    Arena *arena = rewriter->call->arena;
-    int32_t *ids = ARENA_ARRAY(arena, int32_t, encoding->n + 1);
-    int32_t *types = rewriter->prompt->types == NULL ? NULL : ARENA_ARRAY(arena, int32_t, encoding->n + 1);
-    if (ids == NULL || (types == NULL && rewriter->prompt->types != NULL)) {
+static limn_status keep(Rewritten *made, const Rewriter *rewriter, const Encoding *encoding) {
+    int32_t *ids = ARENA_ARRAY(rewriter->call->arena, int32_t, encoding->n + 1);
+    if (ids == NULL) {
         return method_no_memory(rewriter->call);
     }
     for (int32_t t = 0; t < encoding->n; t++) {
         ids[t] = encoding->tokens[t].id;
-        if (types != NULL) {
-            types[t] = encoding->tokens[t].type;
-        }
     }
-    *version = (Version){.ids = ids, .types = types, .n = encoding->n};
+    made->ids = ids;
+    made->n = encoding->n;
     return LIMN_OK;
 }
 
@@ -99,8 +95,9 @@ limn_status rewrite_prompt(Rewritten *made, bool *good, const Rewriter *rewriter
         made->end = i == 0 ? end : made->end;
     }
     if (whole) {
-        status = keep(&made->version, rewriter, &encoding);
-        *good = status == LIMN_OK && (rewriter->scorer == NULL || answer_stands(rewriter->scorer, &made->version));
+        int32_t limit = rewriter->model->config.n_context;
+        status = keep(made, rewriter, &encoding);
+        *good = status == LIMN_OK && (limit <= 0 || made->n + rewriter->n_tail <= limit);
     }
     encoding_free(&encoding);
     text_buffer_free(&text);

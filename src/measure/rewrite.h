@@ -1,9 +1,8 @@
 /* The prompt with some of its units exchanged: written anew, encoded anew as a whole, and looked at: what was put in
- * must stand there as whole tokens, and the rows that the answer is read from must stand too. */
+ * must stand there as whole tokens. */
 #ifndef LIMN_MEASURE_REWRITE_H
 #define LIMN_MEASURE_REWRITE_H
 
-#include "measure/answers.h"
 #include "measure/units.h"
 
 typedef struct Exchange {
@@ -16,12 +15,13 @@ typedef struct Rewriter {
     const Model *model;
     const Prompt *prompt;
     const Units *units;
-    const AnswerScorer *scorer; /* NULL: nobody reads an answer from it */
+    int32_t n_tail; /* tokens of the answer that are read behind the text */
 } Rewriter;
 
 typedef struct Rewritten {
-    Version version;
-    int32_t begin, end; /* tokens of the first unit exchanged */
+    const int32_t *ids; /* [n] the prompt's tokens, changed */
+    int32_t n;
+    int32_t begin, end; /* those of the first unit exchanged */
 } Rewritten;
 
 /* exchanges: [n], in the order of units, no unit twice. *good false: not as whole tokens, not within the model's

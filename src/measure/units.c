@@ -123,7 +123,8 @@ limn_status units_of_words(Units *units, MethodCall *call, const Model *model, c
         unit->kind = word_kind(unit_text(prompt, unit));
         bool special = false;
         for (int32_t t = unit->begin; t < unit->end; t++) {
-            special = special || prompt->tokens[t].special || prompt->tokens[t].type != 0;
+            bool hidden = prompt->mask != NULL && prompt->mask[t] == 0;
+            special = special || prompt->tokens[t].special || prompt->tokens[t].type != 0 || hidden;
         }
         unit->fixed = special || unit->kind.class == WORD_NOTHING || stays_for_target(model, target, unit) ||
                       stays_for_chat(prompt, unit) || stays_for_fields(asked, unit);
