@@ -29,19 +29,6 @@ struct Yardstick {
     int32_t tried;
 };
 
-limn_status yardstick_base(Session **base, MethodCall *call, Text model) {
-    Model *described = call->described;
-    Session *session = call->session;
-    *base = NULL;
-    limn_status status = method_base_session(call, model.bytes, base);
-    if (status == LIMN_OK && !proposals_possible(session_model(*base))) {
-        *base = NULL;
-    }
-    call->described = described != NULL ? described : call->described;
-    call->session = session != NULL ? session : call->session;
-    return status;
-}
-
 /* ---- units ---- */
 
 /* Runs of tokens that begin inside the same span; what lies between spans is a run of its own. */
@@ -118,9 +105,13 @@ static limn_status make_units(Yardstick *yardstick, const TokenRuns *words) {
 
 /* ---- opening ---- */
 
-static limn_status open_draws(Yardstick *yardstick, Session *base, const Target *target, const Target *contrast) {
+static limn_status open_draws(Yardstick *yardstick, const Target *target, const Target *contrast) {
     const YardstickAsked *asked = &yardstick->asked;
-    DrawsAsked draws = {.data = asked->data, .base = base, .target = target, .contrast = contrast};
+    DrawsAsked draws = {.data = asked->data, .target = target, .contrast = contrast};
+    TRY(method_beside_session(yardstick->call, yardstick->session, &draws.base));
+    if (!proposals_possible(session_model(draws.base))) {
+        draws.base = NULL;
+    }
     if (asked->replacements.bytes != NULL) {
         TRY(draw_texts_of_file(&yardstick->file, yardstick->call, asked->replacements.bytes));
         draws.file = &yardstick->file;
@@ -138,8 +129,8 @@ static Answered answered_of(const AnswerValue *value) {
     return (Answered){value->f, exp(value->target), value->decided, value->best};
 }
 
-static limn_status open_yardstick(Yardstick *yardstick, Session *session, Session *base, const Target *target,
-                                  const Target *contrast, const TokenRuns *words) {
+static limn_status open_yardstick(Yardstick *yardstick, Session *session, const Target *target, const Target *contrast,
+                                  const TokenRuns *words) {
     MethodCall *call = yardstick->call;
     const Prompt *prompt = yardstick->prompt;
     if (prompt->text.bytes == NULL || yardstick->model->tokenizer == NULL) {
@@ -165,7 +156,7 @@ static limn_status open_yardstick(Yardstick *yardstick, Session *session, Sessio
         const double none = (double)NAN;
         yardstick->effects[u] = (Effect){none, none, none, none, none, none, none, 0, 0, NULL};
     }
-    TRY(open_draws(yardstick, base, target, contrast));
+    TRY(open_draws(yardstick, target, contrast));
     AnswerOptions options = {.metric = ANSWER_LEAD, .decision = true, .stage = "exchange words"};
     TRY(answer_new(&yardstick->answer, call, session, prompt, target, contrast, &options));
     AnswerValue clean;
@@ -174,8 +165,8 @@ static limn_status open_yardstick(Yardstick *yardstick, Session *session, Sessio
     return LIMN_OK;
 }
 
-limn_status yardstick_new(Yardstick **yardstick, MethodCall *call, Session *session, Session *base,
-                          const Prompt *prompt, const Target *target, const Target *contrast, const TokenRuns *words,
+limn_status yardstick_new(Yardstick **yardstick, MethodCall *call, Session *session, const Prompt *prompt,
+                          const Target *target, const Target *contrast, const TokenRuns *words,
                           const YardstickAsked *asked) {
     *yardstick = calloc(1, sizeof **yardstick);
     if (*yardstick == NULL) {
@@ -192,7 +183,7 @@ limn_status yardstick_new(Yardstick **yardstick, MethodCall *call, Session *sess
     filled->screen = filled->screen > 0 ? filled->screen : YARDSTICK_SCREEN;
     filled->leading = filled->leading > 0 ? filled->leading : YARDSTICK_LEADING;
     filled->draws = filled->draws > 0 ? filled->draws : YARDSTICK_DRAWS;
-    limn_status status = open_yardstick(*yardstick, session, base, target, contrast, words);
+    limn_status status = open_yardstick(*yardstick, session, target, contrast, words);
     if (status != LIMN_OK) {
         yardstick_free(*yardstick);
         *yardstick = NULL;

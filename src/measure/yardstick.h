@@ -21,7 +21,6 @@
 enum { YARDSTICK_SCREEN = 2, YARDSTICK_LEADING = 5, YARDSTICK_DRAWS = 32, EXCHANGES_MAX = 8 };
 
 typedef struct YardstickAsked {
-    Text model; /* its path: the base model is that without adapters */
     UnitKind by;
     ParamTexts fixed;
     Text replacements;      /* a file; absent: none */
@@ -51,12 +50,9 @@ typedef struct Effect {
 
 typedef struct Yardstick Yardstick;
 
-/* The base model's session is opened here (so before the call's own, which it sets last). */
-limn_status yardstick_base(Session **base, MethodCall *call, Text model);
-
-/* base NULL: nobody proposes. Prompt, target, contrast and words are borrowed. LIMN_USAGE: no unit may be exchanged. */
-limn_status yardstick_new(Yardstick **yardstick, MethodCall *call, Session *session, Session *base,
-                          const Prompt *prompt, const Target *target, const Target *contrast, const TokenRuns *words,
+/* Prompt, target, contrast and words are borrowed. LIMN_USAGE: no unit may be exchanged. */
+limn_status yardstick_new(Yardstick **yardstick, MethodCall *call, Session *session, const Prompt *prompt,
+                          const Target *target, const Target *contrast, const TokenRuns *words,
                           const YardstickAsked *asked);
 void yardstick_free(Yardstick *yardstick); /* NULL is fine */
 

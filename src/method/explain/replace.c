@@ -54,7 +54,6 @@ typedef struct ReplaceWork {
 static limn_status prepare(ReplaceWork *work) {
     MethodCall *call = work->call;
     const ReplaceParams *params = work->params;
-    Session *base;
     TRY(method_session(call, params->model.bytes, &work->session));
     work->model = session_model(work->session);
     TRY(prompt_read(&work->prompt, call, work->model, &params->prompt));
@@ -62,14 +61,13 @@ static limn_status prepare(ReplaceWork *work) {
     TRY(target_resolve(&work->target, &work->contrast, call, work->session, &work->prompt, &params->target, NULL,
                        work->result));
     TRY(words_of(&work->words, call, work->model, &work->prompt));
-    TRY(yardstick_base(&base, call, params->model));
     const YardstickAsked asked = {.by = (UnitKind)params->by,
                                   .fixed = params->yardstick.fixed,
                                   .replacements = params->yardstick.replacements,
                                   .screen = (int32_t)params->screen,
                                   .leading = (int32_t)params->leading,
                                   .draws = (int32_t)params->draws};
-    TRY(yardstick_new(&work->yardstick, call, work->session, base, &work->prompt, &work->target, &work->contrast,
+    TRY(yardstick_new(&work->yardstick, call, work->session, &work->prompt, &work->target, &work->contrast,
                       &work->words, &asked));
     work->units = yardstick_units(work->yardstick);
     return LIMN_OK;
