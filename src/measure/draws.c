@@ -9,8 +9,8 @@
 
 enum {
     LEAST_WORDS = 8, /* of a source, for it to be the one a word is drawn from */
-    OVERSAMPLE = 3,  /* candidates judged by the right context for each draw */
-    LEAST_JUDGED = 8
+    OVERSAMPLE = 2,  /* candidates judged by the right context for each draw */
+    LEAST_JUDGED = 4
 };
 
 /* Something that could take a unit's place. */
