@@ -35,12 +35,13 @@ static void find_bytes(Unit *unit, const Prompt *prompt) {
 /* ---- what stays ---- */
 
 /* The last row whose change the answer can feel, and the words that are asked about. */
-static bool stays_for_target(const Model *model, const Target *target, const Unit *unit) {
+static bool stays_for_target(const Model *model, const Prompt *prompt, const Target *target, const Unit *unit) {
     int32_t last = 0;
     for (int32_t k = 0; k < target->n; k++) {
         last = target->rows[k] > last ? target->rows[k] : last;
         int32_t asked = target->kind == TARGET_SPAN ? target->rows[k] + 1 : -1;
-        asked = target->kind == TARGET_AT && !model->config.causal ? target->rows[k] : asked; /* a mask */
+        bool inside = target->kind == TARGET_AT && target->rows[k] < prompt->n - 1; /* a mask, a place that was named */
+        asked = inside ? target->rows[k] : asked;
         if (asked >= unit->begin && asked < unit->end) {
             return true;
         }
@@ -126,7 +127,7 @@ limn_status units_of_words(Units *units, MethodCall *call, const Model *model, c
             bool hidden = prompt->mask != NULL && prompt->mask[t] == 0;
             special = special || prompt->tokens[t].special || prompt->tokens[t].type != 0 || hidden;
         }
-        unit->fixed = special || unit->kind.class == WORD_NOTHING || stays_for_target(model, target, unit) ||
+        unit->fixed = special || unit->kind.class == WORD_NOTHING || stays_for_target(model, prompt, target, unit) ||
                       stays_for_chat(prompt, unit) || stays_for_fields(asked, unit);
     }
     for (int32_t i = 0; asked->fixed != NULL && i < asked->fixed->n; i++) {
