@@ -139,9 +139,20 @@ static bool may_stand(const Draws *draws, int32_t word, Text text) {
            !was_drawn(&draws->of_words[word], text);
 }
 
+/* What the data set has for the place; NULL: nothing. */
+static const DrawTexts *data_at(const Draws *draws, const Unit *unit) {
+    const DrawsAsked *asked = &draws->asked;
+    for (int32_t i = 0; i < asked->n_data; i++) {
+        if (asked->spans == NULL || (unit->from >= asked->spans[i].from && unit->to <= asked->spans[i].to)) {
+            return &asked->data[i];
+        }
+    }
+    return NULL;
+}
+
 static limn_status from_texts(Candidates *list, const Draws *draws, int32_t word, const DrawTexts *texts) {
     const Unit *unit = &draws->words.units->items[word];
-    for (int32_t i = 0; i < texts->n; i++) {
+    for (int32_t i = 0; texts != NULL && i < texts->n; i++) {
         WordKind kind = word_kind(texts->items[i]);
         if (word_kinds_match(&kind, &unit->kind) && may_stand(draws, word, texts->items[i])) {
             TRY(add_candidate(list, draws->call, texts->items[i], log(texts->count[i])));
@@ -343,9 +354,9 @@ static limn_status keep_whole(Candidates *list, const Rewriter *rewriter, int32_
 static limn_status collect(Candidates *list, Draws *draws, int32_t word, DrawSource source, Random *random) {
     switch (source) {
     case DRAW_FILE:
-        return draws->asked.file == NULL ? LIMN_OK : from_texts(list, draws, word, draws->asked.file);
+        return from_texts(list, draws, word, draws->asked.file);
     case DRAW_DATA:
-        return draws->asked.data == NULL ? LIMN_OK : from_texts(list, draws, word, draws->asked.data);
+        return from_texts(list, draws, word, data_at(draws, &draws->words.units->items[word]));
     case DRAW_MODEL:
         return from_model(list, draws, word);
     default:
@@ -530,7 +541,8 @@ static limn_status draw_inner_words(Draws *draws, int32_t unit, int32_t k) {
 
 static limn_status take_unit(Draws *draws, int32_t unit, int32_t k) {
     DrawList *list = &draws->of_units[unit];
-    const DrawTexts *given = draws->asked.file != NULL ? draws->asked.file : draws->asked.data;
+    const DrawTexts *data = data_at(draws, &draws->units.units->items[unit]);
+    const DrawTexts *given = draws->asked.file != NULL ? draws->asked.file : data;
     Random random = stream_of(draws, unit);
     Candidates candidates = {0};
     int32_t want = k - list->n;

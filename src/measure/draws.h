@@ -44,8 +44,10 @@ typedef struct DrawTexts {
 
 typedef struct DrawsAsked {
     const DrawTexts *file; /* NULL: none was given */
-    const DrawTexts *data; /* words of the field, or with larger units its values; NULL: none */
-    Session *base;         /* the base model with its adapters off; NULL: it cannot propose */
+    const DrawTexts *data; /* [n_data] words of a field each, or with larger units its values; NULL: none */
+    const TextSpan *spans; /* [n_data] where those fields stand in the prompt; NULL: one for all of it */
+    int32_t n_data;
+    Session *base; /* the base model with its adapters off; NULL: it cannot propose */
     const Target *target;
     const Target *contrast; /* NULL or kind TARGET_NONE: none */
 } DrawsAsked;

@@ -4,6 +4,7 @@
 #ifndef LIMN_MEASURE_UNITS_H
 #define LIMN_MEASURE_UNITS_H
 
+#include "ask/documents.h"
 #include "ask/target.h"
 #include "ask/word_kind.h"
 #include "ask/words.h"
@@ -23,12 +24,6 @@ typedef struct Units {
     int32_t n;
     int32_t n_free; /* those that may be exchanged */
 } Units;
-
-/* A part of the text that belongs together: a field of the data set's template, a document. */
-typedef struct TextSpan {
-    size_t from, to;
-    Text name;
-} TextSpan;
 
 typedef struct UnitsAsked {
     const ParamTexts *fixed; /* texts, or "A:B" for tokens A up to but without B; NULL: none */

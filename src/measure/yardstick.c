@@ -76,6 +76,37 @@ static limn_status runs_of_messages(TokenRuns *runs, MethodCall *call, const Pro
     return LIMN_OK;
 }
 
+static const TextSpan *spans_of(const YardstickAsked *asked) {
+    return asked->by == UNIT_DOCUMENT ? asked->documents : asked->data == NULL ? NULL : asked->data->spans;
+}
+
+static int32_t n_spans_of(const YardstickAsked *asked) {
+    return asked->by == UNIT_DOCUMENT ? asked->n_documents : spans_of(asked) == NULL ? 0 : asked->data->n;
+}
+
+/* What lies between the spans is none of them. */
+static limn_status fix_gaps(Yardstick *yardstick) {
+    const YardstickAsked *asked = &yardstick->asked;
+    const TextSpan *spans = spans_of(asked);
+    if (n_spans_of(asked) == 0) {
+        return fail(LIMN_USAGE, "%s: --by %s needs %s", yardstick->call->method->command.name,
+                    asked->by == UNIT_FIELD ? "field" : "document",
+                    asked->by == UNIT_FIELD ? "--data with --template and --record"
+                                            : "a chat with --documents that its template writes out");
+    }
+    Units *units = &yardstick->units;
+    for (int32_t u = 0; u < units->n; u++) {
+        Unit *unit = &units->items[u];
+        bool inside = false;
+        for (int32_t s = 0; s < n_spans_of(asked); s++) {
+            inside = inside || (unit->from < spans[s].to && unit->to > spans[s].from);
+        }
+        units->n_free -= !inside && !unit->fixed ? 1 : 0;
+        unit->fixed = unit->fixed || !inside;
+    }
+    return LIMN_OK;
+}
+
 static limn_status make_units(Yardstick *yardstick, const TokenRuns *words) {
     MethodCall *call = yardstick->call;
     const YardstickAsked *asked = &yardstick->asked;
@@ -92,23 +123,27 @@ static limn_status make_units(Yardstick *yardstick, const TokenRuns *words) {
         break;
     case UNIT_FIELD:
     case UNIT_DOCUMENT:
-        if (asked->n_fields == 0) {
-            return fail(LIMN_USAGE, "%s: --by %s needs %s", call->method->command.name,
-                        asked->by == UNIT_FIELD ? "field" : "document",
-                        asked->by == UNIT_FIELD ? "a record of --data and a --template" : "a chat with --documents");
-        }
-        TRY(runs_of_spans(&runs, call, yardstick->prompt, asked->fields, asked->n_fields));
+        TRY(runs_of_spans(&runs, call, yardstick->prompt, spans_of(asked), n_spans_of(asked)));
         break;
     }
-    return units_of_runs(&yardstick->units, call, yardstick->prompt, &yardstick->words, &runs);
+    TRY(units_of_runs(&yardstick->units, call, yardstick->prompt, &yardstick->words, &runs));
+    return asked->by == UNIT_FIELD || asked->by == UNIT_DOCUMENT ? fix_gaps(yardstick) : LIMN_OK;
 }
 
 /* ---- opening ---- */
 
 static limn_status open_draws(Yardstick *yardstick, const Target *target, const Target *contrast) {
     const YardstickAsked *asked = &yardstick->asked;
-    DrawsAsked draws = {.data = asked->data, .target = target, .contrast = contrast};
-    TRY(method_beside_session(yardstick->call, yardstick->session, &draws.base));
+    DrawsAsked draws = {.target = target, .contrast = contrast};
+    if (asked->data != NULL) {
+        draws.data = asked->data->texts;
+        draws.spans = asked->data->spans;
+        draws.n_data = asked->data->n;
+    }
+    draws.base = asked->base;
+    if (draws.base == NULL) {
+        TRY(method_beside_session(yardstick->call, yardstick->session, &draws.base));
+    }
     if (!proposals_possible(session_model(draws.base))) {
         draws.base = NULL;
     }
@@ -137,9 +172,8 @@ static limn_status open_yardstick(Yardstick *yardstick, Session *session, const 
         return fail(LIMN_USAGE, "%s: words are exchanged in a text, and the prompt was given as ids; expected a text",
                     call->method->command.name);
     }
-    const UnitsAsked asked = {&yardstick->asked.fixed,
-                              yardstick->asked.by == UNIT_DOCUMENT ? NULL : yardstick->asked.fields,
-                              yardstick->asked.n_fields};
+    const DrawData *data = yardstick->asked.data;
+    const UnitsAsked asked = {&yardstick->asked.fixed, data == NULL ? NULL : data->spans, data == NULL ? 0 : data->n};
     TRY(units_of_words(&yardstick->words, call, yardstick->model, prompt, words, target, &asked));
     TRY(make_units(yardstick, words));
     if (yardstick->units.n_free == 0) {
@@ -327,6 +361,10 @@ limn_status yardstick_confirm(Yardstick *yardstick, const int32_t *units, int32_
         }
     }
     return LIMN_OK;
+}
+
+limn_status yardstick_draw(Yardstick *yardstick, const int32_t *units, int32_t n, int32_t k) {
+    return draws_take(yardstick->draws, units, n, k);
 }
 
 void yardstick_leading(const Yardstick *yardstick, int32_t *units, int32_t *n) {

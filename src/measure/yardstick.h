@@ -15,18 +15,19 @@
 #define LIMN_MEASURE_YARDSTICK_H
 
 #include "measure/answer.h"
-#include "measure/draws.h"
+#include "measure/draw_data.h"
 #include "measure/statistics.h"
 
 enum { YARDSTICK_SCREEN = 2, YARDSTICK_LEADING = 5, YARDSTICK_DRAWS = 32, EXCHANGES_MAX = 8 };
 
 typedef struct YardstickAsked {
+    Session *base; /* whose model proposes words; NULL: that of the session, its adapters off */
     UnitKind by;
     ParamTexts fixed;
-    Text replacements;      /* a file; absent: none */
-    const DrawTexts *data;  /* NULL: none */
-    const TextSpan *fields; /* [n_fields] NULL: none */
-    int32_t n_fields;
+    Text replacements;         /* a file; absent: none */
+    const DrawData *data;      /* NULL: none */
+    const TextSpan *documents; /* [n_documents] of a chat */
+    int32_t n_documents;
     int32_t screen, leading, draws; /* 0: the usual numbers */
 } YardstickAsked;
 
@@ -60,6 +61,8 @@ void yardstick_free(Yardstick *yardstick); /* NULL is fine */
 limn_status yardstick_screen(Yardstick *yardstick);
 /* Many draws for these units. */
 limn_status yardstick_confirm(Yardstick *yardstick, const int32_t *units, int32_t n);
+/* At least k draws for these units, unanswered: for exchanges of several at once. */
+limn_status yardstick_draw(Yardstick *yardstick, const int32_t *units, int32_t n, int32_t k);
 /* The leading units by their effects so far: by size, at most two of those that speak against the target. *n at most
  * `leading`. units: [leading]. */
 void yardstick_leading(const Yardstick *yardstick, int32_t *units, int32_t *n);

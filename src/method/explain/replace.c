@@ -15,6 +15,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ask/documents.h"
 #include "ask/words.h"
 #include "measure/distribution.h"
 #include "measure/target_score.h"
@@ -33,6 +34,8 @@ typedef struct ReplaceParams {
     int64_t leading;
     int64_t draws;
     bool pairs;
+    DataParams data;
+    int64_t record;
 } ReplaceParams;
 
 typedef struct ReplaceWork {
@@ -45,23 +48,54 @@ typedef struct ReplaceWork {
     Target target;
     Target contrast;
     TokenRuns words;
+    DrawData data;
     Yardstick *yardstick;
     const Units *units;
     int32_t *order; /* [n_order] units with an effect, by size */
     int32_t n_order;
 } ReplaceWork;
 
+/* What the data set has to draw from, and perhaps the prompt. */
+static limn_status read_data(ReplaceWork *work, PromptParams *prompt) {
+    const ReplaceParams *params = work->params;
+    const char *command = work->call->method->command.name;
+    bool wants_record = params->record != PARAM_NO_INTEGER;
+    if (params->data.file.bytes == NULL) {
+        bool stray =
+            wants_record || params->data.template_text.bytes != NULL || params->data.prompt_field.bytes != NULL;
+        return stray ? fail(LIMN_USAGE, "%s: --record, --template and --prompt-field go with --data FILE", command)
+                     : LIMN_OK;
+    }
+    TRY(draw_data_read(&work->data, work->call, &params->data, wants_record ? params->record : -1,
+                       params->by == (int32_t)UNIT_WORD));
+    if (wants_record) {
+        if (prompt->prompt.bytes != NULL) {
+            return fail(LIMN_USAGE, "%s: --prompt and --record both say what the prompt is; give one", command);
+        }
+        prompt->prompt = work->data.prompt;
+    }
+    return LIMN_OK;
+}
+
 static limn_status prepare(ReplaceWork *work) {
     MethodCall *call = work->call;
     const ReplaceParams *params = work->params;
+    PromptParams prompt = params->prompt;
+    TRY(read_data(work, &prompt));
     TRY(method_session(call, params->model.bytes, &work->session));
     work->model = session_model(work->session);
-    TRY(prompt_read(&work->prompt, call, work->model, &params->prompt));
+    TRY(prompt_read(&work->prompt, call, work->model, &prompt));
     prompt_describe(work->result, call, work->model, &work->prompt);
     TRY(target_resolve(&work->target, &work->contrast, call, work->session, &work->prompt, &params->target, NULL,
                        work->result));
     TRY(words_of(&work->words, call, work->model, &work->prompt));
+    TextSpan *documents;
+    int32_t n_documents;
+    TRY(documents_in_prompt(&documents, &n_documents, call, &work->prompt, &params->prompt));
     const YardstickAsked asked = {.by = (UnitKind)params->by,
+                                  .data = params->data.file.bytes != NULL ? &work->data : NULL,
+                                  .documents = documents,
+                                  .n_documents = n_documents,
                                   .fixed = params->yardstick.fixed,
                                   .replacements = params->yardstick.replacements,
                                   .screen = (int32_t)params->screen,
@@ -386,6 +420,17 @@ static const limn_param rows[] = {
      .help = "... and the N with the largest effects often", .field = offsetof(ReplaceParams, leading)},
     {"draws", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "32", .minimum = 3, .maximum = 10000,
      .help = "that often", .field = offsetof(ReplaceParams, draws)},
+    DATA_OPTION_ROW(ReplaceParams, data),
+    PARAM_ROW("prompt-field", 0, LIMN_PARAM_TEXT, "FIELD", "with --data: words are drawn from this field",
+              offsetof(ReplaceParams, data.prompt_field)),
+    PARAM_ROW("template", 0, LIMN_PARAM_TEXT, "TEXT",
+              "with --data: the prompt made of fields; each draws from its own, the rest stays",
+              offsetof(ReplaceParams, data.template_text)),
+    {"record", 0, LIMN_PARAM_INTEGER, .metavar = "N", .minimum = 0, .maximum = 9e15,
+     .help = "with --data: the prompt is that of record N, from 0", .field = offsetof(ReplaceParams, record)},
+    {"data-format", 0, LIMN_PARAM_CHOICE, .metavar = "FORMAT", .default_text = "auto",
+     .choices = "auto|jsonl|csv|tsv|text", .help = "of the data set; auto: by the file's ending",
+     .field = offsetof(ReplaceParams, data.format)},
     {"pairs", 0, LIMN_PARAM_FLAG, .help = "also the leading parts two by two", .field = offsetof(ReplaceParams, pairs)},
 };
 

@@ -22,7 +22,9 @@
 #include "base/random.h"
 #include "measure/answer.h"
 #include "measure/attribution.h"
+#include "measure/cause.h"
 #include "measure/target_score.h"
+#include "measure/token_scores.h"
 
 enum { LIKELIEST = 5 };
 
@@ -38,6 +40,7 @@ typedef struct GradParams {
     int64_t samples;
     double noise;
     int32_t by;
+    int32_t check;
 } GradParams;
 
 typedef struct GradWork {
@@ -48,6 +51,7 @@ typedef struct GradWork {
     const Prompt *prompt;
     const Target *target;
     const Target *contrast;
+    const bool *held; /* [n] tokens that stay besides; NULL: none */
     int64_t seed;
     Answer *answer;
     int32_t reach;    /* tokens that can have influence */
@@ -110,7 +114,7 @@ static limn_status prepare(GradWork *work) {
     }
     for (int32_t t = 0; t < n; t++) {
         bool unseen = work->prompt->mask != NULL && work->prompt->mask[t] == 0;
-        work->fixed[t] = work->fixed[t] || work->prompt->tokens[t].special || unseen;
+        work->fixed[t] = work->prompt->tokens[t].special || unseen || (work->held != NULL && work->held[t]);
     }
     TRY(embed_ids(work->input, work->session, work->prompt->ids, n, call->progress));
     float low = work->input[0], high = work->input[0];
@@ -165,11 +169,14 @@ static const char *note_of(const GradParams *params) {
     return notes[params->kind];
 }
 
-static limn_status report(GradWork *work, Result *result) {
+static const char *unit_of(const GradWork *work) {
     static const char *const units[] = {"log-probability", "probability", "logit", "logit difference",
                                         "negative log-likelihood"};
     bool classifier = work->model->config.task == TASK_CLASSIFIER;
-    int32_t metric = work->params->metric >= 0 ? work->params->metric : classifier ? ANSWER_LOGIT : ANSWER_LOG_PROB;
+    return units[work->params->metric >= 0 ? work->params->metric : classifier ? ANSWER_LOGIT : ANSWER_LOG_PROB];
+}
+
+static limn_status report(GradWork *work, Result *result) {
     Attribution attribution = {.call = work->call,
                                .result = result,
                                .model = work->model,
@@ -178,7 +185,7 @@ static limn_status report(GradWork *work, Result *result) {
                                .contrast = work->contrast,
                                .scores = work->scores,
                                .reach = work->reach,
-                               .unit = units[metric],
+                               .unit = unit_of(work),
                                .note = note_of(work->params),
                                .by = work->params->by,
                                .is_signed = work->params->kind != GRAD_NORM};
@@ -187,6 +194,42 @@ static limn_status report(GradWork *work, Result *result) {
                       work->params->kind == GRAD_NORM ? "sizes without a sign" : "positive supports the target");
     attribution_show(&attribution);
     target_describe(result, work->call, work->model, work->target, work->contrast, LIKELIEST);
+    for (int32_t w = 0; w < attribution.words.n && work->params->metric == (int32_t)ANSWER_NLL; w++) {
+        attribution.word_scores[w] = -attribution.word_scores[w]; /* support */
+    }
+    const CauseAsked cause = {.call = work->call,
+                              .session = work->session,
+                              .prompt = work->prompt,
+                              .target = work->target,
+                              .contrast = work->contrast,
+                              .words = &attribution.words,
+                              .scores = attribution.word_scores,
+                              .effort = (CauseEffort)work->params->check,
+                              .unsigned_scores = work->params->kind == GRAD_NORM};
+    return cause_check(result, &cause);
+}
+
+static limn_status score_tokens(TokenScores *scores, MethodCall *call, const TokenQuestion *question) {
+    GradWork work = {.call = call,
+                     .params = question->params,
+                     .session = question->session,
+                     .model = session_model(question->session),
+                     .prompt = question->prompt,
+                     .target = question->target,
+                     .contrast = question->contrast,
+                     .held = question->fixed,
+                     .seed = question->seed};
+    TRY(score(&work));
+    double sign = work.params->metric == (int32_t)ANSWER_NLL ? -1.0 : 1.0;
+    for (int32_t t = 0; t < work.prompt->n; t++) {
+        work.scores[t] *= sign;
+    }
+    scores->n = work.prompt->n;
+    scores->scores = work.scores;
+    scores->reach = work.reach;
+    scores->f = work.f;
+    scores->sound = true;
+    scores->unit = unit_of(&work);
     return LIMN_OK;
 }
 
@@ -228,6 +271,7 @@ static const limn_param rows[] = {
      .field = offsetof(GradParams, noise)},
     {"by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .default_text = "word", .choices = "token|word|sentence",
      .help = "what to show scores for", .field = offsetof(GradParams, by)},
+    CAUSE_ROW(GradParams, check),
 };
 
 const Method method_grad = {
@@ -247,4 +291,5 @@ const Method method_grad = {
     .params_bytes = sizeof(GradParams),
     .run = run,
     .explains = true,
+    .score_tokens = score_tokens,
 };
