@@ -42,7 +42,7 @@ Text why_answer_text(const WhyFindings *findings, const Answered *answered) {
 /* 82%, 0.4%, under 0.1% */
 static void add_share(TextBuffer *out, const WhyFindings *findings, double share) {
     double percent = 100.0 * share;
-    if (percent >= 9.95 && percent < 99.5) {
+    if (percent >= 9.95 && percent < 98.95) {
         text_buffer_printf(out, "%.0f%%", percent);
     } else if (percent >= 0.095 && percent < 99.95) {
         text_buffer_printf(out, "%.1f%%", percent);
