@@ -84,7 +84,8 @@ size_t session_memory_left(const Session *session) {
 
 /* Weights in a faster layout are a luxury: a quarter of what is free, nothing when somebody counts. */
 static void set_weight_budget(Session *session) {
-    bool counted = session->options.memory_limit > 0 || session->options.keep == KEEP_LAYER_INPUTS;
+    const SessionOptions *options = &session->options;
+    bool counted = options->memory_limit > 0 || options->keep == KEEP_LAYER_INPUTS || options->brief;
     if (session->backend->set_weight_budget != NULL && !counted) {
         session->weight_budget = session_memory_left(session) / 2;
         session->backend->set_weight_budget(session->state, session->weight_budget);

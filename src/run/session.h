@@ -49,6 +49,7 @@ typedef struct SessionOptions {
     size_t memory_limit; /* bytes for the model's converted weights, activations and scratch; 0: what the machine has */
     int32_t chunk_rows;  /* rows per step of row-wise work; 0: 256 */
     KeepPolicy keep;     /* KEEP_AUTO: everything if it fits, else layer inputs */
+    bool brief;          /* for little work: weights are not brought into a faster layout, which costs their size */
     int64_t threads;     /* 0: all cores; no part of the answer */
 } SessionOptions;
 
