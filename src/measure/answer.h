@@ -81,6 +81,7 @@ typedef struct AnswerValue {
     double target, contrast; /* log p; NaN where the metric does not need it, contrast also without one */
     bool decided;            /* the model would give the target: before its contrast, the other classes, any token */
     bool turned;             /* ... which it would not for the prompt itself, or the other way round */
+    int32_t best;            /* what it would give first, where that takes all logits (without a contrast); else -1 */
     int32_t n_parts;
     const AnswerPart *parts; /* [n_parts] valid until the callback returns; NULL: in order, or after the fact */
 } AnswerValue;
@@ -108,8 +109,8 @@ limn_status answer_clean(Answer *answer, AnswerValue *value);
 
 /* How many cases like the request's first make one run. */
 int64_t answer_run_cases(Answer *answer, const AnswerRequest *request);
-/* What all of the request's cases in one run would take. */
-limn_status answer_estimate(Answer *answer, const AnswerRequest *request, RunEstimate *estimate);
+/* All of the request's cases as one run, for what that would take. Borrowed until the answer is used again. */
+limn_status answer_bound_request(Answer *answer, const AnswerRequest *request, RunRequest *bound);
 
 /* dF / d(site grads[site]) of rows [first, first + n) of the case, out [n, width]; 0 in rows that ran not. */
 void answer_gradient(const AnswerValue *value, int32_t site, int64_t width, int32_t first, int32_t n, double *out);

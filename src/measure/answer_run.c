@@ -264,7 +264,7 @@ static limn_status read_case(const AnswerBinding *run, int64_t k, const Odds *od
     if (parts == NULL) {
         return answer_no_memory(answer);
     }
-    *value = (AnswerValue){.n_parts = answer->n_parts, .parts = parts};
+    *value = (AnswerValue){.n_parts = answer->n_parts, .parts = parts, .best = odds == NULL ? -1 : odds[0].best};
     for (int32_t p = 0; p < answer->n_parts; p++) {
         const Odds *own = odds == NULL ? NULL : odds + (bound[p].output - bound[0].output);
         parts[p].value = read_part(answer, &answer->parts[p], objective == NULL ? NULL : objective + bound[p].output,
@@ -421,7 +421,7 @@ int64_t answer_run_cases(Answer *answer, const AnswerRequest *request) {
     return status == LIMN_OK ? batch_alike(&answer->batcher, cost.rows, request->n) : 1;
 }
 
-limn_status answer_estimate(Answer *answer, const AnswerRequest *request, RunEstimate *estimate) {
+limn_status answer_bound_request(Answer *answer, const AnswerRequest *request, RunRequest *bound) {
     AnswerBinding run = {.answer = answer,
                          .request = request,
                          .n = request->n,
@@ -437,6 +437,6 @@ limn_status answer_estimate(Answer *answer, const AnswerRequest *request, RunEst
     run.cases = cases;
     TRY(answer_prepare(&run));
     TRY(answer_bind(&run));
-    RunRequest bound = request_of(&run);
-    return session_estimate(answer->session, &bound, estimate);
+    *bound = request_of(&run);
+    return LIMN_OK;
 }

@@ -171,8 +171,8 @@ limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, int64_t val
     double of_node = (estimate_clock() - between) / count;
     work.nodes = order;
     AnswerRequest request = request_of(&work, count);
-    RunEstimate memory;
-    TRY(answer_estimate(path->answer, &request, &memory));
+    RunRequest step;
+    TRY(answer_bound_request(path->answer, &request, &step));
     const EstimateRow rows[] = {
         {"nodes in one step", count, "nodes"},
         {"time of one node", of_node, "s"},
@@ -180,5 +180,6 @@ limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, int64_t val
         {"time of one pass without gradient", of_value, "s"},
         {"such passes, at most", (double)values, "passes"},
         {at_most ? "time, at most" : "time", of_node * (double)nodes + of_value * (double)values, "s"}};
-    return estimate_show(result, path->session, &memory, rows, sizeof rows / sizeof rows[0]);
+    return estimate_show(result, path->session, &step, blocks_of(nodes + values, count), rows,
+                         sizeof rows / sizeof rows[0]);
 }
