@@ -98,18 +98,40 @@ static limn_status cut(uint8_t *begins, Text text) {
     return U_SUCCESS(error) ? LIMN_OK : fail(LIMN_NOT_FOUND, "ICU cannot cut words: %s", u_errorName(error));
 }
 
+static limn_status join_pieces(uint8_t *begins, Text text, Arena *scratch) {
+    WordLists lists;
+    TRY(word_lists_open(&lists, scratch));
+    Pieces pieces = {text, begins, &lists};
+    for (size_t at = 0; at < text.length;) {
+        at = is_han(&pieces, at) ? join(&pieces, at) : piece_end(&pieces, at);
+    }
+    word_lists_close(&lists);
+    return LIMN_OK;
+}
+
+static bool has_han(Text text) {
+    Pieces pieces = {text, NULL, NULL};
+    for (size_t at = 0, step; at < text.length; at += step) {
+        character(&pieces, at, &step);
+        if (is_han(&pieces, at)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 limn_status segment_words(uint8_t **begins, Text text, Arena *arena) {
     *begins = arena_zalloc(arena, text.length + 1);
     if (*begins == NULL) {
         return fail(LIMN_NO_MEMORY, "no memory for the words of %zu bytes", text.length);
     }
     TRY(cut(*begins, text));
-    WordLists lists;
-    TRY(word_lists_open(&lists, arena));
-    Pieces pieces = {text, *begins, &lists};
-    for (size_t at = 0; at < text.length;) {
-        at = is_han(&pieces, at) ? join(&pieces, at) : piece_end(&pieces, at);
+    if (!has_han(text)) {
+        return LIMN_OK;
     }
-    word_lists_close(&lists);
-    return LIMN_OK;
+    Arena scratch; /* the lists are many times as long as most texts */
+    arena_init(&scratch);
+    limn_status status = join_pieces(*begins, text, &scratch);
+    arena_free(&scratch);
+    return status;
 }

@@ -13,6 +13,7 @@ struct DrawTextsBuilder {
     Map place; /* text to its place */
     DrawTexts texts;
     int32_t capacity;
+    Arena scratch; /* of one text */
 };
 
 limn_status draw_texts_builder_new(DrawTextsBuilder **builder, MethodCall *call) {
@@ -22,6 +23,7 @@ limn_status draw_texts_builder_new(DrawTextsBuilder **builder, MethodCall *call)
     }
     (*builder)->call = call;
     map_init(&(*builder)->place);
+    arena_init(&(*builder)->scratch);
     return LIMN_OK;
 }
 
@@ -29,6 +31,7 @@ void draw_texts_finish(DrawTexts *texts, DrawTextsBuilder *builder, const char *
     *texts = builder->texts;
     texts->name = name;
     map_free(&builder->place);
+    arena_free(&builder->scratch);
     free(builder);
 }
 
@@ -91,7 +94,8 @@ limn_status draw_texts_add(DrawTextsBuilder *builder, Text text, bool words) {
         return text.length > 0 ? add_one(builder, text) : LIMN_OK;
     }
     uint8_t *begins;
-    TRY(segment_words(&begins, text, builder->call->arena));
+    arena_reset(&builder->scratch);
+    TRY(segment_words(&begins, text, &builder->scratch));
     for (size_t from = 0, to; from < text.length; from = to) {
         for (to = from + 1; to < text.length && !begins[to]; to++) {
         }

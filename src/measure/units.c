@@ -59,7 +59,7 @@ static bool stays_for_chat(const Prompt *prompt, const Unit *unit) {
 }
 
 static bool stays_for_fields(const UnitsAsked *asked, const Unit *unit) {
-    for (int32_t i = 0; i < asked->n_fields; i++) {
+    for (int32_t i = 0; asked->fields != NULL && i < asked->n_fields; i++) {
         if (unit->from >= asked->fields[i].from && unit->to <= asked->fields[i].to) {
             return false;
         }

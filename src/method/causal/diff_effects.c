@@ -320,15 +320,16 @@ static limn_status check_contrast(const Target *target, const Target *contrast) 
 
 static limn_status measure_text(Effects *effects, const PromptParams *prompt_params) {
     const Diff *diff = effects->diff;
+    MethodCall record = method_call_in(diff->call, &effects->scratch);
     Prompt prompt;
     Target target, contrast;
     TargetParams target_params = {
         .target = diff->params->target, .target_id = PARAM_NO_INTEGER, .contrast = diff->params->contrast};
-    TRY(prompt_read(&prompt, diff->call, diff->after, prompt_params));
+    TRY(prompt_read(&prompt, &record, diff->after, prompt_params));
     Result *remarks; /* of single texts: not the result's */
     TRY(result_new(&remarks, "diff", "one text"));
     limn_status status =
-        target_resolve(&target, &contrast, diff->call, diff->tuned, &prompt, &target_params, NULL, remarks);
+        target_resolve(&target, &contrast, &record, diff->tuned, &prompt, &target_params, NULL, remarks);
     result_free(remarks);
     TRY(status);
     TRY(check_contrast(&target, &contrast));

@@ -1,0 +1,151 @@
+/* What a record costs is given back before the next one: the memory that a command over a data set comes to hold does
+ * not grow with the records, for every command that takes one. */
+#include <malloc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "call/open.h"
+#include "method/calls.h"
+
+#include <cmocka.h> /* last: it has a macro named fail */
+
+enum { FEW = 200, MANY = 2000, BYTES_PER_RECORD = 24 /* a number in a list is fine, the model's V floats are not */ };
+
+static size_t heap_in_use(void) {
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+typedef struct Watch {
+    size_t most;
+    long ticks;
+} Watch;
+
+static bool tick(void *context, const char *stage, int64_t done, int64_t total) {
+    (void)stage;
+    (void)done;
+    (void)total;
+    Watch *watch = context;
+    size_t now = heap_in_use();
+    watch->most = now > watch->most ? now : watch->most;
+    watch->ticks++;
+    return true;
+}
+
+/* How a command is asked about the records of a file; the model's folder and the file are filled in. */
+static const struct {
+    const char *command;
+    const char *params;
+} commands[] = {
+    {"predict", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"choices\": \"de,f,ghi\", "
+                "\"label-field\": \"label\", \"group-field\": \"lang\"}"},
+    {"diff", "{\"model\": \"%s\", \"other\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"target\": \"d\", "
+             "\"no-spectrum\": true, \"limit\": 1000000}"},
+    {"replace", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt\": \"a cab is\", \"target\": \"d\", "
+                "\"prompt-field\": \"text\"}"},
+};
+
+static const char *params_of(const char *command) {
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(commands[i].command, command) == 0) {
+            return commands[i].params;
+        }
+    }
+    return NULL;
+}
+
+static void write_records(const char *path, int n) {
+    TextBuffer text = TEXT_BUFFER_INIT;
+    for (int i = 0; i < n; i++) {
+        text_buffer_printf(&text, "{\"text\": \"a cab%s\", \"label\": \"%s\", \"lang\": \"%s\"}\n",
+                           i % 3 == 0   ? " is"
+                           : i % 3 == 1 ? ""
+                                        : " a bad",
+                           i % 2 == 0 ? "de" : "f", i % 5 == 0 ? "x" : "y");
+    }
+    assert_int_equal(file_write_atomic(path, text.data, text.length), LIMN_OK);
+    text_buffer_free(&text);
+}
+
+/* The most that one call holds beyond what was held before it. */
+static size_t most_held(const char *command, const char *model, const char *data) {
+    char json[2048];
+    const char *params = params_of(command);
+    if (strcmp(command, "diff") == 0) {
+        snprintf(json, sizeof json, params, model, model, data);
+    } else {
+        snprintf(json, sizeof json, params, model, data);
+    }
+    json_t *object = json_loads(json, 0, NULL);
+    assert_non_null(object);
+    ModelCache *models;
+    Result *result;
+    Watch watch = {0};
+    const CallListeners listeners = {.progress = {tick, &watch}};
+    size_t before = heap_in_use();
+    assert_int_equal(model_cache_new(&models), LIMN_OK);
+    limn_status status = method_call(&result, &test_registry, models, command, object, &listeners);
+    if (status != LIMN_OK) {
+        fail_msg("%s: %s", command, error_message());
+    }
+    json_decref(object);
+    result_free(result);
+    model_cache_free(models);
+    assert_true(watch.ticks > 10);
+    return watch.most > before ? watch.most - before : 0;
+}
+
+static bool takes_data(const Method *method) {
+    for (size_t i = 0; i < method->command.n_params; i++) {
+        if (strcmp(method->command.params[i].name, "data") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void records_leave_nothing_behind(void **state) {
+    if (heap_in_use() == 0) {
+        skip(); /* a sanitizer's own heap */
+    }
+    char folder[64], few[64], many[64];
+    make_letters_model(folder);
+    snprintf(few, sizeof few, "/tmp/limn-records-%d-few.jsonl", (int)getpid());
+    snprintf(many, sizeof many, "/tmp/limn-records-%d-many.jsonl", (int)getpid());
+    write_records(few, FEW);
+    write_records(many, MANY);
+    int found = 0;
+    for (size_t i = 0; i < test_registry.methods->n; i++) {
+        const Method *method = test_registry.methods->items[i].method;
+        const char *name = method->command.name;
+        if (!takes_data(method)) {
+            continue;
+        }
+        if (params_of(name) == NULL) {
+            fail_msg("'%s' takes a data set: how is it asked here?", name);
+        }
+        most_held(name, folder, few); /* what is made once: tables, threads */
+        size_t of_few = most_held(name, folder, few), of_many = most_held(name, folder, many);
+        print_message("%s: %zu bytes for %d records, %zu for %d\n", name, of_few, FEW, of_many, MANY);
+        if (of_many > of_few + (size_t)(MANY - FEW) * BYTES_PER_RECORD) {
+            fail_msg("'%s' holds %zu bytes with %d records and %zu with %d", name, of_few, FEW, of_many, MANY);
+        }
+        found++;
+    }
+    assert_true(found > 0);
+    remove_letters_model(folder);
+    unlink(few);
+    unlink(many);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(records_leave_nothing_behind)};
+    return cmocka_run_group_tests_name("records", tests, NULL, NULL);
+}
