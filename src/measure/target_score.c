@@ -3,44 +3,91 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/integers.h"
+#include "measure/batch.h"
 #include "measure/distribution.h"
 
 /* A variant this many times likelier is worth a word. */
 static const double variant_ratio = 10;
 
-static limn_status score(Target *target, MethodCall *call, Session *session, const EditPlan *edits) {
-    const Model *model = session_model(session);
-    target->n_outputs = model->config.task == TASK_CLASSIFIER ? model->config.n_classes : model->config.n_vocab;
-    SequenceInput sequence = target_sequence(target);
-    OutputRow *outputs = ARENA_ARRAY(call->arena, OutputRow, target->n + 1);
-    target->first_logits = arena_alloc(call->arena, (size_t)target->n_outputs * sizeof *target->first_logits);
-    if (outputs == NULL || target->first_logits == NULL) {
-        return method_no_memory(call);
-    }
-    for (int32_t i = 0; i < target->n; i++) {
-        outputs[i] = (OutputRow){.sequence = 0, .row = target->rows[i], .target = target->ids[i], .weight = 1};
-    }
-    RunRequest request = {
-        .sequences = &sequence, .n_sequences = 1, .outputs = outputs, .n_outputs = target->n, .logits = true};
-    if (edits != NULL && edits->n > 0) {
-        Edit *bound;
-        TRY(edit_plan_bind(&bound, &request.n_edits, edits, 0, target->n_sequence, target->n_sequence, call->arena));
-        request.edits = bound;
-    }
-    TRY(session_run(session, &request, call->progress));
-    const float *logits = session_logits(session);
+enum { LOGIT_BYTES = 64 << 20 /* of one pass: of a target of more tokens, the text is read again for the next ones */ };
+
+typedef struct Scoring {
+    Target *target;
+    MethodCall *call;
+    Session *session;
+    RunRequest request; /* all but the outputs */
+} Scoring;
+
+static BatchCost cost_of_token(const void *context, int64_t i) {
+    (void)context;
+    (void)i;
+    return (BatchCost){.rows = 1, .outputs = 1};
+}
+
+/* The first row of all is the one that others are compared with. */
+static void read_first(Target *target, const float *logits) {
     memcpy(target->first_logits, logits, (size_t)target->n_outputs * sizeof *logits);
     if (target->chosen) {
         target->ids[0] = logit_argmax(logits, target->n_outputs);
     }
-    target->log_probability = 0;
-    for (int32_t i = 0; i < target->n; i++) {
-        const float *row = logits + (size_t)i * (size_t)target->n_outputs;
-        target->log_probabilities[i] = (double)row[target->ids[i]] - log_sum_exp(row, target->n_outputs);
-        target->log_probability += target->log_probabilities[i];
-    }
     target->logit = target->n == 1 ? (double)logits[target->ids[0]] : (double)NAN;
     target->rank = logit_rank(logits, target->n_outputs, target->ids[0]);
+}
+
+static limn_status score_some(void *context, const int64_t *tokens, int64_t n, const Progress *progress) {
+    const Scoring *scoring = context;
+    Target *target = scoring->target;
+    RunRequest request = scoring->request;
+    OutputRow *outputs = ARENA_ARRAY(scoring->call->arena, OutputRow, n);
+    if (outputs == NULL) {
+        return method_no_memory(scoring->call);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        outputs[i] = (OutputRow){.row = target->rows[tokens[i]], .target = target->ids[tokens[i]], .weight = 1};
+    }
+    request.outputs = outputs;
+    request.n_outputs = (int32_t)n;
+    TRY(session_run(scoring->session, &request, progress));
+    const float *logits = session_logits(scoring->session);
+    if (tokens[0] == 0) {
+        read_first(target, logits);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const float *row = logits + i * target->n_outputs;
+        target->log_probabilities[tokens[i]] =
+            (double)row[target->ids[tokens[i]]] - log_sum_exp(row, target->n_outputs);
+    }
+    return LIMN_OK;
+}
+
+static limn_status score(Target *target, MethodCall *call, Session *session, const EditPlan *edits) {
+    const Model *model = session_model(session);
+    target->n_outputs = model->config.task == TASK_CLASSIFIER ? model->config.n_classes : model->config.n_vocab;
+    target->first_logits = arena_alloc(call->arena, (size_t)target->n_outputs * sizeof *target->first_logits);
+    if (target->first_logits == NULL) {
+        return method_no_memory(call);
+    }
+    SequenceInput sequence = target_sequence(target);
+    Scoring scoring = {.target = target,
+                       .call = call,
+                       .session = session,
+                       .request = {.sequences = &sequence, .n_sequences = 1, .logits = true}};
+    if (edits != NULL && edits->n > 0) {
+        Edit *bound;
+        TRY(edit_plan_bind(&bound, &scoring.request.n_edits, edits, 0, target->n_sequence, target->n_sequence,
+                           call->arena));
+        scoring.request.edits = bound;
+    }
+    Batcher batcher = {.progress = call->progress,
+                       .rows = target->n,
+                       .outputs = larger(1, LOGIT_BYTES / (int64_t)sizeof(float) / target->n_outputs)};
+    const BatchJob job = {.n = target->n, .context = &scoring, .cost = cost_of_token, .run = score_some};
+    TRY(batch_run(&batcher, &job));
+    target->log_probability = 0;
+    for (int32_t i = 0; i < target->n; i++) {
+        target->log_probability += target->log_probabilities[i];
+    }
     return LIMN_OK;
 }
 
