@@ -488,6 +488,14 @@ def make_where():
     write("where", "wrong", b"a == (\n{a")
 
 
+def make_decisions():
+    good = b'{"record": 0, "id": "a", "label": "yes", "pred": "no", "group": "x", "probabilities": {"yes": 0.25, "no": 0.75}, "prompt": "p", "hash": "0"}\n'
+    write("decisions", "good", b"accuracy=0.9\n" + good + b'{"record": 1, "line": 2, "error": "too long", "hash": "1"}\n')
+    write("decisions", "few-fields", b"recall:yes@zh=80%\n" + b'{"record": 18446744073709551616, "pred": 1, "label": true}\n')
+    write("decisions", "wrong-probability", b"share-gap:a=b@*=1e-3\n" + good + b'{"id": 2, "pred": "a", "probabilities": {"a": 1.5}}\n')
+    write("decisions", "wrong-limit", b"=\n" + b'{"id": [1], "pred": null}\n')
+
+
 # --- adapters ------------------------------------------------------------------------------------------------------
 def adapter(config, tensors=None):
     """tensors: name -> shape, or (shape, value)."""
@@ -548,6 +556,7 @@ make_tokenizer()
 make_result()
 make_records()
 make_where()
+make_decisions()
 # parts that no seed has
 make_dictionary("config", ['"yarn"', '"dynamic"', '"gelu_fast"', '"quick_gelu"', '"attention_bias"', '"mlp_bias"',
                            '"partial_rotary_factor"', '"quantization_config"', '"text_config"', '"is_decoder"'])

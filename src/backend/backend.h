@@ -117,6 +117,9 @@ typedef struct Backend {
     void (*state_free)(BackendState *state);
     /* How many bytes the state may use to keep weights in a faster layout. NULL: it keeps none. */
     void (*set_weight_budget)(BackendState *state, size_t bytes);
+    /* How many bytes the op's weights take in a faster layout once it has run so often, if the budget has them. NULL:
+     * it keeps none. */
+    size_t (*weight_bytes)(BackendState *state, const Op *op, Compute compute, bool backward, int64_t uses);
     const char *(*describe)(void); /* instruction set and library versions, for provenance */
 } Backend;
 

@@ -96,7 +96,9 @@ static limn_status record_params(Result *result, const MethodCall *call) {
     const limn_command *command = &call->method->command;
     limn_status status = params_record(object, call->params, command->params, command->n_params);
     if (status == LIMN_OK && call->method->explains) {
-        status = params_record(object, &call->common, common_params, common_params_count);
+        limn_param *rows = ARENA_ARRAY(call->arena, limn_param, common_params_count);
+        status = rows != NULL ? params_record(object, &call->common, rows, common_rows_of(command, rows))
+                              : method_no_memory(call);
     }
     const char *name;
     json_t *value;

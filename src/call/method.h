@@ -100,6 +100,9 @@ limn_status method_model_config(MethodCall *call, const char *path, Model **mode
 limn_status method_session(MethodCall *call, const char *path, Session **session);
 /* The same without the adapters that the options name. */
 limn_status method_base_session(MethodCall *call, const char *path, Session **session);
+/* The model of a session without its adapters, for little work beside it: the weights are the same ones in memory, and
+ * the result stays about the session's own model. Without adapters the session itself. */
+limn_status method_beside_session(MethodCall *call, Session *session, Session **base);
 
 /* The blocks that the result holds so far are final, and who listens gets them: after a part that took long, before one
  * that will. Those left are told when the method has ended. */

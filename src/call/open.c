@@ -187,7 +187,7 @@ SessionOptions session_options_of(const CommonOptions *common) {
 
 static bool same_options(const SessionOptions *a, const SessionOptions *b) {
     return strcmp(a->backend, b->backend) == 0 && a->compute == b->compute && a->memory_limit == b->memory_limit &&
-           a->chunk_rows == b->chunk_rows && a->keep == b->keep;
+           a->chunk_rows == b->chunk_rows && a->keep == b->keep && a->brief == b->brief;
 }
 
 /* Asked for twice, a call gets the same one. */
@@ -217,24 +217,41 @@ static limn_status add_session(CachedSession **added, MethodCall *call, const Mo
     return LIMN_OK;
 }
 
+static limn_status session_of(MethodCall *call, const Model *model, const SessionOptions *options, Session **session) {
+    ModelCache *cache = call->models;
+    CachedSession *found = find_session(cache->sessions, cache->n_sessions, call, model, options);
+    if (found == NULL) {
+        found = find_session(cache->sessions, cache->n_sessions, NULL, model, options);
+    }
+    if (found == NULL) {
+        TRY(add_session(&found, call, model, options));
+    }
+    found->holder = call;
+    session_set_threads(found->session, options->threads);
+    *session = found->session;
+    return LIMN_OK;
+}
+
 static limn_status open_session(MethodCall *call, const char *path, bool adapted, Session **session) {
     Model *model;
     TRY(open_model(call, path, false, adapted, &model));
     model_hash_start(model);
     call->described = model;
     SessionOptions options = session_options_of(&call->common);
-    ModelCache *cache = call->models;
-    CachedSession *found = find_session(cache->sessions, cache->n_sessions, call, model, &options);
-    if (found == NULL) {
-        found = find_session(cache->sessions, cache->n_sessions, NULL, model, &options);
-    }
-    if (found == NULL) {
-        TRY(add_session(&found, call, model, &options));
-    }
-    found->holder = call;
-    session_set_threads(found->session, options.threads);
-    *session = call->session = found->session;
+    TRY(session_of(call, model, &options, session));
+    call->session = *session;
     return LIMN_OK;
+}
+
+limn_status method_beside_session(MethodCall *call, Session *session, Session **base) {
+    const Model *model = session_model(session);
+    *base = session;
+    if (model->base == NULL) {
+        return LIMN_OK;
+    }
+    SessionOptions options = session_options_of(&call->common);
+    options.brief = true;
+    return session_of(call, model->base, &options, base);
 }
 
 void model_cache_release(ModelCache *cache, const MethodCall *call) {

@@ -329,7 +329,8 @@ limn_status answer_place(const Answer *answer, int32_t row, const int32_t *ids, 
         *place = row;
         return LIMN_OK;
     }
-    return from_end >= 0 && from_end < n && ids[from_end] == prompt->ids[row]
+    int32_t told = answer->target->kind == TARGET_SPAN ? 1 : 0; /* a word of the prompt stands behind its row */
+    return from_end >= 0 && from_end + told < n && ids[from_end + told] == prompt->ids[row + told]
                ? LIMN_OK
                : fail(LIMN_USAGE,
                       "the changed prompt has another token where the answer is read, at position %d of the "

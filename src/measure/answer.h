@@ -81,6 +81,7 @@ typedef struct AnswerValue {
     double target, contrast; /* log p; NaN where the metric does not need it, contrast also without one */
     bool decided;            /* the model would give the target: before its contrast, the other classes, any token */
     bool turned;             /* ... which it would not for the prompt itself, or the other way round */
+    int32_t best;            /* what it would give first, where that takes all logits (without a contrast); else -1 */
     int32_t n_parts;
     const AnswerPart *parts; /* [n_parts] valid until the callback returns; NULL: in order, or after the fact */
 } AnswerValue;

@@ -259,7 +259,7 @@ static limn_status read_case(const AnswerBinding *run, int64_t k, const Odds *od
     if (parts == NULL) {
         return answer_no_memory(answer);
     }
-    *value = (AnswerValue){.n_parts = answer->n_parts, .parts = parts};
+    *value = (AnswerValue){.n_parts = answer->n_parts, .parts = parts, .best = odds == NULL ? -1 : odds[0].best};
     for (int32_t p = 0; p < answer->n_parts; p++) {
         const Odds *own = odds == NULL ? NULL : odds + (bound[p].output - bound[0].output);
         parts[p].value = read_part(answer, &answer->parts[p], objective == NULL ? NULL : objective + bound[p].output,

@@ -502,5 +502,6 @@ limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, int64_t val
         {"time of one pass without gradient", of_value, "s"},
         {"such passes, at most", (double)values, "passes"},
         {at_most ? "time, at most" : "time", of_node * (double)nodes + of_value * (double)values, "s"}};
-    return estimate_show(result, path->session, &request, rows, sizeof rows / sizeof rows[0]);
+    return estimate_show(result, path->session, &request, blocks_of(nodes + values, count), rows,
+                         sizeof rows / sizeof rows[0]);
 }

@@ -177,6 +177,49 @@ double program_flops(const Program *program, const ProgramSizes *sizes) {
     return total;
 }
 
+static bool is_kernel(const Step *step) {
+    return step->kind == STEP_FORWARD || step->kind == STEP_BACKWARD;
+}
+
+/* Whether two steps read one weight in one direction. */
+static bool same_weight(const Step *a, const Step *b) {
+    return is_kernel(a) && is_kernel(b) && a->kind == b->kind && a->op.kind == b->op.kind &&
+           a->op.weights[0].data == b->op.weights[0].data && a->op.attributes.experts[0] == b->op.attributes.experts[0];
+}
+
+/* How often the weight of a step is read in one run; 0: an earlier step reads it too, and stands for both. */
+static int64_t weight_uses(const Program *program, const ProgramSizes *sizes, int32_t step) {
+    int64_t uses = 0;
+    for (int32_t b = 0; b < program->n_bands; b++) {
+        const Band *band = &program->bands[b];
+        int64_t rows = program_rows(sizes, band->domain, band->stage);
+        int64_t calls = band->chunked ? blocks_of(rows, sizes->chunk_rows) : rows > 0;
+        for (int32_t s = band->first_step; s < band->first_step + band->n_steps; s++) {
+            if (same_weight(&program->steps[s], &program->steps[step])) {
+                if (s < step) {
+                    return 0;
+                }
+                uses += calls;
+            }
+        }
+    }
+    return uses;
+}
+
+size_t program_weight_bytes(const Program *program, const ProgramSizes *sizes, const Backend *backend,
+                            BackendState *state, int64_t runs, size_t budget) {
+    size_t total = 0;
+    for (int32_t s = 0; s < program->n_steps && backend->weight_bytes != NULL; s++) {
+        const Step *step = &program->steps[s];
+        int64_t uses = is_kernel(step) ? weight_uses(program, sizes, s) * runs : 0;
+        size_t bytes =
+            uses == 0 ? 0
+                      : backend->weight_bytes(state, &step->op, program->compute, step->kind == STEP_BACKWARD, uses);
+        total += bytes <= budget - total ? bytes : 0;
+    }
+    return total;
+}
+
 /* A matrix product of a block, not attention: what grows with rows x layers. */
 static bool is_block_product(const Op *op) {
     return op->layer >= 0 && op_info(op->kind)->reach == REACH_ROW;

@@ -159,6 +159,9 @@ static inline int32_t program_rows(const ProgramSizes *sizes, Domain domain, int
 size_t program_slot_bytes(const Slot *slot, const ProgramSizes *sizes);
 limn_status program_bytes(const Program *program, const ProgramSizes *sizes, size_t *bytes, size_t *scratch_bytes);
 double program_flops(const Program *program, const ProgramSizes *sizes);
+/* What the backend comes to keep of weights in a faster layout, within its budget, when the program runs so often. */
+size_t program_weight_bytes(const Program *program, const ProgramSizes *sizes, const Backend *backend,
+                            BackendState *state, int64_t runs, size_t budget);
 /* Multiply-adds of matrix products inside the blocks in the forward pass, times two: what grows with rows x layers. */
 double program_block_flops(const Program *program, const ProgramSizes *sizes);
 /* The same of one row through all blocks of a graph. */

@@ -21,7 +21,8 @@ struct Session {
     SessionOptions options;
     const Backend *backend;
     BackendState *state;
-    Team team;          /* its progress is set while a run lasts */
+    Team team;            /* its progress is set while a run lasts */
+    size_t weight_budget; /* for weights in a faster layout */
     size_t free_memory; /* half of what the machine could give when the session was made; unused where a limit is set */
     ProgramCache programs;
     int64_t programs_made;
@@ -83,9 +84,11 @@ size_t session_memory_left(const Session *session) {
 
 /* Weights in a faster layout are a luxury: a quarter of what is free, nothing when somebody counts. */
 static void set_weight_budget(Session *session) {
-    bool counted = session->options.memory_limit > 0 || session->options.keep == KEEP_LAYER_INPUTS;
+    const SessionOptions *options = &session->options;
+    bool counted = options->memory_limit > 0 || options->keep == KEEP_LAYER_INPUTS || options->brief;
     if (session->backend->set_weight_budget != NULL && !counted) {
-        session->backend->set_weight_budget(session->state, session_memory_left(session) / 2);
+        session->weight_budget = session_memory_left(session) / 2;
+        session->backend->set_weight_budget(session->state, session->weight_budget);
     }
 }
 
@@ -515,6 +518,16 @@ limn_status session_estimate(Session *session, const RunRequest *request, RunEst
     KeepPolicy tight = question_differentiates(&question) ? KEEP_LAYER_INPUTS : KEEP_EVERYTHING;
     TRY(try_policy(session, &question, tight, LEAST_CHUNK_ROWS, &binding));
     estimate->least_bytes = binding.bytes;
+    return LIMN_OK;
+}
+
+limn_status session_estimate_weights(Session *session, const RunRequest *request, int64_t runs, size_t *bytes) {
+    Question question;
+    Binding binding = {0};
+    TRY(prepare_question(session, request, &question));
+    TRY(bind_program(session, &question, session_memory_left(session), &binding));
+    *bytes = program_weight_bytes(binding.program, &binding.sizes, session->backend, session->state, runs,
+                                  session->weight_budget);
     return LIMN_OK;
 }
 

@@ -49,6 +49,7 @@ typedef struct SessionOptions {
     size_t memory_limit; /* bytes for the model's converted weights, activations and scratch; 0: what the machine has */
     int32_t chunk_rows;  /* rows per step of row-wise work; 0: 256 */
     KeepPolicy keep;     /* KEEP_AUTO: everything if it fits, else layer inputs */
+    bool brief;          /* for little work: weights are not brought into a faster layout, which costs their size */
     int64_t threads;     /* 0: all cores; no part of the answer */
 } SessionOptions;
 
@@ -195,6 +196,8 @@ typedef struct RunEstimate {
 } RunEstimate;
 
 limn_status session_estimate(Session *session, const RunRequest *request, RunEstimate *estimate);
+/* What comes on top in a session that was just made: weights in a faster layout, when the request runs so often. */
+limn_status session_estimate_weights(Session *session, const RunRequest *request, int64_t runs, size_t *bytes);
 /* Runs nothing; LIMN_NO_MEMORY, naming the least that would do, where the request does not fit the session's memory. */
 limn_status session_require(Session *session, const RunRequest *request);
 /* The steps a request would run, one line each; *text is malloc'ed. */

@@ -285,6 +285,21 @@ expect_code 1
 expect_out 'Records that were skipped'
 [ "$(wc -l <"$work/skip.jsonl")" -eq 3 ] || problem "a line for each record"
 grep -q '"error": ' "$work/skip.jsonl" || problem "the skipped record is not in the file"
+# two files of decisions, compared: a command of two words
+limn compare decisions "$work/whole.jsonl" "$work/named.jsonl"
+expect_code 0
+expect_out '0 decisions changed'
+sed 's/"pred": "d"/"pred": "x"/' "$work/whole.jsonl" >"$work/worse.jsonl"
+limn compare decisions "$work/whole.jsonl" "$work/worse.jsonl" --at-least accuracy=0 -o "$work/compared.json" -o "$work/compared.html"
+expect_code 4
+expect_err "check 'accuracy' is inconclusive"
+limn verify "$work/compared.json"
+expect_code 0
+expect_out 'the same bytes again'
+limn compare decisions "$work/whole.jsonl" "$work/worse.jsonl" --at-least accuracy=0.9
+expect_code 1
+wrong 2 "there is no command 'compare'; nearest: 'compare decisions'" compare dec
+wrong 2 'compare decisions needs B.jsonl' compare decisions "$work/whole.jsonl"
 limn verify "$work/skip.json"
 expect_code 0
 expect_out 'the same bytes again'
