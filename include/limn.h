@@ -127,6 +127,9 @@ LIMN_API void limn_result_free(limn_result *result);
 
 /* False when one of the result's checks failed. */
 LIMN_API bool limn_result_passed(const limn_result *result);
+/* LIMN_GATE_FAILED when one of the result's checks failed, else LIMN_INCONCLUSIVE when the evidence for one does not
+ * decide, else LIMN_OK. Checks marked advisory have no part in it. */
+LIMN_API limn_status limn_result_verdict(const limn_result *result);
 /* Its failed checks, and with `warnings` its warnings, a line each ("" when there is none): what must be said where the
  * result itself is not shown. *text is the caller's, freed with limn_free. */
 LIMN_API limn_status limn_result_alerts(const limn_result *result, bool warnings, char **text, size_t *length);

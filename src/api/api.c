@@ -180,6 +180,11 @@ bool limn_result_passed(const limn_result *result) {
     return result_passed(result->result);
 }
 
+limn_status limn_result_verdict(const limn_result *result) {
+    static const limn_status verdicts[] = {LIMN_OK, LIMN_GATE_FAILED, LIMN_INCONCLUSIVE};
+    return verdicts[result_verdict(result->result)];
+}
+
 /* ---- shown and written ---- */
 
 /* The buffer's bytes to the caller, if all went well; the buffer is freed. */

@@ -42,6 +42,8 @@ bool command_takes(const limn_command *command, const limn_param *common); /* li
 typedef struct ModelCache ModelCache; /* models and sessions a context has opened (open.h) */
 typedef struct Registry Registry;     /* the methods and formats there are (registry.h) */
 typedef struct Method Method;
+typedef struct TokenQuestion TokenQuestion; /* measure/token_scores.h */
+typedef struct TokenScores TokenScores;
 
 typedef struct MethodCall {
     const Method *method;
@@ -66,12 +68,19 @@ typedef struct MethodCall {
  * on failure the result is thrown away. */
 typedef limn_status (*MethodFunction)(MethodCall *call, Result *result);
 
+/* What each token of one prompt did, for those that build on it: comparisons, data sets, audits. call->params is the
+ * method's own struct, of which the model, prompt and target are not looked at: they come with the question. All that
+ * is made lies in call->arena, which the caller empties from prompt to prompt. Reached through measure/token_scores.h.
+ */
+typedef limn_status (*TokenScorer)(TokenScores *scores, MethodCall *call, const TokenQuestion *question);
+
 struct Method {
     limn_command command;
     const char *title;   /* "Integrated gradients" */
     size_t params_bytes; /* size of the method's own struct, zeroed before it is filled */
     MethodFunction run;
-    bool explains; /* answers about a model's behaviour: `limn verify` can run it again */
+    bool explains;            /* answers about a model's behaviour: `limn verify` can run it again */
+    TokenScorer score_tokens; /* NULL: it gives tokens no scores */
 };
 
 /* The row of the model itself: a bare word. */
@@ -95,6 +104,13 @@ limn_status method_base_session(MethodCall *call, const char *path, Session **se
 /* The blocks that the result holds so far are final, and who listens gets them: after a part that took long, before one
  * that will. Those left are told when the method has ended. */
 limn_status method_blocks_done(MethodCall *call, const Result *result);
+
+/* The same call with another arena: for one record of many, which leaves nothing behind when its arena is emptied. */
+static inline MethodCall method_call_in(const MethodCall *call, Arena *arena) {
+    MethodCall own = *call;
+    own.arena = arena;
+    return own;
+}
 
 /* For an allocation that failed. */
 static inline limn_status method_no_memory(const MethodCall *call) {

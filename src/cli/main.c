@@ -169,8 +169,8 @@ static int end_with_result(const limn_result *result, const FaceOptions *face, c
     } else if (status == LIMN_OK) {
         status = tell_alerts(result, face);
     }
-    if (status == LIMN_OK && !limn_result_passed(result)) {
-        status = LIMN_GATE_FAILED;
+    if (status == LIMN_OK) {
+        status = limn_result_verdict(result);
     }
     return limn_status_exit_code(status);
 }

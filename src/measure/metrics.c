@@ -171,6 +171,28 @@ static int64_t right(const Metrics *metrics, int32_t choice) {
     return metrics->confusion[(size_t)choice * (size_t)metrics->n_choices + (size_t)choice];
 }
 
+Share metrics_chosen(const Metrics *metrics, int32_t choice) {
+    return (Share){metrics->chosen[choice], metrics->decisions};
+}
+
+Share metrics_true_positives(const Metrics *metrics, int32_t choice) {
+    return (Share){right(metrics, choice), labelled(metrics, choice)};
+}
+
+Share metrics_false_positives(const Metrics *metrics, int32_t choice) {
+    return (Share){decided(metrics, choice) - right(metrics, choice),
+                   (int64_t)metrics->sums.n - labelled(metrics, choice)};
+}
+
+Interval metrics_share(const Metrics *metrics, int32_t choice) {
+    return wilson_interval(metrics->chosen[choice], metrics->decisions);
+}
+
+Interval metrics_false_positive_rate(const Metrics *metrics, int32_t choice) {
+    Share share = metrics_false_positives(metrics, choice);
+    return wilson_interval(share.count, share.n);
+}
+
 Interval metrics_accuracy(const Metrics *metrics) {
     return wilson_interval((int64_t)metrics->sums.correct, (int64_t)metrics->sums.n);
 }

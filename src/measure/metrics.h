@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "measure/statistics.h"
+#include "measure/proportions.h"
 
 enum { METRIC_BINS = 15, METRIC_REPLICATES = 1000 };
 
@@ -49,7 +49,14 @@ void metrics_free(Metrics *metrics);
 /* label -1: none. probabilities: [C], sum 1. log_probability: of the label's, normalised over the choices. */
 void metrics_add(Metrics *metrics, int32_t label, int32_t choice, const double *probabilities, double log_probability);
 
+/* Decisions for a choice: of all; of those labelled so; of those labelled otherwise. */
+Share metrics_chosen(const Metrics *metrics, int32_t choice);
+Share metrics_true_positives(const Metrics *metrics, int32_t choice);
+Share metrics_false_positives(const Metrics *metrics, int32_t choice);
+
 Interval metrics_accuracy(const Metrics *metrics);
+Interval metrics_share(const Metrics *metrics, int32_t choice);
+Interval metrics_false_positive_rate(const Metrics *metrics, int32_t choice);
 Interval metrics_precision(const Metrics *metrics, int32_t choice);
 Interval metrics_recall(const Metrics *metrics, int32_t choice);
 Interval metrics_f1(const Metrics *metrics, int32_t choice);

@@ -23,6 +23,7 @@ typedef struct Emitter {
 limn_status emit_value(Emitter *emitter, RowShape shape, Domain domain, ValueId *value);
 limn_status emit_step(Emitter *emitter, StepKind kind, NodeId node, Domain domain, Step **step);
 limn_status emit_forward(Emitter *emitter, int32_t index);
+limn_status emit_seed(Emitter *emitter, int32_t index); /* what a backward pass begins with at an objective */
 limn_status emit_backward_segment(Emitter *emitter, int32_t begin, int32_t end);
 
 #endif

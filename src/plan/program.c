@@ -42,6 +42,11 @@ static limn_status build(Program *program, Arena *scratch, const Backend *backen
                          const Question *question, int32_t chunk_rows) {
     TRY(copy_sites(&program->arena, &program->tap_nodes, &program->tap_values, question->taps, question->n_taps));
     TRY(copy_sites(&program->arena, &program->grad_nodes, &program->grad_values, question->grads, question->n_grads));
+    program->seed_values = ARENA_ARRAY(&program->arena, ValueId, question->n_seeds + 1);
+    if (program->seed_values == NULL) {
+        return fail(LIMN_NO_MEMORY, "program with %d seeds", question->n_seeds);
+    }
+    program->n_seeds = question->n_seeds;
     program->n_taps = question->n_taps;
     program->n_grads = question->n_grads;
     Plan plan = {.arena = scratch, .graph = program->graph, .question = question};
@@ -240,8 +245,8 @@ double program_block_flops(const Program *program, const ProgramSizes *sizes) {
 }
 
 static const char *step_kind_name(StepKind kind) {
-    static const char *const names[] = {"forward",  "backward", "edit",   "edit-grad", "seed", "copy",
-                                        "add-into", "zero",     "append", "given",     "join"};
+    static const char *const names[] = {"forward", "backward", "edit", "edit-grad", "seed",  "hand-over",
+                                        "copy",    "add-into", "zero", "append",    "given", "join"};
     return names[kind];
 }
 

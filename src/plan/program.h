@@ -21,13 +21,20 @@ typedef struct Question {
     int32_t n_taps;
     const NodeId *edits; /* [n_edits] values that a run may change */
     int32_t n_edits;
-    const NodeId *grads; /* [n_grads] gradients to hand back */
+    const NodeId *copies; /* [n_edits] the site that an edited one may become a copy of, or NODE_NONE; NULL: none */
+    const NodeId *grads;  /* [n_grads] gradients to hand back */
     int32_t n_grads;
+    const NodeId *streams; /* [n_streams] gradients to hand over as they come */
+    int32_t n_streams;
+    bool stream_values;   /* with the values of their sites */
     const NodeId *givens; /* [n_givens] values that the run brings: what only feeds them is not computed */
     int32_t n_givens;
     const NodeId *joins; /* [n_joins] ascending: where further rows join the run, with values of another run */
     int32_t n_joins;
-    NodeId objective;   /* graph->log_prob, graph->pick or NODE_NONE */
+    NodeId objective;    /* graph->log_prob, graph->pick or NODE_NONE */
+    const NodeId *seeds; /* [n_seeds] sites whose output rows the run's own functions read */
+    int32_t n_seeds;
+    RuleSet rules;
     bool logits;        /* hand back graph->logits */
     bool append;        /* keys and values go to a cache */
     bool identity_rows; /* the output rows are all rows, in order */
@@ -55,9 +62,10 @@ typedef struct ProgramValue {
 typedef enum StepKind {
     STEP_FORWARD,   /* kernel: in -> out (aux) */
     STEP_BACKWARD,  /* kernel: grad_out -> grad_in */
-    STEP_EDIT,      /* the run's edits of `node`, on out */
-    STEP_EDIT_GRAD, /* the same edits' effect on the gradient that flows on, in place on out */
-    STEP_SEED,      /* out = weight of each output row */
+    STEP_EDIT,      /* the run's edits of `node`, on out; in[0]: what a copy is of */
+    STEP_EDIT_GRAD, /* the same edits' effect on the gradient that flows on, in place on out; grad_in[0]: of in[0] */
+    STEP_SEED,      /* out = weight of each output row: of seed `seed`, -1: of the objective */
+    STEP_HAND_OVER, /* grad_out, the gradient of `node`, and in[0], its value, to the run's sink */
     STEP_COPY,      /* out = in[0] */
     STEP_ADD_INTO,  /* out += in[0] */
     STEP_ZERO,      /* out = 0 */
@@ -72,6 +80,8 @@ typedef struct Step {
     Domain domain;
     int32_t stage; /* the rows it works on are the first so many of its domain (ProgramSizes.stage_rows) */
     Op op;
+    GradientRule rule; /* of a backward step */
+    int32_t seed;      /* which of the question's seeds; -1: none */
     const Kernel *kernel;
     ValueId in[OP_MAX_INPUTS];
     ValueId out;
@@ -119,7 +129,14 @@ typedef struct Program {
     int32_t n_grads;
     ValueId objective_value;
     ValueId logits_value;
+    ValueId *seed_values; /* [n_seeds] F of each output row */
+    int32_t n_seeds;
 } Program;
+
+/* Does the question want any gradient? */
+static inline bool question_differentiates(const Question *question) {
+    return question->n_grads + question->n_streams > 0;
+}
 
 limn_status program_new(Program **program, const Graph *graph, const Backend *backend, BackendState *state, Team *team,
                         const Question *question, int32_t chunk_rows);

@@ -5,7 +5,7 @@
 static void add_check(TextBuffer *out, const ResultCheck *check) {
     text_buffer_add(out, "check '");
     clean_text(out, check->name, 0);
-    text_buffer_add(out, "' failed: ");
+    text_buffer_add(out, check->state == CHECK_FAIL ? "' failed: " : "' is inconclusive: ");
     format_number(out, check->value);
     text_buffer_printf(out, ", expected %s ", check_kind_name(check->kind));
     format_number(out, check->limit);
@@ -19,7 +19,7 @@ static void add_check(TextBuffer *out, const ResultCheck *check) {
 
 void render_alerts(TextBuffer *out, const Result *result, bool warnings) {
     for (int32_t i = 0; i < result->n_checks; i++) {
-        if (!result->checks[i].pass) {
+        if (result->checks[i].state != CHECK_PASS) {
             add_check(out, &result->checks[i]);
         }
     }

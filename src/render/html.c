@@ -61,14 +61,18 @@ static void add_check_value(const Html *h, const ResultCheck *check) {
 
 static void add_verdict(const Html *h) {
     const Result *result = h->result;
-    int32_t failed = 0;
+    int32_t failed = 0, open = 0;
     for (int32_t i = 0; i < result->n_checks; i++) {
-        failed += !result->checks[i].pass;
+        failed += result->checks[i].state == CHECK_FAIL ? 1 : 0;
+        open += result->checks[i].state == CHECK_INCONCLUSIVE ? 1 : 0;
     }
     if (result->n_checks == 0) {
         return;
     }
-    if (failed == 0) {
+    if (failed == 0 && open > 0) {
+        text_buffer_printf(h->out, "<p class=\"verdict\"><a href=\"#checks\">? %d of %d checks inconclusive</a></p>\n",
+                           open, result->n_checks);
+    } else if (failed == 0) {
         text_buffer_printf(h->out, "<p class=\"verdict good\"><a href=\"#checks\">✓ %s%d check%s passed</a></p>\n",
                            result->n_checks == 1 ? "" : "All ", result->n_checks, result->n_checks == 1 ? "" : "s");
     } else {
@@ -81,8 +85,9 @@ static void add_alerts(const Html *h) {
     const Result *result = h->result;
     for (int32_t i = 0; i < result->n_checks; i++) {
         const ResultCheck *check = &result->checks[i];
-        if (!check->pass) {
-            add(h, "<p class=\"alert bad\"><strong>✗ Failed: ");
+        if (check->state != CHECK_PASS) {
+            add(h, check->state == CHECK_FAIL ? "<p class=\"alert bad\"><strong>✗ Failed: "
+                                              : "<p class=\"alert warn\"><strong>? Inconclusive: ");
             markup_text(h->out, check->name, 0);
             add(h, "</strong> ");
             markup_text(h->out, check->meaning, 0);
@@ -189,8 +194,10 @@ static void add_checks(const Html *h) {
            "<th scope=\"col\">What it means</th></tr></thead>\n<tbody>\n");
     for (int32_t i = 0; i < result->n_checks; i++) {
         const ResultCheck *check = &result->checks[i];
-        add(h, check->pass ? "<tr><td class=\"good\">✓ pass</td><th scope=\"row\">"
-                           : "<tr><td class=\"bad\">✗ FAIL</td><th scope=\"row\">");
+        static const char *const states[] = {"<tr><td class=\"good\">✓ pass</td><th scope=\"row\">",
+                                             "<tr><td class=\"bad\">✗ FAIL</td><th scope=\"row\">",
+                                             "<tr><td>? inconclusive</td><th scope=\"row\">"};
+        add(h, states[check->state]);
         markup_text(h->out, check->name, 0);
         add(h, "</th><td class=\"num\">");
         add_check_value(h, check);

@@ -215,8 +215,8 @@ static void add_check_numbers(const Markdown *m, const ResultCheck *check) {
 static void add_verdicts(const Markdown *m, const Result *result) {
     for (int32_t i = 0; i < result->n_checks; i++) {
         const ResultCheck *check = &result->checks[i];
-        if (!check->pass) {
-            add(m, "> **✗ Failed: ");
+        if (check->state != CHECK_PASS) {
+            add(m, check->state == CHECK_FAIL ? "> **✗ Failed: " : "> **? Inconclusive: ");
             add_text(m, check->name, 0);
             add(m, "** ");
             add_text(m, check->meaning, 0);
@@ -261,7 +261,8 @@ static void add_checks(const Markdown *m, const Result *result) {
     add(m, "\n## Checks\n\n| outcome | check | value | meaning |\n| --- | --- | --- | --- |\n");
     for (int32_t i = 0; i < result->n_checks; i++) {
         const ResultCheck *check = &result->checks[i];
-        add(m, check->pass ? "| ✓ pass | " : "| ✗ **FAIL** | ");
+        static const char *const states[] = {"| ✓ pass | ", "| ✗ **FAIL** | ", "| ? inconclusive | "};
+        add(m, states[check->state]);
         add_text(m, check->name, 0);
         add(m, " | ");
         add_check_numbers(m, check);

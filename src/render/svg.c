@@ -311,10 +311,12 @@ static void add_top(Svg *s, const Result *result) {
     add_wrapped(s, "title", MARGIN, result->headline.length > 0 ? result->headline : result->method_title, 66, 28);
     s->y += 8;
     for (int32_t i = 0; i < result->n_checks; i++) {
-        if (!result->checks[i].pass) {
+        CheckState state = result->checks[i].state;
+        if (state != CHECK_PASS) {
+            const char *style = state == CHECK_FAIL ? "bad" : "warn";
             s->y += 22;
-            add_line_of_text(s, "bad", MARGIN, text_of("✗ failed:"), 12);
-            add_line_of_text(s, "bad", MARGIN + 84, result->checks[i].name, 40);
+            add_line_of_text(s, style, MARGIN, text_of(state == CHECK_FAIL ? "✗ failed:" : "? open:"), 12);
+            add_line_of_text(s, style, MARGIN + 84, result->checks[i].name, 40);
         }
     }
     for (int32_t i = 0; i < result->n_warnings; i++) {

@@ -156,8 +156,11 @@ static int add_clean_wrapped(Terminal *t, Text text, int column, int indent) {
 
 static void add_check(Terminal *t, const ResultCheck *check, int name_width) {
     static const char *const signs[] = {"≤", "≥", "<", ">"}, *const ascii_signs[] = {"<=", ">=", "<", ">"};
-    style_begin(t, check->pass ? STYLE_GOOD : STYLE_BAD);
-    text_buffer_add(t->out, check->pass ? pick(t, "✓ pass  ", "[pass]  ") : pick(t, "✗ FAIL  ", "[FAIL]  "));
+    static const Style styles[] = {STYLE_GOOD, STYLE_BAD, STYLE_WARN};
+    static const char *const states[] = {"✓ pass  ", "✗ FAIL  ", "? open  "}, *const ascii_states[] = {
+                                                                                  "[pass]  ", "[FAIL]  ", "[open]  "};
+    style_begin(t, styles[check->state]);
+    text_buffer_add(t->out, (t->ascii ? ascii_states : states)[check->state]);
     style_end(t);
     TextBuffer line = TEXT_BUFFER_INIT;
     clean_text(&line, check->name, t->flags);
@@ -225,7 +228,7 @@ static void add_block(Terminal *t, const Block *block) {
 
 static void add_verdicts(Terminal *t, const Result *result, int name_width) {
     for (int32_t i = 0; i < result->n_checks; i++) {
-        if (!result->checks[i].pass) {
+        if (result->checks[i].state != CHECK_PASS) {
             add_check(t, &result->checks[i], name_width);
         }
     }

@@ -281,7 +281,16 @@ static void write_verdicts(JsonWriter *w, const Result *result) {
         writer_number_field(w, "value", check->value);
         writer_string_field(w, "relation", relations[check->kind]);
         writer_number_field(w, "limit", check->limit);
-        writer_bool_field(w, "pass", check->pass);
+        if (check->state == CHECK_INCONCLUSIVE) {
+            writer_key(w, "pass");
+            writer_null(w);
+        } else {
+            writer_bool_field(w, "pass", check->state == CHECK_PASS);
+        }
+        writer_string_field(w, "state", check_state_name(check->state));
+        if (check->advisory) {
+            writer_bool_field(w, "advisory", true);
+        }
         writer_text_field(w, "meaning", check->meaning);
         writer_end(w, '}');
     }

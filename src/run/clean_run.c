@@ -25,6 +25,15 @@ size_t clean_run_bytes_needed(const Model *model, int32_t rows, bool middle) {
     return fixed_bytes(model, rows) + streams * stream_bytes(model, rows);
 }
 
+/* 0: none. Under the session's own limit half is left for runs, or what keys and values leave. */
+static size_t limit_of(const CleanRun *clean, const CleanRunOptions *options, size_t fixed) {
+    if (options->memory_limit > 0 || !session_is_limited(clean->session)) {
+        return options->memory_limit;
+    }
+    size_t left = session_memory_left(clean->session);
+    return fixed > left / 2 ? left : left / 2;
+}
+
 /* Which streams are kept, of those that there are: all, or evenly spread ones. The one before the first layer goes
  * first, since tokens give it at little cost. wanted: [join_places], set to whether each is kept. */
 static limn_status choose_streams(const CleanRun *clean, const CleanRunOptions *options, bool *wanted,
@@ -37,16 +46,16 @@ static limn_status choose_streams(const CleanRun *clean, const CleanRunOptions *
         n += wanted[place] ? 1 : 0;
     }
     *n_kept = n;
-    if (options->memory_limit == 0 || fixed + (size_t)n * each <= options->memory_limit) {
+    size_t limit = limit_of(clean, options, fixed);
+    if (limit == 0 || fixed + (size_t)n * each <= limit) {
         return LIMN_OK;
     }
-    if (fixed > options->memory_limit) {
+    if (fixed > limit) {
         char needed[AMOUNT_TEXT_MAX], allowed[AMOUNT_TEXT_MAX];
         return fail(LIMN_NO_MEMORY, "the keys and values of a clean run of %d rows need %s of memory; %s are allowed",
-                    clean->first + clean->n, amount_needed(needed, fixed),
-                    amount_allowed(allowed, options->memory_limit));
+                    clean->first + clean->n, amount_needed(needed, fixed), amount_allowed(allowed, limit));
     }
-    int32_t kept = (int32_t)((options->memory_limit - fixed) / each), seen = 0;
+    int32_t kept = (int32_t)((limit - fixed) / each), seen = 0;
     for (int32_t place = 0; place < n_places; place++) {
         if (wanted[place]) { /* the last of each of `kept` equal shares, so that the last one is among them */
             seen++;
@@ -55,6 +64,11 @@ static limn_status choose_streams(const CleanRun *clean, const CleanRunOptions *
     }
     *n_kept = kept;
     return LIMN_OK;
+}
+
+static void hold(CleanRun *clean, size_t bytes) {
+    clean->bytes += bytes;
+    session_hold(clean->session, (int64_t)bytes);
 }
 
 static limn_status copy_edits(CleanRun *clean, const CleanRunOptions *options) {
@@ -106,7 +120,7 @@ static limn_status make_room(CleanRun *clean, const SequenceInput *input, const 
             next += floats;
         }
     }
-    clean->bytes = fixed_bytes(model, clean->first + clean->n) + (size_t)n_kept * floats * sizeof(float);
+    hold(clean, fixed_bytes(model, clean->first + clean->n) + (size_t)n_kept * floats * sizeof(float));
     if (!model->config.causal) {
         return LIMN_OK;
     }
@@ -130,7 +144,7 @@ static limn_status run_clean(CleanRun *clean, Session *session, const SequenceIn
                           .n_edits = clean->n_edits,
                           .editable = options->editable,
                           .n_editable = options->n_editable,
-                          .append = clean->cache};
+                          .appends = clean->cache == NULL ? NULL : &clean->cache};
     TRY(session_run(session, &request, progress));
     for (int32_t place = 0; place < n_places; place++) {
         if (clean->streams[place] != NULL) {
@@ -181,6 +195,7 @@ limn_status clean_run_new(CleanRun **clean, Session *session, const SequenceInpu
         return fail(LIMN_NO_MEMORY, "clean run");
     }
     made->model = session_model(session);
+    made->session = session;
     made->n = input->n;
     made->first = input->prefix_length;
     limn_status status = fill(made, session, input, options == NULL ? &defaults : options, progress);
@@ -196,6 +211,7 @@ void clean_run_free(CleanRun *clean) {
     if (clean == NULL) {
         return;
     }
+    session_hold(clean->session, -(int64_t)clean->bytes);
     for (int32_t i = 0; i < clean->n_values; i++) {
         free(clean->values[i].values);
     }
@@ -245,7 +261,7 @@ SequenceInput clean_run_sequence(const CleanRun *clean, Join join, int32_t row_b
 bool clean_run_clip_edit(const CleanRun *clean, Edit *edit, int32_t sequence, int32_t row_begin, int32_t row_end) {
     int32_t begin = edit->row_begin, end = edit->row_end < 0 || edit->row_end > row_end ? row_end : edit->row_end;
     if (begin < row_begin) { /* values go with the rows that are left */
-        edit->values += (row_begin - begin) * edit->row_stride;
+        edit->values = edit->values == NULL ? NULL : edit->values + (row_begin - begin) * edit->row_stride;
         begin = row_begin;
     }
     edit->sequence = sequence;
@@ -278,13 +294,17 @@ static limn_status add_value(CleanRun *clean, NodeId node, const float *values, 
         clean->value_capacity = capacity;
     }
     size_t bytes = (size_t)clean->n * (size_t)width * sizeof(float);
-    float *copy = malloc(bytes);
+    bool fits = !session_is_limited(clean->session) || bytes <= session_memory_left(clean->session);
+    float *copy = fits ? malloc(bytes) : NULL;
     if (copy == NULL) {
-        return fail(LIMN_NO_MEMORY, "%d rows of %s", clean->n, clean->model->graph.nodes[node].site);
+        char needed[AMOUNT_TEXT_MAX], left[AMOUNT_TEXT_MAX];
+        return fail(LIMN_NO_MEMORY, "%d rows of %s need %s of memory; %s are left", clean->n,
+                    clean->model->graph.nodes[node].site, amount_needed(needed, bytes),
+                    amount_allowed(left, session_memory_left(clean->session)));
     }
     memcpy(copy, values, bytes);
     clean->values[clean->n_values++] = (CleanValue){node, width, copy};
-    clean->bytes += bytes;
+    hold(clean, bytes);
     return LIMN_OK;
 }
 

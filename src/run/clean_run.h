@@ -21,16 +21,17 @@ typedef struct CleanValue {
 
 struct CleanRun {
     const Model *model;
-    int32_t n;       /* rows */
-    int32_t first;   /* rows of the prefix before them */
-    int32_t *ids;    /* [n] */
-    int32_t *types;  /* [n] or NULL */
-    uint8_t *mask;   /* [n] or NULL */
-    KvCache *cache;  /* of first + n rows; NULL in bidirectional models */
-    NodeId *nodes;   /* [2 L + 1] the stream at each place where a sequence may join (joins.h) */
-    float **streams; /* [2 L + 1] [n, D] its values; NULL: not kept */
-    float *kept;     /* what they lie in */
-    Edit *edits;     /* [n_edits] in force */
+    Session *session; /* under whose limit its bytes count */
+    int32_t n;        /* rows */
+    int32_t first;    /* rows of the prefix before them */
+    int32_t *ids;     /* [n] */
+    int32_t *types;   /* [n] or NULL */
+    uint8_t *mask;    /* [n] or NULL */
+    KvCache *cache;   /* of first + n rows; NULL in bidirectional models */
+    NodeId *nodes;    /* [2 L + 1] the stream at each place where a sequence may join (joins.h) */
+    float **streams;  /* [2 L + 1] [n, D] its values; NULL: not kept */
+    float *kept;      /* what they lie in */
+    Edit *edits;      /* [n_edits] in force */
     int32_t n_edits;
     CleanValue *values; /* [n_values] */
     int32_t n_values, value_capacity;
@@ -38,8 +39,10 @@ struct CleanRun {
 };
 
 typedef struct CleanRunOptions {
-    bool middle;         /* keep hook_resid_mid too, where the family has it: late joins for MLPs */
-    size_t memory_limit; /* of all that is kept when it is made; 0: none. Keys and values are always kept */
+    bool middle; /* keep hook_resid_mid too, where the family has it: late joins for MLPs */
+    /* Of all that is kept when it is made; 0: half of what the session's own limit leaves, everything when it has none.
+     * Keys and values are always kept. */
+    size_t memory_limit;
     /* In force in this run and in those that join from it; of its one sequence (0 or -1). Their values are borrowed
      * until the clean run is freed. */
     const Edit *edits;
@@ -51,7 +54,8 @@ typedef struct CleanRunOptions {
 } CleanRunOptions;
 
 /* Runs the input, which joins no other run (a prefix's rows become part of the cache, not of the rows). options may be
- * NULL. The session gives the run; later calls may use another session of the same model. */
+ * NULL. Its bytes count under the session's limit, so it lives no longer; later runs may be those of
+ * other sessions of the same model. */
 limn_status clean_run_new(CleanRun **clean, Session *session, const SequenceInput *input,
                           const CleanRunOptions *options, const Progress *progress);
 void clean_run_free(CleanRun *clean);

@@ -1,9 +1,56 @@
 #include "run/edits.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/parallel.h"
+#include "run/edit_kinds.h"
 #include "run/joins.h"
+
+/* A copy is of a value that is there when it is made, and as wide. */
+static limn_status check_source(const Graph *graph, const Edit *edit, const char *site) {
+    if (edit->source < 0 || edit->source >= graph->n_nodes) {
+        return fail(LIMN_NOT_FOUND, "edit of %s: the site to copy is none of this model", site);
+    }
+    const GraphNode *source = &graph->nodes[edit->source];
+    const char *from = source->site == NULL ? "(unnamed)" : source->site;
+    if (edit->source >= edit->node) {
+        return fail(LIMN_USAGE, "edit of %s: a copy of %s, which is not computed before it", site, from);
+    }
+    const RowShape *to = &graph->nodes[edit->node].op.out;
+    if (row_shape_width(&source->op.out, 1) != row_shape_width(to, 1) ||
+        row_shape_width(&source->op.out, 2) != row_shape_width(to, 2)) {
+        return fail(LIMN_USAGE, "edit of %s: a copy of %s, whose rows have %lld elements and not %lld", site, from,
+                    (long long)row_shape_width(&source->op.out, 1), (long long)row_shape_width(to, 1));
+    }
+    return LIMN_OK;
+}
+
+/* What the kind of edit needs is there. */
+static limn_status check_parts(const Graph *graph, const Edit *edit, const char *site) {
+    if (!isfinite(edit->amount)) {
+        return fail(LIMN_RANGE, "edit of %s: the amount %g is not finite", site, (double)edit->amount);
+    }
+    bool whole = true;
+    switch (edit_info(edit->kind)->needs) {
+    case EDIT_NEEDS_NOTHING:
+        break;
+    case EDIT_NEEDS_VALUES:
+        whole = edit->values != NULL;
+        break;
+    case EDIT_NEEDS_MAP:
+        whole = edit->map != NULL;
+        break;
+    case EDIT_NEEDS_FACTORS:
+        whole = edit->right != NULL && edit->rank > 0;
+        break;
+    case EDIT_NEEDS_SOURCE:
+        return check_source(graph, edit, site);
+    }
+    return whole ? LIMN_OK
+                 : fail(LIMN_INTERNAL, "edit of %s: nothing is given for %s", site, edit_info(edit->kind)->help);
+}
 
 /* Rows of a sequence are there from the node on at which it joins. */
 static bool there(const SequenceInput *sequence, const NodeId *joins, NodeId node) {
@@ -41,10 +88,7 @@ static limn_status check_edit(const Graph *graph, const RunRequest *request, con
         return fail(LIMN_RANGE, "edit of %s: elements %lld to %lld of %lld", site, (long long)edit->element_begin,
                     (long long)end, (long long)width);
     }
-    if (edit->values == NULL) {
-        return fail(LIMN_INTERNAL, "edit of %s has no values", site);
-    }
-    return LIMN_OK;
+    return check_parts(graph, edit, site);
 }
 
 limn_status edits_check(const Graph *graph, const RunRequest *request, const NodeId *joins, int32_t max_keys) {
@@ -172,83 +216,102 @@ static int32_t same_sequence(const RowTable *table, int32_t row, int32_t end) {
     return last;
 }
 
-/* Where an edit of its sequence (the request's) touches one row: its elements there and the values that go with them;
- * NULL: not at all. */
-static const float *values_for_row(const Edit *edit, const RowTable *table, int32_t row, int32_t sequence) {
-    const SequenceRows *rows = &table->sequences[table->sequence[row]];
-    int32_t own = (table->source == NULL ? row : table->source[row]) - rows->row_begin;
-    int32_t end = edit->row_end < 0 ? rows->n_rows : edit->row_end;
-    if (own < edit->row_begin || own >= end) {
-        return NULL;
-    }
-    int64_t which = edit->sequence < 0 ? sequence : 0;
-    return edit->values + (own - edit->row_begin) * edit->row_stride + which * edit->sequence_stride;
+/* Which rows of one sequence, own row numbers, an edit touches. */
+static int32_t row_end_of(const Edit *edit, const SequenceRows *rows) {
+    return edit->row_end < 0 || edit->row_end > rows->n_rows ? rows->n_rows : edit->row_end;
 }
 
-static void change(const Edit *edit, int64_t width, const float *values, float *row) {
-    int64_t end = edit->element_end < 0 ? width : edit->element_end;
-    for (int64_t e = edit->element_begin; e < end; e++) {
-        float value = edit->scalar ? values[0] : values[e - edit->element_begin];
-        switch (edit->kind) {
-        case EDIT_SET:
-            row[e] = value;
-            break;
-        case EDIT_ADD:
-            row[e] += value;
-            break;
-        case EDIT_MULTIPLY:
-            row[e] *= value;
-            break;
+/* The sequence's own number of a row of a table. */
+static int32_t own_row(const RowTable *table, int32_t row) {
+    int32_t source = table->source == NULL ? row : table->source[row];
+    return source - table->sequences[table->sequence[row]].row_begin;
+}
+
+/* One edit on rows [first, last) of one sequence. */
+typedef struct Stretch {
+    const Edit *edit;
+    const EditedRows *rows;
+    int32_t sequence; /* the request's */
+    int32_t first;
+    float *value; /* of the first row of rows->table that is at hand */
+    EditFunction change;
+    int64_t n; /* elements of a row */
+} Stretch;
+
+static limn_status change_rows(void *context, int64_t begin, int64_t end, int worker) {
+    const Stretch *stretch = context;
+    const Edit *edit = stretch->edit;
+    const EditedRows *rows = stretch->rows;
+    for (int64_t i = begin; i < end; i++) {
+        int32_t row = stretch->first + (int32_t)i;
+        int32_t own = own_row(rows->table, row);
+        if (own < edit->row_begin || own >= row_end_of(edit, &rows->table->sequences[rows->table->sequence[row]])) {
+            continue;
         }
+        int64_t at = (row - rows->row_begin) * rows->width + edit->element_begin;
+        EditPart part = {.edit = edit,
+                         .x = stretch->value + at,
+                         .source = rows->source == NULL ? NULL : rows->source + at,
+                         .n = stretch->n,
+                         .scratch = (double *)rows->scratch + worker * edit_scratch_width(edit, stretch->n)};
+        if (edit->values != NULL) {
+            int64_t which = edit->sequence < 0 ? stretch->sequence : 0;
+            part.values = edit->values + (own - edit->row_begin) * edit->row_stride + which * edit->sequence_stride;
+        }
+        stretch->change(&part);
     }
+    return LIMN_OK;
 }
 
-void edits_apply(const EditIndex *index, NodeId node, const RowTable *table, int32_t row_begin, int32_t n_rows,
-                 int64_t width, float *value) {
-    int32_t end = row_begin + n_rows, last;
-    for (int32_t first = row_begin; edits_touch(index, node) && first < end; first = last) {
-        last = same_sequence(table, first, end);
-        int32_t sequence = index->caller[table->sequence[first]];
-        EditList list = edits_of(index, node, sequence);
+static int64_t elements_of(const Edit *edit, int64_t width) {
+    return (edit->element_end < 0 ? width : edit->element_end) - edit->element_begin;
+}
+
+static limn_status change_stretch(const Stretch *stretch, const Edit *edit, bool gradient, int32_t last) {
+    const EditInfo *info = edit_info(edit->kind);
+    Stretch one = *stretch;
+    one.edit = edit;
+    one.change = gradient ? info->change_gradient : info->change;
+    one.n = elements_of(edit, stretch->rows->width);
+    int64_t grain = 1 + 65536 / (edit_work(edit, one.n) + 1);
+    return parallel_for(stretch->rows->team, last - stretch->first, grain, change_rows, &one);
+}
+
+limn_status edits_apply(const EditIndex *index, const EditedRows *rows, float *value) {
+    int32_t end = rows->row_begin + rows->n_rows, last;
+    for (int32_t first = rows->row_begin; edits_touch(index, rows->node) && first < end; first = last) {
+        last = same_sequence(rows->table, first, end);
+        int32_t sequence = index->caller[rows->table->sequence[first]];
+        Stretch stretch = {.rows = rows, .sequence = sequence, .first = first, .value = value};
+        EditList list = edits_of(index, rows->node, sequence);
         for (const Edit *edit = next_edit(index, &list); edit != NULL; edit = next_edit(index, &list)) {
-            for (int32_t row = first; row < last; row++) {
-                const float *values = values_for_row(edit, table, row, sequence);
-                if (values != NULL) {
-                    change(edit, width, values, value + (row - row_begin) * width);
-                }
-            }
+            TRY(change_stretch(&stretch, edit, false, last));
         }
     }
+    return LIMN_OK;
 }
 
-/* One edit's derivative on rows [first, last) of one sequence; grad points at row `first`. */
-static void change_gradient(const Edit *edit, const RowTable *table, int32_t sequence, int32_t first, int32_t last,
-                            int64_t width, float *grad) {
-    static const float zero = 0.0f;
-    if (edit->kind == EDIT_ADD) {
-        return;
-    }
-    Edit factor = *edit;
-    bool cuts = edit->kind == EDIT_SET;
-    factor.kind = EDIT_MULTIPLY;
-    factor.scalar = edit->scalar || cuts;
-    for (int32_t row = first; row < last; row++) {
-        const float *values = values_for_row(edit, table, row, sequence);
-        if (values != NULL) {
-            change(&factor, width, cuts ? &zero : values, grad + (row - first) * width);
-        }
-    }
-}
-
-void edits_apply_gradient(const EditIndex *index, NodeId node, const RowTable *table, int32_t row_begin, int32_t n_rows,
-                          int64_t width, float *grad) {
-    int32_t end = row_begin + n_rows, last;
-    for (int32_t first = row_begin; edits_touch(index, node) && first < end; first = last) {
-        last = same_sequence(table, first, end);
-        int32_t sequence = index->caller[table->sequence[first]];
-        EditList list = edits_of(index, node, sequence);
+limn_status edits_apply_gradient(const EditIndex *index, const EditedRows *rows, float *grad) {
+    int32_t end = rows->row_begin + rows->n_rows, last;
+    for (int32_t first = rows->row_begin; edits_touch(index, rows->node) && first < end; first = last) {
+        last = same_sequence(rows->table, first, end);
+        int32_t sequence = index->caller[rows->table->sequence[first]];
+        Stretch stretch = {.rows = rows, .sequence = sequence, .first = first, .value = grad};
+        EditList list = edits_of(index, rows->node, sequence);
         for (const Edit *edit = previous_edit(index, &list); edit != NULL; edit = previous_edit(index, &list)) {
-            change_gradient(edit, table, sequence, first, last, width, grad + (first - row_begin) * width);
+            TRY(change_stretch(&stretch, edit, true, last));
         }
     }
+    return LIMN_OK;
+}
+
+size_t edits_scratch_bytes(const Graph *graph, const RunRequest *request, int32_t max_keys, int threads) {
+    int64_t most = 0;
+    for (int32_t i = 0; i < request->n_edits; i++) {
+        const Edit *edit = &request->edits[i];
+        int64_t width = row_shape_width(&graph->nodes[edit->node].op.out, max_keys);
+        int64_t needed = edit_scratch_width(edit, elements_of(edit, width));
+        most = needed > most ? needed : most;
+    }
+    return (size_t)threads * (size_t)most * sizeof(double);
 }

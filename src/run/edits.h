@@ -30,12 +30,24 @@ static inline bool edits_touch(const EditIndex *index, NodeId node) {
     return index->first[node] < index->first[node + 1];
 }
 
-/* Applies the edits of `node` to rows [row_begin, row_begin + n_rows) of a table; value points at the first. */
-void edits_apply(const EditIndex *index, NodeId node, const RowTable *table, int32_t row_begin, int32_t n_rows,
-                 int64_t width, float *value);
+/* Rows [row_begin, row_begin + n_rows) of a table at a site; pointers stand at the first. */
+typedef struct EditedRows {
+    Team *team;
+    NodeId node;
+    const RowTable *table;
+    int32_t row_begin, n_rows;
+    int64_t width;
+    float *source; /* of COPY: the same rows of its source, or their gradient; NULL: none (nobody wants it) */
+    void *scratch; /* edits_scratch_bytes */
+} EditedRows;
 
-/* The same edits' derivative: a value that was set passes nothing on, a multiplied one its factor. */
-void edits_apply_gradient(const EditIndex *index, NodeId node, const RowTable *table, int32_t row_begin, int32_t n_rows,
-                          int64_t width, float *grad);
+/* Applies the edits of a site to its value. */
+limn_status edits_apply(const EditIndex *index, const EditedRows *rows, float *value);
+
+/* The same edits' derivative, from the last to the first: what flows on of the gradient, in place. */
+limn_status edits_apply_gradient(const EditIndex *index, const EditedRows *rows, float *grad);
+
+/* Scratch of the edits of a request. */
+size_t edits_scratch_bytes(const Graph *graph, const RunRequest *request, int32_t max_keys, int threads);
 
 #endif

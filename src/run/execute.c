@@ -4,6 +4,7 @@
 
 #include "run/clean_run.h"
 #include "run/edits.h"
+#include "run/seeds.h"
 
 float *execution_value(const Execution *execution, ValueId value) {
     return execution->slots[execution->program->values[value].slot];
@@ -36,7 +37,9 @@ static limn_status run_kernel(const Execution *execution, const Step *step, int3
                        .scratch = execution->scratch,
                        .scratch_bytes = execution->scratch_bytes,
                        .compute = execution->program->compute,
-                       .rule = GRADIENT_TRUE,
+                       .rule = step->rule,
+                       .seed = step->seed < 0 ? NULL : &execution->request->seeds[step->seed],
+                       .output_numbers = execution->rows->output,
                        .state = execution->state};
     for (int k = 0; k < OP_MAX_INPUTS; k++) {
         args.in[k] = at_row(execution, step->in[k], row_begin);
@@ -119,8 +122,44 @@ static limn_status add_range(void *context, int64_t begin, int64_t end, int work
     return LIMN_OK;
 }
 
+/* The rows of an edited site, and of what a copy of them is of: its value, or its gradient. */
+static EditedRows edit_rows(const Execution *execution, const Step *step, int32_t row_begin, int32_t n_rows) {
+    int64_t width = value_width(execution, step->out);
+    bool gradient = step->kind == STEP_EDIT_GRAD;
+    EditedRows rows = {.team = execution->team,
+                       .node = step->node,
+                       .table = &execution->rows->stage_tables[step->domain][step->stage],
+                       .row_begin = row_begin,
+                       .n_rows = n_rows,
+                       .width = width,
+                       .source = at_row(execution, gradient ? step->grad_in[0] : step->in[0], row_begin),
+                       .scratch = execution->scratch};
+    if (gradient && rows.source != NULL && !step->accumulate[0]) {
+        memset(rows.source, 0, (size_t)n_rows * (size_t)width * sizeof(float));
+    }
+    return rows;
+}
+
+/* A sink counts rows in the request's order: each stretch that follows one another there goes by itself. */
+static limn_status hand_over(const Execution *execution, const Step *step, int32_t row_begin, int32_t n_rows) {
+    const GradientSink *sink = execution->request->sink;
+    int64_t width = value_width(execution, step->grad_out);
+    const float *value = at_row(execution, step->in[0], row_begin);
+    const float *gradient = at_row(execution, step->grad_out, row_begin);
+    for (int32_t begin = 0, end; begin < n_rows; begin = end) {
+        int32_t first = rows_in_request(execution->rows, step->domain, row_begin + begin);
+        for (end = begin + 1; end < n_rows; end++) {
+            if (rows_in_request(execution->rows, step->domain, row_begin + end) != first + end - begin) {
+                break;
+            }
+        }
+        TRY(sink->function(sink->context, step->node, first, end - begin, width,
+                           value == NULL ? NULL : value + begin * width, gradient + begin * width));
+    }
+    return LIMN_OK;
+}
+
 static limn_status run_step(const Execution *execution, const Step *step, int32_t row_begin, int32_t n_rows) {
-    const RowTable *table = &execution->rows->stage_tables[step->domain][step->stage];
     float *out = step->kind == STEP_APPEND ? NULL : at_row(execution, step->out, row_begin);
     int64_t width = step->out == VALUE_NONE ? 0 : value_width(execution, step->out);
     size_t bytes = (size_t)n_rows * (size_t)width * sizeof(float);
@@ -129,14 +168,18 @@ static limn_status run_step(const Execution *execution, const Step *step, int32_
     case STEP_BACKWARD:
         return run_kernel(execution, step, row_begin, n_rows);
     case STEP_EDIT:
-        edits_apply(execution->edits, step->node, table, row_begin, n_rows, width, out);
-        return LIMN_OK;
-    case STEP_EDIT_GRAD:
-        edits_apply_gradient(execution->edits, step->node, table, row_begin, n_rows, width, out);
-        return LIMN_OK;
+    case STEP_EDIT_GRAD: {
+        EditedRows rows = edit_rows(execution, step, row_begin, n_rows);
+        return step->kind == STEP_EDIT ? edits_apply(execution->edits, &rows, out)
+                                       : edits_apply_gradient(execution->edits, &rows, out);
+    }
     case STEP_SEED:
-        memcpy(out, execution->rows->buffers[DOMAIN_OUT].weights + row_begin, (size_t)n_rows * sizeof(float));
+        for (int32_t r = 0; r < n_rows; r++) {
+            out[r] = seeds_weight(execution, step->seed, row_begin + r);
+        }
         return LIMN_OK;
+    case STEP_HAND_OVER:
+        return hand_over(execution, step, row_begin, n_rows);
     case STEP_COPY:
         memcpy(out, at_row(execution, step->in[0], row_begin), bytes);
         return LIMN_OK;
@@ -167,14 +210,20 @@ static limn_status run_band(const Execution *execution, const Band *band, int32_
     return LIMN_OK;
 }
 
+/* Without rows of its own a step may still have to write those of all rows: the gradient of keys that no query reads,
+ * of rows that nobody selects, and the cached keys of rows that have not joined yet. */
+static bool runs_without_rows(const Step *step) {
+    return step->kind == STEP_APPEND || step->kind == STEP_BACKWARD;
+}
+
 limn_status execute(const Execution *execution) {
     const Program *program = execution->program;
     for (int32_t b = 0; b < program->n_bands; b++) {
         const Band *band = &program->bands[b];
         int32_t rows = program_rows(&execution->sizes, band->domain, band->stage);
-        if (!band->chunked) { /* rows that are not there yet may have to be cached */
+        if (!band->chunked) {
             TRY(team_tick(execution->team, "run", b, program->n_bands));
-            TRY(rows > 0 || program->steps[band->first_step].kind == STEP_APPEND ? run_band(execution, band, 0, rows)
+            TRY(rows > 0 || runs_without_rows(&program->steps[band->first_step]) ? run_band(execution, band, 0, rows)
                                                                                  : LIMN_OK);
             continue;
         }

@@ -1,4 +1,4 @@
-/* Requests to programs: the question's signature, the cache of programs, memory, and the run itself. */
+/* Requests to questions, memory, and the run itself. */
 #include "run/session.h"
 
 #include <math.h>
@@ -11,16 +11,10 @@
 #include "base/large.h"
 #include "run/execute.h"
 #include "run/joins.h"
+#include "run/program_cache.h"
+#include "run/seeds.h"
 
-enum { DEFAULT_CHUNK_ROWS = 256, LEAST_CHUNK_ROWS = 16, MAX_PROGRAMS = 64 };
-
-/* A program with the question it answers, as a flat list of numbers. */
-typedef struct CachedProgram {
-    int32_t *signature;
-    size_t signature_length;
-    uint64_t used; /* for dropping the least recently used */
-    Program *program;
-} CachedProgram;
+enum { DEFAULT_CHUNK_ROWS = 256, LEAST_CHUNK_ROWS = 16 };
 
 struct Session {
     const Model *model;
@@ -30,15 +24,16 @@ struct Session {
     Team team;            /* its progress is set while a run lasts */
     size_t weight_budget; /* for weights in a faster layout */
     size_t free_memory; /* half of what the machine could give when the session was made; unused where a limit is set */
-    CachedProgram programs[MAX_PROGRAMS];
-    int n_programs;
-    uint64_t clock;
-    int32_t *signature; /* of the request at hand */
-    size_t signature_capacity;
+    ProgramCache programs;
+    int64_t programs_made;
     NodeId *edit_nodes;  /* [graph->n_nodes] of the request at hand */
+    NodeId *copies;      /* [graph->n_nodes] what the edited sites may become copies of */
+    NodeId *sources;     /* [graph->n_nodes] the same by site; all NODE_NONE between requests */
     bool *editable;      /* [graph->n_nodes] all false between requests */
     NodeId *given_nodes; /* of the request at hand */
     int32_t given_capacity;
+    NodeId *seed_nodes; /* of the request at hand */
+    int32_t seed_capacity;
     NodeId *streams;      /* [join_places] of the model; NODE_NONE: it has none there */
     NodeId *join_nodes;   /* [join_places] of the request at hand */
     int32_t *join_places; /* [join_places] */
@@ -53,7 +48,9 @@ struct Session {
     int32_t slot_capacity;
     float *spare; /* one row that is handed back, and a flag for each row */
     size_t spare_bytes;
-    Execution last; /* what the getters read; program NULL: nothing yet */
+    size_t edit_scratch; /* of the request at hand */
+    Execution last;      /* what the getters read; program NULL: nothing yet */
+    double total;        /* of the last run */
 };
 
 static size_t half_of_free_memory(void) {
@@ -144,15 +141,11 @@ void session_free(Session *session) {
     if (session == NULL) {
         return;
     }
-    for (int i = 0; i < session->n_programs; i++) {
-        free(session->programs[i].signature);
-        program_free(session->programs[i].program);
-    }
+    program_cache_free(&session->programs);
     if (session->state != NULL) {
         session->backend->state_free(session->state);
     }
     rows_free(&session->rows);
-    free(session->signature);
     free(session->edit_nodes);
     free(session->editable);
     free(session->given_nodes);
@@ -160,6 +153,9 @@ void session_free(Session *session) {
     free(session->join_nodes);
     free(session->join_places);
     free(session->spare);
+    free(session->copies);
+    free(session->sources);
+    free(session->seed_nodes);
     edits_free(&session->edits);
     free(session->workspace);
     free(session->slots);
@@ -194,14 +190,37 @@ int32_t session_chunk_rows(const Session *session) {
     return session->options.chunk_rows;
 }
 
+int64_t session_programs(const Session *session) {
+    return session->programs_made;
+}
+
 /* Sites that the program lets a run edit, each once, in ascending order: those of the edits and those named beside. */
 static limn_status collect_edit_nodes(Session *session, const RunRequest *request, int32_t *count) {
     const Graph *graph = &session->model->graph;
     if (session->edit_nodes == NULL) {
         session->edit_nodes = malloc(((size_t)graph->n_nodes + 1) * sizeof *session->edit_nodes);
         session->editable = calloc((size_t)graph->n_nodes + 1, sizeof *session->editable);
-        if (session->edit_nodes == NULL || session->editable == NULL) {
+        session->copies = malloc(((size_t)graph->n_nodes + 1) * sizeof *session->copies);
+        session->sources = malloc(((size_t)graph->n_nodes + 1) * sizeof *session->sources);
+        if (session->edit_nodes == NULL || session->editable == NULL || session->copies == NULL ||
+            session->sources == NULL) {
             return fail(LIMN_NO_MEMORY, "edits of %d values", graph->n_nodes);
+        }
+        for (NodeId node = 0; node < graph->n_nodes; node++) {
+            session->sources[node] = NODE_NONE;
+        }
+    }
+    limn_status status = LIMN_OK;
+    for (int32_t i = 0; i < request->n_edits; i++) {
+        const Edit *edit = &request->edits[i];
+        if (edit->kind == EDIT_COPY) {
+            NodeId *source = &session->sources[edit->node];
+            if (*source != NODE_NONE && *source != edit->source) {
+                status =
+                    fail(LIMN_UNSUPPORTED, "edits of %s: copies of %s and of %s, expected copies of one site",
+                         graph->nodes[edit->node].site, graph->nodes[*source].site, graph->nodes[edit->source].site);
+            }
+            *source = edit->source;
         }
     }
     for (int32_t i = 0; i < request->n_editable; i++) {
@@ -210,11 +229,29 @@ static limn_status collect_edit_nodes(Session *session, const RunRequest *reques
     int32_t n = 0;
     for (NodeId node = 0; node < graph->n_nodes; node++) {
         if (session->editable[node] || edits_touch(&session->edits, node)) {
+            session->copies[n] = session->sources[node];
             session->edit_nodes[n++] = node;
         }
         session->editable[node] = false;
+        session->sources[node] = NODE_NONE;
     }
     *count = n;
+    return status;
+}
+
+static limn_status collect_seed_nodes(Session *session, const RunRequest *request) {
+    if (request->n_seeds > session->seed_capacity) {
+        int32_t capacity = 2 * request->n_seeds;
+        NodeId *nodes = realloc(session->seed_nodes, (size_t)capacity * sizeof *nodes);
+        if (nodes == NULL) {
+            return fail(LIMN_NO_MEMORY, "%d seeds", request->n_seeds);
+        }
+        session->seed_nodes = nodes;
+        session->seed_capacity = capacity;
+    }
+    for (int32_t i = 0; i < request->n_seeds; i++) {
+        session->seed_nodes[i] = request->seeds[i].node;
+    }
     return LIMN_OK;
 }
 
@@ -300,97 +337,52 @@ static limn_status check_nodes(const Graph *graph, const NodeId *nodes, int32_t 
     return LIMN_OK;
 }
 
+static limn_status check_sink(const Graph *graph, const GradientSink *sink) {
+    if (sink == NULL) {
+        return LIMN_OK;
+    }
+    TRY(check_nodes(graph, sink->nodes, sink->n, "a gradient"));
+    return sink->function != NULL ? LIMN_OK : fail(LIMN_INTERNAL, "nobody takes the gradients that are handed over");
+}
+
 static limn_status check_request(Session *session, const RunRequest *request) {
     const Graph *graph = &session->model->graph;
     TRY(check_nodes(graph, request->taps, request->n_taps, "a tap"));
     TRY(check_nodes(graph, request->grads, request->n_grads, "a gradient"));
     TRY(check_nodes(graph, request->editable, request->n_editable, "an edit"));
+    TRY(check_sink(graph, request->sink));
+    if ((int)request->rules < 0 || request->rules >= RULE_SET_COUNT) {
+        return fail(LIMN_INTERNAL, "gradient rules number %d do not exist", (int)request->rules);
+    }
     bool wants_head = request->objective != OBJECTIVE_NONE || request->logits;
     if (wants_head && graph->logits == NODE_NONE) {
         return fail(LIMN_USAGE, "%s has no head: it gives no logits", session->model->config.architecture);
     }
-    if (request->n_grads > 0 && request->objective == OBJECTIVE_NONE) {
+    bool differentiates = request->n_grads > 0 || (request->sink != NULL && request->sink->n > 0);
+    if (differentiates && request->objective == OBJECTIVE_NONE && request->n_seeds == 0) {
         return fail(LIMN_USAGE, "a gradient needs a target");
     }
     TRY(check_appends(request));
     TRY(collect_joins(session, request));
     TRY(collect_givens(session, request));
     TRY(rows_bind(&session->rows, session->model, request, &session->joins));
-    TRY(edits_check(graph, request, session->streams, session->rows.tables[DOMAIN_ALL].max_keys));
+    int32_t max_keys = session->rows.tables[DOMAIN_ALL].max_keys;
+    TRY(seeds_check(graph, request, max_keys));
+    TRY(edits_check(graph, request, session->streams, max_keys));
+    session->edit_scratch = edits_scratch_bytes(graph, request, max_keys, session->team.threads);
     return edits_index(&session->edits, graph, request, &session->rows);
 }
 
-static limn_status build_signature(Session *session, const Question *question, size_t *length) {
-    const NodeId *lists[] = {question->taps, question->edits, question->grads, question->givens, question->joins};
-    const int32_t counts[] = {question->n_taps, question->n_edits, question->n_grads, question->n_givens,
-                              question->n_joins};
-    enum { LISTS = sizeof lists / sizeof lists[0] };
-    size_t needed = LISTS + 4;
-    for (int list = 0; list < LISTS; list++) {
-        needed += (size_t)counts[list];
-    }
-    if (needed > session->signature_capacity) {
-        int32_t *signature = realloc(session->signature, 2 * needed * sizeof *signature);
-        if (signature == NULL) {
-            return fail(LIMN_NO_MEMORY, "question of %zu sites", needed);
-        }
-        session->signature = signature;
-        session->signature_capacity = 2 * needed;
-    }
-    int32_t *s = session->signature;
-    size_t n = 0;
-    s[n++] = question->objective;
-    s[n++] = (int32_t)question->logits | (int32_t)question->append << 1 | (int32_t)question->identity_rows << 2;
-    s[n++] = (int32_t)question->keep;
-    s[n++] = (int32_t)question->compute;
-    for (int list = 0; list < LISTS; list++) {
-        s[n++] = counts[list];
-        for (int32_t i = 0; i < counts[list]; i++) {
-            s[n++] = lists[list][i];
-        }
-    }
-    *length = n;
-    return LIMN_OK;
-}
-
-static CachedProgram *place_for_program(Session *session) {
-    if (session->n_programs < MAX_PROGRAMS) {
-        return &session->programs[session->n_programs++];
-    }
-    CachedProgram *oldest = &session->programs[0];
-    for (int i = 1; i < session->n_programs; i++) {
-        if (session->programs[i].used < oldest->used) {
-            oldest = &session->programs[i];
-        }
-    }
-    free(oldest->signature);
-    program_free(oldest->program);
-    return oldest;
-}
-
 static limn_status find_program(Session *session, const Question *question, Program **program) {
-    size_t length = 0;
-    TRY(build_signature(session, question, &length));
-    for (int i = 0; i < session->n_programs; i++) {
-        CachedProgram *cached = &session->programs[i];
-        if (cached->signature_length == length &&
-            memcmp(cached->signature, session->signature, length * sizeof(int32_t)) == 0) {
-            cached->used = ++session->clock;
-            *program = cached->program;
-            return LIMN_OK;
-        }
+    TRY(program_cache_find(&session->programs, question, program));
+    if (*program != NULL) {
+        return LIMN_OK;
     }
     TRY(program_new(program, &session->model->graph, session->backend, session->state, &session->team, question,
                     session->options.chunk_rows));
-    int32_t *signature = malloc(length * sizeof *signature);
-    if (signature == NULL) {
-        program_free(*program);
-        return fail(LIMN_NO_MEMORY, "question of %zu numbers", length);
-    }
-    memcpy(signature, session->signature, length * sizeof *signature);
     session->last.program = NULL; /* it may be the one that is dropped */
-    *place_for_program(session) = (CachedProgram){signature, length, ++session->clock, *program};
-    return LIMN_OK;
+    session->programs_made++;
+    return program_cache_add(&session->programs, *program);
 }
 
 typedef struct Binding {
@@ -410,7 +402,12 @@ static limn_status try_policy(Session *session, Question *question, KeepPolicy k
                                     .max_keys = rows->tables[DOMAIN_ALL].max_keys,
                                     .chunk_rows = chunk_rows,
                                     .threads = session->team.threads};
-    return program_bytes(binding->program, &binding->sizes, &binding->bytes, &binding->scratch_bytes);
+    TRY(program_bytes(binding->program, &binding->sizes, &binding->bytes, &binding->scratch_bytes));
+    if (session->edit_scratch > binding->scratch_bytes) { /* edits and kernels take turns in it */
+        binding->bytes += session->edit_scratch - binding->scratch_bytes;
+        binding->scratch_bytes = session->edit_scratch;
+    }
+    return LIMN_OK;
 }
 
 /* Names a limit that would do: it has to cover the converted weights and the caches too. */
@@ -422,12 +419,21 @@ static limn_status refuse_rows(const Session *session, const Binding *binding, s
         snprintf(of_weights, sizeof of_weights, ", %s of it for converted weights", amount_needed(part, weights));
     }
     if (limit > 0 && session->held > 0) {
-        snprintf(of_caches, sizeof of_caches, ", %s for cached keys and values", amount_needed(part, session->held));
+        snprintf(of_caches, sizeof of_caches, ", %s for what is kept of earlier runs",
+                 amount_needed(part, session->held));
     }
     return fail(LIMN_NO_MEMORY, "%d rows need %s of memory at least%s%s; %s are allowed",
                 binding->sizes.rows[DOMAIN_ALL],
                 amount_needed(needed, binding->bytes + (limit > 0 ? taken(session) : weights)), of_weights, of_caches,
                 amount_allowed(allowed, limit > 0 ? limit : weights + budget));
+}
+
+bool session_is_limited(const Session *session) {
+    return session->options.memory_limit > 0;
+}
+
+void session_hold(Session *session, int64_t bytes) {
+    session->held = (size_t)((int64_t)session->held + bytes);
 }
 
 limn_status session_cache_new(KvCache **cache, Session *session, int32_t capacity) {
@@ -447,7 +453,7 @@ limn_status session_cache_new(KvCache **cache, Session *session, int32_t capacit
 
 /* Everything kept if it fits; else layer inputs; then smaller chunks; then a refusal that names the least. */
 static limn_status bind_program(Session *session, Question *question, size_t budget, Binding *binding) {
-    bool backward = question->n_grads > 0;
+    bool backward = question_differentiates(question);
     int32_t chunk = session->options.chunk_rows;
     if (!backward || session->options.keep != KEEP_LAYER_INPUTS) {
         TRY(try_policy(session, question, KEEP_EVERYTHING, chunk, binding));
@@ -472,21 +478,30 @@ static limn_status prepare_question(Session *session, const RunRequest *request,
     TRY(check_request(session, request));
     int32_t n_edits = 0;
     TRY(collect_edit_nodes(session, request, &n_edits));
+    TRY(collect_seed_nodes(session, request));
+    const GradientSink *sink = request->sink;
     *question = (Question){.taps = request->taps,
                            .n_taps = request->n_taps,
                            .edits = session->edit_nodes,
                            .n_edits = n_edits,
+                           .copies = session->copies,
                            .grads = request->grads,
                            .n_grads = request->n_grads,
                            .givens = session->given_nodes,
                            .n_givens = request->n_givens,
                            .joins = session->joins.nodes,
                            .n_joins = session->joins.n,
+                           .streams = sink == NULL ? NULL : sink->nodes,
+                           .n_streams = sink == NULL ? 0 : sink->n,
+                           .stream_values = sink != NULL && sink->with_values,
                            .objective = objective_node(&session->model->graph, request->objective),
+                           .seeds = session->seed_nodes,
+                           .n_seeds = request->n_seeds,
                            .logits = request->logits,
                            .append = request->append != NULL || request->appends != NULL,
                            .identity_rows = session->rows.identity,
                            .compute = session->options.compute};
+    question->rules = question_differentiates(question) ? request->rules : RULES_TRUE;
     return LIMN_OK;
 }
 
@@ -499,7 +514,7 @@ limn_status session_estimate(Session *session, const RunRequest *request, RunEst
     estimate->flops = program_flops(binding.program, &binding.sizes);
     estimate->row_layers =
         session->row_layer > 0 ? program_block_flops(binding.program, &binding.sizes) / session->row_layer : 0;
-    KeepPolicy tight = question.n_grads > 0 ? KEEP_LAYER_INPUTS : KEEP_EVERYTHING;
+    KeepPolicy tight = question_differentiates(&question) ? KEEP_LAYER_INPUTS : KEEP_EVERYTHING;
     TRY(try_policy(session, &question, tight, LEAST_CHUNK_ROWS, &binding));
     estimate->least_bytes = binding.bytes;
     return LIMN_OK;
@@ -603,8 +618,12 @@ static limn_status hand_back(Session *session) {
     const Execution *run = &session->last;
     const Program *program = run->program;
     const Rows *rows = &session->rows;
+    session->total = seeds_total(run);
     for (int32_t i = 0; program->n_stages > 1 && i < program->n_taps; i++) {
         fill_absent(run, program->tap_values[i], NAN);
+    }
+    for (int32_t i = 0; program->n_stages > 1 && i < program->n_seeds; i++) {
+        fill_absent(run, program->seed_values[i], NAN);
     }
     for (int32_t i = 0; program->n_stages > 1 && i < program->n_grads; i++) {
         fill_absent(run, program->grad_values[i], 0.0f);
@@ -698,4 +717,15 @@ const float *session_objective(const Session *session) {
     return program == NULL || program->objective_value == VALUE_NONE
                ? NULL
                : execution_value(&session->last, program->objective_value);
+}
+
+const float *session_seed(const Session *session, int32_t seed) {
+    const Program *program = session->last.program;
+    return program == NULL || seed < 0 || seed >= program->n_seeds
+               ? NULL
+               : execution_value(&session->last, program->seed_values[seed]);
+}
+
+double session_total(const Session *session) {
+    return session->last.program == NULL ? 0.0 : session->total;
 }

@@ -149,6 +149,11 @@ static int32_t least(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
 
+static bool is_keyed(const Graph *graph, NodeId node) {
+    const RowShape *shape = &graph->nodes[node].op.out;
+    return shape->n_dims == 2 && shape->dims[1] == DIM_KEYS;
+}
+
 /* Rows from the first that differs or is wanted to the last that is wanted. */
 static void find_rows(const Sweep *sweep, const Counterfactual *change, Part *part) {
     const CleanRun *clean = change->clean;
@@ -159,6 +164,10 @@ static void find_rows(const Sweep *sweep, const Counterfactual *change, Part *pa
     }
     for (int32_t i = 0; i < change->n_tokens; i++) {
         begin = least(begin, change->tokens[i].row);
+    }
+    for (int32_t i = 0; i < clean->n_edits; i++) { /* scores in force may let a row see later ones, so it may differ */
+        bool keyed = is_keyed(&clean->model->graph, clean->edits[i].node);
+        begin = keyed ? least(begin, clean->edits[i].row_begin) : begin;
     }
     for (int32_t i = 0; i < n_outputs; i++) {
         begin = least(begin, outputs[i].row);
@@ -190,11 +199,6 @@ static void find_place(const Counterfactual *change, Part *part) {
 }
 
 /* ---- the list ---- */
-
-static bool is_keyed(const Graph *graph, NodeId node) {
-    const RowShape *shape = &graph->nodes[node].op.out;
-    return shape->n_dims == 2 && shape->dims[1] == DIM_KEYS;
-}
 
 /* Patterns and scores are [H, S], so what an element is depends on S. */
 static void find_keyed(Sweep *sweep, const Counterfactual *list, int32_t n) {

@@ -251,6 +251,44 @@ grep -q '<html' "$work/predict.html" || problem "predict.html is not HTML"
 limn predict "$letters" "$work/data.csv" --prompt-field text --choices x,d --label-field answer -o "$work/out.jsonl"
 expect_code 2
 expect_err 'other choices'
+# limits: 2 of 3 are right, Wilson's interval is 0.21 to 0.94
+decide() {
+    limn predict "$letters" "$work/data.csv" --prompt-field text --choices d,x --label-field answer "$@"
+}
+decide --at-least accuracy=0.2
+expect_code 0
+decide --at-least accuracy=50%
+expect_code 4
+expect_out 'the limit lies within the 95% interval,'
+decide --at-least accuracy=0.95
+expect_code 1
+expect_out 'FAIL  accuracy'
+decide --at-least accuracy=0.5 --at-most accuracy=0.2
+expect_code 1
+decide --at-least accuracy=0.5 --json
+expect_code 4
+expect_out '"state": "inconclusive"'
+wrong 2 'there is no measure' predict "$letters" "$work/data.csv" --prompt-field text --choices d,x --at-least size=3
+# records: none, bad, a list
+: >"$work/empty.jsonl"
+wrong 2 'empty.jsonl: no records; --allow-empty' predict "$letters" "$work/empty.jsonl" --prompt-field text --choices d,x
+limn predict "$letters" "$work/empty.jsonl" --prompt-field text --choices d,x --allow-empty
+expect_code 1
+expect_out 'FAIL  records'
+wrong 2 'no records that --where leaves' predict "$letters" "$work/data.csv" --prompt-field text --choices d,x \
+    --where 'length(text) > 99'
+printf '[{"text": "a cab"},\n {"text": ["a"]},\n {"text": "ab"}]\n' >"$work/array.json"
+wrong 2 "array.json: line 2: the field 'text' is a list" predict "$letters" "$work/array.json" --prompt-field text --choices d,x
+limn predict "$letters" "$work/array.json" --prompt-field text --choices d,x --on-error skip --decisions "$work/skip.jsonl" -o - \
+    -o "$work/skip.json"
+expect_code 1
+expect_out 'Records that were skipped'
+[ "$(wc -l <"$work/skip.jsonl")" -eq 3 ] || problem "a line for each record"
+grep -q '"error": ' "$work/skip.jsonl" || problem "the skipped record is not in the file"
+limn verify "$work/skip.json"
+expect_code 0
+expect_out 'the same bytes again'
+
 limn predict "$letters" "$work/out.jsonl" --prompt-field prompt --choices d,x --where 'label == pred' --json
 expect_code 0
 cp "$out" "$work/pred.json"

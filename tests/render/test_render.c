@@ -74,9 +74,18 @@ static Result *filled_with(const char *bytes, size_t length) {
     matrix_set(matrix, 0, 0, 1);
     const double x = 1;
     series_line(result_add_series(result, "series", bytes, &x, 1, bytes, bytes), bytes, &x, &x, &x);
-    const TableColumn columns[] = {{text, COLUMN_TOKEN}, {text, COLUMN_SHARE}, {text, COLUMN_VALUE}};
+    char *names[] = {malloc(length + 2), malloc(length + 2)}; /* no two columns have one name */
+    for (int i = 0; i < 2; i++) {
+        assert_non_null(names[i]);
+        memcpy(names[i], bytes, length);
+        memcpy(names[i] + length, i == 0 ? "2" : "3", 2);
+    }
+    const TableColumn columns[] = {
+        {text, COLUMN_TOKEN}, {{names[0], length + 1}, COLUMN_SHARE}, {{names[1], length + 1}, COLUMN_VALUE}};
     TableBlock *table = result_add_table(result, "table", bytes, columns, 3);
     table_row(table, (const Value[]){value_bytes(bytes, length), value_number(-1), value_bytes(bytes, length)});
+    free(names[0]);
+    free(names[1]);
     GraphBlock *graph = result_add_graph(result, "graph", bytes, 1, 1);
     graph_block_node(graph, 0, bytes, bytes, 1);
     graph_block_edge(graph, 0, 0, 0, 1);
@@ -490,20 +499,26 @@ static void test_long_series(void **state) {
     result_free(result);
 }
 
-/* Many columns of numbers beside short words: the words stay whole. */
+/* Many columns of numbers beside short words: the words stay whole, and names longer than the numbers take several
+ * lines. */
 static void test_words_beside_numbers(void **state) {
     enum { COLUMNS = 10 };
+    static const char *const names[COLUMNS] = {"",        "share a", "share b", "share c", "share d",
+                                               "share e", "share f", "share g", "share h", "accuracy low"};
     TableColumn columns[COLUMNS] = {{text_of("group"), COLUMN_TEXT}};
     Value cells[COLUMNS] = {value_text("immigrant")};
     for (int i = 1; i < COLUMNS; i++) {
-        columns[i] = (TableColumn){text_of("share"), COLUMN_NUMBER};
+        columns[i] = (TableColumn){text_of(names[i]), COLUMN_NUMBER};
         cells[i] = value_number(0.12345);
     }
     Result *result;
     assert_int_equal(result_new(&result, "m", "Groups"), LIMN_OK);
     table_row(result_add_table(result, "groups", "Groups", columns, COLUMNS), cells);
-    char *text = rendered(result, "terminal", &(RenderOptions){.width = 76});
+    char *text = rendered(result, "terminal", &(RenderOptions){.width = 78});
     assert_non_null(strstr(text, "immigrant 0.1235"));
+    const char *first = strstr(text, "group      share"), *second = strstr(text, "\n                 a");
+    assert_non_null(first);
+    assert_true(second > first && second < strstr(text, "immigrant") && strstr(second, "     low\n") != NULL);
     free(text);
     result_free(result);
 }

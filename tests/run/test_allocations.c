@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "run/session.h"
+#include "run/sweep.h"
 #include "run/toy_model.h"
 
 /* after our own headers: cmocka has a macro named fail */
@@ -121,6 +121,68 @@ static void test_warm_steps_allocate_nothing(void **state) {
     }
 }
 
+static limn_status ignore(void *context, NodeId node, int32_t row_begin, int32_t n_rows, int64_t width,
+                          const float *value, const float *gradient) {
+    (void)node;
+    (void)row_begin;
+    (void)width;
+    (void)value;
+    (void)gradient;
+    *(int64_t *)context += n_rows;
+    return LIMN_OK;
+}
+
+/* Every kind of edit and of seed, gradients handed over, each set of rules; what a run binds changes from run to run.
+ */
+static void test_edits_seeds_and_rules_allocate_nothing(void **state) {
+    static const int32_t target[] = {7}, contrast[] = {9};
+    static float numbers[24 * 50];
+    Session *session = open_session(NULL);
+    SequenceInput sequence = {.ids = ids, .n = 7};
+    OutputRow output = {0, 6, 11, 1.0f};
+    NodeId middle = graph_find_site(&model.graph, "blocks.1.hook_resid_mid");
+    Edit edits[EDIT_KIND_COUNT];
+    for (int kind = 0; kind < EDIT_KIND_COUNT; kind++) {
+        edits[kind] = (Edit){.node = graph_find_site(&model.graph, "blocks.1.hook_mlp_out"),
+                             .kind = (EditKind)kind,
+                             .row_end = -1,
+                             .element_end = -1,
+                             .values = numbers,
+                             .map = numbers,
+                             .right = numbers,
+                             .rank = 2,
+                             .source = middle};
+    }
+    int64_t rows = 0;
+    GradientSink sink = {.nodes = &middle, .n = 1, .with_values = true, .function = ignore, .context = &rows};
+    for (int set = 0; set < RULE_SET_COUNT; set++) {
+        for (int kind = 0; kind < SEED_CALLBACK; kind++) {
+            Seed seed = {.node = model.graph.logits,
+                         .kind = (SeedKind)kind,
+                         .targets = {target, 1, NULL},
+                         .contrasts = {contrast, 1, NULL},
+                         .values = numbers};
+            RunRequest request = {.sequences = &sequence,
+                                  .n_sequences = 1,
+                                  .outputs = &output,
+                                  .n_outputs = 1,
+                                  .edits = edits,
+                                  .n_edits = EDIT_KIND_COUNT,
+                                  .seeds = &seed,
+                                  .n_seeds = 1,
+                                  .sink = &sink,
+                                  .rules = (RuleSet)set};
+            long made = allocations_of(session, &request);
+            numbers[kind] += 0.5f;
+            if (kind > 4) { /* weights have been used a few times */
+                assert_int_equal(made, 0);
+            }
+        }
+    }
+    assert_int_equal(rows, 7 * RULE_SET_COUNT * SEED_CALLBACK);
+    session_free(session);
+}
+
 /* Decoding: each step has one more key than the one before. */
 static void test_decoding_allocates_nothing(void **state) {
     Session *session = open_session(NULL);
@@ -146,6 +208,81 @@ static void test_decoding_allocates_nothing(void **state) {
     }
     assert_int_equal(atomic_load(&opened), files); /* how much memory the machine has is not asked again */
     kv_cache_free(cache);
+    session_free(session);
+}
+
+/* What a sweep's answers are taken by. */
+static limn_status take(void *context, const CounterfactualAnswer *answer) {
+    *(float *)context += answer->objective[0];
+    return LIMN_OK;
+}
+
+/* Counterfactuals of all kinds: late joins, other tokens, in an order that has to be sorted. */
+static void test_warm_sweeps_allocate_nothing(void **state) {
+    enum { CHANGES = 40 };
+    Session *session = open_session(NULL);
+    SequenceInput input = {.ids = ids, .n = 7};
+    CleanRun *clean;
+    Sweep *sweep;
+    assert_int_equal(clean_run_new(&clean, session, &input, NULL, NULL), LIMN_OK);
+    OutputRow output = {0, 6, 11, 1.0f};
+    RunRequest ask = {.outputs = &output, .n_outputs = 1, .objective = OBJECTIVE_LOG_PROB};
+    assert_int_equal(sweep_new(&sweep, session, &ask, &(SweepOptions){.run_rows = 60}), LIMN_OK);
+    float value = 0.5f, sum = 0;
+    Edit edits[CHANGES];
+    Counterfactual list[CHANGES];
+    TokenChange token = {3, 9};
+    for (int i = 0; i < CHANGES; i++) {
+        char site[64];
+        snprintf(site, sizeof site, "blocks.%d.%s", (CHANGES - i) % 3, i % 2 == 0 ? "hook_resid_post" : "attn.hook_z");
+        edits[i] = (Edit){.node = graph_find_site(&model.graph, site),
+                          .row_begin = i % 7,
+                          .row_end = -1,
+                          .element_end = 4,
+                          .values = &value,
+                          .scalar = true};
+        list[i] = (Counterfactual){
+            .clean = clean, .edits = &edits[i], .n_edits = 1, .tokens = &token, .n_tokens = i % 5 == 0 ? 1 : 0};
+    }
+    long made = 0;
+    for (int round = 0; round < 8; round++) {
+        long before = atomic_load(&allocations);
+        assert_int_equal(sweep_run(sweep, list, CHANGES, take, &sum, NULL), LIMN_OK);
+        assert_int_equal(sweep_run(sweep, list + round, 1, take, &sum, NULL), LIMN_OK); /* a live edit */
+        made = atomic_load(&allocations) - before;
+        assert_true(round > 0 || made > 0);
+    }
+    assert_int_equal(made, 0);
+    sweep_free(sweep);
+    clean_run_free(clean);
+    session_free(session);
+}
+
+/* Sequences that join in an order which has to be brought back, with taps and gradients. */
+static void test_warm_joins_allocate_nothing(void **state) {
+    Session *session = open_session(NULL);
+    SequenceInput input = {.ids = ids, .n = 7};
+    CleanRun *clean;
+    assert_int_equal(clean_run_new(&clean, session, &input, NULL, NULL), LIMN_OK);
+    SequenceInput sequences[] = {clean_run_sequence(clean, (Join){clean, 2, JOIN_RESID_PRE}, 2, 7),
+                                 clean_run_sequence(clean, (Join){clean, 1, JOIN_RESID_PRE}, 4, 7), input};
+    OutputRow outputs[] = {{2, 6, 11, 1.0f}, {0, 4, 3, 1.0f}, {1, 2, 5, 1.0f}};
+    NodeId sites[] = {graph_find_site(&model.graph, "blocks.2.hook_mlp_out"), model.graph.embed};
+    RunRequest request = {.sequences = sequences,
+                          .n_sequences = 3,
+                          .outputs = outputs,
+                          .n_outputs = 3,
+                          .objective = OBJECTIVE_LOG_PROB,
+                          .logits = true,
+                          .taps = sites,
+                          .n_taps = 2,
+                          .grads = sites,
+                          .n_grads = 2};
+    for (int i = 0; i < 5; i++) {
+        allocations_of(session, &request);
+    }
+    assert_int_equal(allocations_of(session, &request), 0);
+    clean_run_free(clean);
     session_free(session);
 }
 
@@ -219,6 +356,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_warm_steps_allocate_nothing),
         cmocka_unit_test(test_decoding_allocates_nothing),
+        cmocka_unit_test(test_edits_seeds_and_rules_allocate_nothing),
+        cmocka_unit_test(test_warm_sweeps_allocate_nothing),
+        cmocka_unit_test(test_warm_joins_allocate_nothing),
         cmocka_unit_test(test_programs_are_dropped_and_made_again),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

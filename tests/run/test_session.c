@@ -450,6 +450,56 @@ static void test_edits_act_in_the_order_given(void **state) {
     session_free(session);
 }
 
+/* In the last layer what only output rows need stays on them when a site is edited; the answer is that of a run that
+ * keeps all rows (as a tap makes it), whichever rows the edit names. */
+static void test_narrowing_survives_an_edit(void **state) {
+    static const char *const sites[] = {"blocks.2.attn.hook_q",     "blocks.2.attn.hook_z",
+                                        "blocks.2.hook_resid_mid",  "blocks.2.hook_mlp_out",
+                                        "blocks.2.hook_resid_post", "ln_final.hook_normalized"};
+    Session *session = open_session(NULL);
+    RunEstimate plain, edited, wide;
+    RunRequest request = base_request();
+    request.grads = (const NodeId[]){model.graph.embed};
+    request.n_grads = 1;
+    request.editable = NULL;
+    for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++) {
+        float push = 0.75f;
+        NodeId node = site(sites[i]);
+        Edit edit = {.node = node,
+                     .kind = EDIT_ADD,
+                     .sequence = i % 2 == 0 ? -1 : 0,
+                     .row_begin = i < 3 ? 0 : 3,
+                     .row_end = -1,
+                     .element_begin = 5,
+                     .element_end = 9,
+                     .values = &push,
+                     .scalar = true};
+        request.n_edits = 0;
+        request.n_taps = 0;
+        assert_int_equal(session_estimate(session, &request, &plain), LIMN_OK);
+        request.edits = &edit;
+        request.n_edits = 1;
+        assert_int_equal(session_estimate(session, &request, &edited), LIMN_OK);
+        assert_true(edited.flops == plain.flops);
+        run(session, &request);
+        int32_t rows;
+        int64_t width;
+        float *logits = copy_of(session_logits(session), 100);
+        float *grad = copy_of(session_grad(session, model.graph.embed, &rows, &width), 11 * 24);
+        request.taps = &node;
+        request.n_taps = 1;
+        assert_int_equal(session_estimate(session, &request, &wide), LIMN_OK);
+        assert_true(wide.flops > edited.flops);
+        run(session, &request);
+        assert_memory_equal(logits, session_logits(session), 100 * sizeof(float));
+        double off = largest_difference(grad, session_grad(session, model.graph.embed, &rows, &width), 11 * 24);
+        assert_true(off < 1e-5 * largest_magnitude(grad, 11 * 24));
+        free(logits);
+        free(grad);
+    }
+    session_free(session);
+}
+
 /* Requests that name the same editable sites share one program; an edit elsewhere needs its own. */
 static void test_editable_sites_share_a_program(void **state) {
     Session *session = open_session(NULL);
@@ -691,6 +741,7 @@ int main(void) {
         cmocka_unit_test(test_caches_of_several_sequences),
         cmocka_unit_test(test_edit_sets_what_is_read_later),
         cmocka_unit_test(test_edits_act_in_the_order_given),
+        cmocka_unit_test(test_narrowing_survives_an_edit),
         cmocka_unit_test(test_editable_sites_share_a_program),
         cmocka_unit_test(test_set_cuts_the_gradient),
         cmocka_unit_test(test_all_output_rows),

@@ -33,6 +33,7 @@ static const Kernel kernels_cpu[] = {
      cpu_experts_scratch, NULL},
     {"cpu.experts", OP_EXPERTS, cpu_experts_can, cpu_experts, cpu_experts_backward, cpu_experts_scratch, NULL},
     ROWS("log_prob", OP_LOG_PROB, log_prob, NULL),
+    ROWS("seed", OP_SEED, seed, ref_seed_scratch),
     {.name = NULL},
 };
 

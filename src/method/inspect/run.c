@@ -470,9 +470,7 @@ static const limn_param rows[] = {
      .help = "keep the target's gradient at these sites (globs allowed)", .field = offsetof(RunParams, grad)},
     {"values", 0, LIMN_PARAM_OUTPUT, .metavar = "FILE.safetensors",
      .help = "write kept values and all logits to this file", .field = offsetof(RunParams, values)},
-    {"set", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "EDIT",
-     .help = "change a site: SITE[pos=-1,head=3,neuron=7]=zero|VALUE|mean:FILE:NAME|FILE:NAME; NAME has the site's "
-             "shape: one row for all positions or one for each, of which pos picks its own",
+    {"set", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "EDIT", .help = EDIT_HELP,
      .field = offsetof(RunParams, set)},
     TARGET_ROWS(RunParams, target),
     ESTIMATE_ROW(RunParams, estimate),
