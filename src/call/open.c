@@ -123,7 +123,9 @@ static limn_status open_new(MethodCall *call, CachedModel *added, const AdapterU
                             .adapters = adapters,
                             .n_adapters = n_adapters,
                             .memory_limit = common->memory > PARAM_BYTES_LEAST ? common->memory : 0};
-    limn_status status = model_open(&added->model, added->path, &options, call->team);
+    Model *opened = NULL;
+    limn_status status = model_open(&opened, added->path, &options, call->team);
+    added->model = opened;
     team_rest(call->team);
     const CachedModel *other = status == LIMN_OK ? find_model(cache, added) : NULL;
     if (other != NULL) {
