@@ -31,6 +31,9 @@ keeps_to_schema predict "$letters" "$work/data.jsonl" --prompt-field text --choi
 sed 's/"pred": "[df]"/"pred": "f"/' "$work/d.jsonl" >"$work/e.jsonl"
 keeps_to_schema compare decisions "$work/d.jsonl" "$work/e.jsonl" --at-most changed=1
 keeps_to_schema diff "$letters" "$golden/adapters/layers/merged"
+limn diff "$letters" --adapter "$golden/adapters/layers/1" --other-adapter "$golden/adapters/two/1" -p 'a cab' -o "$work/diff.json"
+expect_code 0
+keeps_to_schema verify "$work/diff.json"
 
 limn ig "$letters" -p 'a cab' --target d -o "$work/why.html" -o "$work/why.svg" -o "$work/why.md" -o "$work/why.json"
 [ "$code" -le 1 ] || problem "exit code $code"
