@@ -17,6 +17,8 @@ struct Tokenizer {
     AddedTokens added;
     int32_t special[SPECIAL_COUNT]; /* -1: none */
     const char *kind;
+    const char **warnings; /* [n_warnings] */
+    size_t n_warnings;
     ChatSource *chat_templates; /* [n_chat_templates] */
     size_t n_chat_templates;
 };
@@ -27,6 +29,7 @@ limn_status tokenizer_finish(Tokenizer *tokenizer, const char *where);
 
 /* Copies into the tokenizer's pool; NULL stays NULL. */
 limn_status tokenizer_keep(const char **kept, Tokenizer *tokenizer, const char *text, size_t length);
+limn_status tokenizer_warn(Tokenizer *tokenizer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A chat template, copied; one of the same name is replaced when `replace` says so, else it stays. */
 limn_status tokenizer_keep_template(Tokenizer *tokenizer, const char *name, size_t name_length, const char *text,
                                     size_t length, bool replace);

@@ -1,5 +1,7 @@
 #include "text/parts.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +38,33 @@ limn_status tokenizer_keep(const char **kept, Tokenizer *tokenizer, const char *
         }
     }
     return LIMN_OK;
+}
+
+limn_status tokenizer_warn(Tokenizer *tokenizer, const char *format, ...) {
+    char line[ERROR_MESSAGE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    const char **grown = ARENA_ARRAY(&tokenizer->pool.arena, const char *, tokenizer->n_warnings + 1);
+    const char *kept = arena_strdup(&tokenizer->pool.arena, line);
+    if (grown == NULL || kept == NULL) {
+        return fail(LIMN_NO_MEMORY, "a tokenizer's warning");
+    }
+    for (size_t i = 0; i < tokenizer->n_warnings; i++) {
+        grown[i] = tokenizer->warnings[i];
+    }
+    grown[tokenizer->n_warnings++] = kept;
+    tokenizer->warnings = grown;
+    return LIMN_OK;
+}
+
+size_t tokenizer_warning_count(const Tokenizer *tokenizer) {
+    return tokenizer->n_warnings;
+}
+
+const char *tokenizer_warning(const Tokenizer *tokenizer, size_t index) {
+    return tokenizer->warnings[index];
 }
 
 limn_status tokenizer_keep_template(Tokenizer *tokenizer, const char *name, size_t name_length, const char *text,
