@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/bytes.h"
 #include "base/file.h"
 #include "base/map.h"
 #include "files/adapter_select.h"
@@ -215,6 +216,25 @@ static limn_status check_numbers(const Adapter *adapter, const Tensor *tensor) {
     return LIMN_OK;
 }
 
+/* PEFT, asked for both, writes a trained module once more as it stands within its wrapper, and reads past that. */
+static bool is_wrapped_copy(const Adapter *adapter, const char *name) {
+    static const char *const inner[] = {".modules_to_save.", ".original_module."};
+    for (size_t i = 0; i < sizeof inner / sizeof inner[0]; i++) {
+        const char *at = strstr(name, inner[i]);
+        char plain[512];
+        if (at == NULL || strlen(name) >= sizeof plain) {
+            continue;
+        }
+        snprintf(plain, sizeof plain, "%.*s.%s", (int)(at - name), name, at + strlen(inner[i]));
+        for (int32_t k = 0; k < tensor_files_count(adapter->files->tensors); k++) {
+            if (text_ends_with(tensor_files_at(adapter->files->tensors, k)->name, plain)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static limn_status add_whole(Adapter *adapter, const char *name, const Tensor *tensor) {
     if (strstr(name, ".lora_") != NULL || strstr(name, "token_adapter") != NULL) {
         return fail(LIMN_UNSUPPORTED,
@@ -245,7 +265,7 @@ static limn_status add_tensor(Adapter *adapter, const Tensor *tensor) {
         return no_memory(adapter);
     }
     if (part == PART_WHOLE) {
-        return add_whole(adapter, name, tensor);
+        return is_wrapped_copy(adapter, name) ? LIMN_OK : add_whole(adapter, name, tensor);
     }
     bool chosen;
     TRY(adapter_select_target(&chosen, files->select, name));

@@ -83,10 +83,14 @@ typedef struct AdapterUse {
     double weight;
 } AdapterUse;
 
+/* Whether an adapter's configuration names the model it is put on. */
+typedef enum AdapterBase { ADAPTER_BASE_UNSAID, ADAPTER_BASE_SAME, ADAPTER_BASE_OTHER } AdapterBase;
+
 /* An adapter as it was applied. */
 typedef struct ModelAdapter {
     const char *path;
     const char *base_model; /* what its configuration names, "" when nothing */
+    AdapterBase base;
     double weight;
     int64_t rank;
     double alpha;
