@@ -18,7 +18,8 @@ typedef enum Frame { FRAME_HF, FRAME_TRANSFORMERLENS } Frame;
 typedef enum PositionRule {
     POSITION_ORDER,    /* its index in the sequence */
     POSITION_UNBROKEN, /* the same; a hidden row before a visible one is refused (ALiBi counts visible rows) */
-    POSITION_VISIBLE,  /* how many visible rows stand before it; -1 for a hidden row (OPT) */
+    POSITION_VISIBLE,  /* how many visible rows stand before it; a hidden row, which nobody reads, has the least (OPT: a
+                        * row of its own; GPT-2: 0, as when the reference generates) */
     POSITION_NOT_PAD   /* 1, 2, ... over the tokens that are not pad_id, which has 0 (RoBERTa) */
 } PositionRule;
 
@@ -73,6 +74,7 @@ typedef struct ModelConfig {
     Pooling pooling;     /* of an encoder without a head, or of a folder that says so */
     bool causal;
     PositionRule positions;
+    int32_t least_position; /* of POSITION_VISIBLE: a hidden row's */
     DType dtype;    /* of most weights, as stored ("dtype" of config.json agrees or not) */
     int32_t pad_id; /* -1: none; a classifier of the Llama or GPT-2 family needs it */
 } ModelConfig;

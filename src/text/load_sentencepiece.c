@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "files/json.h"
+#include "text/folder.h"
 #include "text/parts.h"
 #include "text/sentencepiece.h"
 
@@ -213,6 +214,40 @@ static limn_status read_model(Tokenizer *tokenizer, ModelFile *file, const char 
 
 static limn_status keep_user_defined(const Trie **kept, Loading *loading);
 
+/* How LlamaTokenizer cuts text in the place of SentencePiece's own rules: nothing is normalised, and the space goes
+ * before the whole text only, or nowhere. */
+static limn_status set_metaspace(Tokenizer *tokenizer, Loading *loading, bool prefix) {
+    json_t *space = json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", SPACE_SYMBOL,
+                              "prepend_scheme", prefix ? "first" : "never", "split", 0);
+    json_t *decoder =
+        json_pack("{s:s, s:[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}, {s:s, s:s, s:i, s:i}]}", "type", "Sequence", "decoders",
+                  "type", "Replace", "pattern", "String", SPACE_SYMBOL, "content", " ", "type", "ByteFallback", "type",
+                  "Fuse", "type", "Strip", "content", " ", "start", prefix ? 1 : 0, "stop", 0);
+    limn_status status = space != NULL && decoder != NULL
+                             ? pre_tokenizer_parse(&tokenizer->pre_tokenizer, loading, space)
+                             : fail(LIMN_NO_MEMORY, "%s: reading the tokenizer", loading->where);
+    if (status == LIMN_OK) {
+        status = decoder_parse(&tokenizer->decoder, loading, decoder);
+    }
+    json_decref(space);
+    json_decref(decoder);
+    return status;
+}
+
+/* What tokenizer_config.json says of the space before a text; false: nothing, and SentencePiece's own rules hold. */
+static limn_status llama_space(bool *says, bool *prefix, const TokenizerFolder *folder) {
+    bool legacy, legacy_said, prefix_said;
+    *says = *prefix = false;
+    if (folder == NULL || folder_has_rule(folder, CLASS_GEMMA)) {
+        return LIMN_OK;
+    }
+    TRY(folder_flag(&legacy, &legacy_said, folder, "legacy"));
+    TRY(folder_flag(prefix, &prefix_said, folder, "add_prefix_space"));
+    *prefix = *prefix || !prefix_said;
+    *says = !*prefix || (legacy_said && !legacy);
+    return LIMN_OK;
+}
+
 static limn_status set_rules(Tokenizer *tokenizer, ModelFile *file, Loading *loading) {
     void *memory;
     TRY(pool_new(&memory, loading->pool, sizeof(SentencePieceRules)));
@@ -271,18 +306,30 @@ static limn_status set_specials(Tokenizer *tokenizer, const ModelFile *file) {
     return LIMN_OK;
 }
 
+/* Pieces that stay whole, looked for before the text is cut. */
+static limn_status add_user_defined(Tokenizer *tokenizer) {
+    for (int32_t id = 0; id < tokenizer->vocabulary.size; id++) {
+        if (tokenizer->vocabulary.pieces[id].type == PIECE_USER_DEFINED) {
+            TRY(added_tokens_add(&tokenizer->added, &tokenizer->vocabulary, (AddedToken){.id = id}));
+        }
+    }
+    return LIMN_OK;
+}
+
 /* Without a config: Llama's way for BPE (BOS first), T5's for unigram without BOS (EOS last). */
-static limn_status set_ends(Tokenizer *tokenizer, Loading *loading, const ModelFile *file, const json_t *config) {
+static limn_status set_ends(Tokenizer *tokenizer, Loading *loading, const ModelFile *file,
+                            const TokenizerFolder *folder) {
     int32_t bos = tokenizer->special[SPECIAL_BOS], eos = tokenizer->special[SPECIAL_EOS];
+    const json_t *settings = folder != NULL ? folder->settings : NULL;
     bool adds_bos, adds_eos;
-    TRY(json_take_bool(&adds_bos, config, loading->where, "add_bos_token", file->model_type == MODEL_BPE));
-    TRY(json_take_bool(&adds_eos, config, loading->where, "add_eos_token",
+    TRY(json_take_bool(&adds_bos, settings, loading->where, "add_bos_token", file->model_type == MODEL_BPE));
+    TRY(json_take_bool(&adds_eos, settings, loading->where, "add_eos_token",
                        file->model_type == MODEL_UNIGRAM && bos < 0));
     return post_processor_surround(&tokenizer->post_processor, loading, adds_bos ? bos : -1, adds_eos ? eos : -1);
 }
 
 limn_status load_sentencepiece(Tokenizer *tokenizer, const char *path, const char *bytes, size_t length,
-                               const json_t *config) {
+                               const TokenizerFolder *folder) {
     ModelFile file = {.model_type = MODEL_UNIGRAM, .unknown = 0, .bos = 1, .eos = 2, .pad = -1};
     file.rules =
         (SentencePieceRules){.add_dummy_prefix = true, .remove_extra_whitespaces = true, .escape_whitespaces = true};
@@ -298,6 +345,13 @@ limn_status load_sentencepiece(Tokenizer *tokenizer, const char *path, const cha
         return fail(LIMN_UNSUPPORTED, "%s: a SentencePiece model of type %" PRIu64 ", expected unigram (1) or BPE (2)",
                     path, file.model_type);
     }
-    TRY(set_rules(tokenizer, &file, &loading));
-    return set_ends(tokenizer, &loading, &file, config);
+    bool says, prefix;
+    TRY(llama_space(&says, &prefix, folder));
+    if (says && file.model_type == MODEL_BPE) {
+        TRY(add_user_defined(tokenizer));
+        TRY(set_metaspace(tokenizer, &loading, prefix));
+    } else {
+        TRY(set_rules(tokenizer, &file, &loading));
+    }
+    return set_ends(tokenizer, &loading, &file, folder);
 }
