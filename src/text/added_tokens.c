@@ -31,6 +31,10 @@ limn_status added_tokens_add(AddedTokens *added, Vocabulary *vocabulary, AddedTo
     uint32_t at = vocabulary->pieces[token.id].added_at;
     if (at > 0) {
         AddedToken *known = &added->tokens[at - 1];
+        bool renewed = token.special && known->special; /* stays where the first flags had it looked for */
+        token.was_plain = known->was_plain || !known->normalized;
+        token.was_normalized = known->was_normalized || known->normalized;
+        token.only_was = renewed;
         token.special = token.special || known->special;
         *known = token;
         return LIMN_OK;
@@ -71,9 +75,11 @@ static limn_status build(AddedTokens *added, const Vocabulary *vocabulary, const
             if (piece == NULL) {
                 return fail(LIMN_INTERNAL, "added token %d has no piece", (int)token->id);
             }
-            if (token->normalized) {
+            bool now = !token->only_was;
+            if ((now && token->normalized) || token->was_normalized) {
                 TRY(add_normalised(added, i, piece, normaliser, text, workspace));
-            } else {
+            }
+            if ((now && !token->normalized) || token->was_plain) {
                 TRY(trie_add(&added->plain, piece->text, piece->length, (int32_t)i, false));
             }
         }

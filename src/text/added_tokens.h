@@ -10,6 +10,9 @@ typedef struct AddedToken {
     bool left_strip, right_strip; /* takes the white space beside it */
     bool normalized;              /* looked for in the normalised text */
     bool special;
+    /* Flags that were replaced go on saying where the token is looked for, as in the reference; those of a special
+     * token that was special before are the only ones that do. */
+    bool was_plain, was_normalized, only_was;
 } AddedToken;
 
 typedef struct AddedTokens {

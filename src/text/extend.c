@@ -6,6 +6,7 @@
  * there is, whatever id the file states. A known spelling keeps its id and takes the new flags. */
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -174,7 +175,7 @@ static limn_status list_decoder(Extending *work) {
     return LIMN_OK;
 }
 
-/* {"<|pad|>": 340}. Those whose id is an added token of tokenizer.json give way to it. */
+/* {"<|pad|>": 340} */
 static limn_status list_added_json(Extending *work) {
     const TokenizerFolder *folder = work->folder;
     const char *text;
@@ -189,9 +190,7 @@ static limn_status list_added_json(Extending *work) {
         TokenSpec spec = {.text = text, .length = length, .declared = json_integer_value(id)};
         spec.flags.special = has(&work->named, &spec);
         spec.flags.normalized = !spec.flags.special;
-        bool gives_way = folder->has_json && added_tokens_find(&work->tokenizer->added, &work->tokenizer->vocabulary,
-                                                               (int32_t)spec.declared) != NULL;
-        TRY(gives_way ? LIMN_OK : append(work, spec));
+        TRY(append(work, spec));
     }
     return LIMN_OK;
 }
@@ -218,6 +217,16 @@ static limn_status named_spec(TokenSpec *spec, const TokenizerFolder *folder, co
         *spec = (TokenSpec){.text = usual, .length = strlen(usual), .declared = -1, .flags = {.special = true}};
     }
     return LIMN_OK;
+}
+
+const char *folder_special(const TokenizerFolder *folder, SpecialToken which) {
+    for (size_t i = 0; i < NAMES; i++) {
+        TokenSpec spec;
+        if (special_names[i].which == which && named_spec(&spec, folder, &special_names[i]) == LIMN_OK) {
+            return spec.text;
+        }
+    }
+    return NULL;
 }
 
 /* Calls `visit` for each list or object that names more special tokens. */
@@ -247,11 +256,14 @@ static bool is_plain_name(const char *key) {
     return false;
 }
 
-/* Named tokens of a model's own ("image_token"), then the lists. */
+/* Named tokens of a model's own ("image_token"; what an object of names says of the same name wins), then the lists:
+ * those of tokenizer_config.json before those of the other file. */
 static limn_status visit_extra(const TokenizerFolder *folder, VisitSpec visit, void *context) {
     static const char ending[] = "_token";
     static const char *const lists[] = {"model_specific_special_tokens", "extra_special_tokens",
                                         "additional_special_tokens"};
+    const json_t *objects[] = {json_object_get(folder->settings, lists[0]),
+                               json_object_get(folder->settings, lists[1])};
     const char *key;
     json_t *value;
     json_object_foreach(folder->settings, key, value) {
@@ -260,11 +272,16 @@ static limn_status visit_extra(const TokenizerFolder *folder, VisitSpec visit, v
             continue;
         }
         TokenSpec spec;
+        for (size_t i = 0; i < 2; i++) {
+            const json_t *other = json_object_get(objects[i], key);
+            value = other != NULL ? (json_t *)(uintptr_t)other : value;
+        }
         TRY(read_spec(&spec, folder->where, value, true));
         TRY(spec.length > 0 ? visit(context, &spec) : LIMN_OK);
     }
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-        TRY(visit_many(folder, json_object_get(folder->settings, lists[i]), visit, context));
+        TRY(visit_many(folder, json_object_get(folder->config, lists[i]), visit, context));
+        TRY(visit_many(folder, json_object_get(folder->map, lists[i]), visit, context));
     }
     return LIMN_OK;
 }
@@ -295,6 +312,38 @@ static limn_status visit_named(Extending *work, VisitSpec visit) {
 
 /* ---- all of it ---- */
 
+/* Of added_tokens.json what states the id of an added token of tokenizer.json gives way to it. Both lists by ids. */
+static limn_status give_way(Extending *work) {
+    SpecList *list = &work->list;
+    Map ids;
+    map_init(&ids);
+    limn_status status = LIMN_OK;
+    char(*keys)[24] = NULL;
+    size_t n = json_array_size(work->folder->listed);
+    if (work->folder->added != NULL && n > 0) {
+        keys = calloc(n, sizeof *keys);
+        status = keys != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "%s: %zu added tokens", work->folder->path, n);
+    }
+    for (size_t i = 0; keys != NULL && i < n && status == LIMN_OK; i++) {
+        const json_t *id = json_object_get(json_array_get(work->folder->listed, i), "id");
+        int length = snprintf(keys[i], sizeof keys[i], "%" JSON_INTEGER_FORMAT, json_integer_value(id));
+        status = map_put(&ids, keys[i], (size_t)length, 0);
+    }
+    size_t kept = 0;
+    for (size_t i = 0; keys != NULL && i < list->count; i++) {
+        char key[24];
+        uint64_t ignored;
+        int length = snprintf(key, sizeof key, "%lld", (long long)list->specs[i].declared);
+        if (!map_get(&ids, key, (size_t)length, &ignored)) {
+            list->specs[kept++] = list->specs[i];
+        }
+    }
+    list->count = keys != NULL ? kept : list->count;
+    map_free(&ids);
+    free(keys);
+    return status;
+}
+
 /* Without what is there already, spelled and flagged the same. */
 static limn_status drop_known(Extending *work) {
     SpecList *list = &work->list;
@@ -315,6 +364,7 @@ static limn_status list_all(Extending *work) {
     TRY(visit_named(work, note_named));
     TRY(list_decoder(work));
     TRY(list_added_json(work));
+    TRY(give_way(work));
     if (work->list.count > VOCABULARY_COUNT_MAX) {
         return fail(LIMN_FORMAT, "%s: %zu added tokens", work->folder->where, work->list.count);
     }

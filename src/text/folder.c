@@ -89,9 +89,11 @@ void tokenizer_folder_close(TokenizerFolder *folder) {
     json_decref(folder->map);
     json_decref(folder->added);
     json_decref(folder->settings);
+    json_decref(folder->listed);
     free(folder->config_path);
     free(folder->map_path);
     free(folder->added_path);
+    free(folder->own_path);
 }
 
 bool folder_has_rule(const TokenizerFolder *folder, ClassRule rule) {

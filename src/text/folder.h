@@ -15,11 +15,14 @@ typedef struct TokenizerFolder {
     json_t *config;                            /* tokenizer_config.json; NULL: not there */
     json_t *map;                               /* special_tokens_map.json; NULL: not there, or not read beside config */
     json_t *added;                             /* added_tokens.json; the same */
+    json_t *listed;                            /* added_tokens of tokenizer.json; NULL: none */
     json_t *settings;                          /* config with what map says over it; an object */
     const char *where;                         /* the file that messages about settings begin with */
     const TokenizerClass *tokenizer_class;     /* NULL: unknown */
     const char *class_name;                    /* as a file says it; NULL: none does */
     bool has_json;                             /* a tokenizer.json was read */
+    char *own_path;                            /* the tokenizer's own file, malloc'ed; NULL: none yet */
+    limn_status (*end)(Tokenizer *tokenizer, const char *path, const struct TokenizerFolder *folder); /* NULL: none */
 } TokenizerFolder;
 
 extern const KeyTable tokenizer_key_table;
@@ -31,6 +34,9 @@ bool folder_has_rule(const TokenizerFolder *folder, ClassRule rule);
 
 /* A setting that is true, false or nothing: *said is false when it is absent or null. */
 limn_status folder_flag(bool *value, bool *said, const TokenizerFolder *folder, const char *key);
+
+/* The spelling of a special token: as the settings name it, else as the class does. NULL: there is none. Borrowed. */
+const char *folder_special(const TokenizerFolder *folder, SpecialToken which);
 
 /* Puts what settings and class say into the text of tokenizer.json, before it is read (adjust.c). */
 limn_status folder_adjust_json(json_t *json, TokenizerFolder *folder, Tokenizer *tokenizer);

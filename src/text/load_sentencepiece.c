@@ -284,8 +284,9 @@ static limn_status keep_user_defined(const Trie **kept, Loading *loading) {
     return LIMN_OK;
 }
 
-/* The ids that the trainer names, when such pieces exist. The unknown piece is the one of that type. */
-static limn_status set_specials(Tokenizer *tokenizer, const ModelFile *file) {
+/* The ids that the trainer names, when such pieces exist. The unknown piece is the one of that type; unknown: it is
+ * looked for in text (a class looks for what it is told is unknown). */
+static limn_status set_specials(Tokenizer *tokenizer, const ModelFile *file, bool unknown) {
     const Vocabulary *vocabulary = &tokenizer->vocabulary;
     const int32_t named[] = {file->bos, file->eos, file->pad};
     const SpecialToken which[] = {SPECIAL_BOS, SPECIAL_EOS, SPECIAL_PAD};
@@ -299,7 +300,7 @@ static limn_status set_specials(Tokenizer *tokenizer, const ModelFile *file) {
         if (type == PIECE_UNKNOWN) {
             tokenizer->special[SPECIAL_UNK] = id;
         }
-        if (type == PIECE_UNKNOWN || type == PIECE_CONTROL) {
+        if ((type == PIECE_UNKNOWN && unknown) || type == PIECE_CONTROL) {
             TRY(tokenizer_add_special(tokenizer, id));
         }
     }
@@ -317,15 +318,33 @@ static limn_status add_user_defined(Tokenizer *tokenizer) {
 }
 
 /* Without a config: Llama's way for BPE (BOS first), T5's for unigram without BOS (EOS last). */
-static limn_status set_ends(Tokenizer *tokenizer, Loading *loading, const ModelFile *file,
-                            const TokenizerFolder *folder) {
+/* Where the versions of the reference take different things for granted. */
+static limn_status warn_of_silence(Tokenizer *tokenizer, const TokenizerFolder *folder) {
+    static const char *const keys[][2] = {{"legacy", "a space before each stretch of text between special tokens"},
+                                          {"add_bos_token", "<s> before the text"}};
+    for (size_t i = 0; i < 2 && folder != NULL && folder_has_rule(folder, CLASS_LLAMA); i++) {
+        const json_t *value = json_object_get(folder->settings, keys[i][0]);
+        if (value == NULL || json_is_null(value)) {
+            TRY(tokenizer_warn(
+                tokenizer,
+                "%s: \"%s\" is not stated: taken as true, as transformers 4 does (%s); version 5 takes it "
+                "as false",
+                folder->where, keys[i][0], keys[i][1]));
+        }
+    }
+    return LIMN_OK;
+}
+
+limn_status end_sentencepiece(Tokenizer *tokenizer, const char *path, const TokenizerFolder *folder) {
+    Loading loading = {path, &tokenizer->pool, &tokenizer->vocabulary, 0};
+    TRY(warn_of_silence(tokenizer, folder));
+    bool unigram = tokenizer->model.kind == &model_unigram;
     int32_t bos = tokenizer->special[SPECIAL_BOS], eos = tokenizer->special[SPECIAL_EOS];
     const json_t *settings = folder != NULL ? folder->settings : NULL;
     bool adds_bos, adds_eos;
-    TRY(json_take_bool(&adds_bos, settings, loading->where, "add_bos_token", file->model_type == MODEL_BPE));
-    TRY(json_take_bool(&adds_eos, settings, loading->where, "add_eos_token",
-                       file->model_type == MODEL_UNIGRAM && bos < 0));
-    return post_processor_surround(&tokenizer->post_processor, loading, adds_bos ? bos : -1, adds_eos ? eos : -1);
+    TRY(json_take_bool(&adds_bos, settings, path, "add_bos_token", !unigram));
+    TRY(json_take_bool(&adds_eos, settings, path, "add_eos_token", unigram && bos < 0));
+    return post_processor_surround(&tokenizer->post_processor, &loading, adds_bos ? bos : -1, adds_eos ? eos : -1);
 }
 
 limn_status load_sentencepiece(Tokenizer *tokenizer, const char *path, const char *bytes, size_t length,
@@ -335,7 +354,9 @@ limn_status load_sentencepiece(Tokenizer *tokenizer, const char *path, const cha
         (SentencePieceRules){.add_dummy_prefix = true, .remove_extra_whitespaces = true, .escape_whitespaces = true};
     TRY(read_model(tokenizer, &file, path, bytes, length));
     Loading loading = {path, &tokenizer->pool, &tokenizer->vocabulary, 0};
-    TRY(set_specials(tokenizer, &file));
+    bool named = folder != NULL && (folder_has_rule(folder, CLASS_LLAMA) || folder_has_rule(folder, CLASS_GEMMA) ||
+                                    json_object_get(folder->settings, "unk_token") != NULL);
+    TRY(set_specials(tokenizer, &file, !named));
     int32_t unknown = tokenizer->special[SPECIAL_UNK];
     if (file.model_type == MODEL_BPE) {
         TRY(model_sentencepiece_bpe_new(&tokenizer->model, &loading, unknown));
@@ -349,9 +370,7 @@ limn_status load_sentencepiece(Tokenizer *tokenizer, const char *path, const cha
     TRY(llama_space(&says, &prefix, folder));
     if (says && file.model_type == MODEL_BPE) {
         TRY(add_user_defined(tokenizer));
-        TRY(set_metaspace(tokenizer, &loading, prefix));
-    } else {
-        TRY(set_rules(tokenizer, &file, &loading));
+        return set_metaspace(tokenizer, &loading, prefix);
     }
-    return set_ends(tokenizer, &loading, &file, folder);
+    return set_rules(tokenizer, &file, &loading);
 }

@@ -107,7 +107,7 @@ limn_status load_vocab_txt(Tokenizer *tokenizer, const char *path, const char *b
     TRY(status);
     COMPONENT(status, decoder_parse, &tokenizer->decoder, &loading, "{s:s}", "type", "WordPiece");
     TRY(status);
-    for (size_t i = 0; i < sizeof bert_tokens / sizeof *bert_tokens; i++) {
+    for (size_t i = 0; i < sizeof bert_tokens / sizeof *bert_tokens && !named; i++) { /* else they are the class's */
         const char *text = bert_tokens[i].text;
         int32_t id = vocabulary_model_id(&tokenizer->vocabulary, text, strlen(text));
         tokenizer->special[bert_tokens[i].which] = id;
@@ -115,7 +115,13 @@ limn_status load_vocab_txt(Tokenizer *tokenizer, const char *path, const char *b
             TRY(tokenizer_add_special(tokenizer, id));
         }
     }
-    TRY(model_word_piece_new(&tokenizer->model, &loading, "[UNK]", "##"));
+    const char *unknown = named ? folder_special(folder, SPECIAL_UNK) : "[UNK]";
+    return model_word_piece_new(&tokenizer->model, &loading, unknown != NULL ? unknown : "[UNK]", "##");
+}
+
+limn_status end_vocab_txt(Tokenizer *tokenizer, const char *path, const TokenizerFolder *folder) {
+    (void)folder;
+    Loading loading = {path, &tokenizer->pool, &tokenizer->vocabulary, 0};
     return post_processor_surround_bert(&tokenizer->post_processor, &loading, tokenizer->special[SPECIAL_CLS],
                                         tokenizer->special[SPECIAL_SEP]);
 }
@@ -169,36 +175,8 @@ static int32_t find_token(const Tokenizer *tokenizer, const char *text) {
     return vocabulary_model_id(&tokenizer->vocabulary, text, strlen(text));
 }
 
-/* BOS and EOS around a text, where the settings ask for them. */
-static limn_status add_ends(Tokenizer *tokenizer, Loading *loading, const TokenizerFolder *folder) {
-    static const struct {
-        const char *key, *name;
-        SpecialToken which;
-    } ends[] = {{"add_bos_token", "bos_token", SPECIAL_BOS}, {"add_eos_token", "eos_token", SPECIAL_EOS}};
-    int32_t ids[2] = {-1, -1};
-    bool wanted = false;
-    for (size_t i = 0; i < 2; i++) {
-        bool adds;
-        TRY(flag(&adds, folder, ends[i].key, false));
-        if (!adds) {
-            continue;
-        }
-        const json_t *value = json_object_get(folder->settings, ends[i].name);
-        const json_t *text = json_is_object(value) ? json_object_get(value, "content") : value;
-        const char *usual = value == NULL ? class_special(folder->tokenizer_class, ends[i].which) : NULL;
-        const char *name = json_is_string(text) ? json_string_value(text) : usual;
-        ids[i] = name != NULL ? find_token(tokenizer, name) : -1;
-        if (ids[i] < 0) {
-            return fail(LIMN_FORMAT, "%s: %s is set, expected %s to name a piece", folder->where, ends[i].key,
-                        ends[i].name);
-        }
-        wanted = true;
-    }
-    return wanted ? post_processor_surround(&tokenizer->post_processor, loading, ids[0], ids[1]) : LIMN_OK;
-}
-
-/* GPT-2 adds nothing; a vocabulary with RoBERTa's special pieces is RoBERTa's. */
-static limn_status set_special_pieces(Tokenizer *tokenizer, Loading *loading, bool prefix_space, bool trims) {
+/* Where nothing names the class, a vocabulary with RoBERTa's special pieces is RoBERTa's; GPT-2 has one. */
+static limn_status guess_special_pieces(Tokenizer *tokenizer) {
     int32_t begin = find_token(tokenizer, "<s>"), end = find_token(tokenizer, "</s>");
     int32_t mask = find_token(tokenizer, "<mask>"), text_end = find_token(tokenizer, "<|endoftext|>");
     if (begin < 0 || end < 0 || mask < 0) {
@@ -222,11 +200,7 @@ static limn_status set_special_pieces(Tokenizer *tokenizer, Loading *loading, bo
     load_usual_specials(tokenizer);
     tokenizer->special[SPECIAL_CLS] = begin;
     tokenizer->special[SPECIAL_SEP] = end;
-    limn_status status;
-    COMPONENT(status, post_processor_parse, &tokenizer->post_processor, loading, "{s:s, s:[s,i], s:[s,i], s:b, s:b}",
-              "type", "RobertaProcessing", "sep", "</s>", (int)end, "cls", "<s>", (int)begin, "trim_offsets", trims,
-              "add_prefix_space", prefix_space);
-    return status;
+    return LIMN_OK;
 }
 
 /* How the class cuts text: GPT-2's rule within ByteLevel, or a rule of its own before it. */
@@ -262,16 +236,37 @@ limn_status load_vocab_merges(Tokenizer *tokenizer, const char *vocab_path, cons
     loading.where = merges_path;
     TRY(load_merges(tokenizer, &loading));
     loading.where = vocab_path;
-    bool prefix_space, trims;
+    bool prefix_space;
     TRY(flag(&prefix_space, folder, "add_prefix_space", false));
-    TRY(flag(&trims, folder, "trim_offsets", true));
     TRY(set_cutting(tokenizer, &loading, folder, prefix_space));
     limn_status status;
     COMPONENT(status, decoder_parse, &tokenizer->decoder, &loading, "{s:s}", "type", "ByteLevel");
     TRY(status);
-    bool roberta = folder != NULL && folder_has_rule(folder, CLASS_ROBERTA);
     bool named = folder != NULL && folder->tokenizer_class != NULL && folder->tokenizer_class->rule != CLASS_FILE;
-    TRY(roberta ? LIMN_OK : add_ends(tokenizer, &loading, folder));
-    return named && !roberta ? LIMN_OK /* whose special tokens are those of the class and the settings */
-                             : set_special_pieces(tokenizer, &loading, prefix_space, trims);
+    return named ? LIMN_OK /* whose special tokens are those of the class and the settings */
+                 : guess_special_pieces(tokenizer);
+}
+
+limn_status end_vocab_merges(Tokenizer *tokenizer, const char *path, const TokenizerFolder *folder) {
+    Loading loading = {path, &tokenizer->pool, &tokenizer->vocabulary, 0};
+    bool named = folder != NULL && folder->tokenizer_class != NULL && folder->tokenizer_class->rule != CLASS_FILE;
+    bool roberta = named ? folder_has_rule(folder, CLASS_ROBERTA) : tokenizer->special[SPECIAL_CLS] >= 0;
+    int32_t cls = tokenizer->special[SPECIAL_CLS], sep = tokenizer->special[SPECIAL_SEP];
+    if (roberta && cls >= 0 && sep >= 0) {
+        bool trims, prefix;
+        limn_status status;
+        TRY(flag(&trims, folder, "trim_offsets", true));
+        TRY(flag(&prefix, folder, "add_prefix_space", false));
+        COMPONENT(status, post_processor_parse, &tokenizer->post_processor, &loading,
+                  "{s:s, s:[s,i], s:[s,i], s:b, s:b}", "type", "RobertaProcessing", "sep", "", (int)sep, "cls", "",
+                  (int)cls, "trim_offsets", trims, "add_prefix_space", prefix);
+        return status;
+    }
+    bool bos, eos;
+    TRY(flag(&bos, folder, "add_bos_token", false));
+    TRY(flag(&eos, folder, "add_eos_token", false));
+    return bos || eos ? post_processor_surround(&tokenizer->post_processor, &loading,
+                                                bos ? tokenizer->special[SPECIAL_BOS] : -1,
+                                                eos ? tokenizer->special[SPECIAL_EOS] : -1)
+                      : LIMN_OK;
 }

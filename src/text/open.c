@@ -105,6 +105,7 @@ static limn_status load_json_path(Tokenizer *tokenizer, const char *path, Tokeni
     limn_status status = LIMN_OK;
     if (json_is_object(json) && !is_tekken(json)) {
         folder->has_json = true;
+        folder->listed = json_incref(json_object_get(json, "added_tokens"));
         status = folder_adjust_json(json, folder, tokenizer);
     }
     if (status == LIMN_OK) {
@@ -179,10 +180,13 @@ static limn_status load_own(Tokenizer *tokenizer, const char *path, OwnFile kind
     case OWN_TEKKEN:
         return load_json_path(tokenizer, path, folder);
     case OWN_VOCAB_JSON:
+        folder->end = end_vocab_merges;
         return load_vocab_json_path(tokenizer, path, folder);
     case OWN_VOCAB_TXT:
+        folder->end = end_vocab_txt;
         return load_bytes_path(tokenizer, path, folder, load_vocab_txt);
     default:
+        folder->end = end_sentencepiece;
         return load_bytes_path(tokenizer, path, folder, load_sentencepiece);
     }
 }
@@ -197,9 +201,8 @@ static limn_status load_folder(Tokenizer *tokenizer, TokenizerFolder *folder) {
             free(path);
             continue;
         }
-        limn_status status = load_own(tokenizer, path, kind, folder);
-        free(path);
-        return status;
+        folder->own_path = path;
+        return load_own(tokenizer, path, kind, folder);
     }
     return fail(LIMN_NOT_FOUND,
                 "%s: no tokenizer: expected tokenizer.json, vocab.json with merges.txt, vocab.txt, "
@@ -228,6 +231,9 @@ limn_status tokenizer_open_folder(Tokenizer **tokenizer, const char *path) {
     if (status == LIMN_OK) {
         status = folder_extend(made, &folder);
     }
+    if (status == LIMN_OK && folder.end != NULL) {
+        status = folder.end(made, folder.own_path, &folder);
+    }
     if (status == LIMN_OK) {
         status = apply_chat_template(made, &folder);
     }
@@ -255,9 +261,11 @@ static limn_status load_contents(Tokenizer *tokenizer, const char *path, const c
         return status;
     }
     if (length > 2 && bytes[0] == 0x0A && memchr(bytes, '\0', length) != NULL) {
-        return load_sentencepiece(tokenizer, path, bytes, length, NULL);
+        TRY(load_sentencepiece(tokenizer, path, bytes, length, NULL));
+        return end_sentencepiece(tokenizer, path, NULL);
     }
-    return load_vocab_txt(tokenizer, path, bytes, length, NULL);
+    TRY(load_vocab_txt(tokenizer, path, bytes, length, NULL));
+    return end_vocab_txt(tokenizer, path, NULL);
 }
 
 limn_status tokenizer_open_file(Tokenizer **tokenizer, const char *path) {

@@ -58,6 +58,10 @@ limn_status load_vocab_txt(Tokenizer *tokenizer, const char *path, const char *b
                            const struct TokenizerFolder *folder);
 limn_status load_vocab_merges(Tokenizer *tokenizer, const char *vocab_path, const char *merges_path,
                               const struct TokenizerFolder *folder);
+/* Once all special tokens are known: which of them stand around a text. */
+limn_status end_sentencepiece(Tokenizer *tokenizer, const char *path, const struct TokenizerFolder *folder);
+limn_status end_vocab_txt(Tokenizer *tokenizer, const char *path, const struct TokenizerFolder *folder);
+limn_status end_vocab_merges(Tokenizer *tokenizer, const char *path, const struct TokenizerFolder *folder);
 limn_status load_gguf(Tokenizer *tokenizer, const Gguf *gguf);
 
 /* Special tokens by their usual spellings, for files that come without a config. */
