@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "ask/baseline.h"
-#include "measure/deletion.h"
+#include "measure/cause.h"
 #include "measure/distribution.h"
 #include "measure/target_score.h"
 #include "method/gradient/ig.h"
@@ -291,21 +291,15 @@ limn_status ig_report(IgWork *work) {
         show_matrix(work);
     }
     for (int32_t w = 0; w < work->words.n && work->metric == ANSWER_NLL; w++) {
-        scores[w] = -scores[w]; /* support, for the deletion check */
+        scores[w] = -scores[w]; /* support */
     }
-    const IgPath *path = &work->path;
-    const DeletionQuestion deletion = {.call = work->call,
-                                       .session = work->session,
-                                       .prompt = &work->prompt,
-                                       .target = &work->target,
-                                       .contrast = &work->contrast,
-                                       .metric = work->metric,
-                                       .n_tokens = path->n_tokens,
-                                       .input = path->input,
-                                       .baseline = path->baseline,
-                                       .fixed = path->fixed,
-                                       .words = &work->words,
-                                       .support = scores,
-                                       .effort = path->evaluations};
-    return deletion_check(work->result, &deletion);
+    const CauseAsked cause = {.call = work->call,
+                              .session = work->session,
+                              .prompt = &work->prompt,
+                              .target = &work->target,
+                              .contrast = &work->contrast,
+                              .words = &work->words,
+                              .scores = scores,
+                              .effort = (CauseEffort)work->params->check};
+    return cause_check(work->result, &cause);
 }
