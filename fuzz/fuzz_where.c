@@ -1,4 +1,5 @@
-/* A filter and a template on two records: up to the first line end the filter, then the template. */
+/* A filter, a figure and a template on two records: up to the first line end the filter and figure, then the
+ * template. */
 #include "data/where.h"
 
 #include <string.h>
@@ -31,6 +32,25 @@ static void use_filter(const char *text, size_t length, const Record *record, Ar
     }
 }
 
+static FieldValue field_of(const void *context, const char *name, size_t length) {
+    return record_field(context, name, length);
+}
+
+/* The same text as a figure. */
+static void use_figure(const char *text, size_t length, const Record *record, Arena *arena) {
+    Expression *figure;
+    limn_status status = expression_parse(&figure, EXPRESSION_NUMBER, "metric", text, length, arena);
+    if (status == LIMN_OK) {
+        double number;
+        const ExpressionNames names = {field_of, record};
+        status = expression_number(figure, &names, &number);
+        expression_free(figure);
+    }
+    if (status != LIMN_OK) {
+        check_failure(status);
+    }
+}
+
 static void use_template(const char *text, size_t length, const Record *record, Arena *arena) {
     Template made;
     TextBuffer out = TEXT_BUFFER_INIT;
@@ -59,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check(record_reader_open(&reader, path, RECORDS_JSONL, NULL) == LIMN_OK, "the records");
     while (record_reader_next(reader, &record) == LIMN_OK && record != NULL) {
         use_filter(filter, length, record, &arena);
+        use_figure(filter, length, record, &arena);
         use_template(end != NULL ? end + 1 : "", end != NULL ? size - length - 1 : 0, record, &arena);
     }
     record_reader_close(reader);

@@ -486,6 +486,8 @@ def make_where():
     write("where", "names", b"`odd name` = null || d < true\n{d}")
     write("where", "length", b"length(a) > 3 and length(`e`) <= 2 or length ( c ) == null or length == 3\n{a}")
     write("where", "wrong", b"a == (\n{a")
+    write("where", "sums", b"abs(b - 0.5) * 2 > min(c, length(a), 1e3) and -(b + 1) / 2 < c\n{a}")
+    write("where", "figure", b"b * 2 - c / (b + 1) - max(b, -3)\n{a}")
 
 
 def make_decisions():
