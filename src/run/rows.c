@@ -147,7 +147,7 @@ static void fill_positions(int32_t *positions, const ModelConfig *config, const 
             positions[i] = count++;
             break;
         case POSITION_VISIBLE:
-            positions[i] = visible ? count++ : -1;
+            positions[i] = visible ? count++ : config->least_position;
             break;
         case POSITION_NOT_PAD:
             positions[i] = pad ? 0 : ++count;

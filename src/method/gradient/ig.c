@@ -16,7 +16,7 @@
 
 #include "ask/baseline.h"
 #include "call/estimate.h"
-#include "measure/deletion.h"
+#include "measure/cause.h"
 #include "measure/target_score.h"
 #include "method/gradient/ig.h"
 
@@ -315,7 +315,7 @@ static limn_status estimate(IgWork *work) {
     bool fixed_rule = params->steps > 0;
     int64_t nodes = fixed_rule ? params->steps : params->max_nodes;
     int64_t ends = fixed_rule ? 2 : 0; /* the adaptive rule's are nodes */
-    int64_t values = baselines * ends + deletion_most_passes(nodes + ends, work->path.n_tokens);
+    int64_t values = baselines * ends + cause_most_passes((CauseEffort)params->check, work->words.n);
     return ig_estimate(work->result, &work->path, baselines * nodes, values, !fixed_rule);
 }
 
@@ -356,6 +356,7 @@ static const limn_param rows[] = {
      .help = "the fixed rule of --steps, as Captum defines it (riemann: middles)", .field = offsetof(IgParams, rule)},
     {"by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .default_text = "word", .choices = "token|word|sentence",
      .help = "what to show scores for", .field = offsetof(IgParams, by)},
+    CAUSE_ROW(IgParams, check),
     ESTIMATE_ROW(IgParams, estimate),
     {"matrix", 0, LIMN_PARAM_FLAG, .help = "also target token by prompt token", .field = offsetof(IgParams, matrix)},
 };
@@ -367,7 +368,8 @@ const Method method_ig = {
          .description =
              "Follows a straight line from a baseline (nothing said) to the prompt and adds up what each token's "
              "embedding contributed to the target. Nodes are placed where the model changes; the result says how far "
-             "it may be off and checks itself by taking words away. Special and BOS tokens are held fixed.",
+             "it may be off and whether exchanging the word it names first changes the answer. Special and BOS tokens "
+             "are held fixed.",
          .examples = "limn ig MODEL -p 'The capital of France is'\n"
                      "limn ig MODEL -p 'When Mary and John went to the store, John gave a drink to' --target ' Mary' "
                      "--contrast ' John'\n"
