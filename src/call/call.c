@@ -87,6 +87,9 @@ static limn_status record_params(Result *result, const MethodCall *call) {
             add_param(result, name, value);
         }
     }
+    if (!call->method->explains && call->common.language == LANGUAGE_ZH) {
+        result_param_text(result, "language", "zh"); /* renderers say their own words in it */
+    }
     if (status == LIMN_OK && call->method->explains) {
         char *text = json_dumps(object, JSON_COMPACT | JSON_ENCODE_ANY);
         if (text != NULL) {
