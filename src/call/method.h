@@ -35,6 +35,9 @@ typedef struct CommonOptions {
     ParamTexts adapters; /* DIR or DIR:weight, as typed */
 } CommonOptions;
 
+/* A method's own words in the language of the call; both may be formats of the same arguments in the same order. */
+#define SAY(call, english, chinese) ((call)->common.language == (int32_t)LANGUAGE_ZH ? (chinese) : (english))
+
 extern const limn_param common_params[]; /* [common_params_count] */
 extern const size_t common_params_count;
 bool command_takes(const limn_command *command, const limn_param *common); /* limn_command_takes */

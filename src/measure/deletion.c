@@ -128,6 +128,13 @@ static limn_status score_points(Deletion *deletion, const KvCache *clean, double
     return status;
 }
 
+/* What suffers when words are taken away. */
+static const char *what_falls(const Deletion *deletion) {
+    const MethodCall *call = deletion->path.call;
+    return deletion->contrasted ? SAY(call, "the target's lead over its contrast", "目标对对照的领先")
+                                : SAY(call, "the target's probability", "目标的概率");
+}
+
 static void report(Result *result, const Deletion *deletion, double at_input, const double *measured) {
     enum { MOST_POINTS = MOST_REMOVED + 1 };
     double x[MOST_POINTS], top[MOST_POINTS], mean[MOST_POINTS], low[MOST_POINTS], high[MOST_POINTS];
@@ -147,16 +154,22 @@ static void report(Result *result, const Deletion *deletion, double at_input, co
         }
         advantage += (mean[step] - top[step]) / deletion->n_counts;
     }
+    const MethodCall *call = deletion->path.call;
     SeriesBlock *series =
-        result_add_series(result, "deletion", "When words are taken away", x, deletion->n_counts + 1, "words removed",
-                          deletion->contrasted ? "F: the target over its contrast" : "probability of the target");
-    series_line(series, "strongest supporters", top, NULL, NULL);
-    series_line(series, "random words", mean, low, high);
-    result_block_note(result, "removed words have the baseline's embedding; random: mean and range of %d sets",
+        result_add_series(result, "deletion", SAY(call, "When words are taken away", "去掉词之后"), x,
+                          deletion->n_counts + 1, "words removed",
+                          deletion->contrasted ? SAY(call, "F: the target over its contrast", "F：目标对对照的领先")
+                                               : SAY(call, "probability of the target", "目标的概率"));
+    series_line(series, SAY(call, "strongest supporters", "最强的支持词"), top, NULL, NULL);
+    series_line(series, SAY(call, "random words", "随机的词"), mean, low, high);
+    result_block_note(result,
+                      SAY(call, "removed words have the baseline's embedding; random: mean and range of %d sets",
+                          "去掉的词换成基线的嵌入；随机：%d 组的均值与范围"),
                       deletion->n_random);
     result_check(result, "deletion", advantage, CHECK_ABOVE, 0.0,
-                 "removing the strongest words lowers %s more than removing random ones",
-                 deletion->contrasted ? "the target's lead over its contrast" : "the target's probability");
+                 SAY(call, "how much lower %s is without the strongest words than without random ones, on average",
+                     "与去掉随机的词相比，去掉最强的词时%s平均多下降多少"),
+                 what_falls(deletion));
 }
 
 /* Keys and values of the input serve every point before its first change: a luxury, as long as nobody counts. */
@@ -229,7 +242,8 @@ limn_status deletion_check(Result *result, const IgPath *path, const Target *tar
     int64_t largest = smaller(smaller(deletion.n_positive, MOST_REMOVED), deletion.n_order - 1);
     plan(&deletion, largest, path->evaluations, path->n_tokens);
     if (deletion.n_counts < 1) {
-        result_warn(result, "too few supporting words for a deletion check");
+        result_warn(result, SAY(path->call, "too few supporting words for a deletion check",
+                                "起支持作用的词太少，无法做删词检验"));
         return LIMN_OK;
     }
     limn_status status = measure(result, &deletion);

@@ -30,6 +30,12 @@ static limn_status score(Target *target, MethodCall *call, Session *session, con
     TRY(session_run(session, &request, call->progress));
     const float *logits = session_logits(session);
     memcpy(target->first_logits, logits, (size_t)target->n_outputs * sizeof *logits);
+    int32_t bad = logit_count_not_finite(logits, target->n_outputs);
+    if (bad > 0 && (edits == NULL || edits->n == 0)) { /* a changed run says so itself */
+        return fail(LIMN_FORMAT,
+                    "%s: %d of %d outputs at position %d are NaN or infinite: there is no answer to explain",
+                    model->path, (int)bad, (int)target->n_outputs, (int)target->rows[0]);
+    }
     if (target->chosen) {
         target->ids[0] = logit_argmax(logits, target->n_outputs);
     }
@@ -56,12 +62,15 @@ static limn_status compare_variant(const Target *target, MethodCall *call, Sessi
     TRY(score(&variant, call, session, edits));
     double ratio = exp(variant.log_probability - target->log_probability);
     if (ratio > variant_ratio) {
+        bool without = text.length < params->target.length;
         result_warn(result,
-                    "the target '%s' has probability %.3g; %s a leading space ('%s') it would have %.3g, %.0f times "
-                    "as much: is that the one you mean?",
+                    SAY(call,
+                        "the target '%s' has probability %.3g; %s a leading space ('%s') it would have %.3g, %.0f "
+                        "times as much: is that the one you mean?",
+                        "目标“%s”的概率为 %.3g；%s开头的空格（“%s”）则为 %.3g，是它的 %.0f 倍：您想问的是后者吗？"),
                     params->target.bytes, exp(target->log_probability),
-                    text.length < params->target.length ? "without" : "with", text.bytes, exp(variant.log_probability),
-                    ratio);
+                    without ? SAY(call, "without", "去掉") : SAY(call, "with", "加上"), text.bytes,
+                    exp(variant.log_probability), ratio);
     }
     return LIMN_OK;
 }
@@ -111,7 +120,7 @@ void target_describe(Result *result, MethodCall *call, const Model *model, const
         result_contrast(result, &described);
     }
     if (top > 0) {
-        distribution_table(result, call, model, "top", "What the model would say", target->first_logits,
-                           target->n_outputs, top);
+        distribution_table(result, call, model, "top", SAY(call, "What the model would say", "模型会怎么说"),
+                           target->first_logits, target->n_outputs, top);
     }
 }

@@ -519,8 +519,72 @@ static void a_folder_says_what_ends_a_text(void **state) {
     result_free(ended);
 }
 
+static const ResultCheck *find_check(const Result *result, const char *name) {
+    for (int32_t i = 0; i < result->n_checks; i++) {
+        if (strcmp(result->checks[i].name.bytes, name) == 0) {
+            return &result->checks[i];
+        }
+    }
+    return NULL;
+}
+
+/* A value that overflows in a norm comes out as zero, which looks like an answer: it is said, in every kind of norm,
+ * where it was first met. */
+static void values_that_overflow_are_said(void **state) {
+    (void)state;
+    static const char *const names[] = {"llama-old", "gpt2", "gemma2", "bert-classifier", "qwen3"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        for (int large = 0; large < 2; large++) {
+            Result *result;
+            must(call_method(&result, "run",
+                             "{\"model\": \"%s\", \"ids\": [1, 2, 3], \"set\": \"blocks.0.hook_resid_post[pos=1]=%s\"}",
+                             golden_folder(names[i]), large ? "1e38" : "2"));
+            const ResultCheck *check = find_check(result, "finite values");
+            assert_non_null(check);
+            assert_int_equal(check->pass, !large);
+            assert_int_equal(strstr(result->headline.bytes, "No answer: values overflowed") != NULL, large);
+            if (large) {
+                assert_non_null(strstr(check->meaning.bytes, "(the first: blocks.1.ln1.hook_scale at position"));
+            }
+            result_free(result);
+        }
+    }
+    Result *result;
+    must(call_method(&result, "run", "{\"model\": \"%s\", \"ids\": [1, 2, 3]}", golden_folder("llama-old")));
+    assert_null(find_check(result, "finite values")); /* nothing was changed, nothing is wrong */
+    result_free(result);
+    must(call_method(
+        &result, "generate",
+        "{\"model\": \"%s\", \"ids\": [1, 2, 3], \"max-tokens\": 2, \"set\": \"blocks.1.hook_resid_pre=1e38\"}",
+        golden_folder("llama-old")));
+    assert_false(find_check(result, "finite values")->pass);
+    result_free(result);
+}
+
+/* Outputs that are no numbers have no likeliest one. */
+static void outputs_that_are_no_numbers_are_said(void **state) {
+    (void)state;
+    Result *result;
+    must(call_method(
+        &result, "run",
+        "{\"model\": \"%s\", \"ids\": [1, 2, 3], \"set\": \"ln_final.hook_normalized=3e38\", \"language\": \"%s\"}",
+        golden_folder("llama-old"), "en"));
+    assert_non_null(strstr(result->headline.bytes, "No answer: "));
+    assert_non_null(strstr(result->headline.bytes, "outputs at position 2 are NaN or infinite"));
+    assert_true(find_check(result, "finite values")->value > 0);
+    assert_null(result_find_block(result, "top"));
+    result_free(result);
+    assert_int_equal(call_method(&result, "generate",
+                                 "{\"model\": \"%s\", \"ids\": [1, 2, 3], \"set\": \"ln_final.hook_normalized=3e38\"}",
+                                 golden_folder("llama-old")),
+                     LIMN_FORMAT);
+    assert_non_null(strstr(error_message(), "outputs at position 2 are NaN or infinite"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_that_overflow_are_said),
+        cmocka_unit_test(outputs_that_are_no_numbers_are_said),
         cmocka_unit_test(saved_values_are_huggingface_values),
         cmocka_unit_test(gradient_is_the_slope),
         cmocka_unit_test(an_edit_to_the_same_value_changes_nothing),
