@@ -3,18 +3,20 @@
 #include <math.h>
 #include <string.h>
 
+#include "ask/half_characters.h"
 #include "measure/distribution.h"
 
 /* A variant this many times likelier is worth a word. */
 static const double variant_ratio = 10;
 
-static limn_status score(Target *target, MethodCall *call, Session *session, const EditPlan *edits) {
+/* One pass over the target's sequence; *logits [target->n, n_outputs] are the session's. */
+static limn_status run_target(const float **logits, Target *target, MethodCall *call, Session *session,
+                              const EditPlan *edits) {
     const Model *model = session_model(session);
     target->n_outputs = model->config.task == TASK_CLASSIFIER ? model->config.n_classes : model->config.n_vocab;
     SequenceInput sequence = target_sequence(target);
     OutputRow *outputs = ARENA_ARRAY(call->arena, OutputRow, target->n + 1);
-    target->first_logits = arena_alloc(call->arena, (size_t)target->n_outputs * sizeof *target->first_logits);
-    if (outputs == NULL || target->first_logits == NULL) {
+    if (outputs == NULL) {
         return method_no_memory(call);
     }
     for (int32_t i = 0; i < target->n; i++) {
@@ -28,17 +30,23 @@ static limn_status score(Target *target, MethodCall *call, Session *session, con
         request.edits = bound;
     }
     TRY(session_run(session, &request, call->progress));
-    const float *logits = session_logits(session);
-    memcpy(target->first_logits, logits, (size_t)target->n_outputs * sizeof *logits);
-    int32_t bad = logit_count_not_finite(logits, target->n_outputs);
+    *logits = session_logits(session);
+    int32_t bad = logit_count_not_finite(*logits, target->n_outputs);
     if (bad > 0 && (edits == NULL || edits->n == 0)) { /* a changed run says so itself */
         return fail(LIMN_FORMAT,
                     "%s: %d of %d outputs at position %d are NaN or infinite: there is no answer to explain",
                     model->path, (int)bad, (int)target->n_outputs, (int)target->rows[0]);
     }
-    if (target->chosen) {
-        target->ids[0] = logit_argmax(logits, target->n_outputs);
+    return LIMN_OK;
+}
+
+/* The target's figures from the logits of its rows. */
+static limn_status read_scores(Target *target, MethodCall *call, const float *logits) {
+    target->first_logits = arena_alloc(call->arena, (size_t)target->n_outputs * sizeof *target->first_logits);
+    if (target->first_logits == NULL) {
+        return method_no_memory(call);
     }
+    memcpy(target->first_logits, logits, (size_t)target->n_outputs * sizeof *logits);
     target->log_probability = 0;
     for (int32_t i = 0; i < target->n; i++) {
         const float *row = logits + (size_t)i * (size_t)target->n_outputs;
@@ -47,6 +55,52 @@ static limn_status score(Target *target, MethodCall *call, Session *session, con
     }
     target->logit = target->n == 1 ? (double)logits[target->ids[0]] : (double)NAN;
     target->rank = logit_rank(logits, target->n_outputs, target->ids[0]);
+    return LIMN_OK;
+}
+
+static limn_status score(Target *target, MethodCall *call, Session *session, const EditPlan *edits) {
+    const float *logits;
+    TRY(run_target(&logits, target, call, session, edits));
+    if (target->chosen) {
+        target->ids[0] = logit_argmax(logits, target->n_outputs);
+    }
+    return read_scores(target, call, logits);
+}
+
+/* A single token that is half a character becomes the whole one that the model would go on to write. */
+static limn_status complete_character(Target *target, MethodCall *call, Session *session, const Prompt *prompt,
+                                      const EditPlan *edits, Result *result) {
+    enum { MOST_MORE = 3 };
+    const Model *model = session_model(session);
+    int32_t first = target->ids[0];
+    for (int more = 0; more < MOST_MORE && ids_end_within_character(call, model, target->ids, target->n); more++) {
+        Target longer;
+        const float *logits;
+        ErrorState before;
+        error_save(&before);
+        limn_status status = target_extend(&longer, target, call, model, prompt, 0); /* which token is not known yet */
+        if (status == LIMN_RANGE) {                                                  /* the context is full */
+            error_restore(&before);
+            return LIMN_OK;
+        }
+        TRY(status);
+        TRY(run_target(&logits, &longer, call, session, edits));
+        const float *last = logits + (size_t)target->n * (size_t)longer.n_outputs;
+        longer.ids[target->n] = likeliest_rest(call, model, target->ids, target->n, last);
+        if (longer.ids[target->n] < 0) {
+            return LIMN_OK;
+        }
+        TRY(read_scores(&longer, call, logits));
+        *target = longer;
+    }
+    if (target->n > 1) {
+        result_warn(result,
+                    SAY(call,
+                        "the target's token %d is half a character; explained is the whole one that the model would go "
+                        "on to write, %d tokens",
+                        "目标词元 %d 只是半个字符；所解释的是模型会接着写出的整个字符，共 %d 个词元"),
+                    (int)first, (int)target->n);
+    }
     return LIMN_OK;
 }
 
@@ -80,9 +134,19 @@ limn_status target_resolve(Target *target, Target *contrast, MethodCall *call, S
     const Model *model = session_model(session);
     TRY(target_build(target, call, model, prompt, params, result));
     TRY(score(target, call, session, edits));
+    if (target->kind == TARGET_TOKENS && target->n == 1 && params->target.bytes == NULL) {
+        TRY(complete_character(target, call, session, prompt, edits, result));
+    }
     TRY(compare_variant(target, call, session, prompt, params, edits, result));
     TRY(target_build_contrast(contrast, target, call, model, prompt, params));
-    return contrast->kind != TARGET_NONE ? score(contrast, call, session, edits) : LIMN_OK;
+    if (contrast->kind == TARGET_NONE) {
+        return LIMN_OK;
+    }
+    if (target_is_same(target, contrast)) {
+        return fail(LIMN_USAGE, "option 'contrast': found '%s', which is the target itself%s; expected another answer",
+                    params->contrast.bytes, target->chosen ? " (the model's own first choice)" : "");
+    }
+    return score(contrast, call, session, edits);
 }
 
 static void describe_one(ResultTarget *out, MethodCall *call, const Model *model, const Target *target) {
