@@ -97,10 +97,12 @@ typedef struct limn_callbacks {
     bool (*progress)(void *context, const char *stage, int64_t done, int64_t total);
     /* Text as it is generated (complete UTF-8 characters). May be NULL. */
     void (*text)(void *context, const char *bytes, size_t length);
+    /* What should be known before long work is done: a line, one of the result's warnings to be. May be NULL. */
+    void (*remark)(void *context, const char *line);
 } limn_callbacks;
 
 #define LIMN_CALLBACKS_INIT                                                                                            \
-    { sizeof(limn_callbacks), NULL, NULL, NULL }
+    { sizeof(limn_callbacks), NULL, NULL, NULL, NULL }
 
 typedef struct limn_context limn_context; /* opened models, settings */
 typedef struct limn_result limn_result;   /* one result document, limn.result/1 */

@@ -11,6 +11,7 @@
 #include "call/call.h"
 #include "call/open.h"
 #include "method/methods.h"
+#include "render/format.h"
 #include "render/render.h"
 
 struct limn_context {
@@ -99,12 +100,27 @@ void limn_context_free(limn_context *context) {
     }
 }
 
+/* A remark may hold what a model wrote: it is made harmless first. */
+static void tell_remark(void *context, const char *line) {
+    const limn_callbacks *callbacks = context;
+    TextBuffer clean = TEXT_BUFFER_INIT;
+    clean_text(&clean, text_of(line), 0);
+    if (!clean.failed && clean.data != NULL) {
+        callbacks->remark(callbacks->context, clean.data);
+    }
+    text_buffer_free(&clean);
+}
+
 static CallListeners listeners_of(const limn_callbacks *callbacks) {
     CallListeners listeners = {0};
     if (callbacks != NULL) { /* fields past `size` belong to a later version of the struct than the caller's */
         listeners.progress = (Progress){callbacks->progress, callbacks->context};
         listeners.text = callbacks->text;
         listeners.text_context = callbacks->context;
+        if (callbacks->size >= sizeof *callbacks && callbacks->remark != NULL) {
+            listeners.remark = tell_remark;
+            listeners.remark_context = (void *)(uintptr_t)callbacks; /* read only */
+        }
     }
     return listeners;
 }
@@ -115,7 +131,7 @@ limn_status limn_call(limn_context *context, const char *command, const char *pa
     if (context == NULL || command == NULL) {
         return fail(LIMN_USAGE, "limn_call needs a context and a command");
     }
-    if (callbacks != NULL && callbacks->size < sizeof *callbacks) {
+    if (callbacks != NULL && callbacks->size < offsetof(limn_callbacks, remark)) {
         return fail(LIMN_USAGE, "limn_callbacks.size is %u; expected LIMN_CALLBACKS_INIT", (unsigned)callbacks->size);
     }
     json_error_t error;

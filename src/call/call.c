@@ -172,6 +172,12 @@ static void describe_measured(Result *result, time_t started, const struct times
     result_measured(result, &measured);
 }
 
+void method_tell(const MethodCall *call, const Result *result) {
+    if (call->remark != NULL && result_status(result) == LIMN_OK && result->n_warnings > 0) {
+        call->remark(call->remark_context, result->warnings[result->n_warnings - 1].bytes);
+    }
+}
+
 static limn_status run_method(Result *result, MethodCall *call, const json_t *params) {
     time_t started = time(NULL);
     struct timespec begin;
@@ -207,6 +213,8 @@ limn_status method_call(Result **result, const Registry *registry, ModelCache *m
                        .team = &team,
                        .text = listeners->text,
                        .text_context = listeners->text_context,
+                       .remark = listeners->remark,
+                       .remark_context = listeners->remark_context,
                        .registry = registry,
                        .models = models,
                        .arena = &arena};

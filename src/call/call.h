@@ -8,6 +8,8 @@ typedef struct CallListeners {
     Progress progress; /* tick may be NULL */
     void (*text)(void *context, const char *bytes, size_t length);
     void *text_context;
+    void (*remark)(void *context, const char *line); /* not cleaned of what a model wrote */
+    void *remark_context;
 } CallListeners;
 
 /* Fills parameters, runs the method, adds model, provenance and measurements. *result is the caller's. */

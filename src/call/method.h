@@ -55,6 +55,8 @@ typedef struct MethodCall {
     /* Text as it is generated, whole UTF-8 characters; NULL: nobody listens. */
     void (*text)(void *context, const char *bytes, size_t length);
     void *text_context;
+    void (*remark)(void *context, const char *line); /* method_tell; NULL: nobody listens */
+    void *remark_context;
     const Registry *registry; /* never NULL */
     ModelCache *models;
     Arena *arena;     /* lives until the call has ended */
@@ -90,6 +92,9 @@ limn_status method_model_config(MethodCall *call, const char *path, Model **mode
 limn_status method_session(MethodCall *call, const char *path, Session **session);
 /* The same without the adapters that the options name. */
 limn_status method_base_session(MethodCall *call, const char *path, Session **session);
+
+/* Tells the result's newest warning at once: what should be known before long work, not after it. */
+void method_tell(const MethodCall *call, const Result *result);
 
 /* For an allocation that failed. */
 static inline limn_status method_no_memory(const MethodCall *call) {

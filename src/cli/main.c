@@ -17,6 +17,7 @@ typedef struct Listener {
     bool streamed; /* some did */
     bool ends_line;
     bool broken; /* standard output took no more */
+    bool quiet;  /* no remarks */
 } Listener;
 
 static bool on_progress(void *context, const char *stage, int64_t done, int64_t total) {
@@ -35,6 +36,13 @@ static void on_text(void *context, const char *bytes, size_t length) {
     listener->streamed = true;
     listener->ends_line = bytes[length - 1] == '\n';
     listener->broken = !write_said(bytes, length);
+}
+
+static void on_remark(void *context, const char *line) {
+    const Listener *listener = context;
+    if (!listener->quiet) {
+        complain("warning: %s", line);
+    }
 }
 
 static int end_with_text(Text *text) {
@@ -140,11 +148,13 @@ static int call_command(const limn_command *command, const Arguments *arguments)
     limn_result *result = NULL;
     const FaceOptions *face = &arguments->face;
     const char *asked = face->json ? "json" : face->format;
-    Listener listener = {.streams = face->n_outputs == 0 && (asked == NULL || strcmp(asked, "terminal") == 0)};
+    Listener listener = {.streams = face->n_outputs == 0 && (asked == NULL || strcmp(asked, "terminal") == 0),
+                         .quiet = face->quiet};
     limn_callbacks callbacks = LIMN_CALLBACKS_INIT;
     callbacks.context = &listener;
     callbacks.progress = on_progress;
     callbacks.text = on_text;
+    callbacks.remark = on_remark;
     limn_status status = check_outputs(face);
     if (status != LIMN_OK) {
         return limn_status_exit_code(status);

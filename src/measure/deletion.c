@@ -227,6 +227,8 @@ limn_status deletion_check(Result *result, const IgPath *path, const Target *tar
     Deletion deletion = {.path = *path, .words = words, .contrasted = contrasted, .sign = 1.0};
     deletion.path.embeddings = NULL;
     deletion.path.embeddings_bytes = 0;
+    deletion.path.earlier = 0;
+    deletion.path.integrals = 1;
     deletion.path.stage = "check by removing words";
     IgComponent component;
     if (contrasted) {

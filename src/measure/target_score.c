@@ -1,6 +1,7 @@
 #include "measure/target_score.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "ask/half_characters.h"
@@ -8,6 +9,8 @@
 
 /* A variant this many times likelier is worth a word. */
 static const double variant_ratio = 10;
+/* So little of the probability is seldom what somebody wants to know about. */
+static const double unlikely = 0.01;
 
 /* One pass over the target's sequence; *logits [target->n, n_outputs] are the session's. */
 static limn_status run_target(const float **logits, Target *target, MethodCall *call, Session *session,
@@ -147,6 +150,57 @@ limn_status target_resolve(Target *target, Target *contrast, MethodCall *call, S
                     params->contrast.bytes, target->chosen ? " (the model's own first choice)" : "");
     }
     return score(contrast, call, session, edits);
+}
+
+enum { CHANCE_TEXT_MAX = 32 };
+
+static void chance_text(char out[CHANCE_TEXT_MAX], const MethodCall *call, double probability) {
+    if (probability < 1e-4) {
+        snprintf(out, CHANCE_TEXT_MAX, "%s", SAY(call, "under 0.01%", "不到 0.01%"));
+    } else {
+        snprintf(out, CHANCE_TEXT_MAX, SAY(call, "%.2g%%", " %.2g%%"), 100 * probability);
+    }
+}
+
+static Text first_text(MethodCall *call, const Model *model, const Target *target) {
+    return output_text(call, model, target->ids[0]);
+}
+
+void target_warn_unlikely(Result *result, MethodCall *call, const Model *model, const Target *target,
+                          const Target *contrast) {
+    int32_t best = logit_argmax(target->first_logits, target->n_outputs);
+    double likeliest = exp((double)target->first_logits[best] - log_sum_exp(target->first_logits, target->n_outputs));
+    double of_target = exp(target->log_probabilities[0]);
+    bool contrasted = contrast != NULL && contrast->kind != TARGET_NONE;
+    double of_contrast = contrasted ? exp(contrast->log_probabilities[0]) : 0;
+    if (target->chosen || target->kind == TARGET_SPAN || fmax(of_target, of_contrast) >= unlikely ||
+        likeliest < fmax(of_target, of_contrast) * variant_ratio) {
+        return;
+    }
+    char parts[3][CHANCE_TEXT_MAX];
+    Text wanted = first_text(call, model, target), rather = output_text(call, model, best);
+    chance_text(parts[0], call, of_target);
+    chance_text(parts[1], call, of_contrast);
+    chance_text(parts[2], call, likeliest);
+    if (contrasted) {
+        Text other = first_text(call, model, contrast);
+        result_warn(result,
+                    SAY(call,
+                        "the model would hardly begin with either: '%.*s' has probability %s, '%.*s' %s; it would "
+                        "rather say '%.*s' (%s): does the prompt end where the answer begins?",
+                        "模型几乎不会以这两者开头：“%.*s”的概率为%s，“%.*s”为%s；它更可能说“%.*s”（%s）：提示的结尾"
+                        "是答案开始的地方吗？"),
+                    (int)wanted.length, wanted.bytes, parts[0], (int)other.length, other.bytes, parts[1],
+                    (int)rather.length, rather.bytes, parts[2]);
+    } else {
+        result_warn(result,
+                    SAY(call,
+                        "the model would hardly begin with '%.*s' (probability %s); it would rather say '%.*s' (%s): "
+                        "does the prompt end where the answer begins?",
+                        "模型几乎不会以“%.*s”开头（概率%s）；它更可能说“%.*s”（%s）：提示的结尾是答案开始的地方吗？"),
+                    (int)wanted.length, wanted.bytes, parts[0], (int)rather.length, rather.bytes, parts[2]);
+    }
+    method_tell(call, result);
 }
 
 static void describe_one(ResultTarget *out, MethodCall *call, const Model *model, const Target *target) {

@@ -185,6 +185,7 @@ static limn_status prepare(IgWork *work) {
     TRY(require_memory(work));
     TRY(target_resolve(&work->target, &work->contrast, call, work->session, &work->prompt, &work->params->target, NULL,
                        work->result));
+    target_warn_unlikely(work->result, call, work->model, &work->target, &work->contrast);
     work->path.call = call;
     work->path.session = work->session;
     work->path.d_model = work->model->config.d_embed;
@@ -202,20 +203,31 @@ static const char *baseline_spec(const IgParams *params, int32_t which) {
     return params->baselines.n == 0 ? "auto" : params->baselines.items[which].bytes;
 }
 
-static limn_status integrate(IgWork *work, int32_t which) {
+static limn_status fill_baseline(IgWork *work, int32_t which) {
     IgPath *path = &work->path;
-    const IgParams *params = work->params;
-    const char *spec = baseline_spec(params, which);
-    TRY(baseline_fill(path->baseline, &work->names[which], work->call, work->session, spec, path->n_tokens));
+    TRY(baseline_fill(path->baseline, &work->names[which], work->call, work->session,
+                      baseline_spec(work->params, which), path->n_tokens));
     for (int32_t t = 0; t < path->n_tokens; t++) {
         if (path->fixed[t]) {
             memcpy(path->baseline + t * path->d_model, path->input + t * path->d_model,
                    (size_t)path->d_model * sizeof *path->baseline);
         }
     }
+    return LIMN_OK;
+}
+
+/* look: as of IgAdaptive. */
+static limn_status integrate(IgWork *work, int32_t which, int64_t look) {
+    IgPath *path = &work->path;
+    const IgParams *params = work->params;
+    const char *spec = baseline_spec(params, which);
+    TRY(fill_baseline(work, which));
     /* A root-mean-square norm jumps at zero, where its gradient overflows: the path begins just beside it. */
     bool jumps = strcmp(spec, "zero") == 0;
-    IgAdaptive adaptive = {params->tolerance, params->max_nodes, jumps ? beside_zero : 0.0};
+    IgAdaptive adaptive = {.tolerance = params->tolerance,
+                           .max_nodes = params->max_nodes,
+                           .begin = jumps ? beside_zero : 0.0,
+                           .look = look};
     work->names[which] = jumps ? SAY(work->call, zero_name, zero_name_chinese) : work->names[which];
     return params->steps > 0
                ? ig_integrate_fixed(&work->integrals[which], path, (IgRule)params->rule, (int32_t)params->steps)
@@ -243,7 +255,7 @@ static void combine(IgWork *work) {
     }
 }
 
-static limn_status attribute(IgWork *work) {
+static limn_status alloc_integrals(IgWork *work) {
     Arena *arena = work->call->arena;
     work->n_baselines = work->params->baselines.n == 0 ? 1 : work->params->baselines.n;
     work->integrals = ARENA_ARRAY(arena, IgIntegral, work->n_baselines);
@@ -253,8 +265,15 @@ static limn_status attribute(IgWork *work) {
     if (work->integrals == NULL || work->names == NULL || work->score == NULL || work->spread == NULL) {
         return method_no_memory(work->call);
     }
+    return LIMN_OK;
+}
+
+static limn_status attribute(IgWork *work) {
+    TRY(alloc_integrals(work));
     for (int32_t b = 0; b < work->n_baselines; b++) {
-        TRY(integrate(work, b));
+        work->path.integrals = work->n_baselines - b;
+        TRY(integrate(work, b, 0));
+        work->path.earlier += work->path.evaluations;
     }
     combine(work);
     return LIMN_OK;
@@ -603,18 +622,27 @@ static limn_status report(IgWork *work) {
                           work->contrast.kind != TARGET_NONE);
 }
 
-/* The cost of the question instead of its answer; half-way between baseline and input it is the same arithmetic. */
-static limn_status estimate(IgWork *work) {
+/* The cost of the question instead of its answer. The adaptive rule is begun: how its gaps fall says how many nodes it
+ * will take. started: when the call began. */
+static limn_status estimate(IgWork *work, double started) {
+    enum { LOOK_NODES = 48 };
     const IgParams *params = work->params;
-    const char *name;
-    const char *spec = baseline_spec(params, 0);
-    TRY(baseline_fill(work->path.baseline, &name, work->call, work->session, spec, work->path.n_tokens));
-    int64_t baselines = params->baselines.n == 0 ? 1 : params->baselines.n;
     bool fixed_rule = params->steps > 0;
-    int64_t nodes = fixed_rule ? params->steps : params->max_nodes;
+    TRY(alloc_integrals(work));
+    if (fixed_rule) {
+        TRY(fill_baseline(work, 0));
+    } else {
+        TRY(integrate(work, 0, LOOK_NODES));
+    }
+    const IgIntegral *begun = &work->integrals[0];
+    int64_t each = fixed_rule ? params->steps : begun->expected;
     int64_t ends = fixed_rule ? 2 : 0; /* the adaptive rule's are nodes */
-    int64_t values = baselines * ends + deletion_most_passes(nodes + ends, work->path.n_tokens);
-    return ig_estimate(work->result, &work->path, baselines * nodes, values, !fixed_rule);
+    IgCost cost = {.nodes = each * work->n_baselines - begun->nodes,
+                   .values = work->n_baselines * ends + deletion_most_passes(each + ends, work->path.n_tokens),
+                   .most = fixed_rule ? 0 : params->max_nodes * work->n_baselines,
+                   .seconds = estimate_clock() - started,
+                   .spent = begun->nodes};
+    return ig_estimate(work->result, &work->path, &cost);
 }
 
 static limn_status run(MethodCall *call, Result *result) {
@@ -622,9 +650,10 @@ static limn_status run(MethodCall *call, Result *result) {
     if (work.params->rule != 0 && work.params->steps == 0) {
         return fail(LIMN_USAGE, "option 'rule' names the rule of --steps, which is missing; expected --steps N too");
     }
+    double started = estimate_clock();
     limn_status status = prepare(&work);
     if (status == LIMN_OK && work.params->estimate) {
-        status = estimate(&work);
+        status = estimate(&work, started);
     } else if (status == LIMN_OK) {
         status = attribute(&work);
         status = status == LIMN_OK ? report(&work) : status;
