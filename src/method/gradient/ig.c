@@ -39,6 +39,7 @@ typedef struct IgParams {
     int64_t steps;
     int32_t rule;
     int32_t by;
+    int32_t template_tokens; /* 1: scored */
     bool matrix;
     bool estimate;
 } IgParams;
@@ -142,7 +143,8 @@ static limn_status mark_rows(IgWork *work) {
     }
     for (int32_t t = 0; t < path->n_tokens; t++) {
         bool unseen = work->prompt.mask != NULL && work->prompt.mask[t] == 0;
-        path->fixed[t] = work->prompt.tokens[t].special || unseen;
+        bool of_template = work->params->template_tokens == 0 && prompt_of_template(&work->prompt, t);
+        path->fixed[t] = work->prompt.tokens[t].special || unseen || of_template;
     }
     return LIMN_OK;
 }
@@ -328,7 +330,13 @@ static void note_strip(const IgWork *work) {
                        : speaks ? SAY(call, ", which also ends a text and so says something; see --baseline mean too",
                                       "，它也表示文本结束，因而并非毫无含义；另见 --baseline mean")
                                 : "";
-    result_block_note(work->result, SAY(call, "baseline: %s%s", "基线：%s%s"), work->names[0], more);
+    bool held = work->prompt.chat != NULL && work->params->template_tokens == 0;
+    result_block_note(work->result, SAY(call, "baseline: %s%s%s", "基线：%s%s%s"), work->names[0], more,
+                      held ? SAY(call,
+                                 "; what the chat template puts around the messages is held fixed (--template-tokens "
+                                 "scored scores it too)",
+                                 "；对话模板加在消息前后的词元保持不变（--template-tokens scored 也给它们评分）")
+                           : "");
 }
 
 static void show_tokens(const IgWork *work) {
@@ -685,6 +693,7 @@ static const limn_param rows[] = {
      .help = "the fixed rule of --steps, as Captum defines it (riemann: middles)", .field = offsetof(IgParams, rule)},
     {"by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .default_text = "word", .choices = "token|word|sentence",
      .help = "what to show scores for", .field = offsetof(IgParams, by)},
+    TEMPLATE_TOKENS_ROW(IgParams, template_tokens),
     ESTIMATE_ROW(IgParams, estimate),
     {"matrix", 0, LIMN_PARAM_FLAG, .help = "also target token by prompt token", .field = offsetof(IgParams, matrix)},
 };
