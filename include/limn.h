@@ -6,8 +6,9 @@
  *     limn_context *context;
  *     limn_context_new(&context);
  *     limn_result *result;
- *     if (limn_call(context, "ig", "{\"model\": \"SmolLM2\", \"prompt\": \"The capital of France is\"}",
- *                   NULL, &result) != LIMN_OK) {
+ *     if (limn_call(context, "ig",
+ *                   "{\"model\": \"out/SmolLM2-135M-Instruct.Q4_1.gguf\", \"prompt\": \"The capital of France is\"}",
+ *                   NULL, &result) != LIMN_OK) { // make demo put the model there
  *         fprintf(stderr, "%s\n", limn_error_message());
  *     }
  *     char *json;
