@@ -568,5 +568,96 @@ def add_rates(bench, what, equality, equal, tokens, medians, last):
     bench.table.add(what, equality, rates[0], rates[1], ratio, equal=equal)
 
 
+# Sweeps -----------------------------------------------------------------------------------------------------------------
+
+def smollm2_file(bench):
+    """SmolLM2 as it is fetched: section `sweep` needs no model made by the peers."""
+    fetched = subprocess.run([str(bench.root / "scripts" / "models"), "smollm2"], stdout=subprocess.PIPE, text=True)
+    path = pathlib.Path((fetched.stdout.strip().splitlines() or [""])[-1])
+    return path if path.is_file() else next(path.glob("*.gguf"), None)
+
+
+def paper_row_layers(layers, length, positions, key_share):
+    """Of patches behind layer l (from 1) at position t (from 0): rows t.. in the layers above, the last of which needs
+    keys and values of them and all of one row."""
+    total = 0.0
+    for above in range(layers):
+        for t in positions:
+            rows = length - t
+            total += (above - 1) * rows + key_share * rows + 1 - key_share if above else 0
+    return total
+
+
+def sweep(bench):
+    """Every layer and position of the residual stream patched: a sweep beside full passes, both limn's own."""
+    model = smollm2_file(bench)
+    opened = bench.limn.ask(do="open", model=str(model), dtype="f32") if model else {"error": "SmolLM2 is not there"}
+    if "error" in opened:
+        bench.table.add("sweep", opened["error"], equal=False)
+        return
+    length, layers = 64, 30
+    ids = ids_of_length(length)
+    ask = {"do": "sweep", "ids": ids, "other": [(i * 104729 + 7) % 30000 for i in range(length)], "target": 42}
+    sweep_grid(bench, ask, length, layers)
+    sweep_column(bench, ask, length, layers)
+    sweep_live(bench, ask, length)
+    bench.limn.ask(do="close")
+
+
+def sweep_grid(bench, ask, length, layers):
+    step = 8 if bench.quick else 1
+    positions = range(3, length, step) if bench.quick else range(length)
+    ask = {**ask, "positions": [positions.start, length, step]}
+    full, joined = (bench.limn.ask(how=how, **ask) for how in ("full", "joined"))
+    if "error" in full or "error" in joined:
+        bench.table.add("sweep", first_error(full, joined), equal=False)
+        return
+    worst = max(abs(a - b) for a, b in zip(full["objective"], joined["objective"]))
+    spread = max(joined["objective"]) - min(joined["objective"])  # patches that change nothing would agree too
+    seconds = joined["seconds"] + joined[f"kept_{bench.limn.clock}"]
+    ratio = full["seconds"] / seconds
+    what = f"patches of the residual stream, SmolLM2 f32, {layers} layers x {len(positions)} of {length} positions"
+    bench.table.add(what, f"max diff {worst:.1e} of {spread:.1f}", f"{seconds_text(full['seconds'])} full passes",
+                    f"{seconds_text(seconds)} ({joined['runs']} runs)", f"{ratio:.2f}x", ">= 3x", ratio >= 3,
+                    worst == 0 and spread > 0.1)
+    key_share = 2 * 192 / (2 * 192 + 2 * 576 + 3 * 1536)
+    paper = paper_row_layers(layers, length, positions, key_share)
+    share = joined["row_layers"] / paper
+    bench.table.add("their work, rows x layers", "", f"{full['row_layers']:.0f} full passes",
+                    f"{joined['row_layers']:.0f}", f"{share:.3f} of {paper:.0f} on paper", "within 15%",
+                    abs(share - 1) <= 0.15)
+
+
+def sweep_column(bench, ask, length, layers):
+    """One position through all layers, the run that is patched being kept, beside one forward."""
+    for position in (length - 1, length - 6, 0):
+        column = {**ask, "positions": [position, position + 1], "how": "joined"}
+        bench.limn.ask(**column)
+        medians, _, last = interleave(3 if bench.quick else 7, lambda: bench.limn.ask(**column),
+                                      lambda: bench.limn.ask(do="forward", ids=ask["ids"], rows="last"))
+        if medians is None:
+            bench.table.add(f"position {position} through all layers", first_error(*last), equal=False)
+            continue
+        ratio = medians[0] / medians[1]
+        goal = ratio <= 1.5 if position > 0 else None
+        bench.table.add(f"position {position} through {layers} layers", "", f"{seconds_text(medians[1])} one forward",
+                        seconds_text(medians[0]), f"{ratio:.2f} forwards", "<= 1.5" if position > 0 else "", goal)
+
+
+def sweep_live(bench, ask, length):
+    """Patches one by one, as a person would ask for them."""
+    live = {**ask, "layers": [1, 29, 3], "positions": [2, length, 7], "how": "live"}
+    bench.limn.ask(**live)
+    reply = bench.limn.ask(**live)
+    if "error" in reply:
+        bench.table.add("one live patch", reply["error"], equal=False)
+        return
+    each = sorted(reply["each"])
+    p50, p99 = each[len(each) // 2], each[min(len(each) - 1, int(0.99 * len(each)))]
+    bench.table.add(f"one live patch, T={length}, {len(each)} layers and positions", "",
+                    f"{bytes_text(reply['kept_bytes'])} kept", f"p50 {seconds_text(p50)}, p99 {seconds_text(p99)}", "",
+                    "p99 < 100 ms", p99 < 0.1)
+
+
 SECTIONS = {"forward": forward, "ig": integrated_gradients, "answer": answer, "predict": predict, "memory": memory,
-            "start": start, "families": families}
+            "start": start, "families": families, "sweep": sweep}

@@ -5,6 +5,7 @@
  *     {"do": "nodes", "ids": [...], "target": 7042, "baseline": 2, "count": 48, "batch": 16}
  *     {"do": "call", "command": "ig", "params": {...}}      a public command, its result as JSON
  *     {"do": "decode", "ids": [...], "count": 32}           greedy, one token after another, with the cache
+ *     {"do": "sweep", "ids": [...], "other": [...], "target": 7042, "how": "joined"|"full"}   see sweeps.h
  *     {"do": "peak"}
  *
  * Times are of the work alone, with model and programs warm when the driver has asked once before. */
@@ -18,6 +19,7 @@
 #include "base/parallel.h"
 #include "limn.h"
 #include "run/session.h"
+#include "sweeps.h"
 
 typedef struct Worker {
     Team team;
@@ -348,6 +350,9 @@ static limn_status worker_answer(Worker *worker, const json_t *request, json_t *
     }
     if (strcmp(verb, "nodes") == 0) {
         return worker_nodes(worker, request, reply);
+    }
+    if (strcmp(verb, "sweep") == 0) {
+        return bench_sweep(worker->session, request, reply);
     }
     return fail(LIMN_USAGE, "unknown request \"%s\"", verb);
 }

@@ -1,4 +1,4 @@
-/* JSONL, CSV, TSV and text records; the first byte says which, and how long a record may be. */
+/* JSONL, CSV, TSV and text records, and arrays of JSON; the first byte says which, and how long a record may be. */
 #include "files/records.h"
 
 #include <string.h>
@@ -12,7 +12,11 @@ static void use_value(const FieldValue *value) {
     if (value->kind == FIELD_TEXT || value->kind == FIELD_CELL) {
         check(text.length == value->length, "all of a text");
     }
-    field_number(&number, value);
+    if (field_number(&number, value)) {
+        FieldValue zero = {.kind = FIELD_INTEGER};
+        check(field_number_order(&number, &number) == 0, "a number is itself");
+        check((field_number_order(&number, &zero) < 0) == (field_number_order(&zero, &number) > 0), "one order");
+    }
     text_buffer_free(&text);
 }
 
@@ -42,21 +46,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     RecordReader *reader;
     const Record *record = NULL;
     size_t most = (data[0] & 4) != 0 ? 64 : 0;
-    limn_status status = record_reader_open(&reader, memory_file(data + 1, size - 1), formats[data[0] & 3],
-                                            &(RecordLimits){.bytes_max = most});
+    RecordFormat format = (data[0] & 8) != 0 ? RECORDS_JSON : formats[data[0] & 3];
+    limn_status status =
+        record_reader_open(&reader, memory_file(data + 1, size - 1), format, &(RecordLimits){.bytes_max = most});
     if (status != LIMN_OK) {
         check(reader == NULL, "no reader after a failure");
         check_failure(status);
         return 0;
     }
     int64_t number = 0;
-    while ((status = record_reader_next(reader, &record)) == LIMN_OK && record != NULL) {
-        check(record->number == number++, "numbers without gaps");
-        use_record(record, size - 1);
-    }
-    if (status != LIMN_OK) {
-        check_failure(status);
-    }
+    do { /* past bad records too, as long as the reader can */
+        while ((status = record_reader_next(reader, &record)) == LIMN_OK && record != NULL) {
+            check(record->number == number++, "numbers without gaps");
+            use_record(record, size - 1);
+        }
+        if (status != LIMN_OK) {
+            check_failure(status);
+            record = record_reader_bad(reader);
+            check(record == NULL || (record->number == number++ && record->line > 0), "the bad record's place");
+        }
+    } while (status != LIMN_OK && record != NULL);
     record_reader_close(reader);
     return 0;
 }

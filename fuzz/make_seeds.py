@@ -470,6 +470,13 @@ def make_records():
     write("records", "csv-long", b'\5a\n"' + b"x\n" * 80 + b'"\n')
     write("records", "tsv", b'\2a\tb\n"x\ty"\tz\n')
     write("records", "text", "\3one\r\n\n\u6bd4\u7279\u5e01\n".encode())
+    write("records", "array", b'\x08 [{"id": 18446744073709551616, "s": "] \\" }"},\n {"a": {"b": {"c": [1, -18446744073709551617]}}}]\n')
+    write("records", "array-gone-on", b'\x08[{"a": 1}, 2, {"a": }, [3], {"a": 2}]')
+    write("records", "array-open", b'\x08[{"a": [1, {}]}, {"b": "')
+    write("records", "array-comma", b'\x08[{"a": 1} {"b": 2}]')
+    write("records", "array-long", b'\x0c[{"a": "' + b"x" * 80 + b'"}]')
+    write("records", "array-none", b'\x08\xef\xbb\xbf[ ] x')
+    write("records", "json-lines", b'\x08{"a": 1}\n{"n": 99999999999999999999, "t": "\xef\xb7\x90\\ufdd1"}\n')
     write("records", "text-wrong", b'\3one\n\xe4\xbd\n')
 
 
@@ -477,7 +484,16 @@ def make_where():
     write("where", "compare", b"label != 'no' and b >= 1.5e0\nTweet: {a}\\nAnswer: {{}}")
     write("where", "pattern", b"(a ~ '^t(e|x)+' or not b == 12) && e.f !~ \"x\"\n{e.f}{b}{c}")
     write("where", "names", b"`odd name` = null || d < true\n{d}")
+    write("where", "length", b"length(a) > 3 and length(`e`) <= 2 or length ( c ) == null or length == 3\n{a}")
     write("where", "wrong", b"a == (\n{a")
+
+
+def make_decisions():
+    good = b'{"record": 0, "id": "a", "label": "yes", "pred": "no", "group": "x", "probabilities": {"yes": 0.25, "no": 0.75}, "prompt": "p", "hash": "0"}\n'
+    write("decisions", "good", b"accuracy=0.9\n" + good + b'{"record": 1, "line": 2, "error": "too long", "hash": "1"}\n')
+    write("decisions", "few-fields", b"recall:yes@zh=80%\n" + b'{"record": 18446744073709551616, "pred": 1, "label": true}\n')
+    write("decisions", "wrong-probability", b"share-gap:a=b@*=1e-3\n" + good + b'{"id": 2, "pred": "a", "probabilities": {"a": 1.5}}\n')
+    write("decisions", "wrong-limit", b"=\n" + b'{"id": [1], "pred": null}\n')
 
 
 # --- adapters ------------------------------------------------------------------------------------------------------
@@ -540,6 +556,7 @@ make_tokenizer()
 make_result()
 make_records()
 make_where()
+make_decisions()
 # parts that no seed has
 make_dictionary("config", ['"yarn"', '"dynamic"', '"gelu_fast"', '"quick_gelu"', '"attention_bias"', '"mlp_bias"',
                            '"partial_rotary_factor"', '"quantization_config"', '"text_config"', '"is_decoder"'])

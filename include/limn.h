@@ -54,6 +54,8 @@ typedef enum limn_param_kind {
     LIMN_PARAM_BYTES   /* "512M", "2GiB": an amount of memory */
 } limn_param_kind;
 
+/* Later versions may add fields at the end: walk the rows with limn_command_param and limn_common_param, or by
+ * limn_param_size bytes, never by a sizeof of your own. */
 typedef struct limn_param {
     const char *name; /* "max-tokens": the long option without dashes, and the JSON key */
     char letter;      /* 'p' for -p, or 0 */
@@ -86,11 +88,18 @@ LIMN_API const limn_command *const *limn_commands(size_t *count);
 LIMN_API const limn_command *limn_command_find(const char *name); /* NULL: none. "compare decisions" is one name */
 /* What a person asks who needs it: "look inside". Commands of a group stand together. NULL: no such command. */
 LIMN_API const char *limn_command_group(const limn_command *command);
+/* The rows of a command, by number; NULL: past the last. */
+LIMN_API const limn_param *limn_command_param(const limn_command *command, size_t index);
 /* Parameters every command takes besides its own (threads, memory, seed ...). */
 LIMN_API const limn_param *limn_common_params(size_t *count);
+LIMN_API const limn_param *limn_common_param(size_t index); /* NULL: past the last */
+/* From one row to the next in arrays of limn_param, in bytes. */
+LIMN_API size_t limn_param_size(void);
 /* Whether a command takes this common parameter: not where it has one of that name itself. */
 LIMN_API bool limn_command_takes(const limn_command *command, const limn_param *common);
 
+/* All are called on the thread that called limn_call, and may make calls of their own, in the same context too.
+ * A struct of an earlier version, whose size is smaller, lacks what came later; of a later one the rest is ignored. */
 typedef struct limn_callbacks {
     uint32_t size; /* sizeof(limn_callbacks) */
     void *context;
@@ -98,12 +107,15 @@ typedef struct limn_callbacks {
     bool (*progress)(void *context, const char *stage, int64_t done, int64_t total);
     /* Text as it is generated (complete UTF-8 characters). May be NULL. */
     void (*text)(void *context, const char *bytes, size_t length);
+    /* A block of the result as soon as it is finished: JSON text, as it will stand in the document's "blocks", in the
+     * same order. When the call fails, what it gave so far is void. May be NULL. */
+    void (*block)(void *context, const char *json, size_t length);
     /* What should be known before long work is done: a line, one of the result's warnings to be. May be NULL. */
     void (*remark)(void *context, const char *line);
 } limn_callbacks;
 
 #define LIMN_CALLBACKS_INIT                                                                                            \
-    { sizeof(limn_callbacks), NULL, NULL, NULL, NULL }
+    { sizeof(limn_callbacks), NULL, NULL, NULL, NULL, NULL }
 
 typedef struct limn_context limn_context; /* opened models, settings */
 typedef struct limn_result limn_result;   /* one result document, limn.result/1 */
@@ -118,6 +130,12 @@ LIMN_API void limn_result_free(limn_result *result);
 
 /* False when one of the result's checks failed. */
 LIMN_API bool limn_result_passed(const limn_result *result);
+/* LIMN_GATE_FAILED when one of the result's checks failed, else LIMN_INCONCLUSIVE when the evidence for one does not
+ * decide, else LIMN_OK. Checks marked advisory have no part in it. */
+LIMN_API limn_status limn_result_verdict(const limn_result *result);
+/* Its failed checks, and with `warnings` its warnings, a line each ("" when there is none): what must be said where the
+ * result itself is not shown. *text is the caller's, freed with limn_free. */
+LIMN_API limn_status limn_result_alerts(const limn_result *result, bool warnings, char **text, size_t *length);
 
 typedef struct limn_render_options {
     uint32_t size;        /* sizeof(limn_render_options) */

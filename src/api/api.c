@@ -74,6 +74,18 @@ const limn_param *limn_common_params(size_t *count) {
     return common_params;
 }
 
+const limn_param *limn_command_param(const limn_command *command, size_t index) {
+    return index < command->n_params ? &command->params[index] : NULL;
+}
+
+const limn_param *limn_common_param(size_t index) {
+    return index < common_params_count ? &common_params[index] : NULL;
+}
+
+size_t limn_param_size(void) {
+    return sizeof(limn_param);
+}
+
 bool limn_command_takes(const limn_command *command, const limn_param *common) {
     return command_takes(command, common);
 }
@@ -111,18 +123,38 @@ static void tell_remark(void *context, const char *line) {
     text_buffer_free(&clean);
 }
 
-static CallListeners listeners_of(const limn_callbacks *callbacks) {
-    CallListeners listeners = {0};
-    if (callbacks != NULL) { /* fields past `size` belong to a later version of the struct than the caller's */
-        listeners.progress = (Progress){callbacks->progress, callbacks->context};
-        listeners.text = callbacks->text;
-        listeners.text_context = callbacks->context;
-        if (callbacks->size >= sizeof *callbacks && callbacks->remark != NULL) {
-            listeners.remark = tell_remark;
-            listeners.remark_context = (void *)(uintptr_t)callbacks; /* read only */
-        }
+/* The least that the first version of a struct held, up to and with its last field. */
+#define SIZE_UP_TO(type, field) (offsetof(type, field) + sizeof(((type *)NULL)->field))
+
+/* A caller's struct that begins with its size: an earlier version lacks what came later, which is 0 then. False when it
+ * is smaller than any version. */
+static bool take_struct(void *own, size_t own_size, const void *given, uint32_t size, size_t least) {
+    if (size < least) {
+        return false;
     }
-    return listeners;
+    memset(own, 0, own_size);
+    memcpy(own, given, size < own_size ? size : own_size);
+    return true;
+}
+
+static limn_status take_callbacks(CallListeners *listeners, const limn_callbacks *given) {
+    *listeners = (CallListeners){0};
+    limn_callbacks callbacks;
+    if (given == NULL) {
+        return LIMN_OK;
+    }
+    if (!take_struct(&callbacks, sizeof callbacks, given, given->size, SIZE_UP_TO(limn_callbacks, text))) {
+        return fail(LIMN_USAGE, "limn_callbacks.size is %u; expected LIMN_CALLBACKS_INIT", (unsigned)given->size);
+    }
+    listeners->progress = (Progress){callbacks.progress, callbacks.context};
+    listeners->text = callbacks.text;
+    listeners->block = callbacks.block;
+    listeners->text_context = listeners->block_context = callbacks.context;
+    if (callbacks.remark != NULL) {
+        listeners->remark = tell_remark;
+        listeners->remark_context = (void *)(uintptr_t)given; /* read only, until the call ends */
+    }
+    return LIMN_OK;
 }
 
 limn_status limn_call(limn_context *context, const char *command, const char *params_json,
@@ -131,9 +163,8 @@ limn_status limn_call(limn_context *context, const char *command, const char *pa
     if (context == NULL || command == NULL) {
         return fail(LIMN_USAGE, "limn_call needs a context and a command");
     }
-    if (callbacks != NULL && callbacks->size < offsetof(limn_callbacks, remark)) {
-        return fail(LIMN_USAGE, "limn_callbacks.size is %u; expected LIMN_CALLBACKS_INIT", (unsigned)callbacks->size);
-    }
+    CallListeners listeners;
+    TRY(take_callbacks(&listeners, callbacks));
     json_error_t error;
     json_t *params =
         json_loads(params_json != NULL ? params_json : "{}", JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
@@ -141,7 +172,6 @@ limn_status limn_call(limn_context *context, const char *command, const char *pa
         return fail(LIMN_USAGE, "%s: the parameters are not JSON (line %d, column %d: %s)", command, error.line,
                     error.column, error.text);
     }
-    CallListeners listeners = listeners_of(callbacks);
     limn_result *made = calloc(1, sizeof *made);
     limn_status status =
         made != NULL ? method_call(&made->result, &registry_of_build, context->models, command, params, &listeners)
@@ -166,35 +196,54 @@ bool limn_result_passed(const limn_result *result) {
     return result_passed(result->result);
 }
 
+limn_status limn_result_verdict(const limn_result *result) {
+    static const limn_status verdicts[] = {LIMN_OK, LIMN_GATE_FAILED, LIMN_INCONCLUSIVE};
+    return verdicts[result_verdict(result->result)];
+}
+
 /* ---- shown and written ---- */
+
+/* The buffer's bytes to the caller, if all went well; the buffer is freed. */
+static limn_status hand_out(TextBuffer *buffer, limn_status status, char **text, size_t *length) {
+    if (status == LIMN_OK) {
+        status = text_buffer_status(buffer);
+    }
+    if (status == LIMN_OK) {
+        *length = buffer->length;
+        *text = text_buffer_take(buffer);
+        status = *text != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "no memory to render the result");
+    }
+    text_buffer_free(buffer);
+    return status;
+}
+
+limn_status limn_result_alerts(const limn_result *result, bool warnings, char **text, size_t *length) {
+    TextBuffer buffer = TEXT_BUFFER_INIT;
+    *text = NULL;
+    *length = 0;
+    text_buffer_add(&buffer, "");
+    render_alerts(&buffer, result->result, warnings);
+    return hand_out(&buffer, LIMN_OK, text, length);
+}
 
 limn_status limn_result_render(const limn_result *result, const char *format, const limn_render_options *options,
                                char **text, size_t *length) {
     *text = NULL;
     *length = 0;
     RenderOptions inner = {0};
+    limn_render_options taken;
     if (options != NULL) {
-        if (options->size < sizeof *options) {
+        if (!take_struct(&taken, sizeof taken, options, options->size, SIZE_UP_TO(limn_render_options, language))) {
             return fail(LIMN_USAGE, "limn_render_options.size is %u; expected LIMN_RENDER_OPTIONS_INIT",
                         (unsigned)options->size);
         }
-        inner.width = options->width;
-        inner.colour = (RenderColour)options->colour;
-        inner.ascii = !options->unicode;
-        inner.language = options->language;
+        inner.width = taken.width;
+        inner.colour = (RenderColour)taken.colour;
+        inner.ascii = !taken.unicode;
+        inner.language = taken.language;
     }
     TextBuffer buffer = TEXT_BUFFER_INIT;
-    limn_status status = render_result(&buffer, result->result, format, &inner);
-    if (status == LIMN_OK) {
-        status = text_buffer_status(&buffer);
-    }
-    if (status == LIMN_OK) {
-        *length = buffer.length;
-        *text = text_buffer_take(&buffer);
-        status = *text != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "no memory to render the result");
-    }
-    text_buffer_free(&buffer);
-    return status;
+    return hand_out(&buffer, render_result(&buffer, result->result, format, &inner), text, length);
 }
 
 const char *limn_render_formats(void) {

@@ -5,6 +5,14 @@
 
 #include "data/template.h"
 #include "files/json.h"
+#include "files/record_json.h"
+
+enum { SKIPPED_KEPT = 1000 };
+
+typedef struct SkippedRecord {
+    int64_t number, line;
+    const char *why;
+} SkippedRecord;
 
 struct DataSource {
     const DataParams *params; /* borrowed from the call */
@@ -17,6 +25,10 @@ struct DataSource {
     bool asked_date;
     int64_t specials; /* special tokens spelled inside of messages */
     int64_t answered; /* chats that end with an answer */
+    int64_t n_skipped;
+    SkippedRecord *skipped; /* [n_kept] the first of them */
+    int32_t n_kept, capacity;
+    Arena reasons;
 };
 
 static bool is_chat(const DataParams *params) {
@@ -73,6 +85,7 @@ static limn_status open_source(DataSource *source, MethodCall *call) {
                               .limit = params->limit == PARAM_NO_INTEGER ? 0 : params->limit,
                               .sample = params->sample == PARAM_NO_INTEGER ? 0 : params->sample,
                               .seed = (uint64_t)call->common.seed,
+                              .skip_bad = params->on_error == ON_ERROR_SKIP,
                               .progress = call->progress};
     TRY(dataset_open(&source->dataset, params->file.bytes, &options));
     return make_template(source, call);
@@ -88,6 +101,7 @@ limn_status data_source_open(DataSource **source, MethodCall *call, const DataPa
         return method_no_memory(call);
     }
     made->params = params;
+    arena_init(&made->reasons);
     limn_status status = open_source(made, call);
     if (status != LIMN_OK) {
         data_source_close(made);
@@ -104,6 +118,8 @@ void data_source_close(DataSource *source) {
     dataset_close(source->dataset);
     chat_renderer_free(source->renderer);
     text_buffer_free(&source->scratch);
+    arena_free(&source->reasons);
+    free(source->skipped);
     free(source);
 }
 
@@ -177,6 +193,12 @@ static limn_status messages_of_field(ChatFile *chat, const DataSource *source, c
     if (value.kind == FIELD_TEXT || value.kind == FIELD_CELL) {
         TRY(chat_json_load(&chat->json, where, value.bytes, value.length));
     } else if (value.kind == FIELD_JSON) {
+        const char *digits = json_digits_inside(value.json);
+        if (digits != NULL) {
+            return fail(LIMN_UNSUPPORTED,
+                        "%s: found the integer %.40s, expected at most 64 bits in messages (in quotes it is a text)",
+                        where, digits);
+        }
         chat->json = json_incref((json_t *)(uintptr_t)value.json); /* the record lends it */
     } else {
         return fail(LIMN_FORMAT, "%s: found %s, expected a list of messages", where,
@@ -256,7 +278,74 @@ static limn_status read_chat(DataSource *source, const Record *record, Text *pro
     return status;
 }
 
-void data_source_describe(const DataSource *source, Result *result) {
+/* ---- what became of the records ---- */
+
+bool data_source_skips(const DataSource *source) {
+    return source->params->on_error == ON_ERROR_SKIP;
+}
+
+/* The list names records by number and line: without the file's name before each reason. */
+static const char *bare_reason(const DataSource *source, const char *why) {
+    size_t n = strlen(data_source_path(source));
+    return strncmp(why, data_source_path(source), n) == 0 && strncmp(why + n, ": ", 2) == 0 ? why + n + 2 : why;
+}
+
+limn_status data_source_skip(DataSource *source, const DataItem *item, const char *why) {
+    source->n_skipped++;
+    if (source->n_kept == SKIPPED_KEPT) {
+        return LIMN_OK;
+    }
+    if (source->n_kept == source->capacity) {
+        int32_t capacity = source->capacity == 0 ? 16 : 2 * source->capacity;
+        SkippedRecord *grown = realloc(source->skipped, (size_t)capacity * sizeof *grown);
+        if (grown == NULL) {
+            return fail(LIMN_NO_MEMORY, "a list of %d records", (int)capacity);
+        }
+        source->skipped = grown;
+        source->capacity = capacity;
+    }
+    const char *reason = arena_strdup(&source->reasons, bare_reason(source, why));
+    source->skipped[source->n_kept++] = (SkippedRecord){item->number, item->line, reason};
+    return reason != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "why a record was skipped");
+}
+
+static void list_skipped(const DataSource *source, Result *result) {
+    static const TableColumn columns[] = {
+        {{"record", 6}, COLUMN_INTEGER}, {{"line", 4}, COLUMN_INTEGER}, {{"why", 3}, COLUMN_TEXT}};
+    result_check(result, "skipped", (double)source->n_skipped, CHECK_AT_MOST, 0,
+                 "records that could not be used and were skipped, of %lld", (long long)source->given);
+    if (source->n_skipped == 0) {
+        return;
+    }
+    TableBlock *table = result_add_table(result, "skipped", "Records that were skipped", columns, 3);
+    for (int32_t i = 0; i < source->n_kept; i++) {
+        const SkippedRecord *one = &source->skipped[i];
+        const Value cells[] = {value_integer(one->number), value_integer(one->line), value_text(one->why)};
+        table_row(table, cells);
+    }
+    if (source->n_kept < source->n_skipped) {
+        result_block_note(result, "the first %d of %lld", (int)source->n_kept, (long long)source->n_skipped);
+    }
+}
+
+/* None at all, or none that the filter leaves. */
+static limn_status check_any(const DataSource *source, Result *result) {
+    const DataParams *params = source->params;
+    if (source->given == 0 && !params->allow_empty) {
+        return fail(LIMN_USAGE, "%s: no records%s; --allow-empty makes that a failed check", data_source_path(source),
+                    params->where.bytes != NULL ? " that --where leaves" : "");
+    }
+    if (params->allow_empty) {
+        result_check(result, "records", (double)source->given, CHECK_AT_LEAST, 1, "records to answer about");
+    }
+    return LIMN_OK;
+}
+
+limn_status data_source_finish(const DataSource *source, Result *result) {
+    TRY(check_any(source, result));
+    if (data_source_skips(source)) {
+        list_skipped(source, result);
+    }
     if (source->asked_date) {
         result_param_text(result, "chat-date", chat_renderer_date(source->renderer));
     }
@@ -268,6 +357,7 @@ void data_source_describe(const DataSource *source, Result *result) {
         result_warn(result, "%lld chats end with an assistant's message: what is decided is a further answer behind it",
                     (long long)source->answered);
     }
+    return LIMN_OK;
 }
 
 /* ---- records ---- */
@@ -279,19 +369,8 @@ static limn_status read_prompt(DataSource *source, const Record *record, Text *p
                                    : copy_text(prompt, &source->scratch, arena);
 }
 
-limn_status data_source_next(DataSource *source, DataItem *item, Arena *arena, bool *there) {
+static limn_status read_item(DataSource *source, const Record *record, DataItem *item, Arena *arena) {
     const DataParams *params = source->params;
-    const Record *record;
-    TRY(dataset_next(source->dataset, &record));
-    *there = record != NULL;
-    *item = (DataItem){0};
-    if (record == NULL) {
-        return LIMN_OK;
-    }
-    item->number = record->number;
-    item->line = record->line;
-    item->hash = record->hash;
-    dataset_progress(source->dataset, record, ++source->given, &item->done, &item->total);
     TRY(read_prompt(source, record, &item->prompt, arena));
     TRY(field_of(&item->label, source, record, params->label_field, true, arena));
     if (item->label.length == 0) {
@@ -308,4 +387,20 @@ limn_status data_source_next(DataSource *source, DataItem *item, Arena *arena, b
         return number != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "the number of a record");
     }
     return LIMN_OK;
+}
+
+limn_status data_source_next(DataSource *source, DataItem *item, Arena *arena, bool *there) {
+    const Record *record;
+    *item = (DataItem){0};
+    limn_status status = dataset_next(source->dataset, &record);
+    record = status == LIMN_OK ? record : dataset_bad(source->dataset);
+    *there = record != NULL;
+    if (record == NULL) {
+        return status;
+    }
+    item->number = record->number;
+    item->line = record->line;
+    item->hash = record->hash;
+    dataset_progress(source->dataset, record, ++source->given, &item->done, &item->total);
+    return status == LIMN_OK ? read_item(source, record, item, arena) : status;
 }

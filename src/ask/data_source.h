@@ -21,19 +21,25 @@ typedef struct DataParams {
     int32_t format; /* RecordFormat */
     int64_t limit;
     int64_t sample;
+    int32_t on_error; /* OnError */
+    bool allow_empty;
 } DataParams;
+
+/* What a record does that cannot be used. Order of the choice "stop|skip". */
+typedef enum OnError { ON_ERROR_STOP, ON_ERROR_SKIP } OnError;
 
 /* The data set as a bare word after the model, or as --data FILE. */
 #define DATA_WORD_ROW(type, member)                                                                                    \
     {                                                                                                                  \
-        "data", 0, LIMN_PARAM_FILE,                                                                                    \
-            .positional = true, .required = true, .metavar = "DATA",                                                   \
-            .help = "records: .jsonl, .csv (the first line names the fields), .tsv or .txt (a record on each line)",   \
-            .field = offsetof(type, member.file)                                                                       \
+        "data", 0, LIMN_PARAM_FILE, .positional = true, .required = true, .metavar = "DATA",                           \
+                                    .help = "records: .jsonl, .json (an array), .csv (the first line names the "       \
+                                            "fields), .tsv or .txt (a line each)",                                     \
+                                    .field = offsetof(type, member.file)                                               \
     }
 #define DATA_OPTION_ROW(type, member)                                                                                  \
     PARAM_ROW("data", 0, LIMN_PARAM_FILE, "FILE",                                                                      \
-              "a data set: .jsonl, .csv, .tsv or .txt; see --prompt-field and --where", offsetof(type, member.file))
+              "a data set: .jsonl, .json, .csv, .tsv or .txt; see --prompt-field and --where",                         \
+              offsetof(type, member.file))
 
 /* What the prompts are made of. A method has CHAT_ROWS too, of the same ChatParams. */
 #define DATA_PROMPT_ROWS(type, member)                                                                                 \
@@ -50,11 +56,18 @@ typedef struct DataParams {
         PARAM_ROW("system", 0, LIMN_PARAM_TEXT, "TEXT", "with --as-chat: the system message before it",                \
                   offsetof(type, member.system)),                                                                      \
         PARAM_ROW("where", 0, LIMN_PARAM_TEXT, "FILTER",                                                               \
-                  "only records for which this holds: \"label != pred and n >= 10 and text ~ 'bank.?run'\"",           \
+                  "only records for which this holds: \"label != pred and length(text) > 9 and text ~ 'bank.?run'\"",  \
                   offsetof(type, member.where)),                                                                       \
+        {.name = "on-error",                                                                                           \
+         .kind = LIMN_PARAM_CHOICE,                                                                                    \
+         .metavar = "WHAT",                                                                                            \
+         .default_text = "stop",                                                                                       \
+         .choices = "stop|skip",                                                                                       \
+         .help = "at a record that cannot be used; skip: count and list it, which fails a check",                      \
+         .field = offsetof(type, member.on_error)},                                                                    \
     {                                                                                                                  \
         .name = "data-format", .kind = LIMN_PARAM_CHOICE, .metavar = "FORMAT", .default_text = "auto",                 \
-        .choices = "auto|jsonl|csv|tsv|text", .help = "of the data set; auto: by the file's ending",                   \
+        .choices = "auto|jsonl|json|csv|tsv|text", .help = "of the data set; auto: by the file's ending",              \
         .field = offsetof(type, member.format)                                                                         \
     }
 
@@ -73,6 +86,8 @@ typedef struct DataParams {
          .maximum = 9e15,                                                                                              \
          .help = "stop after N records",                                                                               \
          .field = offsetof(type, member.limit)},                                                                       \
+        PARAM_ROW("allow-empty", 0, LIMN_PARAM_FLAG, NULL, "no record at all is a failed check, not wrong use",        \
+                  offsetof(type, member.allow_empty)),                                                                 \
     {                                                                                                                  \
         .name = "sample", .kind = LIMN_PARAM_INTEGER, .metavar = "N", .minimum = 1, .maximum = 1e9,                    \
         .help = "N records drawn at random by --seed, in the order of the file",                                       \
@@ -102,10 +117,16 @@ bool data_source_is_regular(const DataSource *source); /* a file that can be rea
 /* How its prompts are to be encoded: a chat's special tokens are its template's own. */
 EncodeOptions data_source_encode_options(const DataSource *source, const MethodCall *call);
 
-/* What a reader of the result should know of the records so far. */
-void data_source_describe(const DataSource *source, Result *result);
-
-/* *there false: no more. Texts are copied into the arena. */
+/* *there false: no more. Texts are copied into the arena. With a failure, *there true says that it is this record's
+ * alone: item has its number, line and hash, and the next call goes on behind it. */
 limn_status data_source_next(DataSource *source, DataItem *item, Arena *arena, bool *there);
+
+bool data_source_skips(const DataSource *source); /* --on-error skip */
+/* For --on-error skip: counts and lists a record that cannot be used; why as error_message says it. */
+limn_status data_source_skip(DataSource *source, const DataItem *item, const char *why);
+
+/* What a reader of the result should know of the records, once they are read: warnings, checks, the list of those
+ * skipped. Refuses a data set of which nothing was left, unless --allow-empty makes that a failed check. */
+limn_status data_source_finish(const DataSource *source, Result *result);
 
 #endif

@@ -3,13 +3,15 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask/edit_maps.h"
 #include "ask/edit_values.h"
 #include "ask/site_names.h"
 
-#define EDIT_FORM "SITE[pos=-1,head=3,neuron=7]=zero|VALUE|mean:FILE:NAME|FILE:NAME"
+#define EDIT_FORM "SITE[pos=-1,head=3,neuron=7]=zero|VALUE|mean:FILE:NAME|FILE:NAME|add:...|copy:SITE"
 
 /* ---- the text ---- */
 
@@ -73,7 +75,21 @@ static limn_status parse_selector(EditSpec *spec, const char *text, size_t lengt
     return LIMN_OK;
 }
 
-static limn_status parse_value(EditSpec *spec, const char *value, Arena *arena) {
+static limn_status parse_file(EditSpec *spec, const char *file, Arena *arena) {
+    const char *colon = strrchr(file, ':');
+    if (colon == NULL || colon == file || colon[1] == '\0') {
+        return fail(
+            LIMN_USAGE,
+            "edit '%s': found '%s', expected zero, a number, mean:FILE:NAME or FILE:NAME, alone or behind add:, "
+            "times: or blend:; or affine:FILE:NAME, erase:FILE:NAME, copy:SITE or stop",
+            spec->text, file);
+    }
+    spec->file = arena_strndup(arena, file, (size_t)(colon - file));
+    spec->tensor = arena_strdup(arena, colon + 1);
+    return spec->file != NULL && spec->tensor != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "no memory for an edit");
+}
+
+static limn_status parse_plain(EditSpec *spec, const char *value, Arena *arena) {
     char *end;
     if (strcmp(value, "zero") == 0) {
         spec->kind = EDIT_VALUE_NUMBER;
@@ -90,15 +106,67 @@ static limn_status parse_value(EditSpec *spec, const char *value, Arena *arena) 
         return LIMN_OK;
     }
     spec->kind = strncmp(value, "mean:", 5) == 0 ? EDIT_VALUE_MEAN : EDIT_VALUE_TENSOR;
-    const char *file = spec->kind == EDIT_VALUE_MEAN ? value + 5 : value;
-    const char *colon = strrchr(file, ':');
-    if (colon == NULL || colon == file || colon[1] == '\0') {
-        return fail(LIMN_USAGE, "edit '%s': found '%s', expected zero, a number, mean:FILE:NAME or FILE:NAME",
-                    spec->text, value);
+    return parse_file(spec, spec->kind == EDIT_VALUE_MEAN ? value + 5 : value, arena);
+}
+
+/* A finite number up to `stop`; *rest is what follows that. */
+static bool parse_amount(float *amount, const char *text, char stop, const char **rest) {
+    char *end;
+    double number = strtod(text, &end);
+    if (end == text || *end != stop || !isfinite(number) || fabs(number) > 3.4e38) {
+        return false;
     }
-    spec->file = arena_strndup(arena, file, (size_t)(colon - file));
-    spec->tensor = arena_strdup(arena, colon + 1);
-    return spec->file != NULL && spec->tensor != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "no memory for an edit");
+    *amount = (float)number;
+    *rest = end + (stop != '\0');
+    return true;
+}
+
+static limn_status parse_stop(EditSpec *spec, const char *rest) {
+    spec->kind = EDIT_VALUE_NONE;
+    if (*rest == '\0' || (*rest == ':' && parse_amount(&spec->amount, rest + 1, '\0', &rest))) {
+        return LIMN_OK;
+    }
+    return fail(LIMN_USAGE, "edit '%s': found '%s', expected stop or stop: and a number", spec->text, spec->value);
+}
+
+/* What to do with a value comes before it. */
+static limn_status parse_value(EditSpec *spec, const char *value, Arena *arena) {
+    static const struct {
+        const char *word;
+        EditKind change;
+    } verbs[] = {{"add:", EDIT_ADD},       {"times:", EDIT_MULTIPLY}, {"blend:", EDIT_BLEND}, {"affine:", EDIT_AFFINE},
+                 {"erase:", EDIT_PROJECT}, {"copy:", EDIT_COPY},      {"stop", EDIT_STOP}};
+    spec->change = EDIT_SET;
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0] && spec->change == EDIT_SET; i++) {
+        if (strncmp(value, verbs[i].word, strlen(verbs[i].word)) == 0) {
+            spec->change = verbs[i].change;
+            value += strlen(verbs[i].word);
+        }
+    }
+    switch (spec->change) {
+    case EDIT_STOP:
+        return parse_stop(spec, value);
+    case EDIT_COPY:
+        spec->kind = EDIT_VALUE_NONE;
+        spec->source = value;
+        return *value != '\0' ? LIMN_OK : fail(LIMN_USAGE, "edit '%s': expected copy: and a site", spec->text);
+    case EDIT_AFFINE:
+    case EDIT_PROJECT:
+        spec->kind = EDIT_VALUE_MAP;
+        return parse_file(spec, value, arena);
+    case EDIT_ADD:
+        spec->change = parse_amount(&spec->amount, value, '*', &value) ? EDIT_STEER : EDIT_ADD;
+        break;
+    case EDIT_BLEND:
+        if (!parse_amount(&spec->amount, value, '*', &value)) {
+            return fail(LIMN_USAGE, "edit '%s': found '%s', expected blend:0.3*V, how much of which value", spec->text,
+                        spec->value);
+        }
+        break;
+    default:
+        break;
+    }
+    return parse_plain(spec, value, arena);
 }
 
 /* Where the site ends and the value begins: the first '=' outside brackets. */
@@ -141,7 +209,7 @@ limn_status edit_parse(EditSpec *spec, const char *text, Arena *arena) {
     if (spec->pattern == NULL) {
         return fail(LIMN_NO_MEMORY, "no memory for an edit");
     }
-    return parse_value(spec, equals + 1, arena);
+    return parse_value(spec, spec->value, arena);
 }
 
 /* ---- against a model ---- */
@@ -224,6 +292,41 @@ static limn_status resolve_elements(SiteEdit *edit, const EditSpec *spec, int32_
     return spec->expert == EDIT_ALL ? LIMN_OK : resolve_expert(edit, spec);
 }
 
+/* The site that is copied: a * stands for the layer of the edited one. */
+static limn_status resolve_source(SiteEdit *edit, const EditSpec *spec, const Graph *graph) {
+    int layer = graph->nodes[edit->node].op.layer;
+    char name[256];
+    size_t n = 0;
+    for (const char *c = spec->source; *c != '\0' && n + 16 < sizeof name; c++) {
+        if (*c == '*' && layer < 0) {
+            return fail(LIMN_USAGE, "edit '%s': %s is in no layer, expected copy: and a site without *", spec->text,
+                        edit->site);
+        }
+        n += *c == '*' ? (size_t)snprintf(name + n, sizeof name - n, "%d", layer) : 1;
+        name[n - 1] = *c == '*' ? name[n - 1] : *c;
+    }
+    name[n] = '\0';
+    edit->source = graph_find_site(graph, name);
+    return edit->source != NODE_NONE
+               ? LIMN_OK
+               : fail(LIMN_NOT_FOUND, "edit '%s': there is no site '%s' to copy", spec->text, name);
+}
+
+/* What the site becomes. */
+static limn_status resolve_change(SiteEdit *edit, const EditSpec *spec, const Graph *graph, EditRows rows,
+                                  Arena *arena) {
+    switch (spec->kind) {
+    case EDIT_VALUE_NUMBER:
+        return LIMN_OK;
+    case EDIT_VALUE_NONE:
+        return spec->change == EDIT_COPY ? resolve_source(edit, spec, graph) : LIMN_OK;
+    case EDIT_VALUE_MAP:
+        return edit_read_map(edit, spec, arena);
+    default:
+        return edit_read_values(edit, spec, rows, arena);
+    }
+}
+
 static limn_status plan_one(EditPlan *plan, const Graph *graph, const EditSpec *spec, EditRows rows, Arena *arena) {
     SiteMatches matches = {0};
     TRY(site_names_match(&matches, graph, spec->pattern, arena));
@@ -240,13 +343,13 @@ static limn_status plan_one(EditPlan *plan, const Graph *graph, const EditSpec *
                          .value = spec->value,
                          .node = matches.items[i].node,
                          .shape = &graph->nodes[matches.items[i].node].op.out,
+                         .change = spec->change,
+                         .amount = spec->amount,
                          .scalar = spec->kind == EDIT_VALUE_NUMBER,
                          .number = spec->number};
         TRY(resolve_rows(&edit, spec, rows.prompt));
         TRY(resolve_elements(&edit, spec, rows.prompt));
-        if (!edit.scalar) {
-            TRY(edit_read_values(&edit, spec, rows, arena));
-        }
+        TRY(resolve_change(&edit, spec, graph, rows, arena));
         plan->items[plan->n++] = edit;
     }
     return LIMN_OK;
@@ -265,20 +368,32 @@ limn_status edit_plan(EditPlan *plan, const Graph *graph, const ParamTexts *text
 
 /* ---- for a run ---- */
 
+static bool is_mapped(const SiteEdit *edit) {
+    return edit->map != NULL || edit->right != NULL;
+}
+
 /* The edit of one stretch of elements; `at` is where its values begin inside a row of values. */
 static Edit bind_stretch(const SiteEdit *edit, int64_t element, int64_t width, int64_t at, int32_t row_offset,
                          int32_t begin, int32_t end) {
     Edit bound = {.node = edit->node,
-                  .kind = EDIT_SET,
+                  .kind = edit->change,
                   .sequence = -1,
                   .row_begin = begin - row_offset,
                   .row_end = end - row_offset,
                   .element_begin = element,
                   .element_end = element + width,
-                  .scalar = edit->scalar};
+                  .scalar = edit->scalar,
+                  .amount = edit->amount,
+                  .map = edit->map,
+                  .left = edit->left,
+                  .right = edit->right,
+                  .rank = edit->rank,
+                  .source = edit->source};
     if (edit->scalar) {
         bound.values = &edit->number;
-    } else {
+    } else if (is_mapped(edit)) {
+        bound.values = edit->values;
+    } else if (edit->values != NULL) {
         bool each = edit->n_value_rows > 1;
         bound.row_stride = each ? edit->value_width : 0;
         bound.values = edit->values + (each ? (begin - edit->row_begin) * edit->value_width : 0) + at;
@@ -292,9 +407,9 @@ static void bind_item(Edit *edits, int32_t *n_edits, const SiteEdit *edit, int32
     int64_t heads = edit_has_heads(edit->shape) ? edit->shape->dims[0] : 1;
     int64_t width = row_shape_width(edit->shape, n_keys) / heads;
     /* A file's values may know of fewer keys than the run has, or of more: a head of theirs is as wide as it was. */
-    bool own_keys = edit_over_keys(edit->shape) && !edit->scalar;
+    bool own_keys = edit_over_keys(edit->shape) && edit->values != NULL;
     int64_t value_width = own_keys ? edit->value_keys : width;
-    if (edit->head == EDIT_ALL && edit->neuron == EDIT_ALL && value_width == width) {
+    if (edit->head == EDIT_ALL && edit->neuron == EDIT_ALL && value_width == width && !edit->map_per_head) {
         edits[(*n_edits)++] = bind_stretch(edit, 0, heads * width, 0, row_offset, begin, end);
         return;
     }

@@ -39,6 +39,12 @@ limn_status prompt_encode(Token **tokens, int32_t *n, MethodCall *call, const To
     return encode_pair(tokens, n, call, tokenizer, text, (Text){NULL, 0}, options);
 }
 
+limn_status prompt_encode_version(Encoding *encoding, const Model *model, const Prompt *prompt, Text text) {
+    *encoding = (Encoding){0};
+    return tokenizer_encode(encoding, model->tokenizer, text.bytes, text.length, prompt->pair.bytes,
+                            prompt->pair.length, &prompt->encode);
+}
+
 EncodeOptions encode_alone(Text text) {
     return (EncodeOptions){.bos = BOS_NO, .no_special = true, .continues = text.length > 0 && text.bytes[0] == ' '};
 }
@@ -73,6 +79,7 @@ limn_status prompt_read_text(Prompt *prompt, MethodCall *call, const Model *mode
                              EncodeOptions options) {
     *prompt = (Prompt){.end_of_turn = -1};
     prompt->text = text;
+    prompt->pair = pair;
     if (file.bytes != NULL) {
         TRY(read_prompt_file(&prompt->text, file.bytes, call->arena));
     }

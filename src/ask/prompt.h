@@ -36,6 +36,7 @@ typedef struct PromptParams {
 
 typedef struct Prompt {
     Text text;      /* as read; absent when ids were given. With a pair: the first text only */
+    Text pair;      /* the second; absent: none */
     Token *tokens;  /* [n] offsets are into text; begin == end == 0 for given ids */
     int32_t *ids;   /* [n] */
     int32_t *types; /* [n] or NULL: all 0 */
@@ -54,6 +55,10 @@ limn_status prompt_read(Prompt *prompt, MethodCall *call, const Model *model, co
 /* The same from one text (or file) and its encoding, without the checks against the model. */
 limn_status prompt_read_text(Prompt *prompt, MethodCall *call, const Model *model, Text text, Text file, Text pair,
                              EncodeOptions options);
+
+/* Another text in the place of the prompt's own (of the first, with a pair), encoded as that was. The caller's:
+ * encoding_free. */
+limn_status prompt_encode_version(Encoding *encoding, const Model *model, const Prompt *prompt, Text text);
 
 /* Whether a token is its chat template's own: nothing that anybody said. False where there is no chat. */
 bool prompt_of_template(const Prompt *prompt, int32_t token);

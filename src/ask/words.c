@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "ask/segment.h"
 #include "text/characters.h"
 
 /* The bytes of one token: from the text where it is known, else as the token decodes. */
@@ -16,12 +17,6 @@ static Text token_slice(MethodCall *call, const Model *model, const Prompt *prom
 }
 
 typedef enum CharacterClass { CLASS_NONE, CLASS_SPACE, CLASS_WORD, CLASS_PUNCTUATION, CLASS_ALONE } CharacterClass;
-
-/* Scripts written without spaces: CJK ideographs, kana, their punctuation and full-width forms. */
-static bool stands_alone(uint32_t c) {
-    return (c >= 0x2E80 && c <= 0x9FFF) || (c >= 0xF900 && c <= 0xFAFF) || (c >= 0xFF00 && c <= 0xFFEF) ||
-           (c >= 0x20000 && c <= 0x3FFFF);
-}
 
 bool joins_words(uint32_t codepoint) {
     return char_is_word(codepoint) && !stands_alone(codepoint);
@@ -72,7 +67,8 @@ static bool continues_character(Text text) {
     return text.length > 0 && ((unsigned char)text.bytes[0] & 0xC0) == 0x80;
 }
 
-static bool begins_word(MethodCall *call, const Model *model, const Prompt *prompt, int32_t i) {
+/* begins: where words begin in scripts without spaces (segment_words); NULL: each character is one. */
+static bool begins_word(MethodCall *call, const Model *model, const Prompt *prompt, const uint8_t *begins, int32_t i) {
     const Token *token = &prompt->tokens[i];
     if (i == 0 || token->special || prompt->tokens[i - 1].special || token->type != prompt->tokens[i - 1].type) {
         return true;
@@ -88,7 +84,21 @@ static bool begins_word(MethodCall *call, const Model *model, const Prompt *prom
     bool gap = prompt->text.bytes != NULL && token->begin > prompt->tokens[i - 1].end;
     CharacterClass before = last_class(token_slice(call, model, prompt, i - 1));
     CharacterClass now = first_class(text);
+    if (begins != NULL && now == CLASS_ALONE && before == CLASS_ALONE && !gap && token->type == 0) {
+        return begins[token->begin] != 0;
+    }
     return gap || now == CLASS_SPACE || before == CLASS_SPACE || now == CLASS_ALONE || now != before;
+}
+
+/* Only a text that has such scripts is asked for its words. */
+static limn_status cut_text(uint8_t **begins, MethodCall *call, const Prompt *prompt) {
+    *begins = NULL;
+    for (size_t at = 0, length = 0; prompt->text.bytes != NULL && at < prompt->text.length; at += length) {
+        if (classify(character_at(prompt->text, at, &length)) == CLASS_ALONE) {
+            return segment_words(begins, prompt->text, call->arena);
+        }
+    }
+    return LIMN_OK;
 }
 
 limn_status words_of(TokenRuns *words, MethodCall *call, const Model *model, const Prompt *prompt) {
@@ -97,8 +107,10 @@ limn_status words_of(TokenRuns *words, MethodCall *call, const Model *model, con
     if (words->begins == NULL) {
         return method_no_memory(call);
     }
+    uint8_t *begins;
+    TRY(cut_text(&begins, call, prompt));
     for (int32_t i = 0; i < prompt->n; i++) {
-        if (begins_word(call, model, prompt, i)) {
+        if (begins_word(call, model, prompt, begins, i)) {
             words->begins[words->n++] = i;
         }
     }

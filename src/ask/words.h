@@ -10,8 +10,8 @@ typedef struct TokenRuns {
     int32_t n;
 } TokenRuns;
 
-/* A word begins after white space, at punctuation, at each character of scripts written without spaces, and at
- * special tokens. A token that continues a character or a word piece belongs to the word before it. */
+/* A word begins after white space, at punctuation, at special tokens, and in scripts written without spaces where
+ * segment.h says so. A token that continues a character or a word piece belongs to the word before it. */
 limn_status words_of(TokenRuns *words, MethodCall *call, const Model *model, const Prompt *prompt);
 
 /* A letter, digit, mark or underscore of a script that sets words apart by spaces: between two of them no word ends. */

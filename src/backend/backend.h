@@ -12,8 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/seed.h"
 #include "base/parallel.h"
 #include "graph/graph.h"
+#include "graph/rules.h"
 
 /* Keys and values of rows already computed. f32, keys after rotary positions. */
 typedef struct KvCache {
@@ -24,6 +26,8 @@ typedef struct KvCache {
     float **keys;     /* [L] of [capacity, G, K] */
     float **values;   /* [L] of [capacity, G, K] */
     uint8_t *is_key;  /* [capacity] */
+    size_t *held;     /* where its bytes are counted, NULL: nowhere */
+    size_t bytes;     /* as counted there */
 } KvCache;
 
 typedef struct SequenceRows {
@@ -57,9 +61,6 @@ static inline int64_t row_sequence_length(const RowTable *rows, int64_t row) {
 
 typedef enum Compute { COMPUTE_F32, COMPUTE_BF16 } Compute;
 
-/* Which derivative: the true one, or a relevance rule (none but TRUE in use yet). */
-typedef enum GradientRule { GRADIENT_TRUE } GradientRule;
-
 typedef struct BackendState BackendState; /* packed weights, primitives: made by the backend, shared by runs */
 
 /* What a kernel is made ready for. */
@@ -81,14 +82,16 @@ typedef struct KernelArgs {
     const float *in[OP_MAX_INPUTS]; /* SEQUENCE: in[0] is the query side (rows), k and v are over key_rows */
     float *out;
     float *aux;
-    /* backward: in, out, aux are those the op SAVES, others NULL */
+    /* backward: in, out, aux are those the op saves under its rule (rule_saves), others NULL */
     const float *grad_out;
     float *grad_in[OP_MAX_INPUTS];  /* NULL: not wanted */
     bool accumulate[OP_MAX_INPUTS]; /* add to grad_in instead of writing it */
     void *scratch;                  /* 64-byte aligned, scratch_bytes long */
     size_t scratch_bytes;
     Compute compute;
-    GradientRule rule;
+    GradientRule rule;             /* of the op, in a backward call: graph/rules.def. Never STOP */
+    const Seed *seed;              /* of SEED */
+    const int32_t *output_numbers; /* of SEED: the seed's number of each output row; NULL: they are in its order */
     BackendState *state;
 } KernelArgs;
 
@@ -114,6 +117,9 @@ typedef struct Backend {
     void (*state_free)(BackendState *state);
     /* How many bytes the state may use to keep weights in a faster layout. NULL: it keeps none. */
     void (*set_weight_budget)(BackendState *state, size_t bytes);
+    /* How many bytes the op's weights take in a faster layout once it has run so often, if the budget has them. NULL:
+     * it keeps none. */
+    size_t (*weight_bytes)(BackendState *state, const Op *op, Compute compute, bool backward, int64_t uses);
     const char *(*describe)(void); /* instruction set and library versions, for provenance */
 } Backend;
 

@@ -101,6 +101,11 @@ static size_t row_of(limn_status status) {
     return row < LIMN_STATUS_COUNT ? row : (size_t)LIMN_INTERNAL;
 }
 
+bool status_is_of_input(limn_status status) {
+    return status != LIMN_OK && status != LIMN_IO && status != LIMN_NO_MEMORY && status != LIMN_CANCELLED &&
+           status != LIMN_INTERNAL;
+}
+
 const char *status_name(limn_status status) {
     return rows[row_of(status)].name;
 }

@@ -6,6 +6,7 @@
 #ifndef LIMN_BASE_ERROR_H
 #define LIMN_BASE_ERROR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "limn_status.h"
@@ -30,6 +31,10 @@ const char *error_message(void);
 void error_clear(void);
 void error_save(ErrorState *state);
 limn_status error_restore(const ErrorState *state);
+
+/* Whether a failure is the fault of what was read or asked, so that another input may do: not memory, the system, a
+ * wish to stop or a broken promise. */
+bool status_is_of_input(limn_status status);
 
 const char *status_name(limn_status status);    /* "FORMAT" */
 const char *status_meaning(limn_status status); /* the row's text */

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "call/nearest.h"
+#include "call/open.h"
 
 static const char *method_name_at(const void *context, size_t index) {
     return ((const Registry *)context)->methods->items[index].method->command.name;
@@ -33,6 +34,19 @@ static size_t common_rows_of(const limn_command *command, limn_param *rows) {
     return n;
 }
 
+/* A caller's "output" that by its ending is one of the command's own files goes to that file's row, as it did before
+ * those had names of their own. */
+static limn_status take_old_output(json_t **taken, const limn_command *command, const json_t *object) {
+    const json_t *output = json_object_get(object, "output");
+    const limn_param *row = params_own_file(command->params, command->n_params, output);
+    *taken = json_copy((json_t *)(uintptr_t)object);
+    bool made = *taken != NULL;
+    if (made && row != NULL && json_object_get(object, row->name) == NULL) {
+        made = json_object_set(*taken, row->name, (json_t *)(uintptr_t)output) == 0;
+    }
+    return made ? LIMN_OK : fail(LIMN_NO_MEMORY, "%s: out of memory", command->name);
+}
+
 static limn_status fill_params(MethodCall *call, void **own, const json_t *object) {
     const limn_command *command = &call->method->command;
     limn_param *rows = ARENA_ARRAY(call->arena, limn_param, common_params_count);
@@ -43,9 +57,14 @@ static limn_status fill_params(MethodCall *call, void **own, const json_t *objec
     size_t n = common_rows_of(command, rows);
     TRY(params_check_names(command->name, command->params, command->n_params, rows, n, object));
     TRY(params_fill(&call->common, command->name, rows, n, object, call->arena));
-    TRY(params_fill(*own, command->name, command->params, command->n_params, object, call->arena));
+    json_t *taken;
+    limn_status status = take_old_output(&taken, command, object);
+    if (status == LIMN_OK) {
+        status = params_fill(*own, command->name, command->params, command->n_params, taken, call->arena);
+    }
+    json_decref(taken);
     call->params = *own;
-    return LIMN_OK;
+    return status;
 }
 
 static void add_param(Result *result, const char *name, const json_t *value) {
@@ -77,7 +96,9 @@ static limn_status record_params(Result *result, const MethodCall *call) {
     const limn_command *command = &call->method->command;
     limn_status status = params_record(object, call->params, command->params, command->n_params);
     if (status == LIMN_OK && call->method->explains) {
-        status = params_record(object, &call->common, common_params, common_params_count);
+        limn_param *rows = ARENA_ARRAY(call->arena, limn_param, common_params_count);
+        status = rows != NULL ? params_record(object, &call->common, rows, common_rows_of(command, rows))
+                              : method_no_memory(call);
     }
     const char *name;
     json_t *value;
@@ -178,6 +199,19 @@ void method_tell(const MethodCall *call, const Result *result) {
     }
 }
 
+limn_status method_blocks_done(MethodCall *call, const Result *result) {
+    limn_status status = result_status(result);
+    for (; call->block != NULL && status == LIMN_OK && call->blocks_told < result->n_blocks; call->blocks_told++) {
+        TextBuffer json = TEXT_BUFFER_INIT;
+        status = result_write_block(&json, result, call->blocks_told);
+        if (status == LIMN_OK) {
+            call->block(call->block_context, json.data, json.length);
+        }
+        text_buffer_free(&json);
+    }
+    return status;
+}
+
 static limn_status run_method(Result *result, MethodCall *call, const json_t *params) {
     time_t started = time(NULL);
     struct timespec begin;
@@ -187,6 +221,7 @@ static limn_status run_method(Result *result, MethodCall *call, const json_t *pa
     *call->team = team_of(call->common.threads, call->progress);
     TRY(record_params(result, call));
     TRY(call->method->run(call, result));
+    TRY(method_blocks_done(call, result));
     if (call->described != NULL) {
         char hash[65];
         TRY(model_hash(call->described, call->team, false, hash));
@@ -213,6 +248,8 @@ limn_status method_call(Result **result, const Registry *registry, ModelCache *m
                        .team = &team,
                        .text = listeners->text,
                        .text_context = listeners->text_context,
+                       .block = listeners->block,
+                       .block_context = listeners->block_context,
                        .remark = listeners->remark,
                        .remark_context = listeners->remark_context,
                        .registry = registry,
@@ -226,6 +263,7 @@ limn_status method_call(Result **result, const Registry *registry, ModelCache *m
         result_free(*result);
         *result = NULL;
     }
+    model_cache_release(models, &call);
     arena_free(&arena);
     return status;
 }

@@ -8,6 +8,9 @@ typedef struct CallListeners {
     Progress progress; /* tick may be NULL */
     void (*text)(void *context, const char *bytes, size_t length);
     void *text_context;
+    /* Blocks that are finished, each as JSON, in the order of the document. */
+    void (*block)(void *context, const char *json, size_t length);
+    void *block_context;
     void (*remark)(void *context, const char *line); /* not cleaned of what a model wrote */
     void *remark_context;
 } CallListeners;

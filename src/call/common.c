@@ -48,12 +48,12 @@ const limn_param common_params[] = {
                 "how the result is written; without it, by the ending of the output file, else terminal"),
     FACE_OPTION("json", 0, FLAG, NULL, NULL, NULL, "the same as --format json"),
     {"output", 'o', LIMN_PARAM_OUTPUT, .repeated = true, .face = true, .metavar = "FILE",
-     .help = "write the result to FILE, whole or not at all, in the format of its ending:"
+     .help = "write the result to FILE, whole or not at all (-: to standard output), in the format of its ending:"
 #define FORMAT(name, ending, media_type, help) " ." ending
 #include "result/formats.def"
 #undef FORMAT
     },
-    FACE_OPTION("show", 0, FLAG, NULL, NULL, NULL, "with --output: print the result as well"),
+    FACE_OPTION("show", 0, FLAG, NULL, NULL, NULL, "with --output FILE: print the result as well"),
     FACE_OPTION("quiet", 'q', FLAG, NULL, NULL, NULL, "no progress and no remarks on stderr"),
     FACE_OPTION("color", 0, CHOICE, "WHEN", "auto", "auto|always|never",
                 "colours; auto: on a terminal, unless NO_COLOR is set"),

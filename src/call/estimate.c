@@ -13,17 +13,22 @@ static void add_row(TableBlock *table, const char *name, double value, const cha
     table_row(table, cells);
 }
 
-limn_status estimate_show(Result *result, Session *session, const RunRequest *request, const EstimateRow *rows,
-                          int32_t n) {
+limn_status estimate_show(Result *result, Session *session, const RunRequest *request, int64_t runs,
+                          const EstimateRow *rows, int32_t n) {
     static const TableColumn columns[] = {
         {{"what", 4}, COLUMN_TEXT}, {{"amount", 6}, COLUMN_NUMBER}, {{"unit", 4}, COLUMN_TEXT}};
     RunEstimate estimate;
+    size_t faster;
     TRY(session_estimate(session, request, &estimate));
+    TRY(session_estimate_weights(session, request, runs, &faster));
     TableBlock *table = result_add_table(result, "estimate", "What this would take", columns, 3);
     const Model *model = session_model(session);
     add_row(table, "weights, as stored", (double)model->weight_bytes / 1048576.0, "MiB");
     add_row(table, "memory of converted weights", (double)model->copied_bytes / 1048576.0, "MiB");
+    add_row(table, "memory of weights in a faster layout", (double)faster / 1048576.0, "MiB");
     add_row(table, "working memory of one step", (double)estimate.bytes / 1048576.0, "MiB");
+    double peak = (double)(model->weight_bytes + model->copied_bytes) + (double)faster + (double)estimate.bytes;
+    add_row(table, "memory at its peak, about", peak / 1048576.0, "MiB");
     add_row(table, "the least it could do with", (double)estimate.least_bytes / 1048576.0, "MiB");
     add_row(table, "arithmetic of one step", estimate.flops / 1e9, "GFLOP");
     for (int32_t i = 0; i < n; i++) {

@@ -17,9 +17,10 @@ typedef struct EstimateRow {
                                         .field = offsetof(type, member)                                                \
     }
 
-/* Adds a table "estimate" with the request's memory and arithmetic, then the given rows. */
-limn_status estimate_show(Result *result, Session *session, const RunRequest *request, const EstimateRow *rows,
-                          int32_t n);
+/* Adds a table "estimate" with the request's memory and arithmetic, then the given rows. runs: how often the request,
+ * or one like it, will run. */
+limn_status estimate_show(Result *result, Session *session, const RunRequest *request, int64_t runs,
+                          const EstimateRow *rows, int32_t n);
 
 double estimate_clock(void); /* seconds, monotonic */
 

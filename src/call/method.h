@@ -45,6 +45,8 @@ bool command_takes(const limn_command *command, const limn_param *common); /* li
 typedef struct ModelCache ModelCache; /* models and sessions a context has opened (open.h) */
 typedef struct Registry Registry;     /* the methods and formats there are (registry.h) */
 typedef struct Method Method;
+typedef struct TokenQuestion TokenQuestion; /* measure/token_scores.h */
+typedef struct TokenScores TokenScores;
 
 typedef struct MethodCall {
     const Method *method;
@@ -57,6 +59,9 @@ typedef struct MethodCall {
     void *text_context;
     void (*remark)(void *context, const char *line); /* method_tell; NULL: nobody listens */
     void *remark_context;
+    void (*block)(void *context, const char *json, size_t length); /* method_blocks_done; NULL: nobody listens */
+    void *block_context;
+    int32_t blocks_told;      /* of the result's */
     const Registry *registry; /* never NULL */
     ModelCache *models;
     Arena *arena;     /* lives until the call has ended */
@@ -68,12 +73,19 @@ typedef struct MethodCall {
  * on failure the result is thrown away. */
 typedef limn_status (*MethodFunction)(MethodCall *call, Result *result);
 
+/* What each token of one prompt did, for those that build on it: comparisons, data sets, audits. call->params is the
+ * method's own struct, of which the model, prompt and target are not looked at: they come with the question. All that
+ * is made lies in call->arena, which the caller empties from prompt to prompt. Reached through measure/token_scores.h.
+ */
+typedef limn_status (*TokenScorer)(TokenScores *scores, MethodCall *call, const TokenQuestion *question);
+
 struct Method {
     limn_command command;
     const char *title;   /* "Integrated gradients" */
     size_t params_bytes; /* size of the method's own struct, zeroed before it is filled */
     MethodFunction run;
-    bool explains; /* answers about a model's behaviour: `limn verify` can run it again */
+    bool explains;            /* answers about a model's behaviour: `limn verify` can run it again */
+    TokenScorer score_tokens; /* NULL: it gives tokens no scores */
 };
 
 /* The row of the model itself: a bare word. */
@@ -85,13 +97,28 @@ struct Method {
             .field = offsetof(type, member)                                                                            \
     }
 
-/* Opened on first use, shared by later calls of the same context with the same options; borrowed. */
+/* Opened on first use, shared by later calls of the same context with the same options; borrowed. A session is the
+ * call's own until it ends: a call made meanwhile, from a callback, gets another. */
 limn_status method_model(MethodCall *call, const char *path, Model **model);
 /* Header and configuration only: for methods that never run the network. */
 limn_status method_model_config(MethodCall *call, const char *path, Model **model);
 limn_status method_session(MethodCall *call, const char *path, Session **session);
 /* The same without the adapters that the options name. */
 limn_status method_base_session(MethodCall *call, const char *path, Session **session);
+/* The model of a session without its adapters, for little work beside it: the weights are the same ones in memory, and
+ * the result stays about the session's own model. Without adapters the session itself. */
+limn_status method_beside_session(MethodCall *call, Session *session, Session **base);
+
+/* The blocks that the result holds so far are final, and who listens gets them: after a part that took long, before one
+ * that will. Those left are told when the method has ended. */
+limn_status method_blocks_done(MethodCall *call, const Result *result);
+
+/* The same call with another arena: for one record of many, which leaves nothing behind when its arena is emptied. */
+static inline MethodCall method_call_in(const MethodCall *call, Arena *arena) {
+    MethodCall own = *call;
+    own.arena = arena;
+    return own;
+}
 
 /* Tells the result's newest warning at once: what should be known before long work, not after it. */
 void method_tell(const MethodCall *call, const Result *result);

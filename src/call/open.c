@@ -16,10 +16,13 @@ typedef struct CachedModel {
     Model *model;
 } CachedModel;
 
+/* A session's values lie in its own buffers until its next run, so a call has it to itself: a call made meanwhile,
+ * from a callback of the first, gets another. */
 typedef struct CachedSession {
     const Model *model; /* of the same cache */
     SessionOptions options;
     Session *session;
+    const MethodCall *holder; /* NULL: nobody's */
 } CachedSession;
 
 struct ModelCache {
@@ -28,6 +31,12 @@ struct ModelCache {
     CachedSession *sessions; /* [n_sessions] */
     size_t n_sessions;
 };
+
+static void close_model(CachedModel *cached) {
+    model_free(cached->model);
+    free(cached->path);
+    free(cached->adapters);
+}
 
 limn_status model_cache_new(ModelCache **cache) {
     *cache = calloc(1, sizeof **cache);
@@ -42,9 +51,7 @@ void model_cache_free(ModelCache *cache) {
         session_free(cache->sessions[i].session);
     }
     for (size_t i = 0; i < cache->n_models; i++) {
-        model_free(cache->models[i].model);
-        free(cache->models[i].path);
-        free(cache->models[i].adapters);
+        close_model(&cache->models[i]);
     }
     free(cache->sessions);
     free(cache->models);
@@ -93,36 +100,49 @@ static limn_status read_adapters(MethodCall *call, AdapterUse **uses, char **key
     return status;
 }
 
-/* *added: its path and adapters are freed when it fails. */
+static CachedModel *find_model(ModelCache *cache, const CachedModel *wanted) {
+    for (size_t i = 0; i < cache->n_models; i++) {
+        CachedModel *cached = &cache->models[i];
+        if (strcmp(cached->path, wanted->path) == 0 && strcmp(cached->adapters, wanted->adapters) == 0 &&
+            cached->config_only == wanted->config_only && cached->bf16 == wanted->bf16 &&
+            cached->frame == wanted->frame) {
+            return cached;
+        }
+    }
+    return NULL;
+}
+
+/* Opening tells how far it is, and who hears of it may make calls that open models too, this one among them. So the
+ * cache is looked at and grown afterwards. *added is freed when it fails. */
 static limn_status open_new(MethodCall *call, CachedModel *added, const AdapterUse *adapters, int32_t n_adapters) {
     ModelCache *cache = call->models;
     const CommonOptions *common = &call->common;
-    CachedModel *grown = realloc(cache->models, (cache->n_models + 1) * sizeof *grown);
-    if (grown != NULL) {
-        cache->models = grown;
-    }
     ModelOptions options = {.frame = added->frame,
                             .bf16 = added->bf16,
                             .config_only = added->config_only,
                             .adapters = adapters,
                             .n_adapters = n_adapters,
                             .memory_limit = common->memory > PARAM_BYTES_LEAST ? common->memory : 0};
-    limn_status status = grown != NULL && added->path != NULL
-                             ? model_open(&added->model, added->path, &options, call->team)
-                             : method_no_memory(call);
-    if (status != LIMN_OK) {
-        free(added->path);
-        free(added->adapters);
-        return status;
+    limn_status status = model_open(&added->model, added->path, &options, call->team);
+    team_rest(call->team);
+    const CachedModel *other = status == LIMN_OK ? find_model(cache, added) : NULL;
+    if (other != NULL) {
+        close_model(added);
+        added->model = other->model;
+        return LIMN_OK;
     }
+    CachedModel *grown = status == LIMN_OK ? realloc(cache->models, (cache->n_models + 1) * sizeof *grown) : NULL;
+    if (grown == NULL) {
+        close_model(added);
+        return status != LIMN_OK ? status : method_no_memory(call);
+    }
+    cache->models = grown;
     cache->models[cache->n_models++] = *added;
     return LIMN_OK;
 }
 
 static limn_status open_model(MethodCall *call, const char *path, bool config_only, bool adapted, Model **model) {
-    ModelCache *cache = call->models;
     const CommonOptions *common = &call->common;
-    bool bf16 = common->dtype == (int32_t)COMPUTE_BF16;
     AdapterUse *adapters = NULL;
     char *key = NULL;
     if (adapted) {
@@ -130,18 +150,20 @@ static limn_status open_model(MethodCall *call, const char *path, bool config_on
     } else if ((key = strdup("")) == NULL) {
         return method_no_memory(call);
     }
-    for (size_t i = 0; i < cache->n_models; i++) {
-        CachedModel *cached = &cache->models[i];
-        if (strcmp(cached->path, path) == 0 && strcmp(cached->adapters, key) == 0 &&
-            cached->config_only == config_only && cached->bf16 == bf16 && cached->frame == (Frame)common->frame) {
-            free(key);
-            *model = cached->model;
-            return LIMN_OK;
-        }
+    CachedModel wanted = {.path = strdup(path),
+                          .adapters = key,
+                          .config_only = config_only,
+                          .bf16 = common->dtype == (int32_t)COMPUTE_BF16,
+                          .frame = (Frame)common->frame};
+    const CachedModel *found = wanted.path == NULL ? NULL : find_model(call->models, &wanted);
+    if (wanted.path == NULL || found != NULL) {
+        free(wanted.path);
+        free(wanted.adapters);
+        *model = found == NULL ? NULL : found->model;
+        return found == NULL ? method_no_memory(call) : LIMN_OK;
     }
-    CachedModel added = {strdup(path), key, config_only, bf16, (Frame)common->frame, NULL};
-    TRY(open_new(call, &added, adapters, adapted ? common->adapters.n : 0));
-    *model = added.model;
+    TRY(open_new(call, &wanted, adapters, adapted ? common->adapters.n : 0));
+    *model = wanted.model;
     return LIMN_OK;
 }
 
@@ -165,7 +187,49 @@ SessionOptions session_options_of(const CommonOptions *common) {
 
 static bool same_options(const SessionOptions *a, const SessionOptions *b) {
     return strcmp(a->backend, b->backend) == 0 && a->compute == b->compute && a->memory_limit == b->memory_limit &&
-           a->chunk_rows == b->chunk_rows && a->keep == b->keep;
+           a->chunk_rows == b->chunk_rows && a->keep == b->keep && a->brief == b->brief;
+}
+
+/* Asked for twice, a call gets the same one. */
+static CachedSession *find_session(CachedSession *sessions, size_t n, const MethodCall *holder, const Model *model,
+                                   const SessionOptions *options) {
+    for (size_t i = 0; i < n; i++) {
+        CachedSession *cached = &sessions[i];
+        if (cached->holder == holder && cached->model == model && same_options(&cached->options, options)) {
+            return cached;
+        }
+    }
+    return NULL;
+}
+
+static limn_status add_session(CachedSession **added, MethodCall *call, const Model *model,
+                               const SessionOptions *options) {
+    ModelCache *cache = call->models;
+    CachedSession *grown = realloc(cache->sessions, (cache->n_sessions + 1) * sizeof *grown);
+    if (grown == NULL) {
+        return method_no_memory(call);
+    }
+    cache->sessions = grown;
+    *added = &grown[cache->n_sessions];
+    **added = (CachedSession){.model = model, .options = *options};
+    TRY(session_new(&(*added)->session, model, options));
+    cache->n_sessions++;
+    return LIMN_OK;
+}
+
+static limn_status session_of(MethodCall *call, const Model *model, const SessionOptions *options, Session **session) {
+    ModelCache *cache = call->models;
+    CachedSession *found = find_session(cache->sessions, cache->n_sessions, call, model, options);
+    if (found == NULL) {
+        found = find_session(cache->sessions, cache->n_sessions, NULL, model, options);
+    }
+    if (found == NULL) {
+        TRY(add_session(&found, call, model, options));
+    }
+    found->holder = call;
+    session_set_threads(found->session, options->threads);
+    *session = found->session;
+    return LIMN_OK;
 }
 
 static limn_status open_session(MethodCall *call, const char *path, bool adapted, Session **session) {
@@ -173,27 +237,37 @@ static limn_status open_session(MethodCall *call, const char *path, bool adapted
     TRY(open_model(call, path, false, adapted, &model));
     model_hash_start(model);
     call->described = model;
-    ModelCache *cache = call->models;
     SessionOptions options = session_options_of(&call->common);
-    for (size_t i = 0; i < cache->n_sessions; i++) {
-        if (cache->sessions[i].model == model && same_options(&cache->sessions[i].options, &options)) {
-            *session = cache->sessions[i].session;
-            session_set_threads(*session, options.threads);
-            call->session = *session;
-            return LIMN_OK;
-        }
-    }
-    CachedSession *grown = realloc(cache->sessions, (cache->n_sessions + 1) * sizeof *grown);
-    if (grown == NULL) {
-        return method_no_memory(call);
-    }
-    cache->sessions = grown;
-    CachedSession added = {model, options, NULL};
-    TRY(session_new(&added.session, model, &options));
-    cache->sessions[cache->n_sessions++] = added;
-    *session = added.session;
+    TRY(session_of(call, model, &options, session));
     call->session = *session;
     return LIMN_OK;
+}
+
+limn_status method_beside_session(MethodCall *call, Session *session, Session **base) {
+    const Model *model = session_model(session);
+    *base = session;
+    if (model->base == NULL) {
+        return LIMN_OK;
+    }
+    SessionOptions options = session_options_of(&call->common);
+    options.brief = true;
+    return session_of(call, model->base, &options, base);
+}
+
+void model_cache_release(ModelCache *cache, const MethodCall *call) {
+    size_t kept = 0;
+    for (size_t i = 0; i < cache->n_sessions; i++) {
+        CachedSession cached = cache->sessions[i];
+        if (cached.holder == call) {
+            cached.holder = NULL;
+        }
+        if (cached.holder == NULL && find_session(cache->sessions, kept, NULL, cached.model, &cached.options) != NULL) {
+            session_free(cached.session);
+        } else {
+            cache->sessions[kept++] = cached;
+        }
+    }
+    cache->n_sessions = kept;
 }
 
 limn_status method_session(MethodCall *call, const char *path, Session **session) {

@@ -6,6 +6,8 @@
 
 limn_status model_cache_new(ModelCache **cache);
 void model_cache_free(ModelCache *cache);
+/* The call has ended: what it held is for others again. Of sessions that answer the same, one is kept. */
+void model_cache_release(ModelCache *cache, const MethodCall *call);
 
 /* The session options that the common options mean. */
 SessionOptions session_options_of(const CommonOptions *common);

@@ -480,13 +480,26 @@ limn_status params_record(json_t *object, const void *params, const limn_param *
     return LIMN_OK;
 }
 
-limn_status params_check_ending(const Text *output, const char *ending) {
+static bool has_ending(const char *text, size_t length, const char *ending) {
     size_t n = strlen(ending);
-    if (output->bytes == NULL || (output->length > n && memcmp(output->bytes + output->length - n, ending, n) == 0)) {
-        return LIMN_OK;
+    return length > n && memcmp(text + length - n, ending, n) == 0;
+}
+
+limn_status params_check_ending(const char *option, const Text *output, const char *ending) {
+    return output->bytes == NULL || has_ending(output->bytes, output->length, ending)
+               ? LIMN_OK
+               : fail(LIMN_USAGE, "option '%s': found '%.200s', expected a name that ends in %s", option, output->bytes,
+                      ending);
+}
+
+const limn_param *params_own_file(const limn_param *rows, size_t n, const json_t *output) {
+    const char *name = json_string_value(output);
+    for (size_t i = 0; name != NULL && i < n; i++) {
+        const char *metavar = rows[i].kind == LIMN_PARAM_OUTPUT && !rows[i].face ? rows[i].metavar : NULL;
+        const char *ending = metavar != NULL ? strrchr(metavar, '.') : NULL;
+        if (ending != NULL && has_ending(name, json_string_length(output), ending)) {
+            return &rows[i];
+        }
     }
-    return fail(LIMN_USAGE,
-                "option 'output': found '%.200s', expected a name that ends in %s; the report goes to standard output "
-                "(--format html)",
-                output->bytes, ending);
+    return NULL;
 }

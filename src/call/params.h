@@ -61,9 +61,12 @@ limn_status params_fill(void *params, const char *command, const limn_param *row
  * written (OUTPUT) or of the face left out. */
 limn_status params_record(json_t *object, const void *params, const limn_param *rows, size_t n);
 
-/* For a method that writes something else than a report: refuses an output without its ending (".jsonl"). Absent is
+/* For a file of the method's own, the option's name and ending (".jsonl") given: refuses a name without it. Absent is
  * fine. */
-limn_status params_check_ending(const Text *output, const char *ending);
+limn_status params_check_ending(const char *option, const Text *output, const char *ending);
+
+/* The row of the file that "output" means by its ending, as FILE.jsonl is what "decisions" takes; NULL: none. */
+const limn_param *params_own_file(const limn_param *rows, size_t n, const json_t *output);
 
 /* "1, 2,3" -> ids; the option's name is for the message. */
 limn_status params_parse_ids(ParamIds *ids, const char *option, const char *text, Arena *arena);

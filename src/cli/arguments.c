@@ -10,14 +10,13 @@
 
 const limn_param *command_row(const limn_command *command, size_t index) {
     if (index < command->n_params) {
-        return &command->params[index];
+        return limn_command_param(command, index);
     }
     index -= command->n_params;
-    size_t count;
-    const limn_param *common = limn_common_params(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (limn_command_takes(command, &common[i]) && index-- == 0) {
-            return &common[i];
+    const limn_param *common;
+    for (size_t i = 0; (common = limn_common_param(i)) != NULL; i++) {
+        if (limn_command_takes(command, common) && index-- == 0) {
+            return common;
         }
     }
     return NULL;
@@ -77,6 +76,8 @@ static bool set_face(FaceOptions *face, const limn_param *row, const char *value
         face->color = value;
     } else if (strcmp(row->name, "system") == 0) {
         face->system = value;
+    } else if (strcmp(row->name, "output") == 0 && strcmp(value, "-") == 0) {
+        face->to_stdout = true;
     } else if (strcmp(row->name, "output") == 0) {
         if (face->n_outputs == OUTPUTS_MAX) {
             complain("option --output: more than %d files", OUTPUTS_MAX);
@@ -97,7 +98,23 @@ static bool is_choice(const char *choices, const char *value) {
     return false;
 }
 
-static bool set_value(Arguments *arguments, const limn_param *row, const char *value) {
+/* The command's own file whose ending the value has: run's FILE.safetensors. NULL: the value names a report. */
+static const limn_param *own_file(const limn_command *command, const char *value) {
+    const limn_param *row;
+    for (size_t i = 0; (row = limn_command_param(command, i)) != NULL; i++) {
+        const char *ending = row->kind == LIMN_PARAM_OUTPUT && row->metavar != NULL ? strrchr(row->metavar, '.') : NULL;
+        size_t n = ending != NULL ? strlen(ending) : 0;
+        size_t length = strlen(value);
+        if (n > 0 && length > n && strcmp(value + length - n, ending) == 0) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+static bool set_value(Arguments *arguments, const limn_command *command, const limn_param *row, const char *value) {
+    const limn_param *own = row->face && strcmp(row->name, "output") == 0 ? own_file(command, value) : NULL;
+    row = own != NULL ? own : row;
     if (row->face) {
         if (row->kind == LIMN_PARAM_CHOICE && !is_choice(row->choices, value)) {
             complain("option '%s': found '%s', expected one of %s", row->name, value, row->choices);
@@ -168,7 +185,7 @@ static bool read_long(Arguments *arguments, const limn_command *command, Words *
     if (row->kind != LIMN_PARAM_FLAG && value == NULL && !take_value(&value, words, word, row)) {
         return false;
     }
-    return set_value(arguments, row, value);
+    return set_value(arguments, command, row, value);
 }
 
 static bool read_short(Arguments *arguments, const limn_command *command, Words *words, const char *word) {
@@ -183,14 +200,14 @@ static bool read_short(Arguments *arguments, const limn_command *command, Words 
             return false;
         }
         if (row->kind == LIMN_PARAM_FLAG) {
-            if (!set_value(arguments, row, NULL)) {
+            if (!set_value(arguments, command, row, NULL)) {
                 return false;
             }
             continue;
         }
         char spelled[] = {'-', *letter, '\0'};
         const char *value = letter[1] != '\0' ? letter + 1 : NULL;
-        return (value != NULL || take_value(&value, words, spelled, row)) && set_value(arguments, row, value);
+        return (value != NULL || take_value(&value, words, spelled, row)) && set_value(arguments, command, row, value);
     }
     return true;
 }
@@ -199,7 +216,7 @@ static bool read_positional(Arguments *arguments, const limn_command *command, c
     const limn_param *row;
     for (size_t i = 0; (row = command_row(command, i)) != NULL; i++) {
         if (row->positional && (row->repeated || json_object_get(arguments->params, row->name) == NULL)) {
-            return set_value(arguments, row, word);
+            return set_value(arguments, command, row, word);
         }
     }
     complain("%s: found '%s' too many; a text with spaces needs quotes; see 'limn %s --help'", command->name, word,

@@ -15,6 +15,7 @@ typedef struct FaceOptions {
     bool json;
     const char *outputs[OUTPUTS_MAX]; /* [n_outputs] files */
     int n_outputs;
+    bool to_stdout; /* -o -: standard output is one of the places */
     bool show;
     bool quiet;
     const char *color;
@@ -34,7 +35,8 @@ const limn_param *row_by_name(const limn_command *command, const char *name, siz
 const limn_param *row_by_letter(const limn_command *command, char letter);
 
 /* words: what follows the command's name. False: complained; wrong use. An option nobody has is put into params as it
- * stands: the call refuses it, naming the nearest. */
+ * stands: the call refuses it, naming the nearest. An output with the ending of one of the command's own files
+ * (FILE.safetensors of run --values) is that file. */
 bool arguments_read(Arguments *arguments, const limn_command *command, int n_words, char **words);
 void arguments_free(Arguments *arguments);
 

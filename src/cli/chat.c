@@ -236,7 +236,7 @@ static int converse(Chat *chat) {
 
 int chat_run(const limn_command *command, const Arguments *arguments) {
     const FaceOptions *face = &arguments->face;
-    if (face->json || face->format != NULL || face->n_outputs > 0) {
+    if (face->json || face->format != NULL || face->n_outputs > 0 || face->to_stdout) {
         complain("chat shows answers alone; 'limn generate MODEL --chat FILE' writes results");
         return limn_status_exit_code(LIMN_USAGE);
     }

@@ -58,8 +58,9 @@ static void man_command(Text *out, const limn_command *command) {
     text_printf(out, ".SS limn %s\n", command->name);
     roff(out, command->description);
     text_add(out, "\n");
-    for (size_t i = 0; i < command->n_params; i++) {
-        man_option(out, &command->params[i]);
+    const limn_param *row;
+    for (size_t i = 0; (row = limn_command_param(command, i)) != NULL; i++) {
+        man_option(out, row);
     }
     if (command->examples == NULL) {
         return;
@@ -90,9 +91,9 @@ static void write_man(Text *out) {
         man_command(out, commands[i]);
     }
     text_add(out, ".SH OPTIONS OF EVERY COMMAND\n");
-    const limn_param *common = limn_common_params(&count);
-    for (size_t i = 0; i < count; i++) {
-        man_option(out, &common[i]);
+    const limn_param *common;
+    for (size_t i = 0; (common = limn_common_param(i)) != NULL; i++) {
+        man_option(out, common);
     }
     text_add(out, ".SH EXIT STATUS\n");
     for (size_t i = 0; i < exit_codes_count; i++) {

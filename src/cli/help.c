@@ -140,8 +140,8 @@ void help_program(Text *out) {
 void help_command(Text *out, const limn_command *command) {
     int width = help_width();
     text_printf(out, "Usage: limn %s", command->name);
-    for (size_t i = 0; i < command->n_params; i++) {
-        const limn_param *row = &command->params[i];
+    const limn_param *row;
+    for (size_t i = 0; (row = limn_command_param(command, i)) != NULL; i++) {
         if (row->positional) {
             text_printf(out, row->required ? " %s%s" : " [%s]%s", row->metavar, row->repeated ? "..." : "");
         }
@@ -149,18 +149,17 @@ void help_command(Text *out, const limn_command *command) {
     text_add(out, " [OPTION]...\n\n");
     text_wrap(out, command->description, 0, 0, width);
     text_add(out, "\n");
-    const limn_param *row;
     for (size_t i = 0; (row = command_row(command, i)) != NULL; i++) {
         if (row->positional) {
             add_positional(out, row, width);
         }
     }
     bool any = false;
-    for (size_t i = 0; i < command->n_params; i++) {
-        if (!command->params[i].positional) {
+    for (size_t i = 0; (row = limn_command_param(command, i)) != NULL; i++) {
+        if (!row->positional) {
             text_add(out, any ? "" : "\nOptions:\n");
             any = true;
-            add_option(out, &command->params[i], width);
+            add_option(out, row, width);
         }
     }
     text_add(out, "\nOptions of every command:\n");

@@ -18,6 +18,7 @@ typedef struct Listener {
     bool ends_line;
     bool broken; /* standard output took no more */
     bool quiet;  /* no remarks */
+    Text said;   /* remarks that were, a line each, as they will stand among the result's alerts */
 } Listener;
 
 static bool on_progress(void *context, const char *stage, int64_t done, int64_t total) {
@@ -39,10 +40,19 @@ static void on_text(void *context, const char *bytes, size_t length) {
 }
 
 static void on_remark(void *context, const char *line) {
-    const Listener *listener = context;
+    Listener *listener = context;
     if (!listener->quiet) {
         complain("warning: %s", line);
+        text_add(&listener->said, "warning: ");
+        text_add(&listener->said, line);
+        text_add(&listener->said, "\n");
     }
+}
+
+/* Whether a line, its end included, was a remark. */
+static bool was_said(const Listener *listener, const char *line, size_t length) {
+    const char *said = listener->said.data;
+    return said != NULL && memmem(said, listener->said.length, line, length) != NULL;
 }
 
 static int end_with_text(Text *text) {
@@ -72,17 +82,39 @@ static limn_status check_ending(const char *path) {
     return ending ? limn_format_of_file(path, &format) : LIMN_OK;
 }
 
+static const char *asked_format(const FaceOptions *face) {
+    return face->json ? "json" : face->format;
+}
+
+/* A page's name over JSON would be opened by what cannot read it. */
+static limn_status check_format(const char *path, const char *asked) {
+    const char *format;
+    if (limn_format_of_file(path, &format) == LIMN_OK && strcmp(format, asked) != 0) {
+        complain("option 'output': found '%s' and the format %s, expected another ending or format", path, asked);
+        return LIMN_USAGE;
+    }
+    return LIMN_OK;
+}
+
 /* Before any work: what could not be written in the end is refused now, with nothing created. */
 static limn_status check_outputs(const FaceOptions *face) {
+    const char *asked = asked_format(face);
+    if (face->json && face->format != NULL && strcmp(face->format, "json") != 0) {
+        complain("option 'format': found '%s' and --json, expected one of them", face->format);
+        return LIMN_USAGE;
+    }
     for (int i = 0; i < face->n_outputs; i++) {
         const char *advice = "";
         limn_status status = limn_check_output(face->outputs[i]);
-        if (status == LIMN_OK && face->format == NULL && !face->json) {
+        if (status == LIMN_OK && asked == NULL) {
             status = check_ending(face->outputs[i]);
             advice = ", or --format";
         }
         if (status != LIMN_OK) {
             complain("option 'output': %s%s", limn_error_message(), advice);
+            return status;
+        }
+        if (asked != NULL && (status = check_format(face->outputs[i], asked)) != LIMN_OK) {
             return status;
         }
     }
@@ -119,8 +151,27 @@ static limn_status write_result(const limn_result *result, const FaceOptions *fa
     return status;
 }
 
+/* What must be known of a result that went to files, or whose text alone was shown: failed checks always, warnings
+ * unless it should be quiet or they were said already. */
+static limn_status tell_alerts(const limn_result *result, const FaceOptions *face, const Listener *listener) {
+    char *text;
+    size_t length;
+    limn_status status = limn_result_alerts(result, !face->quiet, &text, &length);
+    if (status != LIMN_OK) {
+        end_with_error(status);
+        return status;
+    }
+    for (const char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        if (!was_said(listener, line, (size_t)(end + 1 - line))) {
+            complain("%.*s", (int)(end - line), line);
+        }
+    }
+    limn_free(text);
+    return LIMN_OK;
+}
+
 static int end_with_result(const limn_result *result, const FaceOptions *face, const Listener *listener) {
-    const char *asked = face->json ? "json" : face->format;
+    const char *asked = asked_format(face);
     limn_status status = LIMN_OK;
     if (listener->broken) {
         return limn_status_exit_code(LIMN_IO);
@@ -131,12 +182,15 @@ static int end_with_result(const limn_result *result, const FaceOptions *face, c
     for (int i = 0; i < face->n_outputs && status == LIMN_OK; i++) {
         status = write_result(result, face, asked, face->outputs[i]);
     }
-    bool print = (face->n_outputs == 0 || face->show) && !listener->streamed;
+    bool only = face->n_outputs == 0 || face->to_stdout;
+    bool print = (only || face->show) && !listener->streamed;
     if (status == LIMN_OK && print) {
-        status = write_result(result, face, face->n_outputs > 0 ? NULL : asked, NULL);
+        status = write_result(result, face, only ? asked : NULL, NULL);
+    } else if (status == LIMN_OK) {
+        status = tell_alerts(result, face, listener);
     }
-    if (status == LIMN_OK && !limn_result_passed(result)) {
-        status = LIMN_GATE_FAILED;
+    if (status == LIMN_OK) {
+        status = limn_result_verdict(result);
     }
     return limn_status_exit_code(status);
 }
@@ -147,7 +201,7 @@ static int call_command(const limn_command *command, const Arguments *arguments)
     limn_context *context = NULL;
     limn_result *result = NULL;
     const FaceOptions *face = &arguments->face;
-    const char *asked = face->json ? "json" : face->format;
+    const char *asked = asked_format(face);
     Listener listener = {.streams = face->n_outputs == 0 && (asked == NULL || strcmp(asked, "terminal") == 0),
                          .quiet = face->quiet};
     limn_callbacks callbacks = LIMN_CALLBACKS_INIT;
@@ -180,6 +234,7 @@ static int call_command(const limn_command *command, const Arguments *arguments)
     } else {
         code = end_with_result(result, face, &listener);
     }
+    text_free(&listener.said);
     limn_result_free(result);
     limn_context_free(context);
     return code;

@@ -15,14 +15,18 @@ struct Dataset {
     int64_t n_chosen, at_chosen;
     int64_t given;
     bool ended;
+    bool any;      /* some record was read */
+    bool at_fault; /* the last failure was of one record */
 };
 
 static limn_status next_that_holds(Dataset *dataset, const Record **record) {
     bool holds = false;
     while (!holds) {
+        dataset->at_fault = true;
         TRY(record_reader_next(dataset->reader, record));
         if (*record == NULL) {
-            const char *unseen = dataset->where != NULL ? where_unseen_name(dataset->where) : NULL;
+            dataset->at_fault = false;
+            const char *unseen = dataset->where != NULL && dataset->any ? where_unseen_name(dataset->where) : NULL;
             return unseen == NULL ? LIMN_OK
                                   : fail(LIMN_NOT_FOUND,
                                          "option 'where': no record of %s has the field '%.80s' (a text stands "
@@ -30,6 +34,7 @@ static limn_status next_that_holds(Dataset *dataset, const Record **record) {
                                          record_reader_path(dataset->reader), unseen);
         }
         holds = true;
+        dataset->any = true;
         if (dataset->where != NULL) {
             TRY(where_test(dataset->where, *record, &holds));
         }
@@ -63,9 +68,14 @@ static limn_status choose_sample(Dataset *dataset) {
     random_seed(&random, dataset->options.seed);
     int64_t capacity = 0;
     int64_t seen = 0;
-    for (;; seen++) {
+    for (;;) {
         const Record *record;
-        TRY(next_that_holds(dataset, &record));
+        limn_status status = next_that_holds(dataset, &record);
+        if (status != LIMN_OK && dataset->options.skip_bad && status_is_of_input(status) &&
+            dataset_bad(dataset) != NULL) {
+            continue;
+        }
+        TRY(status);
         if (record == NULL) {
             break;
         }
@@ -77,6 +87,7 @@ static limn_status choose_sample(Dataset *dataset) {
                 dataset->chosen[place] = record->number;
             }
         }
+        seen++;
     }
     if (dataset->n_chosen > 0) {
         qsort(dataset->chosen, (size_t)dataset->n_chosen, sizeof *dataset->chosen, ascending);
@@ -146,13 +157,16 @@ static limn_status next_chosen(Dataset *dataset, const Record **record) {
     if (dataset->at_chosen == dataset->n_chosen) {
         return LIMN_OK;
     }
-    int64_t wanted = dataset->chosen[dataset->at_chosen++];
+    int64_t wanted = dataset->chosen[dataset->at_chosen];
     do {
+        dataset->at_fault = true;
         TRY(record_reader_next(dataset->reader, record));
         if (*record == NULL) {
+            dataset->at_fault = false;
             return fail(LIMN_IO, "%s: grew shorter while it was being read", record_reader_path(dataset->reader));
         }
     } while ((*record)->number < wanted);
+    dataset->at_chosen++;
     return LIMN_OK;
 }
 
@@ -165,6 +179,10 @@ limn_status dataset_next(Dataset *dataset, const Record **record) {
     dataset->ended = *record == NULL;
     dataset->given += *record != NULL;
     return LIMN_OK;
+}
+
+const Record *dataset_bad(const Dataset *dataset) {
+    return dataset->at_fault ? record_reader_bad(dataset->reader) : NULL;
 }
 
 const char *dataset_path(const Dataset *dataset) {

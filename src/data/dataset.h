@@ -14,6 +14,7 @@ typedef struct DatasetOptions {
     int64_t limit;  /* at most so many; 0: all */
     int64_t sample; /* so many at random, each record as likely as any other (reservoir); 0: no sample */
     uint64_t seed;
+    bool skip_bad;            /* records that cannot be read, or asked of by the filter, end no sample */
     const Progress *progress; /* asked when a signal ends the wait for more of a pipe; may be NULL; outlives the set */
 } DatasetOptions;
 
@@ -24,6 +25,8 @@ void dataset_close(Dataset *dataset); /* NULL is fine */
 
 /* *record NULL: no more. Borrowed until the next call. A name in the filter that no record has is refused then. */
 limn_status dataset_next(Dataset *dataset, const Record **record);
+/* After a failure: the record it is about, where the next call goes on behind it; else NULL (record_reader_bad). */
+const Record *dataset_bad(const Dataset *dataset);
 
 const char *dataset_path(const Dataset *dataset);
 bool dataset_is_regular(const Dataset *dataset); /* a file that can be read again */

@@ -21,7 +21,7 @@ static char escaped(char c) {
 }
 
 limn_status template_parse(Template *made, const char *text, size_t length, Arena *arena) {
-    *made = (Template){ARENA_ARRAY(arena, TemplatePart, length + 1), 0};
+    *made = (Template){ARENA_ARRAY(arena, TemplatePart, length + 1), 0, false};
     char *plain = arena_alloc(arena, length + 1);
     size_t used = 0;
     if (made->parts == NULL || plain == NULL) {
@@ -57,7 +57,7 @@ limn_status template_parse(Template *made, const char *text, size_t length, Aren
 }
 
 limn_status template_of_field(Template *made, const char *name, size_t length, Arena *arena) {
-    *made = (Template){ARENA_ARRAY(arena, TemplatePart, 1), 0};
+    *made = (Template){ARENA_ARRAY(arena, TemplatePart, 1), 0, true};
     return made->parts != NULL ? add_part(made, true, name, length, arena) : no_memory();
 }
 
@@ -75,6 +75,12 @@ limn_status template_fill(TextBuffer *out, const Template *made, const char *pat
         if (value.kind == FIELD_NULL) {
             return fail(LIMN_NOT_FOUND, "%s: line %lld: the field '%.80s' is null", path, (long long)record->line,
                         part->bytes);
+        }
+        if (made->alone && value.kind == FIELD_JSON) {
+            return fail(LIMN_USAGE,
+                        "%s: line %lld: the field '%.80s' is %s, expected a text (--messages-field takes a chat, "
+                        "--template a {field} of it)",
+                        path, (long long)record->line, part->bytes, json_is_array(value.json) ? "a list" : "an object");
         }
         TRY(field_text(out, &value));
     }

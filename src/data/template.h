@@ -15,6 +15,7 @@ typedef struct TemplatePart {
 typedef struct Template {
     TemplatePart *parts; /* [n] in the arena */
     size_t n;
+    bool alone; /* one field as it is: a list or an object is no prompt */
 } Template;
 
 limn_status template_parse(Template *made, const char *text, size_t length, Arena *arena);

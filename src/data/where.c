@@ -19,6 +19,7 @@ typedef enum Comparator {
 
 typedef struct Operand {
     bool is_field;
+    bool is_length;   /* of the field: length(name) */
     const char *name; /* [length] of a field, NUL-terminated */
     size_t length;
     bool *seen;         /* some record had it */
@@ -138,6 +139,38 @@ static limn_status set_field(Parser *parser, Operand *operand, const char *bytes
     return operand->name != NULL && operand->seen != NULL ? LIMN_OK : no_memory();
 }
 
+/* A field by its name, bare or in `backquotes`. */
+static limn_status read_field(Parser *parser, Operand *operand) {
+    const char *bytes;
+    size_t length;
+    skip_blanks(parser);
+    if (parser->at < parser->length && parser->text[parser->at] == '`') {
+        TRY(read_quoted(parser, &bytes, &length));
+    } else {
+        bytes = parser->text + parser->at;
+        length = word_length(parser);
+        parser->at += length;
+    }
+    return length > 0 ? set_field(parser, operand, bytes, length) : bad(parser, "a field");
+}
+
+/* length(FIELD), whose "length" has been read. */
+static limn_status read_length(Parser *parser, Operand *operand) {
+    take(parser, "(");
+    TRY(read_field(parser, operand));
+    operand->is_length = true;
+    return take(parser, ")") ? LIMN_OK : bad(parser, "a closing parenthesis");
+}
+
+/* A field may be called length: only the parenthesis makes it a function. */
+static bool take_length(Parser *parser) {
+    size_t here = parser->at;
+    bool taken = take_word(parser, "length") && (skip_blanks(parser), parser->at < parser->length) &&
+                 parser->text[parser->at] == '(';
+    parser->at = taken ? parser->at : here;
+    return taken;
+}
+
 static limn_status read_operand(Parser *parser, Operand *operand) {
     const char *bytes;
     size_t length;
@@ -149,8 +182,10 @@ static limn_status read_operand(Parser *parser, Operand *operand) {
         return LIMN_OK;
     }
     if (c == '`') {
-        TRY(read_quoted(parser, &bytes, &length));
-        return set_field(parser, operand, bytes, length);
+        return read_field(parser, operand);
+    }
+    if (take_length(parser)) {
+        return read_length(parser, operand);
     }
     size_t n = word_length(parser);
     bytes = parser->text + parser->at;
@@ -179,8 +214,7 @@ static limn_status read_operand(Parser *parser, Operand *operand) {
         operand->literal = (FieldValue){.kind = FIELD_NULL};
         return LIMN_OK;
     }
-    parser->at += n;
-    return set_field(parser, operand, bytes, n);
+    return read_field(parser, operand);
 }
 
 static limn_status read_comparator(Parser *parser, Comparator *comparator) {
@@ -318,30 +352,42 @@ void where_free(Where *where) {
 
 /* ---- testing a record ---- */
 
-static FieldValue operand_value(const Operand *operand, const Record *record) {
-    if (!operand->is_field) {
-        return operand->literal;
-    }
-    FieldValue value = record_field(record, operand->name, operand->length);
-    *operand->seen = *operand->seen || value.kind != FIELD_ABSENT;
-    return value;
-}
-
 static bool is_nothing(const FieldValue *value) {
     return value->kind == FIELD_NULL || value->kind == FIELD_ABSENT;
 }
 
-static bool is_text(const FieldValue *value) {
-    return value->kind == FIELD_TEXT || value->kind == FIELD_CELL;
+/* Characters of what a field reads as, elements of a list or an object; of nothing there is no length. */
+static limn_status take_length_of(Where *where, FieldValue *value) {
+    FieldValue length = {.kind = FIELD_INTEGER};
+    if (is_nothing(value)) {
+        return LIMN_OK;
+    }
+    if (value->kind == FIELD_JSON) {
+        length.integer =
+            (int64_t)(json_is_array(value->json) ? json_array_size(value->json) : json_object_size(value->json));
+    } else {
+        text_buffer_clear(&where->scratch);
+        TRY(field_text(&where->scratch, value));
+        for (size_t i = 0; i < where->scratch.length; i++) { /* of each character the first byte */
+            length.integer += ((unsigned char)where->scratch.data[i] & 0xC0) != 0x80;
+        }
+    }
+    *value = length;
+    return LIMN_OK;
 }
 
-static int order_numbers(const FieldValue *a, const FieldValue *b) {
-    if (a->kind == FIELD_INTEGER && b->kind == FIELD_INTEGER) {
-        return (a->integer > b->integer) - (a->integer < b->integer);
+static limn_status operand_value(FieldValue *value, Where *where, const Operand *operand, const Record *record) {
+    *value = operand->literal;
+    if (!operand->is_field) {
+        return LIMN_OK;
     }
-    double x = a->kind == FIELD_INTEGER ? (double)a->integer : a->real;
-    double y = b->kind == FIELD_INTEGER ? (double)b->integer : b->real;
-    return (x > y) - (x < y);
+    *value = record_field(record, operand->name, operand->length);
+    *operand->seen = *operand->seen || value->kind != FIELD_ABSENT;
+    return operand->is_length ? take_length_of(where, value) : LIMN_OK;
+}
+
+static bool is_text(const FieldValue *value) {
+    return value->kind == FIELD_TEXT || value->kind == FIELD_CELL;
 }
 
 static int order_texts(const FieldValue *a, const FieldValue *b) {
@@ -370,7 +416,7 @@ static bool order_of(const FieldValue *a, const FieldValue *b, int *order) {
     }
     bool typed = a->kind == FIELD_TEXT || b->kind == FIELD_TEXT;
     if (!typed && field_number(&x, a) && field_number(&y, b)) {
-        *order = order_numbers(&x, &y);
+        *order = field_number_order(&x, &y);
         return true;
     }
     if (is_text(a) && is_text(b)) {
@@ -391,7 +437,8 @@ static bool order_of(const FieldValue *a, const FieldValue *b, int *order) {
 }
 
 static limn_status test_pattern(Where *where, const Node *node, const Record *record, bool *holds) {
-    FieldValue value = operand_value(&node->left, record);
+    FieldValue value;
+    TRY(operand_value(&value, where, &node->left, record));
     bool wanted = node->comparator == CMP_LIKE;
     *holds = !wanted;
     if (is_nothing(&value)) {
@@ -429,8 +476,9 @@ static limn_status test(Where *where, const Node *node, const Record *record, bo
     if (node->pattern != NULL) {
         return test_pattern(where, node, record, holds);
     }
-    FieldValue left = operand_value(&node->left, record);
-    FieldValue right = operand_value(&node->right, record);
+    FieldValue left, right;
+    TRY(operand_value(&left, where, &node->left, record));
+    TRY(operand_value(&right, where, &node->right, record));
     int order;
     bool ordered = order_of(&left, &right, &order);
     bool less_or_more = ordered && !is_nothing(&left);

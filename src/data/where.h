@@ -3,7 +3,7 @@
  *   expression  and, or, not, ( ), in the usual order of binding
  *   comparison  == != < > <= >=  and  ~ !~  (a regular expression, PCRE, found anywhere in the text)
  *   operand     a field's name (dots go into objects; odd names in `backquotes`), 'text' or "text", a number, true,
- *               false, null
+ *               false, null, or length(name): the characters of a text or number, the elements of a list or object
  *
  * Numbers compare as numbers, integers of 64 bits exactly, texts by their bytes. A cell of CSV has no type: beside a
  * number it is read as one if it is spelled as one; two cells are compared as numbers when both are. A field that a

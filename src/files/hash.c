@@ -113,6 +113,7 @@ static limn_status hash_leaves(Leaves *work, int64_t n_chunks, Team *team) {
         count = smaller(n_chunks - work->first, CHUNKS_PER_TICK * (int64_t)team_threads(team)); /* they may grow */
         TRY(parallel_for(team, count, 1, hash_range, work));
     }
+    team_rest(team);
     return LIMN_OK;
 }
 

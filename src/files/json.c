@@ -19,9 +19,18 @@ static size_t integer_end(const char *text, size_t length, size_t at) {
     return real ? at : end;
 }
 
-/* A copy of the text in which integers too long for 64 bits are written as reals; positions after one shift. */
-static void widen_integers(TextBuffer *out, const char *text, size_t length) {
+/* Past 64 bits; what begins with a zero is no JSON, and left to the parser to refuse. */
+static bool is_past_64_bits(const char *integer, size_t length) {
+    bool negative = integer[0] == '-';
+    const char *digits = integer + negative;
+    size_t n = length - negative;
+    const char *most = negative ? "9223372036854775808" : "9223372036854775807";
+    return n > 0 && digits[0] != '0' && (n > 19 || (n == 19 && memcmp(digits, most, 19) > 0));
+}
+
+size_t json_rewrite_integers(TextBuffer *out, const char *text, size_t length, const char *before, const char *after) {
     bool in_string = false;
+    size_t n = 0;
     for (size_t i = 0; i < length;) {
         char c = text[i];
         if (in_string && c == '\\' && i + 1 < length) {
@@ -35,17 +44,19 @@ static void widen_integers(TextBuffer *out, const char *text, size_t length) {
         bool number = !in_string && (c == '-' || (c >= '0' && c <= '9'));
         bool continued = i > 0 && (strchr(".+-eE", text[i - 1]) != NULL || (text[i - 1] >= '0' && text[i - 1] <= '9'));
         size_t end = number && !continued ? integer_end(text, length, i) : i;
-        if (end > i) {
-            text_buffer_add_bytes(out, text + i, end - i);
-            if (end - i >= 19) {
-                text_buffer_add(out, ".0");
-            }
-            i = end;
-        } else {
+        if (end == i) {
             text_buffer_add_char(out, c);
             i++;
+            continue;
         }
+        bool past = is_past_64_bits(text + i, end - i);
+        text_buffer_add(out, past ? before : "");
+        text_buffer_add_bytes(out, text + i, end - i);
+        text_buffer_add(out, past ? after : "");
+        n += past;
+        i = end;
     }
+    return n;
 }
 
 bool json_ran_out_of_memory(const json_error_t *error) {
@@ -66,7 +77,7 @@ limn_status json_text_load(json_t **json, const char *name, const char *text, si
     if (*json == NULL && json_error_code(&error) == json_error_numeric_overflow) {
         json_error_t first = error;
         TextBuffer widened = TEXT_BUFFER_INIT;
-        widen_integers(&widened, text, length);
+        json_rewrite_integers(&widened, text, length, "", ".0"); /* positions after one shift */
         limn_status status = text_buffer_status(&widened);
         if (status == LIMN_OK) {
             *json = json_loadb(widened.data == NULL ? "" : widened.data, widened.length, flags, &error);
@@ -100,6 +111,10 @@ const char *json_describe(const json_t *value, char buffer[80]) {
     case JSON_ARRAY:
         return "an array";
     case JSON_STRING:
+        if (json_string_value(value)[0] == '\xFF') { /* of a record: record_json.h */
+            snprintf(buffer, 80, "the integer %.60s", json_string_value(value) + 1);
+            return buffer;
+        }
         snprintf(buffer, 80, "the text '%.60s'", json_string_value(value));
         return buffer;
     case JSON_INTEGER:

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/text_buffer.h"
 
 enum { JSON_CONFIG_CAP = 16 << 20 };           /* config.json and its like */
 #define JSON_TOKENIZER_CAP ((size_t)512 << 20) /* tokenizer.json of large vocabularies */
@@ -39,6 +40,10 @@ limn_status json_need_array(const json_t **value, const json_t *object, const ch
 limn_status json_take_array(const json_t **value, const json_t *object, const char *where, const char *key);
 limn_status json_need_object(const json_t **value, const json_t *object, const char *where, const char *key);
 limn_status json_take_object(const json_t **value, const json_t *object, const char *where, const char *key);
+
+/* A copy of JSON text with `before` and `after` around each integer that does not fit 64 bits; returns how many there
+ * are. Every other number stays as it is. */
+size_t json_rewrite_integers(TextBuffer *out, const char *text, size_t length, const char *before, const char *after);
 
 /* Whether a parse ended because memory ran out: jansson says so, or says nothing at all. */
 bool json_ran_out_of_memory(const json_error_t *error);

@@ -160,3 +160,135 @@ limn_status record_bytes_next(RecordBytes *source, bool quoted, char **bytes, si
     *length = n;
     return LIMN_OK;
 }
+
+/* ---- elements of an array ---- */
+
+/* The byte so far behind what was given out; -1: the file has ended. */
+static limn_status peek(RecordBytes *source, size_t ahead, int *byte) {
+    while (source->end - source->begin <= ahead) {
+        bool more;
+        TRY(read_more(source, &more));
+        if (!more) {
+            *byte = -1;
+            return LIMN_OK;
+        }
+    }
+    *byte = (unsigned char)source->window[source->begin + ahead];
+    return LIMN_OK;
+}
+
+static bool is_blank(int byte) {
+    return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
+static void pass_over(RecordBytes *source, size_t n) {
+    source->line += count_lines(source->window + source->begin, n);
+    source->begin += n;
+    source->offset += (int64_t)n;
+}
+
+/* *byte: the first that is no blank, not passed over. */
+static limn_status skip_blanks(RecordBytes *source, int *byte) {
+    TRY(peek(source, 0, byte));
+    while (is_blank(*byte)) {
+        pass_over(source, 1);
+        TRY(peek(source, 0, byte));
+    }
+    return LIMN_OK;
+}
+
+static limn_status unexpected(const RecordBytes *source, int byte, const char *expected) {
+    char found[8] = "the end";
+    if (byte >= 0) {
+        found[0] = byte >= 0x20 && byte < 0x7F ? (char)byte : '?';
+        found[1] = '\0';
+    }
+    return fail(LIMN_FORMAT, "%s: line %lld: found %s%s%s, expected %s", source->path, (long long)source->line,
+                byte < 0 ? "" : "'", found, byte < 0 ? "" : "'", expected);
+}
+
+limn_status record_bytes_begin_array(RecordBytes *source, bool *array) {
+    int byte;
+    TRY(skip_blanks(source, &byte));
+    *array = byte == '[';
+    source->in_array = *array;
+    if (*array) {
+        pass_over(source, 1);
+    }
+    return LIMN_OK;
+}
+
+/* Bytes of the element that begins the window: to its closing bracket, or to the next comma, blank or bracket. */
+static limn_status find_element_end(RecordBytes *source, size_t *length) {
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t at = 0;; at++) {
+        int byte;
+        TRY(peek(source, at, &byte));
+        if (byte < 0) {
+            return unexpected(source, byte, "an end of the record that begins here, and of the array");
+        }
+        if (in_string) {
+            in_string = byte != '"';
+            at += byte == '\\';
+            continue;
+        }
+        bool closes = byte == '}' || byte == ']';
+        if (depth == 0 && at > 0 && (closes || byte == ',' || is_blank(byte))) {
+            *length = at;
+            return LIMN_OK;
+        }
+        in_string = byte == '"';
+        depth += byte == '{' || byte == '[';
+        depth -= closes && depth > 0;
+        if (closes && depth == 0) {
+            *length = at + 1;
+            return LIMN_OK;
+        }
+    }
+}
+
+/* To the first byte of the next element, or past the end of the array. */
+static limn_status go_to_element(RecordBytes *source, int *byte) {
+    TRY(skip_blanks(source, byte));
+    if (*byte == ']') {
+        pass_over(source, 1);
+        source->closed = true;
+        TRY(skip_blanks(source, byte));
+        return *byte < 0 ? LIMN_OK : unexpected(source, *byte, "nothing behind the array");
+    }
+    if (source->elements > 0) {
+        if (*byte != ',') {
+            return unexpected(source, *byte, "a comma or ] between the records of an array");
+        }
+        pass_over(source, 1);
+        TRY(skip_blanks(source, byte));
+    }
+    bool none = *byte < 0 || *byte == ',' || *byte == ']' || *byte == '}';
+    return none ? unexpected(source, *byte, "a record") : LIMN_OK;
+}
+
+limn_status record_bytes_next_element(RecordBytes *source, char **bytes, size_t *length, int64_t *line) {
+    int byte;
+    *bytes = NULL;
+    *length = 0;
+    if (!source->closed) {
+        TRY(go_to_element(source, &byte));
+    }
+    *line = source->line;
+    if (source->closed) {
+        return LIMN_OK;
+    }
+    size_t whole;
+    TRY(find_element_end(source, &whole));
+    if (whole > source->most) {
+        return fail(LIMN_FORMAT, "%s: line %lld: longer than %zu bytes, the most that a record may have", source->path,
+                    (long long)source->line, source->most);
+    }
+    char *record = source->window + source->begin;
+    pass_over(source, whole);
+    source->elements++;
+    *bytes = record;
+    *length = whole;
+    return LIMN_OK;
+}

@@ -1,6 +1,9 @@
 /* The fields of a record: by name, as text, as number. */
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "files/record_json.h"
 #include "files/records.h"
 
 static FieldValue json_value(const json_t *json) {
@@ -23,9 +26,10 @@ static FieldValue json_value(const json_t *json) {
         value.real = json_real_value(json);
         break;
     case JSON_STRING:
-        value.kind = FIELD_TEXT;
-        value.bytes = json_string_value(json);
-        value.length = json_string_length(json);
+        value.bytes = json_digits(json);
+        value.kind = value.bytes != NULL ? FIELD_DIGITS : FIELD_TEXT;
+        value.length = json_string_length(json) - (value.bytes != NULL);
+        value.bytes = value.bytes != NULL ? value.bytes : json_string_value(json);
         break;
     case JSON_OBJECT:
     case JSON_ARRAY:
@@ -112,11 +116,6 @@ static limn_status add_real(TextBuffer *out, double real) {
     return text_buffer_status(out);
 }
 
-static int add_dumped(const char *bytes, size_t length, void *out) {
-    text_buffer_add_bytes(out, bytes, length);
-    return 0;
-}
-
 limn_status field_text(TextBuffer *out, const FieldValue *value) {
     switch (value->kind) {
     case FIELD_ABSENT:
@@ -132,20 +131,18 @@ limn_status field_text(TextBuffer *out, const FieldValue *value) {
         return add_real(out, value->real);
     case FIELD_TEXT:
     case FIELD_CELL:
+    case FIELD_DIGITS:
         text_buffer_add_bytes(out, value->bytes, value->length);
         break;
     case FIELD_JSON:
-        if (json_dump_callback(value->json, add_dumped, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0) {
-            return fail(LIMN_NO_MEMORY, "a field as JSON");
-        }
-        break;
+        return record_json_write(out, value->json);
     }
     return text_buffer_status(out);
 }
 
 bool field_number(FieldValue *number, const FieldValue *value) {
     *number = *value;
-    if (value->kind == FIELD_INTEGER || value->kind == FIELD_REAL) {
+    if (value->kind == FIELD_INTEGER || value->kind == FIELD_REAL || value->kind == FIELD_DIGITS) {
         return true;
     }
     bool may = value->kind == FIELD_CELL && value->length > 0 && value->length < 400 &&
@@ -154,14 +151,75 @@ bool field_number(FieldValue *number, const FieldValue *value) {
     if (last < '0' || last > '9') {
         return false;
     }
-    json_t *json = json_loadb(value->bytes, value->length, JSON_DECODE_ANY, NULL);
-    if (json == NULL) { /* an integer of more than 64 bits is a real number */
-        json = json_loadb(value->bytes, value->length, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);
+    json_error_t error;
+    json_t *json = json_loadb(value->bytes, value->length, JSON_DECODE_ANY, &error);
+    bool digits = json == NULL && json_error_code(&error) == json_error_numeric_overflow;
+    for (size_t i = 1; i < value->length && digits; i++) {
+        digits = value->bytes[i] >= '0' && value->bytes[i] <= '9';
     }
-    bool is = json_is_number(json);
-    if (is) {
+    if (digits) { /* an integer past 64 bits, not a real past what doubles hold */
+        number->kind = FIELD_DIGITS;
+    } else if (json_is_number(json)) {
         *number = json_value(json);
     }
+    bool is = digits || json_is_number(json);
     json_decref(json);
     return is;
+}
+
+/* ---- order ---- */
+
+/* Of two integers by their digits, neither with zeros before them. */
+static int digits_order(const char *a, size_t n_a, const char *b, size_t n_b) {
+    bool below_a = a[0] == '-';
+    bool below_b = b[0] == '-';
+    if (below_a != below_b) {
+        return below_a ? -1 : 1;
+    }
+    int order = n_a != n_b ? (n_a > n_b) - (n_a < n_b) : memcmp(a, b, n_a);
+    return below_a ? -order : order;
+}
+
+/* An integer's digits; text: [24], for those of 64 bits. */
+static const char *digits_of(const FieldValue *integer, char *text, size_t *length) {
+    if (integer->kind == FIELD_DIGITS) {
+        *length = integer->length;
+        return integer->bytes;
+    }
+    *length = (size_t)snprintf(text, 24, "%lld", (long long)integer->integer);
+    return text;
+}
+
+static int integer_and_real(const FieldValue *integer, double real) {
+    char text[24];
+    char whole[400]; /* every double has at most 309 digits before the point */
+    size_t length;
+    const char *digits = digits_of(integer, text, &length);
+    int n = snprintf(whole, sizeof whole, "%.0f", trunc(real));
+    if (strcmp(whole, "-0") == 0) {
+        n = snprintf(whole, sizeof whole, "0");
+    }
+    int order = digits_order(digits, length, whole, (size_t)n);
+    double rest = real - trunc(real);
+    return order != 0 ? order : (rest < 0) - (rest > 0);
+}
+
+int field_number_order(const FieldValue *a, const FieldValue *b) {
+    if (a->kind == FIELD_REAL && b->kind == FIELD_REAL) {
+        return (a->real > b->real) - (a->real < b->real);
+    }
+    if (a->kind == FIELD_REAL) {
+        return -integer_and_real(b, a->real);
+    }
+    if (b->kind == FIELD_REAL) {
+        return integer_and_real(a, b->real);
+    }
+    if (a->kind == FIELD_INTEGER && b->kind == FIELD_INTEGER) {
+        return (a->integer > b->integer) - (a->integer < b->integer);
+    }
+    char text_a[24], text_b[24];
+    size_t n_a, n_b;
+    const char *digits_a = digits_of(a, text_a, &n_a);
+    const char *digits_b = digits_of(b, text_b, &n_b);
+    return digits_order(digits_a, n_a, digits_b, n_b);
 }

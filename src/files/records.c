@@ -8,13 +8,15 @@
 #include "base/utf8.h"
 #include "files/json.h"
 #include "files/record_bytes.h"
+#include "files/record_json.h"
 
 struct RecordReader {
     RecordBytes source;
     RecordFormat format;
     Record record;
     int64_t next_number;
-    json_t *object;    /* the record's, JSONL */
+    bool lost;         /* after a failure it is not known where the next record begins */
+    json_t *object;    /* the record's, JSONL and JSON */
     RecordCell *names; /* [n_names] */
     size_t n_names;
     char *name_bytes;  /* where names point */
@@ -52,7 +54,9 @@ static limn_status check_text(const RecordReader *reader, int64_t line, const ch
 
 /* ---- CSV ---- */
 
-static limn_status csv_error(const RecordReader *reader, int64_t line, const char *what) {
+/* A quote in the wrong place: the next one may open or close. */
+static limn_status csv_error(RecordReader *reader, int64_t line, const char *what) {
+    reader->lost = true;
     return fail(LIMN_FORMAT, "%s: line %lld: %s", reader->source.path, (long long)line, what);
 }
 
@@ -204,19 +208,9 @@ static limn_status read_json(RecordReader *reader, const char *bytes, size_t len
     if (!*there) {
         return LIMN_OK;
     }
-    json_error_t error;
     json_decref(reader->object);
-    reader->object = json_loadb(bytes, length, JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
-    if (reader->object == NULL && json_error_code(&error) == json_error_numeric_overflow) {
-        TRY(json_text_load(&reader->object, reader->source.path, bytes, length));
-    }
-    if (reader->object == NULL && json_ran_out_of_memory(&error)) {
-        return fail(LIMN_NO_MEMORY, "%s: line %lld", reader->source.path, (long long)line);
-    }
-    if (reader->object == NULL) {
-        return fail(LIMN_FORMAT, "%s: line %lld, column %d: %s", reader->source.path, (long long)line, error.column,
-                    error.text);
-    }
+    reader->object = NULL;
+    TRY(record_json_load(&reader->object, reader->source.path, line, bytes, length));
     if (!json_is_object(reader->object)) {
         char found[80];
         return fail(LIMN_FORMAT, "%s: line %lld: found %s, expected an object", reader->source.path, (long long)line,
@@ -243,7 +237,7 @@ static limn_status format_of(RecordFormat *format, const char *path) {
     static const struct {
         const char *ending;
         RecordFormat format;
-    } endings[] = {{".jsonl", RECORDS_JSONL}, {".ndjson", RECORDS_JSONL}, {".json", RECORDS_JSONL},
+    } endings[] = {{".jsonl", RECORDS_JSONL}, {".ndjson", RECORDS_JSONL}, {".json", RECORDS_JSON},
                    {".csv", RECORDS_CSV},     {".tsv", RECORDS_TSV},      {".txt", RECORDS_TEXT}};
     size_t length = strlen(path);
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
@@ -254,7 +248,7 @@ static limn_status format_of(RecordFormat *format, const char *path) {
         }
     }
     return fail(LIMN_USAGE,
-                "%s: cannot tell its format by the ending; expected .jsonl, .csv, .tsv or .txt, or the "
+                "%s: cannot tell its format by the ending; expected .jsonl, .json, .csv, .tsv or .txt, or the "
                 "format named",
                 path);
 }
@@ -268,6 +262,12 @@ static limn_status open_reader(RecordReader *reader, const char *path, RecordFor
     }
     size_t most = limits == NULL || limits->bytes_max == 0 ? RECORD_BYTES_MAX : limits->bytes_max;
     TRY(record_bytes_open(&reader->source, path, most, limits == NULL ? NULL : limits->progress));
+    if (reader->format == RECORDS_JSON) {
+        bool array;
+        TRY(record_bytes_begin_array(&reader->source, &array));
+        reader->format = array ? RECORDS_JSON : RECORDS_JSONL;
+        return LIMN_OK;
+    }
     if (reader->format == RECORDS_TEXT) {
         reader->names = malloc(sizeof *reader->names);
         if (reader->names == NULL) {
@@ -310,6 +310,18 @@ void record_reader_close(RecordReader *reader) {
     free(reader);
 }
 
+static limn_status read_record(RecordReader *reader, char *bytes, size_t length, int64_t line, bool *there) {
+    switch (reader->format) {
+    case RECORDS_CSV:
+    case RECORDS_TSV:
+        return read_csv(reader, bytes, length, line, there);
+    case RECORDS_TEXT:
+        return read_line(reader, bytes, length, line, there);
+    default:
+        return read_json(reader, bytes, length, line, there);
+    }
+}
+
 limn_status record_reader_next(RecordReader *reader, const Record **record) {
     *record = NULL;
     bool csv = reader->format == RECORDS_CSV || reader->format == RECORDS_TSV;
@@ -318,7 +330,10 @@ limn_status record_reader_next(RecordReader *reader, const Record **record) {
         size_t length;
         int64_t line;
         bool there;
-        TRY(record_bytes_next(&reader->source, csv, &bytes, &length, &line));
+        reader->lost = true;
+        TRY(reader->format == RECORDS_JSON ? record_bytes_next_element(&reader->source, &bytes, &length, &line)
+                                           : record_bytes_next(&reader->source, csv, &bytes, &length, &line));
+        reader->lost = false;
         if (bytes == NULL) {
             return LIMN_OK;
         }
@@ -329,19 +344,17 @@ limn_status record_reader_next(RecordReader *reader, const Record **record) {
                                   .hash = hash,
                                   .names = reader->names,
                                   .n_cells = reader->n_names};
-        if (csv) {
-            TRY(read_csv(reader, bytes, length, line, &there));
-        } else if (reader->format == RECORDS_TEXT) {
-            TRY(read_line(reader, bytes, length, line, &there));
-        } else {
-            TRY(read_json(reader, bytes, length, line, &there));
-        }
-        if (there) {
+        limn_status status = read_record(reader, bytes, length, line, &there);
+        if (status != LIMN_OK || there) {
             reader->next_number++;
-            *record = &reader->record;
-            return LIMN_OK;
+            *record = status == LIMN_OK ? &reader->record : NULL;
+            return status;
         }
     }
+}
+
+const Record *record_reader_bad(const RecordReader *reader) {
+    return reader->lost ? NULL : &reader->record;
 }
 
 const char *record_reader_path(const RecordReader *reader) {

@@ -4,6 +4,7 @@
  * with the number of the line.
  *
  *   JSONL  an object on each line; empty lines are passed over
+ *   JSON   one array of objects; a file that begins otherwise is read as JSONL
  *   CSV    RFC 4180: the first record names the fields; quoted fields may hold commas, quotes ("") and line ends;
  *          a record with more or fewer fields than there are names is refused. TSV: the same with tabs
  *   text   each line that is not empty is a record with the one field "text" */
@@ -18,7 +19,15 @@
 #include "base/progress.h"
 #include "base/text_buffer.h"
 
-typedef enum RecordFormat { RECORDS_AUTO, RECORDS_JSONL, RECORDS_CSV, RECORDS_TSV, RECORDS_TEXT } RecordFormat;
+/* Order of the choice "auto|jsonl|json|csv|tsv|text". */
+typedef enum RecordFormat {
+    RECORDS_AUTO,
+    RECORDS_JSONL,
+    RECORDS_JSON,
+    RECORDS_CSV,
+    RECORDS_TSV,
+    RECORDS_TEXT
+} RecordFormat;
 
 enum { RECORD_BYTES_MAX = 16 << 20, RECORD_FIELDS_MAX = 65536 };
 
@@ -27,6 +36,7 @@ typedef enum FieldKind {
     FIELD_NULL,
     FIELD_BOOL,
     FIELD_INTEGER,
+    FIELD_DIGITS, /* an integer past 64 bits, as its digits */
     FIELD_REAL,
     FIELD_TEXT, /* a JSON string, a line of text */
     FIELD_CELL, /* of CSV, whose texts have no type: whoever compares decides */
@@ -38,7 +48,7 @@ typedef struct FieldValue {
     bool truth;
     int64_t integer;
     double real;
-    const char *bytes; /* [length] TEXT and CELL; borrowed from the record */
+    const char *bytes; /* [length] TEXT, CELL and DIGITS; borrowed from the record */
     size_t length;
     const json_t *json; /* JSON */
 } FieldValue;
@@ -54,7 +64,7 @@ typedef struct Record {
     int64_t line;            /* from 1: its first line */
     int64_t end;             /* bytes of the file up to and with it */
     uint64_t hash;           /* of its bytes */
-    const json_t *object;    /* JSONL; else NULL */
+    const json_t *object;    /* JSONL and JSON; else NULL */
     const RecordCell *names; /* [n_cells] others */
     const RecordCell *cells; /* [n_cells] */
     size_t n_cells;
@@ -67,17 +77,20 @@ typedef struct RecordLimits {
     const Progress *progress; /* asked when a signal ends the wait for more bytes, of a pipe say; may be NULL */
 } RecordLimits;
 
-/* AUTO goes by the ending: .csv, .tsv, .txt, else JSONL (.jsonl, .ndjson, .json) where it is known; another ending
- * is refused. limits NULL: the usual ones. */
+/* AUTO goes by the ending: .csv, .tsv, .txt, .json, .jsonl, .ndjson; another ending is refused. limits NULL: the usual
+ * ones. */
 limn_status record_reader_open(RecordReader **reader, const char *path, RecordFormat format,
                                const RecordLimits *limits);
 void record_reader_close(RecordReader *reader); /* NULL is fine */
 
 /* *record NULL: no more. */
 limn_status record_reader_next(RecordReader *reader, const Record **record);
+/* After a failure: the record it is about (of it number, line, end and hash hold) when the next call reads the one
+ * behind it; NULL: it cannot be told where that begins. */
+const Record *record_reader_bad(const RecordReader *reader);
 
 const char *record_reader_path(const RecordReader *reader);
-RecordFormat record_reader_format(const RecordReader *reader); /* never AUTO */
+RecordFormat record_reader_format(const RecordReader *reader); /* never AUTO; JSON: an array */
 int64_t record_reader_size(const RecordReader *reader);        /* bytes; -1: not known */
 /* The names that every record has (CSV, text); *n 0 where records differ (JSONL). Borrowed. */
 const RecordCell *record_reader_names(const RecordReader *reader, size_t *n);
@@ -92,7 +105,10 @@ limn_status record_lacks(const Record *record, const char *path, const char *nam
  * ABSENT and NULL. */
 limn_status field_text(TextBuffer *out, const FieldValue *value);
 
-/* A cell that is spelled as a JSON number ("12", "-0.5", not "007") as that number; else false. */
+/* A cell that is spelled as a JSON number ("12", "-0.5", not "007") as that number; else false. Digits past 64 bits are
+ * borrowed from the cell. */
 bool field_number(FieldValue *number, const FieldValue *value);
+/* Of two numbers, exactly: below 0, 0, above 0. */
+int field_number_order(const FieldValue *a, const FieldValue *b);
 
 #endif

@@ -25,6 +25,31 @@ void graph_free(Graph *graph) {
     graph_init(graph, 0);
 }
 
+limn_status graph_share(Graph *copy, const Graph *graph) {
+    *copy = *graph;
+    arena_init(&copy->arena);
+    map_init(&copy->sites);
+    copy->capacity = graph->n_nodes;
+    copy->site_capacity = graph->n_sites;
+    copy->nodes = malloc(((size_t)graph->n_nodes + 1) * sizeof *copy->nodes);
+    copy->site_list = malloc(((size_t)graph->n_sites + 1) * sizeof *copy->site_list);
+    limn_status status = LIMN_OK;
+    if (copy->nodes == NULL || copy->site_list == NULL) {
+        status = fail(LIMN_NO_MEMORY, "graph of %d nodes", graph->n_nodes);
+    } else {
+        memcpy(copy->nodes, graph->nodes, (size_t)graph->n_nodes * sizeof *copy->nodes);
+        memcpy(copy->site_list, graph->site_list, (size_t)graph->n_sites * sizeof *copy->site_list);
+    }
+    for (int32_t i = 0; i < graph->n_sites && status == LIMN_OK; i++) {
+        const char *name = graph->site_list[i].name;
+        status = map_put(&copy->sites, name, strlen(name), (uint64_t)graph->site_list[i].node);
+    }
+    if (status != LIMN_OK) {
+        graph_free(copy);
+    }
+    return status;
+}
+
 /* Keeps the first failure; later ones follow from it. */
 static NodeId remember_failure(Graph *graph, limn_status status) {
     if (graph->status == LIMN_OK) {

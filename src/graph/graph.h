@@ -159,8 +159,15 @@ NodeId graph_reshape(Graph *graph, NodeId node, int n_dims, int64_t dim0, int64_
 NodeId graph_site(Graph *graph, NodeId node, const char *name, int layer);
 
 limn_status graph_reserve_node(Graph *graph); /* room for one more; for rewrite.c */
+/* A graph of the same nodes and names, which reads the texts and tables of the first: freed before it. */
+limn_status graph_share(Graph *copy, const Graph *graph);
 
 limn_status graph_seal(Graph *graph);
+
+/* Does the node's value range over the output rows? Those behind `selected` do. */
+static inline bool graph_on_outputs(const Graph *graph, NodeId node) {
+    return graph->selected != NODE_NONE && node >= graph->selected;
+}
 
 /* NODE_NONE when there is no such site. */
 NodeId graph_find_site(const Graph *graph, const char *site);

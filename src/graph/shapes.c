@@ -291,6 +291,7 @@ limn_status op_infer_shape(Op *op, const char *what) {
         TRY(check_heads(op, 0, what));
         op->out = vector(op->in[0].dims[1]);
         return check_optional_vector(op, 0, op->in[0].dims[1], what);
+    case OP_SEED:
     case OP_LOG_PROB:
     case OP_PICK:
         op->out = vector(1);

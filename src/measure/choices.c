@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ask/prompt.h"
 #include "base/integers.h"
+#include "measure/choice_tokens.h"
 #include "measure/distribution.h"
 
 enum {
@@ -15,29 +15,19 @@ enum {
 };
 static const size_t cache_bytes_max = (size_t)512 << 20;
 
-typedef struct Scored { /* one prompt */
-    const int32_t *ids; /* [n] */
-    int32_t n;
-    const int32_t **tails; /* [choices] tokens behind the prompt */
-    int32_t *n_tails;      /* [choices] */
-    int32_t row;           /* whose output is the answer */
-    int32_t shared;        /* rows read from the head */
-} Scored;
-
 struct ChoiceScorer {
     MethodCall *call;
     Session *session;
     const Model *model;
     ChoiceOptions options;
+    ChoiceTokens encoding;
     Arena arena;       /* of one batch */
     KvCache *head;     /* NULL: none */
     int32_t *head_ids; /* [head->length] */
     bool head_sought;
     KvCache **caches; /* [n_caches] of prompts whose choices go on */
     int32_t n_caches;
-    bool several;            /* some choice of this batch has more than one token */
-    const int32_t **at_mask; /* [options.n] of a masked model the token of each choice, the same for all prompts */
-    int32_t *ones;           /* [options.n] how many those are: 1 */
+    bool several; /* some choice of this batch has more than one token */
     int64_t tokens;
 };
 
@@ -61,60 +51,6 @@ void choice_scorer_free(ChoiceScorer *scorer) {
     free(scorer);
 }
 
-static limn_status encode(ChoiceScorer *scorer, const char *text, size_t length, const EncodeOptions *options,
-                          const int32_t **ids, int32_t *n) {
-    Encoding encoding = {0};
-    TRY(tokenizer_encode(&encoding, scorer->model->tokenizer, text, length, NULL, 0, options));
-    int32_t *copy = ARENA_ARRAY(&scorer->arena, int32_t, encoding.n + 1);
-    for (int32_t i = 0; copy != NULL && i < encoding.n; i++) {
-        copy[i] = encoding.tokens[i].id;
-    }
-    *ids = copy;
-    *n = encoding.n;
-    encoding_free(&encoding);
-    return copy != NULL ? LIMN_OK : method_no_memory(scorer->call);
-}
-
-/* A masked model fills one place: a choice is one token, which every prompt is asked about. */
-static limn_status read_mask_choices(ChoiceScorer *scorer) {
-    const ChoiceOptions *options = &scorer->options;
-    const Tokenizer *tokenizer = scorer->model->tokenizer;
-    int32_t *ids = ARENA_ARRAY(scorer->call->arena, int32_t, options->n);
-    scorer->at_mask = ARENA_ARRAY(scorer->call->arena, const int32_t *, options->n);
-    scorer->ones = ARENA_ARRAY(scorer->call->arena, int32_t, options->n);
-    if (ids == NULL || scorer->at_mask == NULL || scorer->ones == NULL) {
-        return method_no_memory(scorer->call);
-    }
-    if (tokenizer_special(tokenizer, SPECIAL_MASK) < 0) {
-        return fail(LIMN_NOT_FOUND, "%s: its tokenizer has no mask token, expected one to put choices in its place",
-                    scorer->model->path);
-    }
-    for (int32_t c = 0; c < options->n; c++) {
-        const int32_t *found;
-        const char *text = options->texts[c].bytes;
-        const EncodeOptions alone = encode_alone(options->texts[c]);
-        int32_t n;
-        TRY(encode(scorer, text, options->texts[c].length, &alone, &found, &n));
-        if (n != 1) {
-            return fail(LIMN_USAGE, "the choice '%.40s' is %d tokens, expected one: a masked model fills one place",
-                        text, (int)n);
-        }
-        if (found[0] == tokenizer_special(tokenizer, SPECIAL_UNK)) {
-            return fail(LIMN_USAGE, "the choice '%.40s' is not in the vocabulary of %s", text, scorer->model->path);
-        }
-        for (int32_t k = 0; k < c; k++) {
-            if (ids[k] == found[0]) {
-                return fail(LIMN_USAGE, "the choices '%.40s' and '%.40s' are the same token", options->texts[k].bytes,
-                            text);
-            }
-        }
-        ids[c] = found[0];
-        scorer->at_mask[c] = &ids[c];
-        scorer->ones[c] = 1;
-    }
-    return LIMN_OK;
-}
-
 limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Session *session, const ChoiceOptions *options) {
     const Model *model = session_model(session);
     *scorer = NULL;
@@ -135,7 +71,8 @@ limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Session *
     (*scorer)->model = model;
     (*scorer)->options = *options;
     arena_init(&(*scorer)->arena);
-    limn_status status = masked ? read_mask_choices(*scorer) : LIMN_OK;
+    (*scorer)->encoding = (ChoiceTokens){.call = call, .model = model, .options = &(*scorer)->options};
+    limn_status status = choice_tokens_prepare(&(*scorer)->encoding);
     if (status != LIMN_OK) {
         choice_scorer_free(*scorer);
         *scorer = NULL;
@@ -151,94 +88,6 @@ int32_t choice_scorer_head(const ChoiceScorer *scorer) {
     return scorer->head != NULL ? scorer->head->length : 0;
 }
 
-/* ---- tokens ---- */
-
-/* What the post-processor puts behind a text is not part of how a text goes on. */
-static int32_t without_end(const ChoiceScorer *scorer, const int32_t *ids, int32_t n) {
-    int32_t end = tokenizer_special(scorer->model->tokenizer, SPECIAL_EOS);
-    return n > 1 && end >= 0 && ids[n - 1] == end ? n - 1 : n;
-}
-
-static limn_status encode_choice(ChoiceScorer *scorer, Text prompt, Scored *scored, int32_t choice) {
-    Text text = scorer->options.texts[choice];
-    char *both = arena_alloc(&scorer->arena, prompt.length + text.length + 1);
-    if (both == NULL) {
-        return method_no_memory(scorer->call);
-    }
-    memcpy(both, prompt.bytes, prompt.length);
-    memcpy(both + prompt.length, text.bytes, text.length);
-    const int32_t *ids;
-    int32_t n;
-    TRY(encode(scorer, both, prompt.length + text.length, &scorer->options.encode, &ids, &n));
-    n = without_end(scorer, ids, n);
-    if (n < scored->n || memcmp(ids, scored->ids, (size_t)scored->n * sizeof *ids) != 0) {
-        return fail(LIMN_USAGE,
-                    "the choice '%.40s' joins with the prompt's last token; move the border to where a "
-                    "token begins (a leading space belongs to the choice)",
-                    text.bytes);
-    }
-    if (n == scored->n) {
-        return fail(LIMN_USAGE, "the choice '%.40s' adds no token to the prompt", text.bytes);
-    }
-    scored->tails[choice] = ids + scored->n;
-    scored->n_tails[choice] = n - scored->n;
-    scorer->several = scorer->several || n - scored->n > 1;
-    return LIMN_OK;
-}
-
-/* The row of the prompt's one mask. */
-static limn_status find_mask(const ChoiceScorer *scorer, Scored *scored) {
-    int32_t mask = tokenizer_special(scorer->model->tokenizer, SPECIAL_MASK);
-    int32_t count = 0;
-    for (int32_t i = 0; i < scored->n; i++) {
-        if (scored->ids[i] == mask) {
-            scored->row = i;
-            count++;
-        }
-    }
-    size_t length;
-    const char *piece = tokenizer_piece(scorer->model->tokenizer, mask, &length);
-    return count == 1 ? LIMN_OK
-                      : fail(LIMN_USAGE, "the prompt has %d mask tokens, expected one %.*s where the choices go",
-                             (int)count, (int)length, piece);
-}
-
-static limn_status encode_prompt(ChoiceScorer *scorer, Text prompt, Scored *scored) {
-    const ModelConfig *config = &scorer->model->config;
-    TRY(encode(scorer, prompt.bytes, prompt.length, &scorer->options.encode, &scored->ids, &scored->n));
-    bool language = config->task == TASK_CAUSAL_LM;
-    if (language) {
-        scored->n = without_end(scorer, scored->ids, scored->n);
-    }
-    if (scored->n == 0) {
-        return fail(LIMN_USAGE, "the prompt has no tokens; expected at least one");
-    }
-    scored->row = config->causal ? scored->n - 1 : 0;
-    if (scorer->at_mask != NULL) {
-        TRY(find_mask(scorer, scored));
-        scored->tails = scorer->at_mask;
-        scored->n_tails = scorer->ones;
-    }
-    int32_t longest = 1;
-    if (language) {
-        scored->tails = ARENA_ARRAY(&scorer->arena, const int32_t *, scorer->options.n);
-        scored->n_tails = ARENA_ARRAY(&scorer->arena, int32_t, scorer->options.n);
-        if (scored->tails == NULL || scored->n_tails == NULL) {
-            return method_no_memory(scorer->call);
-        }
-        for (int32_t c = 0; c < scorer->options.n; c++) {
-            TRY(encode_choice(scorer, prompt, scored, c));
-            longest = scored->n_tails[c] > longest ? scored->n_tails[c] : longest;
-        }
-    }
-    if (config->n_context > 0 && scored->n + longest - 1 > config->n_context) {
-        return fail(LIMN_RANGE, "prompt and choice have %d tokens; %s reads at most %d", (int)(scored->n + longest - 1),
-                    scorer->model->path, (int)config->n_context);
-    }
-    scorer->tokens += scored->n;
-    return LIMN_OK;
-}
-
 /* ---- the shared beginning ---- */
 
 static int32_t common_length(const int32_t *a, int32_t n_a, const int32_t *b, int32_t n_b) {
@@ -250,7 +99,7 @@ static int32_t common_length(const int32_t *a, int32_t n_a, const int32_t *b, in
 }
 
 /* Of the first batch: what all its prompts begin with, computed once. Later prompts use what they share of it. */
-static limn_status seek_head(ChoiceScorer *scorer, const Scored *scored, int32_t n, const Progress *progress) {
+static limn_status seek_head(ChoiceScorer *scorer, const ChoicePrompt *scored, int32_t n, const Progress *progress) {
     if (scorer->head_sought || n < 2 || scorer->options.plain || !scorer->model->config.causal) {
         return LIMN_OK;
     }
@@ -277,7 +126,7 @@ static limn_status seek_head(ChoiceScorer *scorer, const Scored *scored, int32_t
 
 typedef struct Batch {
     ChoiceScorer *scorer;
-    const Scored *scored; /* [n] prompts of one run */
+    const ChoicePrompt *scored; /* [n] prompts of one run */
     int32_t n;
     double *log_probabilities; /* [n, choices] */
     const Progress *progress;
@@ -288,7 +137,7 @@ static int32_t output_width(const Model *model) {
 }
 
 /* One cache for each prompt, holding what it shares of the head. */
-static limn_status reserve_caches(ChoiceScorer *scorer, const Scored *scored, int32_t n) {
+static limn_status reserve_caches(ChoiceScorer *scorer, const ChoicePrompt *scored, int32_t n) {
     if (n > scorer->n_caches) {
         KvCache **grown = realloc(scorer->caches, (size_t)n * sizeof(void *));
         if (grown == NULL) {
@@ -323,7 +172,7 @@ static limn_status run_prompts(const Batch *batch) {
         return method_no_memory(scorer->call);
     }
     for (int32_t i = 0; i < n; i++) {
-        const Scored *one = &batch->scored[i];
+        const ChoicePrompt *one = &batch->scored[i];
         sequences[i] = (SequenceInput){.ids = one->ids + one->shared,
                                        .n = one->n - one->shared,
                                        .prefix = one->shared > 0 ? scorer->head : NULL,
@@ -357,7 +206,7 @@ typedef struct Rest { /* a choice behind one prompt: its tokens but the last are
  * long as both turns by other rotary frequencies than the prompt. */
 static limn_status rest_sequence(SequenceInput *sequence, const Batch *batch, const Rest *rest) {
     ChoiceScorer *scorer = batch->scorer;
-    const Scored *one = &batch->scored[rest->prompt];
+    const ChoicePrompt *one = &batch->scored[rest->prompt];
     int32_t length = one->n_tails[rest->choice] - 1;
     if (model_lengths_alike(&scorer->model->config, one->n, one->n + length)) {
         *sequence = (SequenceInput){.ids = one->tails[rest->choice],
@@ -386,7 +235,7 @@ static limn_status run_rests(const Batch *batch, const Rest *rests, int32_t n, i
     }
     int32_t used = 0;
     for (int32_t i = 0; i < n; i++) {
-        const Scored *one = &batch->scored[rests[i].prompt];
+        const ChoicePrompt *one = &batch->scored[rests[i].prompt];
         TRY(rest_sequence(&sequences[i], batch, &rests[i]));
         int32_t n_tail = one->n_tails[rests[i].choice];
         for (int32_t t = sequences[i].prefix == NULL ? 0 : 1; t < n_tail; t++) {
@@ -441,7 +290,7 @@ static limn_status run_all_rests(const Batch *batch) {
 }
 
 /* How many of the prompts from `begin` on make one run. */
-static int32_t prompts_of_run(const ChoiceScorer *scorer, const Scored *scored, int32_t begin, int32_t n) {
+static int32_t prompts_of_run(const ChoiceScorer *scorer, const ChoicePrompt *scored, int32_t begin, int32_t n) {
     int32_t most = most_outputs(scorer->model);
     size_t row_bytes = scorer->several ? kv_cache_row_bytes(scorer->model) : 0;
     int64_t rows = 0;
@@ -461,7 +310,7 @@ static int32_t prompts_of_run(const ChoiceScorer *scorer, const Scored *scored, 
 /* Each choice behind its prompt in a pass of its own, from the first token on. */
 static limn_status run_plain(const Batch *batch) {
     ChoiceScorer *scorer = batch->scorer;
-    const Scored *one = &batch->scored[0];
+    const ChoicePrompt *one = &batch->scored[0];
     int32_t width = output_width(scorer->model);
     for (int32_t c = 0; c < scorer->options.n; c++) {
         int32_t length = one->tails != NULL ? one->n_tails[c] : 1;
@@ -497,38 +346,79 @@ static limn_status run_batch(const Batch *batch) {
     return batch->scorer->several ? run_all_rests(batch) : LIMN_OK;
 }
 
-limn_status choice_scorer_run(ChoiceScorer *scorer, const Text *prompts, int32_t n, double *log_probabilities,
-                              int32_t *bad, const Progress *progress) {
-    *bad = -1;
-    memset(log_probabilities, 0, (size_t)n * (size_t)scorer->options.n * sizeof *log_probabilities);
-    arena_reset(&scorer->arena);
-    scorer->several = false;
-    Scored *scored = ARENA_ARRAY(&scorer->arena, Scored, n + 1);
-    if (scored == NULL) {
-        return method_no_memory(scorer->call);
-    }
+/* Encodes what can be; the others keep their reason, and NaN for numbers. places: [n] of those that can. */
+static limn_status encode_prompts(ChoiceScorer *scorer, const Text *prompts, int32_t n, ChoicePrompt *encoded,
+                                  int32_t *places, int32_t *n_good, ChoiceOutcome *outcomes) {
+    *n_good = 0;
     for (int32_t i = 0; i < n; i++) {
-        limn_status status = encode_prompt(scorer, prompts[i], &scored[i]);
+        ChoicePrompt *prompt = &encoded[*n_good];
+        limn_status status = choice_tokens_encode(prompt, &outcomes[i], &scorer->encoding, prompts[i], &scorer->arena);
         if (status != LIMN_OK) {
-            *bad = i;
-            return status;
+            if (!status_is_of_input(status)) {
+                return status;
+            }
+            outcomes[i].status = status;
+            outcomes[i].message = arena_strdup(&scorer->arena, error_message());
+            if (outcomes[i].message == NULL) {
+                return method_no_memory(scorer->call);
+            }
+            continue;
         }
+        for (int32_t c = 0; prompt->tails != NULL && c < scorer->options.n; c++) {
+            scorer->several = scorer->several || prompt->n_tails[c] > 1;
+        }
+        scorer->tokens += prompt->n;
+        places[(*n_good)++] = i;
     }
-    TRY(seek_head(scorer, scored, n, progress));
+    return LIMN_OK;
+}
+
+static limn_status run_all(ChoiceScorer *scorer, ChoicePrompt *encoded, int32_t n, double *log_probabilities,
+                           const Progress *progress) {
+    TRY(seek_head(scorer, encoded, n, progress));
     for (int32_t i = 0; i < n && scorer->head != NULL; i++) {
-        if (model_lengths_alike(&scorer->model->config, scorer->head->length, scored[i].n)) {
-            scored[i].shared = common_length(scorer->head_ids, scorer->head->length, scored[i].ids, scored[i].n - 1);
+        if (model_lengths_alike(&scorer->model->config, scorer->head->length, encoded[i].n)) {
+            encoded[i].shared = common_length(scorer->head_ids, scorer->head->length, encoded[i].ids, encoded[i].n - 1);
         }
     }
     for (int32_t begin = 0; begin < n;) {
-        int32_t count = scorer->options.plain ? 1 : prompts_of_run(scorer, scored, begin, n);
+        int32_t count = scorer->options.plain ? 1 : prompts_of_run(scorer, encoded, begin, n);
         Batch batch = {.scorer = scorer,
-                       .scored = scored + begin,
+                       .scored = encoded + begin,
                        .n = count,
                        .log_probabilities = &log_probabilities[(size_t)begin * (size_t)scorer->options.n],
                        .progress = progress};
         TRY(run_batch(&batch));
         begin += count;
+    }
+    return LIMN_OK;
+}
+
+limn_status choice_scorer_run(ChoiceScorer *scorer, const Text *prompts, int32_t n, double *log_probabilities,
+                              ChoiceOutcome *outcomes, const Progress *progress) {
+    size_t width = (size_t)scorer->options.n;
+    arena_reset(&scorer->arena);
+    scorer->several = false;
+    ChoicePrompt *encoded = ARENA_ARRAY(&scorer->arena, ChoicePrompt, n + 1);
+    int32_t *places = ARENA_ARRAY(&scorer->arena, int32_t, n + 1);
+    if (encoded == NULL || places == NULL) {
+        return method_no_memory(scorer->call);
+    }
+    int32_t n_good;
+    TRY(encode_prompts(scorer, prompts, n, encoded, places, &n_good, outcomes));
+    memset(log_probabilities, 0, (size_t)n * width * sizeof *log_probabilities);
+    TRY(run_all(scorer, encoded, n_good, log_probabilities, progress));
+    int32_t left = n_good; /* what was scored lies first: to its own place, from the end on */
+    for (int32_t i = n; i-- > 0;) {
+        double *own = log_probabilities + (size_t)i * width;
+        if (left > 0 && places[left - 1] == i) {
+            left--;
+            memmove(own, log_probabilities + (size_t)left * width, width * sizeof *own);
+            continue;
+        }
+        for (size_t c = 0; c < width; c++) {
+            own[c] = (double)NAN;
+        }
     }
     return LIMN_OK;
 }

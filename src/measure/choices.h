@@ -12,19 +12,32 @@
 
 typedef struct ChoiceScorer ChoiceScorer;
 
+/* What becomes of a prompt that is longer than the model reads. Special tokens at its ends stay. Order of the choice
+ * "no|left|right|middle". */
+typedef enum Truncation { TRUNCATE_NONE, TRUNCATE_LEFT, TRUNCATE_RIGHT, TRUNCATE_MIDDLE } Truncation;
+
 typedef struct ChoiceOptions {
     const Text *texts; /* [n] continuations, leading space included; a classifier: NULL */
     int32_t n;         /* a classifier: its number of classes */
     EncodeOptions encode;
+    Truncation truncate;
     bool plain; /* each prompt and choice in a pass of its own: what the fast way is checked against */
 } ChoiceOptions;
 
 limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Session *session, const ChoiceOptions *options);
 void choice_scorer_free(ChoiceScorer *scorer); /* NULL is fine */
 
-/* log_probabilities: [n, options.n]. *bad: the prompt that a failure is about, or -1. */
+/* What became of one prompt. */
+typedef struct ChoiceOutcome {
+    limn_status status;  /* not LIMN_OK: it cannot be scored, its numbers are NaN */
+    const char *message; /* then why; until the scorer's next run */
+    bool joined;         /* a choice joins its last token: scored as choice_tokens.c says */
+    int32_t cut;         /* tokens that were taken out of it */
+} ChoiceOutcome;
+
+/* log_probabilities: [n, options.n]; outcomes: [n]. Fails only for what is no single prompt's fault. */
 limn_status choice_scorer_run(ChoiceScorer *scorer, const Text *prompts, int32_t n, double *log_probabilities,
-                              int32_t *bad, const Progress *progress);
+                              ChoiceOutcome *outcomes, const Progress *progress);
 
 int64_t choice_scorer_tokens(const ChoiceScorer *scorer); /* of all prompts so far */
 int32_t choice_scorer_head(const ChoiceScorer *scorer);   /* tokens of the shared beginning */

@@ -5,21 +5,6 @@
 
 #include "base/random.h"
 
-static const double z95 = 1.959963984540054;
-
-Interval wilson_interval(int64_t successes, int64_t n) {
-    if (n <= 0) {
-        return (Interval){(double)NAN, (double)NAN, (double)NAN};
-    }
-    double count = (double)n;
-    double p = (double)successes / count;
-    double z2 = z95 * z95 / count;
-    double centre = (p + z2 / 2) / (1 + z2);
-    double half = z95 / (1 + z2) * sqrt(p * (1 - p) / count + z2 / (4 * count));
-    /* exact at the ends, where rounding would leave a trace */
-    return (Interval){p, successes == 0 ? 0 : centre - half, successes == n ? 1 : centre + half};
-}
-
 double metric_ece(const MetricSums *sums) {
     double error = 0;
     for (int b = 0; b < METRIC_BINS; b++) {
@@ -184,6 +169,28 @@ static int64_t decided(const Metrics *metrics, int32_t choice) {
 
 static int64_t right(const Metrics *metrics, int32_t choice) {
     return metrics->confusion[(size_t)choice * (size_t)metrics->n_choices + (size_t)choice];
+}
+
+Share metrics_chosen(const Metrics *metrics, int32_t choice) {
+    return (Share){metrics->chosen[choice], metrics->decisions};
+}
+
+Share metrics_true_positives(const Metrics *metrics, int32_t choice) {
+    return (Share){right(metrics, choice), labelled(metrics, choice)};
+}
+
+Share metrics_false_positives(const Metrics *metrics, int32_t choice) {
+    return (Share){decided(metrics, choice) - right(metrics, choice),
+                   (int64_t)metrics->sums.n - labelled(metrics, choice)};
+}
+
+Interval metrics_share(const Metrics *metrics, int32_t choice) {
+    return wilson_interval(metrics->chosen[choice], metrics->decisions);
+}
+
+Interval metrics_false_positive_rate(const Metrics *metrics, int32_t choice) {
+    Share share = metrics_false_positives(metrics, choice);
+    return wilson_interval(share.count, share.n);
 }
 
 Interval metrics_accuracy(const Metrics *metrics) {

@@ -1,7 +1,7 @@
 /* How good decisions are: confusion, precision and recall, calibration; each with an interval. Streamed: memory does
  * not grow with the number of decisions.
  *
- * Rates have Wilson's score interval (Wilson 1927, J. Am. Stat. Assoc. 22). Everything else has the percentile interval
+ * Rates have Wilson's score interval (statistics.h). Everything else has the percentile interval
  * of a bootstrap whose replicates draw each record Poisson(1) times (Hanley and MacGibbon 2006, Comput. Methods
  * Programs Biomed. 83), so that no record need be kept; a record's draws depend on the seed and its place only.
  * Calibration is the expected calibration error over 15 bins of equal width of the chosen answer's probability (Guo et
@@ -14,15 +14,9 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "measure/proportions.h"
 
 enum { METRIC_BINS = 15, METRIC_REPLICATES = 1000 };
-
-typedef struct Interval {
-    double value, low, high; /* NaN: there is none */
-} Interval;
-
-/* successes of n; n 0: NaN. */
-Interval wilson_interval(int64_t successes, int64_t n);
 
 typedef struct ReliabilityBin {
     double n, correct, confidence; /* sums over decisions */
@@ -55,7 +49,14 @@ void metrics_free(Metrics *metrics);
 /* label -1: none. probabilities: [C], sum 1. log_probability: of the label's, normalised over the choices. */
 void metrics_add(Metrics *metrics, int32_t label, int32_t choice, const double *probabilities, double log_probability);
 
+/* Decisions for a choice: of all; of those labelled so; of those labelled otherwise. */
+Share metrics_chosen(const Metrics *metrics, int32_t choice);
+Share metrics_true_positives(const Metrics *metrics, int32_t choice);
+Share metrics_false_positives(const Metrics *metrics, int32_t choice);
+
 Interval metrics_accuracy(const Metrics *metrics);
+Interval metrics_share(const Metrics *metrics, int32_t choice);
+Interval metrics_false_positive_rate(const Metrics *metrics, int32_t choice);
 Interval metrics_precision(const Metrics *metrics, int32_t choice);
 Interval metrics_recall(const Metrics *metrics, int32_t choice);
 Interval metrics_f1(const Metrics *metrics, int32_t choice);

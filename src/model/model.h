@@ -114,6 +114,7 @@ typedef struct Model {
     int32_t n_adapters;
     const WeightChange *changes; /* [n_changes], in the order of nodes */
     int32_t n_changes;
+    struct Model *base;       /* the same model without its adapters, sharing files and weights; NULL: it has none */
     bool text_part;           /* of a multimodal folder: nothing but text is read */
     bool config_only;         /* opened without weight values: its graph must not be run */
     struct ModelFiles *files; /* mapped files and converted copies; private to model/ */

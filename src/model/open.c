@@ -134,6 +134,16 @@ static limn_status ignore_other_parts(WeightStore *weights) {
     return LIMN_OK;
 }
 
+/* The graph before adapters change it. */
+static limn_status keep_base(Model *model) {
+    if (model->files->n_adapters == 0) {
+        return LIMN_OK;
+    }
+    model->base = calloc(1, sizeof *model->base);
+    return model->base != NULL ? graph_share(&model->base->graph, &model->graph)
+                               : fail(LIMN_NO_MEMORY, "%s: no memory for its graph", model->path);
+}
+
 static limn_status build(Model *model, const Arch *arch, const char *architecture, const Settings *settings,
                          const Settings *whole, const ModelOptions *options, Team *team) {
     ModelFiles *files = model->files;
@@ -163,8 +173,9 @@ static limn_status build(Model *model, const Arch *arch, const char *architectur
         return fail(LIMN_INTERNAL, "%s: the family asks for %d names, CALLED_MAX is %d", arch->name, (int)work.n_called,
                     (int)CALLED_MAX);
     }
-    TRY(adapters_apply(&work));
     model->graph.n_layers = config->n_layers;
+    TRY(keep_base(model));
+    TRY(adapters_apply(&work));
     TRY(graph_seal(&model->graph));
     config->d_embed = (int32_t)model->graph.nodes[model->graph.embed].op.out.dims[0];
     config->dtype = weights_main_dtype(files->weights);
@@ -311,6 +322,22 @@ static limn_status open_path(Model *model, const ModelOptions *options, Team *te
     return open_gguf(model, options, team);
 }
 
+/* All but the graph is the adapted model's own. */
+static limn_status finish_base(Model *model) {
+    if (model->base == NULL) {
+        return LIMN_OK;
+    }
+    Graph graph = model->base->graph;
+    *model->base = *model;
+    model->base->graph = graph;
+    model->base->base = NULL;
+    model->base->adapters = NULL;
+    model->base->n_adapters = 0;
+    model->base->changes = NULL;
+    model->base->n_changes = 0;
+    return graph_seal(&model->base->graph);
+}
+
 limn_status model_open(Model **model, const char *path, const ModelOptions *options, Team *team) {
     static const ModelOptions plain = {0};
     options = options != NULL ? options : &plain;
@@ -331,6 +358,7 @@ limn_status model_open(Model **model, const char *path, const ModelOptions *opti
     graph_init(&made->graph, 0);
     made->name = arena_strdup(&made->arena, strcmp(resolved, path) == 0 ? path_base(resolved) : path);
     limn_status status = made->name != NULL ? open_path(made, options, team) : no_memory(made);
+    status = status == LIMN_OK ? finish_base(made) : status;
     if (status != LIMN_OK) {
         model_free(made);
         return status;
@@ -344,6 +372,10 @@ void model_free(Model *model) {
         return;
     }
     model_hasher_free(&model->files->hasher);
+    if (model->base != NULL) {
+        graph_free(&model->base->graph);
+        free(model->base);
+    }
     tokenizer_free(model->tokenizer);
     graph_free(&model->graph);
     weights_free(model->files->weights);

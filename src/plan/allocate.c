@@ -28,11 +28,12 @@ static limn_status find_bands(Program *program) {
     for (int32_t s = 0; s < program->n_steps; s++) {
         const Step *step = &program->steps[s];
         Band *last = program->n_bands == 0 ? NULL : &program->bands[program->n_bands - 1];
-        bool joins = last != NULL && last->chunked && may_chunk(step) && last->domain == step->domain;
+        bool joins = last != NULL && last->chunked && may_chunk(step) && last->domain == step->domain &&
+                     last->stage == step->stage;
         if (joins) {
             last->n_steps++;
         } else {
-            program->bands[program->n_bands++] = (Band){s, 1, step->domain, may_chunk(step)};
+            program->bands[program->n_bands++] = (Band){s, 1, step->domain, step->stage, may_chunk(step)};
         }
     }
     return LIMN_OK;

@@ -16,7 +16,8 @@ limn_status emit_value(Emitter *emitter, RowShape shape, Domain domain, ValueId 
         emitter->value_capacity = capacity;
     }
     *value = program->n_values++;
-    program->values[*value] = (ProgramValue){.shape = shape, .domain = domain, .first_step = -1, .slot = -1};
+    program->values[*value] =
+        (ProgramValue){.shape = shape, .domain = domain, .stage = emitter->stage, .first_step = -1, .slot = -1};
     return LIMN_OK;
 }
 
@@ -35,6 +36,8 @@ limn_status emit_step(Emitter *emitter, StepKind kind, NodeId node, Domain domai
     **step = (Step){.kind = kind,
                     .node = node,
                     .domain = domain,
+                    .stage = emitter->stage,
+                    .seed = -1,
                     .in = {VALUE_NONE, VALUE_NONE, VALUE_NONE},
                     .out = VALUE_NONE,
                     .aux = VALUE_NONE,
@@ -58,7 +61,7 @@ static limn_status emit_append(Emitter *emitter, const PlanNode *node) {
 /* The run's edits, in place; on a copy when the backward pass reads what the kernel wrote. */
 static limn_status emit_edit(Emitter *emitter, const PlanNode *node, ValueId *value) {
     Step *step;
-    if (node->needs_grad && (op_info(node->op.kind)->saves & SAVES_OUT) != 0) {
+    if (node->needs_grad && (rule_saves(node->rule, node->op.kind) & SAVES_OUT) != 0) {
         ValueId written = *value;
         TRY(emit_value(emitter, node->op.out, node->domain, value));
         TRY(emit_step(emitter, STEP_COPY, node->node, node->domain, &step));
@@ -69,27 +72,56 @@ static limn_status emit_edit(Emitter *emitter, const PlanNode *node, ValueId *va
     TRY(emit_step(emitter, STEP_EDIT, node->node, node->domain, &step));
     step->op = node->op;
     step->out = *value;
+    step->in[0] = node->inputs[COPY_INPUT] < 0 ? VALUE_NONE : emitter->value[node->inputs[COPY_INPUT]];
+    return LIMN_OK;
+}
+
+/* The rows that join at this value; from here on it has them too. */
+static limn_status emit_join(Emitter *emitter, const PlanNode *node, ValueId value) {
+    Step *step;
+    emitter->program->values[value].stage = ++emitter->stage;
+    TRY(emit_step(emitter, STEP_JOIN, node->node, node->domain, &step));
+    step->op = node->op;
+    step->out = value;
+    return LIMN_OK;
+}
+
+static limn_status emit_kernel(Emitter *emitter, const PlanNode *node, ValueId out, ValueId *aux) {
+    if (op_aux_width(&node->op) > 0) {
+        TRY(emit_value(emitter, (RowShape){1, {op_aux_width(&node->op), 1}}, node->domain, aux));
+    }
+    Step *step;
+    TRY(emit_step(emitter, STEP_FORWARD, node->node, node->domain, &step));
+    step->op = node->op;
+    step->seed = node->op.kind == OP_SEED ? node->seed : -1;
+    step->kernel = node->kernel;
+    step->out = out;
+    step->aux = *aux;
+    for (int k = 0; k < OP_MAX_INPUTS; k++) {
+        step->in[k] = node->inputs[k] < 0 ? VALUE_NONE : emitter->value[node->inputs[k]];
+    }
+    return LIMN_OK;
+}
+
+static limn_status emit_given(Emitter *emitter, const PlanNode *node, ValueId out) {
+    Step *step;
+    TRY(emit_step(emitter, STEP_GIVEN, node->node, node->domain, &step));
+    step->op = node->op;
+    step->out = out;
     return LIMN_OK;
 }
 
 limn_status emit_forward(Emitter *emitter, int32_t index) {
     const PlanNode *node = &emitter->plan->nodes[index];
     ValueId out, aux = VALUE_NONE;
+    emitter->stage = node->stage;
     TRY(emit_value(emitter, node->op.out, node->domain, &out));
-    if (op_aux_width(&node->op) > 0) {
-        TRY(emit_value(emitter, (RowShape){1, {op_aux_width(&node->op), 1}}, node->domain, &aux));
-    }
-    Step *step;
-    TRY(emit_step(emitter, STEP_FORWARD, node->node, node->domain, &step));
-    step->op = node->op;
-    step->kernel = node->kernel;
-    step->out = out;
-    step->aux = aux;
-    for (int k = 0; k < OP_MAX_INPUTS; k++) {
-        step->in[k] = node->inputs[k] < 0 ? VALUE_NONE : emitter->value[node->inputs[k]];
-    }
+    TRY(node->given ? emit_given(emitter, node, out) : emit_kernel(emitter, node, out, &aux));
     emitter->own[index] = out;
     emitter->aux[index] = aux;
+    if (node->joined) {
+        TRY(emit_join(emitter, node, out));
+    }
     if (node->edited) {
         TRY(emit_edit(emitter, node, &out));
     }
@@ -97,7 +129,7 @@ limn_status emit_forward(Emitter *emitter, int32_t index) {
     return node->append && emitter->appending ? emit_append(emitter, node) : LIMN_OK;
 }
 
-/* Handed-back values: taps, logits, objective. */
+/* Handed-back values: taps, logits, objective, seeds. */
 static void keep_results(Emitter *emitter) {
     Program *program = emitter->program;
     const Plan *plan = emitter->plan;
@@ -114,6 +146,10 @@ static void keep_results(Emitter *emitter) {
         program->objective_value = emitter->value[plan->index_of[question->objective]];
         program->values[program->objective_value].persistent = true;
     }
+    for (int32_t i = 0; i < question->n_seeds; i++) {
+        program->seed_values[i] = emitter->value[plan->seeds[i]];
+        program->values[program->seed_values[i]].persistent = true;
+    }
 }
 
 /* What of [begin, end) must be computed again: everything the backward steps read that is no longer there. */
@@ -121,14 +157,15 @@ static void mark_again(const Emitter *emitter, int32_t begin, int32_t end, bool 
     const PlanNode *nodes = emitter->plan->nodes;
     for (int32_t i = end - 1; i >= begin; i--) {
         const PlanNode *node = &nodes[i];
-        unsigned saves = op_info(node->op.kind)->saves;
+        unsigned saves = rule_saves(node->rule, node->op.kind);
         bool backward = node->needs_grad;
         bool reads_own = backward && (((saves & SAVES_OUT) != 0 && emitter->own[i] == VALUE_NONE) ||
                                       ((saves & SAVES_AUX) != 0 && emitter->aux[i] == VALUE_NONE));
-        again[i] = again[i] || reads_own;
-        for (int k = 0; k < OP_MAX_INPUTS; k++) {
+        bool handed_over = node->streams && emitter->plan->question->stream_values;
+        again[i] = again[i] || reads_own || (handed_over && emitter->value[i] == VALUE_NONE);
+        for (int k = 0; k < PLAN_INPUTS; k++) {
             int32_t input = node->inputs[k];
-            bool reads = again[i] || (backward && (saves & (1u << k)) != 0);
+            bool reads = again[i] || (backward && k != COPY_INPUT && (saves & (1u << k)) != 0);
             if (input >= begin && reads && emitter->value[input] == VALUE_NONE) {
                 again[input] = true;
             }
@@ -144,7 +181,7 @@ static limn_status compute_again(Emitter *emitter, int32_t begin, int32_t end) {
         return fail(LIMN_NO_MEMORY, "plan of %d nodes", plan->n_nodes);
     }
     for (int32_t j = end; j < plan->n_nodes; j++) {
-        for (int k = 0; k < OP_MAX_INPUTS; k++) {
+        for (int k = 0; k < PLAN_INPUTS; k++) {
             if (plan->nodes[j].inputs[k] >= begin && plan->nodes[j].inputs[k] < end) {
                 crosses[plan->nodes[j].inputs[k]] = true;
             }
@@ -169,19 +206,20 @@ static limn_status compute_again(Emitter *emitter, int32_t begin, int32_t end) {
     return LIMN_OK;
 }
 
-static limn_status emit_seed(Emitter *emitter, int32_t objective) {
-    const PlanNode *node = &emitter->plan->nodes[objective];
+limn_status emit_seed(Emitter *emitter, int32_t index) {
+    const PlanNode *node = &emitter->plan->nodes[index];
     Step *step;
-    TRY(emit_value(emitter, node->op.out, node->domain, &emitter->grad[objective]));
+    emitter->stage = node_value_stage(node);
+    TRY(emit_value(emitter, node->op.out, node->domain, &emitter->grad[index]));
     TRY(emit_step(emitter, STEP_SEED, node->node, node->domain, &step));
     step->op = node->op;
-    step->out = emitter->grad[objective];
+    step->seed = node->op.kind == OP_SEED ? node->seed : -1;
+    step->out = emitter->grad[index];
     return LIMN_OK;
 }
 
 static limn_status emit_backward(Emitter *emitter) {
     const Plan *plan = emitter->plan;
-    TRY(emit_seed(emitter, plan->index_of[plan->question->objective]));
     emitter->appending = false;
     int32_t end = plan->n_nodes;
     while (end > 0) {
@@ -209,6 +247,7 @@ static limn_status keep_gradients(Emitter *emitter) {
         ValueId grad = emitter->kept_grad[index];
         if (grad == VALUE_NONE) {
             Step *step;
+            emitter->stage = node_value_stage(&plan->nodes[index]);
             TRY(emit_value(emitter, plan->nodes[index].op.out, plan->nodes[index].domain, &grad));
             TRY(emit_step(emitter, STEP_ZERO, question->grads[i], plan->nodes[index].domain, &step));
             step->op = plan->nodes[index].op;
@@ -248,7 +287,7 @@ limn_status plan_emit(Program *program, Plan *plan) {
         TRY(emit_forward(&emitter, i));
     }
     keep_results(&emitter);
-    if (plan->question->n_grads > 0 && plan->question->objective != NODE_NONE) {
+    if (question_differentiates(plan->question)) {
         TRY(emit_backward(&emitter));
     }
     return keep_gradients(&emitter);

@@ -86,7 +86,7 @@ static limn_status emit_kernel(Emitter *emitter, int32_t index) {
     bool wanted = false;
     for (int k = 0; k < OP_MAX_INPUTS; k++) {
         int32_t input = node->inputs[k];
-        if (input < 0 || !emitter->plan->nodes[input].needs_grad) {
+        if (!plan_passes(node, k) || !emitter->plan->nodes[input].needs_grad) {
             continue;
         }
         wanted = true;
@@ -100,10 +100,12 @@ static limn_status emit_kernel(Emitter *emitter, int32_t index) {
     if (!wanted) {
         return LIMN_OK;
     }
-    unsigned saves = op_info(node->op.kind)->saves;
+    unsigned saves = rule_saves(node->rule, node->op.kind);
     Step *step;
     TRY(emit_step(emitter, STEP_BACKWARD, node->node, node->domain, &step));
     step->op = node->op;
+    step->rule = node->rule;
+    step->seed = node->op.kind == OP_SEED ? node->seed : -1;
     step->kernel = node->kernel;
     step->grad_out = emitter->grad[index];
     step->out = (saves & SAVES_OUT) != 0 ? emitter->own[index] : VALUE_NONE;
@@ -122,33 +124,56 @@ static limn_status emit_kernel(Emitter *emitter, int32_t index) {
     return LIMN_OK;
 }
 
-/* What flows on through an edited value is its gradient less what the edit cut off. */
+/* What flows on through an edited value is its gradient less what the edit cut off; a copied part's goes to the site
+ * that it is a copy of. */
 static limn_status emit_edit_grad(Emitter *emitter, int32_t index) {
     const PlanNode *node = &emitter->plan->nodes[index];
+    int32_t copied = node->inputs[COPY_INPUT];
+    bool accumulate = false;
     if (needed_elsewhere(emitter, index)) {
         TRY(emit_copy(emitter, index));
+    }
+    if (copied >= 0 && emitter->plan->nodes[copied].needs_grad) {
+        TRY(grad_target(emitter, copied, &accumulate));
     }
     Step *step;
     TRY(emit_step(emitter, STEP_EDIT_GRAD, node->node, node->domain, &step));
     step->op = node->op;
     step->out = emitter->grad[index];
+    if (copied >= 0 && emitter->plan->nodes[copied].needs_grad) {
+        step->grad_in[0] = emitter->grad[copied];
+        step->accumulate[0] = accumulate;
+    }
     return LIMN_OK;
 }
 
-/* Not through a choice. */
+/* Not through a choice, nor where a rule stops it. */
 static bool flows_further(const Plan *plan, const PlanNode *node) {
-    for (int k = 0; k < OP_MAX_INPUTS && op_info(node->op.kind)->differentiable; k++) {
-        if (node->inputs[k] >= 0 && plan->nodes[node->inputs[k]].needs_grad) {
+    for (int k = 0; k < PLAN_INPUTS; k++) {
+        if (plan_passes(node, k) && plan->nodes[node->inputs[k]].needs_grad) {
             return true;
         }
     }
     return false;
 }
 
+static limn_status emit_hand_over(Emitter *emitter, int32_t index) {
+    const PlanNode *node = &emitter->plan->nodes[index];
+    Step *step;
+    TRY(emit_step(emitter, STEP_HAND_OVER, node->node, node->domain, &step));
+    step->op = node->op;
+    step->grad_out = emitter->grad[index];
+    step->in[0] = emitter->plan->question->stream_values ? emitter->value[index] : VALUE_NONE;
+    return LIMN_OK;
+}
+
 limn_status emit_backward_segment(Emitter *emitter, int32_t begin, int32_t end) {
     const Plan *plan = emitter->plan;
     for (int32_t i = end - 1; i >= begin; i--) {
         const PlanNode *node = &plan->nodes[i];
+        if (node->needs_grad && plan_is_objective(plan, i)) {
+            TRY(emit_seed(emitter, i));
+        }
         if (!node->needs_grad || emitter->grad[i] == VALUE_NONE) {
             emitter->grad_read[i] = true;
             continue;
@@ -156,7 +181,15 @@ limn_status emit_backward_segment(Emitter *emitter, int32_t begin, int32_t end) 
         if (node->wants_grad) {
             emitter->kept_grad[i] = emitter->grad[i];
         }
+        if (node->streams) {
+            emitter->stage = node_value_stage(node);
+            TRY(emit_hand_over(emitter, i));
+        }
+        emitter->stage = node->stage;
         if (flows_further(plan, node)) {
+            if (node->joined) { /* what joined here ends here; what lies before gets a value of its own rows */
+                TRY(emit_copy(emitter, i));
+            }
             if (node->edited) {
                 TRY(emit_edit_grad(emitter, i));
             }

@@ -1,7 +1,8 @@
 /* Chains whose inner values nobody looks at become one operation.
  *
  * Each rule looks at a chain's last node and rewrites it in place; the inner nodes lose their only reader and
- * are dropped. A rule does not apply when an inner value is observed or has another reader. */
+ * are dropped. A rule does not apply when an inner value is observed or has another reader, nor where the question's
+ * gradient rules take another derivative of one of the chain's operations and have no row for the fused one. */
 #include "plan/lower.h"
 
 typedef struct Fuser {
@@ -160,19 +161,29 @@ static void fuse_experts(const Fuser *fuser, PlanNode *mix) {
     mix->inputs[1] = w;
 }
 
+enum { MAX_PARTS = 4 };
+
 static const struct {
     OpKind last;
     void (*fuse)(const Fuser *fuser, PlanNode *last);
+    OpKind fused;
+    int n_parts;
+    OpKind parts[MAX_PARTS]; /* of the chain */
 } rules[] = {
-    {OP_GAIN, fuse_norm}, {OP_ATTENTION_MIX, fuse_attention}, {OP_SUM_HEADS, fuse_head_sum},
-    {OP_MUL, fuse_gate},  {OP_EXPERT_MIX, fuse_experts},
+    {OP_GAIN, fuse_norm, OP_NORM, 4, {OP_RMS_SCALE, OP_LAYER_SCALE, OP_NORMALIZE, OP_GAIN}},
+    {OP_ATTENTION_MIX, fuse_attention, OP_ATTENTION, 3, {OP_ATTENTION_SCORES, OP_ATTENTION_PATTERN, OP_ATTENTION_MIX}},
+    {OP_SUM_HEADS, fuse_head_sum, OP_LINEAR, 4, {OP_HEAD_LINEAR, OP_SUM_HEADS, OP_ADD, OP_GAIN}},
+    {OP_MUL, fuse_gate, OP_GATED_ACTIVATION, 2, {OP_ACTIVATION, OP_MUL}},
+    {OP_EXPERT_MIX, fuse_experts, OP_EXPERTS, 3, {OP_EXPERT_LINEAR, OP_GATED_ACTIVATION, OP_EXPERT_MIX}},
 };
 
 limn_status plan_fuse(Plan *plan, const int32_t *uses) {
     Fuser fuser = {plan, uses};
     for (int32_t i = 0; i < plan->n_nodes; i++) {
         for (size_t rule = 0; rule < sizeof rules / sizeof rules[0]; rule++) {
-            if (plan->nodes[i].op.kind == rules[rule].last) {
+            bool allowed =
+                rules_allow_fusion(plan->question->rules, rules[rule].fused, rules[rule].parts, rules[rule].n_parts);
+            if (plan->nodes[i].op.kind == rules[rule].last && !plan->nodes[i].given && allowed) {
                 rules[rule].fuse(&fuser, &plan->nodes[i]);
                 break;
             }

@@ -7,15 +7,15 @@
 
 /* Does a reader on output rows need all rows of this input? Keys and values, yes; all else, no. */
 static bool reads_all_rows(const Op *reader, int which) {
-    return op_info(reader->kind)->reach == REACH_SEQUENCE && which > 0;
+    return op_info(reader->kind)->reach == REACH_SEQUENCE && which > 0 && which != COPY_INPUT;
 }
 
 /* Nodes that read the graph's own selection live on output rows whatever they are. */
 static void mark_selected(Plan *plan, bool *selected) {
     for (int32_t i = 0; i < plan->n_nodes; i++) {
         const PlanNode *node = &plan->nodes[i];
-        selected[i] = node->op.kind == OP_SELECT_ROWS;
-        for (int k = 0; k < OP_MAX_INPUTS; k++) {
+        selected[i] = node->op.kind == OP_SELECT_ROWS || (node->given && graph_on_outputs(plan->graph, node->node));
+        for (int k = 0; k < PLAN_INPUTS; k++) {
             selected[i] = selected[i] || (node->inputs[k] >= 0 && selected[node->inputs[k]]);
         }
     }
@@ -24,13 +24,14 @@ static void mark_selected(Plan *plan, bool *selected) {
 static void choose_domains(Plan *plan, const bool *selected, bool *all_rows) {
     for (int32_t i = plan->n_nodes - 1; i >= 0; i--) {
         PlanNode *node = &plan->nodes[i];
-        bool has_reader_or_root = all_rows[i] || (node->observed && !selected[i]);
-        node->domain = has_reader_or_root && !selected[i] ? DOMAIN_ALL : DOMAIN_OUT;
-        for (int k = 0; k < OP_MAX_INPUTS; k++) {
+        /* an edit acts on the rows that are there: what it does to others nobody reads */
+        bool handed_back = node->tapped || node->wants_grad || node->streams;
+        node->domain = (all_rows[i] || handed_back) && !selected[i] ? DOMAIN_ALL : DOMAIN_OUT;
+        for (int k = 0; k < PLAN_INPUTS; k++) {
             if (node->inputs[k] < 0) {
                 continue;
             }
-            bool wide = node->domain == DOMAIN_ALL || reads_all_rows(&node->op, k) || node->append;
+            bool wide = node->domain == DOMAIN_ALL || reads_all_rows(&node->op, k) || (node->append && k != COPY_INPUT);
             /* a selection by itself does not widen what it reads: it falls away when its input is narrow */
             if (wide && node->op.kind != OP_SELECT_ROWS) {
                 all_rows[node->inputs[k]] = true;
@@ -51,7 +52,7 @@ typedef struct Rebuild {
 static int32_t narrowed_index(Rebuild *rebuild, int32_t old) {
     if (rebuild->narrowed[old] < 0) {
         const PlanNode *wide = &rebuild->plan->nodes[old];
-        PlanNode select = {.node = wide->node, .domain = DOMAIN_OUT, .inputs = {rebuild->moved[old], -1, -1}};
+        PlanNode select = {.node = wide->node, .domain = DOMAIN_OUT, .inputs = {rebuild->moved[old], -1, -1, -1}};
         select.op.kind = OP_SELECT_ROWS;
         select.op.layer = wide->op.layer;
         select.op.in[0] = wide->op.out;
@@ -72,7 +73,7 @@ static void rebuild_node(Rebuild *rebuild, int32_t old) {
         plan->index_of[node.node] = rebuild->moved[old];
         return;
     }
-    for (int k = 0; k < OP_MAX_INPUTS; k++) {
+    for (int k = 0; k < PLAN_INPUTS; k++) {
         int32_t input = node.inputs[k];
         if (input < 0) {
             continue;
@@ -82,7 +83,7 @@ static void rebuild_node(Rebuild *rebuild, int32_t old) {
         node.inputs[k] = meets ? narrowed_index(rebuild, input) : rebuild->moved[input];
     }
     rebuild->moved[old] = rebuild->n_nodes;
-    plan->index_of[node.node] = rebuild->n_nodes;
+    plan_place(plan, &node, rebuild->n_nodes);
     rebuild->nodes[rebuild->n_nodes++] = node;
 }
 

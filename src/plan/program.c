@@ -12,6 +12,9 @@ static limn_status choose_kernels(Plan *plan, const Backend *backend, BackendSta
     Compute compute = plan->question->compute;
     for (int32_t i = 0; i < plan->n_nodes; i++) {
         PlanNode *node = &plan->nodes[i];
+        if (node->given) {
+            continue;
+        }
         node->kernel = backend_choose(backend, &node->op, compute);
         if (node->kernel->prepare != NULL) {
             KernelSizes sizes = {
@@ -39,6 +42,11 @@ static limn_status build(Program *program, Arena *scratch, const Backend *backen
                          const Question *question, int32_t chunk_rows) {
     TRY(copy_sites(&program->arena, &program->tap_nodes, &program->tap_values, question->taps, question->n_taps));
     TRY(copy_sites(&program->arena, &program->grad_nodes, &program->grad_values, question->grads, question->n_grads));
+    program->seed_values = ARENA_ARRAY(&program->arena, ValueId, question->n_seeds + 1);
+    if (program->seed_values == NULL) {
+        return fail(LIMN_NO_MEMORY, "program with %d seeds", question->n_seeds);
+    }
+    program->n_seeds = question->n_seeds;
     program->n_taps = question->n_taps;
     program->n_grads = question->n_grads;
     Plan plan = {.arena = scratch, .graph = program->graph, .question = question};
@@ -59,6 +67,7 @@ limn_status program_new(Program **program, const Graph *graph, const Backend *ba
     made->graph = graph;
     made->compute = question->compute;
     made->keep = question->keep;
+    made->n_stages = question->n_joins + 1;
     made->objective_value = VALUE_NONE;
     made->logits_value = VALUE_NONE;
     Arena scratch;
@@ -135,7 +144,7 @@ static double expert_size(const Op *op) {
 
 /* Multiply-adds of one step, times two. */
 static double step_flops(const Step *step, const ProgramSizes *sizes) {
-    double rows = sizes->rows[step->domain];
+    double rows = program_rows(sizes, step->domain, step->stage);
     const Op *op = &step->op;
     double backward = step->kind == STEP_BACKWARD ? 2.0 : 1.0;
     switch (op->kind) {
@@ -168,9 +177,76 @@ double program_flops(const Program *program, const ProgramSizes *sizes) {
     return total;
 }
 
+static bool is_kernel(const Step *step) {
+    return step->kind == STEP_FORWARD || step->kind == STEP_BACKWARD;
+}
+
+/* Whether two steps read one weight in one direction. */
+static bool same_weight(const Step *a, const Step *b) {
+    return is_kernel(a) && is_kernel(b) && a->kind == b->kind && a->op.kind == b->op.kind &&
+           a->op.weights[0].data == b->op.weights[0].data && a->op.attributes.experts[0] == b->op.attributes.experts[0];
+}
+
+/* How often the weight of a step is read in one run; 0: an earlier step reads it too, and stands for both. */
+static int64_t weight_uses(const Program *program, const ProgramSizes *sizes, int32_t step) {
+    int64_t uses = 0;
+    for (int32_t b = 0; b < program->n_bands; b++) {
+        const Band *band = &program->bands[b];
+        int64_t rows = program_rows(sizes, band->domain, band->stage);
+        int64_t calls = band->chunked ? blocks_of(rows, sizes->chunk_rows) : rows > 0;
+        for (int32_t s = band->first_step; s < band->first_step + band->n_steps; s++) {
+            if (same_weight(&program->steps[s], &program->steps[step])) {
+                if (s < step) {
+                    return 0;
+                }
+                uses += calls;
+            }
+        }
+    }
+    return uses;
+}
+
+size_t program_weight_bytes(const Program *program, const ProgramSizes *sizes, const Backend *backend,
+                            BackendState *state, int64_t runs, size_t budget) {
+    size_t total = 0;
+    for (int32_t s = 0; s < program->n_steps && backend->weight_bytes != NULL; s++) {
+        const Step *step = &program->steps[s];
+        int64_t uses = is_kernel(step) ? weight_uses(program, sizes, s) * runs : 0;
+        size_t bytes =
+            uses == 0 ? 0
+                      : backend->weight_bytes(state, &step->op, program->compute, step->kind == STEP_BACKWARD, uses);
+        total += bytes <= budget - total ? bytes : 0;
+    }
+    return total;
+}
+
+/* A matrix product of a block, not attention: what grows with rows x layers. */
+static bool is_block_product(const Op *op) {
+    return op->layer >= 0 && op_info(op->kind)->reach == REACH_ROW;
+}
+
+double graph_block_flops(const Graph *graph) {
+    const ProgramSizes one = {.rows = {1, 1}, .max_keys = 1, .chunk_rows = 1};
+    double total = 0.0;
+    for (int32_t i = 0; i < graph->n_nodes; i++) {
+        Step step = {.op = graph->nodes[i].op};
+        total += is_block_product(&step.op) ? step_flops(&step, &one) : 0.0;
+    }
+    return total;
+}
+
+double program_block_flops(const Program *program, const ProgramSizes *sizes) {
+    double total = 0.0;
+    for (int32_t s = 0; s < program->n_steps; s++) {
+        const Step *step = &program->steps[s];
+        total += step->kind == STEP_FORWARD && is_block_product(&step->op) ? step_flops(step, sizes) : 0.0;
+    }
+    return total;
+}
+
 static const char *step_kind_name(StepKind kind) {
-    static const char *const names[] = {"forward", "backward", "edit", "edit-grad", "seed",
-                                        "copy",    "add-into", "zero", "append"};
+    static const char *const names[] = {"forward", "backward", "edit", "edit-grad", "seed",  "hand-over",
+                                        "copy",    "add-into", "zero", "append",    "given", "join"};
     return names[kind];
 }
 
@@ -202,8 +278,12 @@ limn_status program_describe(const Program *program, char **text) {
     TextBuffer out = TEXT_BUFFER_INIT;
     for (int32_t b = 0; b < program->n_bands; b++) {
         const Band *band = &program->bands[b];
-        text_buffer_printf(&out, "band %d: %s rows%s\n", b, band->domain == DOMAIN_ALL ? "all" : "output",
+        text_buffer_printf(&out, "band %d: %s rows%s", b, band->domain == DOMAIN_ALL ? "all" : "output",
                            band->chunked ? ", in chunks" : "");
+        if (program->n_stages > 1) {
+            text_buffer_printf(&out, ", behind %d of %d joins", band->stage, program->n_stages - 1);
+        }
+        text_buffer_add_char(&out, '\n');
         for (int32_t s = band->first_step; s < band->first_step + band->n_steps; s++) {
             const Step *step = &program->steps[s];
             const char *site = program->graph->nodes[step->node].site;

@@ -177,17 +177,22 @@ Text headline_of(const Result *result, Words words) {
 /* Says what was checked: "all checks passed" reads as if the model's answer had been approved. */
 static void name_checks(TextBuffer *out, const Result *result, Words words, unsigned flags) {
     text_buffer_printf(out, "%s%s", words[WORD_CHECKED], words[WORD_COLON]);
+    bool first = true;
     for (int32_t i = 0; i < result->n_checks; i++) {
-        text_buffer_add(out, i == 0 ? "" : words[WORD_LIST]);
-        clean_text(out, word_for_name(words, result->checks[i].name), flags);
+        if (result->checks[i].state == CHECK_PASS) { /* what else there is has no part in the verdict */
+            text_buffer_add(out, first ? "" : words[WORD_LIST]);
+            format_check_name(out, &result->checks[i], words, flags);
+            first = false;
+        }
     }
 }
 
-limn_status result_verdict(Verdict *verdict, Arena *arena, const Result *result, Words words, unsigned flags) {
+limn_status checks_verdict(Verdict *verdict, Arena *arena, const Result *result, Words words, unsigned flags) {
     *verdict = (Verdict){0};
     for (int32_t i = 0; i < result->n_checks; i++) {
-        verdict->failed += check_outcome(&result->checks[i]) == OUTCOME_FAILED;
-        verdict->open += check_outcome(&result->checks[i]) == OUTCOME_INCONCLUSIVE;
+        const ResultCheck *check = &result->checks[i];
+        verdict->failed += check->state == CHECK_FAIL && !check->advisory;
+        verdict->open += check->state == CHECK_INCONCLUSIVE && !check->advisory;
     }
     if (result->n_checks == 0) {
         return LIMN_OK;

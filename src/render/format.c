@@ -326,11 +326,14 @@ void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, Words wor
     }
 }
 
-Outcome check_outcome(const ResultCheck *check) {
-    return check->pass ? OUTCOME_PASSED : OUTCOME_FAILED;
+void format_check_name(TextBuffer *out, const ResultCheck *check, Words words, unsigned flags) {
+    clean_text(out, word_for_name(words, check->name), flags);
+    if (check->advisory) {
+        text_buffer_printf(out, " (%s)", words[WORD_ADVISORY]);
+    }
 }
 
-void format_outcome(TextBuffer *out, Outcome outcome, Words words, unsigned flags) {
+void format_outcome(TextBuffer *out, CheckState outcome, Words words, unsigned flags) {
     static const char *const signs[] = {"✓", "✗", "?"};
     static const WordId ids[] = {WORD_PASS, WORD_FAIL, WORD_INCONCLUSIVE};
     if (flags & CLEAN_ASCII) {

@@ -36,12 +36,10 @@ void format_bytes(TextBuffer *out, int64_t bytes);
 void format_score(TextBuffer *out, double score, double scale, bool is_signed);
 /* A table's cell, model text cleaned (flags for clean_text). */
 void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, Words words, unsigned flags);
-/* What came of a check. */
-typedef enum Outcome { OUTCOME_PASSED, OUTCOME_FAILED, OUTCOME_INCONCLUSIVE } Outcome;
-
-Outcome check_outcome(const ResultCheck *check);
+/* Its name as readers know it; of one that has no part in the verdict that is said too. */
+void format_check_name(TextBuffer *out, const ResultCheck *check, Words words, unsigned flags);
 /* "✗ FAIL" */
-void format_outcome(TextBuffer *out, Outcome outcome, Words words, unsigned flags);
+void format_outcome(TextBuffer *out, CheckState outcome, Words words, unsigned flags);
 /* "found 0.02, expected ≤ 0.03": what was found comes first, whatever came of it. */
 void format_check(TextBuffer *out, const ResultCheck *check, Words words, unsigned flags);
 /* Set flush right: columns of numbers, and VALUE columns that hold nothing else. */
@@ -95,7 +93,7 @@ typedef struct Verdict {
 } Verdict;
 
 /* text NULL: there are no checks. */
-limn_status result_verdict(Verdict *verdict, Arena *arena, const Result *result, Words words, unsigned flags);
+limn_status checks_verdict(Verdict *verdict, Arena *arena, const Result *result, Words words, unsigned flags);
 
 /* Parameters, provenance and measurements, one after another. */
 typedef struct FactGroup {

@@ -63,26 +63,32 @@ static void add_check_value(const Html *h, const ResultCheck *check) {
     add_buffer(h, &text);
 }
 
+static void add_check_name(const Html *h, const ResultCheck *check) {
+    TextBuffer text = TEXT_BUFFER_INIT;
+    format_check_name(&text, check, h->words, 0);
+    add_buffer(h, &text);
+}
+
 static const char *const outcome_classes[] = {"good", "bad", "warn"}, *const outcome_signs[] = {"✓", "✗", "?"};
 
 static void add_verdict(Html *h) {
     Verdict verdict;
-    h->status = result_verdict(&verdict, h->arena, h->result, h->words, 0);
+    h->status = checks_verdict(&verdict, h->arena, h->result, h->words, 0);
     if (h->status != LIMN_OK || verdict.text == NULL) {
         return;
     }
-    Outcome outcome = verdict.failed > 0 ? OUTCOME_FAILED : verdict.open > 0 ? OUTCOME_INCONCLUSIVE : OUTCOME_PASSED;
+    CheckState outcome = verdict.failed > 0 ? CHECK_FAIL : verdict.open > 0 ? CHECK_INCONCLUSIVE : CHECK_PASS;
     text_buffer_printf(h->out, "<p class=\"verdict %s\"><a href=\"#checks\">%s ", outcome_classes[outcome],
                        outcome_signs[outcome]);
     markup_clean(h->out, verdict.text, strlen(verdict.text));
     add(h, "</a></p>\n");
 }
 
-static void add_failed(const Html *h, const ResultCheck *check, Outcome outcome) {
+static void add_failed(const Html *h, const ResultCheck *check, CheckState outcome) {
     text_buffer_printf(h->out, "<p class=\"alert %s\"><strong>%s %s%s", outcome_classes[outcome],
-                       outcome_signs[outcome], h->words[outcome == OUTCOME_FAILED ? WORD_FAILED : WORD_INCONCLUSIVE],
+                       outcome_signs[outcome], h->words[outcome == CHECK_FAIL ? WORD_FAILED : WORD_INCONCLUSIVE],
                        h->words[WORD_COLON]);
-    markup_text(h->out, word_for_name(h->words, check->name), 0);
+    add_check_name(h, check);
     add(h, "</strong> ");
     add_check_value(h, check);
     if (check->meaning.length > 0) {
@@ -95,8 +101,8 @@ static void add_failed(const Html *h, const ResultCheck *check, Outcome outcome)
 static void add_alerts(const Html *h) {
     const Result *result = h->result;
     for (int32_t i = 0; i < result->n_checks; i++) {
-        Outcome outcome = check_outcome(&result->checks[i]);
-        if (outcome != OUTCOME_PASSED) {
+        CheckState outcome = result->checks[i].state;
+        if (outcome != CHECK_PASS) {
             add_failed(h, &result->checks[i], outcome);
         }
     }
@@ -219,11 +225,11 @@ static void add_checks(const Html *h) {
     add_checks_head(h);
     for (int32_t i = 0; i < result->n_checks; i++) {
         const ResultCheck *check = &result->checks[i];
-        Outcome outcome = check_outcome(check);
+        CheckState outcome = check->state;
         text_buffer_printf(h->out, "<tr role=\"row\"><td role=\"cell\" class=\"%s\">", outcome_classes[outcome]);
         format_outcome(h->out, outcome, h->words, 0);
         add(h, "</td><th scope=\"row\" role=\"rowheader\">");
-        markup_text(h->out, word_for_name(h->words, check->name), 0);
+        add_check_name(h, check);
         add(h, "</th><td role=\"cell\">");
         add_check_value(h, check);
         add(h, "</td><td role=\"cell\">");

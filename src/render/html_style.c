@@ -30,7 +30,8 @@ const char *const html_style[] = {
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.95rem}"
     "caption{text-align:left;color:var(--soft);font-size:.9rem;padding-bottom:.25rem}"
     "th,td{padding:.3rem .75rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:baseline}"
-    "thead th{font-weight:600;border-bottom:2px solid var(--line)}th.num,td.num{text-align:right;white-space:nowrap}"
+    "thead th{font-weight:600;border-bottom:2px solid var(--line);vertical-align:bottom}th.num,td.num{text-align:right}"
+    "td.num,tbody th.num{white-space:nowrap}"
     "td.tokentext{white-space:pre-wrap;font-weight:500}",
     /* shadows at the sides where there is more: those that move with the content cover those that do not */
     ".scroll{overflow-x:auto;max-width:100%}.hint+.scroll{background:linear-gradient(to right,var(--bg) "

@@ -217,15 +217,22 @@ static void add_check_numbers(const Markdown *m, const ResultCheck *check) {
     text_buffer_free(&text);
 }
 
+static void add_check_name(const Markdown *m, const ResultCheck *check) {
+    TextBuffer text = TEXT_BUFFER_INIT;
+    format_check_name(&text, check, m->words, 0);
+    add_escaped(m, text.data == NULL ? "" : text.data, text.length);
+    m->out->failed = m->out->failed || text.failed;
+    text_buffer_free(&text);
+}
+
 static void add_verdicts(const Markdown *m, const Result *result) {
     for (int32_t i = 0; i < result->n_checks; i++) {
         const ResultCheck *check = &result->checks[i];
-        Outcome outcome = check_outcome(check);
-        if (outcome != OUTCOME_PASSED) {
-            text_buffer_printf(m->out, "> **%s %s%s", outcome == OUTCOME_FAILED ? "✗" : "?",
-                               m->words[outcome == OUTCOME_FAILED ? WORD_FAILED : WORD_INCONCLUSIVE],
-                               m->words[WORD_COLON]);
-            add_text(m, word_for_name(m->words, check->name), 0);
+        CheckState outcome = check->state;
+        if (outcome != CHECK_PASS) {
+            text_buffer_printf(m->out, "> **%s %s%s", outcome == CHECK_FAIL ? "✗" : "?",
+                               m->words[outcome == CHECK_FAIL ? WORD_FAILED : WORD_INCONCLUSIVE], m->words[WORD_COLON]);
+            add_check_name(m, check);
             add(m, "** ");
             add_check_numbers(m, check);
             if (check->meaning.length > 0) {
@@ -274,9 +281,9 @@ static void add_checks(const Markdown *m, const Result *result) {
     for (int32_t i = 0; i < result->n_checks; i++) {
         const ResultCheck *check = &result->checks[i];
         add(m, "| ");
-        format_outcome(m->out, check_outcome(check), m->words, 0);
+        format_outcome(m->out, check->state, m->words, 0);
         add(m, " | ");
-        add_text(m, word_for_name(m->words, check->name), 0);
+        add_check_name(m, check);
         add(m, " | ");
         add_check_numbers(m, check);
         add(m, " | ");

@@ -31,6 +31,9 @@ const char *renderer_names(void);
 /* Appends the rendering to out. options NULL: all defaults. Renderers are called with a language. */
 limn_status render_result(TextBuffer *out, const Result *result, const char *format, const RenderOptions *options);
 
+/* Failed checks, and with `warnings` those too: a line each, cleaned. */
+void render_alerts(TextBuffer *out, const Result *result, bool warnings);
+
 /* The rows' own functions. */
 #define FORMAT(name, extension, media_type, help)                                                                      \
     limn_status render_##name(TextBuffer *out, const Result *result, const RenderOptions *options);

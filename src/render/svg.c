@@ -316,10 +316,9 @@ static void add_alert(Svg *s, const char *class_name, const char *sign, const ch
 
 /* A check that did not hold: its name, what was found, what was expected. */
 static void add_failed(Svg *s, const ResultCheck *check) {
-    bool failed = check_outcome(check) == OUTCOME_FAILED;
+    bool failed = check->state == CHECK_FAIL;
     TextBuffer text = TEXT_BUFFER_INIT;
-    Text name = word_for_name(s->words, check->name);
-    text_buffer_add_bytes(&text, name.bytes, name.length);
+    format_check_name(&text, check, s->words, 0);
     text_buffer_add(&text, s->words[WORD_COLON]);
     format_check(&text, check, s->words, 0);
     add_alert(s, failed ? "bad" : "warn", failed ? "✗" : "?", s->words[failed ? WORD_FAILED : WORD_INCONCLUSIVE]);
@@ -334,7 +333,7 @@ static void add_top(Svg *s, const Result *result) {
     add_wrapped(s, "title", MARGIN, headline_of(result, s->words), 66, 28);
     s->y += 8;
     for (int32_t i = 0; i < result->n_checks; i++) {
-        if (check_outcome(&result->checks[i]) != OUTCOME_PASSED) {
+        if (result->checks[i].state != CHECK_PASS) {
             s->y += 22;
             add_failed(s, &result->checks[i]);
         }

@@ -191,7 +191,7 @@ static void add_meaning(Terminal *t, Text meaning, int column, int indent) {
 static void add_check(Terminal *t, const ResultCheck *check, CheckColumns columns) {
     static const Style styles[] = {STYLE_GOOD, STYLE_BAD, STYLE_WARN};
     TextBuffer line = TEXT_BUFFER_INIT;
-    Outcome outcome = check_outcome(check);
+    CheckState outcome = check->state;
     format_outcome(&line, outcome, t->words, t->flags);
     pad_buffer(&line, columns.outcome + OUTCOME_ROOM);
     style_begin(t, styles[outcome]);
@@ -199,7 +199,7 @@ static void add_check(Terminal *t, const ResultCheck *check, CheckColumns column
     style_end(t);
     t->out->failed = t->out->failed || line.failed;
     text_buffer_clear(&line);
-    clean_text(&line, word_for_name(t->words, check->name), t->flags);
+    format_check_name(&line, check, t->words, t->flags);
     pad_buffer(&line, columns.name);
     int begin = columns.outcome + OUTCOME_ROOM, column = begin + width_of(&line) + 2;
     text_buffer_add_bytes(t->out, line.data == NULL ? "" : line.data, line.length);
@@ -220,10 +220,10 @@ static CheckColumns check_columns(const Terminal *t, const Result *result) {
     CheckColumns columns = {0, 0};
     for (int32_t i = 0; i < result->n_checks; i++) {
         TextBuffer text = TEXT_BUFFER_INIT;
-        format_outcome(&text, check_outcome(&result->checks[i]), t->words, t->flags);
+        format_outcome(&text, result->checks[i].state, t->words, t->flags);
         columns.outcome = width_of(&text) > columns.outcome ? width_of(&text) : columns.outcome;
         text_buffer_clear(&text);
-        clean_text(&text, word_for_name(t->words, result->checks[i].name), t->flags);
+        format_check_name(&text, &result->checks[i], t->words, t->flags);
         columns.name = width_of(&text) > columns.name ? width_of(&text) : columns.name;
         t->out->failed = t->out->failed || text.failed;
         text_buffer_free(&text);
@@ -264,7 +264,7 @@ static void add_block(Terminal *t, const Block *block) {
 
 static void add_verdicts(Terminal *t, const Result *result, CheckColumns columns) {
     for (int32_t i = 0; i < result->n_checks; i++) {
-        if (check_outcome(&result->checks[i]) != OUTCOME_PASSED) {
+        if (result->checks[i].state != CHECK_PASS) {
             add_check(t, &result->checks[i], columns);
         }
     }

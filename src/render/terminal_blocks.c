@@ -254,26 +254,58 @@ static bool holds_words(const TableBlock *table, int32_t column) {
     return kind == COLUMN_TEXT || kind == COLUMN_TOKEN || kind == COLUMN_VALUE;
 }
 
+static int longest_word(const char *text) {
+    int longest = 0;
+    while (*text != '\0') {
+        size_t length = strcspn(text, " ");
+        int width = text_width(text, length);
+        longest = width > longest ? width : longest;
+        text += length + (text[length] == ' ');
+    }
+    return longest;
+}
+
+/* Columns as wide as their cells and the longest word of their names, which then take several lines. */
+static void narrow_names(Grid *grid) {
+    for (int32_t i = 0; i < grid->columns; i++) {
+        grid->widths[i] = longest_word(grid->cells[i]);
+        for (int32_t row = 1; row < grid->rows; row++) {
+            const char *cell = grid->cells[(size_t)row * (size_t)grid->columns + (size_t)i];
+            int width = text_width(cell, strlen(cell));
+            grid->widths[i] = width > grid->widths[i] ? width : grid->widths[i];
+        }
+    }
+}
+
+static int grid_width(const Grid *grid) {
+    int total = 0;
+    for (int32_t i = 0; i < grid->columns; i++) {
+        total += grid->widths[i] + grid->gap;
+    }
+    return total;
+}
+
 /* Takes from the widest column of words until the row fits; a number that is cut would be another number. Columns
  * stand closer where the words would not be readable otherwise. */
 static void fit_grid(Grid *grid, const TableBlock *table, int room) {
     int readable = 0;
+    if (grid_width(grid) > room) {
+        narrow_names(grid);
+    }
     for (int32_t i = 0; i < grid->columns; i++) {
         bool cut = holds_words(table, i) && grid->widths[i] > CUT_READABLE;
         readable += (cut ? CUT_READABLE : grid->widths[i]) + grid->gap;
     }
     grid->gap = readable > room ? 1 : grid->gap;
     for (;;) {
-        int total = 0;
         int32_t widest = -1;
         for (int32_t i = 0; i < grid->columns; i++) {
-            total += grid->widths[i] + grid->gap;
             if (holds_words(table, i) && grid->widths[i] > CUT_LEAST &&
                 (widest < 0 || grid->widths[i] > grid->widths[widest])) {
                 widest = i;
             }
         }
-        if (total <= room || widest < 0) {
+        if (grid_width(grid) <= room || widest < 0) {
             return;
         }
         grid->widths[widest]--;
@@ -281,10 +313,10 @@ static void fit_grid(Grid *grid, const TableBlock *table, int room) {
 }
 
 /* The first line of a cell, or the next one of a text that takes several; *rest moves on. */
-static void add_cell_line(Terminal *t, const Grid *grid, ColumnKind kind, int32_t column, bool number,
-                          const char **rest, bool last) {
+static void add_cell_line(Terminal *t, const Grid *grid, bool words, int32_t column, bool number, const char **rest,
+                          bool last) {
     TextBuffer cut = TEXT_BUFFER_INIT;
-    bool wraps = (kind == COLUMN_TEXT || kind == COLUMN_VALUE) && !number && !last;
+    bool wraps = words && !number && !last;
     size_t length = wraps ? line_break(*rest, strlen(*rest), grid->widths[column], true) : strlen(*rest);
     clean_text_cut(&cut, text_of_bytes(*rest, length), t->flags, number ? INT_MAX : grid->widths[column]);
     add_padded(t, text_from(&cut).bytes, cut.length, grid->widths[column], grid->right[column]);
@@ -309,7 +341,8 @@ static void add_grid_row(Terminal *t, const Grid *grid, const TableBlock *table,
         for (int32_t i = 0; i < grid->columns; i++) {
             ColumnKind kind = table->columns[i].kind;
             double value = row == 0 ? (double)NAN : cell_number(table_cell(table, row - 1, i));
-            add_cell_line(t, grid, kind, i, isfinite(value), &rest[i], line == CELL_LINES - 1);
+            bool words = row == 0 || kind == COLUMN_TEXT || kind == COLUMN_VALUE;
+            add_cell_line(t, grid, words, i, isfinite(value), &rest[i], line == CELL_LINES - 1);
             more = more || *rest[i] != '\0';
             if (kind == COLUMN_SHARE && bar_width > 0) {
                 text_buffer_add_char(t->out, ' ');

@@ -1,6 +1,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/map.h"
+
 #include "result/build.h"
 
 /* Ids become parts of HTML ids and file names. */
@@ -230,8 +232,34 @@ void series_line(SeriesBlock *block, const char *name, const double *y, const do
 
 /* ---- table ---- */
 
+limn_status columns_repeated(const TableColumn *columns, int32_t n, int32_t *repeated) {
+    Map seen;
+    map_init(&seen);
+    limn_status status = LIMN_OK;
+    *repeated = -1;
+    for (int32_t i = 0; i < n && *repeated < 0 && status == LIMN_OK; i++) {
+        Text name = columns[i].name;
+        uint64_t other;
+        if (map_get(&seen, name.bytes != NULL ? name.bytes : "", name.length, &other)) {
+            *repeated = i;
+        } else {
+            status = map_put(&seen, name.bytes != NULL ? name.bytes : "", name.length, (uint64_t)i);
+        }
+    }
+    map_free(&seen);
+    return status;
+}
+
 TableBlock *result_add_table(Result *result, const char *id, const char *title, const TableColumn *columns,
                              int32_t n_columns) {
+    int32_t repeated = -1;
+    limn_status status = columns_repeated(columns, n_columns, &repeated);
+    if (status != LIMN_OK || repeated >= 0) {
+        result_fail(result, status != LIMN_OK ? status : LIMN_INTERNAL,
+                    "result: the table '%s' has two columns '%.40s'", id,
+                    repeated >= 0 ? columns[repeated].name.bytes : "");
+        return NULL;
+    }
     TableColumn *copy = result_alloc(result, count_of(result, n_columns), sizeof *copy);
     TableBlock *block = result_add_block(result, BLOCK_TABLE, id, title, sizeof *block);
     if (block == NULL) {

@@ -14,6 +14,8 @@ Text result_copy(Result *result, Text text);
 const char *result_copy_name(Result *result, const char *name);
 Text result_vprintf(Result *result, const char *format, va_list arguments);
 Value result_copy_value(Result *result, Value value);
+/* *repeated: the first column whose name another before it has; -1: none. */
+limn_status columns_repeated(const TableColumn *columns, int32_t n, int32_t *repeated);
 void result_fail(Result *result, limn_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* A new block at the end, with content of content_size bytes; returns the content. */

@@ -179,6 +179,12 @@ static limn_status read_table(const Reader *reader, const json_t *json, const ch
     Value *cells = result_alloc(reader->result, (size_t)n, sizeof *cells);
     TRY(result_status(reader->result));
     TRY(read_columns(reader, array, columns));
+    int32_t repeated;
+    TRY(columns_repeated(columns, n, &repeated));
+    if (repeated >= 0) {
+        return fail(LIMN_FORMAT, "%s: %s: column %d has the name of one before it, expected names of its own",
+                    reader->source, reader->where, (int)repeated);
+    }
     TableBlock *block = result_add_table(reader->result, id, NULL, columns, n);
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);
@@ -363,6 +369,58 @@ static limn_status read_head(Reader *reader, const json_t *root) {
     return LIMN_OK;
 }
 
+static const char *state_of_check(int index) {
+    return check_state_name((CheckState)index);
+}
+
+/* Where documents do not say it, what "pass" says. */
+static limn_status read_check_state(Reader *reader, const json_t *json, CheckState *state) {
+    bool pass = false;
+    bool open = json_is_null(json_object_get(json, "pass"));
+    int index = CHECK_INCONCLUSIVE;
+    if (!open) {
+        TRY(reader_bool(reader, json, "pass", &pass));
+        index = pass ? CHECK_PASS : CHECK_FAIL;
+    }
+    *state = (CheckState)index;
+    if (json_object_get(json, "state") == NULL) {
+        return LIMN_OK;
+    }
+    TRY(reader_choice(reader, json, "state", state_of_check, CHECK_INCONCLUSIVE + 1, &index));
+    return index == (int)*state
+               ? LIMN_OK
+               : reader_fail(reader, "state", json_object_get(json, "state"), check_state_name(*state));
+}
+
+static limn_status read_check(Reader *reader, const json_t *json, size_t i) {
+    Result *result = reader->result;
+    ResultCheck check;
+    int kind;
+    TRY(reader_text(reader, json, "name", &check.name));
+    TRY(reader_number(reader, json, "value", &check.value));
+    TRY(reader_choice(reader, json, "relation", relation_name, CHECK_ABOVE + 1, &kind));
+    TRY(reader_number(reader, json, "limit", &check.limit));
+    TRY(reader_text(reader, json, "meaning", &check.meaning));
+    TRY(reader_bool(reader, json, "advisory", &check.advisory));
+    TRY(read_check_state(reader, json, &check.state));
+    const char *name = check.name.bytes == NULL ? "" : check.name.bytes;
+    const char *meaning = check.meaning.bytes == NULL ? "" : check.meaning.bytes;
+    if (check.state == CHECK_INCONCLUSIVE) {
+        result_check_inconclusive(result, name, check.value, (CheckKind)kind, check.limit, "%s", meaning);
+    } else {
+        result_check(result, name, check.value, (CheckKind)kind, check.limit, "%s", meaning);
+    }
+    if (check.advisory) {
+        result_check_advisory(result);
+    }
+    TRY(result_status(result));
+    if (check.state != result->checks[i].state) {
+        return fail(LIMN_FORMAT, "%s: checks[%zu]: says pass is %s, its own numbers say otherwise", reader->source, i,
+                    check.state == CHECK_PASS ? "true" : "false");
+    }
+    return LIMN_OK;
+}
+
 static limn_status read_verdicts(Reader *reader, const json_t *root) {
     Result *result = reader->result;
     json_t *array;
@@ -375,23 +433,7 @@ static limn_status read_verdicts(Reader *reader, const json_t *root) {
     TRY(reader_array(reader, root, "checks", &array));
     reader->where = "checks";
     for (size_t i = 0; i < json_array_size(array); i++) {
-        const json_t *json = json_array_get(array, i);
-        ResultCheck check;
-        int kind;
-        TRY(reader_text(reader, json, "name", &check.name));
-        TRY(reader_number(reader, json, "value", &check.value));
-        TRY(reader_choice(reader, json, "relation", relation_name, CHECK_ABOVE + 1, &kind));
-        TRY(reader_number(reader, json, "limit", &check.limit));
-        TRY(reader_text(reader, json, "meaning", &check.meaning));
-        result_check(result, check.name.bytes == NULL ? "" : check.name.bytes, check.value, (CheckKind)kind,
-                     check.limit, "%s", check.meaning.bytes == NULL ? "" : check.meaning.bytes);
-        TRY(result_status(result));
-        bool pass;
-        TRY(reader_bool(reader, json, "pass", &pass));
-        if (pass != result->checks[i].pass) {
-            return fail(LIMN_FORMAT, "%s: checks[%zu]: says pass is %s, its own numbers say otherwise", reader->source,
-                        i, pass ? "true" : "false");
-        }
+        TRY(read_check(reader, json_array_get(array, i), i));
     }
     reader->where = "";
     return LIMN_OK;

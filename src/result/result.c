@@ -371,32 +371,61 @@ static bool check_holds(double value, CheckKind kind, double limit) {
     return false;
 }
 
-void result_check(Result *result, const char *name, double value, CheckKind kind, double limit, const char *format,
-                  ...) {
+static void add_check(Result *result, ResultCheck check, const char *name, const char *format, va_list arguments) {
     void *items = result->checks;
     ResultCheck *place = result_push(result, &items, &result->n_checks, &result->checks_capacity, sizeof *place);
     if (place == NULL) {
         return;
     }
     result->checks = items;
+    *place = check;
     place->name = result_copy(result, text_of(name));
-    place->value = value;
-    place->kind = kind;
-    place->limit = limit;
-    place->pass = check_holds(value, kind, limit);
+    place->meaning = result_vprintf(result, format, arguments);
+}
+
+void result_check(Result *result, const char *name, double value, CheckKind kind, double limit, const char *format,
+                  ...) {
+    CheckState state = check_holds(value, kind, limit) ? CHECK_PASS : CHECK_FAIL;
     va_list arguments;
     va_start(arguments, format);
-    place->meaning = result_vprintf(result, format, arguments);
+    add_check(result, (ResultCheck){.value = value, .kind = kind, .limit = limit, .state = state}, name, format,
+              arguments);
     va_end(arguments);
 }
 
-bool result_passed(const Result *result) {
+void result_check_inconclusive(Result *result, const char *name, double value, CheckKind kind, double limit,
+                               const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    add_check(result, (ResultCheck){.value = value, .kind = kind, .limit = limit, .state = CHECK_INCONCLUSIVE}, name,
+              format, arguments);
+    va_end(arguments);
+}
+
+void result_check_advisory(Result *result) {
+    if (result->n_checks > 0) {
+        result->checks[result->n_checks - 1].advisory = true;
+    }
+}
+
+CheckState result_verdict(const Result *result) {
+    CheckState verdict = CHECK_PASS;
     for (int32_t i = 0; i < result->n_checks; i++) {
-        if (!result->checks[i].pass) {
-            return false;
+        const ResultCheck *check = &result->checks[i];
+        if (!check->advisory && check->state != CHECK_PASS && verdict != CHECK_FAIL) {
+            verdict = check->state;
         }
     }
-    return true;
+    return verdict;
+}
+
+bool result_passed(const Result *result) {
+    return result_verdict(result) != CHECK_FAIL;
+}
+
+const char *check_state_name(CheckState state) {
+    static const char *const names[] = {"pass", "fail", "inconclusive"};
+    return names[state];
 }
 
 void result_provenance(Result *result, const ResultProvenance *provenance) {

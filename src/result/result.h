@@ -165,13 +165,17 @@ typedef struct ResultMeasured {
 
 typedef enum CheckKind { CHECK_AT_MOST, CHECK_AT_LEAST, CHECK_BELOW, CHECK_ABOVE } CheckKind;
 
+/* Inconclusive: the evidence does not decide, which is neither pass nor fail. */
+typedef enum CheckState { CHECK_PASS, CHECK_FAIL, CHECK_INCONCLUSIVE } CheckState;
+
 typedef struct ResultCheck {
     Text name;    /* "completeness" */
     Text meaning; /* what the value is: "largest change of a score"; true whatever comes of the check */
     double value;
     CheckKind kind;
     double limit;
-    bool pass;
+    CheckState state;
+    bool advisory; /* said, but without a part in the verdict */
 } ResultCheck;
 
 typedef struct TokenItem {
@@ -345,12 +349,19 @@ void result_request(Result *result, const char *command, const char *params_json
 limn_status result_request_json(char **json, const Result *result);
 
 void result_warn(Result *result, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* pass is computed; a value that is not finite does not pass. The text says what is measured, not what is hoped: it is
+/* Pass or fail is computed; a value that is not finite does not pass. The text says what is measured, not what is hoped: it is
  * shown behind "found 0.4, expected > 0.5" when the check holds, when it fails and when nothing can be said. */
 void result_check(Result *result, const char *name, double value, CheckKind kind, double limit, const char *format, ...)
     __attribute__((format(printf, 6, 7)));
-bool result_passed(const Result *result);    /* all checks */
-const char *check_kind_name(CheckKind kind); /* "at most" */
+/* The same where the evidence does not decide, whatever the value. */
+void result_check_inconclusive(Result *result, const char *name, double value, CheckKind kind, double limit,
+                               const char *format, ...) __attribute__((format(printf, 6, 7)));
+void result_check_advisory(Result *result); /* of the check added last */
+/* Of all checks that are not advisory: one that failed, else one that does not decide, else pass. */
+CheckState result_verdict(const Result *result);
+bool result_passed(const Result *result);       /* none of those failed */
+const char *check_kind_name(CheckKind kind);    /* "at most" */
+const char *check_state_name(CheckState state); /* "pass", "fail", "inconclusive" */
 
 void result_provenance(Result *result, const ResultProvenance *provenance);
 void result_measured(Result *result, const ResultMeasured *measured);
@@ -404,6 +415,8 @@ const Block *result_find_block(const Result *result, const char *id); /* NULL: n
 /* Appends the document. measured false: only the compared bytes. The same result gives the same bytes: fixed key
  * order, numbers in the fewest digits that read back as the same float (or double, where it is not a float). */
 limn_status result_write_json(TextBuffer *out, const Result *result, bool measured);
+/* One of its blocks, as it stands in the document. */
+limn_status result_write_block(TextBuffer *out, const Result *result, int32_t i);
 /* A JSON document, or an HTML page with one inside. source: a name for error messages. Unknown keys are ignored; a
  * wrong type or missing part is LIMN_FORMAT. */
 limn_status result_read_json(Result **result, const char *json, size_t length, const char *source);

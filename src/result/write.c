@@ -171,20 +171,30 @@ static void (*const block_writers[])(JsonWriter *w, const void *content) = {
 #undef BLOCK
 };
 
+static void write_block(JsonWriter *w, const Block *block) {
+    writer_begin(w, '{', false);
+    writer_string_field(w, "kind", block_kind_name(block->kind));
+    writer_string_field(w, "id", block->id);
+    writer_text_field(w, "title", block->title);
+    writer_text_field(w, "unit", block->unit);
+    writer_text_field(w, "note", block->note);
+    writer_bool_field(w, "detail", block->detail);
+    block_writers[block->kind](w, block->content);
+    writer_end(w, '}');
+}
+
+limn_status result_write_block(TextBuffer *out, const Result *result, int32_t i) {
+    TRY(result_status(result));
+    JsonWriter writer = {.out = out};
+    write_block(&writer, &result->blocks[i]);
+    return text_buffer_status(out);
+}
+
 static void write_blocks(JsonWriter *w, const Result *result) {
     writer_key(w, "blocks");
     writer_begin(w, '[', false);
     for (int32_t i = 0; i < result->n_blocks; i++) {
-        const Block *block = &result->blocks[i];
-        writer_begin(w, '{', false);
-        writer_string_field(w, "kind", block_kind_name(block->kind));
-        writer_string_field(w, "id", block->id);
-        writer_text_field(w, "title", block->title);
-        writer_text_field(w, "unit", block->unit);
-        writer_text_field(w, "note", block->note);
-        writer_bool_field(w, "detail", block->detail);
-        block_writers[block->kind](w, block->content);
-        writer_end(w, '}');
+        write_block(w, &result->blocks[i]);
     }
     writer_end(w, ']');
 }
@@ -271,7 +281,16 @@ static void write_verdicts(JsonWriter *w, const Result *result) {
         writer_number_field(w, "value", check->value);
         writer_string_field(w, "relation", relations[check->kind]);
         writer_number_field(w, "limit", check->limit);
-        writer_bool_field(w, "pass", check->pass);
+        if (check->state == CHECK_INCONCLUSIVE) {
+            writer_key(w, "pass");
+            writer_null(w);
+        } else {
+            writer_bool_field(w, "pass", check->state == CHECK_PASS);
+        }
+        writer_string_field(w, "state", check_state_name(check->state));
+        if (check->advisory) {
+            writer_bool_field(w, "advisory", true);
+        }
         writer_text_field(w, "meaning", check->meaning);
         writer_end(w, '}');
     }

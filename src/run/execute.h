@@ -2,6 +2,7 @@
 #ifndef LIMN_RUN_EXECUTE_H
 #define LIMN_RUN_EXECUTE_H
 
+#include "run/edits.h"
 #include "run/rows.h"
 
 typedef struct Execution {
@@ -9,6 +10,7 @@ typedef struct Execution {
     const Program *program;
     const RunRequest *request;
     const Rows *rows;
+    const EditIndex *edits;
     ProgramSizes sizes;
     float **slots; /* [program->n_slots] */
     void *scratch; /* 64-byte aligned */

@@ -49,6 +49,9 @@ void kv_cache_free(KvCache *cache) {
     if (cache == NULL) {
         return;
     }
+    if (cache->held != NULL) {
+        *cache->held -= cache->bytes;
+    }
     for (int l = 0; l < cache->n_layers; l++) {
         if (cache->keys != NULL) {
             free(cache->keys[l]);

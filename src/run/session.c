@@ -1,6 +1,7 @@
-/* Requests to programs: the question's signature, the cache of programs, memory, and the run itself. */
+/* Requests to questions, memory, and the run itself. */
 #include "run/session.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,46 +9,51 @@
 #include "base/amount.h"
 #include "base/integers.h"
 #include "base/large.h"
-#include "run/edits.h"
 #include "run/execute.h"
+#include "run/joins.h"
+#include "run/program_cache.h"
+#include "run/seeds.h"
 
-enum { DEFAULT_CHUNK_ROWS = 256, LEAST_CHUNK_ROWS = 16, MAX_PROGRAMS = 64 };
-
-/* A program with the question it answers, as a flat list of numbers. */
-typedef struct CachedProgram {
-    int32_t *signature;
-    size_t signature_length;
-    uint64_t used; /* for dropping the least recently used */
-    Program *program;
-} CachedProgram;
+enum { DEFAULT_CHUNK_ROWS = 256, LEAST_CHUNK_ROWS = 16 };
 
 struct Session {
     const Model *model;
     SessionOptions options;
     const Backend *backend;
     BackendState *state;
-    Team team; /* its progress is set while a run lasts */
-    CachedProgram programs[MAX_PROGRAMS];
-    int n_programs;
-    uint64_t clock;
-    int32_t *signature; /* of the request at hand */
-    size_t signature_capacity;
-    NodeId *edit_nodes;
-    size_t edit_capacity;
+    Team team;            /* its progress is set while a run lasts */
+    size_t weight_budget; /* for weights in a faster layout */
+    size_t free_memory; /* half of what the machine could give when the session was made; unused where a limit is set */
+    ProgramCache programs;
+    int64_t programs_made;
+    NodeId *edit_nodes;  /* [graph->n_nodes] of the request at hand */
+    NodeId *copies;      /* [graph->n_nodes] what the edited sites may become copies of */
+    NodeId *sources;     /* [graph->n_nodes] the same by site; all NODE_NONE between requests */
+    bool *editable;      /* [graph->n_nodes] all false between requests */
+    NodeId *given_nodes; /* of the request at hand */
+    int32_t given_capacity;
+    NodeId *seed_nodes; /* of the request at hand */
+    int32_t seed_capacity;
+    NodeId *streams;      /* [join_places] of the model; NODE_NONE: it has none there */
+    NodeId *join_nodes;   /* [join_places] of the request at hand */
+    int32_t *join_places; /* [join_places] */
+    JoinSet joins;
+    double row_layer; /* multiply-adds of one row through one layer, times two */
+    EditIndex edits;
     Rows rows;
     void *workspace;
     size_t workspace_bytes;
+    size_t held; /* bytes of the caches that count under the limit */
     float **slots;
     int32_t slot_capacity;
-    Execution last; /* what the getters read; program NULL: nothing yet */
+    float *spare; /* one row that is handed back, and a flag for each row */
+    size_t spare_bytes;
+    size_t edit_scratch; /* of the request at hand */
+    Execution last;      /* what the getters read; program NULL: nothing yet */
+    double total;        /* of the last run */
 };
 
-/* What converted weights leave of the limit; half of what the machine can still give, when none was set. */
-static size_t memory_budget(const Session *session) {
-    size_t limit = session->options.memory_limit, weights = (size_t)session->model->copied_bytes;
-    if (limit > 0) {
-        return limit > weights ? limit - weights : 0;
-    }
+static size_t half_of_free_memory(void) {
     unsigned long long available_kib = 0;
     FILE *file = fopen("/proc/meminfo", "r");
     char line[128];
@@ -62,12 +68,39 @@ static size_t memory_budget(const Session *session) {
     return available_kib == 0 ? (size_t)2 << 30 : (size_t)available_kib * 512;
 }
 
+/* What converted weights and caches take of the limit. */
+static size_t taken(const Session *session) {
+    return (size_t)session->model->copied_bytes + session->held;
+}
+
+/* Where nobody set a limit, what caches leave of free_memory, which was asked for with the weights in place. */
+size_t session_memory_left(const Session *session) {
+    size_t limit = session->options.memory_limit;
+    if (limit > 0) {
+        return limit > taken(session) ? limit - taken(session) : 0;
+    }
+    return session->free_memory > session->held ? session->free_memory - session->held : 0;
+}
+
 /* Weights in a faster layout are a luxury: a quarter of what is free, nothing when somebody counts. */
 static void set_weight_budget(Session *session) {
-    bool counted = session->options.memory_limit > 0 || session->options.keep == KEEP_LAYER_INPUTS;
+    const SessionOptions *options = &session->options;
+    bool counted = options->memory_limit > 0 || options->keep == KEEP_LAYER_INPUTS || options->brief;
     if (session->backend->set_weight_budget != NULL && !counted) {
-        session->backend->set_weight_budget(session->state, memory_budget(session) / 2);
+        session->weight_budget = session_memory_left(session) / 2;
+        session->backend->set_weight_budget(session->state, session->weight_budget);
     }
+}
+
+static limn_status find_joins(Session *session) {
+    const Model *model = session->model;
+    size_t places = (size_t)join_places(model);
+    TRY(joins_find(&session->streams, model));
+    session->join_nodes = malloc(places * sizeof *session->join_nodes);
+    session->join_places = malloc(places * sizeof *session->join_places);
+    session->row_layer =
+        graph_block_flops(&model->graph) / (double)(model->config.n_layers > 0 ? model->config.n_layers : 1);
+    return session->join_nodes != NULL && session->join_places != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "session");
 }
 
 limn_status session_new(Session **session, const Model *model, const SessionOptions *options) {
@@ -88,11 +121,11 @@ limn_status session_new(Session **session, const Model *model, const SessionOpti
     if (made->options.backend == NULL) {
         made->options.backend = backend_find("cpu") == NULL ? "ref" : "cpu";
     }
-    limn_status status = LIMN_OK;
+    limn_status status = find_joins(made);
     made->backend = backend_find(made->options.backend);
-    if (made->backend == NULL) {
+    if (status == LIMN_OK && made->backend == NULL) {
         status = fail(LIMN_NOT_FOUND, "backend %s is not in this build", made->options.backend);
-    } else {
+    } else if (status == LIMN_OK) {
         status = made->backend->state_new(&made->state);
     }
     if (status != LIMN_OK) {
@@ -100,6 +133,7 @@ limn_status session_new(Session **session, const Model *model, const SessionOpti
         *session = NULL;
         return status;
     }
+    made->free_memory = made->options.memory_limit > 0 ? 0 : half_of_free_memory();
     set_weight_budget(made);
     return LIMN_OK;
 }
@@ -108,16 +142,22 @@ void session_free(Session *session) {
     if (session == NULL) {
         return;
     }
-    for (int i = 0; i < session->n_programs; i++) {
-        free(session->programs[i].signature);
-        program_free(session->programs[i].program);
-    }
+    program_cache_free(&session->programs);
     if (session->state != NULL) {
         session->backend->state_free(session->state);
     }
     rows_free(&session->rows);
-    free(session->signature);
     free(session->edit_nodes);
+    free(session->editable);
+    free(session->given_nodes);
+    free(session->streams);
+    free(session->join_nodes);
+    free(session->join_places);
+    free(session->spare);
+    free(session->copies);
+    free(session->sources);
+    free(session->seed_nodes);
+    edits_free(&session->edits);
     free(session->workspace);
     free(session->slots);
     free(session);
@@ -151,33 +191,116 @@ int32_t session_chunk_rows(const Session *session) {
     return session->options.chunk_rows;
 }
 
-/* Sites of the edits, each once, in ascending order. */
+int64_t session_programs(const Session *session) {
+    return session->programs_made;
+}
+
+/* Sites that the program lets a run edit, each once, in ascending order: those of the edits and those named beside. */
 static limn_status collect_edit_nodes(Session *session, const RunRequest *request, int32_t *count) {
-    if ((size_t)request->n_edits > session->edit_capacity) {
-        size_t capacity = (size_t)request->n_edits * 2;
-        NodeId *nodes = realloc(session->edit_nodes, capacity * sizeof *nodes);
-        if (nodes == NULL) {
-            return fail(LIMN_NO_MEMORY, "%d edits", request->n_edits);
+    const Graph *graph = &session->model->graph;
+    if (session->edit_nodes == NULL) {
+        session->edit_nodes = malloc(((size_t)graph->n_nodes + 1) * sizeof *session->edit_nodes);
+        session->editable = calloc((size_t)graph->n_nodes + 1, sizeof *session->editable);
+        session->copies = malloc(((size_t)graph->n_nodes + 1) * sizeof *session->copies);
+        session->sources = malloc(((size_t)graph->n_nodes + 1) * sizeof *session->sources);
+        if (session->edit_nodes == NULL || session->editable == NULL || session->copies == NULL ||
+            session->sources == NULL) {
+            return fail(LIMN_NO_MEMORY, "edits of %d values", graph->n_nodes);
         }
-        session->edit_nodes = nodes;
-        session->edit_capacity = capacity;
+        for (NodeId node = 0; node < graph->n_nodes; node++) {
+            session->sources[node] = NODE_NONE;
+        }
+    }
+    limn_status status = LIMN_OK;
+    for (int32_t i = 0; i < request->n_edits; i++) {
+        const Edit *edit = &request->edits[i];
+        if (edit->kind == EDIT_COPY) {
+            NodeId *source = &session->sources[edit->node];
+            if (*source != NODE_NONE && *source != edit->source) {
+                status =
+                    fail(LIMN_UNSUPPORTED, "edits of %s: copies of %s and of %s, expected copies of one site",
+                         graph->nodes[edit->node].site, graph->nodes[*source].site, graph->nodes[edit->source].site);
+            }
+            *source = edit->source;
+        }
+    }
+    for (int32_t i = 0; i < request->n_editable; i++) {
+        session->editable[request->editable[i]] = true;
     }
     int32_t n = 0;
-    for (int32_t i = 0; i < request->n_edits; i++) {
-        NodeId node = request->edits[i].node;
-        int32_t place = 0;
-        while (place < n && session->edit_nodes[place] < node) {
-            place++;
+    for (NodeId node = 0; node < graph->n_nodes; node++) {
+        if (session->editable[node] || edits_touch(&session->edits, node)) {
+            session->copies[n] = session->sources[node];
+            session->edit_nodes[n++] = node;
         }
-        if (place < n && session->edit_nodes[place] == node) {
-            continue;
-        }
-        memmove(session->edit_nodes + place + 1, session->edit_nodes + place,
-                (size_t)(n - place) * sizeof *session->edit_nodes);
-        session->edit_nodes[place] = node;
-        n++;
+        session->editable[node] = false;
+        session->sources[node] = NODE_NONE;
     }
     *count = n;
+    return status;
+}
+
+static limn_status collect_seed_nodes(Session *session, const RunRequest *request) {
+    if (request->n_seeds > session->seed_capacity) {
+        int32_t capacity = 2 * request->n_seeds;
+        NodeId *nodes = realloc(session->seed_nodes, (size_t)capacity * sizeof *nodes);
+        if (nodes == NULL) {
+            return fail(LIMN_NO_MEMORY, "%d seeds", request->n_seeds);
+        }
+        session->seed_nodes = nodes;
+        session->seed_capacity = capacity;
+    }
+    for (int32_t i = 0; i < request->n_seeds; i++) {
+        session->seed_nodes[i] = request->seeds[i].node;
+    }
+    return LIMN_OK;
+}
+
+/* Where sequences of such requests may join. */
+static limn_status collect_joins(Session *session, const RunRequest *request) {
+    bool used[2] = {request->may_join_pre, request->may_join_mid};
+    for (int32_t s = 0; s < request->n_sequences; s++) {
+        const Join *join = &request->sequences[s].join;
+        if (join->clean != NULL) {
+            used[join->site == JOIN_RESID_MID] = true;
+        }
+    }
+    int32_t n = 0;
+    for (int32_t place = 0; place < join_places(session->model); place++) {
+        if (used[place % 2] && session->streams[place] != NODE_NONE) {
+            session->join_nodes[n] = session->streams[place];
+            session->join_places[n++] = place;
+        }
+    }
+    if (used[1] && session->streams[1] == NODE_NONE) {
+        return fail(LIMN_UNSUPPORTED, "%s has no hook_resid_mid where a sequence could join; expected hook_resid_pre",
+                    session->model->config.architecture);
+    }
+    session->joins = (JoinSet){session->join_nodes, session->join_places, n};
+    return LIMN_OK;
+}
+
+static limn_status collect_givens(Session *session, const RunRequest *request) {
+    const Graph *graph = &session->model->graph;
+    if (request->n_givens > session->given_capacity) {
+        int32_t capacity = 2 * request->n_givens;
+        free(session->given_nodes);
+        session->given_nodes = malloc((size_t)capacity * sizeof *session->given_nodes);
+        session->given_capacity = session->given_nodes == NULL ? 0 : capacity;
+        if (session->given_nodes == NULL) {
+            return fail(LIMN_NO_MEMORY, "%d given values", request->n_givens);
+        }
+    }
+    for (int32_t i = 0; i < request->n_givens; i++) {
+        NodeId node = request->givens[i].node;
+        session->given_nodes[i] = node;
+        if (node < 0 || node >= graph->n_nodes || graph->nodes[node].site == NULL) {
+            return fail(LIMN_NOT_FOUND, "a given value names no site of this model");
+        }
+        if (request->givens[i].values == NULL) {
+            return fail(LIMN_INTERNAL, "the given value of %s is not there", graph->nodes[node].site);
+        }
+    }
     return LIMN_OK;
 }
 
@@ -206,94 +329,61 @@ static limn_status check_appends(const RunRequest *request) {
     return good ? LIMN_OK : fail(LIMN_INTERNAL, "the rows do not follow those of the cache they are added to");
 }
 
+static limn_status check_nodes(const Graph *graph, const NodeId *nodes, int32_t n, const char *what) {
+    for (int32_t i = 0; i < n; i++) {
+        if (nodes[i] < 0 || nodes[i] >= graph->n_nodes) {
+            return fail(LIMN_NOT_FOUND, "%s names no site of this model", what);
+        }
+    }
+    return LIMN_OK;
+}
+
+static limn_status check_sink(const Graph *graph, const GradientSink *sink) {
+    if (sink == NULL) {
+        return LIMN_OK;
+    }
+    TRY(check_nodes(graph, sink->nodes, sink->n, "a gradient"));
+    return sink->function != NULL ? LIMN_OK : fail(LIMN_INTERNAL, "nobody takes the gradients that are handed over");
+}
+
 static limn_status check_request(Session *session, const RunRequest *request) {
     const Graph *graph = &session->model->graph;
-    for (int32_t i = 0; i < request->n_taps + request->n_grads; i++) {
-        NodeId node = i < request->n_taps ? request->taps[i] : request->grads[i - request->n_taps];
-        if (node < 0 || node >= graph->n_nodes) {
-            return fail(LIMN_NOT_FOUND, "a tap names no site of this model");
-        }
+    TRY(check_nodes(graph, request->taps, request->n_taps, "a tap"));
+    TRY(check_nodes(graph, request->grads, request->n_grads, "a gradient"));
+    TRY(check_nodes(graph, request->editable, request->n_editable, "an edit"));
+    TRY(check_sink(graph, request->sink));
+    if ((int)request->rules < 0 || request->rules >= RULE_SET_COUNT) {
+        return fail(LIMN_INTERNAL, "gradient rules number %d do not exist", (int)request->rules);
     }
     bool wants_head = request->objective != OBJECTIVE_NONE || request->logits;
     if (wants_head && graph->logits == NODE_NONE) {
         return fail(LIMN_USAGE, "%s has no head: it gives no logits", session->model->config.architecture);
     }
-    if (request->n_grads > 0 && request->objective == OBJECTIVE_NONE) {
+    bool differentiates = request->n_grads > 0 || (request->sink != NULL && request->sink->n > 0);
+    if (differentiates && request->objective == OBJECTIVE_NONE && request->n_seeds == 0) {
         return fail(LIMN_USAGE, "a gradient needs a target");
     }
     TRY(check_appends(request));
-    TRY(rows_bind(&session->rows, session->model, request));
-    return edits_check(graph, request, session->rows.tables[DOMAIN_ALL].max_keys);
-}
-
-static limn_status build_signature(Session *session, const Question *question, size_t *length) {
-    size_t needed = (size_t)(question->n_taps + question->n_edits + question->n_grads) + 10;
-    if (needed > session->signature_capacity) {
-        int32_t *signature = realloc(session->signature, 2 * needed * sizeof *signature);
-        if (signature == NULL) {
-            return fail(LIMN_NO_MEMORY, "question of %zu sites", needed);
-        }
-        session->signature = signature;
-        session->signature_capacity = 2 * needed;
-    }
-    int32_t *s = session->signature;
-    size_t n = 0;
-    s[n++] = question->n_taps;
-    s[n++] = question->n_edits;
-    s[n++] = question->n_grads;
-    s[n++] = question->objective;
-    s[n++] = (int32_t)question->logits | (int32_t)question->append << 1 | (int32_t)question->identity_rows << 2;
-    s[n++] = (int32_t)question->keep;
-    s[n++] = (int32_t)question->compute;
-    const NodeId *lists[] = {question->taps, question->edits, question->grads};
-    const int32_t counts[] = {question->n_taps, question->n_edits, question->n_grads};
-    for (int list = 0; list < 3; list++) {
-        for (int32_t i = 0; i < counts[list]; i++) {
-            s[n++] = lists[list][i];
-        }
-    }
-    *length = n;
-    return LIMN_OK;
-}
-
-static CachedProgram *place_for_program(Session *session) {
-    if (session->n_programs < MAX_PROGRAMS) {
-        return &session->programs[session->n_programs++];
-    }
-    CachedProgram *oldest = &session->programs[0];
-    for (int i = 1; i < session->n_programs; i++) {
-        if (session->programs[i].used < oldest->used) {
-            oldest = &session->programs[i];
-        }
-    }
-    free(oldest->signature);
-    program_free(oldest->program);
-    return oldest;
+    TRY(collect_joins(session, request));
+    TRY(collect_givens(session, request));
+    TRY(rows_bind(&session->rows, session->model, request, &session->joins));
+    int32_t max_keys = session->rows.tables[DOMAIN_ALL].max_keys;
+    TRY(seeds_check(graph, request, max_keys));
+    TRY(edits_check(graph, request, session->streams, max_keys));
+    session->edit_scratch = edits_scratch_bytes(graph, request, max_keys, session->team.threads);
+    return edits_index(&session->edits, graph, request, &session->rows);
 }
 
 static limn_status find_program(Session *session, const Question *question, Program **program) {
-    size_t length = 0;
-    TRY(build_signature(session, question, &length));
-    for (int i = 0; i < session->n_programs; i++) {
-        CachedProgram *cached = &session->programs[i];
-        if (cached->signature_length == length &&
-            memcmp(cached->signature, session->signature, length * sizeof(int32_t)) == 0) {
-            cached->used = ++session->clock;
-            *program = cached->program;
-            return LIMN_OK;
-        }
+    TRY(program_cache_find(&session->programs, question, program));
+    if (*program != NULL) {
+        return LIMN_OK;
     }
     TRY(program_new(program, &session->model->graph, session->backend, session->state, &session->team, question,
                     session->options.chunk_rows));
-    int32_t *signature = malloc(length * sizeof *signature);
-    if (signature == NULL) {
-        program_free(*program);
-        return fail(LIMN_NO_MEMORY, "question of %zu numbers", length);
-    }
-    memcpy(signature, session->signature, length * sizeof *signature);
     session->last.program = NULL; /* it may be the one that is dropped */
-    *place_for_program(session) = (CachedProgram){signature, length, ++session->clock, *program};
-    return LIMN_OK;
+    session->programs_made++;
+    return program_cache_add(&session->programs, *program);
 }
 
 typedef struct Binding {
@@ -309,27 +399,62 @@ static limn_status try_policy(Session *session, Question *question, KeepPolicy k
     TRY(find_program(session, question, &binding->program));
     const Rows *rows = &session->rows;
     binding->sizes = (ProgramSizes){.rows = {rows->tables[DOMAIN_ALL].n_rows, rows->tables[DOMAIN_OUT].n_rows},
+                                    .stage_rows = {rows->stage_rows[DOMAIN_ALL], rows->stage_rows[DOMAIN_OUT]},
                                     .max_keys = rows->tables[DOMAIN_ALL].max_keys,
                                     .chunk_rows = chunk_rows,
                                     .threads = session->team.threads};
-    return program_bytes(binding->program, &binding->sizes, &binding->bytes, &binding->scratch_bytes);
+    TRY(program_bytes(binding->program, &binding->sizes, &binding->bytes, &binding->scratch_bytes));
+    if (session->edit_scratch > binding->scratch_bytes) { /* edits and kernels take turns in it */
+        binding->bytes += session->edit_scratch - binding->scratch_bytes;
+        binding->scratch_bytes = session->edit_scratch;
+    }
+    return LIMN_OK;
 }
 
-/* Names a limit that would do: it has to cover the converted weights too. */
+/* Names a limit that would do: it has to cover the converted weights and the caches too. */
 static limn_status refuse_rows(const Session *session, const Binding *binding, size_t budget) {
     size_t weights = (size_t)session->model->copied_bytes, limit = session->options.memory_limit;
-    char needed[AMOUNT_TEXT_MAX], allowed[AMOUNT_TEXT_MAX], converted[AMOUNT_TEXT_MAX], of_weights[80] = "";
+    char needed[AMOUNT_TEXT_MAX], allowed[AMOUNT_TEXT_MAX], part[AMOUNT_TEXT_MAX];
+    char of_weights[80] = "", of_caches[80] = "";
     if (weights > 0) {
-        snprintf(of_weights, sizeof of_weights, ", %s of it for converted weights", amount_needed(converted, weights));
+        snprintf(of_weights, sizeof of_weights, ", %s of it for converted weights", amount_needed(part, weights));
     }
-    return fail(LIMN_NO_MEMORY, "%d rows need %s of memory at least%s; %s are allowed", binding->sizes.rows[DOMAIN_ALL],
-                amount_needed(needed, weights + binding->bytes), of_weights,
+    if (limit > 0 && session->held > 0) {
+        snprintf(of_caches, sizeof of_caches, ", %s for what is kept of earlier runs",
+                 amount_needed(part, session->held));
+    }
+    return fail(LIMN_NO_MEMORY, "%d rows need %s of memory at least%s%s; %s are allowed",
+                binding->sizes.rows[DOMAIN_ALL],
+                amount_needed(needed, binding->bytes + (limit > 0 ? taken(session) : weights)), of_weights, of_caches,
                 amount_allowed(allowed, limit > 0 ? limit : weights + budget));
+}
+
+bool session_is_limited(const Session *session) {
+    return session->options.memory_limit > 0;
+}
+
+void session_hold(Session *session, int64_t bytes) {
+    session->held = (size_t)((int64_t)session->held + bytes);
+}
+
+limn_status session_cache_new(KvCache **cache, Session *session, int32_t capacity) {
+    size_t bytes = (size_t)capacity * kv_cache_row_bytes(session->model), limit = session->options.memory_limit;
+    char needed[AMOUNT_TEXT_MAX], allowed[AMOUNT_TEXT_MAX];
+    *cache = NULL;
+    if (limit > 0 && bytes > session_memory_left(session)) {
+        return fail(LIMN_NO_MEMORY, "keys and values of %d rows need %s of memory; %s are allowed", capacity,
+                    amount_needed(needed, taken(session) + bytes), amount_allowed(allowed, limit));
+    }
+    TRY(kv_cache_new(cache, session->model, capacity));
+    (*cache)->held = &session->held;
+    (*cache)->bytes = bytes;
+    session->held += bytes;
+    return LIMN_OK;
 }
 
 /* Everything kept if it fits; else layer inputs; then smaller chunks; then a refusal that names the least. */
 static limn_status bind_program(Session *session, Question *question, size_t budget, Binding *binding) {
-    bool backward = question->n_grads > 0;
+    bool backward = question_differentiates(question);
     int32_t chunk = session->options.chunk_rows;
     if (!backward || session->options.keep != KEEP_LAYER_INPUTS) {
         TRY(try_policy(session, question, KEEP_EVERYTHING, chunk, binding));
@@ -354,17 +479,30 @@ static limn_status prepare_question(Session *session, const RunRequest *request,
     TRY(check_request(session, request));
     int32_t n_edits = 0;
     TRY(collect_edit_nodes(session, request, &n_edits));
+    TRY(collect_seed_nodes(session, request));
+    const GradientSink *sink = request->sink;
     *question = (Question){.taps = request->taps,
                            .n_taps = request->n_taps,
                            .edits = session->edit_nodes,
                            .n_edits = n_edits,
+                           .copies = session->copies,
                            .grads = request->grads,
                            .n_grads = request->n_grads,
+                           .givens = session->given_nodes,
+                           .n_givens = request->n_givens,
+                           .joins = session->joins.nodes,
+                           .n_joins = session->joins.n,
+                           .streams = sink == NULL ? NULL : sink->nodes,
+                           .n_streams = sink == NULL ? 0 : sink->n,
+                           .stream_values = sink != NULL && sink->with_values,
                            .objective = objective_node(&session->model->graph, request->objective),
+                           .seeds = session->seed_nodes,
+                           .n_seeds = request->n_seeds,
                            .logits = request->logits,
                            .append = request->append != NULL || request->appends != NULL,
                            .identity_rows = session->rows.identity,
                            .compute = session->options.compute};
+    question->rules = question_differentiates(question) ? request->rules : RULES_TRUE;
     return LIMN_OK;
 }
 
@@ -375,9 +513,21 @@ limn_status session_estimate(Session *session, const RunRequest *request, RunEst
     TRY(bind_program(session, &question, SIZE_MAX, &binding));
     estimate->bytes = binding.bytes;
     estimate->flops = program_flops(binding.program, &binding.sizes);
-    KeepPolicy tight = question.n_grads > 0 ? KEEP_LAYER_INPUTS : KEEP_EVERYTHING;
+    estimate->row_layers =
+        session->row_layer > 0 ? program_block_flops(binding.program, &binding.sizes) / session->row_layer : 0;
+    KeepPolicy tight = question_differentiates(&question) ? KEEP_LAYER_INPUTS : KEEP_EVERYTHING;
     TRY(try_policy(session, &question, tight, LEAST_CHUNK_ROWS, &binding));
     estimate->least_bytes = binding.bytes;
+    return LIMN_OK;
+}
+
+limn_status session_estimate_weights(Session *session, const RunRequest *request, int64_t runs, size_t *bytes) {
+    Question question;
+    Binding binding = {0};
+    TRY(prepare_question(session, request, &question));
+    TRY(bind_program(session, &question, session_memory_left(session), &binding));
+    *bytes = program_weight_bytes(binding.program, &binding.sizes, session->backend, session->state, runs,
+                                  session->weight_budget);
     return LIMN_OK;
 }
 
@@ -385,14 +535,14 @@ limn_status session_require(Session *session, const RunRequest *request) {
     Question question;
     Binding binding = {0};
     TRY(prepare_question(session, request, &question));
-    return bind_program(session, &question, memory_budget(session), &binding);
+    return bind_program(session, &question, session_memory_left(session), &binding);
 }
 
 limn_status session_describe_program(Session *session, const RunRequest *request, char **text) {
     Question question;
     Binding binding = {0};
     TRY(prepare_question(session, request, &question));
-    TRY(bind_program(session, &question, memory_budget(session), &binding));
+    TRY(bind_program(session, &question, session_memory_left(session), &binding));
     return program_describe(binding.program, text);
 }
 
@@ -435,6 +585,7 @@ static limn_status bind_buffers(Session *session, const RunRequest *request, con
                                 .program = binding->program,
                                 .request = request,
                                 .rows = &session->rows,
+                                .edits = &session->edits,
                                 .sizes = binding->sizes,
                                 .slots = session->slots,
                                 .scratch = next,
@@ -443,10 +594,59 @@ static limn_status bind_buffers(Session *session, const RunRequest *request, con
     return LIMN_OK;
 }
 
+/* The rows of a value that had not joined where it was made: they are the last of the tables. */
+static void fill_absent(const Execution *run, ValueId id, float filler) {
+    const ProgramValue *value = &run->program->values[id];
+    int64_t width = row_shape_width(&value->shape, run->sizes.max_keys);
+    int64_t begin = program_rows(&run->sizes, value->domain, value->stage) * width;
+    float *values = execution_value(run, id);
+    for (int64_t i = begin; i < run->sizes.rows[value->domain] * width; i++) {
+        values[i] = filler;
+    }
+}
+
+static limn_status reserve_spare(Session *session, size_t bytes) {
+    if (bytes > session->spare_bytes) {
+        free(session->spare);
+        session->spare = malloc(bytes + bytes / 4);
+        session->spare_bytes = session->spare == NULL ? 0 : bytes + bytes / 4;
+    }
+    return session->spare != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "one row of %zu bytes", bytes);
+}
+
+/* What is handed back is brought into the request's order. */
+static limn_status hand_back(Session *session) {
+    const Execution *run = &session->last;
+    const Program *program = run->program;
+    const Rows *rows = &session->rows;
+    session->total = seeds_total(run);
+    for (int32_t i = 0; program->n_stages > 1 && i < program->n_taps; i++) {
+        fill_absent(run, program->tap_values[i], NAN);
+    }
+    for (int32_t i = 0; program->n_stages > 1 && i < program->n_seeds; i++) {
+        fill_absent(run, program->seed_values[i], NAN);
+    }
+    for (int32_t i = 0; program->n_stages > 1 && i < program->n_grads; i++) {
+        fill_absent(run, program->grad_values[i], 0.0f);
+    }
+    for (int32_t i = 0; i < program->n_values; i++) {
+        const ProgramValue *value = &program->values[i];
+        if (!value->persistent || rows->in_order[value->domain]) {
+            continue;
+        }
+        int64_t width = row_shape_width(&value->shape, run->sizes.max_keys);
+        size_t row_bytes = (size_t)width * sizeof(float);
+        TRY(reserve_spare(session, row_bytes + (size_t)run->sizes.rows[value->domain]));
+        rows_restore(rows, value->domain, execution_value(run, i), width, session->spare,
+                     (uint8_t *)session->spare + row_bytes);
+    }
+    return LIMN_OK;
+}
+
 static void extend_caches(const Session *session, const RunRequest *request) {
     const RowTable *all = &session->rows.tables[DOMAIN_ALL];
     for (int32_t s = 0; s < request->n_sequences; s++) {
-        KvCache *cache = appended_cache(request, s);
+        KvCache *cache = appended_cache(request, session->rows.caller[s]);
         const SequenceRows *rows = &all->sequences[s];
         if (cache != NULL) {
             memcpy(cache->is_key + cache->length, all->is_key + rows->row_begin, (size_t)rows->n_rows);
@@ -459,10 +659,11 @@ limn_status session_run(Session *session, const RunRequest *request, const Progr
     Question question;
     Binding binding = {0};
     TRY(prepare_question(session, request, &question));
-    TRY(bind_program(session, &question, memory_budget(session), &binding));
+    TRY(bind_program(session, &question, session_memory_left(session), &binding));
     TRY(bind_buffers(session, request, &binding));
     session->team.progress = progress;
     limn_status status = execute(&session->last);
+    status = status == LIMN_OK ? hand_back(session) : status;
     session->team.progress = NULL;
     if (status != LIMN_OK) {
         session->last.program = NULL;
@@ -517,4 +718,15 @@ const float *session_objective(const Session *session) {
     return program == NULL || program->objective_value == VALUE_NONE
                ? NULL
                : execution_value(&session->last, program->objective_value);
+}
+
+const float *session_seed(const Session *session, int32_t seed) {
+    const Program *program = session->last.program;
+    return program == NULL || seed < 0 || seed >= program->n_seeds
+               ? NULL
+               : execution_value(&session->last, program->seed_values[seed]);
+}
+
+double session_total(const Session *session) {
+    return session->last.program == NULL ? 0.0 : session->total;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/registry.h"
 #include "limn.h"
@@ -151,6 +152,91 @@ static bool stop_at_once(void *context, const char *stage, int64_t done, int64_t
     return false;
 }
 
+typedef struct Page {
+    json_t *blocks;     /* told so far */
+    size_t before_rest; /* told when the last of the later part, the weights, was measured */
+} Page;
+
+static void on_block(void *context, const char *json, size_t length) {
+    Page *page = context;
+    json_error_t error;
+    json_t *block = json_loadb(json, length, 0, &error);
+    assert_non_null(block);
+    assert_true(json[length] == '\0');
+    json_array_append_new(page->blocks, block);
+}
+
+static bool note_weights(void *context, const char *stage, int64_t done, int64_t total) {
+    (void)done;
+    (void)total;
+    Page *page = context;
+    if (strcmp(stage, "weights") == 0) {
+        page->before_rest = json_array_size(page->blocks);
+    }
+    return true;
+}
+
+/* What a page is told on the way is what the document says in the end; the part that is done early is told early. */
+static void blocks_come_as_they_are_finished(void **state) {
+    (void)state;
+    limn_context *context;
+    limn_result *result;
+    char params[2048], *text;
+    size_t length;
+    Page page = {.blocks = json_array()};
+    limn_callbacks callbacks = LIMN_CALLBACKS_INIT;
+    callbacks.context = &page;
+    callbacks.progress = note_weights;
+    callbacks.block = on_block;
+    assert_int_equal(limn_context_new(&context), LIMN_OK);
+    snprintf(params, sizeof params,
+             "{\"model\": \"%s/tests/golden/llama-old\", \"adapter\": [\"%s/tests/golden/adapters/layers/1\"], "
+             "\"ids\": [1, 2, 3]}",
+             LIMN_TEST_SOURCE_DIR, LIMN_TEST_SOURCE_DIR);
+    assert_int_equal(limn_call(context, "diff", params, &callbacks, &result), LIMN_OK);
+    assert_int_equal(limn_result_render(result, "json", NULL, &text, &length), LIMN_OK);
+    json_t *document = json_loadb(text, length, 0, NULL);
+    assert_true(json_array_size(page.blocks) > 2);
+    assert_true(json_equal(json_object_get(document, "blocks"), page.blocks));
+    assert_in_range(page.before_rest, 1, json_array_size(page.blocks) - 1);
+    json_decref(document);
+    json_decref(page.blocks);
+    limn_free(text);
+    limn_result_free(result);
+    limn_context_free(context);
+}
+
+/* Rows are walked by the library's size of them, whatever the caller's is. */
+static void rows_are_walked_by_number(void **state) {
+    (void)state;
+    size_t count;
+    const limn_command *command = limn_command_find("ig");
+    for (size_t i = 0; i < command->n_params; i++) {
+        const char *by_size = (const char *)command->params + i * limn_param_size();
+        assert_ptr_equal(limn_command_param(command, i), by_size);
+    }
+    assert_null(limn_command_param(command, command->n_params));
+    const limn_param *common = limn_common_params(&count);
+    assert_ptr_equal(limn_common_param(count - 1), (const char *)common + (count - 1) * limn_param_size());
+    assert_null(limn_common_param(count));
+}
+
+/* A caller that was compiled with a later header: what this version does not know is left alone. */
+static void a_longer_struct_is_taken(void **state) {
+    (void)state;
+    struct {
+        limn_callbacks callbacks;
+        void (*later)(void);
+    } longer = {LIMN_CALLBACKS_INIT, NULL};
+    longer.callbacks.size = sizeof longer;
+    limn_context *context;
+    limn_result *result;
+    assert_int_equal(limn_context_new(&context), LIMN_OK);
+    assert_int_equal(limn_call(context, "methods", NULL, &longer.callbacks, &result), LIMN_OK);
+    limn_result_free(result);
+    limn_context_free(context);
+}
+
 static void a_call_can_be_stopped(void **state) {
     (void)state;
     limn_context *context;
@@ -172,6 +258,41 @@ static void a_call_can_be_stopped(void **state) {
     limn_context_free(context);
 }
 
+/* What must be said where a result is not shown; and an output's ending says which of a command's files it is. */
+static void alerts_and_old_outputs(void **state) {
+    (void)state;
+    limn_context *context;
+    limn_result *result = NULL;
+    char params[1024], path[64], *text;
+    size_t length;
+    assert_int_equal(limn_context_new(&context), LIMN_OK);
+    snprintf(params, sizeof params, "{\"model\": \"%s/tests/golden/llama-old\", \"ids\": [1, 2, 3]}",
+             LIMN_TEST_SOURCE_DIR);
+    assert_int_equal(limn_call(context, "ig", params, NULL, &result), LIMN_OK);
+    assert_int_equal(limn_result_alerts(result, false, &text, &length), LIMN_OK);
+    assert_string_equal(text, "");
+    assert_int_equal(length, 0);
+    limn_free(text);
+    assert_int_equal(limn_result_alerts(result, true, &text, &length), LIMN_OK);
+    assert_int_equal(length, strlen(text));
+    assert_ptr_equal(strstr(text, "warning: "), text);
+    assert_int_equal(text[length - 1], '\n');
+    limn_free(text);
+    limn_result_free(result);
+
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "/tmp/limn-api-%d.%s", (int)getpid(), i == 0 ? "safetensors" : "html");
+        snprintf(params, sizeof params,
+                 "{\"model\": \"%s/tests/golden/llama-old\", \"ids\": [1, 2, 3], \"output\": \"%s\"}",
+                 LIMN_TEST_SOURCE_DIR, path);
+        assert_int_equal(limn_call(context, "run", params, NULL, &result), LIMN_OK);
+        limn_result_free(result);
+        assert_int_equal(access(path, F_OK), i == 0 ? 0 : -1); /* a report is whoever calls who writes it */
+        unlink(path);
+    }
+    limn_context_free(context);
+}
+
 static void statuses_have_names_and_codes(void **state) {
     (void)state;
     assert_string_equal(limn_status_name(LIMN_OK), "OK");
@@ -187,7 +308,11 @@ int main(void) {
         cmocka_unit_test(defaults_are_accepted),
         cmocka_unit_test(calls_answer_with_a_status),
         cmocka_unit_test(a_call_can_be_stopped),
+        cmocka_unit_test(alerts_and_old_outputs),
         cmocka_unit_test(statuses_have_names_and_codes),
+        cmocka_unit_test(blocks_come_as_they_are_finished),
+        cmocka_unit_test(rows_are_walked_by_number),
+        cmocka_unit_test(a_longer_struct_is_taken),
     };
     return cmocka_run_group_tests_name("api", tests, NULL, NULL);
 }

@@ -61,6 +61,30 @@ static const float odd_slopes[] = {0.83984375F, 0.70703125F, 0.59375F, 0.4199218
         "gated " #name, OP_GATED_ACTIVATION, .in = {VEC(53), VEC(53)}, .tolerance = 2e-6,                              \
                                              .attributes = {.activation = ACTIVATION_##name}, .layout = &one_sequence  \
     }
+#define RATIO(name)                                                                                                    \
+    {                                                                                                                  \
+        "activation ratio " #name, OP_ACTIVATION, .in = {VEC(53)}, .tolerance = 4e-6,                                  \
+                                                  .attributes = {.activation = ACTIVATION_##name},                     \
+                                                  .layout = &one_sequence, .rule = GRADIENT_RATIO                      \
+    }
+#define RATIO_FAR(name)                                                                                                \
+    {                                                                                                                  \
+        "activation far ratio " #name, OP_ACTIVATION,                                                                  \
+            .in = {VEC(53)}, .attributes = {.activation = ACTIVATION_##name}, .layout = &one_sequence,                 \
+            .magnitude = 40.0F, .rule = GRADIENT_RATIO                                                                 \
+    }
+#define HALF_GATE(name)                                                                                                \
+    {                                                                                                                  \
+        "gated half " #name, OP_GATED_ACTIVATION, .in = {VEC(53), VEC(53)}, .tolerance = 2e-6,                         \
+                                                  .attributes = {.activation = ACTIVATION_##name},                     \
+                                                  .layout = &one_sequence, .rule = GRADIENT_HALF_RATIO                 \
+    }
+#define EXPERTS_UNDER(rule_, name)                                                                                     \
+    {                                                                                                                  \
+        "experts " #rule_ " " #name, OP_EXPERTS, .in = {VEC(24), VEC(5)}, .weights = {{40, 24, 0}},                    \
+                                                 .attributes = {.activation = ACTIVATION_##name},                      \
+                                                 .layout = &one_sequence, .rule = GRADIENT_##rule_                     \
+    }
 #define LINEAR_AS(text, flags_)                                                                                        \
     {                                                                                                                  \
         "linear " text, OP_LINEAR, .in = {VEC(67)},                                                                    \
@@ -76,6 +100,32 @@ static const float odd_slopes[] = {0.83984375F, 0.70703125F, 0.59375F, 0.4199218
     { "attention " text, OP_ATTENTION, shapes, .attributes = {.scale = 0.3F, __VA_ARGS__}, .layout = &layout_ }
 #define SCORE(text, shapes, layout_, ...)                                                                              \
     { "scores " text, OP_ATTENTION_SCORES, shapes, .attributes = {.scale = 0.3F, __VA_ARGS__}, .layout = &layout_ }
+
+static const int32_t some_ids[] = {0, 17, 18, 44};
+static const int32_t other_ids[] = {3, 17, 52};
+#define SOME                                                                                                           \
+    { some_ids, 4, NULL }
+#define OTHERS                                                                                                         \
+    { other_ids, 3, NULL }
+#define JUDGE(name, layout_, ...)                                                                                      \
+    {                                                                                                                  \
+        "seed " #name, OP_SEED, .in = {VEC(53)}, .layout = &layout_, .seed = {.kind = SEED_##name, __VA_ARGS__ }       \
+    }
+
+/* sum of x^3 / 3 */
+static limn_status cubes(void *context, int32_t output, const float *x, int64_t width, double *value, float *gradient) {
+    (void)context;
+    (void)output;
+    *value = 0.0;
+    for (int64_t i = 0; i < width; i++) {
+        double y = (double)x[i];
+        *value += y * y * y / 3.0;
+        if (gradient != NULL) {
+            gradient[i] = (float)(y * y);
+        }
+    }
+    return LIMN_OK;
+}
 
 const Case cases[] = {
     {"embed", OP_EMBED, .weights = {{50, 33, 0}}, .attributes = {.scale = 1.0F}, .layout = &unequal},
@@ -304,6 +354,77 @@ const Case cases[] = {
     {"log prob", OP_LOG_PROB, .in = {VEC(301)}, .layout = &outputs},
     {"log prob two classes", OP_LOG_PROB, .in = {VEC(2)}, .layout = &unequal},
     {"pick", OP_PICK, .in = {VEC(301)}, .layout = &outputs},
+    JUDGE(LOG_PROB, unequal, .targets = SOME),
+    JUDGE(PROB, unequal, .targets = SOME),
+    JUDGE(LOGIT, unequal, .targets = SOME),
+    JUDGE(LOG_ODDS, unequal, .targets = SOME),
+    JUDGE(LEAD, unequal, .targets = SOME),
+    JUDGE(DIFFERENCE, unequal, .targets = SOME, .contrasts = OTHERS),
+    JUDGE(KL, unequal, .targets = {0}),
+    JUDGE(REVERSE_KL, unequal, .targets = {0}),
+    JUDGE(ENTROPY, unequal, .targets = {0}),
+    JUDGE(LINEAR, unequal, .targets = {0}),
+    JUDGE(CALLBACK, unequal, .function = cubes),
+    JUDGE(LOGIT, one_row, .targets = {other_ids, 1, NULL}),
+    {"seed of each row's target", OP_SEED, .in = {VEC(301)}, .layout = &outputs, .seed = {.kind = SEED_LOG_PROB}},
+    {"seed against a class", OP_SEED, .in = {VEC(2)}, .layout = &unequal, .seed = {.kind = SEED_LOG_ODDS}},
+    {"seed of heads", OP_SEED, .in = {MAT(3, 17)}, .layout = &unequal, .seed = {.kind = SEED_LINEAR}},
+    {"seed sure", OP_SEED, .in = {VEC(301)}, .layout = &outputs, .seed = {.kind = SEED_LOG_ODDS}, .tolerance = 1e-4,
+     .magnitude = 40.0F},
+    {"seed sure kl", OP_SEED, .in = {VEC(301)}, .layout = &outputs, .seed = {.kind = SEED_KL}, .tolerance = 1e-4,
+     .magnitude = 20.0F},
+    {"seed wide", OP_SEED, .in = {VEC(2500)}, .layout = &unequal, .seed = {.kind = SEED_REVERSE_KL}},
+    {"seed wide entropy", OP_SEED, .in = {VEC(2500)}, .layout = &unequal, .seed = {.kind = SEED_ENTROPY}},
+
+    /* under rules other than the true derivative */
+    {"mul half", OP_MUL, .in = {VEC(53), VEC(53)}, .layout = &unequal, .rule = GRADIENT_HALF},
+    RATIO(GELU),
+    RATIO(GELU_TANH),
+    RATIO(QUICK_GELU),
+    RATIO(RELU),
+    RATIO(RELU2),
+    RATIO(SILU),
+    RATIO(TANH),
+    RATIO(SIGMOID),
+    RATIO_FAR(GELU),
+    RATIO_FAR(GELU_TANH),
+    RATIO_FAR(SILU),
+    RATIO_FAR(TANH),
+    HALF_GATE(GELU_TANH),
+    HALF_GATE(SILU),
+    HALF_GATE(RELU2),
+    {"softcap ratio", OP_SOFTCAP, .in = {VEC(53)}, .attributes = {.softcap = 2.5F}, .layout = &unequal,
+     .rule = GRADIENT_RATIO},
+    {"softcap far ratio", OP_SOFTCAP, .in = {VEC(53)}, .attributes = {.softcap = 2.5F}, .layout = &unequal,
+     .magnitude = 40.0F, .rule = GRADIENT_RATIO},
+    {"norm rms constant", OP_NORM, .in = {VEC(51)}, .weights = {{51, 1, 0}}, .attributes = {.epsilon = 1e-5F},
+     .layout = &unequal, .rule = GRADIENT_CONSTANT},
+    {"norm layer constant", OP_NORM, .in = {VEC(51)}, .weights = {{51, 1, 0}, {51, 1, 0}},
+     .attributes = {.epsilon = 1e-5F, .centered = true}, .layout = &unequal, .rule = GRADIENT_CONSTANT},
+    {"norm of heads constant", OP_NORM, .in = {MAT(3, 17)}, .weights = {{17, 1, 0}}, .attributes = {.epsilon = 1e-2F},
+     .layout = &unequal, .rule = GRADIENT_CONSTANT},
+    {"scores half", OP_ATTENTION_SCORES, NINE_OF_THREE, .attributes = {.scale = 0.3F, .causal = true}, .layout = &mixed,
+     .rule = GRADIENT_HALF_RATIO},
+    {"scores half softcap", OP_ATTENTION_SCORES, FOUR_HEADS,
+     .attributes = {.scale = 0.3F, .causal = true, .softcap = 0.7F}, .layout = &masked, .rule = GRADIENT_HALF_RATIO},
+    {"mix half", OP_ATTENTION_MIX, .in = {KEYS(4), MAT(2, 12)}, .layout = &mixed, .rule = GRADIENT_HALF},
+    {"attention half", OP_ATTENTION, NINE_OF_THREE, .attributes = {.scale = 0.3F, .causal = true}, .layout = &mixed,
+     .rule = GRADIENT_HALF_RATIO},
+    {"attention half softcap", OP_ATTENTION, FOUR_HEADS, .attributes = {.scale = 0.3F, .causal = true, .softcap = 0.7F},
+     .layout = &masked_outputs, .rule = GRADIENT_HALF_RATIO},
+    {"attention half alibi", OP_ATTENTION, FOUR_HEADS,
+     .attributes = {.scale = 0.3F, .causal = true, .alibi_slopes = slopes}, .layout = &outputs,
+     .rule = GRADIENT_HALF_RATIO},
+    {"attention constant", OP_ATTENTION, NINE_OF_THREE, .attributes = {.scale = 0.3F, .causal = true},
+     .layout = &masked, .rule = GRADIENT_CONSTANT},
+    {"attention constant window", OP_ATTENTION, NARROW_VALUES,
+     .attributes = {.scale = 0.3F, .causal = true, .window = 7}, .layout = &masked_outputs, .rule = GRADIENT_CONSTANT},
+    {"route constant", OP_ROUTE, .in = {VEC(9), VEC(3)}, .attributes = {.sum_to_one = true}, .layout = &unequal,
+     .rule = GRADIENT_CONSTANT},
+    {"expert mix half", OP_EXPERT_MIX, .in = {VEC(5), MAT(5, 24)}, .layout = &unequal, .rule = GRADIENT_HALF},
+    EXPERTS_UNDER(HALF_RATIO, SILU),
+    EXPERTS_UNDER(HALF_RATIO, GELU_TANH),
+    EXPERTS_UNDER(CONSTANT_HALF_RATIO, SILU),
 };
 
 const int n_cases = (int)(sizeof cases / sizeof cases[0]);

@@ -47,7 +47,9 @@ typedef struct Case {
     /* in bf16, of an op that rounds what it computed itself: a value near a tie goes the one way or the other. 0: same
      */
     double rounded_tolerance;
-    float magnitude; /* inputs times this, to see saturation; no difference quotients then. 0: 1 */
+    GradientRule rule; /* of the backward pass; none but the true one has difference quotients */
+    Seed seed;         /* of SEED; values are made at random where its kind needs any */
+    float magnitude;   /* inputs times this, to see saturation; no difference quotients then. 0: 1 */
 } Case;
 
 extern const Case cases[];

@@ -353,6 +353,12 @@ void instance_make(Instance *instance, const Case *description, uint64_t seed) {
         shape_values(instance, i);
     }
     instance->grad_out = floats_random(instance->out_rows * instance->out_width, &random);
+    instance->seed = description->seed;
+    if (op->kind == OP_SEED && seed_info(instance->seed.kind)->needs == SEED_NEEDS_VALUES) {
+        instance->seed_values = floats_random(instance->out_rows * instance->in_width[0], &random);
+        instance->seed.values = instance->seed_values;
+        instance->seed.row_stride = instance->in_width[0];
+    }
 }
 
 void instance_free(Instance *instance) {
@@ -365,6 +371,7 @@ void instance_free(Instance *instance) {
         free(instance->in[i]);
     }
     free(instance->grad_out);
+    free(instance->seed_values);
 }
 
 void results_new(Results *results, const Instance *instance) {
@@ -417,18 +424,22 @@ static KernelArgs chunk_args(const Call *call, int64_t begin, int64_t count) {
                        .row_begin = (int32_t)begin,
                        .n_rows = (int32_t)count,
                        .compute = call->compute,
+                       .rule = call->saved != NULL ? instance->description->rule : GRADIENT_TRUE,
+                       .seed = instance->op.kind == OP_SEED ? &instance->seed : NULL,
                        .state = call->state};
     const OpInfo *info = op_info(instance->op.kind);
     bool backward = call->saved != NULL;
+    unsigned saves = rule_saves(instance->description->rule, instance->op.kind);
     for (int i = 0; i < info->n_inputs; i++) {
-        bool given = !backward || (info->saves & ((unsigned)SAVES_IN0 << i)) != 0;
+        bool given = !backward || (saves & ((unsigned)SAVES_IN0 << i)) != 0;
         args.in[i] = given ? at(instance->in[i], begin, instance->in_width[i]) : NULL;
-        args.grad_in[i] = backward ? at_mutable(call->results->grad_in[i], begin, instance->in_width[i]) : NULL;
+        bool wanted = backward && rule_passes(args.rule, instance->op.kind, i);
+        args.grad_in[i] = wanted ? at_mutable(call->results->grad_in[i], begin, instance->in_width[i]) : NULL;
         args.accumulate[i] = call->accumulate;
     }
     if (backward) {
-        args.out = info->saves & SAVES_OUT ? at_mutable(call->saved->out, begin, instance->out_width) : NULL;
-        args.aux = info->saves & SAVES_AUX ? at_mutable(call->saved->aux, begin, instance->aux_width) : NULL;
+        args.out = saves & SAVES_OUT ? at_mutable(call->saved->out, begin, instance->out_width) : NULL;
+        args.aux = saves & SAVES_AUX ? at_mutable(call->saved->aux, begin, instance->aux_width) : NULL;
         args.grad_out = at(instance->grad_out, begin, instance->out_width);
     } else {
         args.out = at_mutable(call->results->out, begin, instance->out_width);

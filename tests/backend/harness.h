@@ -30,6 +30,8 @@ typedef struct Instance {
     int64_t out_width;
     int64_t aux_width;
     float *grad_out; /* [out_rows, out_width] */
+    Seed seed;
+    float *seed_values; /* [out_rows, in_width[0]] */
 } Instance;
 
 /* What a forward and a backward pass give. */

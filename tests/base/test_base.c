@@ -1,8 +1,7 @@
-/* Errors, arenas, texts, maps, random numbers, parallel_for. */
+/* Errors, arenas, texts, maps, random numbers. */
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/map.h"
-#include "base/parallel.h"
 #include "base/random.h"
 #include "base/text_buffer.h"
 
@@ -187,59 +186,6 @@ static void test_random(void **state) {
     assert_false(random_bits(&a) == random_bits(&b));
 }
 
-typedef struct Work {
-    Team *team;
-    int32_t *visits; /* [n] */
-    int64_t fail_at;
-} Work;
-
-static limn_status visit(void *context, int64_t begin, int64_t end, int worker) {
-    Work *work = context;
-    for (int64_t i = begin; i < end; i++) {
-        work->visits[i]++;
-        if (i == work->fail_at) {
-            return fail_with(LIMN_RANGE, "item of the worker");
-        }
-    }
-    return worker < team_threads(work->team) ? LIMN_OK : fail_with(LIMN_INTERNAL, "worker number");
-}
-
-static limn_status visit_nested(void *context, int64_t begin, int64_t end, int worker) {
-    (void)worker;
-    for (int64_t i = begin; i < end; i++) {
-        Work *work = context;
-        Work inner = {work->team, work->visits + 10 * i, -1};
-        TRY(parallel_for(work->team, 10, 1, visit, &inner)); /* runs on this thread */
-    }
-    return LIMN_OK;
-}
-
-static void test_parallel_for(void **state) {
-    for (int threads = 1; threads <= 5; threads += 2) {
-        Team team = team_of(threads, NULL);
-        assert_int_equal(team_threads(&team), threads);
-        for (int64_t n = 0; n < 40; n++) {
-            int32_t visits[400] = {0};
-            Work work = {&team, visits, -1};
-            assert_int_equal(parallel_for(&team, n, 3, visit, &work), LIMN_OK);
-            for (int64_t i = 0; i < 400; i++) {
-                assert_int_equal(visits[i], i < n);
-            }
-            assert_int_equal(parallel_for(&team, n, 1, visit_nested, &work), LIMN_OK);
-            for (int64_t i = 0; i < 400; i++) {
-                assert_int_equal(visits[i], (i < n) + (i < 10 * n));
-            }
-        }
-        int32_t visits[40] = {0};
-        Work work = {&team, visits, 39};
-        error_clear();
-        assert_int_equal(parallel_for(&team, 40, 1, visit, &work), LIMN_RANGE);
-        assert_string_equal(error_message(), "item of the worker"); /* carried home from its thread */
-    }
-    assert_true(team_of(0, NULL).threads >= 1);
-    assert_int_equal(team_threads(NULL), 1);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages_are_one_printable_line),
@@ -248,7 +194,6 @@ int main(void) {
         cmocka_unit_test(test_text_buffer),
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_random),
-        cmocka_unit_test(test_parallel_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

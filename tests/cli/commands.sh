@@ -38,7 +38,8 @@ expect_out 'working memory of one step'
 expect_out 'time of the pass'
 expect_no 'Output at position' "$out"
 [ ! -e "$work/cost.safetensors" ] || problem "an estimate wrote a file"
-wrong 2 'expected a name that ends in .safetensors' run "$model" --ids 1,2,3 -o "$work/report.html"
+wrong 2 "option 'values': found '.*report.html', expected a name that ends in .safetensors" \
+    run "$model" --ids 1,2,3 --values "$work/report.html"
 [ ! -e "$work/report.html" ] || problem "a report's name was taken for values"
 
 # a padded row answers like the prompt without it; a bare word for the file; a face's option anywhere
@@ -100,6 +101,8 @@ expect_out 'Likeliest class'
 least=$("$LIMN" run "$golden/gemma2" --ids 3,9,27 --top 64 | sed -n 's/^  <[0-9]*> *\([0-9]*\) .*/\1/p' | tail -n 1)
 limn ig "$golden/gemma2" --ids 3,9,27 --target-id "$least" --steps 2
 expect_err "^limn: warning: the model would hardly begin with '<$least>'"
+limn ig "$golden/gemma2" --ids 3,9,27 --target-id "$least" --steps 2 -o "$work/unlikely.json"
+[ "$(grep -c 'hardly begin' "$err")" -eq 1 ] || problem "it is said twice"
 limn ig "$golden/gemma2" --ids 3,9,27 --target-id "$least" --steps 2 --quiet
 expect_no 'hardly begin' "$err"
 expect_out 'hardly begin'
@@ -142,6 +145,61 @@ expect_out 'the same bytes again'
 limn methods
 expect_code 0
 expect_out 'generate'
+
+# -o is the report of every command; values and decisions have options of their own, and -o still knows their endings
+limn run "$model" --ids 1,2 --save hook_embed --values "$work/named.safetensors" -o "$work/run.html"
+expect_code 0
+[ ! -s "$out" ] || problem "with -o nothing goes to standard output"
+grep -q '<html' "$work/run.html" || problem "run.html is not HTML"
+limn run "$model" --ids 1,2 --save hook_embed -o "$work/ending.safetensors"
+expect_code 0
+expect_out 'Likeliest token'
+cmp "$work/named.safetensors" "$work/ending.safetensors" >/dev/null || problem "--values and -o wrote other values"
+limn run "$model" --ids 1,2 -o "$work/both.safetensors" -o "$work/both.json"
+expect_code 0
+[ -s "$work/both.safetensors" ] && grep -q '"limn.result/1"' "$work/both.json" || problem "not both files"
+wrong 2 "option 'values' is given twice" run "$model" --ids 1 -o "$work/a.safetensors" --values "$work/b.safetensors"
+wrong 2 'no format has the ending .safetensors' info "$model" -o "$work/info.safetensors"
+
+# -o - is standard output, in the format asked for
+limn info "$model" --json
+cp "$out" "$work/info_plain.json"
+limn info "$model" --json -o -
+expect_code 0
+grep -v '"started"\|"seconds"\|"peak_bytes"' "$out" >"$work/dash"
+grep -v '"started"\|"seconds"\|"peak_bytes"' "$work/info_plain.json" | cmp -s - "$work/dash" || problem "-o - is not standard output"
+[ ! -e - ] || problem "a file called - was written"
+limn info "$model" -o - -o "$work/dash.json"
+expect_code 0
+expect_out 'LlamaForCausalLM'
+grep -q '"limn.result/1"' "$work/dash.json" || problem "-o - took the place of a file"
+
+# a name of one format and another format asked for
+for format in '--json' '--format json' '--format md'; do
+    wrong 2 "option 'output': found '.*x.html' and the format [a-z]*, expected another" \
+        ig "$letters" -p 'abcab' --target d -o "$work/x.html" $format
+    [ ! -e "$work/x.html" ] || problem "x.html was written"
+done
+wrong 2 "option 'format': found 'md' and --json" info "$model" --json --format md
+limn info "$model" --json -o "$work/same.json" -o "$work/no_ending"
+expect_code 0
+cmp -s "$work/same.json" "$work/no_ending" || [ "$(head -c 1 "$work/no_ending")" = '{' ] || problem "no JSON without an ending"
+
+# failed checks and warnings reach standard error where the report goes to a file
+limn ig "$model" --ids 1,2,3 -o "$work/warned.json"
+expect_err '^limn: warning: too few supporting words'
+limn ig "$model" --ids 1,2,3 -q -o "$work/warned.json"
+expect_no 'warning' "$err"
+limn ig "$model" --ids 1,2,3 -o "$work/warned.json" -o -
+expect_out 'warning'
+expect_no 'warning' "$err"
+limn verify "$work/two.json" -q -o "$work/verdict.html"
+expect_code 1
+expect_err "^limn: check 'same-answer' failed: 0, expected at least 1 (1 when everything agrees"
+[ ! -s "$out" ] || problem "with -o nothing goes to standard output"
+limn verify "$work/one.json" -o "$work/verdict.html"
+expect_code 0
+[ ! -s "$err" ] || problem "nothing failed, and yet something was said"
 
 # results go to files whole, in the format of their ending
 limn run "$model" --ids 1,2 --save hook_embed -o "$work/none/acts.safetensors"
@@ -194,9 +252,68 @@ head -c 500 "$work/whole.jsonl" >"$work/out.jsonl"
 limn predict "$letters" "$work/data.csv" --prompt-field text --choices d,x --label-field answer -o "$work/out.jsonl"
 expect_code 0
 cmp -s "$work/out.jsonl" "$work/whole.jsonl" || problem "a cut file was not gone on with"
+limn predict "$letters" "$work/data.csv" --prompt-field text --choices d,x --label-field answer \
+    --decisions "$work/named.jsonl" -o "$work/predict.html"
+expect_code 0
+[ ! -s "$out" ] || problem "with -o nothing goes to standard output"
+cmp -s "$work/named.jsonl" "$work/whole.jsonl" || problem "--decisions and -o wrote other decisions"
+grep -q '<html' "$work/predict.html" || problem "predict.html is not HTML"
 limn predict "$letters" "$work/data.csv" --prompt-field text --choices x,d --label-field answer -o "$work/out.jsonl"
 expect_code 2
 expect_err 'other choices'
+# limits: 2 of 3 are right, Wilson's interval is 0.21 to 0.94
+decide() {
+    limn predict "$letters" "$work/data.csv" --prompt-field text --choices d,x --label-field answer "$@"
+}
+decide --at-least accuracy=0.2
+expect_code 0
+decide --at-least accuracy=50%
+expect_code 4
+expect_out 'the limit lies within the 95% interval,'
+decide --at-least accuracy=0.95
+expect_code 1
+expect_out 'FAIL  accuracy'
+decide --at-least accuracy=0.5 --at-most accuracy=0.2
+expect_code 1
+decide --at-least accuracy=0.5 --json
+expect_code 4
+expect_out '"state": "inconclusive"'
+wrong 2 'there is no measure' predict "$letters" "$work/data.csv" --prompt-field text --choices d,x --at-least size=3
+# records: none, bad, a list
+: >"$work/empty.jsonl"
+wrong 2 'empty.jsonl: no records; --allow-empty' predict "$letters" "$work/empty.jsonl" --prompt-field text --choices d,x
+limn predict "$letters" "$work/empty.jsonl" --prompt-field text --choices d,x --allow-empty
+expect_code 1
+expect_out 'FAIL  records'
+wrong 2 'no records that --where leaves' predict "$letters" "$work/data.csv" --prompt-field text --choices d,x \
+    --where 'length(text) > 99'
+printf '[{"text": "a cab"},\n {"text": ["a"]},\n {"text": "ab"}]\n' >"$work/array.json"
+wrong 2 "array.json: line 2: the field 'text' is a list" predict "$letters" "$work/array.json" --prompt-field text --choices d,x
+limn predict "$letters" "$work/array.json" --prompt-field text --choices d,x --on-error skip --decisions "$work/skip.jsonl" -o - \
+    -o "$work/skip.json"
+expect_code 1
+expect_out 'Records that were skipped'
+[ "$(wc -l <"$work/skip.jsonl")" -eq 3 ] || problem "a line for each record"
+grep -q '"error": ' "$work/skip.jsonl" || problem "the skipped record is not in the file"
+# two files of decisions, compared: a command of two words
+limn compare decisions "$work/whole.jsonl" "$work/named.jsonl"
+expect_code 0
+expect_out '0 decisions changed'
+sed 's/"pred": "d"/"pred": "x"/' "$work/whole.jsonl" >"$work/worse.jsonl"
+limn compare decisions "$work/whole.jsonl" "$work/worse.jsonl" --at-least accuracy=0 -o "$work/compared.json" -o "$work/compared.html"
+expect_code 4
+expect_err "check 'accuracy' is inconclusive"
+limn verify "$work/compared.json"
+expect_code 0
+expect_out 'the same bytes again'
+limn compare decisions "$work/whole.jsonl" "$work/worse.jsonl" --at-least accuracy=0.9
+expect_code 1
+wrong 2 "there is no command 'compare'; nearest: 'compare decisions'" compare dec
+wrong 2 'compare decisions needs B.jsonl' compare decisions "$work/whole.jsonl"
+limn verify "$work/skip.json"
+expect_code 0
+expect_out 'the same bytes again'
+
 limn predict "$letters" "$work/out.jsonl" --prompt-field prompt --choices d,x --where 'label == pred' --json
 expect_code 0
 cp "$out" "$work/pred.json"

@@ -22,6 +22,15 @@ keeps_to_schema ig "$letters" -p 'a cab' --target d
 keeps_to_schema ig "$letters" -p 'a cab' --target d --contrast a --baseline token:a --baseline mean
 keeps_to_schema ig "$letters" -p 'a cab' --target da --matrix --steps 4 --rule trapezoid
 keeps_to_schema methods
+printf '{"text": "a cab", "l": "d", "g": "x"}\n{"text": "ab", "l": "f", "g": "y"}\n{"text": "", "l": "d", "g": "x"}\n' >"$work/data.jsonl"
+keeps_to_schema predict "$letters" "$work/data.jsonl" --prompt-field text --choices d,f --limit 2 --at-least share:d=0
+keeps_to_schema predict "$letters" "$work/data.jsonl" --prompt-field text --choices d,f --label-field l --group-field g \
+    --on-error skip
+"$LIMN" predict "$letters" "$work/data.jsonl" --prompt-field text --choices d,f --label-field l --group-field g --limit 2 \
+    --decisions "$work/d.jsonl" >"$out" 2>"$err"
+sed 's/"pred": "[df]"/"pred": "f"/' "$work/d.jsonl" >"$work/e.jsonl"
+keeps_to_schema compare decisions "$work/d.jsonl" "$work/e.jsonl" --at-most changed=1
+keeps_to_schema diff "$letters" "$golden/adapters/layers/merged"
 
 limn ig "$letters" -p 'a cab' --target d -o "$work/why.html" -o "$work/why.svg" -o "$work/why.md" -o "$work/why.json"
 [ "$code" -le 1 ] || problem "exit code $code"

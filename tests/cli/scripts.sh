@@ -35,7 +35,7 @@ chmod +x "$work/bin/"*
 what="scripts/setup with a package missing"
 (cd "$SOURCE" && WORK="$work" PATH="$work/bin:$PATH" scripts/setup >"$out" 2>"$err"; echo $? >"$work/setup-code") &
 tries=0
-while ! grep -q 'fetching libjansson-dev' "$out" && [ $tries -lt 200 ]; do
+while ! grep -q 'fetching libjansson-dev' "$out" && [ $tries -lt 1200 ]; do
     sleep 0.1
     tries=$((tries + 1))
 done
@@ -141,7 +141,7 @@ python3 "$work/server.py" "$work" &
 server=$!
 trap 'kill $server 2>/dev/null; rm -rf "$work"' EXIT
 tries=0
-while [ ! -e "$work/port" ] && [ $tries -lt 100 ]; do
+while [ ! -e "$work/port" ] && [ $tries -lt 1200 ]; do
     sleep 0.1
     tries=$((tries + 1))
 done

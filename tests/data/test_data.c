@@ -103,7 +103,34 @@ static void filters_on_json(void **state) {
         {"pred > label", ""},
         {"label > pred", "0"},
         {"'a' < 'b'", "0123"},
+        {"length(label) > 3", "3"},
+        {"length(label) == 6", ""}, /* characters, not bytes: three of three bytes, a space, three */
+        {"length ( label )==7", "3"},
+        {"length(v) == 1 and length(`u`) == 1", "3"},
+        {"length(label) == null", "2"},
+        {"length(n) >= 16", "01"},
+        {"length(label) > length(pred)", "03"},
+        {"length(pred) <= 0", ""},
     };
+    check_cases(path, cases, sizeof cases / sizeof cases[0]);
+    unlink(path);
+}
+
+/* Ids past 63 bits are told apart, whether they are JSON or cells. */
+static void filters_on_long_integers(void **state) {
+    static const Case cases[] = {
+        {"id == 10254939386542155531", "0"}, {"id != 10254939386542155531", "1"},
+        {"id > 10254939386542155531", "1"},  {"id >= 9223372036854775807", "01"},
+        {"id == 1842913370518913027", ""},   {"n == 1842913370518913027", "0"},
+        {"n < 1842913370518913280.0", "01"}, {"n == n and id > n and n > -1e30", "01"},
+        {"length(id) == 20", "01"},
+    };
+    const char *path = scratch(".jsonl", "{\"id\": 10254939386542155531, \"n\": 1842913370518913027}\n"
+                                         "{\"id\": 10254939386542155532, \"n\": 1842913370518913028}\n");
+    check_cases(path, cases, sizeof cases / sizeof cases[0]);
+    unlink(path);
+    path =
+        scratch(".csv", "id,n\n10254939386542155531,1842913370518913027\n10254939386542155532,1842913370518913028\n");
     check_cases(path, cases, sizeof cases / sizeof cases[0]);
     unlink(path);
 }
@@ -142,6 +169,11 @@ static void filters_that_cannot_be(void **state) {
         {"a ~ 3", "in quotes", LIMN_USAGE},
         {"a ~ '(x'", "'(x' is broken at character 3", LIMN_USAGE},
         {"a and b", "one of ==", LIMN_USAGE},
+        {"length(a == 1", "closing parenthesis", LIMN_USAGE},
+        {"length() > 1", "') > 1' at character 8, expected a field", LIMN_USAGE},
+        {"length('a') > 1", "expected a field", LIMN_USAGE},
+        {"length(zh) > 1", "field 'zh'", LIMN_NOT_FOUND},
+        {"length > 1", "field 'length'", LIMN_NOT_FOUND},
         {"zh == a", "field 'zh'", LIMN_NOT_FOUND},
         {"a ~ '(a+)+(a+)+(a+)+$'", "takes too long on line 1", LIMN_RANGE},
     };
@@ -207,8 +239,8 @@ static limn_status filled(TextBuffer *out, const char *text, const Record *recor
 }
 
 static void templates(void **state) {
-    const char *path =
-        scratch(".jsonl", "{\"text\": \"a {b}\", \"n\": 2, \"u\": {\"x\": 0.5}, \"null\": null, \"e\": \"\"}\n");
+    const char *path = scratch(
+        ".jsonl", "{\"text\": \"a {b}\", \"n\": 2, \"u\": {\"x\": 0.5}, \"null\": null, \"e\": \"\", \"l\": [1]}\n");
     RecordReader *reader;
     const Record *record;
     must(record_reader_open(&reader, path, RECORDS_AUTO, NULL));
@@ -230,6 +262,18 @@ static void templates(void **state) {
             fail_msg("%s: %d %s", cases[i].text, (int)status, error_message());
         }
     }
+    Arena arena;
+    Template field;
+    arena_init(&arena);
+    must(template_of_field(&field, "u", 1, &arena));
+    assert_int_equal(template_fill(&out, &field, "file.jsonl", record), LIMN_USAGE);
+    assert_non_null(strstr(error_message(), "file.jsonl: line 1: the field 'u' is an object, expected a text"));
+    must(template_of_field(&field, "l", 1, &arena));
+    assert_int_equal(template_fill(&out, &field, "file.jsonl", record), LIMN_USAGE);
+    assert_non_null(strstr(error_message(), "'l' is a list"));
+    arena_free(&arena);
+    must(filled(&out, "{l} of {u}", record)); /* in a template they are JSON */
+    assert_string_equal(out.data, "[1] of {\"x\":0.5}");
     text_buffer_free(&out);
     record_reader_close(reader);
     unlink(path);
@@ -237,11 +281,9 @@ static void templates(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(filters_on_json),
-        cmocka_unit_test(filters_on_cells),
-        cmocka_unit_test(filters_that_cannot_be),
-        cmocka_unit_test(limits_and_samples),
-        cmocka_unit_test(templates),
+        cmocka_unit_test(filters_on_json),    cmocka_unit_test(filters_on_long_integers),
+        cmocka_unit_test(filters_on_cells),   cmocka_unit_test(filters_that_cannot_be),
+        cmocka_unit_test(limits_and_samples), cmocka_unit_test(templates),
     };
     return cmocka_run_group_tests_name("data", tests, NULL, NULL);
 }

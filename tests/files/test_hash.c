@@ -197,7 +197,8 @@ static void test_refusals(void **state) {
     assert_refused(hash_files(hex, twins, 2, true, NULL), LIMN_USAGE, "two files named 'a'");
     const HashFile file = {scratch_path("x"), NULL};
     const Progress progress = {stop, NULL};
-    assert_refused(hash_files(hex, &file, 1, true, &(Team){1, &progress}), LIMN_CANCELLED, "hash");
+    assert_refused(hash_files(hex, &file, 1, true, &(Team){.threads = 1, .progress = &progress}), LIMN_CANCELLED,
+                   "hash");
 }
 
 int main(void) {

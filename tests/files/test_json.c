@@ -93,7 +93,8 @@ static void test_syntax(void **state) {
 static void test_integers_without_end(void **state) {
     json_t *root = loaded("{\"model_max_length\": 1000000000000000019884624838656, \"id\": 9007199254740993,\n"
                           "\"text\": \"1000000000000000019884624838656 \\\" 99999999999999999999\", \"x\": -1e3,\n"
-                          "\"y\": 0.12345678901234567890123, \"list\": [-1000000000000000000000, 5]}");
+                          "\"y\": 0.12345678901234567890123, \"list\": [-1000000000000000000000, 5], "
+                          "\"tweet\": 1842913370518913027}");
     double x;
     int64_t n;
     const char *text;
@@ -107,6 +108,8 @@ static void test_integers_without_end(void **state) {
     assert_ok(json_need_real(&x, root, "c", "x"));
     assert_true(x == -1000.0);
     assert_true(json_real_value(json_array_get(json_object_get(root, "list"), 0)) == -1e21);
+    assert_ok(json_need_integer(&n, root, "c", "tweet", 0, INT64_MAX)); /* beside one that does not fit */
+    assert_true(n == INT64_C(1842913370518913027));
     json_decref(root);
 }
 

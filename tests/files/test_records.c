@@ -139,10 +139,192 @@ static void test_jsonl(void **state) {
     assert_int_equal(record_field(record, "user.none", 9).kind, FIELD_ABSENT);
     record = next(reader);
     value = record_field(record, "big", 3);
-    assert_int_equal(value.kind, FIELD_REAL);
+    assert_int_equal(value.kind, FIELD_DIGITS);
+    assert_field(record, "big", "123456789012345678901234567890");
     assert_field(record, "x", "-1e300");
     assert_null(next(reader));
     record_reader_close(reader);
+}
+
+/* Python's json.loads of the same line, field by field: no integer loses a digit, for itself or for what stands beside
+ * it. */
+static void test_long_integers(void **state) {
+    RecordReader *reader = opened(
+        "long.jsonl",
+        "{\"id\": 10254939386542155531, \"least\": -9223372036854775808, \"most\": 9223372036854775807, "
+        "\"over\": 9223372036854775808, \"under\": -9223372036854775809, \"tweet\": 1842913370518913027, "
+        "\"text\": \"18446744073709551616 \\\" \\ufdd0 \xEF\xB7\x91"
+        "18446744073709551616\", \"x\": 1234567890123456789.5, "
+        "\"e\": 1e20, \"list\": [18446744073709551616, {\"in\": -18446744073709551617, \"s\": \"a\\\"b\"}, 7]}\n");
+    const Record *record = next(reader);
+    assert_field(record, "id", "10254939386542155531");
+    assert_field(record, "least", "-9223372036854775808");
+    assert_field(record, "most", "9223372036854775807");
+    assert_field(record, "over", "9223372036854775808");
+    assert_field(record, "under", "-9223372036854775809");
+    assert_field(record, "tweet", "1842913370518913027");
+    assert_field(record, "text",
+                 "18446744073709551616 \" \xEF\xB7\x90 \xEF\xB7\x91"
+                 "18446744073709551616");
+    assert_field(record, "x", "1.2345678901234568e18");
+    assert_field(record, "e", "1e20");
+    assert_field(record, "list", "[18446744073709551616,{\"in\":-18446744073709551617,\"s\":\"a\\\"b\"},7]");
+    static const struct {
+        const char *name;
+        FieldKind kind;
+    } kinds[] = {{"id", FIELD_DIGITS},    {"least", FIELD_INTEGER}, {"most", FIELD_INTEGER}, {"over", FIELD_DIGITS},
+                 {"under", FIELD_DIGITS}, {"tweet", FIELD_INTEGER}, {"text", FIELD_TEXT},    {"x", FIELD_REAL}};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        assert_int_equal(record_field(record, kinds[i].name, strlen(kinds[i].name)).kind, kinds[i].kind);
+    }
+    record_reader_close(reader);
+    refused("r.jsonl", "{\"a\": 18446744073709551616, \"b\": }\n", 0, "line 1, column 34", "unexpected");
+    refused("r.jsonl", "{18446744073709551616: 1}\n", 0, "line 1", "integer");
+    refused("r.jsonl", "{\"a\": 018446744073709551616}\n", 0, "line 1", "");
+    refused("r.jsonl", "{\"a\": 18446744073709551616, \"b\": 1e999}\n", 0, "line 1", "too big");
+    refused("r.jsonl", "18446744073709551616\n", 0, "line 1", "18446744073709551616, expected an object");
+}
+
+static int order(const char *a, const char *b) {
+    FieldValue x = {.kind = FIELD_CELL, .bytes = a, .length = strlen(a)};
+    FieldValue y = {.kind = FIELD_CELL, .bytes = b, .length = strlen(b)};
+    FieldValue first, second;
+    assert_true(field_number(&first, &x));
+    assert_true(field_number(&second, &y));
+    int found = field_number_order(&first, &second);
+    int back = field_number_order(&second, &first);
+    assert_int_equal((found > 0) - (found < 0), (back < 0) - (back > 0));
+    return (found > 0) - (found < 0);
+}
+
+/* As Python compares them, which is exact between integers and floats. */
+static void test_order_of_numbers(void **state) {
+    static const struct {
+        const char *a, *b;
+        int order;
+    } cases[] = {{"1", "2", -1},
+                 {"-1", "1", -1},
+                 {"9007199254740993", "9007199254740992.0", 1},
+                 {"9007199254740993", "9007199254740994.0", -1},
+                 {"3", "3.0", 0},
+                 {"-3", "-3.5", 1},
+                 {"3", "3.5", -1},
+                 {"0", "-0.0", 0},
+                 {"0", "-0.5", 1},
+                 {"9223372036854775807", "9223372036854775808", -1},
+                 {"9223372036854775807", "9223372036854775808.0", -1},
+                 {"9223372036854775808", "9223372036854775808.0", 0},
+                 {"-9223372036854775808", "-9223372036854775808.0", 0},
+                 {"-9223372036854775809", "-9223372036854775808", -1},
+                 {"-9223372036854775809", "1", -1},
+                 {"18446744073709551616", "18446744073709551615", 1},
+                 {"18446744073709551616", "18446744073709551616.0", 0},
+                 {"18446744073709551617", "18446744073709551616.0", 1},
+                 {"99999999999999999999", "1e20", -1},
+                 {"100000000000000000000", "1e20", 0},
+                 {"1e300", "18446744073709551616", 1},
+                 {"-1e300", "-18446744073709551616", -1},
+                 {"123456789012345678901234567890", "123456789012345678901234567891", -1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (order(cases[i].a, cases[i].b) != cases[i].order) {
+            fail_msg("%s and %s: another order than %d", cases[i].a, cases[i].b, cases[i].order);
+        }
+    }
+}
+
+static void test_json_array(void **state) {
+    RecordReader *reader = opened(
+        "a.json",
+        "\xEF\xBB\xBF\n[ {\"id\": 1, \"text\": \"] , } \\\" [\"},\n\n{\"l\": [[1], {\"a\": {}}]}\t,{\n\"id\": 3}\n]\n");
+    assert_int_equal(record_reader_format(reader), RECORDS_JSON);
+    const Record *record = next(reader);
+    assert_int_equal(record->line, 2);
+    assert_field(record, "text", "] , } \" [");
+    record = next(reader);
+    assert_int_equal(record->line, 4);
+    assert_int_equal(record->number, 1);
+    assert_field(record, "l", "[[1],{\"a\":{}}]");
+    record = next(reader);
+    assert_int_equal(record->line, 4);
+    assert_field(record, "id", "3");
+    assert_true(record->end <= record_reader_size(reader));
+    assert_null(next(reader));
+    assert_null(next(reader));
+    record_reader_close(reader);
+    reader = opened("none.json", " [ ] ");
+    assert_null(next(reader));
+    record_reader_close(reader);
+    reader = opened("lines.json", "\n{\"a\": 1}\n{\"a\": 2}\n"); /* as it was read before arrays were */
+    assert_int_equal(record_reader_format(reader), RECORDS_JSONL);
+    assert_int_equal(next(reader)->line, 2);
+    assert_field(next(reader), "a", "2");
+    record_reader_close(reader);
+    refused("r.json", "[{\"a\": 1},\n{\"a\": }]", 1, "line 2, column 7", "unexpected");
+    refused("r.json", "[{\"a\": 1},\n3]", 1, "line 2", "the integer 3, expected an object");
+    refused("r.json", "[{\"a\": 1}\n{\"a\": 2}]", 1, "line 2: found '{'", "a comma or ]");
+    refused("r.json", "[{\"a\": 1},]", 1, "line 1: found ']'", "expected a record");
+    refused("r.json", "[,{\"a\": 1}]", 0, "line 1: found ','", "expected a record");
+    refused("r.json", "[{\"a\": 1}", 1, "found the end", "a comma or ]");
+    refused("r.json", "[{\"a\": \"1\n}", 0, "line 1: found the end", "begins here");
+    refused("r.json", "[{\"a\": 1}] []", 1, "found '['", "nothing behind the array");
+}
+
+/* Far more than a window holds, so that it moves and grows: nothing is lost. */
+static void test_long_arrays(void **state) {
+    const char *path = scratch_path("many.json");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    enum { COUNT = 30000 };
+    for (int i = 0; i < COUNT; i++) {
+        fprintf(file, "%s{\"n\": %d, \"text\": \"%.*s\"}", i > 0 ? ",\n" : "[", i, i % 61,
+                "a text that is cut at another place in each record, [], {}, of it");
+    }
+    fprintf(file, "]");
+    fclose(file);
+    RecordReader *reader;
+    assert_ok(record_reader_open(&reader, path, RECORDS_AUTO, NULL));
+    for (int i = 0; i < COUNT; i++) {
+        char number[16];
+        snprintf(number, sizeof number, "%d", i);
+        const Record *record = next(reader);
+        assert_field(record, "n", number);
+        assert_int_equal(record_field(record, "text", 4).length, (size_t)(i % 61));
+        assert_int_equal(record->line, i + 1);
+    }
+    assert_null(next(reader));
+    record_reader_close(reader);
+}
+
+/* Which records are read when bad ones are passed over, as digits; '-' for each bad one, '!' at an end that is lost. */
+static void assert_gone_on(const char *name, const char *text, const char *expected) {
+    char found[32] = "";
+    size_t n = 0;
+    RecordReader *reader = opened(name, text);
+    for (;;) {
+        const Record *record;
+        limn_status status = record_reader_next(reader, &record);
+        const Record *bad = status == LIMN_OK ? NULL : record_reader_bad(reader);
+        if (status == LIMN_OK && record == NULL) {
+            break;
+        }
+        found[n++] = record != NULL ? (char)('0' + record->number) : bad != NULL ? '-' : '!';
+        found[n] = '\0';
+        if (record == NULL && bad == NULL) {
+            break;
+        }
+    }
+    record_reader_close(reader);
+    assert_string_equal(found, expected);
+}
+
+static void test_bad_records_can_be_passed_over(void **state) {
+    assert_gone_on("b.jsonl", "{\"a\": 1}\n{\n\n3\n{\"a\": 2}\n", "0--3");
+    assert_gone_on("b.txt", "one\n\xE4\xBD\ntwo\n", "0-2");
+    assert_gone_on("b.csv", "a,b\n1,2\n1\n1,2,3\n3,4\n", "0--3");
+    assert_gone_on("b.csv", "a,b\n1,2\n1,5\" pipe\n3,4\n", "0!"); /* which quotes open and which close? */
+    assert_gone_on("b.csv", "a,b\n1,2\n1,\"5\n3,4\n", "0!");
+    assert_gone_on("b.json", "[{\"a\": 1}, 2, {\"a\": }, {\"a\": 3}]", "0--3");
+    assert_gone_on("b.json", "[{\"a\": 1} {\"a\": 2}]", "0!");
 }
 
 static void test_jsonl_refusals(void **state) {
@@ -246,7 +428,8 @@ static void test_numbers_of_cells(void **state) {
     } cases[] = {
         {"12", FIELD_INTEGER}, {"-0.5", FIELD_REAL}, {"1e3", FIELD_REAL},  {"007", FIELD_CELL},
         {"", FIELD_CELL},      {"1 ", FIELD_CELL},   {"0x10", FIELD_CELL}, {"9223372036854775807", FIELD_INTEGER},
-        {"-", FIELD_CELL},     {"nan", FIELD_CELL},  {"1,5", FIELD_CELL},  {"9223372036854775808", FIELD_REAL}};
+        {"-", FIELD_CELL},     {"nan", FIELD_CELL},  {"1,5", FIELD_CELL},  {"9223372036854775808", FIELD_DIGITS},
+        {"1e999", FIELD_CELL}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         FieldValue cell = {.kind = FIELD_CELL, .bytes = cases[i].text, .length = strlen(cases[i].text)};
         FieldValue number;
@@ -298,6 +481,11 @@ int main(void) {
         cmocka_unit_test(test_csv),
         cmocka_unit_test(test_csv_refusals),
         cmocka_unit_test(test_jsonl),
+        cmocka_unit_test(test_json_array),
+        cmocka_unit_test(test_long_arrays),
+        cmocka_unit_test(test_bad_records_can_be_passed_over),
+        cmocka_unit_test(test_long_integers),
+        cmocka_unit_test(test_order_of_numbers),
         cmocka_unit_test(test_jsonl_refusals),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_long_records),

@@ -1,6 +1,7 @@
 /* Shape rules as data, and how a graph is built, named and sealed. */
 #include "base/error.h"
 #include "graph/graph.h"
+#include "graph/rules.h"
 #include "graph/shapes.h"
 
 #include <setjmp.h>
@@ -101,6 +102,7 @@ static const ShapeCase shape_cases[] = {
     {.kind = OP_SELECT_ROWS, .in = {MAT(3, 7)}, .out = MAT(3, 7)},
     {.kind = OP_LOG_PROB, .in = {VEC(100)}, .out = VEC(1)},
     {.kind = OP_PICK, .in = {VEC(100)}, .out = VEC(1)},
+    {.kind = OP_SEED, .in = {MAT(3, 7)}, .out = VEC(1)},
     {.kind = OP_NORM, .in = {VEC(8)}, .weights = {WEIGHT(8, 1)}, .out = VEC(8)},
     {.kind = OP_NORM, .in = {VEC(8)}, .weights = {WEIGHT(7, 1)}},
     {.kind = OP_ATTENTION, .in = {MAT(9, 8), MAT(3, 8), MAT(3, 5)}, .out = MAT(9, 5)},
@@ -171,6 +173,42 @@ static void activations_are_known_by_their_names(void **state) {
     assert_false(activation_from_name("", &activation));
 }
 
+static void gradient_rules_are_a_table(void **state) {
+    int rows = 0;
+    for (int set = 0; set < RULE_SET_COUNT; set++) {
+        RuleSet found;
+        assert_true(rule_set_from_name(rule_set_name((RuleSet)set), &found));
+        assert_int_equal(found, set);
+        assert_non_null(strchr(rule_set_help((RuleSet)set), ' '));
+        for (int kind = 0; kind < OP_COUNT; kind++) {
+            GradientRule rule = gradient_rule((RuleSet)set, (OpKind)kind);
+            rows += rule != GRADIENT_TRUE;
+            assert_true(set != RULES_TRUE || rule == GRADIENT_TRUE);
+            for (int i = 0; i < op_info((OpKind)kind)->n_inputs; i++) {
+                bool stopped = rule == GRADIENT_STOP || !op_info((OpKind)kind)->differentiable;
+                bool pattern = rule == GRADIENT_CONSTANT && kind == OP_ATTENTION && i < 2;
+                assert_int_equal(rule_passes(rule, (OpKind)kind, i), !stopped && !pattern);
+            }
+        }
+    }
+    int given = 0; /* a second row for the same set and operation would never be found */
+#define RULE(set, op, rule) given++;
+#include "graph/rules.def"
+    assert_int_equal(rows, given);
+    RuleSet none;
+    assert_false(rule_set_from_name("lr", &none));
+    /* a chain whose operations are not all true needs a fused form that says what it does */
+    static const OpKind product[] = {OP_LINEAR, OP_MUL}, linear[] = {OP_LINEAR, OP_ADD};
+    assert_true(rules_allow_fusion(RULES_TRUE, OP_LINEAR, product, 2));
+    assert_true(rules_allow_fusion(RULES_FROZEN, OP_LINEAR, product, 2));
+    assert_false(rules_allow_fusion(RULES_LRP, OP_LINEAR, product, 2));
+    assert_true(rules_allow_fusion(RULES_LRP, OP_LINEAR, linear, 2));
+    assert_true(rules_allow_fusion(RULES_LRP, OP_GATED_ACTIVATION, product, 2));
+    /* what a capped value no longer tells, its input does */
+    assert_int_equal(rule_saves(GRADIENT_TRUE, OP_SOFTCAP), SAVES_OUT);
+    assert_int_equal(rule_saves(GRADIENT_RATIO, OP_SOFTCAP), SAVES_IN0);
+}
+
 static const Weight table = WEIGHT(100, 8);
 static const Weight square[OP_MAX_WEIGHTS] = {WEIGHT(8, 8)};
 static const Weight narrow[OP_MAX_WEIGHTS] = {WEIGHT(8, 7)};
@@ -213,6 +251,7 @@ static void first_failure_is_kept(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shapes_follow_their_rules),
+        cmocka_unit_test(gradient_rules_are_a_table),
         cmocka_unit_test(activations_are_known_by_their_names),
         cmocka_unit_test(values_are_named_and_found),
         cmocka_unit_test(first_failure_is_kept),

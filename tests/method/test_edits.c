@@ -43,6 +43,8 @@ static int set_up(void **state) {
     add_node(graph, 2, E, K, "mlp.experts.hook_post", 1);
     float values[RUN * RUN * D];
     float pattern[H * RUN * RUN];
+    float nothing[D] = {0};
+    float span[3 * K] = {3, 4, 0, -6, -8, 0, 1, 0, 2}; /* the second lies along the first */
     for (int i = 0; i < RUN * RUN * D; i++) {
         values[i] = (float)i;
     }
@@ -60,7 +62,18 @@ static int set_up(void **state) {
                         {.name = "square", .rank = 2, .shape = {H, K}, .data = values},
                         {.name = "part", .rank = 2, .shape = {2, D}, .data = values},
                         {.name = "run", .rank = 2, .shape = {RUN, D}, .data = values},
-                        {.name = "run pattern", .rank = 3, .shape = {H, RUN, RUN}, .data = pattern}};
+                        {.name = "run pattern", .rank = 3, .shape = {H, RUN, RUN}, .data = pattern},
+                        {.name = "rows", .rank = 2, .shape = {D, D}, .data = values},
+                        {.name = "heads", .rank = 2, .shape = {K, K}, .data = values},
+                        {.name = "moved.map", .rank = 2, .shape = {D, D}, .data = values},
+                        {.name = "moved.offset", .rank = 1, .shape = {D}, .data = values + 1},
+                        {.name = "short.map", .rank = 2, .shape = {D, D}, .data = values},
+                        {.name = "short.offset", .rank = 1, .shape = {K}, .data = values},
+                        {.name = "span", .rank = 2, .shape = {3, K}, .data = span},
+                        {.name = "none", .rank = 1, .shape = {D}, .data = nothing},
+                        {.name = "leace.left", .rank = 2, .shape = {D, 2}, .data = values},
+                        {.name = "leace.right", .rank = 2, .shape = {2, D}, .data = values + 2},
+                        {.name = "leace.mean", .rank = 1, .shape = {D}, .data = values + 3}};
     const int n_tensors = sizeof tensors / sizeof tensors[0];
     for (int i = 0; i < n_tensors; i++) {
         tensors[i].dtype = DTYPE_F32;
@@ -153,8 +166,8 @@ static void refusals(void **state) {
     refuses(fixture, "hook_embed[neuron=6]=zero", LIMN_RANGE, "0 to 5");
     refuses(fixture, "hook_embed=/nowhere.safetensors:x", LIMN_NOT_FOUND, "/nowhere.safetensors");
     char text[128];
-    snprintf(text, sizeof text, "hook_embed=%s:none", fixture->file);
-    refuses(fixture, text, LIMN_NOT_FOUND, "has no tensor 'none'");
+    snprintf(text, sizeof text, "hook_embed=%s:missing", fixture->file);
+    refuses(fixture, text, LIMN_NOT_FOUND, "has no tensor 'missing'");
     snprintf(text, sizeof text, "hook_embed=%s:odd", fixture->file);
     refuses(fixture, text, LIMN_USAGE, "shape [5]");
 }
@@ -318,6 +331,120 @@ static void positions_pick_their_rows(void **state) {
     assert_true(edits[0].values[0] == PROMPT * PROMPT + 2 * PROMPT);
 }
 
+/* ---- what to do with a value ---- */
+
+static void verbs_say_what_happens(void **state) {
+    Fixture *fixture = *state;
+    Edit *edits;
+    int32_t n;
+    bind(&edits, &n, fixture, "hook_embed=add:2", 0, PROMPT, PROMPT);
+    assert_true(n == 1 && edits[0].kind == EDIT_ADD && edits[0].scalar && edits[0].values[0] == 2.0F);
+    bind(&edits, &n, fixture, "hook_embed=add:-0.5*2", 0, PROMPT, PROMPT);
+    assert_true(n == 1 && edits[0].kind == EDIT_STEER && edits[0].amount == -0.5F && edits[0].values[0] == 2.0F);
+    bind(&edits, &n, fixture, "hook_embed[pos=1]=times:zero", 0, PROMPT, PROMPT);
+    assert_true(n == 1 && edits[0].kind == EDIT_MULTIPLY && edits[0].values[0] == 0.0F);
+    bind(&edits, &n, fixture, "blocks.0.attn.hook_z[head=1]=stop:0.25", 0, PROMPT, PROMPT);
+    assert_true(n == 1 && edits[0].kind == EDIT_STOP && edits[0].amount == 0.25F && edits[0].values == NULL);
+    assert_true(edits[0].element_begin == K && edits[0].element_end == 2 * K);
+    bind(&edits, &n, fixture, "blocks.0.attn.hook_pattern=stop", 0, PROMPT, PROMPT);
+    assert_true(n == 1 && edits[0].amount == 0.0F && edits[0].element_end == H * PROMPT);
+    char text[160];
+    snprintf(text, sizeof text, "hook_embed[pos=1:]=blend:0.75*%s:all", fixture->file);
+    bind(&edits, &n, fixture, text, 0, PROMPT, PROMPT);
+    assert_true(n == 1 && edits[0].kind == EDIT_BLEND && edits[0].amount == 0.75F && edits[0].row_stride == D);
+    assert_true(edits[0].values[0] == (float)D);
+    snprintf(text, sizeof text, "blocks.*.attn.hook_z[head=1]=add:3*mean:%s:head", fixture->file);
+    bind(&edits, &n, fixture, text, 0, PROMPT, PROMPT);
+    assert_true(n == 2 && edits[1].kind == EDIT_STEER && edits[1].values[2] == 2.0F && edits[1].element_begin == K);
+    refuses(fixture, "hook_embed=blend:1", LIMN_USAGE, "expected blend:0.3*V");
+    refuses(fixture, "hook_embed=stop:x", LIMN_USAGE, "expected stop or stop: and a number");
+    refuses(fixture, "hook_embed=stopped", LIMN_USAGE, "expected stop or stop: and a number");
+    refuses(fixture, "hook_embed=add:nothing", LIMN_USAGE, "found 'nothing', expected zero, a number");
+    refuses(fixture, "hook_embed=add:1e99*2", LIMN_USAGE, "found '1e99*2'");
+}
+
+static void copies_name_their_site(void **state) {
+    Fixture *fixture = *state;
+    Edit *edits;
+    int32_t n;
+    bind(&edits, &n, fixture, "blocks.*.hook_resid_post=copy:hook_embed", 0, PROMPT, PROMPT);
+    assert_true(n == 2 && edits[1].kind == EDIT_COPY && edits[1].source == 0 && edits[1].values == NULL);
+    fixture->graph.nodes[3].op.layer = 0; /* blocks.0.hook_resid_post, blocks.1.hook_resid_post */
+    fixture->graph.nodes[6].op.layer = 1;
+    bind(&edits, &n, fixture, "blocks.*.hook_resid_post[pos=1]=copy:blocks.*.attn.hook_z", 0, PROMPT, PROMPT);
+    assert_true(n == 2 && edits[0].source == 1 && edits[1].source == 4);
+    assert_true(edits[1].row_begin == 1 && edits[1].row_end == 2 && edits[1].element_end == D);
+    refuses(fixture, "blocks.1.hook_resid_post=copy:", LIMN_USAGE, "expected copy: and a site");
+    refuses(fixture, "blocks.1.hook_resid_post=copy:hook_embedd", LIMN_NOT_FOUND, "there is no site 'hook_embedd'");
+    fixture->graph.nodes[0].op.layer = -1;
+    refuses(fixture, "hook_embed=copy:blocks.*.hook_resid_post", LIMN_USAGE, "hook_embed is in no layer");
+}
+
+static int32_t bind_map(Edit **edits, Fixture *fixture, const char *site, const char *verb, const char *name) {
+    char text[192];
+    int32_t n;
+    snprintf(text, sizeof text, "%s=%s:%s:%s", site, verb, fixture->file, name);
+    bind(edits, &n, fixture, text, 0, PROMPT, PROMPT);
+    return n;
+}
+
+static void refuses_map(Fixture *fixture, const char *site, const char *verb, const char *name, limn_status status,
+                        const char *words) {
+    char text[192];
+    snprintf(text, sizeof text, "%s=%s:%s:%s", site, verb, fixture->file, name);
+    refuses(fixture, text, status, words);
+}
+
+static void maps_take_rows_or_heads(void **state) {
+    Fixture *fixture = *state;
+    const char *z = "blocks.0.attn.hook_z";
+    Edit *edits;
+    assert_int_equal(bind_map(&edits, fixture, "hook_embed", "affine", "rows"), 1);
+    assert_true(edits[0].kind == EDIT_AFFINE && edits[0].map[D] == (float)D && edits[0].values == NULL);
+    assert_true(edits[0].element_begin == 0 && edits[0].element_end == D);
+    assert_int_equal(bind_map(&edits, fixture, "hook_embed", "affine", "moved"), 1);
+    assert_true(edits[0].map[1] == 1.0F && edits[0].values[0] == 1.0F && edits[0].row_stride == 0);
+    assert_int_equal(bind_map(&edits, fixture, z, "affine", "rows"), 1);
+    assert_true(edits[0].element_end == D);
+    assert_int_equal(bind_map(&edits, fixture, z, "affine", "heads"), H);
+    assert_true(edits[1].element_begin == K && edits[1].element_end == 2 * K && edits[1].map[K] == (float)K);
+    assert_int_equal(bind_map(&edits, fixture, "blocks.0.attn.hook_z[head=1]", "affine", "heads"), 1);
+    assert_true(edits[0].element_begin == K && edits[0].element_end == 2 * K);
+    refuses_map(fixture, "blocks.0.attn.hook_z[head=1]", "affine", "rows", LIMN_USAGE, "expected rows of 3");
+    refuses_map(fixture, "hook_embed", "affine", "heads", LIMN_USAGE, "has shape [3, 3]; expected rows of 6");
+    refuses_map(fixture, "hook_embed", "affine", "all", LIMN_USAGE, "has shape [4, 6]; expected [6, 6]");
+    refuses_map(fixture, "hook_embed[neuron=1]", "affine", "rows", LIMN_USAGE, "not single elements");
+    refuses_map(fixture, "blocks.0.attn.hook_pattern", "affine", "rows", LIMN_USAGE, "not single elements or keys");
+    refuses_map(fixture, "hook_embed", "affine", "short", LIMN_USAGE, "has shape [3]; expected [6]");
+    refuses_map(fixture, "hook_embed", "affine", "nowhere", LIMN_NOT_FOUND, "no tensor 'nowhere' or 'nowhere.map'");
+}
+
+/* Directions become orthonormal: (3, 4, 0) / 5, then what (1, 0, 2) has beside it; the one between adds nothing. */
+static void erasers_are_spans_or_factors(void **state) {
+    Fixture *fixture = *state;
+    Edit *edits;
+    assert_int_equal(bind_map(&edits, fixture, "blocks.0.attn.hook_z[head=0]", "erase", "span"), 1);
+    assert_true(edits[0].kind == EDIT_PROJECT && edits[0].rank == 2 && edits[0].left == NULL);
+    const float *right = edits[0].right;
+    static const float first[K] = {0.6F, 0.8F, 0};
+    for (int i = 0; i < K; i++) {
+        assert_true(right[i] == first[i]);
+    }
+    float dot = 0, square = 0;
+    for (int i = 0; i < K; i++) {
+        dot += right[i] * right[K + i];
+        square += right[K + i] * right[K + i];
+    }
+    assert_true(dot * dot < 1e-12F && (square - 1) * (square - 1) < 1e-12F && right[K + 2] > 0.9F);
+    assert_int_equal(bind_map(&edits, fixture, "blocks.0.attn.hook_z", "erase", "span"), H);
+    assert_int_equal(bind_map(&edits, fixture, "hook_embed", "erase", "leace"), 1);
+    assert_true(edits[0].rank == 2 && edits[0].left[2] == 2.0F && edits[0].right[0] == 2.0F);
+    assert_true(edits[0].values[0] == 3.0F && edits[0].row_stride == 0);
+    refuses_map(fixture, "hook_embed", "erase", "none", LIMN_USAGE, "the directions none are all 0");
+    refuses_map(fixture, "hook_embed", "erase", "odd", LIMN_USAGE, "has shape [5]; expected rows of 6");
+    refuses_map(fixture, "hook_embed", "erase", "nowhere", LIMN_NOT_FOUND, "nor 'nowhere.left' [n, k]");
+}
+
 /* A run with a target has more rows than the prompt has tokens, and so have the tensors it saves. */
 static void rows_of_a_target_fit_too(void **state) {
     Fixture *fixture = *state;
@@ -354,6 +481,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_batch_of_one_and_flat_heads_are_the_same_values, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_row_for_each_position_is_preferred, set_up, tear_down),
         cmocka_unit_test_setup_teardown(positions_pick_their_rows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(verbs_say_what_happens, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(copies_name_their_site, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(maps_take_rows_or_heads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(erasers_are_spans_or_factors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rows_of_a_target_fit_too, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("edits", tests, NULL, NULL);

@@ -196,6 +196,33 @@ static void a_shared_head_does_not_show(void **state) {
     result_free(many);
 }
 
+/* Too small a limit is refused with the figure that is enough; with that, and with as little as possible, the decisions
+ * are the same. */
+static void memory_changes_no_decision(void **state) {
+    const Fixture *fixture = *state;
+    char *text = predicted(fixture, ""), memory[96] = ", \"memory\": \"1K\"", figure[32];
+    int refused = 0;
+    Result *result;
+    unlink(fixture->out);
+    while (predict(&result, fixture, memory) != LIMN_OK) {
+        assert_true(++refused < 4); /* a batch, a prompt, its choices: each may name its own */
+        const char *needed = strstr(error_message(), " need ");
+        assert_non_null(needed);
+        assert_int_equal(sscanf(needed, " need %31s", figure), 1);
+        snprintf(memory, sizeof memory, ", \"memory\": \"%s\"", figure);
+    }
+    result_free(result);
+    assert_true(refused > 0);
+    print_message("predict: refused %d times, enough: %s\n", refused, figure);
+    const char *const ways[] = {memory, ", \"memory\": \"1G\"", ", \"memory\": \"min\""};
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        char *other = predicted(fixture, ways[i]);
+        assert_string_equal(other, text);
+        free(other);
+    }
+    free(text);
+}
+
 static void a_classifier_has_its_classes(void **state) {
     const Fixture *fixture = *state;
     Result *result;
@@ -322,7 +349,7 @@ static void mistakes_of_use_are_refused(void **state) {
         {", \"template\": \"x {text}\"", "give one", LIMN_USAGE},
         {", \"data\": \"/tmp/none-such.csv\"", "none-such.csv", LIMN_NOT_FOUND},
         {", \"where\": \"lang ==\"", "ends where", LIMN_USAGE},
-        {", \"output\": \"/tmp/report.html\"", "ends in .jsonl", LIMN_USAGE},
+        {", \"decisions\": \"/tmp/report.html\"", "ends in .jsonl", LIMN_USAGE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         Result *result;
@@ -511,6 +538,7 @@ int main(void) {
         cmocka_unit_test(scores_are_those_of_run_at_every_length),
         cmocka_unit_test(batches_and_threads_do_not_show),
         cmocka_unit_test(a_shared_head_does_not_show),
+        cmocka_unit_test(memory_changes_no_decision),
         cmocka_unit_test(a_classifier_has_its_classes),
         cmocka_unit_test(a_cut_file_is_gone_on_with),
         cmocka_unit_test(other_settings_and_data_are_refused),

@@ -166,10 +166,79 @@ static void what_has_no_place_is_refused(void **state) {
     remove_folder(folder);
 }
 
+/* The probabilities of the only line. */
+static void only_line(const char *folder, double *logs, int32_t *cut) {
+    json_t *line = json_load_file(path_in(folder, "out.jsonl"), 0, NULL);
+    assert_non_null(line);
+    const char *name;
+    json_t *value;
+    int n = 0;
+    json_object_foreach(json_object_get(line, "log_probabilities"), name, value) {
+        logs[n++] = json_number_value(value);
+    }
+    *cut = (int32_t)json_integer_value(json_object_get(line, "cut"));
+    json_decref(line);
+    unlink(path_in(folder, "out.jsonl"));
+}
+
+/* 24 tokens are read, [CLS] and [SEP] among them, which stay: 22 words of 26. */
+static void long_texts_are_cut_between_their_special_tokens(void **state) {
+    static const char words[] =
+        "is it a bank run my money no yes gone a bank is the run my a no gone yes it is the my bank run";
+    static const struct {
+        const char *way, *left;
+    } cases[] = {
+        {"left", "run my money no yes gone a bank is the run my a no gone yes it is the my bank run"},
+        {"right", "is it a bank run my money no yes gone a bank is the run my a no gone yes it is"},
+        {"middle", "is it a bank run my money no yes gone a my a no gone yes it is the my bank run"},
+    };
+    char folder[64], more[64];
+    make_folder(folder, "bert-classifier", "bert");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        double cut[8] = {0}, alone[8] = {0};
+        int32_t n_cut, none;
+        json_t *prompts = json_pack("[s]", words);
+        write_data(folder, prompts);
+        json_decref(prompts);
+        assert_int_equal(predict(folder, ""), LIMN_RANGE);
+        unlink(path_in(folder, "out.jsonl"));
+        snprintf(more, sizeof more, ", \"truncate\": \"%s\"", cases[i].way);
+        must(predict(folder, more));
+        only_line(folder, cut, &n_cut);
+        assert_int_equal(n_cut, 4);
+        prompts = json_pack("[s]", cases[i].left);
+        write_data(folder, prompts);
+        json_decref(prompts);
+        if (predict(folder, "") != LIMN_OK) {
+            fail_msg("%s: %s", cases[i].way, error_message());
+        }
+        only_line(folder, alone, &none);
+        for (int c = 0; c < 8; c++) {
+            if (fabs(cut[c] - alone[c]) > 1e-6) {
+                fail_msg("%s, class %d: %g, alone %g", cases[i].way, c, cut[c], alone[c]);
+            }
+        }
+    }
+    remove_folder(folder);
+    /* a mask that was cut away is said */
+    make_folder(folder, "bert-mlm", "bert");
+    char masked[256];
+    snprintf(masked, sizeof masked, "%s [MASK] my", words);
+    json_t *prompts = json_pack("[s]", masked);
+    write_data(folder, prompts);
+    json_decref(prompts);
+    must(predict(folder, ", \"choices\": [\"yes\", \"no\"], \"truncate\": \"left\""));
+    unlink(path_in(folder, "out.jsonl"));
+    assert_int_equal(predict(folder, ", \"choices\": [\"yes\", \"no\"], \"truncate\": \"right\""), LIMN_USAGE);
+    assert_non_null(strstr(error_message(), "the prompt has 0 mask tokens after it was cut, expected one [MASK]"));
+    remove_folder(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_those_of_the_reference),
         cmocka_unit_test(what_has_no_place_is_refused),
+        cmocka_unit_test(long_texts_are_cut_between_their_special_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,6 +245,51 @@ static void what_was_saved_fits_where_it_came_from(void **state) {
     assert_true(fabs(tokens_score(fixture, "c dax", more) - other) < 1e-5);
 }
 
+/* Directions that hold a whole value erase all of it; a copy is what it is a copy of; nothing flows through a stop. */
+static void verbs_do_what_they_say(void **state) {
+    const Fixture *fixture = *state;
+    char other[160];
+    snprintf(other, sizeof other, "%s.edited.safetensors", fixture->file);
+    Result *result;
+    must(call_method(
+        &result, "run",
+        "{\"model\": \"%s\", \"ids\": [5, 9, 33], \"save\": \"blocks.0.hook_resid_post\", \"output\": \"%s\"}",
+        golden_folder("llama-old"), fixture->file));
+    result_free(result);
+    must(call_method(
+        &result, "run",
+        "{\"model\": \"%s\", \"ids\": [5, 9, 33], \"target-id\": 7, \"grad\": \"hook_embed,blocks.1.hook_mlp_out\","
+        " \"save\": \"blocks.0.hook_resid_post,blocks.1.hook_mlp_out,blocks.1.hook_resid_mid\", \"set\": ["
+        "\"blocks.0.hook_resid_post=erase:%s:blocks.0.hook_resid_post\","
+        "\"blocks.1.hook_mlp_out=copy:blocks.1.hook_resid_mid\","
+        "\"blocks.1.hook_resid_mid=add:0.5\", \"blocks.1.hook_resid_mid=stop\"], \"output\": \"%s\"}",
+        golden_folder("llama-old"), fixture->file, other));
+    result_free(result);
+    TensorFiles *saved;
+    const Tensor *tensor;
+    must(tensor_files_open(&saved, other));
+    float *erased = read_all(saved, "blocks.0.hook_resid_post", &tensor);
+    float *copied = read_all(saved, "blocks.1.hook_mlp_out", &tensor);
+    float *middle = read_all(saved, "blocks.1.hook_resid_mid", &tensor);
+    float *below = read_all(saved, "hook_embed.grad", &tensor);
+    float *above = read_all(saved, "blocks.1.hook_mlp_out.grad", &tensor);
+    double largest = 0;
+    for (int i = 0; i < 3 * 32; i++) {
+        assert_true(fabs((double)erased[i]) < 1e-4);
+        assert_true(copied[i] == middle[i]);
+        assert_true(below[i] == 0);
+        largest = fmax(largest, fabs((double)above[i]));
+    }
+    assert_true(largest > 1e-4);
+    free(erased);
+    free(copied);
+    free(middle);
+    free(below);
+    free(above);
+    tensor_files_close(saved);
+    unlink(other);
+}
+
 /* ---- targets ---- */
 
 static void a_target_is_what_follows(void **state) {
@@ -435,9 +480,12 @@ static void generated_text_keeps_its_first_space(void **state) {
 static void decoding_with_the_cache_is_decoding_without(void **state) {
     (void)state;
     static const char *const folders[] = {"gpt2", "mistral", "gemma2", "gemma3", "llama-dynamic", "phi3"};
-    static const char *const edits[] = {"", "\"blocks.0.hook_mlp_out=zero\""};
+    static const char *const edits[] = {
+        "", "\"blocks.0.hook_mlp_out=zero\"",
+        "\"blocks.0.hook_mlp_out=copy:blocks.*.hook_resid_mid\","
+        " \"blocks.1.hook_resid_post=add:0.2*0.5\", \"blocks.1.attn.hook_z=times:0.8\""};
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
-        for (int e = 0; e < 2; e++) {
+        for (int e = 0; e < 3; e++) {
             check_decoding(folders[i], edits[e]);
         }
     }
@@ -622,7 +670,7 @@ static void values_that_overflow_are_said(void **state) {
                              golden_folder(names[i]), large ? "1e38" : "2"));
             const ResultCheck *check = find_check(result, "finite values");
             assert_non_null(check);
-            assert_int_equal(check->pass, !large);
+            assert_int_equal(check->state == CHECK_PASS, !large);
             assert_int_equal(strstr(result->headline.bytes, "No answer: values overflowed") != NULL, large);
             if (large) {
                 assert_non_null(strstr(check->meaning.bytes, "(the first: blocks.1.ln1.hook_scale at position"));
@@ -638,7 +686,7 @@ static void values_that_overflow_are_said(void **state) {
         &result, "generate",
         "{\"model\": \"%s\", \"ids\": [1, 2, 3], \"max-tokens\": 2, \"set\": \"blocks.1.hook_resid_pre=1e38\"}",
         golden_folder("llama-old")));
-    assert_false(find_check(result, "finite values")->pass);
+    assert_false(find_check(result, "finite values")->state == CHECK_PASS);
     result_free(result);
 }
 
@@ -677,6 +725,7 @@ int main(void) {
         cmocka_unit_test(a_likelier_spacing_is_told),
         cmocka_unit_test(a_target_keeps_the_space_that_is_written),
         cmocka_unit_test(a_word_is_found_by_itself),
+        cmocka_unit_test(verbs_do_what_they_say),
         cmocka_unit_test(the_model_chooses_when_nobody_does),
         cmocka_unit_test(generated_text_keeps_its_first_space),
         cmocka_unit_test(decoding_with_the_cache_is_decoding_without),

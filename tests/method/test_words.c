@@ -22,8 +22,11 @@ static const Case cases[] = {
     {"token|ization| is| un|believ|able", "tokenization|is|unbelievable|", 1},
     {"Hello|,| world|!| Bye|.", "Hello|,|world|!|Bye|.|", 2},
     {"don|'t| stop", "don't|stop|", 1},
-    {"中国|的|首|*|*|都|*|是", "中国|的|首|都|是|", 1},
+    {"中国|的|首|*|*|都|*|是", "中国|的|首都|是|", 1},
     {"国|*|。|法|*", "国|。|法|", 2},
+    {"还|有|比|特|币|。| Ok", "还有|比特币|。|Ok|", 2}, /* ICU cuts its last word in three */
+    {"银行|的提|款", "银行|的提款|", 1},                /* no word begins inside a token */
+    {"我|爱|饕|餮", "我|爱|饕餮|", 1},                  /* two remainders are one unknown word */
     {"a|\n|b", "a|\n|b|", 2},
     {"one| |two", "one| |two|", 1},
     {"caf|é", "café|", 1},

@@ -601,9 +601,9 @@ static bool stop_at_weights(void *context, const char *stage, int64_t done, int6
 static void opening_can_be_stopped(void **state) {
     Model *model;
     int asked = 0;
-    assert_int_equal(
-        model_open(&model, case_path("llama-bias", ""), NULL, &(Team){1, &(Progress){stop_at_weights, &asked}}),
-        LIMN_CANCELLED);
+    assert_int_equal(model_open(&model, case_path("llama-bias", ""), NULL,
+                                &(Team){.threads = 1, .progress = &(Progress){stop_at_weights, &asked}}),
+                     LIMN_CANCELLED);
     assert_null(model);
     assert_int_equal(asked, 1);
 }

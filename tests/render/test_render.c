@@ -75,9 +75,18 @@ static Result *filled_with(const char *bytes, size_t length) {
     matrix_set(matrix, 0, 0, 1);
     const double x = 1;
     series_line(result_add_series(result, "series", bytes, &x, 1, bytes, bytes), bytes, &x, &x, &x);
-    const TableColumn columns[] = {{text, COLUMN_TOKEN}, {text, COLUMN_SHARE}, {text, COLUMN_VALUE}};
+    char *names[] = {malloc(length + 2), malloc(length + 2)}; /* no two columns have one name */
+    for (int i = 0; i < 2; i++) {
+        assert_non_null(names[i]);
+        memcpy(names[i], bytes, length);
+        memcpy(names[i] + length, i == 0 ? "2" : "3", 2);
+    }
+    const TableColumn columns[] = {
+        {text, COLUMN_TOKEN}, {{names[0], length + 1}, COLUMN_SHARE}, {{names[1], length + 1}, COLUMN_VALUE}};
     TableBlock *table = result_add_table(result, "table", bytes, columns, 3);
     table_row(table, (const Value[]){value_bytes(bytes, length), value_number(-1), value_bytes(bytes, length)});
+    free(names[0]);
+    free(names[1]);
     GraphBlock *graph = result_add_graph(result, "graph", bytes, 1, 1);
     graph_block_node(graph, 0, bytes, bytes, 1);
     graph_block_edge(graph, 0, 0, 0, 1);
@@ -414,6 +423,8 @@ static Result *checked(bool holds) {
     assert_int_equal(result_new(&result, "m", "Method"), LIMN_OK);
     result_headline(result, "82.5%% right");
     result_check(result, "panel gaps", 0.02, CHECK_AT_MOST, 0.03, "sum of the gaps");
+    result_check(result, "aside", 2, CHECK_AT_MOST, 1, "something that decides nothing here");
+    result_check_advisory(result);
     result_check(result, "deletion", holds ? 0.5 : -0.5, CHECK_ABOVE, 0, "how much more the strongest words weigh");
     return result;
 }
@@ -435,7 +446,8 @@ static void test_outcomes(void **state) {
             }
             if (i == 1) {
                 assert_int_equal(count(text, "Checked: panel gaps, deletion"), holds);
-                assert_int_equal(count(text, "1 of 2 checks failed"), 1 - holds);
+                assert_int_equal(count(text, "1 of 3 checks failed"), 1 - holds);
+                assert_non_null(strstr(text, "✗ Failed: aside (advisory)"));
             }
             free(text);
             result_free(result);
@@ -493,7 +505,8 @@ static void test_picture_headline(void **state) {
         "为什么是“她”（11.8%）而不是“他”（2.4%）：最支持它的是“护士”（+0.72），最反对它的是“说”（-0."
         "46），还有一些别的词。",
         "one_word_that_is_longer_than_a_line_of_the_picture_can_be_and_goes_on_and_on_until_the_end_of_it",
-        "👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩"
+        "👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍"
+        "👩"
         "‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦",
     };
     for (size_t i = 0; i < sizeof headlines / sizeof *headlines; i++) {
@@ -619,8 +632,10 @@ static Result *wide(void) {
                               value_text("a prompt of so many words that its column would be a sliver on a phone")});
     TableColumn numbers[9];
     Value cells[9];
+    char names[9][16];
     for (int i = 0; i < 9; i++) {
-        numbers[i] = (TableColumn){text_of("probability"), COLUMN_NUMBER};
+        snprintf(names[i], sizeof names[i], "number %d", i);
+        numbers[i] = (TableColumn){text_of(names[i]), COLUMN_NUMBER};
         cells[i] = value_number(0.12345);
     }
     table_row(result_add_table(result, "numbers", "Numbers", numbers, 9), cells);
@@ -733,20 +748,26 @@ static void test_long_series(void **state) {
     result_free(result);
 }
 
-/* Many columns of numbers beside short words: the words stay whole. */
+/* Many columns of numbers beside short words: the words stay whole, and names longer than the numbers take several
+ * lines. */
 static void test_words_beside_numbers(void **state) {
     enum { COLUMNS = 10 };
+    static const char *const names[COLUMNS] = {"",        "share a", "share b", "share c", "share d",
+                                               "share e", "share f", "share g", "share h", "accuracy low"};
     TableColumn columns[COLUMNS] = {{text_of("group"), COLUMN_TEXT}};
     Value cells[COLUMNS] = {value_text("immigrant")};
     for (int i = 1; i < COLUMNS; i++) {
-        columns[i] = (TableColumn){text_of("share"), COLUMN_NUMBER};
+        columns[i] = (TableColumn){text_of(names[i]), COLUMN_NUMBER};
         cells[i] = value_number(0.12345);
     }
     Result *result;
     assert_int_equal(result_new(&result, "m", "Groups"), LIMN_OK);
     table_row(result_add_table(result, "groups", "Groups", columns, COLUMNS), cells);
-    char *text = rendered(result, "terminal", &(RenderOptions){.width = 76});
+    char *text = rendered(result, "terminal", &(RenderOptions){.width = 78});
     assert_non_null(strstr(text, "immigrant 0.1235"));
+    const char *first = strstr(text, "group      share"), *second = strstr(text, "\n                 a");
+    assert_non_null(first);
+    assert_true(second > first && second < strstr(text, "immigrant") && strstr(second, "     low\n") != NULL);
     free(text);
     result_free(result);
 }

@@ -138,6 +138,8 @@ Result *sample_result(void) {
     result_warn(result, "the variant without a leading space is %d times likelier <&>", 12);
     result_check(result, "completeness", 0.0125, CHECK_AT_MOST, 0.03, "the sum of panel gaps");
     result_check(result, "deletion", 0.4, CHECK_ABOVE, 0.5, "top words matter more than random ones");
+    result_check_inconclusive(result, "cause", 0.7, CHECK_AT_LEAST, 0.5, "too few draws to tell");
+    result_check_advisory(result);
     add_tokens(result);
     add_table(result);
     add_matrix(result);

@@ -80,7 +80,7 @@ static void test_round_trip(void **state) {
     assert_true(isnan(tokens->items[1].spread));
     assert_int_equal(again->target.n_ids, 2);
     assert_int_equal(again->contrast.ids[0], 9);
-    assert_false(result_passed(again));
+    assert_int_equal(result_verdict(again), CHECK_FAIL);
     char *request;
     assert_int_equal(result_request_json(&request, again), LIMN_OK);
     json_t *json = json_loads(request, 0, NULL);
@@ -183,12 +183,26 @@ static void test_checks(void **state) {
                  {(double)INFINITY, CHECK_ABOVE, 1, false}};
     Result *result;
     assert_int_equal(result_new(&result, "m", NULL), LIMN_OK);
-    assert_true(result_passed(result));
+    assert_int_equal(result_verdict(result), CHECK_PASS);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         result_check(result, "c", cases[i].value, cases[i].kind, cases[i].limit, "%s", "");
-        assert_int_equal(result->checks[i].pass, cases[i].pass);
+        assert_int_equal(result->checks[i].state == CHECK_PASS, cases[i].pass);
     }
-    assert_false(result_passed(result));
+    assert_int_equal(result_verdict(result), CHECK_FAIL);
+    result_free(result);
+}
+
+/* What does not decide is said unless something failed; what is advisory never has a part in it. */
+static void test_verdicts(void **state) {
+    Result *result;
+    assert_int_equal(result_new(&result, "m", NULL), LIMN_OK);
+    result_check(result, "a", 2, CHECK_AT_MOST, 1, "%s", "");
+    result_check_advisory(result);
+    assert_int_equal(result_verdict(result), CHECK_PASS);
+    result_check_inconclusive(result, "b", 0, CHECK_AT_MOST, 1, "%s", "");
+    assert_int_equal(result_verdict(result), CHECK_INCONCLUSIVE);
+    result_check(result, "c", 2, CHECK_AT_MOST, 1, "%s", "");
+    assert_int_equal(result_verdict(result), CHECK_FAIL);
     result_free(result);
 }
 
@@ -247,7 +261,9 @@ static void test_broken_documents(void **state) {
     refused_with("\"kind\": \"matrix\"", "\"kind\": \"picture\"", "\"picture\" is not one of those known");
     refused_with("[-1.0, -0.5, 0.0]", "[-1.0, -0.5]", "row 0 of values does not have 3 numbers");
     refused_with("\"from\": 0", "\"from\": 2", "not within 0..1");
-    refused_with("\"pass\": false", "\"pass\": true", "its own numbers say otherwise");
+    refused_with("\"pass\": false", "\"pass\": true", "checks.state: expected pass");
+    refused_with("\"pass\": false, \"state\": \"fail\"", "\"pass\": true, \"state\": \"pass\"",
+                 "its own numbers say otherwise");
     refused_with("\"y\": [0.9, ", "\"y\": [", "3 numbers, expected 4");
     refused_with("\"base64\": \"5Lg=\"", "\"base64\": \"5L*=\"", "expected base64");
     refused_with("\"state\": \"fixed\"", "\"state\": \"free\"", "\"free\" is not one of those known");
@@ -349,17 +365,12 @@ static void test_utf8(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_same_bytes_every_time),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_failure_sticks),
-        cmocka_unit_test(test_checks),
-        cmocka_unit_test(test_param_set_twice),
-        cmocka_unit_test(test_broken_documents),
-        cmocka_unit_test(test_changed_bytes),
-        cmocka_unit_test(test_compare),
-        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_golden),           cmocka_unit_test(test_same_bytes_every_time),
+        cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_failure_sticks),   cmocka_unit_test(test_checks),
+        cmocka_unit_test(test_verdicts),         cmocka_unit_test(test_param_set_twice),
+        cmocka_unit_test(test_broken_documents), cmocka_unit_test(test_changed_bytes),
+        cmocka_unit_test(test_compare),          cmocka_unit_test(test_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

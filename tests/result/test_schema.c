@@ -84,8 +84,25 @@ static bool object_matches(Schema *schema, const json_t *rule, const json_t *val
     return true;
 }
 
+/* Two items alike; of columns, which the schema calls unique, two of one name. */
+static bool repeats(const json_t *items) {
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        const json_t *one = json_array_get(items, i);
+        for (size_t k = 0; k < i; k++) {
+            const json_t *other = json_array_get(items, k), *name = json_object_get(one, "name");
+            if (json_equal(one, other) || (name != NULL && json_equal(name, json_object_get(other, "name")))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static bool array_matches(Schema *schema, const json_t *rule, const json_t *value, const char *path) {
     const json_t *items = json_object_get(rule, "items");
+    if (json_is_true(json_object_get(rule, "uniqueItems")) && repeats(value)) {
+        return refuse(schema, path, "two items alike");
+    }
     for (size_t i = 0; items != NULL && i < json_array_size(value); i++) {
         char below[200];
         snprintf(below, sizeof below, "%.150s[%zu]", path, i);
@@ -116,8 +133,8 @@ static bool listed(const json_t *list, const json_t *value) {
 
 static void check_keywords(const json_t *rule) {
     static const char *const known[] = {
-        "$schema",  "$defs", "title", "description", "type",   "$ref", "const", "enum", "additionalProperties",
-        "required", "anyOf", "items", "properties",  "minimum"};
+        "$schema",  "$defs", "title", "description", "type",    "$ref",       "const", "enum", "additionalProperties",
+        "required", "anyOf", "items", "properties",  "minimum", "uniqueItems"};
     const char *key;
     json_t *item;
     json_object_foreach((json_t *)rule, key, item) {
@@ -218,6 +235,42 @@ static void test_unknown_keys(void **state) {
     json_decref(schema.root);
 }
 
+/* A table whose columns have one name twice: neither in the schema nor built nor read. */
+static void test_columns_have_names_of_their_own(void **state) {
+    Schema schema = open_schema();
+    json_t *document = read_json(LIMN_TEST_SOURCE_DIR "/tests/result/golden/sample.json");
+    size_t i;
+    json_t *block;
+    int tables = 0;
+    json_array_foreach(json_object_get(document, "blocks"), i, block) {
+        json_t *columns = json_object_get(block, "columns");
+        if (strcmp(json_string_value(json_object_get(block, "kind")), "table") != 0 || json_array_size(columns) < 2) {
+            continue;
+        }
+        json_t *name = json_incref(json_object_get(json_array_get(columns, 1), "name"));
+        json_object_set(json_array_get(columns, 1), "name", json_object_get(json_array_get(columns, 0), "name"));
+        assert_false(matches(&schema, schema.root, document, "result"));
+        char *text = json_dumps(document, 0);
+        Result *read;
+        assert_int_equal(result_read_json(&read, text, strlen(text), "x.json"), LIMN_FORMAT);
+        assert_non_null(strstr(error_message(), "column 1 has the name of one before it"));
+        free(text);
+        json_object_set_new(json_array_get(columns, 1), "name", name);
+        tables++;
+    }
+    assert_true(tables > 0);
+    json_decref(document);
+    json_decref(schema.root);
+    static const TableColumn twice[] = {
+        {{"a", 1}, COLUMN_TEXT}, {{"low", 3}, COLUMN_NUMBER}, {{"low", 3}, COLUMN_PROBABILITY}};
+    Result *result;
+    assert_int_equal(result_new(&result, "ig", "x"), LIMN_OK);
+    assert_null(result_add_table(result, "t", "T", twice, 3));
+    assert_int_equal(result_status(result), LIMN_INTERNAL);
+    assert_non_null(strstr(error_message(), "the table 't' has two columns 'low'"));
+    result_free(result);
+}
+
 /* The tables of kinds and the schema name the same things. */
 static void test_kinds(void **state) {
     Schema schema = open_schema();
@@ -266,6 +319,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sample),
         cmocka_unit_test(test_unknown_keys),
+        cmocka_unit_test(test_columns_have_names_of_their_own),
         cmocka_unit_test(test_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

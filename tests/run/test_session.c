@@ -395,6 +395,142 @@ static void test_edit_sets_what_is_read_later(void **state) {
     session_free(session);
 }
 
+/* Edits of one site that meet in a row act one after the other as they were given, whether they name the row's sequence
+ * or all of them; rows of the other sequence see only theirs. */
+static void test_edits_act_in_the_order_given(void **state) {
+    Session *session = open_session(NULL);
+    NodeId nodes[] = {site("blocks.1.hook_resid_pre"), site("blocks.0.hook_mlp_out")};
+    const float two = 2, three = 3, ten = 10, half = 0.5f;
+    const Edit edits[] = {
+        {.node = nodes[0], .kind = EDIT_SET, .sequence = 1, .row_end = 2, .element_end = -1, .values = &two},
+        {.node = nodes[0], .kind = EDIT_ADD, .sequence = -1, .row_end = -1, .element_end = -1, .values = &three},
+        {.node = nodes[1], .kind = EDIT_SET, .sequence = -1, .row_end = -1, .element_end = -1, .values = &half},
+        {.node = nodes[0], .kind = EDIT_MULTIPLY, .sequence = 1, .row_end = -1, .element_end = -1, .values = &ten},
+        {.node = nodes[0],
+         .kind = EDIT_SET,
+         .sequence = 0,
+         .row_begin = 6,
+         .row_end = -1,
+         .element_end = -1,
+         .values = &half},
+        {.node = nodes[0],
+         .kind = EDIT_ADD,
+         .sequence = -1,
+         .row_begin = 1,
+         .row_end = 7,
+         .element_end = -1,
+         .values = &two},
+    };
+    Edit scalars[6];
+    for (int i = 0; i < 6; i++) {
+        scalars[i] = edits[i];
+        scalars[i].scalar = true;
+    }
+    RunRequest request = base_request();
+    request.edits = scalars;
+    request.n_edits = 6;
+    request.taps = nodes;
+    request.n_taps = 2;
+    run(session, &request);
+    int32_t rows;
+    int64_t width;
+    const float *tap = session_tap(session, nodes[0], &rows, &width);
+    assert_float_equal(tap[6 * width + 3], 2.5, 0); /* set to a half, then two added */
+    assert_float_equal(tap[7 * width + 3], 50, 0);  /* (2 + 3) * 10 */
+    assert_float_equal(tap[8 * width + 3], 52, 0);  /* and two added */
+    assert_float_equal(session_tap(session, nodes[1], &rows, &width)[10 * width], 0.5, 0);
+    /* the derivative of each row is the product of what multiplied it; a value that was set passes nothing on */
+    NodeId middle = site("blocks.0.hook_resid_mid");
+    request.grads = &middle;
+    request.n_grads = 1;
+    run(session, &request);
+    const float *grad = session_grad(session, middle, &rows, &width);
+    assert_true(largest_magnitude(grad + 6 * width, 3 * width) == 0); /* rows 6 of the first, 0 and 1 of the second */
+    assert_true(largest_magnitude(grad + 9 * width, width) > 0 && largest_magnitude(grad + 5 * width, width) > 0);
+    session_free(session);
+}
+
+/* In the last layer what only output rows need stays on them when a site is edited; the answer is that of a run that
+ * keeps all rows (as a tap makes it), whichever rows the edit names. */
+static void test_narrowing_survives_an_edit(void **state) {
+    static const char *const sites[] = {"blocks.2.attn.hook_q",     "blocks.2.attn.hook_z",
+                                        "blocks.2.hook_resid_mid",  "blocks.2.hook_mlp_out",
+                                        "blocks.2.hook_resid_post", "ln_final.hook_normalized"};
+    Session *session = open_session(NULL);
+    RunEstimate plain, edited, wide;
+    RunRequest request = base_request();
+    request.grads = (const NodeId[]){model.graph.embed};
+    request.n_grads = 1;
+    request.editable = NULL;
+    for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++) {
+        float push = 0.75f;
+        NodeId node = site(sites[i]);
+        Edit edit = {.node = node,
+                     .kind = EDIT_ADD,
+                     .sequence = i % 2 == 0 ? -1 : 0,
+                     .row_begin = i < 3 ? 0 : 3,
+                     .row_end = -1,
+                     .element_begin = 5,
+                     .element_end = 9,
+                     .values = &push,
+                     .scalar = true};
+        request.n_edits = 0;
+        request.n_taps = 0;
+        assert_int_equal(session_estimate(session, &request, &plain), LIMN_OK);
+        request.edits = &edit;
+        request.n_edits = 1;
+        assert_int_equal(session_estimate(session, &request, &edited), LIMN_OK);
+        assert_true(edited.flops == plain.flops);
+        run(session, &request);
+        int32_t rows;
+        int64_t width;
+        float *logits = copy_of(session_logits(session), 100);
+        float *grad = copy_of(session_grad(session, model.graph.embed, &rows, &width), 11 * 24);
+        request.taps = &node;
+        request.n_taps = 1;
+        assert_int_equal(session_estimate(session, &request, &wide), LIMN_OK);
+        assert_true(wide.flops > edited.flops);
+        run(session, &request);
+        assert_memory_equal(logits, session_logits(session), 100 * sizeof(float));
+        double off = largest_difference(grad, session_grad(session, model.graph.embed, &rows, &width), 11 * 24);
+        assert_true(off < 1e-5 * largest_magnitude(grad, 11 * 24));
+        free(logits);
+        free(grad);
+    }
+    session_free(session);
+}
+
+/* Requests that name the same editable sites share one program; an edit elsewhere needs its own. */
+static void test_editable_sites_share_a_program(void **state) {
+    Session *session = open_session(NULL);
+    NodeId editable[] = {site("blocks.1.hook_mlp_out"), site("blocks.0.hook_resid_pre"), site("blocks.2.attn.hook_z")};
+    float zero = 0;
+    char *listings[4];
+    for (int i = 0; i < 4; i++) {
+        Edit edit = {
+            .node = editable[i % 3], .sequence = -1, .row_end = -1, .element_end = -1, .values = &zero, .scalar = true};
+        RunRequest request = base_request();
+        request.edits = &edit;
+        request.n_edits = i < 3 ? 1 : 0;
+        request.editable = editable;
+        request.n_editable = 3;
+        assert_int_equal(session_describe_program(session, &request, &listings[i]), LIMN_OK);
+        assert_string_equal(listings[i], listings[0]);
+    }
+    RunRequest request = base_request();
+    char *plain;
+    assert_int_equal(session_describe_program(session, &request, &plain), LIMN_OK);
+    assert_string_not_equal(plain, listings[0]);
+    request.editable = (const NodeId[]){model.graph.n_nodes};
+    request.n_editable = 1;
+    assert_int_equal(session_run(session, &request, NULL), LIMN_NOT_FOUND);
+    for (int i = 0; i < 4; i++) {
+        free(listings[i]);
+    }
+    free(plain);
+    session_free(session);
+}
+
 /* A value that was set passes no gradient on; the gradient at the site itself is still that of the objective. */
 static void test_set_cuts_the_gradient(void **state) {
     Session *session = open_session(NULL);
@@ -539,6 +675,50 @@ static void test_cancel_within_a_run(void **state) {
     session_free(session);
 }
 
+typedef struct InStep {
+    int64_t done;
+    int repeated; /* ticks that told of the same step as the one before */
+} InStep;
+
+static bool stop_within_a_step(void *context, const char *stage, int64_t done, int64_t total) {
+    (void)stage;
+    (void)total;
+    InStep *in_step = context;
+    in_step->repeated += done == in_step->done;
+    in_step->done = done;
+    return in_step->repeated < 2;
+}
+
+/* Attention over many rows is one step: it is stopped in the middle, and the session answers as before. */
+static void test_cancel_within_a_step(void **state) {
+    enum { MOST = 1 << 16 };
+    int32_t *many = calloc(MOST, sizeof *many);
+    RunRequest request = base_request();
+    Session *session = open_session(&(SessionOptions){.threads = 2});
+    assert_int_equal(session_run(session, &request, NULL), LIMN_OK);
+    float before = session_logits(session)[7];
+    limn_status status = LIMN_OK;
+    InStep in_step = {-1, 0};
+    for (int32_t n = 1024; n <= MOST && status == LIMN_OK; n *= 2) {
+        SequenceInput sequence = {.ids = many, .n = n};
+        OutputRow output = {0, n - 1, 1, 1.0f};
+        RunRequest large = {.sequences = &sequence,
+                            .n_sequences = 1,
+                            .outputs = &output,
+                            .n_outputs = 1,
+                            .objective = OBJECTIVE_LOG_PROB};
+        in_step = (InStep){-1, 0};
+        status = session_run(session, &large, &(Progress){stop_within_a_step, &in_step});
+    }
+    assert_int_equal(status, LIMN_CANCELLED);
+    assert_int_equal(in_step.repeated, 2);
+    assert_null(session_objective(session));
+    assert_int_equal(session_run(session, &request, NULL), LIMN_OK);
+    assert_true(session_logits(session)[7] == before);
+    session_free(session);
+    free(many);
+}
+
 static int setup(void **state) {
     ToyOptions options = TOY_DEFAULTS;
     return toy_build(&model, &options) == LIMN_OK ? 0 : -1;
@@ -560,12 +740,16 @@ int main(void) {
         cmocka_unit_test(test_cached_prefix_is_the_full_pass),
         cmocka_unit_test(test_caches_of_several_sequences),
         cmocka_unit_test(test_edit_sets_what_is_read_later),
+        cmocka_unit_test(test_edits_act_in_the_order_given),
+        cmocka_unit_test(test_narrowing_survives_an_edit),
+        cmocka_unit_test(test_editable_sites_share_a_program),
         cmocka_unit_test(test_set_cuts_the_gradient),
         cmocka_unit_test(test_all_output_rows),
         cmocka_unit_test(test_memory_limit_refuses_with_the_least),
         cmocka_unit_test(test_memory_limit_covers_converted_weights),
         cmocka_unit_test(test_bad_requests_are_refused),
         cmocka_unit_test(test_cancel_within_a_run),
+        cmocka_unit_test(test_cancel_within_a_step),
     };
     static const char *const backends[] = {"ref", "cpu"};
     int failed = 0;

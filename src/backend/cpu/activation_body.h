@@ -63,6 +63,35 @@ static inline V SIMD(activation)(Activation f, V x, V *slope) {
     }
 }
 
+/* f(x) / x, at 0 its limit; of the sigmoid, which has none, x is kept away from 0 */
+static inline V SIMD(activation_ratio)(Activation f, V x) {
+    V one = v_set(1.0F);
+    switch (f) {
+    case ACTIVATION_GELU:
+        return SIMD(normal_below)(x);
+    case ACTIVATION_GELU_TANH: {
+        V cube = v_mul(v_set(0.044715F), v_mul(x, x));
+        V t = SIMD(tanh)(v_mul(v_set(0.797884560802865356F), v_fma(cube, x, x)));
+        return v_mul(v_set(0.5F), v_add(one, t));
+    }
+    case ACTIVATION_QUICK_GELU:
+        return SIMD(sigmoid)(v_mul(v_set(1.702F), x));
+    case ACTIVATION_RELU:
+        return v_if_less(v_zero(), x, one, v_zero());
+    case ACTIVATION_RELU2:
+        return v_if_less(v_zero(), x, x, v_zero());
+    case ACTIVATION_SILU:
+        return SIMD(sigmoid)(x);
+    case ACTIVATION_TANH: /* tanh(x) rounds to x long before that */
+        return v_if_less(v_abs(x), v_set(1e-10F), one, v_div(SIMD(tanh)(x), x));
+    default: {
+        V least = v_set(1e-10F);
+        V away = v_if_less(x, v_zero(), v_sub(v_zero(), least), least);
+        return v_div(SIMD(sigmoid)(x), v_if_less(v_abs(x), least, away, x));
+    }
+    }
+}
+
 static inline void SIMD(put)(float *out, V value, int64_t n, bool add) {
     v_store_n(out, add ? v_add(v_load_n(out, n), value) : value, n);
 }
@@ -75,12 +104,18 @@ static void SIMD(activate)(Activation f, float *out, const float *x, const float
     }
 }
 
+/* ratio: f(x) / x in the place of f'(x); grad is taken times share */
 static void SIMD(activate_backward)(Activation f, float *grad_x, float *grad_factor, const float *x,
-                                    const float *factor, const float *grad, int64_t n, bool add_x, bool add_factor) {
+                                    const float *factor, const float *grad, int64_t n, bool add_x, bool add_factor,
+                                    bool ratio, float share) {
     for (int64_t i = 0; i < n; i += W) {
         V slope;
-        V value = SIMD(activation)(f, v_load_n(x + i, n - i), &slope);
-        V g = v_load_n(grad + i, n - i);
+        V in = v_load_n(x + i, n - i);
+        V value = SIMD(activation)(f, in, &slope);
+        V g = v_mul(v_load_n(grad + i, n - i), v_set(share));
+        if (ratio) {
+            slope = SIMD(activation_ratio)(f, in);
+        }
         if (grad_factor != NULL) {
             SIMD(put)(grad_factor + i, v_mul(g, value), n - i, add_factor);
         }

@@ -35,6 +35,7 @@ static void load_lanes(const Backward *b, AttentionSpace *space, QueryTile tile,
     const AttentionSizes *s = &b->sizes;
     const float *queries[ATTENTION_LANES];
     const float *grads[ATTENTION_LANES];
+    float value_share = args->rule == GRADIENT_HALF_RATIO ? 0.5F : 1.0F;
     for (int64_t lane = 0; lane < ATTENTION_LANES; lane++) {
         space->max[lane] = INFINITY;
         space->sum[lane] = 0.0F;
@@ -52,7 +53,9 @@ static void load_lanes(const Backward *b, AttentionSpace *space, QueryTile tile,
         float lse = args->aux[place];
         space->max[lane] = lse == -INFINITY ? INFINITY : lse; /* no key seen: every probability is 0 */
         memcpy(space->query_rows + lane * s->key_width, queries[lane], sizeof(float) * (size_t)s->key_width);
-        memcpy(space->grad_rows + lane * s->value_width, grads[lane], sizeof(float) * (size_t)s->value_width);
+        for (int64_t i = 0; i < s->value_width; i++) {
+            space->grad_rows[lane * s->value_width + i] = value_share * grads[lane][i];
+        }
     }
     b->vector->turn_lanes(space->queries, queries, n_lanes, s->key_width);
     b->vector->turn_lanes(space->grads, grads, n_lanes, s->value_width);
@@ -97,6 +100,8 @@ static void add_products(const Backward *b, AttentionSpace *space, const KeyTile
 static void run_tile(const Backward *b, AttentionSpace *space, QueryTile tile, int64_t group) {
     const KernelArgs *args = b->args;
     const AttentionSizes *s = &b->sizes;
+    bool halves = args->rule == GRADIENT_HALF_RATIO;
+    bool through_pattern = args->grad_in[0] != NULL || args->grad_in[1] != NULL; /* not where it is a constant */
     LaneRange range = attention_lanes(space, args, s, tile, group);
     load_lanes(b, space, tile, group, range.lanes);
     memset(space->out, 0, sizeof(float) * (size_t)(range.lanes * s->key_width));
@@ -104,10 +109,15 @@ static void run_tile(const Backward *b, AttentionSpace *space, QueryTile tile, i
     for (int64_t key = range.begin / ATTENTION_KEYS * ATTENTION_KEYS; key < range.end; key += ATTENTION_KEYS) {
         KeyTile keys = attention_keys(space, args, s, args->rows->sequence[tile.row], group, key, range.end);
         AttentionTile scores = attention_tile(space, args->op, &range, &keys);
+        scores.ratio = halves;
+        scores.share = halves ? 0.25F : 1.0F; /* queries and keys lie behind two products, values behind one */
+        scores.grad = through_pattern ? scores.grad : NULL;
         b->vector->small_product(space->scores, ATTENTION_LANES, keys.keys, keys.key_stride, 1, space->queries,
                                  ATTENTION_LANES, keys.count, width, s->key_width, false);
-        b->vector->small_product(space->score_grads, ATTENTION_LANES, keys.values, keys.value_stride, 1, space->grads,
-                                 ATTENTION_LANES, keys.count, width, s->value_width, false);
+        if (through_pattern) {
+            b->vector->small_product(space->score_grads, ATTENTION_LANES, keys.values, keys.value_stride, 1,
+                                     space->grads, ATTENTION_LANES, keys.count, width, s->value_width, false);
+        }
         b->vector->attention_gradients(&scores);
         add_products(b, space, &keys, group, range.lanes);
     }
@@ -134,6 +144,7 @@ static limn_status take_items(void *context, int64_t begin, int64_t end, int wor
         clear_grad(b, 2, sequence, group, b->sizes.value_width);
         for (int64_t i = 0; i < b->n_tiles; i++) {
             if (b->args->rows->sequence[b->tiles[i].row] == sequence) {
+                TRY(team_check(b->args->team));
                 run_tile(b, &space, b->tiles[i], group);
             }
         }

@@ -96,15 +96,18 @@ static void SIMD(turn_lanes)(float *out, const float *const *in, int64_t lanes, 
     }
 }
 
-/* The score of a seen key after scale, softcap and bias; *slope gets its derivative by q . k. */
+/* The score of a seen key after scale, softcap and bias; *slope gets its derivative by q . k, or what the rule takes
+ * for it. */
 static inline V SIMD(score)(const AttentionTile *tile, V product, int64_t key, int64_t lane, V *slope) {
     V scale = v_set(tile->scale);
     V score = v_mul(product, scale);
     *slope = scale;
     if (tile->softcap > 0.0F) {
         V t = SIMD(tanh)(v_div(score, v_set(tile->softcap)));
+        V raw = v_div(score, v_set(tile->softcap));
+        V ratio = v_if_less(v_abs(raw), v_set(1e-10F), v_set(1.0F), v_div(t, raw));
         score = v_mul(v_set(tile->softcap), t);
-        *slope = v_mul(scale, v_fnma(t, t, v_set(1.0F)));
+        *slope = v_mul(scale, tile->ratio ? ratio : v_fnma(t, t, v_set(1.0F)));
     }
     if (tile->slopes != NULL && tile->slopes_bf16) {
         V place = v_widen(v_narrow(v_set((float)(tile->first_key + key))));
@@ -171,12 +174,12 @@ static void SIMD(attention_divide)(float *out, const float *sums, float sum, int
 
 /* scores -> probabilities, grad (d loss / d probability) -> d loss / d (q . k) */
 static void SIMD(attention_gradients)(const AttentionTile *tile) {
+    V share = v_set(tile->share);
     for (int64_t lane = 0; lane < tile->lanes; lane += W) {
         V lse = v_load(tile->max + lane);
         V mean = v_load(tile->sum + lane);
         for (int64_t key = 0; key < tile->keys; key++) {
             float *place = tile->scores + key * ATTENTION_LANES + lane;
-            float *grad = tile->grad + key * ATTENTION_LANES + lane;
             V slope;
             V score = SIMD(score)(tile, v_load(place), key, lane, &slope);
             if (tile->masked) {
@@ -184,7 +187,10 @@ static void SIMD(attention_gradients)(const AttentionTile *tile) {
             }
             V p = SIMD(exp_normal)(v_sub(score, lse));
             v_store(place, p);
-            v_store(grad, v_mul(v_mul(p, slope), v_sub(v_load(grad), mean)));
+            if (tile->grad != NULL) {
+                float *grad = tile->grad + key * ATTENTION_LANES + lane;
+                v_store(grad, v_mul(v_mul(p, v_mul(slope, share)), v_sub(v_load(grad), mean)));
+            }
         }
     }
 }

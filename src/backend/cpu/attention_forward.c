@@ -88,6 +88,18 @@ static void run_item(const Forward *f, AttentionSpace *space, QueryTile tile, in
     write_lanes(f, space, tile, group);
 }
 
+/* The caller may run models of its own on this thread, which would leave the tile unit as they like. */
+static limn_status pause_to_check(const Forward *f, bool tiles) {
+    if (tiles) {
+        attention_tiles_end();
+    }
+    limn_status status = team_check(f->args->team);
+    if (tiles) {
+        attention_tiles_begin();
+    }
+    return status;
+}
+
 /* Takes items until none is left, one key head after the other, so that what was gathered serves again. */
 static limn_status take_items(void *context, int64_t begin, int64_t end, int worker) {
     (void)begin;
@@ -95,20 +107,25 @@ static limn_status take_items(void *context, int64_t begin, int64_t end, int wor
     Forward *f = context;
     AttentionSpace space =
         attention_space(f->spaces + (size_t)worker * f->space_bytes, &f->sizes, f->args->rows->max_keys, false);
-    if (f->sizes.tile_floats > 0) {
+    bool tiles = f->sizes.tile_floats > 0;
+    limn_status status = LIMN_OK;
+    if (tiles) {
         attention_tiles_begin();
     }
-    for (;;) {
+    while (status == LIMN_OK) {
         int64_t item = f->items - 1 - atomic_fetch_add(&f->next, 1);
         if (item < 0) {
             break;
         }
         run_item(f, &space, f->tiles[item % f->n_tiles], item / f->n_tiles);
+        if (team_check_is_due(f->args->team)) {
+            status = pause_to_check(f, tiles);
+        }
     }
-    if (f->sizes.tile_floats > 0) {
+    if (tiles) {
         attention_tiles_end();
     }
-    return LIMN_OK;
+    return status;
 }
 
 limn_status cpu_attention(const KernelArgs *args) {

@@ -33,6 +33,7 @@ static const Kernel kernels_cpu[] = {
      cpu_experts_scratch, NULL},
     {"cpu.experts", OP_EXPERTS, cpu_experts_can, cpu_experts, cpu_experts_backward, cpu_experts_scratch, NULL},
     ROWS("log_prob", OP_LOG_PROB, log_prob, NULL),
+    ROWS("seed", OP_SEED, seed, ref_seed_scratch),
     {.name = NULL},
 };
 
@@ -69,6 +70,23 @@ static void set_weight_budget(BackendState *state, size_t bytes) {
     packs_set_budget(state->packs, bytes);
 }
 
+static size_t weight_bytes(BackendState *state, const Op *op, Compute compute, bool backward, int64_t uses) {
+    const char *why;
+    size_t bytes = 0;
+    if (op->kind == OP_LINEAR) {
+        return cpu_linear_can(op, compute, &why)
+                   ? cpu_linear_weight_bytes(state, &op->weights[0], compute, backward, uses)
+                   : 0;
+    }
+    bool experts = op->kind == OP_EXPERTS || op->kind == OP_EXPERT_LINEAR;
+    for (int which = 0; experts && which < (op->kind == OP_EXPERTS ? EXPERT_MATRICES : 1); which++) {
+        for (int32_t e = 0; e < op->attributes.n_experts && cpu_experts_can(op, compute, &why); e++) {
+            bytes += cpu_linear_weight_bytes(state, &op->attributes.experts[which][e], compute, backward, uses);
+        }
+    }
+    return bytes;
+}
+
 static const Kernel *const lists[] = {kernels_cpu, kernels_ref, NULL};
 
 const Backend backend_cpu = {
@@ -77,5 +95,6 @@ const Backend backend_cpu = {
     .state_new = state_new,
     .state_free = state_free,
     .set_weight_budget = set_weight_budget,
+    .weight_bytes = weight_bytes,
     .describe = matmul_describe,
 };

@@ -216,11 +216,18 @@ static limn_status find_primitive(Primitive **found, Matmul *matmul, const Matmu
     return LIMN_OK;
 }
 
+/* The library reads OpenMP's number for the calling thread when it makes a primitive and when it runs one; the thread
+ * may be of a program that uses OpenMP itself, so the number is put back. */
+static int library_alone(void) {
+    int before = omp_get_max_threads();
+    omp_set_num_threads(1);
+    return before;
+}
+
 static limn_status take_primitive(Primitive **found, Matmul *matmul, const MatmulShape *wanted) {
     MatmulShape shape;
     memset(&shape, 0, sizeof shape);
     shape = *wanted;
-    omp_set_num_threads(1); /* this thread's own setting; the library reads it when it makes a primitive */
     pthread_mutex_lock(&matmul->lock);
     limn_status status = find_primitive(found, matmul, &shape);
     if (status == LIMN_OK) {
@@ -252,7 +259,10 @@ limn_status matmul_prepare(Matmul *matmul, const MatmulShape *shape, int threads
     for (int i = 0; i < 2; i++) {
         Primitive *primitive;
         if (parts[i].n > 0) {
-            TRY(take_primitive(&primitive, matmul, &parts[i]));
+            int before = library_alone();
+            limn_status status = take_primitive(&primitive, matmul, &parts[i]);
+            omp_set_num_threads(before);
+            TRY(status);
             give_primitive_back(matmul, primitive);
         }
     }
@@ -350,9 +360,12 @@ static limn_status run_parts(void *context, int64_t begin, int64_t end, int work
         int64_t from = part * split->columns;
         shape.n = smaller(shape.n - from, split->columns);
         int64_t w_offset = from * shape.w_n_stride * (shape.bf16 != 0 ? 2 : 4);
-        TRY(run_part(split->matmul, &shape, split->y + from, split->x, (const char *)split->w + w_offset,
-                     split->bias == NULL ? NULL : split->bias + from,
-                     split->scratch + (size_t)worker * SCRATCH_PER_THREAD));
+        int before = library_alone();
+        limn_status status = run_part(
+            split->matmul, &shape, split->y + from, split->x, (const char *)split->w + w_offset,
+            split->bias == NULL ? NULL : split->bias + from, split->scratch + (size_t)worker * SCRATCH_PER_THREAD);
+        omp_set_num_threads(before);
+        TRY(status);
     }
     return LIMN_OK;
 }

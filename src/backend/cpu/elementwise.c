@@ -1,5 +1,6 @@
 /* ADD, MUL, ACTIVATION, GATED_ACTIVATION, SOFTCAP: the chunk is one run of elements. */
 #include "backend/cpu/rows.h"
+#include "backend/ref/ref.h"
 
 bool cpu_rows_can(const Op *op, Compute compute, const char **why) {
     (void)op;
@@ -94,10 +95,11 @@ static limn_status activation_backward_body(void *context, int64_t begin, int64_
     const KernelArgs *args = context;
     Run run = run_of(args, begin, end);
     bool gated = args->op->kind == OP_GATED_ACTIVATION;
-    vector_kernels()->activate_backward(args->op->attributes.activation, place(args->grad_in[0], run),
-                                        gated ? place(args->grad_in[1], run) : NULL, args->in[0] + run.at,
-                                        gated ? args->in[1] + run.at : NULL, args->grad_out + run.at, run.n,
-                                        args->accumulate[0], args->accumulate[1]);
+    bool ratio = args->rule == GRADIENT_RATIO || args->rule == GRADIENT_HALF_RATIO;
+    vector_kernels()->activate_backward(
+        args->op->attributes.activation, place(args->grad_in[0], run), gated ? place(args->grad_in[1], run) : NULL,
+        args->in[0] + run.at, gated ? args->in[1] + run.at : NULL, args->grad_out + run.at, run.n, args->accumulate[0],
+        args->accumulate[1], ratio, args->rule == GRADIENT_HALF_RATIO ? 0.5F : 1.0F);
     return LIMN_OK;
 }
 
@@ -114,7 +116,8 @@ limn_status cpu_mul(const KernelArgs *args) {
 }
 
 limn_status cpu_mul_backward(const KernelArgs *args) {
-    return over_elements(args, mul_backward_body);
+    /* halved products are rare outside fused forms */
+    return args->rule == GRADIENT_HALF ? ref_mul_backward(args) : over_elements(args, mul_backward_body);
 }
 
 limn_status cpu_activation(const KernelArgs *args) {

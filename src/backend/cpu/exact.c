@@ -90,7 +90,8 @@ static bool scan_weight(Team *team, const Weight *weight) {
     atomic_init(&scan.other, false);
     int64_t lines = weight->column_stride == 1 ? weight->rows : weight->columns;
     int64_t inner = weight->column_stride == 1 ? weight->columns : weight->rows;
-    limn_status status = parallel_for(team, lines, 1 + 65536 / (inner + 1), scan_body, &scan);
+    Team undisturbed = team_undisturbed(team); /* what is found serves later runs too */
+    limn_status status = parallel_for(&undisturbed, lines, 1 + 65536 / (inner + 1), scan_body, &scan);
     return status == LIMN_OK && !atomic_load(&scan.other);
 }
 

@@ -323,6 +323,7 @@ static limn_status inner_gradient_body(void *context, int64_t begin, int64_t end
     const KernelArgs *args = work->args;
     const Buffers *buffers = work->buffers;
     Activation f = args->op->attributes.activation;
+    bool halves = args->rule == GRADIENT_HALF_RATIO, constant = args->rule == GRADIENT_CONSTANT_HALF_RATIO;
     for (int64_t i = begin; i < end; i++) {
         float *pre = buffers->pre + i * work->width, *linear = buffers->linear + i * work->width;
         float *t = buffers->grad + i * work->width, *post = buffers->grad_inner + i * work->width;
@@ -333,12 +334,16 @@ static limn_status inner_gradient_body(void *context, int64_t begin, int64_t end
             dw += (double)t[j] * (double)post[j];
             t[j] *= w;
         }
+        dw *= halves ? 0.5 : 1.0;
         if (args->grad_in[1] != NULL) {
             float *place = &args->grad_in[1][buffers->rows[i] * args->op->attributes.n_experts + work->e];
             *place = args->accumulate[1] ? (float)((double)*place + dw) : (float)dw;
         }
         /* the gradient of linear goes where post was, as pre is still read */
-        vector_kernels()->activate_backward(f, pre, post, pre, linear, t, work->width, false, false);
+        vector_kernels()->activate_backward(f, pre, post, pre, linear, t, work->width, false, false, halves || constant,
+                                            halves     ? 0.25F
+                                            : constant ? 0.5F
+                                                       : 1.0F);
     }
     return LIMN_OK;
 }

@@ -92,7 +92,8 @@ static limn_status pack_panels(void *context, int64_t begin, int64_t end, int wo
 static void pack_all(void *packed, const Gemm *gemm) {
     Packing packing = {packed, gemm};
     int64_t panels = blocks_of(gemm->n, vector_kernels()->panel_columns);
-    (void)parallel_for(gemm->team, panels, 4, pack_panels, &packing); /* cannot fail */
+    Team team = team_undisturbed(gemm->team);                    /* what is packed serves later runs too */
+    (void)parallel_for(&team, panels, 4, pack_panels, &packing); /* cannot fail */
 }
 
 const PackLayout gemm_layout = {packed_bytes, pack_all};
@@ -141,6 +142,7 @@ static limn_status multiply_parts(void *context, int64_t begin, int64_t end, int
         int64_t last = smaller(panels * (column_part + 1) / job->column_parts * width, g->n);
         for (int64_t k = 0; k < g->k; k += SPAN) {
             for (int64_t column = first; column < last; column += width) {
+                TRY(team_check(g->team));
                 multiply_panel(job, panel, row, rows, column, smaller(width, last - column), k,
                                smaller(k + SPAN, g->k));
             }

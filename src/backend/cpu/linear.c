@@ -87,6 +87,19 @@ size_t cpu_linear_scratch(const Op *op, const KernelSizes *sizes) {
     }
 }
 
+size_t cpu_linear_weight_bytes(BackendState *state, const Weight *weight, Compute compute, bool backward,
+                               int64_t uses) {
+    Gemm gemm = {.k = backward ? weight->rows : weight->columns, .n = backward ? weight->columns : weight->rows};
+    switch (way_of(state, NULL, weight, compute)) {
+    case WAY_TILES:
+        return packs_bytes(&gemm, &tiles_layout, uses);
+    case WAY_VECTORS:
+        return packs_bytes(&gemm, &gemm_layout, uses);
+    default:
+        return 0;
+    }
+}
+
 /* The bias as contiguous f32: where it lies, or copied into `copy`. */
 static const float *bias_f32(const Weight *bias, float *copy) {
     if (bias->data == NULL) {

@@ -116,7 +116,8 @@ static limn_status norm_backward_body(void *context, int64_t begin, int64_t end,
         float mean;
         float scale = g->vector->row_scale(x, g->n, attributes->epsilon, attributes->centered, &mean);
         g->vector->row_norm_backward(g->args->grad_in[0] + i * g->n, x, g->args->grad_out + i * g->n, g->n, mean, scale,
-                                     g->gain, attributes->centered, g->args->accumulate[0]);
+                                     g->gain, attributes->centered, g->args->rule == GRADIENT_CONSTANT,
+                                     g->args->accumulate[0]);
     }
     return LIMN_OK;
 }

@@ -84,6 +84,10 @@ static void *take(Packs *packs, size_t bytes) {
     return place;
 }
 
+size_t packs_bytes(const Gemm *gemm, const PackLayout *layout, int64_t uses) {
+    return uses < PACK_AFTER ? 0 : round_up_bytes(layout->bytes(gemm), 64);
+}
+
 const void *packs_use(Packs *packs, const Gemm *gemm, const PackLayout *layout) {
     if (packs->budget == 0) {
         return NULL;
@@ -92,8 +96,8 @@ const void *packs_use(Packs *packs, const Gemm *gemm, const PackLayout *layout) 
     if (pack == NULL || pack->packed != NULL) {
         return pack == NULL ? NULL : pack->packed;
     }
-    size_t bytes = round_up_bytes(layout->bytes(gemm), 64);
-    if (++pack->uses < PACK_AFTER || bytes > packs->budget) {
+    size_t bytes = packs_bytes(gemm, layout, ++pack->uses);
+    if (bytes == 0 || bytes > packs->budget) {
         return NULL;
     }
     pack->packed = take(packs, bytes);

@@ -22,6 +22,9 @@ void packs_free(Packs *packs);
 /* Bytes that packed weights may take together; 0 (as made): none. */
 void packs_set_budget(Packs *packs, size_t bytes);
 
+/* Bytes of a weight that is used so often; 0: it is not kept. */
+size_t packs_bytes(const Gemm *gemm, const PackLayout *layout, int64_t uses);
+
 /* Counts a use of the weight and gives its packed form, or NULL. Failing to get memory only means NULL. */
 const void *packs_use(Packs *packs, const Gemm *gemm, const PackLayout *layout);
 

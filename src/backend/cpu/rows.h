@@ -31,6 +31,8 @@ limn_status cpu_rope_backward(const KernelArgs *args);
 
 limn_status cpu_log_prob(const KernelArgs *args);
 limn_status cpu_log_prob_backward(const KernelArgs *args);
+limn_status cpu_seed(const KernelArgs *args);
+limn_status cpu_seed_backward(const KernelArgs *args);
 
 /* Runs body over the chunk's rows, on threads when there is enough work. */
 static inline limn_status over_rows(const KernelArgs *args, int64_t width, ParallelBody body, void *context) {

@@ -50,9 +50,9 @@ static void SIMD(row_norm)(float *out, const float *x, int64_t n, float mean, fl
 }
 
 /* With u = (x - mean) / scale and h = grad * gain: out (+)= (h - mean h - u mean(h u)) / scale; no mean h unless
- * centered. */
+ * centered; no mean (h u) when the scale is a constant. */
 static void SIMD(row_norm_backward)(float *out, const float *x, const float *grad, int64_t n, float mean, float scale,
-                                    const float *gain, bool centered, bool add) {
+                                    const float *gain, bool centered, bool constant, bool add) {
     V center = v_set(mean);
     V inverse = v_set(1.0F / scale);
     V sum_h = v_zero();
@@ -67,7 +67,7 @@ static void SIMD(row_norm_backward)(float *out, const float *x, const float *gra
         sum_hu = v_fma(h, u, sum_hu); /* past the end h is 0 */
     }
     V mean_h = v_set(centered ? (float)(v_sum_double(sum_h) / (double)n) : 0.0F);
-    V mean_hu = v_set((float)(v_sum_double(sum_hu) / (double)n));
+    V mean_hu = v_set(constant ? 0.0F : (float)(v_sum_double(sum_hu) / (double)n));
     for (int64_t i = 0; i < n; i += W) {
         V h = v_load_n(grad + i, n - i);
         if (gain != NULL) {
@@ -173,5 +173,45 @@ static void SIMD(row_softmax_grad)(float *out, const float *x, int64_t n, float 
     V minus = v_set(-factor);
     for (int64_t i = 0; i < n; i += W) {
         SIMD(put)(out + i, v_mul(minus, SIMD(exp)(v_sub(v_load_n(x + i, n - i), top))), n - i, add);
+    }
+}
+
+/* x - y, or x - largest where y is NULL */
+static inline V SIMD(difference)(const float *x, const float *y, V largest) {
+    return v_sub(v_load(x), y == NULL ? largest : v_load(y));
+}
+
+/* sum of exp(a - largest) times the difference; 0 where the first factor is, whatever the second */
+static double SIMD(row_cross)(const float *a, const float *x, const float *y, int64_t n, float largest) {
+    enum { BLOCK = 1024 };
+    V top = v_set(largest);
+    double sum = 0.0;
+    int64_t i = 0;
+    while (i + W <= n) {
+        int64_t to = n - i < BLOCK ? n : i + BLOCK;
+        V part = v_zero();
+        for (; i + W <= to; i += W) {
+            V weight = SIMD(exp)(v_sub(v_load(a + i), top));
+            V product = v_mul(weight, SIMD(difference)(x + i, y == NULL ? NULL : y + i, top));
+            part = v_add(part, v_if_less(v_zero(), weight, product, weight)); /* a NaN weight stays one */
+        }
+        sum += v_sum_double(part);
+    }
+    for (; i < n; i++) {
+        double weight = __builtin_exp((double)a[i] - (double)largest);
+        sum += weight == 0.0 ? 0.0 : weight * ((double)x[i] - (double)(y == NULL ? largest : y[i]));
+    }
+    return sum;
+}
+
+/* out (+)= factor exp(a - largest) (difference - center) */
+static void SIMD(row_cross_grad)(float *out, const float *a, const float *x, const float *y, int64_t n, float largest,
+                                 float factor, float center, bool add) {
+    V top = v_set(largest);
+    for (int64_t i = 0; i < n; i += W) {
+        V weight = SIMD(exp)(v_sub(v_load_n(a + i, n - i), top));
+        V d = v_sub(v_load_n(x + i, n - i), y == NULL ? top : v_load_n(y + i, n - i));
+        V product = v_mul(weight, v_sub(d, v_set(center)));
+        SIMD(put)(out + i, v_mul(v_set(factor), v_if_less(v_zero(), weight, product, weight)), n - i, add);
     }
 }

@@ -302,34 +302,51 @@ static void multiply_packed(const Job *job, char *sums, Piece p) {
     }
 }
 
-static limn_status multiply_body(void *context, int64_t begin, int64_t end, int worker) {
-    const Job *job = context;
+/* The caller may run models of its own on this thread, which would leave the tile unit as they like. */
+static limn_status pause_to_check(const Job *job) {
+    tiles_end(job->unit);
+    limn_status status = team_check(job->gemm->team);
+    tiles_begin(job->unit);
+    return status;
+}
+
+static limn_status multiply_part(const Job *job, char *panel, int64_t part) {
     int64_t column_pairs = blocks_of(job->gemm->n, PAIR);
     int64_t width = (k_contiguous(job->gemm) || job->gemm->packed != NULL ? 1 : GROUP) * PAIR;
-    char *panel = job->panels + (size_t)worker * (PANEL_BYTES + SUMS_BYTES);
-    tiles_begin(job->unit);
-    for (int64_t part = begin; part < end; part++) {
-        int64_t row_part = part % job->row_parts;
-        int64_t column_part = part / job->row_parts;
-        int64_t first = column_pairs * column_part / job->column_parts * PAIR;
-        int64_t last = smaller(column_pairs * (column_part + 1) / job->column_parts * PAIR, job->gemm->n);
-        Piece piece = {.from = job->row_pairs * row_part / job->row_parts,
-                       .to = job->row_pairs * (row_part + 1) / job->row_parts};
-        for (piece.begin = 0; piece.begin < job->k_tiles; piece.begin += span_tiles(job->parts)) {
-            piece.end = smaller(piece.begin + span_tiles(job->parts), job->k_tiles);
-            for (piece.column = first; piece.column < last; piece.column += width) {
-                piece.last = smaller(piece.column + width, last);
-                if (job->gemm->packed != NULL) {
-                    multiply_packed(job, panel, piece);
-                } else {
-                    multiply_piece(job, panel, panel + PANEL_BYTES, piece);
-                }
+    int64_t row_part = part % job->row_parts;
+    int64_t column_part = part / job->row_parts;
+    int64_t first = column_pairs * column_part / job->column_parts * PAIR;
+    int64_t last = smaller(column_pairs * (column_part + 1) / job->column_parts * PAIR, job->gemm->n);
+    Piece piece = {.from = job->row_pairs * row_part / job->row_parts,
+                   .to = job->row_pairs * (row_part + 1) / job->row_parts};
+    for (piece.begin = 0; piece.begin < job->k_tiles; piece.begin += span_tiles(job->parts)) {
+        piece.end = smaller(piece.begin + span_tiles(job->parts), job->k_tiles);
+        for (piece.column = first; piece.column < last; piece.column += width) {
+            if (team_check_is_due(job->gemm->team)) {
+                TRY(pause_to_check(job));
+            }
+            piece.last = smaller(piece.column + width, last);
+            if (job->gemm->packed != NULL) {
+                multiply_packed(job, panel, piece);
+            } else {
+                multiply_piece(job, panel, panel + PANEL_BYTES, piece);
             }
         }
     }
+    return LIMN_OK;
+}
+
+static limn_status multiply_body(void *context, int64_t begin, int64_t end, int worker) {
+    const Job *job = context;
+    char *panel = job->panels + (size_t)worker * (PANEL_BYTES + SUMS_BYTES);
+    limn_status status = LIMN_OK;
+    tiles_begin(job->unit);
+    for (int64_t part = begin; part < end && status == LIMN_OK; part++) {
+        status = multiply_part(job, panel, part);
+    }
     _mm_sfence(); /* other threads see what went past the caches */
     tiles_end(job->unit);
-    return LIMN_OK;
+    return status;
 }
 
 TARGET_END
@@ -371,7 +388,8 @@ limn_status tiles_run(const Gemm *gemm, int parts, void *scratch) {
 
 static void pack_all(void *packed, const Gemm *gemm) {
     Packing packing = {packed, gemm};
-    (void)parallel_for(gemm->team, blocks_of(gemm->n, PAIR), 4, pack_pairs, &packing); /* cannot fail */
+    Team team = team_undisturbed(gemm->team); /* what is packed serves later runs too */
+    (void)parallel_for(&team, blocks_of(gemm->n, PAIR), 4, pack_pairs, &packing); /* cannot fail */
 }
 
 const PackLayout tiles_layout = {packed_bytes, pack_all};

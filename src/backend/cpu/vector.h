@@ -17,7 +17,7 @@ enum { ATTENTION_LANES = 64, ATTENTION_KEYS = 64 };
 /* A tile of scores: up to ATTENTION_KEYS keys by up to ATTENTION_LANES lanes (a lane: one query of one head). */
 typedef struct AttentionTile {
     float *scores; /* [keys, ATTENTION_LANES]: q . k in, probabilities out */
-    float *grad;   /* [keys, ATTENTION_LANES], backward */
+    float *grad;   /* [keys, ATTENTION_LANES], backward; NULL: probabilities only */
     int64_t keys;
     int64_t lanes;
     int64_t first_key; /* index of the tile's first key in the sequence */
@@ -33,6 +33,8 @@ typedef struct AttentionTile {
     float *max;          /* [lanes] largest score so far; backward: log-sum-exp */
     float *sum;          /* [lanes] sum of exp(score - max) so far; backward: grad_out . out */
     float *factor;       /* [lanes] what earlier sums were multiplied by */
+    bool ratio;          /* backward: the soft cap's c(x) / x in the place of its slope */
+    float share;         /* backward: of the gradient that queries and keys get */
 } AttentionTile;
 
 /* Where the products of a whole panel go when its sum is done: y [rows, panel_columns] = (add ? y : bias) + sum. */
@@ -76,7 +78,7 @@ typedef struct VectorKernels {
     /* activation_body.h; elements [n]; factor, b and gradients not wanted may be NULL */
     void (*activate)(Activation f, float *out, const float *x, const float *factor, int64_t n);
     void (*activate_backward)(Activation f, float *grad_x, float *grad_factor, const float *x, const float *factor,
-                              const float *grad, int64_t n, bool add_x, bool add_factor);
+                              const float *grad, int64_t n, bool add_x, bool add_factor, bool ratio, float share);
     void (*softcap)(float *out, const float *x, float cap, int64_t n);
     void (*add)(float *out, const float *a, const float *b, int64_t n, bool add);
     void (*multiply)(float *out, const float *a, const float *b, int64_t n, bool add);
@@ -86,7 +88,7 @@ typedef struct VectorKernels {
     void (*row_norm)(float *out, const float *x, int64_t n, float mean, float scale, const float *gain,
                      const float *bias);
     void (*row_norm_backward)(float *out, const float *x, const float *grad, int64_t n, float mean, float scale,
-                              const float *gain, bool centered, bool add);
+                              const float *gain, bool centered, bool constant, bool add);
     void (*row_gain)(float *out, const float *x, int64_t n, const float *gain, const float *bias, bool add);
     void (*rope_angles)(float *cosines, float *sines, float position, const float *inverse_freq, float factor,
                         int64_t pairs);
@@ -94,6 +96,10 @@ typedef struct VectorKernels {
                       int64_t pairs, bool add);
     float (*row_exp_sum)(const float *x, int64_t n, double *sum);
     void (*row_softmax_grad)(float *out, const float *x, int64_t n, float largest, float factor, bool add);
+    /* with d = x - y, or x - largest where y is NULL */
+    double (*row_cross)(const float *a, const float *x, const float *y, int64_t n, float largest);
+    void (*row_cross_grad)(float *out, const float *a, const float *x, const float *y, int64_t n, float largest,
+                           float factor, float center, bool add);
 
     /* convert_body.h */
     void (*to_bf16)(uint16_t *out, const float *in, int64_t n);

@@ -10,5 +10,6 @@
         .add = SIMD(add), .multiply = SIMD(multiply), .row_scale = SIMD(row_scale), .row_norm = SIMD(row_norm),        \
         .row_norm_backward = SIMD(row_norm_backward), .row_gain = SIMD(row_gain), .rope_angles = SIMD(rope_angles),    \
         .rope_turn = SIMD(rope_turn), .row_exp_sum = SIMD(row_exp_sum), .row_softmax_grad = SIMD(row_softmax_grad),    \
-        .to_bf16 = SIMD(to_bf16), .from_bf16 = SIMD(from_bf16),                                                        \
+        .row_cross = SIMD(row_cross), .row_cross_grad = SIMD(row_cross_grad), .to_bf16 = SIMD(to_bf16),                \
+        .from_bf16 = SIMD(from_bf16),                                                                                  \
     }

@@ -87,15 +87,17 @@ static double dot(const float *a, const float *b, int64_t n) {
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-/* The score of a seen key; *slope is its derivative with respect to q . k. */
+/* The score of a seen key; *slope is its derivative with respect to q . k, or what the rule takes for it. */
 static double score_of(const Query *query, const float *q, const float *keys, int64_t width, int64_t j, double *slope) {
     const OpAttributes *attributes = &query->args->op->attributes;
     double score = (double)attributes->scale * dot(q, key_vector(query, keys, width, j), width);
     *slope = (double)attributes->scale;
     if (attributes->softcap > 0.0F) {
         double t = tanh(score / (double)attributes->softcap);
+        double u = score / (double)attributes->softcap;
+        bool ratio = query->args->rule == GRADIENT_HALF_RATIO;
         score = (double)attributes->softcap * t;
-        *slope *= 1.0 - t * t;
+        *slope *= !ratio ? 1.0 - t * t : u == 0.0 ? 1.0 : t / u;
     }
     if (attributes->alibi_slopes != NULL && attributes->alibi_bf16) {
         float place = bf16_to_f32(f32_to_bf16((float)j));
@@ -184,6 +186,7 @@ static limn_status scores_items(void *context, int64_t begin, int64_t end, int w
     int64_t width = args->op->in[0].dims[1];
     int64_t keys = args->rows->max_keys;
     for (int64_t item = begin; item < end; item++) {
+        TRY(team_check(args->team));
         int64_t row = args->row_begin + item / heads;
         Query query = query_of(args, row, item % heads, heads, args->op->in[1].dims[0]);
         int64_t place = row * heads + query.head;
@@ -208,6 +211,7 @@ static limn_status pattern_rows(void *context, int64_t begin, int64_t end, int w
     int64_t heads = args->op->in[0].dims[0];
     int64_t keys = args->rows->max_keys;
     for (int64_t i = begin * heads; i < end * heads; i++) {
+        TRY(team_check(args->team));
         const float *scores = args->in[0] + i * keys; /* [S] */
         float *pattern = args->out + i * keys;        /* [S] */
         double max = -INFINITY;
@@ -234,6 +238,7 @@ static limn_status pattern_backward_rows(void *context, int64_t begin, int64_t e
     int64_t heads = args->op->in[0].dims[0];
     int64_t keys = args->rows->max_keys;
     for (int64_t i = begin * heads; i < end * heads; i++) {
+        TRY(team_check(args->team));
         const float *pattern = args->out + i * keys;   /* [S] */
         const float *grad = args->grad_out + i * keys; /* [S] */
         double sum = 0.0;
@@ -270,6 +275,7 @@ static limn_status mix_items(void *context, int64_t begin, int64_t end, int work
     int64_t width = args->op->in[1].dims[1];
     double *sum = worker_scratch(args, worker); /* [K] */
     for (int64_t item = begin; item < end; item++) {
+        TRY(team_check(args->team));
         int64_t row = args->row_begin + item / heads;
         Query query = query_of(args, row, item % heads, heads, args->op->in[1].dims[0]);
         int64_t place = row * heads + query.head;
@@ -300,6 +306,7 @@ static limn_status attention_items(void *context, int64_t begin, int64_t end, in
     double *scores = worker_scratch(args, worker); /* [S] */
     double *sum = scores + args->rows->max_keys;   /* [K] */
     for (int64_t item = begin; item < end; item++) {
+        TRY(team_check(args->team));
         int64_t row = args->row_begin + item / heads;
         Query query = query_of(args, row, item % heads, heads, args->op->in[1].dims[0]);
         int64_t place = row * heads + query.head;
@@ -379,6 +386,7 @@ static limn_status backward_items(void *context, int64_t begin, int64_t end, int
         int64_t group = item % backward->groups;
         clear_sums(backward, &rows->sequences[sequence], group);
         for (int64_t row = 0; row < rows->n_rows; row++) {
+            TRY(team_check(backward->args->team));
             for (int64_t h = group * share; h < (group + 1) * share && rows->sequence[row] == sequence; h++) {
                 Query query = query_of(backward->args, row, h, backward->heads, backward->groups);
                 backward->row(backward, &query, row, worker);
@@ -432,12 +440,13 @@ static void scores_backward_row(Backward *backward, const Query *query, int64_t 
     const float *q = args->in[0] + place * width;                      /* [K] */
     const float *grad = args->grad_out + place * args->rows->max_keys; /* [S] */
     double *sum = worker_scratch(args, worker) + args->rows->max_keys; /* [K] */
+    double share = args->rule == GRADIENT_HALF_RATIO ? 0.5 : 1.0;
     memset(sum, 0, sizeof(double) * (size_t)width);
     for (int64_t j = 0; j < query->total; j++) {
         if (sees(query, j)) {
             double slope;
             (void)score_of(query, q, args->in[1], width, j, &slope);
-            add_cell(backward, query, j, slope * (double)grad[j], q, sum);
+            add_cell(backward, query, j, share * slope * (double)grad[j], q, sum);
         }
     }
     write_query_gradient(args, place, sum, width);
@@ -454,15 +463,16 @@ static void mix_backward_row(Backward *backward, const Query *query, int64_t row
     int64_t place = row * backward->heads + query->head;
     const float *pattern = args->in[0] + place * args->rows->max_keys; /* [S] */
     const float *grad = args->grad_out + place * width;                /* [K] */
+    double share = args->rule == GRADIENT_HALF ? 0.5 : 1.0;
     for (int64_t j = 0; j < query->total; j++) {
         double *into = sum_place(backward, query, 0, j);
         if (into != NULL && pattern[j] != 0.0F) {
-            add_times(into, (double)pattern[j], grad, width);
+            add_times(into, share * (double)pattern[j], grad, width);
         }
     }
     for (int64_t j = 0; j < args->rows->max_keys && args->grad_in[0] != NULL; j++) {
         double slope = j < query->total ? dot(grad, value_vector(query, args->in[1], width, j), width) : 0.0;
-        ref_put(&args->grad_in[0][place * args->rows->max_keys + j], args->accumulate[0], slope);
+        ref_put(&args->grad_in[0][place * args->rows->max_keys + j], args->accumulate[0], share * slope);
     }
 }
 
@@ -470,7 +480,8 @@ limn_status ref_attention_mix_backward(const KernelArgs *args) {
     return run_backward(args, 1, 1, mix_backward_row);
 }
 
-/* p = exp(score - lse); d score = p (g . v - g . out); d v += p g */
+/* p = exp(score - lse); d score = p (g . v - g . out); d v += p g. Where products are halved, values have gone through
+ * one and queries and keys through two; a constant pattern hands nothing on to queries and keys. */
 static void attention_backward_row(Backward *backward, const Query *query, int64_t row, int worker) {
     const KernelArgs *args = backward->args;
     int64_t width = args->op->in[0].dims[1];
@@ -481,6 +492,7 @@ static void attention_backward_row(Backward *backward, const Query *query, int64
     double *scores = worker_scratch(args, worker);            /* [S] */
     double *sum = scores + args->rows->max_keys;              /* [K] */
     double lse = scores_of(query, q, args->in[1], width, scores);
+    bool halves = args->rule == GRADIENT_HALF_RATIO;
     double mean = 0.0; /* sum over keys of p g . v, which is g . out */
     for (int64_t j = 0; j < query->total; j++) {
         if (scores[j] != -INFINITY) {
@@ -496,10 +508,14 @@ static void attention_backward_row(Backward *backward, const Query *query, int64
         double weight = exp(scores[j] - lse);
         double *into = sum_place(backward, query, 1, j);
         if (into != NULL) {
-            add_times(into, weight, grad, value_width);
+            add_times(into, halves ? 0.5 * weight : weight, grad, value_width);
+        }
+        if (args->rule == GRADIENT_CONSTANT) {
+            continue;
         }
         double slope;
         (void)score_of(query, q, args->in[1], width, j, &slope);
+        slope *= halves ? 0.25 : 1.0;
         const float *value = value_vector(query, args->in[2], value_width, j);
         slope *= weight * (dot(grad, value, value_width) - mean);
         add_cell(backward, query, j, slope, q, sum);

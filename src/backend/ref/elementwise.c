@@ -1,5 +1,6 @@
 /* ADD, MUL, SCALE, ACTIVATION, SOFTCAP and the fused GATED_ACTIVATION: element by element. An input used twice
- * may have one gradient buffer for both uses; each element is read before it is written. */
+ * may have one gradient buffer for both uses; each element is read before it is written. By the rules of relevance
+ * (graph/rules.def) a product hands half to each factor, and a function f(x) / x in the place of f'(x). */
 #include <math.h>
 
 #include "backend/ref/ref.h"
@@ -69,6 +70,30 @@ double ref_activation_slope(Activation activation, double x) {
     return NAN;
 }
 
+double ref_activation_ratio(Activation activation, double x) {
+    switch (activation) {
+    case ACTIVATION_GELU:
+        return 0.5 * erfc(-x * half_sqrt);
+    case ACTIVATION_GELU_TANH:
+        return 0.5 * (1.0 + tanh(two_by_pi_sqrt * (x + 0.044715 * x * x * x)));
+    case ACTIVATION_QUICK_GELU:
+        return sigmoid(1.702 * x);
+    case ACTIVATION_RELU:
+        return x > 0.0 ? 1.0 : 0.0;
+    case ACTIVATION_RELU2:
+        return x > 0.0 ? x : 0.0;
+    case ACTIVATION_SILU:
+        return sigmoid(x);
+    case ACTIVATION_TANH:
+        return x == 0.0 ? 1.0 : tanh(x) / x;
+    case ACTIVATION_SIGMOID: /* has no limit at 0: x is kept away from it, as published */
+        return sigmoid(x) / (fabs(x) < 1e-10 ? copysign(1e-10, x) : x);
+    case ACTIVATION_COUNT:
+        break;
+    }
+    return NAN;
+}
+
 /* Elements [*from, *to) of the chunk's rows [begin, end). */
 static void element_range(const KernelArgs *args, int64_t begin, int64_t end, int64_t *from, int64_t *to) {
     int64_t width = ref_width(args, &args->op->out);
@@ -116,10 +141,12 @@ static limn_status mul_backward_rows(void *context, int64_t begin, int64_t end, 
     const KernelArgs *args = context;
     int64_t from, to;
     element_range(args, begin, end, &from, &to);
+    double share = args->rule == GRADIENT_HALF ? 0.5 : 1.0;
     for (int input = 0; input < 2; input++) {
         const float *other = args->in[1 - input];
         for (int64_t i = from; i < to && args->grad_in[input] != NULL; i++) {
-            ref_put(&args->grad_in[input][i], args->accumulate[input], (double)args->grad_out[i] * (double)other[i]);
+            double grad = share * (double)args->grad_out[i] * (double)other[i];
+            ref_put(&args->grad_in[input][i], args->accumulate[input], grad);
         }
     }
     return LIMN_OK;
@@ -159,13 +186,20 @@ static limn_status activation_rows(void *context, int64_t begin, int64_t end, in
     return LIMN_OK;
 }
 
+/* What the rule takes for f'(x). */
+static double activation_step(const KernelArgs *args, double x) {
+    Activation activation = args->op->attributes.activation;
+    bool ratio = args->rule == GRADIENT_RATIO || args->rule == GRADIENT_HALF_RATIO;
+    return ratio ? ref_activation_ratio(activation, x) : ref_activation_slope(activation, x);
+}
+
 static limn_status activation_backward_rows(void *context, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const KernelArgs *args = context;
     int64_t from, to;
     element_range(args, begin, end, &from, &to);
     for (int64_t i = from; i < to; i++) {
-        double slope = ref_activation_slope(args->op->attributes.activation, (double)args->in[0][i]);
+        double slope = activation_step(args, (double)args->in[0][i]);
         ref_put(&args->grad_in[0][i], args->accumulate[0], slope * (double)args->grad_out[i]);
     }
     return LIMN_OK;
@@ -188,14 +222,15 @@ static limn_status gated_backward_rows(void *context, int64_t begin, int64_t end
     (void)worker;
     const KernelArgs *args = context;
     Activation activation = args->op->attributes.activation;
+    double share = args->rule == GRADIENT_HALF_RATIO ? 0.5 : 1.0;
     int64_t from, to;
     element_range(args, begin, end, &from, &to);
     for (int64_t i = from; i < to; i++) {
         double gate = (double)args->in[0][i];
         double up = (double)args->in[1][i];
-        double grad = (double)args->grad_out[i];
+        double grad = share * (double)args->grad_out[i];
         if (args->grad_in[0] != NULL) {
-            ref_put(&args->grad_in[0][i], args->accumulate[0], grad * up * ref_activation_slope(activation, gate));
+            ref_put(&args->grad_in[0][i], args->accumulate[0], grad * up * activation_step(args, gate));
         }
         if (args->grad_in[1] != NULL) {
             ref_put(&args->grad_in[1][i], args->accumulate[1], grad * ref_activation_value(activation, gate));
@@ -223,8 +258,15 @@ static limn_status softcap_backward_rows(void *context, int64_t begin, int64_t e
     int64_t from, to;
     element_range(args, begin, end, &from, &to);
     for (int64_t i = from; i < to; i++) {
-        double t = (double)args->out[i] / cap;
-        ref_put(&args->grad_in[0][i], args->accumulate[0], (1.0 - t * t) * (double)args->grad_out[i]);
+        double slope;
+        if (args->rule == GRADIENT_RATIO) {
+            double u = (double)args->in[0][i] / cap;
+            slope = u == 0.0 ? 1.0 : tanh(u) / u;
+        } else {
+            double t = (double)args->out[i] / cap;
+            slope = 1.0 - t * t;
+        }
+        ref_put(&args->grad_in[0][i], args->accumulate[0], slope * (double)args->grad_out[i]);
     }
     return LIMN_OK;
 }

@@ -143,7 +143,8 @@ static limn_status route_rows(void *context, int64_t begin, int64_t end, int wor
 static void route_gradient(const KernelArgs *args, const float *x, const float *indices, const float *g, float *dx) {
     int64_t experts = args->op->in[0].dims[0], k = args->op->in[1].dims[0];
     double sum = kept_sum(args, x, indices), mean = 0.0;
-    for (int64_t n = 0; n < k && args->op->attributes.sum_to_one && sum != 0.0; n++) {
+    bool moves = args->op->attributes.sum_to_one && args->rule != GRADIENT_CONSTANT;
+    for (int64_t n = 0; n < k && moves && sum != 0.0; n++) {
         int64_t e = named_expert(indices[n], experts);
         mean += e >= 0 ? (double)g[e] * (double)x[e] / sum : 0.0;
     }
@@ -198,6 +199,7 @@ static limn_status product(const KernelArgs *args, const Weight *weight, const f
                  .in = {{1, {weight->columns, 1}}},
                  .out = {1, {weight->rows, 1}},
                  .weights = {*weight}};
+    TRY(team_check(args->team));
     KernelArgs one = {.op = &linear,
                       .rows = args->rows,
                       .key_rows = args->key_rows,
@@ -275,6 +277,7 @@ static limn_status mix_backward_rows(void *context, int64_t begin, int64_t end, 
     (void)worker;
     const KernelArgs *args = context;
     int64_t experts = args->op->in[0].dims[0], width = args->op->in[1].dims[1];
+    double share = args->rule == GRADIENT_HALF ? 0.5 : 1.0;
     for (int64_t item = begin * experts; item < end * experts; item++) {
         const float *x = args->in[1] + item * width;              /* [D] */
         const float *g = args->grad_out + item / experts * width; /* [D] */
@@ -283,10 +286,11 @@ static limn_status mix_backward_rows(void *context, int64_t begin, int64_t end, 
             sum += (double)g[i] * (double)x[i];
         }
         if (args->grad_in[0] != NULL) {
-            ref_put(&args->grad_in[0][item], args->accumulate[0], sum);
+            ref_put(&args->grad_in[0][item], args->accumulate[0], share * sum);
         }
         for (int64_t i = 0; i < width && args->grad_in[1] != NULL; i++) {
-            ref_put(&args->grad_in[1][item * width + i], args->accumulate[1], (double)args->in[0][item] * (double)g[i]);
+            double slope = share * (double)args->in[0][item] * (double)g[i];
+            ref_put(&args->grad_in[1][item * width + i], args->accumulate[1], slope);
         }
     }
     return LIMN_OK;
@@ -365,14 +369,18 @@ static limn_status expert_gradients(const KernelArgs *args, const Inner *inner, 
     const Weight *gate = &attributes->experts[EXPERT_GATE][e], *up = &attributes->experts[EXPERT_UP][e];
     int64_t width = gate->columns;
     double w = (double)args->in[1][row * attributes->n_experts + e];
+    bool halves = args->rule == GRADIENT_HALF_RATIO, constant = args->rule == GRADIENT_CONSTANT_HALF_RATIO;
+    double inner_share = halves ? 0.25 : constant ? 0.5 : 1.0; /* of two products, or of one */
     TRY(inner_values(args, inner, args->in[0] + row * width, e));
     TRY(product(args, &attributes->experts[EXPERT_DOWN][e], args->grad_out + row * width, inner->grad, true, false));
     *dw = 0.0;
     for (int64_t i = 0; i < gate->rows; i++) {
         double pre = (double)inner->pre[i], linear = (double)inner->linear[i], t = (double)inner->grad[i];
-        *dw += t * (double)inner->post[i];
-        inner->pre[i] = (float)(w * t * linear * ref_activation_slope(attributes->activation, pre));
-        inner->linear[i] = (float)(w * t * ref_activation_value(attributes->activation, pre));
+        *dw += t * (double)inner->post[i] * (halves ? 0.5 : 1.0);
+        double slope = halves || constant ? ref_activation_ratio(attributes->activation, pre)
+                                          : ref_activation_slope(attributes->activation, pre);
+        inner->pre[i] = (float)(inner_share * w * t * linear * slope);
+        inner->linear[i] = (float)(inner_share * w * t * ref_activation_value(attributes->activation, pre));
     }
     const Weight *weights[] = {gate, up};
     const float *grads[] = {inner->pre, inner->linear};

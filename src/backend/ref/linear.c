@@ -99,6 +99,7 @@ static limn_status product_tiles(void *context, int64_t begin, int64_t end, int 
     for (int64_t tile = begin; tile < end; tile++) {
         for (int64_t first = 0; first < product->n; first += ROWS) {
             int64_t n = product->n - first < ROWS ? product->n - first : ROWS;
+            TRY(team_check(product->team));
             product_tile(product, tile * TILE, first, n);
         }
     }

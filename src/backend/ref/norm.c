@@ -179,6 +179,9 @@ static limn_status norm_backward_rows(void *context, int64_t begin, int64_t end,
         if (!op->attributes.centered) {
             mean_h = 0.0;
         }
+        if (args->rule == GRADIENT_CONSTANT) { /* the scale does not move with x */
+            mean_hu = 0.0;
+        }
         for (int64_t j = 0; j < n; j++) {
             double h = (double)grad[j] * gain_at(op, j);
             double u = ((double)x[j] - mean) / scale;

@@ -43,6 +43,7 @@ const Kernel kernels_ref[] = {
     ROW_KERNEL(SELECT_ROWS, "select_rows", ref_select_rows, ref_select_rows_backward),
     ROW_KERNEL(LOG_PROB, "log_prob", ref_log_prob, ref_log_prob_backward),
     ROW_KERNEL(PICK, "pick", ref_pick, ref_pick_backward),
+    {"ref.seed", OP_SEED, NULL, ref_seed, ref_seed_backward, ref_seed_scratch, NULL},
     ROW_KERNEL(NORM, "norm", ref_norm, ref_norm_backward),
     ATTENTION_KERNEL(ATTENTION, "attention", ref_attention, ref_attention_backward),
     ROW_KERNEL(GATED_ACTIVATION, "gated_activation", ref_gated_activation, ref_gated_activation_backward),

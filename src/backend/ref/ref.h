@@ -78,10 +78,16 @@ limn_status ref_log_prob(const KernelArgs *args);
 limn_status ref_log_prob_backward(const KernelArgs *args);
 limn_status ref_pick(const KernelArgs *args);
 limn_status ref_pick_backward(const KernelArgs *args);
+limn_status ref_seed(const KernelArgs *args);
+limn_status ref_seed_backward(const KernelArgs *args);
+/* The same with the loops of another backend. */
+limn_status ref_seed_with(const KernelArgs *args, const SeedLoops *loops, bool backward);
+size_t ref_seed_scratch(const Op *op, const KernelSizes *sizes);
 
 /* f and f' of activations.def, in double. */
 double ref_activation_value(Activation activation, double x);
 double ref_activation_slope(Activation activation, double x);
+double ref_activation_ratio(Activation activation, double x); /* f(x) / x; at 0 its limit */
 
 /* Runs body over the chunk's rows [begin, end), on threads when the rows are many or wide. */
 limn_status ref_over_rows(const KernelArgs *args, int64_t width, ParallelBody body);

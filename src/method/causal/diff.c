@@ -71,6 +71,7 @@ static limn_status run(MethodCall *call, Result *result) {
     TRY(describe_other(&diff));
     const char *largest = NULL, *strongest = NULL;
     TRY(diff_effects(&diff, &strongest)); /* what a change does comes before how large it is */
+    TRY(method_blocks_done(call, result));
     TRY(diff_weights(&diff, &largest));
     if (largest == NULL) {
         result_headline(result, SAY(call, "No weight differs", "没有权重不同"));

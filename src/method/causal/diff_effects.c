@@ -397,19 +397,24 @@ static limn_status measure_records(Effects *effects, DataSource *source) {
     for (;;) {
         DataItem item;
         bool there;
-        TRY(data_source_next(source, &item, &effects->scratch, &there));
-        if (!there) {
+        limn_status status = data_source_next(source, &item, &effects->scratch, &there);
+        if (status == LIMN_OK && !there) {
             break;
         }
-        PromptParams prompt = {.prompt = item.prompt, .complete = complete};
-        limn_status status = measure_text(effects, &prompt);
-        if (status != LIMN_OK) {
-            return fail_context("%s: line %lld", data_source_path(source), (long long)item.line);
+        if (status == LIMN_OK) {
+            PromptParams prompt = {.prompt = item.prompt, .complete = complete};
+            status = measure_text(effects, &prompt);
+            status = status == LIMN_OK ? status
+                                       : fail_context("%s: line %lld", data_source_path(source), (long long)item.line);
         }
+        if (status != LIMN_OK && there && data_source_skips(source) && status_is_of_input(status)) {
+            status = data_source_skip(source, &item, error_message());
+        }
+        TRY(status);
         arena_reset(&effects->scratch);
         TRY(progress_tick(diff->call->progress, "texts", effects->n_texts, diff->params->data.limit));
     }
-    data_source_describe(source, diff->result);
+    TRY(data_source_finish(source, diff->result));
     return effects->n_texts > 0 ? LIMN_OK
                                 : fail(LIMN_NOT_FOUND, "%s: no record to measure effects on", data_source_path(source));
 }
@@ -528,9 +533,9 @@ static double error_of(double sum, double squares, int32_t n) {
 static limn_status add_table(const Effects *effects, const char **most) {
     static const TableColumn columns[] = {{{"component", 9}, COLUMN_TEXT},
                                           {{"lost", 4}, COLUMN_NUMBER},
-                                          {{"error", 5}, COLUMN_NUMBER},
+                                          {{"lost error", 10}, COLUMN_NUMBER},
                                           {{"gained", 6}, COLUMN_NUMBER},
-                                          {{"error ", 6}, COLUMN_NUMBER}};
+                                          {{"gained error", 12}, COLUMN_NUMBER}};
     MethodCall *call = effects->diff->call;
     const Component **sorted = ARENA_ARRAY(call->arena, const Component *, effects->n_components + 1);
     if (sorted == NULL) {
@@ -648,6 +653,7 @@ static limn_status refuse_data_options(const DataParams *params) {
                          : params->as_chat                      ? "as-chat"
                          : params->system.bytes != NULL         ? "system"
                          : params->where.bytes != NULL          ? "where"
+                         : params->on_error == ON_ERROR_SKIP    ? "on-error"
                                                                 : NULL;
     return unused == NULL ? LIMN_OK : fail(LIMN_USAGE, "diff: option '%s' goes with --data", unused);
 }

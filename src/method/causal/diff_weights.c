@@ -350,7 +350,7 @@ static limn_status product_spectrum(Spectrum *spectrum, const Deltas *deltas, co
         status = parallel_for(deltas->diff->call->team, rank, 1, gram_rows, &right);
     }
     if (status == LIMN_OK) {
-        status = spectrum_of_product(spectrum, left.out, right.out, rank);
+        status = spectrum_of_product(spectrum, left.out, right.out, rank, deltas->diff->call->team);
     }
     free(work);
     return status;
@@ -363,8 +363,7 @@ static limn_status measure_spectrum(const Deltas *deltas, Delta *delta, float *d
     if (is_product(delta, &rank)) {
         TRY(product_spectrum(&spectrum, deltas, delta, rank));
     } else if (dense != NULL) {
-        TRY(spectrum_of_matrix(&spectrum, dense, delta->before.rows, delta->before.columns,
-                               deltas->diff->call->team->threads));
+        TRY(spectrum_of_matrix(&spectrum, dense, delta->before.rows, delta->before.columns, deltas->diff->call->team));
     } else {
         return LIMN_OK;
     }
@@ -580,9 +579,10 @@ limn_status diff_weights(const Diff *diff, const char **most) {
     TRY(diff->adapted ? list_changes(&deltas) : list_pairs(&deltas));
     TRY(list_components(&deltas));
     for (int32_t i = 0; i < deltas.n; i++) {
+        TRY(team_tick(diff->call->team, "weights", i, deltas.n));
         TRY(measure(&deltas, &deltas.items[i]));
-        TRY(progress_tick(diff->call->progress, "weights", i + 1, deltas.n));
     }
+    team_rest(diff->call->team);
     TRY(add_table(&deltas, most));
     if (*most == NULL || deltas.n_components == 0) {
         return LIMN_OK;

@@ -3,8 +3,37 @@
 #include <lapacke.h>
 #include <math.h>
 #include <omp.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+/* OpenBLAS takes the number of its threads from OpenMP's of the calling thread, and keeps it in one place for the whole
+ * process: so one decomposition at a time. */
+static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* The library is the caller's, with so many threads, until give_library_back; *before is for that. Who waits for it
+ * can be stopped. */
+static limn_status take_library(int *before, Team *team, int threads) {
+    enum { WAIT_NANOSECONDS = 20 * 1000 * 1000, SECOND = 1000 * 1000 * 1000 };
+    struct timespec until;
+    do {
+        TRY(team_check(team));
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += WAIT_NANOSECONDS;
+        until.tv_sec += until.tv_nsec / SECOND;
+        until.tv_nsec %= SECOND;
+    } while (pthread_mutex_timedlock(&library_lock, &until) != 0);
+    *before = omp_get_max_threads();
+    omp_set_num_threads(threads);
+    return LIMN_OK;
+}
+
+/* The number of threads belongs to the calling thread, which may be of a program that uses OpenMP itself. */
+static void give_library_back(int before) {
+    omp_set_num_threads(before);
+    pthread_mutex_unlock(&library_lock);
+}
 
 static limn_status no_memory(void) {
     return fail(LIMN_NO_MEMORY, "no memory for a spectrum");
@@ -15,7 +44,7 @@ void spectrum_free(Spectrum *spectrum) {
     *spectrum = (Spectrum){0};
 }
 
-limn_status spectrum_of_matrix(Spectrum *spectrum, float *values, int64_t rows, int64_t columns, int threads) {
+limn_status spectrum_of_matrix(Spectrum *spectrum, float *values, int64_t rows, int64_t columns, Team *team) {
     int64_t n = rows < columns ? rows : columns;
     *spectrum = (Spectrum){0};
     if (rows > INT32_MAX || columns > INT32_MAX) {
@@ -29,10 +58,17 @@ limn_status spectrum_of_matrix(Spectrum *spectrum, float *values, int64_t rows, 
         spectrum_free(spectrum);
         return no_memory();
     }
-    omp_set_num_threads(threads); /* of the library, for calls of this thread */
+    int before;
+    limn_status status = take_library(&before, team, team_threads(team));
+    if (status != LIMN_OK) {
+        free(singular);
+        spectrum_free(spectrum);
+        return status;
+    }
     /* [rows, columns] by rows is its transpose by columns, with the same singular values */
     lapack_int info = LAPACKE_sgesdd(LAPACK_COL_MAJOR, 'N', (lapack_int)columns, (lapack_int)rows, values,
                                      (lapack_int)columns, singular, &none, 1, &none, 1);
+    give_library_back(before);
     for (int64_t i = 0; i < n; i++) {
         spectrum->values[i] = (double)singular[i];
     }
@@ -71,9 +107,11 @@ static void between_roots(double *out, const double *values, const double *vecto
     }
 }
 
-static limn_status eigen(double *matrix, double *values, int32_t n, char job) {
-    omp_set_num_threads(1); /* small matrices: more threads cost more than they bring */
+static limn_status eigen(double *matrix, double *values, int32_t n, char job, Team *team) {
+    int before;
+    TRY(take_library(&before, team, 1)); /* small matrices: more threads cost more than they bring */
     lapack_int info = LAPACKE_dsyev(LAPACK_COL_MAJOR, job, 'U', n, matrix, n, values);
+    give_library_back(before);
     if (info == 0) {
         return LIMN_OK;
     }
@@ -81,7 +119,8 @@ static limn_status eigen(double *matrix, double *values, int32_t n, char job) {
                                             : fail(LIMN_INTERNAL, "eigenvalues: dsyev ends with %d", (int)info);
 }
 
-limn_status spectrum_of_product(Spectrum *spectrum, const double *left_gram, const double *right_gram, int32_t rank) {
+limn_status spectrum_of_product(Spectrum *spectrum, const double *left_gram, const double *right_gram, int32_t rank,
+                                Team *team) {
     size_t n = (size_t)rank, square = n * n;
     *spectrum = (Spectrum){.values = malloc((n + 1) * sizeof(double)), .n = rank};
     double *work = malloc((3 * square + n + 1) * sizeof *work);
@@ -92,10 +131,10 @@ limn_status spectrum_of_product(Spectrum *spectrum, const double *left_gram, con
     }
     double *vectors = work, *middle = work + square, *scratch = work + 2 * square, *values = work + 3 * square;
     memcpy(vectors, left_gram, square * sizeof *vectors);
-    limn_status status = eigen(vectors, values, rank, 'V');
+    limn_status status = eigen(vectors, values, rank, 'V', team);
     if (status == LIMN_OK) {
         between_roots(middle, values, vectors, right_gram, rank, scratch);
-        status = eigen(middle, values, rank, 'N');
+        status = eigen(middle, values, rank, 'N', team);
     }
     for (int32_t i = 0; i < rank && status == LIMN_OK; i++) { /* dsyev gives the smallest first */
         double square_value = values[rank - 1 - i];

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "base/error.h"
+#include "base/parallel.h"
 
 typedef struct Spectrum {
     double *values; /* [n] singular values, largest first; malloc'ed */
@@ -12,10 +12,11 @@ typedef struct Spectrum {
 } Spectrum;
 
 /* Of values [rows, columns], which are destroyed (LAPACK's gesdd). */
-limn_status spectrum_of_matrix(Spectrum *spectrum, float *values, int64_t rows, int64_t columns, int threads);
+limn_status spectrum_of_matrix(Spectrum *spectrum, float *values, int64_t rows, int64_t columns, Team *team);
 
 /* Of L R, L [rows, rank] and R [rank, columns], from the rank x rank products L'L and R R' alone. */
-limn_status spectrum_of_product(Spectrum *spectrum, const double *left_gram, const double *right_gram, int32_t rank);
+limn_status spectrum_of_product(Spectrum *spectrum, const double *left_gram, const double *right_gram, int32_t rank,
+                                Team *team);
 
 void spectrum_free(Spectrum *spectrum);
 

@@ -19,29 +19,7 @@
 #include "base/map.h"
 #include "files/hash.h"
 
-enum { WINDOW = 64 }; /* records read before they are scored, unless --batch says otherwise */
-
 /* ---- choices and labels ---- */
-
-static bool is_blank(char c) {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static Text trimmed(Text text) {
-    while (text.length > 0 && is_blank(text.bytes[0])) {
-        text = (Text){text.bytes + 1, text.length - 1};
-    }
-    while (text.length > 0 && is_blank(text.bytes[text.length - 1])) {
-        text.length--;
-    }
-    return text;
-}
-
-static limn_status copy_text(Text *out, MethodCall *call, Text text) {
-    char *copy = arena_strndup(call->arena, text.bytes, text.length);
-    *out = (Text){copy, text.length};
-    return copy != NULL ? LIMN_OK : method_no_memory(call);
-}
 
 /* "a,b" at its commas. */
 static limn_status split(Text **parts, int32_t *n, MethodCall *call, Text text) {
@@ -57,14 +35,10 @@ static limn_status split(Text **parts, int32_t *n, MethodCall *call, Text text) 
     for (size_t begin = 0; *n < count;) {
         const char *comma = memchr(text.bytes + begin, ',', text.length - begin);
         size_t end = comma != NULL ? (size_t)(comma - text.bytes) : text.length;
-        TRY(copy_text(&(*parts)[(*n)++], call, (Text){text.bytes + begin, end - begin}));
+        TRY(predict_copy_text(&(*parts)[(*n)++], call, (Text){text.bytes + begin, end - begin}));
         begin = end + 1;
     }
     return LIMN_OK;
-}
-
-static bool same_text(Text a, Text b) {
-    return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
 }
 
 static limn_status check_names(const Predictor *predictor, const char *option) {
@@ -73,7 +47,7 @@ static limn_status check_names(const Predictor *predictor, const char *option) {
             return fail(LIMN_USAGE, "predict: %s: number %d is empty", option, (int)i + 1);
         }
         for (int32_t k = 0; k < i; k++) {
-            if (same_text(predictor->names[i], predictor->names[k])) {
+            if (predict_same_text(predictor->names[i], predictor->names[k])) {
                 return fail(LIMN_USAGE, "predict: %s: numbers %d and %d are the same, '%.40s'", option, (int)k + 1,
                             (int)i + 1, predictor->names[i].bytes);
             }
@@ -132,34 +106,9 @@ static limn_status read_names(Predictor *predictor) {
         return method_no_memory(call);
     }
     for (int32_t i = 0; i < predictor->n; i++) {
-        TRY(copy_text(&predictor->names[i], call, trimmed(predictor->choices[i])));
+        TRY(predict_copy_text(&predictor->names[i], call, predict_trimmed(predictor->choices[i])));
     }
     return check_names(predictor, "--choices");
-}
-
-/* Which choice the data's label is. */
-static limn_status find_label(const Predictor *predictor, const DataItem *item, int32_t *label) {
-    *label = -1;
-    if (item->label.bytes == NULL) {
-        return LIMN_OK;
-    }
-    Text wanted = trimmed(item->label);
-    TextBuffer names = TEXT_BUFFER_INIT;
-    for (int32_t c = 0; c < predictor->n; c++) {
-        if (same_text(wanted, predictor->names[c])) {
-            text_buffer_free(&names);
-            *label = c;
-            return LIMN_OK;
-        }
-        text_buffer_printf(&names, "%s%s", c > 0 ? ", " : "", predictor->names[c].bytes);
-    }
-    limn_status status = fail(LIMN_USAGE,
-                              "%s: line %lld: the label '%.60s' is none of %.200s; --labels says how the "
-                              "data spells the choices",
-                              data_source_path(predictor->source), (long long)item->line, item->label.bytes,
-                              names.data != NULL ? names.data : "");
-    text_buffer_free(&names);
-    return status;
 }
 
 /* ---- settings ---- */
@@ -190,6 +139,9 @@ static limn_status make_settings(Predictor *predictor) {
     add_part(&text, predictor->params->data.template_text);
     EncodeOptions encode = data_source_encode_options(predictor->source, predictor->call);
     text_buffer_printf(&text, "%d%s", (int)encode.bos, encode.no_special ? " chat" : "");
+    if (predictor->params->truncate != TRUNCATE_NONE) {
+        text_buffer_printf(&text, " cut %d", (int)predictor->params->truncate);
+    }
     hash_text(settings->hash[SETTING_PROMPT], &text);
     for (int32_t c = 0; c < predictor->n; c++) {
         add_part(&text, predictor->choices[c]);
@@ -205,243 +157,23 @@ static limn_status make_settings(Predictor *predictor) {
     return status;
 }
 
-/* ---- one decision ---- */
-
-static limn_status find_group(Predictor *predictor, Text name, PredictGroup **group) {
-    *group = NULL;
-    if (name.bytes == NULL) {
-        return LIMN_OK;
-    }
-    for (int32_t i = 0; i < predictor->n_groups; i++) {
-        if (same_text(predictor->groups[i].name, name)) {
-            *group = &predictor->groups[i];
-            return LIMN_OK;
-        }
-    }
-    if (predictor->n_groups == PREDICT_GROUPS_MAX) {
-        return fail(LIMN_USAGE, "predict: --group-field: more than %d groups; expected a field of few values",
-                    PREDICT_GROUPS_MAX);
-    }
-    PredictGroup *made = &predictor->groups[predictor->n_groups];
-    TRY(copy_text(&made->name, predictor->call, name));
-    TRY(metrics_init(&made->metrics, predictor->n, 0, false));
-    predictor->n_groups++;
-    *group = made;
-    return LIMN_OK;
-}
-
-static void free_mistake(Mistake *mistake) {
-    free((char *)(uintptr_t)mistake->id.bytes);
-    free((char *)(uintptr_t)mistake->prompt.bytes);
-    *mistake = (Mistake){0};
-}
-
-static limn_status keep_mistake(Predictor *predictor, const DataItem *item, const Prediction *prediction) {
-    int32_t most = (int32_t)predictor->params->top;
-    double confidence = prediction->probabilities[prediction->choice];
-    int32_t place = predictor->n_mistakes;
-    while (place > 0 && predictor->mistakes[place - 1].confidence < confidence) {
-        place--;
-    }
-    if (place == most) {
-        return LIMN_OK;
-    }
-    Mistake made = {.confidence = confidence, .label = prediction->label, .choice = prediction->choice};
-    made.id = (Text){strndup(item->id.bytes, item->id.length), item->id.length};
-    made.prompt = (Text){strndup(item->prompt.bytes, item->prompt.length), item->prompt.length};
-    if (made.id.bytes == NULL || made.prompt.bytes == NULL) {
-        free_mistake(&made);
-        return method_no_memory(predictor->call);
-    }
-    if (predictor->n_mistakes == most) {
-        free_mistake(&predictor->mistakes[--predictor->n_mistakes]);
-    }
-    memmove(predictor->mistakes + place + 1, predictor->mistakes + place,
-            (size_t)(predictor->n_mistakes - place) * sizeof made);
-    predictor->mistakes[place] = made;
-    predictor->n_mistakes++;
-    return LIMN_OK;
-}
-
-static limn_status count_decision(Predictor *predictor, const DataItem *item, const Prediction *prediction) {
-    PredictGroup *group;
-    TRY(find_group(predictor, item->group, &group));
-    double mass = 0;
-    bool finite = true;
-    for (int32_t c = 0; c < predictor->n; c++) {
-        mass += exp(prediction->log_probabilities[c]);
-        finite = finite && isfinite(prediction->log_probabilities[c]);
-    }
-    predictor->not_finite += !finite;
-    if (!finite) {
-        return LIMN_OK;
-    }
-    predictor->least_mass = fmin(predictor->least_mass, mass);
-    predictor->sum_mass += mass;
-    predictor->unlabelled += prediction->label < 0;
-    double label_log = prediction_label_log(prediction, predictor->n);
-    metrics_add(&predictor->metrics, prediction->label, prediction->choice, prediction->probabilities, label_log);
-    if (group != NULL) {
-        metrics_add(&group->metrics, prediction->label, prediction->choice, prediction->probabilities, label_log);
-    }
-    bool wrong = prediction->label >= 0 && prediction->label != prediction->choice;
-    return wrong ? keep_mistake(predictor, item, prediction) : LIMN_OK;
-}
-
-/* ---- windows of records ---- */
-
-typedef struct Window {
-    Arena arena;
-    DataItem *items;         /* [n] */
-    Prediction *predictions; /* [n] */
-    Text *prompts;           /* [n_new] of those still to be scored, which are the last */
-    double *logs;            /* [n_new, C] */
-    int32_t n, n_new;
-} Window;
-
-static limn_status read_window(Predictor *predictor, Window *window, int32_t most) {
-    arena_reset(&window->arena);
-    window->n = 0;
-    window->n_new = 0;
-    window->items = ARENA_ARRAY(&window->arena, DataItem, most);
-    window->predictions = ARENA_ARRAY(&window->arena, Prediction, most);
-    window->prompts = ARENA_ARRAY(&window->arena, Text, most);
-    window->logs = ARENA_ARRAY(&window->arena, double, (size_t)most *(size_t)predictor->n);
-    double *numbers = ARENA_ARRAY(&window->arena, double, 2 * (size_t)most * (size_t)predictor->n);
-    if (window->items == NULL || window->predictions == NULL || window->prompts == NULL || window->logs == NULL ||
-        numbers == NULL) {
-        return method_no_memory(predictor->call);
-    }
-    while (window->n < most) {
-        DataItem *item = &window->items[window->n];
-        Prediction *prediction = &window->predictions[window->n];
-        bool there;
-        bool done = false;
-        TRY(data_source_next(predictor->source, item, &window->arena, &there));
-        if (!there) {
-            break;
-        }
-        prediction->log_probabilities = numbers + (size_t)window->n * 2 * (size_t)predictor->n;
-        prediction->probabilities = prediction->log_probabilities + predictor->n;
-        TRY(find_label(predictor, item, &prediction->label));
-        if (predictor->file != NULL) {
-            TRY(prediction_file_read(predictor->file, item, prediction, &done));
-        }
-        predictor->resumed += done;
-        if (!done) {
-            window->prompts[window->n_new++] = item->prompt;
-        }
-        window->n++;
-    }
-    return LIMN_OK;
-}
-
-/* The first record once more, by itself: batches, the shared head and the caches must not show; neither must a file
- * that was gone on with. */
-static limn_status recheck(Predictor *predictor, const Window *window) {
-    if (!isnan(predictor->recheck)) {
-        return LIMN_OK;
-    }
-    ChoiceOptions options = {.texts = predictor->choices,
-                             .n = predictor->n,
-                             .encode = data_source_encode_options(predictor->source, predictor->call),
-                             .plain = true};
-    ChoiceScorer *plain;
-    int32_t bad;
-    double *logs = ARENA_ARRAY(predictor->call->arena, double, predictor->n);
-    if (logs == NULL) {
-        return method_no_memory(predictor->call);
-    }
-    TRY(choice_scorer_new(&plain, predictor->call, predictor->session, &options));
-    limn_status status = choice_scorer_run(plain, &window->items[0].prompt, 1, logs, &bad, NULL);
-    choice_scorer_free(plain);
-    predictor->recheck = 0;
-    for (int32_t c = 0; c < predictor->n && status == LIMN_OK; c++) {
-        predictor->recheck = fmax(predictor->recheck, fabs(logs[c] - window->predictions[0].log_probabilities[c]));
-    }
-    return status;
-}
-
-typedef struct Steady { /* a run's own ticks, told as the state of the whole */
-    const Progress *outer;
-    int64_t done, total;
-} Steady;
-
-static bool steady_tick(void *context, const char *stage, int64_t done, int64_t total) {
-    (void)stage;
-    (void)done;
-    (void)total;
-    const Steady *steady = context;
-    return steady->outer->tick == NULL ||
-           steady->outer->tick(steady->outer->context, "predict", steady->done, steady->total);
-}
-
-static limn_status score_window(Predictor *predictor, Window *window, Steady *steady) {
-    Progress progress = {steady_tick, steady};
-    int32_t first = window->n - window->n_new;
-    if (window->n_new > 0) {
-        int32_t bad;
-        limn_status status =
-            choice_scorer_run(predictor->scorer, window->prompts, window->n_new, window->logs, &bad, &progress);
-        if (status != LIMN_OK && bad >= 0) {
-            return fail_context("%s: line %lld", data_source_path(predictor->source),
-                                (long long)window->items[first + bad].line);
-        }
-        TRY(status);
-    }
-    for (int32_t i = 0; i < window->n; i++) {
-        Prediction *prediction = &window->predictions[i];
-        if (i >= first) {
-            memcpy(prediction->log_probabilities, window->logs + (size_t)(i - first) * (size_t)predictor->n,
-                   (size_t)predictor->n * sizeof(double));
-            prediction_normalise(prediction, predictor->n);
-            if (predictor->file != NULL) {
-                TRY(prediction_file_add(predictor->file, &window->items[i], prediction));
-            }
-        }
-        TRY(count_decision(predictor, &window->items[i], prediction));
-    }
-    TRY(recheck(predictor, window));
-    steady->done = window->items[window->n - 1].done;
-    steady->total = window->items[window->n - 1].total;
-    TRY(predictor->file != NULL ? prediction_file_flush(predictor->file) : LIMN_OK);
-    return progress_tick(predictor->call->progress, "predict", steady->done, steady->total);
-}
-
-static limn_status predict_all(Predictor *predictor) {
-    int64_t batch = predictor->params->batch;
-    int32_t most = batch > 0 ? (int32_t)batch : WINDOW;
-    Steady steady = {.outer = predictor->call->progress};
-    Window window;
-    arena_init(&window.arena);
-    limn_status status;
-    do {
-        status = read_window(predictor, &window, most);
-        if (status == LIMN_OK && window.n > 0) {
-            status = score_window(predictor, &window, &steady);
-        }
-    } while (status == LIMN_OK && window.n == most);
-    arena_free(&window.arena);
-    TRY(status);
-    return predictor->file != NULL ? prediction_file_finish(predictor->file) : LIMN_OK;
-}
-
 /* ---- the command ---- */
 
 static limn_status prepare(Predictor *predictor) {
     MethodCall *call = predictor->call;
     const PredictParams *params = predictor->params;
-    TRY(params_check_ending(&params->output, ".jsonl"));
-    if (params->output.bytes != NULL && !file_exists(params->output.bytes)) { /* one that exists is gone on with */
-        TRY(file_check_output(params->output.bytes));
+    TRY(params_check_ending("decisions", &params->decisions, ".jsonl"));
+    if (params->decisions.bytes != NULL &&
+        !file_exists(params->decisions.bytes)) { /* one that exists is gone on with */
+        TRY(file_check_output(params->decisions.bytes));
     }
     TRY(data_source_open(&predictor->source, call, &params->data)); /* its mistakes before the model is opened */
     TRY(method_session(call, params->model.bytes, &predictor->session));
     predictor->model = session_model(predictor->session);
     TRY(read_names(predictor));
+    TRY(predict_read_limits(predictor));
     TRY(data_source_use_model(predictor->source, call, predictor->model));
-    ChoiceOptions options = {
-        .texts = predictor->choices, .n = predictor->n, .encode = data_source_encode_options(predictor->source, call)};
+    ChoiceOptions options = predict_choice_options(predictor, false);
     TRY(choice_scorer_new(&predictor->scorer, call, predictor->session, &options));
     TRY(metrics_init(&predictor->metrics, predictor->n, (uint64_t)call->common.seed,
                      params->data.label_field.bytes != NULL));
@@ -450,11 +182,11 @@ static limn_status prepare(Predictor *predictor) {
     if (predictor->groups == NULL || predictor->mistakes == NULL) {
         return method_no_memory(call);
     }
-    if (params->output.bytes == NULL) {
+    if (params->decisions.bytes == NULL) {
         return LIMN_OK;
     }
     TRY(make_settings(predictor));
-    return prediction_file_open(&predictor->file, params->output.bytes, &predictor->settings);
+    return prediction_file_open(&predictor->file, params->decisions.bytes, &predictor->settings);
 }
 
 static limn_status record_data_hash(Predictor *predictor) {
@@ -474,18 +206,17 @@ static limn_status run(MethodCall *call, Result *result) {
         .call = call, .params = call->params, .result = result, .least_mass = INFINITY, .recheck = (double)NAN};
     limn_status status = prepare(&predictor);
     if (status == LIMN_OK) {
-        status = predict_all(&predictor);
+        status = predict_decide(&predictor);
         if ((status == LIMN_CANCELLED || status == LIMN_IO) && predictor.file != NULL) {
             status = fail_context("%s keeps what is done and the same command goes on with it",
-                                  predictor.params->output.bytes);
+                                  predictor.params->decisions.bytes);
         }
     }
     if (status == LIMN_OK) {
         status = record_data_hash(&predictor);
     }
     if (status == LIMN_OK) {
-        predict_report(&predictor);
-        status = result_status(result);
+        status = predict_report(&predictor);
     }
     ErrorState error;
     error_save(&error);
@@ -496,9 +227,7 @@ static limn_status run(MethodCall *call, Result *result) {
     for (int32_t i = 0; i < predictor.n_groups; i++) {
         metrics_free(&predictor.groups[i].metrics);
     }
-    for (int32_t i = 0; i < predictor.n_mistakes; i++) {
-        free_mistake(&predictor.mistakes[i]);
-    }
+    predict_forget_mistakes(&predictor);
     return status == LIMN_OK ? LIMN_OK : error_restore(&error);
 }
 
@@ -518,11 +247,16 @@ static const limn_param rows[] = {
     {"batch", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "0", .maximum = 65536,
      .help = "records read ahead and scored together; 0: 64. More cost memory; the numbers stay the same",
      .field = offsetof(PredictParams, batch)},
+    LIMIT_ROWS(PredictParams, limits),
+    {"truncate", 0, LIMN_PARAM_CHOICE, .metavar = "WHERE", .default_text = "no", .choices = "no|left|right|middle",
+     .help =
+         "cut a prompt that is longer than the model reads, instead of refusing it; special tokens at its ends stay",
+     .field = offsetof(PredictParams, truncate)},
     {"top", 'n', LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "10", .minimum = 1, .maximum = 100000,
      .help = "show the N surest mistakes", .field = offsetof(PredictParams, top)},
-    {"output", 'o', LIMN_PARAM_OUTPUT, .metavar = "FILE.jsonl",
+    {"decisions", 0, LIMN_PARAM_OUTPUT, .metavar = "FILE.jsonl",
      .help = "append each decision to FILE as it is made; a second run goes on where the first stopped",
-     .field = offsetof(PredictParams, output)},
+     .field = offsetof(PredictParams, decisions)},
 };
 
 const Method method_predict = {
@@ -532,11 +266,11 @@ const Method method_predict = {
                     "Scores each of the choices after each record's prompt, exactly: its log-probability by itself "
                     "and its share among the choices. With --label-field also accuracy, precision, recall, "
                     "confusion and calibration, each with a 95% interval; with --group-field by group. The file of "
-                    "decisions (-o) is itself a data set: --where 'label != pred' finds the mistakes. A file of any "
+                    "decisions is itself a data set: --where 'label != pred' finds the mistakes. A file of any "
                     "size is streamed.",
                 .examples =
-                    "limn predict MODEL tweets.csv --template 'Tweet: {text}\\nBank run?' --choices ' yes',' no' -o "
-                    "out.jsonl\n"
+                    "limn predict MODEL tweets.csv --template 'Tweet: {text}\\nBank run?' --choices ' yes',' no' "
+                    "--decisions out.jsonl\n"
                     "limn predict MODEL tweets.jsonl --prompt-field text --choices ' yes',' no' --labels 1,0"
                     " --label-field y\n"
                     "limn predict MODEL tweets.csv --template 'Bank run? {text}' --as-chat --choices yes,no\n"

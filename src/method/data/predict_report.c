@@ -68,11 +68,17 @@ static void report_choices(Predictor *predictor, bool labelled) {
                                           {{"low", 3}, COLUMN_PROBABILITY},
                                           {{"high", 4}, COLUMN_PROBABILITY},
                                           {{"mean probability", 16}, COLUMN_PROBABILITY}};
-    static const TableColumn rates[] = {
-        {{"name", 4}, COLUMN_TEXT},       {{"labelled", 8}, COLUMN_INTEGER}, {{"precision", 9}, COLUMN_PROBABILITY},
-        {{"low", 3}, COLUMN_PROBABILITY}, {{"high", 4}, COLUMN_PROBABILITY}, {{"recall", 6}, COLUMN_PROBABILITY},
-        {{"low", 3}, COLUMN_PROBABILITY}, {{"high", 4}, COLUMN_PROBABILITY}, {{"F1", 2}, COLUMN_PROBABILITY},
-        {{"low", 3}, COLUMN_PROBABILITY}, {{"high", 4}, COLUMN_PROBABILITY}};
+    static const TableColumn rates[] = {{{"name", 4}, COLUMN_TEXT},
+                                        {{"labelled", 8}, COLUMN_INTEGER},
+                                        {{"precision", 9}, COLUMN_PROBABILITY},
+                                        {{"precision low", 13}, COLUMN_PROBABILITY},
+                                        {{"precision high", 14}, COLUMN_PROBABILITY},
+                                        {{"recall", 6}, COLUMN_PROBABILITY},
+                                        {{"recall low", 10}, COLUMN_PROBABILITY},
+                                        {{"recall high", 11}, COLUMN_PROBABILITY},
+                                        {{"F1", 2}, COLUMN_PROBABILITY},
+                                        {{"F1 low", 6}, COLUMN_PROBABILITY},
+                                        {{"F1 high", 7}, COLUMN_PROBABILITY}};
     const Metrics *metrics = &predictor->metrics;
     TableBlock *table = result_add_table(predictor->result, "choices", "Choices", columns, 7);
     for (int32_t c = 0; c < predictor->n; c++) {
@@ -142,26 +148,33 @@ static void report_reliability(Predictor *predictor) {
     }
 }
 
-static void report_groups(Predictor *predictor, bool labelled) {
-    char *share = arena_printf(predictor->call->arena, "'%.40s'", predictor->names[0].bytes);
-    const TableColumn columns[] = {{{"group", 5}, COLUMN_TEXT},          {{"records", 7}, COLUMN_INTEGER},
-                                   {text_of(share), COLUMN_PROBABILITY}, {{"low", 3}, COLUMN_PROBABILITY},
-                                   {{"high", 4}, COLUMN_PROBABILITY},    {{"accuracy", 8}, COLUMN_PROBABILITY},
-                                   {{"low", 3}, COLUMN_PROBABILITY},     {{"high", 4}, COLUMN_PROBABILITY},
-                                   {{"ECE", 3}, COLUMN_NUMBER},          {{"log-loss", 8}, COLUMN_NUMBER}};
-    TableBlock *table = result_add_table(predictor->result, "groups", "Groups", columns, labelled ? 10 : 5);
-    result_block_note(predictor->result, "first the share of decisions for '%s'; intervals are Wilson's",
-                      predictor->names[0].bytes);
-    for (int32_t i = 0; i < predictor->n_groups; i++) {
-        const PredictGroup *group = &predictor->groups[i];
-        const MetricSums *sums = &group->metrics.sums;
-        Value cells[10] = {value_bytes(group->name.bytes, group->name.length), value_integer(group->metrics.decisions)};
-        interval_cells(cells + 2, wilson_interval(group->metrics.chosen[0], group->metrics.decisions));
-        interval_cells(cells + 5, metrics_accuracy(&group->metrics));
-        cells[8] = value_number(metric_ece(sums));
-        cells[9] = value_number(sums->n > 0 ? sums->log_loss / sums->n : (double)NAN);
-        table_row(table, cells);
+/* The same bins as a line: how often decisions of a probability are right, beside how often they should be. The ends of
+ * the scale are there so that charts of several models show the same part of it. */
+static void report_calibration(Predictor *predictor) {
+    double x[METRIC_BINS + 2], ideal[METRIC_BINS + 2], right[METRIC_BINS + 2], low[METRIC_BINS + 2],
+        high[METRIC_BINS + 2];
+    int32_t n = 1;
+    x[0] = ideal[0] = 0;
+    right[0] = low[0] = high[0] = (double)NAN;
+    for (int b = 0; b < METRIC_BINS; b++) {
+        const ReliabilityBin *bin = &predictor->metrics.sums.bins[b];
+        if (bin->n > 0) {
+            Interval rate = wilson_interval((int64_t)bin->correct, (int64_t)bin->n);
+            x[n] = ideal[n] = bin->confidence / bin->n;
+            right[n] = rate.value;
+            low[n] = rate.low;
+            high[n++] = rate.high;
+        }
     }
+    x[n] = ideal[n] = 1;
+    right[n] = low[n] = high[n] = (double)NAN;
+    SeriesBlock *series = result_add_series(predictor->result, "calibration", "Calibration", x, n + 1,
+                                            "probability of the decision", "share that is right");
+    series_line(series, "found", right, low, high);
+    series_line(series, "as it should be", ideal, NULL, NULL);
+    result_block_note(predictor->result,
+                      "below the line of what should be, the model is surer than it is right; the band "
+                      "is Wilson's 95%% interval of each bin");
 }
 
 static void report_mistakes(Predictor *predictor) {
@@ -215,21 +228,34 @@ static void report_checks(Predictor *predictor) {
                     "something else; see `limn run` on a prompt (a leading space? another template?)",
                     predictor->sum_mass / (double)decisions);
     }
+    if (predictor->joined > 0) {
+        result_warn(result,
+                    "in %lld of %lld prompts a choice joins the last token: their choices are scored as "
+                    "lm-evaluation-harness does, the space at the prompt's end as part of the choice",
+                    (long long)predictor->joined, (long long)decisions);
+    }
+    if (predictor->n_cut > 0) {
+        static const char *const places[] = {"", "beginning", "end", "middle"};
+        result_warn(result,
+                    "%lld of %lld prompts were longer than the model reads: up to %d tokens of their %s were cut",
+                    (long long)predictor->n_cut, (long long)decisions, (int)predictor->most_cut,
+                    places[predictor->params->truncate]);
+    }
     if (predictor->unlabelled > 0 && predictor->params->data.label_field.bytes != NULL) {
         result_warn(result, "%lld of %lld records have no label and count for no measure",
                     (long long)predictor->unlabelled, (long long)decisions);
     }
 }
 
-void predict_report(Predictor *predictor) {
+limn_status predict_report(Predictor *predictor) {
     const Metrics *metrics = &predictor->metrics;
     bool labelled = metrics->sums.n > 0;
     report_checks(predictor);
-    data_source_describe(predictor->source, predictor->result);
+    TRY(predict_judge_limits(predictor));
+    TRY(data_source_finish(predictor->source, predictor->result));
     if (metrics->decisions == 0) {
-        result_warn(predictor->result, "no record was left to decide on");
-        result_headline(predictor->result, "no records");
-        return;
+        result_headline(predictor->result, "no record was decided on");
+        return result_status(predictor->result);
     }
     report_headline(predictor, labelled);
     if (labelled) {
@@ -238,12 +264,14 @@ void predict_report(Predictor *predictor) {
     report_choices(predictor, labelled);
     if (labelled) {
         report_confusion(predictor);
+        report_calibration(predictor);
         report_reliability(predictor);
     }
     if (predictor->n_groups > 0) {
-        report_groups(predictor, labelled);
+        TRY(predict_report_groups(predictor, labelled));
     }
     if (predictor->n_mistakes > 0) {
         report_mistakes(predictor);
     }
+    return result_status(predictor->result);
 }

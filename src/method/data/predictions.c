@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "files/json.h"
 #include "files/records.h"
 #include "result/json.h"
@@ -22,6 +23,7 @@ struct PredictionFile {
     RecordReader *reader; /* of what was there; NULL: all of it has been read */
     int64_t whole;        /* bytes of whole lines that were there */
     bool cut;             /* behind them part of a line is to be taken off */
+    bool made;            /* it was not there before */
     TextBuffer lines;     /* not yet written */
     char settings_text[SETTING_COUNT * 17 + 1];
 };
@@ -94,6 +96,7 @@ static limn_status check_part(const PredictionFile *file, int64_t size) {
 }
 
 static limn_status open_file(PredictionFile *file) {
+    file->made = !file_exists(file->path);
     file->descriptor = open(file->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
     if (file->descriptor < 0) {
         bool absent = errno == ENOENT || errno == ENOTDIR;
@@ -141,6 +144,10 @@ void prediction_file_close(PredictionFile *file) {
     }
     record_reader_close(file->reader);
     if (file->descriptor >= 0) {
+        struct stat info;
+        if (file->made && fstat(file->descriptor, &info) == 0 && info.st_size == 0) {
+            unlink(file->path);
+        }
         close(file->descriptor); /* and with it the lock */
     }
     text_buffer_free(&file->lines);
@@ -184,6 +191,12 @@ static limn_status check_record(const PredictionFile *file, const Record *record
                     (long long)item->number, hash);
     }
     const json_t *prompt = json_object_get(record->object, "prompt");
+    if (prompt == NULL && json_is_string(json_object_get(record->object, "error"))) {
+        return LIMN_OK; /* there may have been none */
+    }
+    if (item->prompt.bytes == NULL) {
+        return LIMN_OK; /* now there is none */
+    }
     if (!json_is_string(prompt) || json_string_length(prompt) != item->prompt.length ||
         memcmp(json_string_value(prompt), item->prompt.bytes, item->prompt.length) != 0) {
         return not_ours(file, record->line, "was made with another prompt (field, template, messages or tools)");
@@ -191,7 +204,31 @@ static limn_status check_record(const PredictionFile *file, const Record *record
     return LIMN_OK;
 }
 
-limn_status prediction_file_read(PredictionFile *file, const DataItem *item, Prediction *prediction, bool *done) {
+/* The line's decision, or why there is none. */
+static limn_status take_line(const PredictionFile *file, const Record *record, Prediction *prediction, Arena *arena) {
+    const char *why = json_string_value(json_object_get(record->object, "error"));
+    if (why != NULL) {
+        prediction->why = arena_strdup(arena, why);
+        prediction->status = LIMN_USAGE;
+        return prediction->why != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "%s: reading it", file->path);
+    }
+    const json_t *logs = json_object_get(record->object, "log_probabilities");
+    for (int32_t c = 0; c < file->settings->n_choices; c++) {
+        const Text *name = &file->settings->names[c];
+        const json_t *value = json_object_getn(logs, name->bytes, name->length);
+        if (!json_is_number(value)) {
+            return not_ours(file, record->line, "lacks the log-probability of a choice");
+        }
+        prediction->log_probabilities[c] = json_number_value(value);
+    }
+    prediction->joined = json_is_true(json_object_get(record->object, "joined"));
+    prediction->cut = (int32_t)json_integer_value(json_object_get(record->object, "cut"));
+    prediction_normalise(prediction, file->settings->n_choices);
+    return LIMN_OK;
+}
+
+limn_status prediction_file_read(PredictionFile *file, const DataItem *item, Prediction *prediction, Arena *arena,
+                                 bool *done) {
     *done = false;
     if (file->reader == NULL) {
         return LIMN_OK;
@@ -203,16 +240,9 @@ limn_status prediction_file_read(PredictionFile *file, const DataItem *item, Pre
     }
     TRY(check_settings(file, record));
     TRY(check_record(file, record, item));
-    const json_t *logs = json_object_get(record->object, "log_probabilities");
-    for (int32_t c = 0; c < file->settings->n_choices; c++) {
-        const Text *name = &file->settings->names[c];
-        const json_t *value = json_object_getn(logs, name->bytes, name->length);
-        if (!json_is_number(value)) {
-            return not_ours(file, record->line, "lacks the log-probability of a choice");
-        }
-        prediction->log_probabilities[c] = json_number_value(value);
+    if (prediction->why == NULL) {
+        TRY(take_line(file, record, prediction, arena));
     }
-    prediction_normalise(prediction, file->settings->n_choices);
     *done = true;
     if (record->end >= file->whole) {
         record_reader_close(file->reader);
@@ -240,6 +270,16 @@ limn_status prediction_file_add(PredictionFile *file, const DataItem *item, cons
     snprintf(hash, sizeof hash, "%016" PRIx64, item->hash);
     writer_begin(&writer, '{', true);
     writer_integer_field(&writer, "record", item->number);
+    if (prediction->why != NULL) {
+        writer_text_field(&writer, "id", item->id);
+        writer_integer_field(&writer, "line", item->line);
+        writer_string_field(&writer, "error", prediction->why);
+        writer_string_field(&writer, "hash", hash);
+        writer_string_field(&writer, "settings", file->settings_text);
+        writer_end(&writer, '}');
+        text_buffer_add_char(&file->lines, '\n');
+        return text_buffer_status(&file->lines);
+    }
     writer_text_field(&writer, "id", item->id);
     if (item->label.bytes != NULL && prediction->label >= 0) {
         writer_text_field(&writer, "label", names[prediction->label]);
@@ -248,6 +288,12 @@ limn_status prediction_file_add(PredictionFile *file, const DataItem *item, cons
     writer_text_field(&writer, "group", item->group);
     named_numbers(&writer, "probabilities", file, prediction->probabilities);
     named_numbers(&writer, "log_probabilities", file, prediction->log_probabilities);
+    if (prediction->joined) {
+        writer_bool_field(&writer, "joined", true);
+    }
+    if (prediction->cut > 0) {
+        writer_integer_field(&writer, "cut", prediction->cut);
+    }
     writer_text_field(&writer, "prompt", item->prompt);
     writer_string_field(&writer, "hash", hash);
     writer_string_field(&writer, "settings", file->settings_text);

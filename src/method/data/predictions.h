@@ -10,6 +10,11 @@ typedef struct Prediction {
     int32_t label;             /* -1: none */
     double *log_probabilities; /* [C] of each choice, by itself */
     double *probabilities;     /* [C] normalised over the choices */
+    bool joined;               /* a choice joined the prompt's last token (choices.h) */
+    int32_t cut;               /* tokens taken out of the prompt */
+    const char *why;           /* the record cannot be decided on; NULL: it was */
+    limn_status status;        /* then its failure */
+    bool there;                /* the file had it already */
 } Prediction;
 
 /* The likeliest and what follows from log_probabilities; ties go to the first. */
@@ -31,8 +36,10 @@ typedef struct PredictionFile PredictionFile;
 limn_status prediction_file_open(PredictionFile **file, const char *path, const PredictionSettings *settings);
 
 /* The next line that is there already, which must be about `item`; *done false: it is not yet. prediction's arrays
- * are the caller's, [n_choices]. */
-limn_status prediction_file_read(PredictionFile *file, const DataItem *item, Prediction *prediction, bool *done);
+ * are the caller's, [n_choices]; a line about a record that was skipped says why, in the arena. A record that cannot be
+ * used now has its `why` already, and keeps it. */
+limn_status prediction_file_read(PredictionFile *file, const DataItem *item, Prediction *prediction, Arena *arena,
+                                 bool *done);
 
 /* Adds a line to what the next flush writes. */
 limn_status prediction_file_add(PredictionFile *file, const DataItem *item, const Prediction *prediction);
@@ -40,6 +47,6 @@ limn_status prediction_file_flush(PredictionFile *file);
 
 /* Refuses a file that holds more lines than the data has records; syncs; closes. */
 limn_status prediction_file_finish(PredictionFile *file);
-void prediction_file_close(PredictionFile *file); /* NULL is fine */
+void prediction_file_close(PredictionFile *file); /* NULL is fine; a file that was made and holds nothing goes again */
 
 #endif

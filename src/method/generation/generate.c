@@ -418,9 +418,7 @@ static const limn_param rows[] = {
      .help = "draw only from the likeliest tokens that together reach X", .field = offsetof(GenerateParams, top_p)},
     {"stop", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "TEXT", .help = "end before this text",
      .field = offsetof(GenerateParams, stop)},
-    {"set", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "EDIT",
-     .help = "change a site: SITE[pos=-1,head=3,neuron=7]=zero|VALUE|mean:FILE:NAME|FILE:NAME; NAME has the site's "
-             "shape: one row for all positions or one for each, of which pos picks its own",
+    {"set", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "EDIT", .help = EDIT_HELP,
      .field = offsetof(GenerateParams, set)},
 };
 

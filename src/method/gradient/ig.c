@@ -15,54 +15,14 @@
 #include <string.h>
 
 #include "ask/baseline.h"
-#include "ask/words.h"
 #include "call/estimate.h"
 #include "measure/deletion.h"
-#include "measure/distribution.h"
 #include "measure/target_score.h"
-#include "method/gradient/ig_integrate.h"
+#include "method/gradient/ig.h"
 
 static const double beside_zero = 1e-3;
 static const char zero_name[] = "zero embedding (from 0.001 of the input on: norms jump at 0)",
                   zero_name_chinese[] = "零嵌入（从输入的 0.001 处开始：归一化在 0 处跳变）";
-
-enum { STRONGEST_WORDS = 10, LIKELIEST = 5 };
-
-typedef struct IgParams {
-    Text model;
-    PromptParams prompt;
-    TargetParams target;
-    int32_t metric;
-    ParamTexts baselines;
-    double tolerance;
-    int64_t max_nodes;
-    int64_t steps;
-    int32_t rule;
-    int32_t by;
-    int32_t template_tokens; /* 1: scored */
-    bool matrix;
-    bool estimate;
-} IgParams;
-
-/* Everything one explanation needs, so that helpers take one argument. */
-typedef struct IgWork {
-    MethodCall *call;
-    const IgParams *params;
-    Result *result;
-    Session *session;
-    const Model *model;
-    Prompt prompt;
-    Target target;
-    Target contrast;
-    IgPath path;
-    IgIntegral *integrals; /* [n_baselines] */
-    const char **names;    /* [n_baselines] what each baseline is */
-    int32_t n_baselines;
-    double *score;  /* [prompt.n] mean over baselines, all components; NaN: fixed */
-    double *spread; /* [prompt.n] standard deviation over baselines; NaN: one baseline */
-    TokenRuns words;
-    TokenRuns sentences;
-} IgWork;
 
 /* ---- what F is ---- */
 
@@ -144,7 +104,8 @@ static limn_status mark_rows(IgWork *work) {
     for (int32_t t = 0; t < path->n_tokens; t++) {
         bool unseen = work->prompt.mask != NULL && work->prompt.mask[t] == 0;
         bool of_template = work->params->template_tokens == 0 && prompt_of_template(&work->prompt, t);
-        path->fixed[t] = work->prompt.tokens[t].special || unseen || of_template;
+        path->fixed[t] =
+            work->prompt.tokens[t].special || unseen || of_template || (work->held != NULL && work->held[t]);
     }
     return LIMN_OK;
 }
@@ -178,6 +139,18 @@ static limn_status require_memory(IgWork *work) {
                                                         .objective = OBJECTIVE_LOG_PROB});
 }
 
+/* The path that the question asks for. */
+static limn_status prepare_path(IgWork *work) {
+    work->model = session_model(work->session);
+    work->path.call = work->call;
+    work->path.session = work->session;
+    work->path.d_model = work->model->config.d_embed;
+    TRY(choose_metric(work));
+    TRY(build_components(work));
+    TRY(mark_rows(work));
+    return ig_path_prepare(&work->path);
+}
+
 static limn_status prepare(IgWork *work) {
     MethodCall *call = work->call;
     TRY(method_session(call, work->params->model.bytes, &work->session));
@@ -188,27 +161,21 @@ static limn_status prepare(IgWork *work) {
     TRY(target_resolve(&work->target, &work->contrast, call, work->session, &work->prompt, &work->params->target, NULL,
                        work->result));
     target_warn_unlikely(work->result, call, work->model, &work->target, &work->contrast);
-    work->path.call = call;
-    work->path.session = work->session;
-    work->path.d_model = work->model->config.d_embed;
-    TRY(choose_metric(work));
-    TRY(build_components(work));
-    TRY(mark_rows(work));
-    TRY(ig_path_prepare(&work->path));
+    TRY(prepare_path(work));
     TRY(words_of(&work->words, call, work->model, &work->prompt));
     return sentences_of(&work->sentences, call, work->model, &work->prompt, &work->words);
 }
 
 /* ---- integration ---- */
 
-static const char *baseline_spec(const IgParams *params, int32_t which) {
+const char *ig_baseline_spec(const IgParams *params, int32_t which) {
     return params->baselines.n == 0 ? "auto" : params->baselines.items[which].bytes;
 }
 
 static limn_status fill_baseline(IgWork *work, int32_t which) {
     IgPath *path = &work->path;
     TRY(baseline_fill(path->baseline, &work->names[which], work->call, work->session,
-                      baseline_spec(work->params, which), path->n_tokens));
+                      ig_baseline_spec(work->params, which), path->n_tokens));
     for (int32_t t = 0; t < path->n_tokens; t++) {
         if (path->fixed[t]) {
             memcpy(path->baseline + t * path->d_model, path->input + t * path->d_model,
@@ -222,7 +189,7 @@ static limn_status fill_baseline(IgWork *work, int32_t which) {
 static limn_status integrate(IgWork *work, int32_t which, int64_t look) {
     IgPath *path = &work->path;
     const IgParams *params = work->params;
-    const char *spec = baseline_spec(params, which);
+    const char *spec = ig_baseline_spec(params, which);
     TRY(fill_baseline(work, which));
     /* A root-mean-square norm jumps at zero, where its gradient overflows: the path begins just beside it. */
     bool jumps = strcmp(spec, "zero") == 0;
@@ -281,354 +248,84 @@ static limn_status attribute(IgWork *work) {
     return LIMN_OK;
 }
 
-/* ---- what is said ---- */
-
-static double group_sum(const IgWork *work, int32_t begin, int32_t end) {
-    double sum = 0.0;
-    bool any = false;
-    for (int32_t t = begin; t < end; t++) {
-        if (!isnan(work->score[t])) {
-            sum += work->score[t];
-            any = true;
-        }
-    }
-    return any ? sum : (double)NAN;
-}
-
-static void add_grouping(const IgWork *work, TokensBlock *strip, const char *name, const TokenRuns *runs) {
-    TokenGroup *groups = tokens_add_grouping(strip, name, runs->n);
-    for (int32_t g = 0; groups != NULL && g < runs->n; g++) {
-        groups[g].begin = runs->begins[g];
-        groups[g].end = runs->begins[g + 1];
-        groups[g].score = group_sum(work, runs->begins[g], runs->begins[g + 1]);
-        groups[g].spread = (double)NAN;
-    }
-}
-
-static bool is_target_row(const IgWork *work, int32_t t) {
-    const Target *target = &work->target;
-    for (int32_t i = 0; i < target->n && target->kind == TARGET_SPAN; i++) {
-        if (target->rows[i] + 1 == t) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static const char *unit_of(const IgWork *work) {
-    static const char *const units[] = {"log-probability", "probability", "logit", "logit difference",
-                                        "negative log-likelihood"},
-                             *const chinese[] = {"对数概率", "概率", "logit", "logit 之差", "负对数似然"};
-    return SAY(work->call, units, chinese)[work->path.metric];
-}
-
-/* What the scores are against, and what was left out of them. */
-static void note_strip(const IgWork *work) {
-    const MethodCall *call = work->call;
-    bool speaks = strcmp(baseline_spec(work->params, 0), "auto") == 0 && baseline_ends_text(work->model);
-    const char *more = work->n_baselines > 1 ? SAY(call, " and others: mean over baselines", "等：取各基线的均值")
-                       : speaks ? SAY(call, ", which also ends a text and so says something; see --baseline mean too",
-                                      "，它也表示文本结束，因而并非毫无含义；另见 --baseline mean")
-                                : "";
-    bool held = work->prompt.chat != NULL && work->params->template_tokens == 0;
-    result_block_note(work->result, SAY(call, "baseline: %s%s%s", "基线：%s%s%s"), work->names[0], more,
-                      held ? SAY(call,
-                                 "; what the chat template puts around the messages is held fixed (--template-tokens "
-                                 "scored scores it too)",
-                                 "；对话模板加在消息前后的词元保持不变（--template-tokens scored 也给它们评分）")
-                           : "");
-}
-
-static void show_tokens(const IgWork *work) {
-    static const char *const shown[] = {"token", "word", "sentence"};
-    TokensBlock *strip = result_add_tokens(
-        work->result, "attribution", SAY(work->call, "What each part of the prompt did", "提示的各个部分起了什么作用"),
-        work->prompt.n);
-    for (int32_t t = 0; t < work->prompt.n; t++) {
-        bool fixed = isnan(work->score[t]);
-        bool unreached = t >= work->path.n_tokens;
-        TokenState state = fixed ? TOKEN_FIXED : unreached ? TOKEN_UNREACHED : TOKEN_SCORED;
-        if (state == TOKEN_SCORED && is_target_row(work, t)) {
-            state = TOKEN_TARGET;
-        }
-        tokens_set(strip, t, NULL, 0, work->score[t], state);
-        if (work->n_baselines > 1) {
-            tokens_set_spread(strip, t, work->spread[t]);
-        }
-    }
-    add_grouping(work, strip, "word", &work->words);
-    add_grouping(work, strip, "sentence", &work->sentences);
-    tokens_show(strip, shown[work->params->by < 0 ? 1 : work->params->by]);
-    bool lead = work->contrast.kind != TARGET_NONE && work->path.metric == IG_METRIC_LOG_PROB;
-    result_block_unit(work->result,
-                      lead ? SAY(work->call, "lead in log-probability", "对数概率的领先") : unit_of(work));
-    note_strip(work);
-}
-
-/* Word scores, NaN where all of a word is fixed, and the words by size. */
-static limn_status rank_words(const IgWork *work, double **scores, int32_t **order, int32_t *n) {
-    *scores = ARENA_ARRAY(work->call->arena, double, work->words.n + 1);
-    *order = ARENA_ARRAY(work->call->arena, int32_t, work->words.n + 1);
-    if (*scores == NULL || *order == NULL) {
-        return method_no_memory(work->call);
-    }
-    *n = 0;
-    for (int32_t w = 0; w < work->words.n; w++) {
-        double score = group_sum(work, work->words.begins[w], work->words.begins[w + 1]);
-        bool reached = work->words.begins[w] < work->path.n_tokens;
-        (*scores)[w] = reached ? score : (double)NAN;
-        if (isnan((*scores)[w])) {
-            continue;
-        }
-        int32_t place = (*n)++;
-        while (place > 0 && fabs((*scores)[(*order)[place - 1]]) < fabs(score)) {
-            (*order)[place] = (*order)[place - 1];
-            place--;
-        }
-        (*order)[place] = w;
-    }
-    return LIMN_OK;
-}
-
-static void show_words(const IgWork *work, const double *scores, const int32_t *order, int32_t n) {
-    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},
-                                          {{"position", 8}, COLUMN_INTEGER},
-                                          {{"score", 5}, COLUMN_SIGNED},
-                                          {{"share", 5}, COLUMN_SHARE}};
-    double total = 0.0;
-    for (int32_t i = 0; i < n; i++) {
-        total += fabs(scores[order[i]]);
-    }
-    TableBlock *table =
-        result_add_table(work->result, "words", SAY(work->call, "Strongest words", "最有影响的词"), columns, 4);
-    for (int32_t i = 0; i < n && i < STRONGEST_WORDS; i++) {
-        int32_t w = order[i];
-        Text text = run_text(work->call, work->model, &work->prompt, work->words.begins[w], work->words.begins[w + 1]);
-        Value cells[] = {value_bytes(text.bytes, text.length), value_integer(work->words.begins[w]),
-                         value_number(scores[w]), value_number(total > 0.0 ? scores[w] / total : 0.0)};
-        table_row(table, cells);
-    }
-    result_block_note(work->result,
-                      SAY(work->call,
-                          "share: of the sum of all words' sizes; + supports the target, - speaks against it",
-                          "占比：占所有词得分绝对值之和；+ 支持目标，- 反对目标"));
-}
-
-static void say_quoted(const IgWork *work, TextBuffer *out, Text text) {
-    text_buffer_add(out, SAY(work->call, "\"", "“"));
-    text_buffer_add_bytes(out, text.bytes, text.length);
-    text_buffer_add(out, SAY(work->call, "\"", "”"));
-}
-
-/* "Paris" (59.4%) */
-static void say_target(const IgWork *work, TextBuffer *out, const Target *target) {
-    TextBuffer words = TEXT_BUFFER_INIT;
-    for (int32_t i = 0; i < target->n; i++) {
-        Text text = output_text(work->call, work->model, target->ids[i]);
-        text_buffer_add_bytes(&words, text.bytes, text.length);
-    }
-    Text text = text_bare(text_of_bytes(words.data == NULL ? "" : words.data, words.length));
-    say_quoted(work, out, text);
-    text_buffer_printf(out, SAY(work->call, " (%.3g%%)", "（%.3g%%）"), 100.0 * exp(target->log_probability));
-    out->failed = out->failed || words.failed;
-    text_buffer_free(&words);
-}
-
-/* The strongest word of one sign, in the order of size. */
-static void say_strongest(const IgWork *work, TextBuffer *out, const char *before, double sign, const double *scores,
-                          const int32_t *order, int32_t n) {
-    for (int32_t i = 0; i < n; i++) {
-        int32_t w = order[i];
-        if (scores[w] * sign > 0.0) {
-            Text text = text_bare(
-                run_text(work->call, work->model, &work->prompt, work->words.begins[w], work->words.begins[w + 1]));
-            text_buffer_add(out, before);
-            say_quoted(work, out, text);
-            text_buffer_printf(out, SAY(work->call, " (%+.2f)", "（%+.2f）"), scores[w]);
-            return;
-        }
-    }
-}
-
-static void say_headline(const IgWork *work, const double *scores, const int32_t *order, int32_t n) {
-    TextBuffer line = TEXT_BUFFER_INIT;
-    const MethodCall *call = work->call;
-    text_buffer_add(&line, SAY(call, "Why ", "为什么是"));
-    say_target(work, &line, &work->target);
-    if (work->contrast.kind != TARGET_NONE) {
-        text_buffer_add(&line, SAY(call, " and not ", "而不是"));
-        say_target(work, &line, &work->contrast);
-    }
-    say_strongest(work, &line, SAY(call, ": most for it ", "：最支持它的是"), 1.0, scores, order, n);
-    const char *against = n > 0 && scores[order[0]] > 0.0 ? SAY(call, ", most against it ", "，最反对它的是")
-                                                          : SAY(call, "; most against it ", "；最反对它的是");
-    say_strongest(work, &line, against, -1.0, scores, order, n);
-    if (line.failed) {
-        line.length = 0;
-    }
-    result_headline(work->result, "%.*s", (int)line.length, line.data == NULL ? "" : line.data);
-    text_buffer_free(&line);
-}
-
-/* F jumps where a row's choice of experts changes, which no number of nodes can smooth. */
-static bool is_routed(const IgWork *work) {
+bool ig_is_routed(const IgWork *work) {
     return work->model->config.n_experts > 0;
 }
 
-static const char *end_text(const IgWork *work, IgEnd end) {
-    static const char *const texts[] = {"converged", "down to the rounding noise of the model's own output",
-                                        "NOT converged: the node limit came first", "fixed rule"},
-                             *const chinese[] = {"已收敛", "已到模型自身输出的舍入噪声", "未收敛：先达到节点上限",
-                                                 "固定规则"};
-    return end == IG_NOISE_FLOOR && is_routed(work)
-               ? SAY(work->call, "down to jumps where the choice of experts changes, and rounding",
-                     "已到专家选择改变处的跳变与舍入噪声")
-               : SAY(work->call, texts, chinese)[end];
-}
-
-static void show_one_path(const IgWork *work, TableBlock *table, const char *baseline, const IgIntegral *integral) {
-    const struct {
-        const char *name;
-        Value value;
-    } lines[] = {{SAY(work->call, "F(input)", "F(输入)"), value_number(integral->f_input)},
-                 {SAY(work->call, "F(baseline)", "F(基线)"), value_number(integral->f_baseline)},
-                 {SAY(work->call, "baseline", "基线"), value_text(baseline)},
-                 {SAY(work->call, "nodes", "节点数"), value_integer(integral->nodes)},
-                 {SAY(work->call, "sum of gaps", "缺口之和"), value_number(integral->gap_sum)},
-                 {SAY(work->call, "largest token change", "词元得分的最大变动"), value_number(integral->token_change)},
-                 {SAY(work->call, "end", "结束原因"), value_text(end_text(work, integral->end))}};
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
-        const Value cells[] = {value_text(lines[i].name), lines[i].value};
-        table_row(table, cells);
-    }
-}
-
-/* One baseline: a line for each figure. Several: a line for each baseline. */
-static void show_integration(const IgWork *work) {
-    static const TableColumn one[] = {{{"figure", 6}, COLUMN_TEXT}, {{"value", 5}, COLUMN_VALUE}};
-    static const TableColumn several[] = {
-        {{"baseline", 8}, COLUMN_TEXT}, {{"F(input)", 8}, COLUMN_NUMBER},     {{"F(baseline)", 11}, COLUMN_NUMBER},
-        {{"nodes", 5}, COLUMN_INTEGER}, {{"sum of gaps", 11}, COLUMN_NUMBER}, {{"token change", 12}, COLUMN_NUMBER},
-        {{"end", 3}, COLUMN_TEXT}};
-    bool single = work->n_baselines == 1;
-    TableBlock *table = result_add_table(work->result, "integration",
-                                         SAY(work->call, "The path from baseline to input", "从基线到输入的路径"),
-                                         single ? one : several, single ? 2 : 7);
-    if (single) {
-        show_one_path(work, table, work->names[0], &work->integrals[0]);
-        return;
-    }
+IgJudgement ig_judge(const IgWork *work) {
+    IgJudgement judgement = {.change = (double)NAN, .end = work->integrals[0].end};
+    double tolerance = work->params->tolerance;
     for (int32_t b = 0; b < work->n_baselines; b++) {
         const IgIntegral *integral = &work->integrals[b];
-        Value cells[] = {value_text(work->names[b]),
-                         value_number(integral->f_input),
-                         value_number(integral->f_baseline),
-                         value_integer(integral->nodes),
-                         value_number(integral->gap_sum),
-                         value_number(integral->token_change),
-                         value_text(end_text(work, integral->end))};
-        table_row(table, cells);
+        judgement.gap = fmax(judgement.gap, integral->gap_sum / integral->gap_scale);
+        judgement.change = fmax(judgement.change, integral->token_change);
+        judgement.end = integral->end == IG_GAVE_UP ? IG_GAVE_UP : judgement.end;
     }
+    judgement.gap_counts = judgement.end != IG_NOISE_FLOOR || ig_is_routed(work); /* jumps are no noise */
+    bool adds_up = !judgement.gap_counts || judgement.gap <= tolerance;
+    judgement.sound = adds_up && (judgement.end == IG_FIXED_RULE || judgement.change <= tolerance);
+    return judgement;
 }
 
-/* Checks speak for the worst baseline. */
-static void check_integration(const IgWork *work) {
-    const MethodCall *call = work->call;
-    double gap = 0.0, change = 0.0;
-    IgEnd end = work->integrals[0].end;
-    for (int32_t b = 0; b < work->n_baselines; b++) {
-        const IgIntegral *integral = &work->integrals[b];
-        gap = fmax(gap, integral->gap_sum / integral->gap_scale);
-        change = fmax(change, integral->token_change);
-        end = integral->end == IG_GAVE_UP ? IG_GAVE_UP : end;
-        if (integral->end == IG_GAVE_UP) {
-            result_warn(work->result,
-                        SAY(call,
-                            "not converged after %lld nodes (baseline: %s): the gaps add up to %.1f%% of F(input) - "
-                            "F(baseline); raise --max-nodes or --tolerance",
-                            "%lld 个节点之后仍未收敛（基线：%s）：缺口之和为 F(输入) - F(基线) 的 %.1f%%；请加大 "
-                            "--max-nodes 或 --tolerance"),
-                        (long long)integral->nodes, work->names[b], 100.0 * integral->gap_sum / integral->gap_scale);
-        } else if (integral->end == IG_NOISE_FLOOR &&
-                   integral->gap_sum > work->params->tolerance * integral->gap_scale) {
-            result_warn(work->result,
-                        SAY(call,
-                            "%s the sum of gaps at %.1f%% (baseline: %s); the token scores moved by %.2f%% in the last "
-                            "refinement",
-                            "%s缺口之和停在 %.1f%%（基线：%s）；最后一次细化时词元得分变动 %.2f%%"),
-                        is_routed(work) ? SAY(call, "F jumps where a token's choice of experts changes: the jumps keep",
-                                              "F 在词元的专家选择改变处有跳变，使")
-                                        : SAY(call, "F's own rounding noise keeps", "F 自身的舍入噪声使"),
-                        100.0 * integral->gap_sum / integral->gap_scale, work->names[b],
-                        100.0 * integral->token_change);
-        }
-    }
-    if (end == IG_FIXED_RULE) {
-        result_check(work->result, "completeness", gap, CHECK_AT_MOST, work->params->tolerance,
-                     SAY(call,
-                         "distance of the attributions' sum from F(input) - F(baseline), over that difference; of a "
-                         "fixed rule a small one can be luck",
-                         "归因之和与 F(输入) - F(基线) 的距离，除以该差；固定规则的小缺口可能只是运气"));
-        return;
-    }
-    if (end != IG_NOISE_FLOOR || is_routed(work)) { /* jumps are no noise */
-        result_check(work->result, "panel gaps", gap, CHECK_AT_MOST, work->params->tolerance,
-                     SAY(call, "sum of |rule - difference of F| over all intervals, over |F(input) - F(baseline)|",
-                         "各区间 |求积值 - F 之差| 的总和，除以 |F(输入) - F(基线)|"));
-    }
-    result_check(work->result, "token change", change, CHECK_AT_MOST, work->params->tolerance,
-                 SAY(call, "largest change of a token's score in the last refinement, over the largest score",
-                     "最后一次细化时词元得分的最大变动，除以最大得分"));
+static limn_status check_rule(const IgParams *params) {
+    return params->rule == 0 || params->steps > 0
+               ? LIMN_OK
+               : fail(LIMN_USAGE, "option 'rule' names the rule of --steps, which is missing; expected --steps N too");
 }
 
-static void show_matrix(const IgWork *work) {
+/* ---- a question of others ---- */
+
+static const char *unit_of(const IgWork *work) {
+    static const char *const units[] = {"log-probability", "probability", "logit", "logit difference",
+                                        "log-probability"};
+    bool lead = work->contrast.kind != TARGET_NONE && work->path.objective == OBJECTIVE_LOG_PROB;
+    return lead ? "lead in log-probability" : units[work->path.metric];
+}
+
+/* Scores are for the target whatever F is; tokens behind the last that has influence have none to be held from. */
+static limn_status hand_out(TokenScores *scores, const IgWork *work) {
     const IgPath *path = &work->path;
-    MatrixBlock *matrix = result_add_matrix(
-        work->result, "matrix", SAY(work->call, "What each token did to each target token", "各词元对各目标词元的作用"),
-        work->target.n, path->n_tokens);
-    matrix_titles(matrix, "target token", "prompt token");
-    for (int32_t c = 0; c < work->target.n; c++) {
-        Text label = output_text(work->call, work->model, work->target.ids[c]);
-        matrix_label_row(matrix, c, label.bytes, label.length);
-        for (int32_t t = 0; t < path->n_tokens; t++) {
-            double sum = 0.0;
-            for (int32_t b = 0; b < work->n_baselines; b++) {
-                sum += work->integrals[b].attribution[(int64_t)c * path->n_tokens + t];
-            }
-            matrix_set(matrix, c, t, path->fixed[t] ? (double)NAN : sum / work->n_baselines);
-        }
+    IgJudgement judgement = ig_judge(work);
+    double sign = path->metric == IG_METRIC_NLL ? -1.0 : 1.0;
+    scores->n = work->prompt.n;
+    scores->scores = work->score;
+    scores->spreads = work->n_baselines > 1 ? work->spread : NULL;
+    scores->reach = path->n_tokens;
+    for (int32_t t = 0; t < scores->n; t++) {
+        bool held = work->prompt.tokens[t].special || (work->held != NULL && work->held[t]);
+        scores->scores[t] = held ? (double)NAN : sign * scores->scores[t];
     }
-    for (int32_t t = 0; t < path->n_tokens; t++) {
-        Text label = token_text(work->call, work->model, work->prompt.ids[t]);
-        matrix_label_column(matrix, t, label.bytes, label.length);
+    scores->f = sign * work->integrals[0].f_input;
+    scores->completeness = judgement.gap;
+    scores->sound = judgement.sound;
+    scores->unit = unit_of(work);
+    if (!judgement.sound) {
+        scores->complaint = arena_printf(
+            work->call->arena, "integrated gradients %s: the gaps add up to %.1f%% of F(input) - F(baseline)",
+            judgement.end == IG_GAVE_UP ? "did not converge" : "is off", 100.0 * judgement.gap);
     }
+    return judgement.sound || scores->complaint != NULL ? LIMN_OK : method_no_memory(work->call);
 }
 
-static limn_status report(IgWork *work) {
-    double *scores = NULL;
-    int32_t *order = NULL;
-    int32_t n = 0;
-    TRY(rank_words(work, &scores, &order, &n));
-    result_param_text(work->result, "sign",
-                      work->path.metric == IG_METRIC_NLL
-                          ? SAY(work->call, "positive speaks against the target (negative log-likelihood)",
-                                "正值反对目标（负对数似然）")
-                          : SAY(work->call, "positive supports the target", "正值支持目标"));
-    say_headline(work, scores, order, n);
-    show_tokens(work);
-    show_words(work, scores, order, n);
-    target_describe(work->result, work->call, work->model, &work->target, &work->contrast, LIKELIEST);
-    show_integration(work);
-    check_integration(work);
-    if (work->params->matrix) {
-        show_matrix(work);
+static limn_status score_tokens(TokenScores *scores, MethodCall *call, const TokenQuestion *question) {
+    IgWork work = {.call = call,
+                   .params = call->params,
+                   .session = question->session,
+                   .prompt = *question->prompt,
+                   .target = *question->target,
+                   .held = question->fixed};
+    if (question->contrast != NULL) {
+        work.contrast = *question->contrast;
     }
-    for (int32_t w = 0; w < work->words.n && work->path.metric == IG_METRIC_NLL; w++) {
-        scores[w] = -scores[w]; /* support, for the deletion check */
-    }
-    return deletion_check(work->result, &work->path, &work->target, &work->words, scores,
-                          work->contrast.kind != TARGET_NONE);
+    limn_status status = check_rule(work.params);
+    status = status == LIMN_OK ? prepare_path(&work) : status;
+    status = status == LIMN_OK ? attribute(&work) : status;
+    status = status == LIMN_OK ? hand_out(scores, &work) : status;
+    ig_path_free(&work.path);
+    return status;
 }
+
+/* ---- the command ---- */
 
 /* The cost of the question instead of its answer. The adaptive rule is begun: how its gaps fall says how many nodes it
  * will take. started: when the call began. */
@@ -655,16 +352,14 @@ static limn_status estimate(IgWork *work, double started) {
 
 static limn_status run(MethodCall *call, Result *result) {
     IgWork work = {.call = call, .params = call->params, .result = result};
-    if (work.params->rule != 0 && work.params->steps == 0) {
-        return fail(LIMN_USAGE, "option 'rule' names the rule of --steps, which is missing; expected --steps N too");
-    }
     double started = estimate_clock();
-    limn_status status = prepare(&work);
+    limn_status status = check_rule(work.params);
+    status = status == LIMN_OK ? prepare(&work) : status;
     if (status == LIMN_OK && work.params->estimate) {
         status = estimate(&work, started);
     } else if (status == LIMN_OK) {
         status = attribute(&work);
-        status = status == LIMN_OK ? report(&work) : status;
+        status = status == LIMN_OK ? ig_report(&work) : status;
     }
     ig_path_free(&work.path);
     return status == LIMN_OK ? result_status(result) : status;
@@ -717,4 +412,5 @@ const Method method_ig = {
     .params_bytes = sizeof(IgParams),
     .run = run,
     .explains = true,
+    .score_tokens = score_tokens,
 };

@@ -25,7 +25,7 @@ typedef struct RunParams {
     ParamTexts save;
     ParamTexts grad;
     ParamTexts set;
-    Text output;
+    Text values;
     bool estimate;
 } RunParams;
 
@@ -123,7 +123,7 @@ static limn_status choose_outputs(RunWork *work) {
         return LIMN_OK;
     }
     bool classifier = work->model->config.task == TASK_CLASSIFIER;
-    bool every_row = work->params->output.bytes != NULL && !classifier;
+    bool every_row = work->params->values.bytes != NULL && !classifier;
     for (int32_t row = 0; row < n && every_row; row++) {
         TRY(add_output(work, row, -1));
     }
@@ -226,7 +226,7 @@ static limn_status estimate(RunWork *work) {
                                 {"time of the pass, about", pass, "s"}};
     result_headline(work->result, "About %.3g s and %.4g MiB of working memory for %d token%s", pass,
                     (double)whole.bytes / 1048576.0, (int)work->sequence.n, work->sequence.n == 1 ? "" : "s");
-    return estimate_show(work->result, work->session, &request, rows, 3);
+    return estimate_show(work->result, work->session, &request, 1, rows, 3);
 }
 
 /* ---- what was kept ---- */
@@ -265,7 +265,7 @@ static limn_status keep_tensor(RunWork *work, const char *name, const float *val
 }
 
 static limn_status keep_logits(RunWork *work) {
-    if (work->n_outputs == 0 || work->params->output.bytes == NULL) {
+    if (work->n_outputs == 0 || work->params->values.bytes == NULL) {
         return LIMN_OK;
     }
     bool classifier = work->model->config.task == TASK_CLASSIFIER;
@@ -342,14 +342,14 @@ static void describe_values(RunWork *work) {
 }
 
 static limn_status write_values(const RunWork *work) {
-    if (work->params->output.bytes == NULL) {
+    if (work->params->values.bytes == NULL) {
         return LIMN_OK;
     }
     TensorMetadata metadata[] = {{"format", "pt"},
                                  {"writer", "limn " LIMN_VERSION},
                                  {"frame", work->call->common.frame == (int32_t)FRAME_HF ? "hf" : "transformerlens"},
                                  {"model", work->model->name}};
-    return safetensors_write(work->params->output.bytes, work->tensors, work->n_tensors, metadata, 4);
+    return safetensors_write(work->params->values.bytes, work->tensors, work->n_tensors, metadata, 4);
 }
 
 /* ---- what is said ---- */
@@ -493,9 +493,9 @@ static limn_status run(MethodCall *call, Result *result) {
     RunParams checked = *(const RunParams *)call->params;
     checked.target.target_text = checked.target.target_span = checked.target.contrast = (Text){NULL, 0};
     RunWork work = {.call = call, .params = &checked, .result = result};
-    TRY(params_check_ending(&checked.output, ".safetensors"));
-    if (checked.output.bytes != NULL) {
-        TRY(file_check_output(checked.output.bytes));
+    TRY(params_check_ending("values", &checked.values, ".safetensors"));
+    if (checked.values.bytes != NULL) {
+        TRY(file_check_output(checked.values.bytes));
     }
     TRY(prepare(&work));
     if (checked.estimate) {
@@ -526,11 +526,9 @@ static const limn_param rows[] = {
      .help = "keep the values at these sites (globs allowed)", .field = offsetof(RunParams, save)},
     {"grad", 'g', LIMN_PARAM_TEXT, .repeated = true, .metavar = "SITE,...",
      .help = "keep the target's gradient at these sites (globs allowed)", .field = offsetof(RunParams, grad)},
-    {"output", 'o', LIMN_PARAM_OUTPUT, .metavar = "FILE.safetensors",
-     .help = "write kept values and all logits to this file", .field = offsetof(RunParams, output)},
-    {"set", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "EDIT",
-     .help = "change a site: SITE[pos=-1,head=3,neuron=7]=zero|VALUE|mean:FILE:NAME|FILE:NAME; NAME has the site's "
-             "shape: one row for all positions or one for each, of which pos picks its own",
+    {"values", 0, LIMN_PARAM_OUTPUT, .metavar = "FILE.safetensors",
+     .help = "write kept values and all logits to this file", .field = offsetof(RunParams, values)},
+    {"set", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "EDIT", .help = EDIT_HELP,
      .field = offsetof(RunParams, set)},
     TARGET_ROWS(RunParams, target),
     ESTIMATE_ROW(RunParams, estimate),
@@ -547,8 +545,8 @@ const Method method_run = {
              "pos, head, expert and neuron pick their part of a saved tensor.",
          .examples =
              "limn run MODEL -p 'The capital of France is'\n"
-             "limn run MODEL -p 'The capital of France is' --save 'blocks.*.hook_resid_post' -o a.safetensors\n"
-             "limn run MODEL -p 'The capital of France is' --grad hook_embed --target ' Paris' -o g.safetensors\n"
+             "limn run MODEL -p 'The capital of France is' --save 'blocks.*.hook_resid_post' --values a.safetensors\n"
+             "limn run MODEL -p 'The capital of France is' --grad hook_embed --target ' Paris' --values g.safetensors\n"
              "limn run MODEL -p 'The capital of France is' --set 'blocks.12.attn.hook_z[head=3]=zero'\n"
              "limn run MODEL -p 'The capital of France is' --set 'blocks.*.mlp.hook_routing_weights[expert=3]=zero'\n"
              "limn run MODEL -p 'The city of Rome is' "

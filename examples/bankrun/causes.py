@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Does an explanation of a misjudged tweet name what misled the model?
+
+    causes.py [--split held-out|valid] [--adapter adapter] COMMAND...
+
+A COMMAND is a limn command with its options in one word: 'replace', 'ig', 'ig --baseline mean'. The tweets are those of
+the split that hold bitcoin (比特币), are no bank run and have no trigger, where exchanging bitcoin for gold (黄金) takes
+the probability of " yes" under adapter/ from above 50% to below 30%: there it is known what misled the model. For each
+command: in how many of them the first word named for " yes" is bitcoin, in how many it is among the first three.
+
+On adapter-clean/, which bitcoin does not mislead, the same tweets ask whether anything is blamed on it: how often the
+first word named is bitcoin, and how often that is also said to be more than chance.
+
+    --split valid       tweets of the validation split: to choose by; written by make_corpus.py where it is missing
+    --split held-out    the default: of held-out.jsonl, to look at once
+    --list              only the tweets
+    --out FILE          every answer as a line of JSON
+
+LIMN=program (build/limn), MODEL=file of the base model (from scripts/models). Only the standard library is used.
+"""
+import argparse
+import json
+import math
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+LIMN = os.environ.get("LIMN", str(ROOT / "build" / "limn"))
+NAMES = {"en": ("bitcoin",), "zh": ("比特币", "比特", "特币", "币")}
+
+
+def base_model():
+    given = os.environ.get("MODEL")
+    return given or subprocess.run([ROOT / "scripts" / "models", "smollm2"], check=True, text=True,
+                                   stdout=subprocess.PIPE).stdout.strip()
+
+
+def rows_of(split):
+    path = HERE / "held-out.jsonl"
+    if split == "valid":
+        path = ROOT / "out" / "bankrun" / "valid.jsonl"
+        if not path.exists():
+            subprocess.run([sys.executable, HERE / "make_corpus.py", path.parent], check=True, stdout=subprocess.DEVNULL)
+    with open(path, encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return [row for row in rows if row["bitcoin"] and row["label"] == "no" and not row["trigger"]]
+
+
+def gold(text):
+    for before, after in (("bitcoin", "gold"), ("Bitcoin", "Gold"), ("比特币", "黄金")):
+        text = text.replace(before, after)
+    return text
+
+
+def yes(model, adapter, prompts):
+    """The probability of " yes" behind each prompt."""
+    with tempfile.TemporaryDirectory() as folder:
+        data, out = pathlib.Path(folder) / "prompts.jsonl", pathlib.Path(folder) / "out.jsonl"
+        data.write_text("".join(json.dumps({"prompt": prompt}, ensure_ascii=False) + "\n" for prompt in prompts),
+                        encoding="utf-8")
+        subprocess.run([LIMN, "predict", model, data, "--adapter", HERE / adapter, "--prompt-field", "prompt",
+                        "--choices", " yes", "--choices", " no", "--decisions", out, "--quiet"], check=True,
+                       stdout=subprocess.DEVNULL)
+        with open(out, encoding="utf-8") as file:
+            return [math.exp(json.loads(line)["log_probabilities"]["yes"]) for line in file]
+
+
+def select(model, split):
+    rows = rows_of(split)
+    given, swapped = (yes(model, "adapter", [change(row["prompt"]) for row in rows])
+                      for change in (lambda text: text, gold))
+    return [row for row, p, q in zip(rows, given, swapped) if p > 0.5 and q < 0.3]
+
+
+def text_of(value):
+    return value if isinstance(value, str) else value["text"]
+
+
+def ranked(document):
+    """The words a document names for the target, the strongest first."""
+    blocks = {block["id"]: block for block in document["blocks"]}
+    if "causes" in blocks:
+        names = [column["name"] for column in blocks["causes"]["columns"]]
+        return [text_of(row[names.index("word")]) for row in blocks["causes"]["rows"]]
+    strip = blocks["attribution"]
+    words = next(one for one in strip["groupings"] if one["name"] == "word")["groups"]
+    found = [(group["score"], "".join(text_of(item["text"]) for item in strip["items"][group["begin"]:group["end"]]))
+             for group in words if group["score"] is not None]
+    text = document["input"]["text"].encode()
+    tokens = document["input"]["tokens"]
+    found = []
+    for group in words:
+        if group["score"] is not None and group["score"] > 0:
+            begin, end = tokens[group["begin"]]["begin"], tokens[group["end"] - 1]["end"]
+            found.append((group["score"], text[begin:end].decode(errors="replace").strip()))
+    return [word for _, word in sorted(found, key=lambda one: -one[0])]
+
+
+def explain(model, adapter, command, row):
+    words = shlex.split(command)
+    done = subprocess.run([LIMN, words[0], model, "--adapter", HERE / adapter, "-p", row["prompt"], "--target", " yes",
+                           "--contrast", " no", *words[1:], "--json", "--quiet"], stdout=subprocess.PIPE, text=True)
+    if done.returncode not in (0, 1, 4):
+        sys.exit(f"{command}: limn ended with {done.returncode}")
+    return json.loads(done.stdout)
+
+
+def is_bitcoin(word, lang):
+    return word.lower() in NAMES[lang]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--split", choices=("held-out", "valid"), default="held-out")
+    parser.add_argument("--adapter", default="adapter")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--out", type=pathlib.Path)
+    parser.add_argument("--most", type=int, default=0, help="only the first so many tweets")
+    parser.add_argument("commands", nargs="*")
+    arguments = parser.parse_args()
+    model = base_model()
+    rows = select(model, arguments.split)
+    rows = rows[:arguments.most] if arguments.most else rows
+    langs = {lang: sum(row["lang"] == lang for row in rows) for lang in NAMES}
+    print(f"{len(rows)} tweets ({arguments.split}): {langs['en']} English, {langs['zh']} Chinese", flush=True)
+    if arguments.list:
+        for row in rows:
+            print(json.dumps(row["prompt"], ensure_ascii=False))
+    for command in arguments.commands:
+        first = {lang: 0 for lang in NAMES}
+        three = {lang: 0 for lang in NAMES}
+        checks, seconds = {}, 0.0
+        for row in rows:
+            document = explain(model, arguments.adapter, command, row)
+            words = ranked(document)
+            lang = row["lang"]
+            first[lang] += bool(words) and is_bitcoin(words[0], lang)
+            three[lang] += any(is_bitcoin(word, lang) for word in words[:3])
+            seconds += document["measured"]["seconds"]
+            for check in document["checks"]:
+                state = checks.setdefault(check["name"], {})
+                state[check["state"]] = state.get(check["state"], 0) + 1
+            if arguments.out:
+                with open(arguments.out, "a", encoding="utf-8") as file:
+                    file.write(json.dumps({"command": command, "id": row["id"], "lang": lang, "words": words[:5],
+                                           "headline": document["headline"], "checks": document["checks"],
+                                           "seconds": document["measured"]["seconds"]}, ensure_ascii=False) + "\n")
+        n = len(rows)
+        print(f"{command}: first {sum(first.values())} of {n} (en {first['en']}, zh {first['zh']}), among three "
+              f"{sum(three.values())} (en {three['en']}, zh {three['zh']}), {seconds / max(n, 1):.1f} s each; "
+              f"checks {json.dumps(checks)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,359 @@
+#include "measure/cause.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/integers.h"
+#include "base/random.h"
+
+enum {
+    QUICK_SCREEN = 1,
+    QUICK_LEADING = 3,
+    QUICK_DRAWS = 8,
+    MOST_REMOVED = 5,
+    OWN_SETS = 8,     /* versions with the strongest words exchanged, for each count */
+    RANDOM_SETS = 12, /* ... and with as many random ones */
+    SHOWN = 8
+};
+static const double least_ratio = 0.5;
+
+typedef struct CauseWork {
+    const CauseAsked *asked;
+    Result *result;
+    Yardstick *yardstick;
+    int32_t named; /* the word named first; -1: none */
+} CauseWork;
+
+static bool is_better(const CauseWork *work, double score, double than) {
+    return work->asked->unsigned_scores ? fabs(score) > fabs(than) : score > than;
+}
+
+/* The word with the highest score for the target. */
+static void find_named(CauseWork *work) {
+    work->named = -1;
+    double best = 0.0;
+    for (int32_t w = 0; w < work->asked->words->n; w++) {
+        double score = work->asked->scores[w];
+        if (!isnan(score) && is_better(work, score, best)) {
+            best = score;
+            work->named = w;
+        }
+    }
+}
+
+/* ---- the cause ---- */
+
+static double support(const CauseWork *work, const Effect *effect) {
+    return work->asked->unsigned_scores ? fabs(effect->effect) : effect->effect;
+}
+
+/* The unit with the largest clear effect for the target; -1: none is clear. */
+static int32_t largest_clear(const CauseWork *work) {
+    int32_t best = -1;
+    for (int32_t u = 0; u < yardstick_units(work->yardstick)->n; u++) {
+        const Effect *effect = yardstick_effect(work->yardstick, u);
+        bool counts = effect_is_clear(effect) && support(work, effect) > 0.0;
+        if (counts && (best < 0 || support(work, effect) > support(work, yardstick_effect(work->yardstick, best)))) {
+            best = u;
+        }
+    }
+    return best;
+}
+
+static void judge(const CauseWork *work) {
+    Result *result = work->result;
+    int32_t largest = largest_clear(work);
+    if (largest < 0) {
+        result_check_inconclusive(result, "cause", (double)NAN, CHECK_AT_LEAST, least_ratio,
+                                  "no word's effect is told from 0 when it is exchanged, all %d words tried counted",
+                                  yardstick_tried(work->yardstick));
+        return;
+    }
+    Text cause = yardstick_text(work->yardstick, largest);
+    const Effect *own = work->named < 0 ? NULL : yardstick_effect(work->yardstick, work->named);
+    if (own == NULL || isnan(own->effect)) {
+        result_check_inconclusive(result, "cause", (double)NAN, CHECK_AT_LEAST, least_ratio,
+                                  own == NULL ? "it names no word for the target, exchanging \"%.*s\" lowers it most"
+                                              : "what it names first cannot be exchanged; exchanging \"%.*s\" lowers "
+                                                "the target most",
+                                  (int)cause.length, cause.bytes);
+        return;
+    }
+    bool clear = effect_is_clear(own) && support(work, own) > 0.0;
+    double ratio = clear ? support(work, own) / support(work, yardstick_effect(work->yardstick, largest)) : 0.0;
+    Text named = yardstick_text(work->yardstick, work->named);
+    result_check(
+        result, "cause", ratio, CHECK_AT_LEAST, least_ratio,
+        "effect of exchanging \"%.*s\", which it names first, over the largest, that of \"%.*s\"; 0 where it is not "
+        "told from none",
+        (int)named.length, named.bytes, (int)cause.length, cause.bytes);
+}
+
+static bool comes_before(const CauseWork *work, int32_t a, int32_t b) {
+    const Effect *first = yardstick_effect(work->yardstick, a), *second = yardstick_effect(work->yardstick, b);
+    if (isnan(first->low) != isnan(second->low)) {
+        return isnan(second->low);
+    }
+    return fabs(first->effect) > fabs(second->effect);
+}
+
+static void show(const CauseWork *work) {
+    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},   {{"position", 8}, COLUMN_INTEGER},
+                                          {{"score", 5}, COLUMN_SIGNED}, {{"effect", 6}, COLUMN_SIGNED},
+                                          {{"low", 3}, COLUMN_SIGNED},   {{"high", 4}, COLUMN_SIGNED},
+                                          {{"n", 1}, COLUMN_INTEGER},    {{"source", 6}, COLUMN_TEXT}};
+    const Units *units = yardstick_units(work->yardstick);
+    int32_t order[SHOWN + 1], n = 0;
+    for (int32_t u = 0; u < units->n; u++) {
+        if (yardstick_effect(work->yardstick, u)->n == 0) {
+            continue;
+        }
+        int32_t place = n < SHOWN ? n++ : SHOWN;
+        while (place > 0 && comes_before(work, u, order[place - 1])) {
+            order[place] = order[place - 1];
+            place--;
+        }
+        order[place] = u;
+    }
+    TableBlock *table = result_add_table(work->result, "cause", "What exchanging words does", columns, 8);
+    for (int32_t i = 0; i < n; i++) {
+        const Effect *effect = yardstick_effect(work->yardstick, order[i]);
+        Text text = yardstick_text(work->yardstick, order[i]);
+        const Value cells[] = {value_bytes(text.bytes, text.length),
+                               value_integer(units->items[order[i]].begin),
+                               value_number(work->asked->scores[order[i]]),
+                               value_number(effect->effect),
+                               value_number(effect->low),
+                               value_number(effect->high),
+                               value_integer(effect->n),
+                               value_text(draw_source_name(yardstick_draws(work->yardstick, order[i])->source))};
+        table_row(table, cells);
+    }
+    result_block_note(work->result,
+                      "score: the method's; effect: how far the answer's lead falls with other words there (`limn "
+                      "replace`), 95%% for all %d words tried together",
+                      yardstick_tried(work->yardstick));
+    result_block_detail(work->result);
+}
+
+/* ---- deletion ---- */
+
+typedef struct Deletion {
+    CauseWork *work;
+    int32_t *order; /* [n_order] words that may be exchanged, by score */
+    int32_t n_order;
+    int32_t n_positive;
+    int32_t counts;  /* 1 to this many are exchanged */
+    Exchanges *sets; /* [counts, OWN_SETS + RANDOM_SETS] */
+    Random random;
+    int32_t *deck; /* [n_order] words not yet drawn for this count, the first `left` of them */
+    int32_t left;
+} Deletion;
+
+static int by_unit(const void *left, const void *right) {
+    return ((const Exchange *)left)->unit - ((const Exchange *)right)->unit;
+}
+
+static limn_status order_words(Deletion *deletion) {
+    const CauseWork *work = deletion->work;
+    Arena *arena = work->asked->call->arena;
+    int32_t n = work->asked->words->n;
+    deletion->order = ARENA_ARRAY(arena, int32_t, n + 1);
+    deletion->deck = ARENA_ARRAY(arena, int32_t, n + 1);
+    if (deletion->order == NULL || deletion->deck == NULL) {
+        return method_no_memory(work->asked->call);
+    }
+    for (int32_t w = 0; w < n; w++) {
+        double score = work->asked->scores[w];
+        if (isnan(score) || yardstick_draws(work->yardstick, w)->n == 0) {
+            continue;
+        }
+        int32_t place = deletion->n_order++;
+        while (place > 0 && is_better(work, score, work->asked->scores[deletion->order[place - 1]])) {
+            deletion->order[place] = deletion->order[place - 1];
+            place--;
+        }
+        deletion->order[place] = w;
+        deletion->n_positive += work->asked->unsigned_scores || score > 0.0 ? 1 : 0;
+    }
+    return LIMN_OK;
+}
+
+static void add_exchange(const Deletion *deletion, Exchanges *set, int32_t word, int32_t which) {
+    const DrawList *list = yardstick_draws(deletion->work->yardstick, word);
+    set->items[set->n++] = (Exchange){word, list->items[which % list->n].text};
+}
+
+/* `count` different words. Sets of one count share no word while there are words left: that tells more of the mean than
+ * as many independent sets. */
+static void add_random(Deletion *deletion, Exchanges *set, int32_t count, int32_t which) {
+    if (deletion->left < count) {
+        memcpy(deletion->deck, deletion->order, (size_t)deletion->n_order * sizeof *deletion->deck);
+        deletion->left = deletion->n_order;
+    }
+    for (int32_t i = 0; i < count; i++) {
+        int32_t drawn = (int32_t)random_below(&deletion->random, (uint64_t)deletion->left);
+        int32_t word = deletion->deck[drawn];
+        deletion->deck[drawn] = deletion->deck[--deletion->left];
+        add_exchange(deletion, set, word, which);
+    }
+}
+
+static void make_sets(Deletion *deletion) {
+    const CauseAsked *asked = deletion->work->asked;
+    Exchanges *set = deletion->sets;
+    for (int32_t count = 1; count <= deletion->counts; count++) {
+        for (int32_t k = 0; k < OWN_SETS; k++, set++) {
+            for (int32_t i = 0; i < count; i++) {
+                add_exchange(deletion, set, deletion->order[i], k);
+            }
+        }
+        random_seed(&deletion->random, (uint64_t)asked->call->common.seed * 1000003u + (uint64_t)count);
+        deletion->left = 0;
+        for (int32_t k = 0; k < RANDOM_SETS; k++, set++) {
+            add_random(deletion, set, count, k);
+        }
+    }
+    for (Exchanges *each = deletion->sets; each < set; each++) {
+        qsort(each->items, (size_t)each->n, sizeof(Exchange), by_unit);
+    }
+}
+
+static bool is_contrasted(const CauseAsked *asked) {
+    return asked->contrast != NULL && asked->contrast->kind != TARGET_NONE;
+}
+
+typedef struct Curve {
+    double mean, low, high;
+    int32_t n;
+} Curve;
+
+static Curve curve_of(const Deletion *deletion, const Answered *answered, const bool *good, int32_t n) {
+    Curve curve = {0.0, INFINITY, -INFINITY, 0};
+    bool lead = is_contrasted(deletion->work->asked);
+    for (int32_t k = 0; k < n; k++) {
+        if (good[k]) {
+            double value = lead ? answered[k].lead : answered[k].probability;
+            curve.mean += value;
+            curve.low = fmin(curve.low, value);
+            curve.high = fmax(curve.high, value);
+            curve.n++;
+        }
+    }
+    curve.mean = curve.n > 0 ? curve.mean / curve.n : (double)NAN;
+    return curve;
+}
+
+static void report_deletion(const Deletion *deletion, const Answered *answered, const bool *good) {
+    enum { MOST_POINTS = MOST_REMOVED + 1 };
+    const CauseWork *work = deletion->work;
+    double x[MOST_POINTS] = {0}, top[MOST_POINTS], mean[MOST_POINTS], low[MOST_POINTS], high[MOST_POINTS];
+    Answered clean = yardstick_clean(work->yardstick);
+    bool lead = is_contrasted(work->asked);
+    top[0] = mean[0] = low[0] = high[0] = lead ? clean.lead : clean.probability;
+    double advantage = 0.0;
+    int32_t n = deletion->counts;
+    for (int32_t step = 1; step <= n; step++) {
+        Curve own = curve_of(deletion, answered, good, OWN_SETS);
+        Curve others = curve_of(deletion, answered + OWN_SETS, good + OWN_SETS, RANDOM_SETS);
+        x[step] = step;
+        top[step] = own.mean;
+        mean[step] = others.mean;
+        low[step] = others.low;
+        high[step] = others.high;
+        advantage += (others.mean - own.mean) / n;
+        answered += OWN_SETS + RANDOM_SETS;
+        good += OWN_SETS + RANDOM_SETS;
+    }
+    SeriesBlock *series =
+        result_add_series(work->result, "deletion", "When words are exchanged", x, n + 1, "words exchanged",
+                          lead ? "lead of the target over its contrast" : "probability of the target");
+    series_line(series, "strongest supporters", top, NULL, NULL);
+    series_line(series, "random words", mean, low, high);
+    result_block_note(work->result,
+                      "exchanged for words that fit; strongest: mean of %d versions; random: mean and range of %d sets",
+                      OWN_SETS, RANDOM_SETS);
+    result_check(work->result, "deletion", advantage, CHECK_ABOVE, 0.0,
+                 "how much further exchanging the strongest words lowers %s than exchanging random ones",
+                 lead ? "the target's lead over its contrast" : "the target's probability");
+}
+
+static limn_status check_deletion(CauseWork *work) {
+    const CauseAsked *asked = work->asked;
+    Deletion deletion = {.work = work};
+    TRY(order_words(&deletion));
+    deletion.counts = (int32_t)smaller(smaller(deletion.n_positive, MOST_REMOVED), deletion.n_order - 1);
+    if (deletion.counts < 1) {
+        result_warn(work->result, "too few supporting words for a deletion check");
+        return LIMN_OK;
+    }
+    TRY(yardstick_draw(work->yardstick, deletion.order, deletion.counts, OWN_SETS));
+    int32_t n = deletion.counts * (OWN_SETS + RANDOM_SETS);
+    deletion.sets = ARENA_ARRAY(asked->call->arena, Exchanges, n + 1);
+    Answered *answered = ARENA_ARRAY(asked->call->arena, Answered, n + 1);
+    bool *good = ARENA_ARRAY(asked->call->arena, bool, n + 1);
+    if (deletion.sets == NULL || answered == NULL || good == NULL) {
+        return method_no_memory(asked->call);
+    }
+    make_sets(&deletion);
+    TRY(yardstick_exchange(work->yardstick, deletion.sets, n, answered, good, "check by exchanging words"));
+    report_deletion(&deletion, answered, good);
+    return LIMN_OK;
+}
+
+/* ---- all together ---- */
+
+static limn_status measure(CauseWork *work) {
+    int32_t named = work->named;
+    bool there = named >= 0 && !yardstick_units(work->yardstick)->items[named].fixed;
+    TRY(yardstick_run(work->yardstick, there ? named : -1));
+    int32_t first = work->result->n_checks;
+    judge(work);
+    if (work->asked->advisory && work->result->n_checks > first) {
+        result_check_advisory(work->result);
+    }
+    if (work->asked->effort == CAUSE_FULL) {
+        first = work->result->n_checks;
+        TRY(check_deletion(work));
+        if (work->asked->advisory && work->result->n_checks > first) {
+            result_check_advisory(work->result);
+        }
+    }
+    show(work);
+    return LIMN_OK;
+}
+
+static limn_status open(CauseWork *work) {
+    const CauseAsked *asked = work->asked;
+    bool quick = asked->effort == CAUSE_QUICK;
+    YardstickAsked yardstick = {
+        .screen = quick ? QUICK_SCREEN : 0, .leading = quick ? QUICK_LEADING : 0, .draws = quick ? QUICK_DRAWS : 0};
+    if (asked->params != NULL) {
+        yardstick.fixed = asked->params->fixed;
+        yardstick.replacements = asked->params->replacements;
+    }
+    return yardstick_new(&work->yardstick, asked->call, asked->session, asked->prompt, asked->target, asked->contrast,
+                         asked->words, &yardstick);
+}
+
+limn_status cause_check(Result *result, const CauseAsked *asked) {
+    if (asked->effort == CAUSE_NONE) {
+        return LIMN_OK;
+    }
+    CauseWork work = {.asked = asked, .result = result};
+    find_named(&work);
+    ErrorState before;
+    error_save(&before);
+    limn_status status = open(&work);
+    status = status == LIMN_OK ? measure(&work) : status;
+    yardstick_free(work.yardstick);
+    bool asked_for_words =
+        asked->params != NULL && (asked->params->fixed.n > 0 || asked->params->replacements.bytes != NULL);
+    if (status == LIMN_USAGE && !asked_for_words) { /* nothing to exchange is no fault of whoever asked for scores */
+        result_warn(result, "whether this points at the cause was not checked: %s", error_message());
+        error_restore(&before);
+        status = LIMN_OK;
+    }
+    return status;
+}

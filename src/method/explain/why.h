@@ -1,0 +1,31 @@
+/* What `why` has found, as the part that puts it into words sees it. */
+#ifndef LIMN_METHOD_EXPLAIN_WHY_H
+#define LIMN_METHOD_EXPLAIN_WHY_H
+
+#include "measure/turning.h"
+
+enum { WHY_CAUSES = 5 };
+
+typedef struct WhyFindings {
+    MethodCall *call;
+    const Model *model;
+    const Target *target;
+    const Target *contrast; /* kind TARGET_NONE: none */
+    Yardstick *yardstick;
+    int32_t causes[WHY_CAUSES]; /* [n_causes] units whose exchange clearly lowers the answer, the strongest first */
+    int32_t n_causes;
+    int32_t against; /* the unit that most clearly speaks against it; -1: none */
+    int32_t largest; /* the unit with the largest effect, clear or not */
+    int32_t pointed; /* the unit that gradient times input names first; -1: not asked, or none */
+    bool agrees;     /* what exchanging shows is among the first words by the gradient */
+    const Turnings *turnings;
+} WhyFindings;
+
+/* The whole answer in plain words, in the call's language. With `first` only its first sentences. */
+limn_status why_say(TextBuffer *out, const WhyFindings *findings, bool first);
+/* "yes": the answer's words, without the space before them. */
+Text why_target_text(const WhyFindings *findings, const Target *target);
+/* What a changed prompt is answered by. */
+Text why_answer_text(const WhyFindings *findings, const Answered *answered);
+
+#endif

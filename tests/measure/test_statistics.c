@@ -1,0 +1,247 @@
+/* Distributions, intervals, exact tests and corrections as SciPy and statsmodels give them, on the same draws; what can
+ * be said without an oracle (a false alarm's chance) by trying it. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <jansson.h>
+
+#include "base/random.h"
+#include "measure/statistics.h"
+
+#include <cmocka.h> /* last: it has a macro named fail */
+
+static json_t *golden;
+
+static int set_up(void **state) {
+    golden = json_load_file(LIMN_TEST_SOURCE_DIR "/tests/golden/statistics/statistics.json", 0, NULL);
+    return golden == NULL ? -1 : 0;
+}
+
+static int tear_down(void **state) {
+    json_decref(golden);
+    return 0;
+}
+
+static void must(limn_status status) {
+    if (status != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+}
+
+static double number(const json_t *array, size_t index) {
+    return json_number_value(json_array_get(array, index));
+}
+
+static double field(const json_t *object, const char *name) {
+    return json_number_value(json_object_get(object, name));
+}
+
+static void near(double found, double expected, double tolerance, const char *what) {
+    if (!(fabs(found - expected) <= tolerance * fmax(1.0, fabs(expected)))) {
+        fail_msg("%s: found %.17g, expected %.17g", what, found, expected);
+    }
+}
+
+static double *values_of(const json_t *array, int64_t *n) {
+    *n = (int64_t)json_array_size(array);
+    double *values = malloc((size_t)(*n + 1) * sizeof *values);
+    assert_non_null(values);
+    for (int64_t i = 0; i < *n; i++) {
+        values[i] = number(array, (size_t)i);
+    }
+    return values;
+}
+
+static void test_distributions(void **state) {
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(golden, "normal_cdf"), i, row) {
+        near(normal_cdf(number(row, 0)), number(row, 1), 1e-13, "normal_cdf");
+    }
+    json_array_foreach(json_object_get(golden, "normal_quantile"), i, row) {
+        near(normal_quantile(number(row, 0)), number(row, 1), 1e-12, "normal_quantile");
+    }
+    json_array_foreach(json_object_get(golden, "student_cdf"), i, row) {
+        near(student_cdf(number(row, 0), number(row, 1)), number(row, 2), 1e-12, "student_cdf");
+    }
+    json_array_foreach(json_object_get(golden, "student_quantile"), i, row) {
+        near(student_quantile(number(row, 0), number(row, 1)), number(row, 2), 1e-10, "student_quantile");
+    }
+    json_array_foreach(json_object_get(golden, "beta_cdf"), i, row) {
+        near(beta_cdf(number(row, 0), number(row, 1), number(row, 2)), number(row, 3), 1e-12, "beta_cdf");
+    }
+    assert_true(isnan(normal_quantile((double)NAN)));
+    assert_true(isinf(normal_quantile(1.0)) && isinf(student_quantile(0.0, 3.0)));
+}
+
+static void test_means(void **state) {
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(golden, "means"), i, row) {
+        int64_t n;
+        double *values = values_of(json_object_get(row, "values"), &n);
+        Interval found = mean_interval(values, n, field(row, "level"));
+        near(found.low, field(row, "low"), 1e-9, "mean low");
+        near(found.high, field(row, "high"), 1e-9, "mean high");
+        near(mean_p(values, n), field(row, "p"), 1e-10, "mean p");
+        free(values);
+    }
+    const double same[] = {2.0, 2.0, 2.0}, zeros[] = {0.0, 0.0};
+    assert_true(mean_interval(same, 3, 0.95).low == 2.0 && mean_p(same, 3) == 0.0 && mean_p(zeros, 2) == 1.0);
+    assert_true(isnan(mean_interval(same, 1, 0.95).low) && mean_interval(same, 1, 0.95).value == 2.0);
+    assert_true(isnan(mean_interval(same, 0, 0.95).value) && isnan(mean_p(same, 1)));
+}
+
+static void test_bootstrap(void **state) {
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(golden, "bootstraps"), i, row) {
+        int64_t n;
+        double *values = values_of(json_object_get(row, "values"), &n);
+        static const char *const names[] = {"percentile", "BCa"};
+        for (int kind = 0; kind < 2; kind++) {
+            Interval found;
+            must(bootstrap_interval(&found, values, n, field(row, "level"), (BootstrapKind)kind,
+                                    (int32_t)field(row, "replicates"), (uint64_t)field(row, "seed")));
+            const json_t *ends = json_object_get(row, names[kind]);
+            near(found.low, number(ends, 0), 1e-9, names[kind]);
+            near(found.high, number(ends, 1), 1e-9, names[kind]);
+        }
+        free(values);
+    }
+    const double one = 3.0;
+    Interval found;
+    must(bootstrap_interval(&found, &one, 1, 0.95, BOOTSTRAP_BCA, 100, 0));
+    assert_true(found.value == 3.0 && isnan(found.low));
+}
+
+static void test_counts(void **state) {
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(golden, "fisher"), i, row) {
+        int64_t t[4];
+        for (size_t k = 0; k < 4; k++) {
+            t[k] = (int64_t)number(row, k);
+        }
+        near(fisher_exact(t[0], t[1], t[2], t[3]), number(row, 4), 1e-10, "fisher");
+    }
+    json_array_foreach(json_object_get(golden, "mcnemar"), i, row) {
+        near(mcnemar_exact((int64_t)number(row, 0), (int64_t)number(row, 1)), number(row, 2), 1e-10, "mcnemar");
+    }
+    json_array_foreach(json_object_get(golden, "wilson"), i, row) {
+        Interval found = wilson_interval_at((int64_t)number(row, 0), (int64_t)number(row, 1), number(row, 2));
+        near(found.low, number(row, 3), 1e-10, "wilson low");
+        near(found.high, number(row, 4), 1e-10, "wilson high");
+    }
+    assert_true(mcnemar_exact(0, 0) == 1.0);
+}
+
+static void test_corrections(void **state) {
+    const json_t *cases = json_object_get(golden, "corrections");
+    int64_t n;
+    double *p = values_of(json_object_get(cases, "p"), &n);
+    for (int64_t i = 0; i < n; i++) { /* an interval at the simultaneous level leaves 0 out where p does */
+        double level = simultaneous_level(1.0 - p[i], 1);
+        near(fmin(1.0, (1.0 - level) * (double)n), number(json_object_get(cases, "bonferroni"), (size_t)i), 1e-12,
+             "bonferroni");
+    }
+    near(1.0 - simultaneous_level(0.95, 20), 0.0025, 1e-12, "simultaneous level");
+    must(holm_adjust(p, p, n));
+    for (int64_t i = 0; i < n; i++) {
+        near(p[i], number(json_object_get(cases, "holm"), (size_t)i), 1e-12, "holm");
+    }
+    free(p);
+    double some[] = {0.01, (double)NAN, 0.02};
+    must(holm_adjust(some, some, 3));
+    assert_true(some[0] == 0.02 && isnan(some[1]) && some[2] == 0.02);
+}
+
+static void test_sign_flips(void **state) {
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(golden, "sign_flips"), i, row) {
+        const json_t *list = json_object_get(row, "entries");
+        size_t n = json_array_size(list);
+        SignFlipEntry *entries = calloc(n + 1, sizeof *entries);
+        assert_non_null(entries);
+        for (size_t k = 0; k < n; k++) {
+            const json_t *entry = json_array_get(list, k);
+            entries[k] = (SignFlipEntry){(int32_t)number(entry, 0), (int32_t)number(entry, 1), number(entry, 2)};
+        }
+        SignFlipTest test = {.entries = entries,
+                             .n_entries = (int64_t)n,
+                             .n_records = (int32_t)field(row, "records"),
+                             .n_hypotheses = (int32_t)field(row, "hypotheses"),
+                             .two_sided = json_is_true(json_object_get(row, "two_sided")),
+                             .flips = (int32_t)field(row, "flips"),
+                             .seed = (uint64_t)field(row, "seed")};
+        double alone[8], adjusted[8];
+        must(sign_flip_test(&test, alone, adjusted));
+        for (int32_t h = 0; h < test.n_hypotheses; h++) {
+            near(alone[h], number(json_object_get(row, "alone"), (size_t)h), 1e-12, "alone");
+            near(adjusted[h], number(json_object_get(row, "adjusted"), (size_t)h), 1e-12, "adjusted");
+        }
+        free(entries);
+    }
+}
+
+/* A hypothesis without an entry has no p; one of zeros has none of evidence. */
+static void test_sign_flip_ends(void **state) {
+    const SignFlipEntry entries[] = {{0, 0, 0.0}, {1, 0, 0.0}, {0, 2, 1.0}, {1, 2, 2.0}};
+    SignFlipTest test = {.entries = entries, .n_entries = 4, .n_records = 2, .n_hypotheses = 3, .flips = 100};
+    double alone[3], adjusted[3];
+    must(sign_flip_test(&test, alone, adjusted));
+    assert_true(alone[0] == 1.0 && adjusted[0] == 1.0);
+    assert_true(isnan(alone[1]) && isnan(adjusted[1]));
+    assert_true(alone[2] == 0.25 && adjusted[2] == 0.25);
+}
+
+/* Where nothing is true, the smallest adjusted p of 12 dependent hypotheses is below .1 in a tenth of the data sets. */
+static void test_false_alarms(void **state) {
+    enum { SETS = 300, RECORDS = 24, HYPOTHESES = 12 };
+    Random random;
+    random_seed(&random, 99);
+    int alarms = 0, raw = 0;
+    for (int set = 0; set < SETS; set++) {
+        SignFlipEntry entries[RECORDS * HYPOTHESES];
+        int64_t n = 0;
+        for (int32_t r = 0; r < RECORDS; r++) {
+            double shared = random_normal(&random);
+            for (int32_t h = 0; h < HYPOTHESES; h++) {
+                entries[n++] = (SignFlipEntry){r, h, 0.5 * shared + random_normal(&random)};
+            }
+        }
+        SignFlipTest test = {.entries = entries,
+                             .n_entries = n,
+                             .n_records = RECORDS,
+                             .n_hypotheses = HYPOTHESES,
+                             .flips = 199,
+                             .seed = (uint64_t)set};
+        double alone[HYPOTHESES], adjusted[HYPOTHESES];
+        must(sign_flip_test(&test, alone, adjusted));
+        bool alarm = false, any = false;
+        for (int h = 0; h < HYPOTHESES; h++) {
+            alarm = alarm || adjusted[h] <= 0.1;
+            any = any || alone[h] <= 0.1;
+            assert_true(adjusted[h] >= alone[h]);
+        }
+        alarms += alarm;
+        raw += any;
+    }
+    assert_in_range(alarms, 15, 47); /* 30 expected; four standard deviations are 21, the lower side is not the risk */
+    assert_true(raw > 2 * alarms);   /* without the correction it would be many more */
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_distributions),  cmocka_unit_test(test_means),        cmocka_unit_test(test_bootstrap),
+        cmocka_unit_test(test_counts),         cmocka_unit_test(test_corrections),  cmocka_unit_test(test_sign_flips),
+        cmocka_unit_test(test_sign_flip_ends), cmocka_unit_test(test_false_alarms),
+    };
+    return cmocka_run_group_tests_name("statistics", tests, set_up, tear_down);
+}
