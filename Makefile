@@ -7,12 +7,13 @@ JOBS ?= $(shell nproc)
 MODEL ?=
 PREFIX ?= /usr/local
 
-.PHONY: help setup build demo test asan ubsan tsan lint format bench fuzz install clean
+.PHONY: help setup build demo test asan ubsan tsan coverage lint format bench fuzz install clean
 
 help:
 	@echo "make demo            explain one output of SmolLM2 and of two adapters (MODEL=folder: of a model of your own)"
 	@echo "make test            build, run all tests"
 	@echo "make asan ubsan tsan the tests under a sanitizer"
+	@echo "make coverage        which lines and functions the tests run"
 	@echo "make lint            formatting, clang-tidy, a clean clang build"
 	@echo "make bench           time limn beside its peers (PEERS=python that has torch, transformers, captum)"
 	@echo "make fuzz            fuzz the file readers (SECONDS=300 each)"
@@ -39,6 +40,9 @@ test: build
 
 asan ubsan tsan: setup
 	@scripts/sanitize $@ $(JOBS)
+
+coverage: setup
+	@scripts/coverage $(JOBS)
 
 lint:
 	@scripts/setup --dev

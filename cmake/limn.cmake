@@ -31,6 +31,11 @@ if(LIMN_SANITIZE)
   target_link_options(limn_flags INTERFACE -fsanitize=${LIMN_SANITIZE})
 endif()
 
+if(LIMN_COVERAGE)
+  target_compile_options(limn_flags INTERFACE --coverage -O1)
+  target_link_options(limn_flags INTERFACE --coverage)
+endif()
+
 # Outside libraries, by the folder that uses them.
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)

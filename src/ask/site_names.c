@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "call/nearest.h"
+#include "base/nearest.h"
 
 static const char *site_name_at(const void *context, size_t index) {
     return ((const Graph *)context)->site_list[index].name;
@@ -42,7 +42,7 @@ limn_status site_names_match(SiteMatches *matches, const Graph *graph, const cha
     }
     if (!any) {
         char near[256];
-        nearest_names(near, sizeof near, pattern, site_name_at, graph, (size_t)graph->n_sites);
+        nearest_names(near, sizeof near, NEAREST_USUAL, pattern, site_name_at, graph, (size_t)graph->n_sites);
         return fail(LIMN_NOT_FOUND, "no site matches '%s'; nearest: %s", pattern, near);
     }
     return LIMN_OK;

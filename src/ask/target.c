@@ -7,8 +7,8 @@
 
 #include "ask/half_characters.h"
 #include "ask/words.h"
+#include "base/nearest.h"
 #include "base/utf8.h"
-#include "call/nearest.h"
 
 /* ---- rows ---- */
 
@@ -261,7 +261,7 @@ static limn_status find_class(int32_t *id, const Model *model, const char *name)
         return LIMN_OK;
     }
     char near[256];
-    nearest_names(near, sizeof near, name, label_at, config, (size_t)config->n_classes);
+    nearest_names(near, sizeof near, NEAREST_USUAL, name, label_at, config, (size_t)config->n_classes);
     return fail(LIMN_NOT_FOUND, "the model has no class '%s'; nearest: %s", name, near);
 }
 

@@ -11,7 +11,7 @@
 
 #include "limn_status.h"
 
-enum { ERROR_MESSAGE_MAX = 4096 }; /* the list of known architectures fits */
+enum { ERROR_MESSAGE_MAX = 4096 }; /* a list of names fits */
 
 typedef struct ErrorState {
     limn_status status;

@@ -57,16 +57,16 @@ typedef struct Place {
 } Place;
 
 typedef struct Pool {
-    pthread_mutex_t lock;
-    pthread_cond_t work;             /* a job was posted */
-    pthread_cond_t done;             /* the last helper left a job whose owner sleeps */
-    pthread_mutex_t starting;        /* of threads; who finds it taken starts none */
     _Alignas(64) atomic_uint posted; /* counts jobs; idle helpers watch it */
     atomic_int sleepers;
     _Alignas(64) atomic_ullong open;  /* bit i: places[i] has ranges to take */
     _Alignas(64) atomic_ullong taken; /* bit i: places[i] has an owner */
     atomic_int demand;                /* helpers that jobs under way want, all together */
     atomic_int n_helpers;
+    pthread_mutex_t lock;
+    pthread_cond_t work;      /* a job was posted */
+    pthread_cond_t done;      /* the last helper left a job whose owner sleeps */
+    pthread_mutex_t starting; /* of threads; who finds it taken starts none */
     Place places[MAX_JOBS];
 } Pool;
 

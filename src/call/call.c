@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "base/file.h"
-#include "call/nearest.h"
+#include "base/nearest.h"
 #include "call/open.h"
 
 static const char *method_name_at(const void *context, size_t index) {
@@ -18,7 +18,7 @@ static limn_status find(const Method **method, const Registry *registry, const c
     *method = registry_find(registry, name);
     if (*method == NULL) {
         char near[256];
-        nearest_names(near, sizeof near, name, method_name_at, registry, registry->methods->n);
+        nearest_names(near, sizeof near, NEAREST_USUAL, name, method_name_at, registry, registry->methods->n);
         return fail(LIMN_USAGE, "there is no command '%s'; nearest: %s", name, near);
     }
     return LIMN_OK;

@@ -103,8 +103,10 @@ limn_status method_model(MethodCall *call, const char *path, Model **model);
 /* Header and configuration only: for methods that never run the network. */
 limn_status method_model_config(MethodCall *call, const char *path, Model **model);
 limn_status method_session(MethodCall *call, const char *path, Session **session);
-/* The same without the adapters that the options name. */
+/* The same without the adapters that the options name; with those of another option of the method's own, as typed. */
 limn_status method_base_session(MethodCall *call, const char *path, Session **session);
+limn_status method_adapted_session(MethodCall *call, const char *path, const char *option, const ParamTexts *adapters,
+                                   Session **session);
 /* The model of a session without its adapters, for little work beside it: the weights are the same ones in memory, and
  * the result stays about the session's own model. Without adapters the session itself. */
 limn_status method_beside_session(MethodCall *call, Session *session, Session **base);

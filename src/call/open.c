@@ -59,7 +59,7 @@ void model_cache_free(ModelCache *cache) {
 }
 
 /* "DIR" or "DIR:0.5"; a folder whose own name ends so is itself. */
-static limn_status read_adapter(MethodCall *call, AdapterUse *use, const Text *given) {
+static limn_status read_adapter(MethodCall *call, const char *option, AdapterUse *use, const Text *given) {
     *use = (AdapterUse){.path = given->bytes, .weight = 1.0};
     const char *colon = strrchr(given->bytes, ':');
     if (colon == NULL || folder_exists(given->bytes)) {
@@ -68,7 +68,7 @@ static limn_status read_adapter(MethodCall *call, AdapterUse *use, const Text *g
     char *end;
     double weight = strtod(colon + 1, &end);
     if (end == colon + 1 || *end != '\0' || !isfinite(weight)) {
-        return fail(LIMN_USAGE, "option 'adapter': found '%s', expected DIR or DIR:WEIGHT, a number after the colon",
+        return fail(LIMN_USAGE, "option '%s': found '%s', expected DIR or DIR:WEIGHT, a number after the colon", option,
                     given->bytes);
     }
     use->path = arena_strndup(call->arena, given->bytes, (size_t)(colon - given->bytes));
@@ -76,8 +76,21 @@ static limn_status read_adapter(MethodCall *call, AdapterUse *use, const Text *g
     return use->path != NULL ? LIMN_OK : method_no_memory(call);
 }
 
-static limn_status read_adapters(MethodCall *call, AdapterUse **uses, char **key) {
-    const ParamTexts *given = &call->common.adapters;
+/* Adapters as they were typed, and the option they were typed for. */
+typedef struct GivenAdapters {
+    const char *option;
+    const ParamTexts *texts;
+} GivenAdapters;
+
+static const ParamTexts no_texts = {NULL, 0};
+static const GivenAdapters no_adapters = {"adapter", &no_texts};
+
+static GivenAdapters common_adapters(const MethodCall *call) {
+    return (GivenAdapters){"adapter", &call->common.adapters};
+}
+
+static limn_status read_adapters(MethodCall *call, const GivenAdapters *adapters, AdapterUse **uses, char **key) {
+    const ParamTexts *given = adapters->texts;
     TextBuffer joined = TEXT_BUFFER_INIT;
     *uses = ARENA_ARRAY(call->arena, AdapterUse, given->n + 1);
     if (*uses == NULL) {
@@ -85,7 +98,7 @@ static limn_status read_adapters(MethodCall *call, AdapterUse **uses, char **key
     }
     text_buffer_add(&joined, "");
     for (int32_t i = 0; i < given->n; i++) {
-        limn_status status = read_adapter(call, &(*uses)[i], &given->items[i]);
+        limn_status status = read_adapter(call, adapters->option, &(*uses)[i], &given->items[i]);
         if (status != LIMN_OK) {
             text_buffer_free(&joined);
             return status;
@@ -123,7 +136,9 @@ static limn_status open_new(MethodCall *call, CachedModel *added, const AdapterU
                             .adapters = adapters,
                             .n_adapters = n_adapters,
                             .memory_limit = common->memory > PARAM_BYTES_LEAST ? common->memory : 0};
-    limn_status status = model_open(&added->model, added->path, &options, call->team);
+    Model *opened = NULL;
+    limn_status status = model_open(&opened, added->path, &options, call->team);
+    added->model = opened;
     team_rest(call->team);
     const CachedModel *other = status == LIMN_OK ? find_model(cache, added) : NULL;
     if (other != NULL) {
@@ -141,15 +156,12 @@ static limn_status open_new(MethodCall *call, CachedModel *added, const AdapterU
     return LIMN_OK;
 }
 
-static limn_status open_model(MethodCall *call, const char *path, bool config_only, bool adapted, Model **model) {
+static limn_status open_model(MethodCall *call, const char *path, bool config_only, const GivenAdapters *given,
+                              Model **model) {
     const CommonOptions *common = &call->common;
     AdapterUse *adapters = NULL;
     char *key = NULL;
-    if (adapted) {
-        TRY(read_adapters(call, &adapters, &key));
-    } else if ((key = strdup("")) == NULL) {
-        return method_no_memory(call);
-    }
+    TRY(read_adapters(call, given, &adapters, &key));
     CachedModel wanted = {.path = strdup(path),
                           .adapters = key,
                           .config_only = config_only,
@@ -162,17 +174,19 @@ static limn_status open_model(MethodCall *call, const char *path, bool config_on
         *model = found == NULL ? NULL : found->model;
         return found == NULL ? method_no_memory(call) : LIMN_OK;
     }
-    TRY(open_new(call, &wanted, adapters, adapted ? common->adapters.n : 0));
+    TRY(open_new(call, &wanted, adapters, given->texts->n));
     *model = wanted.model;
     return LIMN_OK;
 }
 
 limn_status method_model(MethodCall *call, const char *path, Model **model) {
-    return open_model(call, path, false, true, model);
+    GivenAdapters adapters = common_adapters(call);
+    return open_model(call, path, false, &adapters, model);
 }
 
 limn_status method_model_config(MethodCall *call, const char *path, Model **model) {
-    return open_model(call, path, true, true, model);
+    GivenAdapters adapters = common_adapters(call);
+    return open_model(call, path, true, &adapters, model);
 }
 
 SessionOptions session_options_of(const CommonOptions *common) {
@@ -232,9 +246,9 @@ static limn_status session_of(MethodCall *call, const Model *model, const Sessio
     return LIMN_OK;
 }
 
-static limn_status open_session(MethodCall *call, const char *path, bool adapted, Session **session) {
+static limn_status open_session(MethodCall *call, const char *path, const GivenAdapters *adapters, Session **session) {
     Model *model;
-    TRY(open_model(call, path, false, adapted, &model));
+    TRY(open_model(call, path, false, adapters, &model));
     model_hash_start(model);
     call->described = model;
     SessionOptions options = session_options_of(&call->common);
@@ -271,9 +285,15 @@ void model_cache_release(ModelCache *cache, const MethodCall *call) {
 }
 
 limn_status method_session(MethodCall *call, const char *path, Session **session) {
-    return open_session(call, path, true, session);
+    GivenAdapters adapters = common_adapters(call);
+    return open_session(call, path, &adapters, session);
 }
 
 limn_status method_base_session(MethodCall *call, const char *path, Session **session) {
-    return open_session(call, path, false, session);
+    return open_session(call, path, &no_adapters, session);
+}
+
+limn_status method_adapted_session(MethodCall *call, const char *path, const char *option, const ParamTexts *adapters,
+                                   Session **session) {
+    return open_session(call, path, &(GivenAdapters){option, adapters}, session);
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "call/nearest.h"
+#include "base/nearest.h"
 
 /* ---- names ---- */
 
@@ -34,7 +34,7 @@ limn_status params_check_names(const char *command, const limn_param *own, size_
         }
         if (!known) {
             char near[256];
-            nearest_names(near, sizeof near, key, row_name_at, &tables, n_own + n_common);
+            nearest_names(near, sizeof near, NEAREST_USUAL, key, row_name_at, &tables, n_own + n_common);
             return fail(LIMN_USAGE, "%s has no option '%s'; nearest: %s", command, key, near);
         }
     }

@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/bytes.h"
 #include "base/file.h"
 #include "base/map.h"
 #include "files/adapter_select.h"
 #include "files/json.h"
+#include "files/keys.h"
 #include "files/tensor_files.h"
 
 enum { RANK_MAX = 1 << 16 };
@@ -25,88 +27,56 @@ struct AdapterFiles {
     const Tensor **ignored;
 };
 
-typedef enum KeyUse {
-    KEY_READ,     /* here or in adapter_select.c */
-    KEY_HARMLESS, /* says something about training, storing or devices */
-    KEY_REFUSED   /* changes the computation in a way that is not implemented */
-} KeyUse;
-
-static const struct {
-    const char *key;
-    KeyUse use;
-} known_keys[] = {
-    {"peft_type", KEY_READ},
-    {"base_model_name_or_path", KEY_READ},
-    {"task_type", KEY_READ},
-    {"r", KEY_READ},
-    {"lora_alpha", KEY_READ},
-    {"use_rslora", KEY_READ},
-    {"use_dora", KEY_READ},
-    {"bias", KEY_READ},
-    {"target_modules", KEY_READ},
-    {"exclude_modules", KEY_READ},
-    {"modules_to_save", KEY_READ},
-    {"layers_to_transform", KEY_READ},
-    {"layers_pattern", KEY_READ},
-    {"rank_pattern", KEY_READ},
-    {"alpha_pattern", KEY_READ},
-    {"init_lora_weights", KEY_READ},
-    {"ensure_weight_tying", KEY_READ},
-    {"fan_in_fan_out", KEY_HARMLESS}, /* the base module's own layout counts, as in PEFT, which corrects this key */
-    {"auto_mapping", KEY_HARMLESS},
-    {"peft_version", KEY_HARMLESS},
-    {"revision", KEY_HARMLESS},
-    {"inference_mode", KEY_HARMLESS},
-    {"lora_dropout", KEY_HARMLESS},
-    {"megatron_core", KEY_HARMLESS},
-    {"qalora_group_size", KEY_HARMLESS},
-    {"runtime_config", KEY_HARMLESS},
-    {"loftq_config", KEY_HARMLESS},
-    {"eva_config", KEY_HARMLESS},
-    {"corda_config", KEY_HARMLESS},
-    {"lora_ga_config", KEY_HARMLESS},
-    {"megatron_config", KEY_REFUSED},
-    {"use_qalora", KEY_REFUSED},
-    {"use_bdlora", KEY_REFUSED},
-    {"lora_bias", KEY_REFUSED},
-    {"layer_replication", KEY_REFUSED},
-    {"alora_invocation_tokens", KEY_REFUSED},
-    {"target_parameters", KEY_REFUSED},
-    {"trainable_token_indices", KEY_REFUSED},
-    {"arrow_config", KEY_REFUSED},
-    {"kasa_config", KEY_REFUSED},
-    {"monteclora_config", KEY_REFUSED},
-    {"velora_config", KEY_REFUSED},
+static const KeyRow known_keys[] = {
+    {"peft_type", KEY_READ, NULL},
+    {"base_model_name_or_path", KEY_READ, NULL},
+    {"task_type", KEY_READ, NULL},
+    {"r", KEY_READ, NULL},
+    {"lora_alpha", KEY_READ, NULL},
+    {"use_rslora", KEY_READ, NULL},
+    {"use_dora", KEY_READ, NULL},
+    {"bias", KEY_READ, NULL},
+    {"target_modules", KEY_READ, NULL},
+    {"exclude_modules", KEY_READ, NULL},
+    {"modules_to_save", KEY_READ, NULL},
+    {"layers_to_transform", KEY_READ, NULL},
+    {"layers_pattern", KEY_READ, NULL},
+    {"rank_pattern", KEY_READ, NULL},
+    {"alpha_pattern", KEY_READ, NULL},
+    {"init_lora_weights", KEY_READ, NULL},
+    {"ensure_weight_tying", KEY_READ, NULL},
+    {"fan_in_fan_out", KEY_IDLE, NULL}, /* the base module's own layout counts, as in PEFT, which corrects this key */
+    {"auto_mapping", KEY_IDLE, NULL},
+    {"peft_version", KEY_IDLE, NULL},
+    {"revision", KEY_IDLE, NULL},
+    {"inference_mode", KEY_IDLE, NULL},
+    {"lora_dropout", KEY_IDLE, NULL},
+    {"megatron_core", KEY_IDLE, NULL},
+    {"qalora_group_size", KEY_IDLE, NULL},
+    {"runtime_config", KEY_IDLE, NULL},
+    {"loftq_config", KEY_IDLE, NULL},
+    {"eva_config", KEY_IDLE, NULL},
+    {"corda_config", KEY_IDLE, NULL},
+    {"lora_ga_config", KEY_IDLE, NULL},
+    {"megatron_config", KEY_REFUSED, NULL},
+    {"use_qalora", KEY_REFUSED, NULL},
+    {"use_bdlora", KEY_REFUSED, NULL},
+    {"lora_bias", KEY_REFUSED, NULL},
+    {"layer_replication", KEY_REFUSED, NULL},
+    {"alora_invocation_tokens", KEY_REFUSED, NULL},
+    {"target_parameters", KEY_REFUSED, NULL},
+    {"trainable_token_indices", KEY_REFUSED, NULL},
+    {"arrow_config", KEY_REFUSED, NULL},
+    {"kasa_config", KEY_REFUSED, NULL},
+    {"monteclora_config", KEY_REFUSED, NULL},
+    {"velora_config", KEY_REFUSED, NULL},
 };
+
+const KeyTable adapter_key_table = {"adapter_config.json", KEY_REFUSED, known_keys,
+                                    sizeof known_keys / sizeof known_keys[0]};
 
 static limn_status no_memory(const Adapter *adapter) {
     return fail(LIMN_NO_MEMORY, "%s: no memory to open the adapter", adapter->path);
-}
-
-/* null, false, "", [] and {} ask for nothing. */
-static bool asks_nothing(const json_t *value) {
-    return json_is_null(value) || json_is_false(value) || (json_is_string(value) && json_string_length(value) == 0) ||
-           (json_is_array(value) && json_array_size(value) == 0) ||
-           (json_is_object(value) && json_object_size(value) == 0);
-}
-
-static limn_status check_keys(const Adapter *adapter, json_t *config) {
-    const char *key;
-    json_t *value;
-    json_object_foreach(config, key, value) {
-        bool known = false, refused = false;
-        for (size_t i = 0; i < sizeof known_keys / sizeof known_keys[0]; i++) {
-            bool same = strcmp(known_keys[i].key, key) == 0;
-            known = known || same;
-            refused = refused || (same && known_keys[i].use == KEY_REFUSED);
-        }
-        if ((!known || refused) && !asks_nothing(value)) {
-            char found[80];
-            return fail(LIMN_UNSUPPORTED, "%s: \"%.100s\" is %s, expected it absent: what it asks for is not %s",
-                        adapter->config_path, key, json_describe(value, found), known ? "implemented" : "known");
-        }
-    }
-    return LIMN_OK;
 }
 
 /* Initialisations after which the model's own weights are no longer those of its files. */
@@ -163,7 +133,7 @@ static limn_status read_config(Adapter *adapter) {
         return fail(LIMN_FORMAT, "%s: holds no object, expected the adapter's configuration", adapter->config_path);
     }
     TRY(check_kind(adapter, config));
-    TRY(check_keys(adapter, files->config));
+    TRY(keys_check(&adapter_key_table, NULL, adapter->config_path, config, NULL));
     TRY(check_initialisation(adapter, config));
     TRY(json_take_string(&adapter->base_model, config, adapter->config_path, "base_model_name_or_path", ""));
     TRY(json_take_integer(&adapter->rank, config, adapter->config_path, "r", 1, RANK_MAX, 8));
@@ -246,6 +216,25 @@ static limn_status check_numbers(const Adapter *adapter, const Tensor *tensor) {
     return LIMN_OK;
 }
 
+/* PEFT, asked for both, writes a trained module once more as it stands within its wrapper, and reads past that. */
+static bool is_wrapped_copy(const Adapter *adapter, const char *name) {
+    static const char *const inner[] = {".modules_to_save.", ".original_module."};
+    for (size_t i = 0; i < sizeof inner / sizeof inner[0]; i++) {
+        const char *at = strstr(name, inner[i]);
+        char plain[512];
+        if (at == NULL || strlen(name) >= sizeof plain) {
+            continue;
+        }
+        snprintf(plain, sizeof plain, "%.*s.%s", (int)(at - name), name, at + strlen(inner[i]));
+        for (int32_t k = 0; k < tensor_files_count(adapter->files->tensors); k++) {
+            if (text_ends_with(tensor_files_at(adapter->files->tensors, k)->name, plain)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static limn_status add_whole(Adapter *adapter, const char *name, const Tensor *tensor) {
     if (strstr(name, ".lora_") != NULL || strstr(name, "token_adapter") != NULL) {
         return fail(LIMN_UNSUPPORTED,
@@ -276,7 +265,7 @@ static limn_status add_tensor(Adapter *adapter, const Tensor *tensor) {
         return no_memory(adapter);
     }
     if (part == PART_WHOLE) {
-        return add_whole(adapter, name, tensor);
+        return is_wrapped_copy(adapter, name) ? LIMN_OK : add_whole(adapter, name, tensor);
     }
     bool chosen;
     TRY(adapter_select_target(&chosen, files->select, name));

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "files/keys.h"
 #include "tensor/tensor.h"
 
 /* A module with a low-rank branch: y = W x + scaling B A x, with DoRA y = m / |W + scaling B A| (W + scaling B A) x. */
@@ -49,6 +50,9 @@ typedef struct Adapter {
     int32_t n_ignored;
     AdapterFiles *files; /* private */
 } Adapter;
+
+/* Which keys of adapter_config.json are read. */
+extern const KeyTable adapter_key_table;
 
 /* Errors name the file and the key or tensor. */
 limn_status adapter_open(Adapter **adapter, const char *folder);

@@ -113,6 +113,7 @@ typedef struct GraphNode {
     Op op;
     NodeId inputs[OP_MAX_INPUTS];
     const char *site; /* first TransformerLens name, "blocks.0.attn.hook_q", or NULL */
+    bool added;       /* by a rewriting: no part of what the family's file built */
 } GraphNode;
 
 /* A name of a value. One value may have several: blocks.0.hook_resid_post is blocks.1.hook_resid_pre. */

@@ -27,7 +27,11 @@ static limn_status copy_all(Graph *graph, const GraphNode *old, int32_t n_old, N
     for (int32_t i = 0; i < n_old; i++) {
         NodeId node;
         TRY(copy_node(graph, &old[i], moved, &node));
+        NodeId copy = node;
         TRY(visit(context, graph, &node, old[i].site));
+        for (NodeId added = copy + 1; added < graph->n_nodes; added++) {
+            graph->nodes[added].added = true;
+        }
         if (graph->status != LIMN_OK) {
             return error_restore(&graph->error);
         }

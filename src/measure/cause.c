@@ -337,6 +337,17 @@ static limn_status open(CauseWork *work) {
                          asked->words, &yardstick);
 }
 
+int64_t cause_most_passes(CauseEffort effort, int32_t n_words) {
+    if (effort == CAUSE_NONE) {
+        return 0;
+    }
+    bool quick = effort == CAUSE_QUICK;
+    int64_t screened = (int64_t)n_words * (quick ? QUICK_SCREEN : YARDSTICK_SCREEN);
+    int64_t leading = quick ? (QUICK_LEADING + 1) * QUICK_DRAWS : (YARDSTICK_LEADING + 1) * YARDSTICK_DRAWS;
+    /* each draw was weighed by the base model among twice as many, a few rows each */
+    return 2 * (screened + leading) + (quick ? 0 : MOST_REMOVED * (OWN_SETS + RANDOM_SETS));
+}
+
 limn_status cause_check(Result *result, const CauseAsked *asked) {
     if (asked->effort == CAUSE_NONE) {
         return LIMN_OK;
@@ -350,7 +361,8 @@ limn_status cause_check(Result *result, const CauseAsked *asked) {
     yardstick_free(work.yardstick);
     bool asked_for_words =
         asked->params != NULL && (asked->params->fixed.n > 0 || asked->params->replacements.bytes != NULL);
-    if (status == LIMN_USAGE && !asked_for_words) { /* nothing to exchange is no fault of whoever asked for scores */
+    /* nothing to exchange, or no memory left for a luxury, is no fault of whoever asked for scores */
+    if ((status == LIMN_USAGE || status == LIMN_NO_MEMORY) && !asked_for_words && result_status(result) == LIMN_OK) {
         result_warn(result, "whether this points at the cause was not checked: %s", error_message());
         error_restore(&before);
         status = LIMN_OK;

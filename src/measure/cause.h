@@ -41,4 +41,7 @@ typedef struct CauseAsked {
  * prompt without a text, or none of whose words may be exchanged, is not checked, and a warning says so. */
 limn_status cause_check(Result *result, const CauseAsked *asked);
 
+/* Forward passes of a changed prompt that the check takes at most. */
+int64_t cause_most_passes(CauseEffort effort, int32_t n_words);
+
 #endif

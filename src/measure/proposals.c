@@ -168,10 +168,14 @@ static limn_status run_rows(Proposals *proposals, int32_t begin, int32_t end) {
             outputs[n++] = (OutputRow){.row = row - begin, .target = -1};
         }
     }
-    SequenceInput sequence = {.ids = proposals->prompt->ids + begin,
-                              .n = end - begin,
-                              .prefix = begin > 0 ? proposals->clean : NULL,
-                              .prefix_length = begin};
+    int32_t cached = proposals->clean == NULL ? 0 : begin; /* without a cache all that came before runs again */
+    for (int32_t i = 0; i < n; i++) {
+        outputs[i].row += begin - cached;
+    }
+    SequenceInput sequence = {.ids = proposals->prompt->ids + cached,
+                              .n = end - cached,
+                              .prefix = cached > 0 ? proposals->clean : NULL,
+                              .prefix_length = cached};
     RunRequest request = {.sequences = &sequence,
                           .n_sequences = 1,
                           .outputs = outputs,
@@ -192,7 +196,15 @@ static int32_t most_outputs(const Model *model) {
 
 static limn_status propose_from_left(Proposals *proposals) {
     int32_t n = proposals->prompt->n;
-    TRY(session_cache_new(&proposals->clean, proposals->base, n));
+    ErrorState before;
+    error_save(&before);
+    limn_status status = session_cache_new(&proposals->clean, proposals->base, n);
+    if (status == LIMN_NO_MEMORY) {
+        proposals->clean = NULL; /* a luxury under a limit */
+        error_restore(&before);
+    } else {
+        TRY(status);
+    }
     int32_t step = (int32_t)smaller(RUN_ROWS, most_outputs(proposals->model));
     for (int32_t begin = 0; begin < n; begin += step) {
         TRY(run_rows(proposals, begin, (int32_t)smaller(n, begin + step)));
@@ -298,7 +310,7 @@ static int32_t right_tokens(const Proposals *proposals, const Rewritten *made) {
 }
 
 static int32_t shared_rows(const Proposals *proposals, const Rewritten *made) {
-    if (!model_lengths_alike(&proposals->model->config, proposals->prompt->n, made->n)) {
+    if (proposals->clean == NULL || !model_lengths_alike(&proposals->model->config, proposals->prompt->n, made->n)) {
         return 0;
     }
     int32_t n = 0;

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "call/nearest.h"
+#include "base/nearest.h"
 #include "call/registry.h"
 
 /* ---- by name ---- */
@@ -18,7 +18,7 @@ limn_status token_scorer_find(const Method **method, const MethodCall *call, con
     *method = registry_find(call->registry, name);
     if (*method == NULL || (*method)->score_tokens == NULL) {
         char near[256];
-        nearest_names(near, sizeof near, name, scorer_name_at, table, table->n);
+        nearest_names(near, sizeof near, NEAREST_USUAL, name, scorer_name_at, table, table->n);
         return fail(LIMN_USAGE, "%s '%s'; nearest that does: %s",
                     *method == NULL ? "there is no method" : "tokens get no scores by the method", name, near);
     }

@@ -29,6 +29,15 @@ const char *adapter_without_prefix(const char *name) {
             return adapter_without_prefix(name + n);
         }
     }
+    /* one tensor by two names: of versions (GPT-NeoX's head), or of a parameter that two modules share */
+    static const char *const same[][2] = {{"embed_out.weight", "lm_head.weight"},
+                                          {"cls.predictions.decoder.bias", "cls.predictions.bias"},
+                                          {"lm_head.decoder.bias", "lm_head.bias"}};
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+        if (strcmp(name, same[i][0]) == 0) {
+            return same[i][1];
+        }
+    }
     return name;
 }
 

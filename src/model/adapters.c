@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "graph/rewrite.h"
+#include "model/adapter_base.h"
 #include "model/adapter_names.h"
 #include "model/files.h"
 
@@ -20,7 +21,7 @@ enum { NAMED = 8, ADAPTERS_MAX = 64 };
 /* A module with a branch, loaded when the first node reads it. */
 typedef struct Branch {
     const AdapterModule *module;
-    char *canonical;
+    const char *canonical;
     bool used;
     Weight a;           /* [r, in], of a table its transpose */
     Weight b;           /* [out, r], scaled */
@@ -30,9 +31,10 @@ typedef struct Branch {
 /* A tensor in the place of the model's own. */
 typedef struct Replacement {
     const AdapterTensor *source;
-    char *canonical;
+    const char *canonical;
     bool used;
-    Weight weight; /* as stored, f32 */
+    const struct Replacement *instead; /* of the same adapter, in the place that both go to; NULL: none */
+    Weight weight;                     /* as stored, f32 */
 } Replacement;
 
 typedef struct Applied {
@@ -46,6 +48,7 @@ typedef struct Work {
     Build *build;
     Applied *applied; /* [n_applied] */
     int32_t n_applied;
+    const struct Names *tied; /* a head that lies in another tensor; NULL: none */
     WeightChange *changes;
     int32_t n_changes, capacity;
 } Work;
@@ -438,42 +441,99 @@ static limn_status replace(Work *work, Op *op, int slot, NodeId node, int32_t ad
         &(WeightChange){.node = node, .slot = slot, .adapter = adapter, .before = before, .after = op->weights[slot]});
 }
 
+/* A weight's own name, and that of the tensor where it lies: they differ for a head that is tied to the embedding. */
+typedef struct Names {
+    const char *own, *stored;
+} Names;
+
+static limn_status name_weight(Names *names, bool *located, WeightPlace *place, const Work *work,
+                               const Weight *weight) {
+    names->own = adapter_tensor_name(work->build, weight->name);
+    *located = locate(work, place, weight);
+    names->stored = *located ? adapter_tensor_name(work->build, place->tensor->name) : names->own;
+    return names->own != NULL && names->stored != NULL ? LIMN_OK : no_memory(work->build);
+}
+
+/* The adapter's tensor of this name; whole: a trained copy of a module is none. NULL: it has none. */
+static Replacement *replacement_named(const Applied *applied, const char *name, bool whole) {
+    for (int32_t k = 0; k < applied->adapter->n_tensors; k++) {
+        Replacement *replacement = &applied->replacements[k];
+        if (strcmp(replacement->canonical, name) == 0 && replacement->instead == NULL &&
+            !(whole && replacement->source->module_to_save)) {
+            return replacement;
+        }
+    }
+    return NULL;
+}
+
+/* The adapter's tensor for a weight; NULL: it has none. What is tied to a trained copy keeps its own weights. A changed
+ * tensor changes what is tied to it: of an adapter that holds both names of a tied pair PEFT loads one after the other
+ * into the one matrix, so that the head's, which comes last, counts for both. */
+static Replacement *find_replacement(const Work *work, const Applied *applied, const Names *names) {
+    Replacement *own = replacement_named(applied, names->own, false);
+    bool tied = work->tied != NULL && strcmp(names->stored, work->tied->stored) == 0;
+    Replacement *head = tied ? replacement_named(applied, work->tied->own, true) : NULL;
+    if (own != NULL && own->source->module_to_save) {
+        return own;
+    }
+    if (head != NULL && own != NULL && head != own) {
+        own->instead = head;
+    }
+    return head != NULL ? head : own != NULL ? own : replacement_named(applied, names->stored, true);
+}
+
+static limn_status replace_weight(Work *work, Op *op, int slot, NodeId node) {
+    Names names;
+    WeightPlace place;
+    bool located;
+    int32_t by = -1;
+    TRY(name_weight(&names, &located, &place, work, &op->weights[slot]));
+    for (int32_t i = 0; i < work->n_applied; i++) {
+        Applied *applied = &work->applied[i];
+        Replacement *replacement = find_replacement(work, applied, &names);
+        if (replacement == NULL) {
+            continue;
+        }
+        if (!located || by >= 0) {
+            return fail(LIMN_UNSUPPORTED, "%s: tensor %s: %s is %s, which is not implemented",
+                        applied->adapter->tensor_path, replacement->source->tensor->name, op->weights[slot].name,
+                        located ? "replaced by two adapters" : "rearranged when the model is opened");
+        }
+        TRY(replace(work, op, slot, node, i, replacement, &place));
+        by = i;
+    }
+    return LIMN_OK;
+}
+
 static limn_status replace_weights(Work *work, Graph *graph, NodeId node) {
     Op *op = &graph->nodes[node].op;
     for (int slot = 0; slot < OP_MAX_WEIGHTS; slot++) {
-        if (op->weights[slot].name == NULL) {
+        if (op->weights[slot].name != NULL) {
+            TRY(replace_weight(work, op, slot, node));
+        }
+    }
+    return LIMN_OK;
+}
+
+/* The head that lies in the embedding's tensor, when there is one. */
+static limn_status find_tied(Work *work) {
+    const Graph *graph = &work->build->model->graph;
+    for (NodeId node = 0; node < graph->n_nodes && work->tied == NULL; node++) {
+        const Weight *weight = &graph->nodes[node].op.weights[0];
+        Names names;
+        WeightPlace place;
+        bool located;
+        if (weight->name == NULL) {
             continue;
         }
-        char *canonical = adapter_tensor_name(work->build, op->weights[slot].name);
-        if (canonical == NULL) {
-            return no_memory(work->build);
-        }
-        WeightPlace place;
-        bool located = locate(work, &place, &op->weights[slot]);
-        char *stored = located ? adapter_tensor_name(work->build, place.tensor->name) : canonical;
-        if (stored == NULL) {
-            return no_memory(work->build);
-        }
-        bool replaced = false;
-        for (int32_t i = 0; i < work->n_applied; i++) {
-            Applied *applied = &work->applied[i];
-            for (int32_t k = 0; k < applied->adapter->n_tensors; k++) {
-                Replacement *replacement = &applied->replacements[k];
-                /* what is tied to a trained copy keeps its own weights; what is tied to a changed tensor changes */
-                bool named = strcmp(replacement->canonical, canonical) == 0;
-                bool shared = !replacement->source->module_to_save && strcmp(replacement->canonical, stored) == 0;
-                if (!named && !shared) {
-                    continue;
-                }
-                const Tensor *tensor = replacement->source->tensor;
-                if (!located || replaced) {
-                    return fail(LIMN_UNSUPPORTED, "%s: tensor %s: %s is %s, which is not implemented",
-                                applied->adapter->tensor_path, tensor->name, op->weights[slot].name,
-                                replaced ? "replaced by two adapters" : "rearranged when the model is opened");
-                }
-                TRY(replace(work, op, slot, node, i, replacement, &place));
-                replaced = true;
+        TRY(name_weight(&names, &located, &place, work, weight));
+        if (strcmp(names.own, names.stored) != 0) {
+            Names *kept = ARENA_NEW(&work->build->model->arena, Names);
+            if (kept == NULL) {
+                return no_memory(work->build);
             }
+            *kept = names;
+            work->tied = kept;
         }
     }
     return LIMN_OK;
@@ -501,21 +561,23 @@ static limn_status prepare(Work *work, Applied *applied, const Adapter *adapter,
     }
     for (int32_t i = 0; i < adapter->n_modules; i++) {
         const AdapterModule *module = &adapter->modules[i];
-        applied->branches[i] =
-            (Branch){.module = module,
-                     .canonical = arena_printf(arena, "%s.weight", adapter_without_prefix(module->name)),
-                     .input = NODE_NONE,
-                     .down = NODE_NONE};
-        if (applied->branches[i].canonical == NULL) {
+        const char *tensor = arena_printf(arena, "%s.weight", module->name);
+        if (tensor == NULL) {
             return no_memory(build);
         }
+        applied->branches[i] = (Branch){
+            .module = module, .canonical = adapter_without_prefix(tensor), .input = NODE_NONE, .down = NODE_NONE};
     }
     for (int32_t i = 0; i < adapter->n_tensors; i++) {
         const AdapterTensor *source = &adapter->tensors[i];
-        applied->replacements[i] =
-            (Replacement){.source = source, .canonical = arena_strdup(arena, adapter_without_prefix(source->name))};
-        if (applied->replacements[i].canonical == NULL) {
-            return no_memory(build);
+        applied->replacements[i] = (Replacement){.source = source, .canonical = adapter_without_prefix(source->name)};
+        /* one place by two names: the inner module's is loaded last, and its name comes later */
+        for (int32_t k = 0; k < i; k++) {
+            Replacement *one = &applied->replacements[k], *two = &applied->replacements[i];
+            if (strcmp(one->canonical, two->canonical) == 0) {
+                bool later = strcmp(one->source->name, two->source->name) < 0;
+                (later ? one : two)->instead = later ? two : one;
+            }
         }
     }
     return LIMN_OK;
@@ -526,11 +588,24 @@ static limn_status unknown_tensor(const Build *build, const Adapter *adapter, co
                 build->architecture, what);
 }
 
+/* One of two tensors for one place is not used: no word when they are equal. */
+static limn_status warn_of_two(const Work *work, const Applied *applied, const Replacement *replacement) {
+    const Tensor *tensor = replacement->source->tensor, *last = replacement->instead->source->tensor;
+    bool same = last->dtype == tensor->dtype && last->bytes == tensor->bytes &&
+                memcmp(last->data, tensor->data, tensor->bytes) == 0;
+    return same ? LIMN_OK
+                : build_warn(work->build,
+                             "%s: tensors %s and %s differ, and the model has one place for both: the second counts, "
+                             "as in PEFT",
+                             applied->adapter->tensor_path, tensor->name, last->name);
+}
+
 static limn_status finish(Work *work, const Applied *applied, ModelAdapter *shown) {
     Build *build = work->build;
     const Adapter *adapter = applied->adapter;
     *shown = (ModelAdapter){.path = adapter->path,
                             .base_model = adapter->base_model,
+                            .base = adapter_base_compare(build, adapter->base_model),
                             .weight = applied->weight,
                             .rank = adapter->rank,
                             .alpha = adapter->alpha,
@@ -547,10 +622,19 @@ static limn_status finish(Work *work, const Applied *applied, ModelAdapter *show
                                (module->magnitude != NULL ? tensor_elements(module->magnitude) : 0);
     }
     for (int32_t i = 0; i < adapter->n_tensors; i++) {
-        if (!applied->replacements[i].used) {
+        const Replacement *replacement = &applied->replacements[i];
+        if (!replacement->used && replacement->instead == NULL) {
             return unknown_tensor(build, adapter, adapter->tensors[i].tensor, "tensor");
         }
+        TRY(replacement->used ? LIMN_OK : warn_of_two(work, applied, replacement));
         shown->n_parameters += tensor_elements(adapter->tensors[i].tensor);
+    }
+    if (shown->base == ADAPTER_BASE_OTHER) {
+        TRY(build_warn(
+            build,
+            "%s: was made for '%.100s', but this model is called '%.100s': where it is another one, what they "
+            "say together means nothing",
+            adapter->path, adapter->base_model, build->model->name));
     }
     if (adapter->n_tensors > 0 && applied->weight != 1.0) {
         TRY(build_warn(build,
@@ -573,6 +657,7 @@ static limn_status apply(Work *work) {
     for (int32_t i = 0; i < work->n_applied; i++) {
         TRY(prepare(work, &work->applied[i], model->files->adapters[i], build->options->adapters[i].weight));
     }
+    TRY(find_tied(work));
     TRY(graph_rewrite(&model->graph, visit, work));
     ModelAdapter *shown = ARENA_ARRAY(&model->arena, ModelAdapter, work->n_applied);
     WeightChange *changes = ARENA_ARRAY(&model->arena, WeightChange, work->n_changes + 1);

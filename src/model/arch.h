@@ -44,7 +44,7 @@ typedef struct Arch {
 int arch_count(void);
 const Arch *arch_at(int index);
 
-/* Refuses unknown names, listing the known ones. model_type may be NULL; architecture may be NULL. *name is the
+/* Refuses unknown names, with the nearest known ones. model_type may be NULL; architecture may be NULL. *name is the
  * architecture to build. */
 limn_status arch_find(const Arch **arch, const char **name, const char *path, const char *model_type,
                       const char *architecture);

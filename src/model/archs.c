@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
+#include "base/nearest.h"
 #include "base/text_buffer.h"
 #include "files/json.h"
 
@@ -56,19 +58,50 @@ static const char *field_gguf(const Arch *arch) {
     return arch->gguf;
 }
 
-static limn_status refuse(const char *path, const char *key, const char *name, size_t length, ArchField field) {
-    TextBuffer known = TEXT_BUFFER_INIT;
+/* The words of a field of all rows, each once. */
+typedef struct Known {
+    TextBuffer text; /* each word and a NUL */
+    size_t n;
+} Known;
+
+static void list_known(Known *known, ArchField field) {
     for (int i = 0; i < arch_count(); i++) {
-        const char *words = field(&archs[i]);
-        bool said = known.data != NULL && find_word(known.data, words, strlen(words)) != NULL;
-        if (words[0] != '\0' && !said) {
-            text_buffer_printf(&known, "%s%s", known.length > 0 ? " " : "", words);
+        for (const char *word = field(&archs[i]); *word != '\0';) {
+            size_t n = strcspn(word, " ");
+            bool said = false;
+            for (size_t at = 0; at < known->text.length && !said; at += strlen(known->text.data + at) + 1) {
+                said = strlen(known->text.data + at) == n && memcmp(known->text.data + at, word, n) == 0;
+            }
+            if (!said) {
+                text_buffer_add_bytes(&known->text, word, n);
+                text_buffer_add_char(&known->text, '\0');
+                known->n++;
+            }
+            word += n + strspn(word + n, " ");
         }
     }
-    fail(LIMN_UNSUPPORTED, "%s: %s \"%.*s\" is not implemented, expected one of: %s", path, key,
-         (int)(length < 100 ? length : 100), name, known.data != NULL ? known.data : "");
-    text_buffer_free(&known);
-    return LIMN_UNSUPPORTED;
+}
+
+static const char *known_at(const void *context, size_t index) {
+    const Known *known = context;
+    const char *word = known->text.data;
+    for (; index > 0; index--) {
+        word += strlen(word) + 1;
+    }
+    return word;
+}
+
+static limn_status refuse(const char *path, const char *key, const char *name, size_t length, ArchField field) {
+    enum { NEAREST = 5, NAME_SHOWN = 100 };
+    Known known = {0};
+    char wanted[NAME_SHOWN + 1], near[400];
+    snprintf(wanted, sizeof wanted, "%.*s", (int)(length < NAME_SHOWN ? length : NAME_SHOWN), name);
+    list_known(&known, field);
+    size_t n = text_buffer_status(&known.text) == LIMN_OK ? known.n : 0;
+    nearest_names(near, sizeof near, NEAREST, wanted, known_at, &known, n);
+    text_buffer_free(&known.text);
+    return fail(LIMN_UNSUPPORTED, "%s: %s \"%s\" is not implemented; nearest: %s (docs/models.md lists all)", path, key,
+                wanted, near);
 }
 
 limn_status arch_find(const Arch **arch, const char **name, const char *path, const char *model_type,
@@ -299,12 +332,65 @@ limn_status build_pad(Build *build, int64_t fallback) {
     return LIMN_OK;
 }
 
+/* A cross-encoder of sentence-transformers states what is made of its outputs; the reference's pipeline does not look.
+ */
+static limn_status warn_of_activation(Build *build) {
+    Settings own;
+    const char *name;
+    size_t length;
+    TRY(settings_object(&own, build->whole, "sentence_transformers"));
+    if (own.json == NULL) {
+        return LIMN_OK;
+    }
+    settings_skip(&own, "version");
+    TRY(settings_text(&name, &length, &own, "activation_fn"));
+    bool sigmoid = name != NULL && text_ends_with(name, ".Sigmoid");
+    bool agrees = name == NULL || (sigmoid && build->model->config.outputs == OUTPUT_EACH);
+    return agrees ? LIMN_OK
+                  : build_warn(build, "%s: \"sentence_transformers.activation_fn\" is '%.80s': what is shown is %s",
+                               build->whole->path, name,
+                               build->model->config.outputs == OUTPUT_EACH     ? "a sigmoid of each output"
+                               : build->model->config.outputs == OUTPUT_ONE_OF ? "a softmax over the outputs"
+                                                                               : "the outputs themselves");
+}
+
+/* As the reference's pipeline reads problem_type: one output alone is a label that is right or wrong. */
+static limn_status read_outputs(Build *build) {
+    static const struct {
+        const char *name;
+        OutputRule rule;
+    } kinds[] = {{"regression", OUTPUT_VALUE},
+                 {"multi_label_classification", OUTPUT_EACH},
+                 {"single_label_classification", OUTPUT_ONE_OF}};
+    ModelConfig *config = &build->model->config;
+    const char *name;
+    size_t length;
+    bool known = false;
+    TRY(settings_text(&name, &length, build->whole, "problem_type"));
+    config->outputs = OUTPUT_ONE_OF;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && name != NULL; i++) {
+        if (strcmp(name, kinds[i].name) == 0) {
+            config->outputs = kinds[i].rule;
+            known = true;
+        }
+    }
+    if (name != NULL && !known) {
+        return settings_fail(LIMN_UNSUPPORTED, build->whole, "problem_type",
+                             "\"single_label_classification\", \"multi_label_classification\" or \"regression\"");
+    }
+    if (config->n_classes == 1 && config->outputs == OUTPUT_ONE_OF) {
+        config->outputs = OUTPUT_EACH;
+    }
+    return warn_of_activation(build);
+}
+
 limn_status build_labels(Build *build) {
-    Settings names;
+    const json_t *names = settings_value(build->whole, "id2label");
     int64_t n = 2;
-    TRY(settings_object(&names, build->whole, "id2label"));
-    if (names.json != NULL && json_object_size(names.json) > 0) {
-        n = (int64_t)json_object_size(names.json);
+    TRY(json_take_object(&names, build->whole->json, build->whole->path, "id2label"));
+    if (json_object_size(names) > 0) {
+        settings_skip(build->whole, "num_labels");
+        n = (int64_t)json_object_size(names);
     } else {
         TRY(settings_integer(&n, build->whole, "num_labels", 2, 1, 1 << 20));
     }
@@ -317,8 +403,8 @@ limn_status build_labels(Build *build) {
     for (int64_t i = 0; i < n; i++) {
         char key[24];
         snprintf(key, sizeof key, "%lld", (long long)i);
-        const json_t *label = names.json != NULL ? json_object_get(names.json, key) : NULL;
-        if (names.json != NULL && json_object_size(names.json) > 0 && !json_is_string(label)) {
+        const json_t *label = json_object_get(names, key);
+        if (json_object_size(names) > 0 && !json_is_string(label)) {
             return settings_fail(LIMN_FORMAT, build->whole, "id2label", "a label for each of 0, 1, 2 ...");
         }
         config->labels[i] = label != NULL ? arena_strdup(&build->model->arena, json_string_value(label))
@@ -327,7 +413,7 @@ limn_status build_labels(Build *build) {
             return fail(LIMN_NO_MEMORY, "%s: no memory for %lld labels", build->whole->path, (long long)n);
         }
     }
-    return LIMN_OK;
+    return read_outputs(build);
 }
 
 limn_status build_tied(Build *build, Weight *embed, Weight *head, bool tied, const char *embed_name,

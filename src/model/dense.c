@@ -71,10 +71,10 @@ static limn_status read_json(Dense *dense) {
     TRY(settings_integer(&sizes.d_mlp, settings, "intermediate_size", family->d_mlp, 1, 1 << 24));
     TRY(settings_integer(&sizes.n_layers, settings, "num_hidden_layers", family->n_layers, 1, 1 << 14));
     TRY(settings_integer(&sizes.n_heads, settings, "num_attention_heads", family->n_heads, 1, 1 << 14));
-    bool silent = family->n_kv_heads != 0 && json_object_get(settings->json, "num_key_value_heads") == NULL;
+    bool silent = family->n_kv_heads != 0 && settings_value(settings, "num_key_value_heads") == NULL;
     TRY(settings_integer(&sizes.n_kv_heads, settings, "num_key_value_heads",
                          silent ? family->n_kv_heads : sizes.n_heads, 1, 1 << 14));
-    bool own_width = family->d_head != 0 && json_object_get(settings->json, "head_dim") == NULL;
+    bool own_width = family->d_head != 0 && settings_value(settings, "head_dim") == NULL;
     if (!own_width && !settings_has(settings, "head_dim") && sizes.d_model % sizes.n_heads != 0) {
         return settings_fail(LIMN_FORMAT, settings, "hidden_size", "a multiple of num_attention_heads");
     }
@@ -194,7 +194,7 @@ limn_status dense_read_optional(double *value, const Dense *dense, const char *k
         key = dense_gguf_key(dense, key);
         return key == NULL ? build_no_memory(dense->build) : settings_real(value, settings, key, fallback, 0, 1e6);
     }
-    bool off = json_is_null(json_object_get(settings->json, key));
+    bool off = json_is_null(settings_value(settings, key));
     return settings_real(value, settings, key, off ? 0 : fallback, 0, 1e6);
 }
 
@@ -204,10 +204,19 @@ limn_status dense_read_window(Dense *dense, int64_t fallback) {
     if (key == NULL) {
         return build_no_memory(dense->build);
     }
-    bool off = settings->json != NULL && json_is_null(json_object_get(settings->json, key));
+    bool off = json_is_null(settings_value(settings, key));
     int64_t window;
     TRY(settings_integer(&window, settings, key, off ? 0 : fallback, settings->gguf != NULL ? 0 : 1, INT32_MAX));
     dense->window = (int32_t)window;
+    return LIMN_OK;
+}
+
+limn_status dense_read_used_window(Dense *dense, bool used) {
+    if (used) {
+        return dense_read_window(dense, 4096);
+    }
+    settings_skip(dense->build->settings, "sliding_window"); /* 0, null or a width that nobody uses */
+    dense->window = 0;
     return LIMN_OK;
 }
 
@@ -218,7 +227,7 @@ limn_status dense_read_layer_types(Dense *dense, bool *slides) {
     if (settings->gguf != NULL || !settings_has(settings, "layer_types")) {
         return LIMN_OK;
     }
-    const json_t *types = json_object_get(settings->json, "layer_types");
+    const json_t *types = settings_value(settings, "layer_types");
     if (!json_is_array(types) || json_array_size(types) != (size_t)n_layers) {
         return settings_fail(LIMN_FORMAT, settings, "layer_types", "a list with one name for each layer");
     }
@@ -245,8 +254,7 @@ limn_status dense_read_upper_windows(Dense *dense, int64_t first) {
     bool used;
     TRY(settings_bool(&used, settings, "use_sliding_window", false));
     TRY(settings_integer(&first, settings, "max_window_layers", first, 0, INT32_MAX));
-    TRY(dense_read_window(dense, 4096));
-    dense->window = used ? dense->window : 0;
+    TRY(dense_read_used_window(dense, used));
     bool *slides = ARENA_ARRAY(&dense->build->model->arena, bool, n_layers);
     if (slides == NULL) {
         return build_no_memory(dense->build);

@@ -56,6 +56,8 @@ limn_status dense_read_attention_bias(Dense *dense);
 
 /* sliding_window: `fallback` when config.json has no such key, no window when it is null. */
 limn_status dense_read_window(Dense *dense, int64_t fallback);
+/* The same for the families with use_sliding_window: what stands there counts only when it is true. */
+limn_status dense_read_used_window(Dense *dense, bool used);
 
 /* layer_types of config.json in place of the family's own rule, which `slides` [L] holds; GGUF files follow the rule.
  */

@@ -9,6 +9,7 @@
 #include "files/adapter.h"
 #include "files/hash.h"
 #include "model/model.h"
+#include "model/settings.h"
 #include "model/weights.h"
 
 /* The hash of a model, computed once by whoever gets there first: a thread beside the run or a caller. */
@@ -33,6 +34,7 @@ typedef struct ModelFiles {
     Gguf *gguf;           /* NULL: a folder */
     json_t *config;       /* NULL: GGUF */
     char *config_path;    /* in the model's arena */
+    SettingsLog *log;     /* which keys of it were read; NULL: GGUF */
     WeightStore *weights;
     Adapter **adapters; /* [n_adapters] of the model's; in its arena */
     int32_t n_adapters;

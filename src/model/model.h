@@ -18,9 +18,37 @@ typedef enum Frame { FRAME_HF, FRAME_TRANSFORMERLENS } Frame;
 typedef enum PositionRule {
     POSITION_ORDER,    /* its index in the sequence */
     POSITION_UNBROKEN, /* the same; a hidden row before a visible one is refused (ALiBi counts visible rows) */
-    POSITION_VISIBLE,  /* how many visible rows stand before it; -1 for a hidden row (OPT) */
+    POSITION_VISIBLE,  /* how many visible rows stand before it; a hidden row, which nobody reads, has the least (OPT: a
+                        * row of its own; GPT-2: 0, as when the reference generates) */
     POSITION_NOT_PAD   /* 1, 2, ... over the tokens that are not pad_id, which has 0 (RoBERTa) */
 } PositionRule;
+
+/* What a classifier's outputs mean, as the reference's text-classification pipeline reads them. */
+typedef enum OutputRule {
+    OUTPUT_ONE_OF, /* one class is right: a softmax over all */
+    OUTPUT_EACH,   /* each label is right or wrong by itself: a sigmoid each */
+    OUTPUT_VALUE   /* regression: the numbers themselves */
+} OutputRule;
+
+/* How the vectors of a sentence's tokens become one. */
+typedef enum PoolMode {
+    POOL_FIRST, /* of the first visible token */
+    POOL_MAX,
+    POOL_MEAN,
+    POOL_MEAN_SQRT,     /* the sum over the root of their number */
+    POOL_WEIGHTED_MEAN, /* the n-th visible token n times */
+    POOL_LAST,          /* of the last visible token */
+    POOL_COUNT
+} PoolMode;
+
+typedef struct Pooling {
+    uint8_t modes[POOL_COUNT]; /* [n_modes] PoolMode each; their vectors stand side by side */
+    int32_t n_modes;
+    bool normalise;      /* to length 1 */
+    int64_t longest;     /* tokens after which the folder's own program cuts a text; 0: not said */
+    const char *source;  /* "modules.json", "pooling_type"; NULL: nothing says, and the mean of length 1 is taken */
+    const char *refused; /* why no embedding is given; NULL: it is */
+} Pooling;
 
 typedef struct ModelConfig {
     const char *architecture; /* "LlamaForCausalLM" */
@@ -42,8 +70,11 @@ typedef struct ModelConfig {
     bool by_length;      /* ... and each length by its own (dynamic scaling) */
     int32_t n_classes;   /* classifier; else 0 */
     const char **labels; /* [n_classes], from id2label; "LABEL_0" ... when absent */
+    OutputRule outputs;  /* of a classifier */
+    Pooling pooling;     /* of an encoder without a head, or of a folder that says so */
     bool causal;
     PositionRule positions;
+    int32_t least_position; /* of POSITION_VISIBLE: a hidden row's */
     DType dtype;    /* of most weights, as stored ("dtype" of config.json agrees or not) */
     int32_t pad_id; /* -1: none; a classifier of the Llama or GPT-2 family needs it */
 } ModelConfig;
@@ -54,10 +85,14 @@ typedef struct AdapterUse {
     double weight;
 } AdapterUse;
 
+/* Whether an adapter's configuration names the model it is put on. */
+typedef enum AdapterBase { ADAPTER_BASE_UNSAID, ADAPTER_BASE_SAME, ADAPTER_BASE_OTHER } AdapterBase;
+
 /* An adapter as it was applied. */
 typedef struct ModelAdapter {
     const char *path;
     const char *base_model; /* what its configuration names, "" when nothing */
+    AdapterBase base;
     double weight;
     int64_t rank;
     double alpha;
@@ -103,7 +138,8 @@ typedef struct Model {
     const char *name; /* its last part, or "org/name" of the cache: what people call it */
     ModelConfig config;
     Graph graph;
-    Tokenizer *tokenizer; /* NULL when the folder has none (ids only) */
+    Tokenizer *tokenizer;     /* NULL when there is none that can be used: ids only */
+    const char *no_tokenizer; /* why, as one line; NULL: there is one */
     Frame frame;
     int64_t n_parameters;
     int64_t weight_bytes;  /* as stored */

@@ -19,7 +19,7 @@ static limn_status read_count(int64_t *count, const Settings *settings, int64_t 
 static limn_status read_plain_layers(MoeConfig *moe, const Build *build) {
     const Settings *settings = build->settings;
     TRY(settings_integer(&moe->sparse_step, settings, "decoder_sparse_step", 1, 1, 1 << 14));
-    moe->mlp_only = json_object_get(settings->json, "mlp_only_layers");
+    moe->mlp_only = settings_value(settings, "mlp_only_layers");
     if (moe->mlp_only == NULL || json_is_null(moe->mlp_only)) {
         moe->mlp_only = NULL;
         return LIMN_OK;

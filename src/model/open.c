@@ -12,8 +12,10 @@
 #include "files/json.h"
 #include "model/adapters.h"
 #include "model/arch.h"
+#include "model/config_keys.h"
 #include "model/files.h"
 #include "model/quantised.h"
+#include "model/sentence.h"
 
 enum { NAMED = 8 }; /* leftover tensors named in warnings; more are counted */
 
@@ -63,9 +65,19 @@ static limn_status add_hashed(Model *model, const char *path) {
 
 /* Everything of a folder that decides what the model computes. */
 static limn_status list_hashed(Model *model) {
-    static const char *const names[] = {
-        "config.json", "tokenizer.json",  "tokenizer_config.json",   "vocab.json",       "merges.txt", "tekken.json",
-        "vocab.txt",   "tokenizer.model", "special_tokens_map.json", "added_tokens.json"};
+    static const char *const names[] = {"config.json",
+                                        "tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "tekken.json",
+                                        "vocab.txt",
+                                        "tokenizer.model",
+                                        "special_tokens_map.json",
+                                        "added_tokens.json",
+                                        "spiece.model",
+                                        "modules.json",
+                                        "1_Pooling/config.json"};
     ModelFiles *files = model->files;
     if (files->gguf != NULL) {
         return add_hashed(model, gguf_path(files->gguf));
@@ -185,6 +197,8 @@ static limn_status build(Model *model, const Arch *arch, const char *architectur
     model->frame = options->frame;
     model->config_only = options->config_only;
     TRY(list_leftovers(&work));
+    TRY(files->gguf != NULL ? sentence_read_gguf(&work) : sentence_read(&work));
+    TRY(files->log != NULL ? config_keys_check(&work, files->log) : LIMN_OK);
     return list_hashed(model);
 }
 
@@ -201,6 +215,24 @@ static limn_status warn_of_split_rule(Model *model, const Settings *settings) {
                       "%s: metadata \"tokenizer.ggml.pre\" is missing: text is cut by the rule \"default\", and some "
                       "tokens may differ from those of the model's own tokenizer",
                       model->path);
+}
+
+/* A model whose tokenizer is missing, broken or of a kind that is not implemented still opens, for ids. */
+static limn_status keep_tokenizer(Model *model, limn_status status) {
+    if (status == LIMN_NO_MEMORY || status == LIMN_INTERNAL || status == LIMN_CANCELLED) {
+        return status;
+    }
+    if (status != LIMN_OK) {
+        model->tokenizer = NULL;
+        model->no_tokenizer = arena_strdup(&model->arena, error_message());
+        error_clear();
+        return model->no_tokenizer != NULL ? LIMN_OK : no_memory(model);
+    }
+    Build work = {.model = model};
+    for (size_t i = 0; i < tokenizer_warning_count(model->tokenizer); i++) {
+        TRY(build_warn(&work, "%s", tokenizer_warning(model->tokenizer, i)));
+    }
+    return LIMN_OK;
 }
 
 static limn_status open_gguf(Model *model, const ModelOptions *options, Team *team) {
@@ -220,18 +252,15 @@ static limn_status open_gguf(Model *model, const ModelOptions *options, Team *te
         return no_memory(model);
     }
     TRY(build(model, arch, NULL, &settings, &settings, options, team));
-    int64_t tokens;
-    if (!gguf_get_array(files->gguf, "tokenizer.ggml.tokens", &tokens)) {
-        return LIMN_OK;
-    }
     TRY(warn_of_split_rule(model, &settings));
-    return tokenizer_open_gguf(&model->tokenizer, files->gguf);
+    return keep_tokenizer(model, tokenizer_open_gguf(&model->tokenizer, files->gguf));
 }
 
 /* The first of "architectures"; NULL when there is none. */
 static limn_status first_architecture(const char **name, const Settings *settings) {
     const json_t *list;
     *name = NULL;
+    settings_skip(settings, "architectures");
     TRY(json_take_array(&list, settings->json, settings->path, "architectures"));
     const json_t *first = list != NULL ? json_array_get(list, 0) : NULL;
     if (first != NULL && !json_is_string(first)) {
@@ -263,7 +292,8 @@ static limn_status open_folder(Model *model, const ModelOptions *options, Team *
     if (!json_is_object(files->config)) {
         return fail(LIMN_FORMAT, "%s: holds no object, expected the model's configuration", files->config_path);
     }
-    const Settings whole = {.path = files->config_path, .json = files->config};
+    TRY(settings_log_new(&files->log, files->config_path, files->config));
+    const Settings whole = {.path = files->config_path, .json = files->config, .log = files->log};
     Settings settings = whole;
     const char *architecture, *model_type;
     size_t length;
@@ -277,13 +307,7 @@ static limn_status open_folder(Model *model, const ModelOptions *options, Team *
     TRY(quantised_refuse_config(&settings));
     TRY(tensor_files_open(&files->tensors, model->path));
     TRY(build(model, arch, architecture, &settings, &whole, options, team));
-    limn_status status = tokenizer_open_folder(&model->tokenizer, model->path);
-    if (status == LIMN_NOT_FOUND) {
-        model->tokenizer = NULL;
-        error_clear();
-        return LIMN_OK;
-    }
-    return status;
+    return keep_tokenizer(model, tokenizer_open_folder(&model->tokenizer, model->path));
 }
 
 static limn_status open_path(Model *model, const ModelOptions *options, Team *team) {
@@ -384,6 +408,7 @@ void model_free(Model *model) {
     }
     tensor_files_close(model->files->tensors);
     gguf_close(model->files->gguf);
+    settings_log_free(model->files->log);
     json_decref(model->files->config);
     free(model->files->hashed);
     free(model->files);

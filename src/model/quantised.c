@@ -44,7 +44,7 @@ static const char *title_of(const char *method) {
 limn_status quantised_refuse_config(const Settings *settings) {
     const char *const keys[] = {"quantization_config", "compression_config"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        const json_t *config = json_object_get(settings->json, keys[i]);
+        const json_t *config = settings_value(settings, keys[i]);
         if (config == NULL || json_is_null(config)) {
             continue;
         }

@@ -162,7 +162,7 @@ static limn_status scale_yarn(const Scaling *scaling) {
 /* One divisor for each pair. */
 static limn_status read_divisors(const float **made, const Scaling *scaling, const char *key) {
     int64_t n = scaling->rope->dims / 2;
-    const json_t *list = json_object_get(scaling->json->json, key);
+    const json_t *list = settings_value(scaling->json, key);
     float *divisors = ARENA_ARRAY(scaling->arena, float, n);
     if (divisors == NULL) {
         return no_memory();
@@ -280,6 +280,10 @@ static limn_status scaling_kind(const char **kind, size_t *length, const Setting
     if (settings_has(scaling, key)) {
         TRY(settings_text(kind, length, scaling, key));
     }
+    if (keys->mrope) { /* how three axes share the pairs: text alone has one position on all of them */
+        settings_skip(scaling, "mrope_section");
+        settings_skip(scaling, "mrope_interleaved");
+    }
     if (keys->mrope && text_is(*kind, *length, "mrope")) {
         *kind = "default";
     } else if (keys->yarn_is_longrope && (text_is(*kind, *length, "su") || text_is(*kind, *length, "yarn"))) {
@@ -302,6 +306,8 @@ limn_status rope_from_json_as(Rope *rope, Arena *arena, const Settings *settings
         TRY(settings_object(&scaling, settings, "rope_scaling"));
         if (scaling.json == NULL || json_object_size(scaling.json) == 0) {
             TRY(settings_object(&scaling, settings, "rope_parameters"));
+        } else {
+            settings_skip(settings, "rope_parameters"); /* the older name wins, as in the reference */
         }
     }
     double theta;

@@ -30,6 +30,76 @@ static const char *const gguf_keys[][2] = {
 
 enum { KEY_MAX = 160 };
 
+/* --- which keys were read --- */
+
+limn_status settings_log_new(SettingsLog **log, const char *path, const json_t *json) {
+    SettingsLog *made = calloc(1, sizeof *made);
+    *log = made;
+    if (made != NULL) {
+        made->unread = json_copy((json_t *)(uintptr_t)json);
+        made->asked = json_object();
+    }
+    if (made == NULL || made->unread == NULL || made->asked == NULL) {
+        settings_log_free(made);
+        *log = NULL;
+        return fail(LIMN_NO_MEMORY, "%s: no memory to note what is read", path);
+    }
+    return LIMN_OK;
+}
+
+void settings_log_free(SettingsLog *log) {
+    while (log != NULL) {
+        SettingsLog *next = log->next;
+        settings_log_free(log->children);
+        json_decref(log->unread);
+        json_decref(log->asked);
+        free(log);
+        log = next;
+    }
+}
+
+static limn_status gather(json_t *unread, const SettingsLog *log, const char *prefix, const char *path) {
+    const char *key;
+    json_t *value;
+    json_object_foreach(log->unread, key, value) {
+        char whole[2 * KEY_MAX];
+        snprintf(whole, sizeof whole, "%s%s", prefix, key);
+        if (json_object_set(unread, whole, value) != 0) {
+            return fail(LIMN_NO_MEMORY, "%s: no memory for the keys that are not read", path);
+        }
+    }
+    for (const SettingsLog *child = log->children; child != NULL; child = child->next) {
+        char inner[2 * KEY_MAX];
+        snprintf(inner, sizeof inner, "%s%s.", prefix, child->key);
+        TRY(gather(unread, child, inner, path));
+    }
+    return LIMN_OK;
+}
+
+limn_status settings_log_unread(json_t **unread, const SettingsLog *log, const char *path) {
+    *unread = json_object();
+    limn_status status =
+        *unread != NULL ? gather(*unread, log, "", path) : fail(LIMN_NO_MEMORY, "%s: no memory for its keys", path);
+    if (status != LIMN_OK) {
+        json_decref(*unread);
+        *unread = NULL;
+    }
+    return status;
+}
+
+static void note(const Settings *settings, const char *key) {
+    if (settings->log != NULL) {
+        json_object_del(settings->log->unread, key);
+        json_object_set_new(settings->log->asked, key, json_null()); /* only suggests names: may fail unseen */
+    }
+}
+
+void settings_skip(const Settings *settings, const char *key) {
+    note(settings, key);
+}
+
+/* --- values --- */
+
 /* The key as the file has it; NULL: the file has no such thing. */
 static const char *own_key(char buffer[KEY_MAX], const Settings *settings, const char *key) {
     if (settings->gguf == NULL || strchr(key, '.') != NULL) {
@@ -92,8 +162,13 @@ bool settings_has(const Settings *settings, const char *key) {
         key = own_key(buffer, settings, key);
         return key != NULL && gguf_has_key(settings->gguf, key);
     }
-    const json_t *value = json_object_get(settings->json, key);
+    const json_t *value = settings_value(settings, key);
     return value != NULL && !json_is_null(value);
+}
+
+const json_t *settings_value(const Settings *settings, const char *key) {
+    note(settings, key);
+    return json_object_get(settings->json, key);
 }
 
 limn_status settings_integer(int64_t *value, const Settings *settings, const char *key, int64_t fallback, int64_t low,
@@ -143,7 +218,8 @@ limn_status settings_real(double *value, const Settings *settings, const char *k
 limn_status settings_bool(bool *value, const Settings *settings, const char *key, bool fallback) {
     *value = fallback;
     if (settings->json != NULL) {
-        return json_take_bool(value, settings->json, settings->path, key, fallback);
+        const json_t *found = settings_value(settings, key);
+        return json_take_bool(value, settings->json, settings->path, key, json_is_null(found) ? false : fallback);
     }
     char buffer[KEY_MAX];
     if (settings_has(settings, key) && !gguf_get_bool(settings->gguf, own_key(buffer, settings, key), value)) {
@@ -181,9 +257,31 @@ limn_status settings_text(const char **text, size_t *length, const Settings *set
     return LIMN_OK;
 }
 
+/* The log of an object within; made when it is first asked for. */
+static limn_status log_child(Settings *child, const Settings *settings, const char *key) {
+    if (settings->log == NULL || child->json == NULL) {
+        return LIMN_OK;
+    }
+    SettingsLog **place = &settings->log->children;
+    while (*place != NULL && strcmp((*place)->key, key) != 0) {
+        place = &(*place)->next;
+    }
+    if (*place == NULL) {
+        TRY(settings_log_new(place, settings->path, child->json));
+        (*place)->key = key;
+    }
+    child->log = *place;
+    return LIMN_OK;
+}
+
 limn_status settings_object(Settings *child, const Settings *settings, const char *key) {
     *child = (Settings){.path = settings->path};
-    return settings->json == NULL ? LIMN_OK : json_take_object(&child->json, settings->json, settings->path, key);
+    if (settings->json == NULL) {
+        return LIMN_OK;
+    }
+    note(settings, key);
+    TRY(json_take_object(&child->json, settings->json, settings->path, key));
+    return log_child(child, settings, key);
 }
 
 limn_status settings_refuse(const Settings *settings, const char *key, double harmless) {
@@ -202,7 +300,7 @@ limn_status settings_refuse(const Settings *settings, const char *key, double ha
             return LIMN_OK;
         }
     } else {
-        const json_t *found = json_object_get(settings->json, key);
+        const json_t *found = settings_value(settings, key);
         if (json_is_false(found) || (json_is_number(found) && json_number_value(found) == harmless)) {
             return LIMN_OK;
         }

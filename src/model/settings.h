@@ -12,11 +12,28 @@
 #include "base/error.h"
 #include "files/gguf.h"
 
+/* Which keys of an object were asked for: every reader of settings notes its key, so that a key that nobody reads can
+ * be named when the model has been built. */
+typedef struct SettingsLog {
+    json_t *unread;               /* what is left of the object */
+    json_t *asked;                /* an object with each key that was asked for, there or not */
+    const char *key;              /* under which it stands in the object around it; borrowed from the JSON */
+    struct SettingsLog *children; /* objects within */
+    struct SettingsLog *next;     /* the next child of the same object */
+} SettingsLog;
+
+/* The log is the caller's: settings_log_free. NULL is fine there. */
+limn_status settings_log_new(SettingsLog **log, const char *path, const json_t *json);
+void settings_log_free(SettingsLog *log);
+/* All that is left, keys of objects within as "rope_scaling.factor"; *unread is the caller's. */
+limn_status settings_log_unread(json_t **unread, const SettingsLog *log, const char *path);
+
 typedef struct Settings {
     const char *path;   /* the file the values come from, for messages; borrowed */
     const json_t *json; /* NULL: GGUF */
     const Gguf *gguf;   /* NULL: JSON */
     const char *family; /* GGUF: general.architecture, before the keys that config.json has too; borrowed */
+    SettingsLog *log;   /* NULL: nobody asks; borrowed */
 } Settings;
 
 /* Keys go by their names in config.json or in GGUF metadata ("tokenizer.ggml.model": with a dot). In GGUF the names of
@@ -25,10 +42,17 @@ typedef struct Settings {
 /* True when the key is there and not null. */
 bool settings_has(const Settings *settings, const char *key);
 
+/* The value as it stands in config.json, null included; NULL: absent, or GGUF. Borrowed. */
+const json_t *settings_value(const Settings *settings, const char *key);
+
+/* Keys that do not matter beside what others say: they count as read. */
+void settings_skip(const Settings *settings, const char *key);
+
 limn_status settings_integer(int64_t *value, const Settings *settings, const char *key, int64_t fallback, int64_t low,
                              int64_t high);
 limn_status settings_real(double *value, const Settings *settings, const char *key, double fallback, double low,
                           double high);
+/* An explicit null is false, as it is to the reference. */
 limn_status settings_bool(bool *value, const Settings *settings, const char *key, bool fallback);
 
 /* Sizes that a GGUF file must state, where config.json may leave defaults: fails on the first that is absent. */

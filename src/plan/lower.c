@@ -200,8 +200,8 @@ static int32_t joins_before(const Question *question, NodeId node) {
 
 /* What a reader behind a join reads of before it must be there for the rows that join: of values made of tokens alone
  * more rows are computed; of others there is no way. */
-static limn_status reach_stage(const Plan *plan, PlanNode *node, const PlanNode *reader, int32_t stage) {
-    if (node_value_stage(node) >= stage) {
+static limn_status reach_stage(const Plan *plan, PlanNode *node, const PlanNode *reader) {
+    if (node_value_stage(node) >= reader->stage) {
         return LIMN_OK;
     }
     if (node->joined) {
@@ -209,7 +209,7 @@ static limn_status reach_stage(const Plan *plan, PlanNode *node, const PlanNode 
         return fail(LIMN_UNSUPPORTED, "no row can join between %s and %s, which reads it",
                     past == NULL ? "a value" : past, reads == NULL ? "a later value" : reads);
     }
-    node->stage = stage;
+    node->stage = reader->stage;
     return LIMN_OK;
 }
 
@@ -225,10 +225,9 @@ static limn_status assign_stages(Plan *plan) {
     }
     for (int32_t i = plan->n_nodes - 1; i >= 0; i--) {
         const PlanNode *reader = &plan->nodes[i];
-        for (int k = 0; k < PLAN_INPUTS; k++) { /* a copy is made of rows that join where it is made, too */
-            int32_t stage = k == COPY_INPUT ? node_value_stage(reader) : reader->stage;
+        for (int k = 0; k < OP_MAX_INPUTS; k++) { /* not of a copy: only rows that its source has are copied */
             if (reader->inputs[k] >= 0) {
-                TRY(reach_stage(plan, &plan->nodes[reader->inputs[k]], reader, stage));
+                TRY(reach_stage(plan, &plan->nodes[reader->inputs[k]], reader));
             }
         }
     }

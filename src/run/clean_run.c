@@ -5,6 +5,7 @@
 
 #include "base/amount.h"
 #include "base/integers.h"
+#include "run/edits.h"
 #include "run/joins.h"
 
 static int64_t stream_width(const Model *model) {
@@ -231,19 +232,38 @@ size_t clean_run_bytes(const CleanRun *clean) {
     return clean->bytes;
 }
 
-static Join kept_before(const CleanRun *clean, int32_t place) {
+/* The last kept place at or before one; -1: none. */
+static int32_t kept_before(const CleanRun *clean, int32_t place) {
     while (place >= 0 && clean->streams[place] == NULL) {
         place--;
     }
+    return place;
+}
+
+int32_t clean_run_place(const CleanRun *clean, int32_t place, int32_t row_begin, int32_t row_end) {
+    int32_t found = kept_before(clean, place);
+    for (int32_t i = 0; found >= 0 && i < clean->n_edits; i++) {
+        Edit edit = clean->edits[i];
+        NodeId past = clean->nodes[found], first = edit_first_node(&edit);
+        if (edit.node > past && first < past && clean_run_clip_edit(clean, &edit, 0, row_begin, row_end)) {
+            found = kept_before(clean, joins_before(clean->nodes, join_places(clean->model), first));
+            i = -1; /* others may reach over the lower place */
+        }
+    }
+    return found;
+}
+
+static Join join_or_none(const CleanRun *clean, int32_t place) {
     return place < 0 ? (Join){0} : join_at(clean, place);
 }
 
 Join clean_run_join(const CleanRun *clean, NodeId node) {
-    return kept_before(clean, joins_before(clean->nodes, join_places(clean->model), node));
+    int32_t place = joins_before(clean->nodes, join_places(clean->model), node);
+    return join_or_none(clean, clean_run_place(clean, place, 0, clean->n));
 }
 
 Join clean_run_join_before(const CleanRun *clean, const Join *join) {
-    return kept_before(clean, join->clean == NULL ? -1 : join_place(join));
+    return join_or_none(clean, clean_run_place(clean, join->clean == NULL ? -1 : join_place(join), 0, clean->n));
 }
 
 SequenceInput clean_run_sequence(const CleanRun *clean, Join join, int32_t row_begin, int32_t row_end) {

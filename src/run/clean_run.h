@@ -69,6 +69,10 @@ Join clean_run_join(const CleanRun *clean, NodeId node);
 /* The last kept place at or before another. */
 Join clean_run_join_before(const CleanRun *clean, const Join *join);
 
+/* The same by number (joins.h) for rows [row_begin, row_end), -1: none. Edits in force that copy a value from below the
+ * place to one above it need a lower one. */
+int32_t clean_run_place(const CleanRun *clean, int32_t place, int32_t row_begin, int32_t row_end);
+
 /* Rows [row_begin, row_end) of it (of its own, without its prefix) as a sequence that joins there and reads the rows
  * before as its prefix; bidirectional models: all rows whatever is asked. Borrowed from the clean run. */
 SequenceInput clean_run_sequence(const CleanRun *clean, Join join, int32_t row_begin, int32_t row_end);

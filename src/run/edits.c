@@ -73,13 +73,14 @@ static limn_status check_edit(const Graph *graph, const RunRequest *request, con
         bool covers = edit->sequence < 0 || edit->sequence == s;
         bool has_row = covers && edit->row_begin < request->sequences[s].n && edit->row_begin < end;
         row_found = row_found || has_row;
-        is_there = is_there || (has_row && there(&request->sequences[s], joins, edit->node));
+        is_there = is_there || (has_row && there(&request->sequences[s], joins, edit_first_node(edit)));
     }
     if (edit->row_begin < 0 || !row_found) {
         return fail(LIMN_RANGE, "edit of %s: no row at or after position %d", site, edit->row_begin);
     }
     if (!is_there) {
-        return fail(LIMN_USAGE, "edit of %s: its sequence joins the run behind that, at layer %d", site,
+        return fail(LIMN_USAGE, "edit of %s: its sequence joins the run behind %s, at layer %d", site,
+                    edit->kind == EDIT_COPY ? "what it copies" : "that",
                     request->sequences[edit->sequence < 0 ? 0 : edit->sequence].join.layer);
     }
     int64_t width = row_shape_width(&node->op.out, max_keys);

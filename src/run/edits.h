@@ -25,6 +25,11 @@ limn_status edits_check(const Graph *graph, const RunRequest *request, const Nod
 limn_status edits_index(EditIndex *index, const Graph *graph, const RunRequest *request, const Rows *rows);
 void edits_free(EditIndex *index);
 
+/* The first value an edit needs: a copy's source, else the site itself. */
+static inline NodeId edit_first_node(const Edit *edit) {
+    return edit->kind == EDIT_COPY && edit->source < edit->node ? edit->source : edit->node;
+}
+
 /* Is the site edited at all? */
 static inline bool edits_touch(const EditIndex *index, NodeId node) {
     return index->first[node] < index->first[node + 1];

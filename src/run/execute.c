@@ -39,7 +39,7 @@ static limn_status run_kernel(const Execution *execution, const Step *step, int3
                        .compute = execution->program->compute,
                        .rule = step->rule,
                        .seed = step->seed < 0 ? NULL : &execution->request->seeds[step->seed],
-                       .output_numbers = execution->rows->output,
+                       .output_numbers = execution->rows->seed_row,
                        .state = execution->state};
     for (int k = 0; k < OP_MAX_INPUTS; k++) {
         args.in[k] = at_row(execution, step->in[k], row_begin);

@@ -147,7 +147,7 @@ static void fill_positions(int32_t *positions, const ModelConfig *config, const 
             positions[i] = count++;
             break;
         case POSITION_VISIBLE:
-            positions[i] = visible ? count++ : -1;
+            positions[i] = visible ? count++ : config->least_position;
             break;
         case POSITION_NOT_PAD:
             positions[i] = pad ? 0 : ++count;
@@ -175,13 +175,13 @@ static void fill_sequence(RowBuffers *buffers, const ModelConfig *config, int32_
 /* Numbers by sequence, output row and stage; see sort_rows. */
 typedef struct Order {
     int32_t *caller, *place, *first, *stage; /* [n_sequences] */
-    int32_t *output;                         /* [n_outputs] */
+    int32_t *output, *seed_row;              /* [n_outputs] */
     int32_t *counts;                         /* [stages + 1] */
 } Order;
 
 static limn_status reserve_order(Rows *rows, const RunRequest *request, Order *order) {
     int64_t sequences = request->n_sequences, stages = rows->joins.n + 1;
-    int64_t needed = 4 * sequences + request->n_outputs + stages + 1;
+    int64_t needed = 4 * sequences + 2 * (int64_t)request->n_outputs + stages + 1;
     if (needed > rows->number_capacity) {
         int64_t capacity = needed + needed / 4 + 64;
         free(rows->numbers);
@@ -196,7 +196,8 @@ static limn_status reserve_order(Rows *rows, const RunRequest *request, Order *o
     order->first = order->place + sequences;
     order->stage = order->first + sequences;
     order->output = order->stage + sequences;
-    order->counts = order->output + request->n_outputs;
+    order->seed_row = order->output + request->n_outputs;
+    order->counts = order->seed_row + request->n_outputs;
     return LIMN_OK;
 }
 
@@ -317,9 +318,11 @@ static limn_status bind_out(Rows *rows, const ModelConfig *config, const RunRequ
     rows->in_order[DOMAIN_OUT] =
         sort_places(order->output, stages, request->n_outputs, order->counts, rows->joins.n + 1);
     rows->output = order->output;
+    rows->seed_row = order->seed_row;
     rows->identity = request->n_outputs == all->n_rows && rows->joins.n == 0;
     for (int32_t i = 0; i < request->n_outputs; i++) {
         const OutputRow *wanted = &request->outputs[order->output[i]];
+        order->seed_row[i] = request->seed_rows == NULL ? order->output[i] : request->seed_rows[order->output[i]];
         int32_t sequence = order->place[wanted->sequence];
         int32_t source = all->sequences[sequence].row_begin + wanted->row;
         column(buffers, COLUMN_SEQUENCE)[i] = sequence;

@@ -32,8 +32,9 @@ typedef struct Rows {
     int32_t *stage_rows[DOMAIN_COUNT];    /* [joins.n + 1] how many */
     int32_t stage_capacity;
     /* by place in the tables */
-    const int32_t *caller; /* [n_sequences] the request's sequence */
-    const int32_t *output; /* [n_outputs] the request's output row */
+    const int32_t *caller;   /* [n_sequences] the request's sequence */
+    const int32_t *output;   /* [n_outputs] the request's output row */
+    const int32_t *seed_row; /* [n_outputs] and its number for seeds */
     /* by the request's sequence */
     const int32_t *first;        /* [n_sequences] its first row in the request's order */
     bool in_order[DOMAIN_COUNT]; /* the tables are in the request's order */

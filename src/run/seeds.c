@@ -1,8 +1,8 @@
 #include "run/seeds.h"
 
-/* The ids of each output row lie within a row of the site. */
-static limn_status check_ids(const IdSets *sets, int32_t n_outputs, int64_t width, const char *site) {
-    int32_t n = sets->begin == NULL ? sets->n : n_outputs == 0 ? 0 : sets->begin[n_outputs];
+/* The ids of each row that is numbered lie within a row of the site. */
+static limn_status check_ids(const IdSets *sets, int32_t n_rows, int64_t width, const char *site) {
+    int32_t n = sets->begin == NULL ? sets->n : n_rows == 0 ? 0 : sets->begin[n_rows];
     for (int32_t i = 0; i < n && sets->ids != NULL; i++) {
         if (sets->ids[i] < 0 || sets->ids[i] >= width) {
             return fail(LIMN_RANGE, "objective at %s: id %d, expected 0 to %lld", site, sets->ids[i],
@@ -13,6 +13,13 @@ static limn_status check_ids(const IdSets *sets, int32_t n_outputs, int64_t widt
 }
 
 limn_status seeds_check(const Graph *graph, const RunRequest *request, int32_t max_keys) {
+    int32_t n_rows = request->seed_rows == NULL ? request->n_outputs : request->n_seed_rows;
+    for (int32_t i = 0; request->seed_rows != NULL && i < request->n_outputs; i++) {
+        if (request->seed_rows[i] < 0 || request->seed_rows[i] >= n_rows) {
+            return fail(LIMN_INTERNAL, "output row %d is number %d of %d rows of the seeds", i, request->seed_rows[i],
+                        n_rows);
+        }
+    }
     for (int32_t i = 0; i < request->n_seeds; i++) {
         const Seed *seed = &request->seeds[i];
         if (seed->node < 0 || seed->node >= graph->n_nodes || (int)seed->kind < 0 || seed->kind >= SEED_KIND_COUNT) {
@@ -28,15 +35,15 @@ limn_status seeds_check(const Graph *graph, const RunRequest *request, int32_t m
             return fail(LIMN_INTERNAL, "objective at %s: nothing is given for %s", site, seed_info(seed->kind)->name);
         }
         int64_t width = row_shape_width(&node->op.out, max_keys);
-        TRY(check_ids(&seed->targets, request->n_outputs, width, site));
-        TRY(check_ids(&seed->contrasts, request->n_outputs, width, site));
+        TRY(check_ids(&seed->targets, n_rows, width, site));
+        TRY(check_ids(&seed->contrasts, n_rows, width, site));
     }
     return LIMN_OK;
 }
 
 float seeds_weight(const Execution *execution, int32_t seed, int32_t row) {
     const float *own = seed < 0 ? NULL : execution->request->seeds[seed].weights;
-    return own != NULL ? own[execution->rows->output[row]] : execution->rows->buffers[DOMAIN_OUT].weights[row];
+    return own != NULL ? own[execution->rows->seed_row[row]] : execution->rows->buffers[DOMAIN_OUT].weights[row];
 }
 
 /* Over the rows that are there where the value is made. */

@@ -174,6 +174,11 @@ typedef struct RunRequest {
      * its bindings: requests that read the same sites share one program. */
     const Seed *seeds;
     int32_t n_seeds;
+    /* [n_outputs] by which number seeds know each output row (its targets, values, weight; what a callback is told):
+     * below n_seed_rows, so that many output rows may share what is given for one. NULL: its place among the outputs.
+     */
+    const int32_t *seed_rows;
+    int32_t n_seed_rows;
     const GradientSink *sink; /* gradients handed over as they come, beside `grads`; NULL: none */
     RuleSet rules;            /* which derivative, for all gradients of the run: graph/rules.def. 0: the true one */
     bool logits;              /* keep the logits of the output rows */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run/edits.h"
 #include "run/joins.h"
 
 enum { DEFAULT_RUN_ROWS = 8192 };
@@ -32,12 +33,14 @@ struct Sweep {
     Room order;      /* int32_t [n] */
     int32_t *counts; /* [join_places + 2] */
     /* of the run at hand */
-    Room sequences; /* SequenceInput [count] */
-    Room firsts;    /* int32_t [count] first row of each */
-    Room outputs;   /* OutputRow [] */
-    Room edits;     /* Edit [] */
-    Room ids;       /* int32_t [rows], those of sequences with changed tokens */
-    Room caches;    /* KvCache * [count] */
+    Room sequences;                   /* SequenceInput [count] */
+    Room firsts;                      /* int32_t [count] first row of each */
+    Room outputs;                     /* OutputRow [] */
+    Room seed_rows;                   /* int32_t [] */
+    Room edits;                       /* Edit [] */
+    Room ids;                         /* int32_t [rows], those of sequences with changed tokens */
+    int32_t batch_first, batch_count; /* in `order` */
+    Room caches;                      /* KvCache * [count] */
 };
 
 /* Counterfactuals [first, first + count) of the order as one request. */
@@ -89,8 +92,8 @@ void sweep_free(Sweep *sweep) {
     if (sweep == NULL) {
         return;
     }
-    Room *rooms[] = {&sweep->parts,   &sweep->order, &sweep->sequences, &sweep->firsts,
-                     &sweep->outputs, &sweep->edits, &sweep->ids,       &sweep->caches};
+    Room *rooms[] = {&sweep->parts, &sweep->order, &sweep->sequences, &sweep->firsts,   &sweep->outputs,
+                     &sweep->edits, &sweep->ids,   &sweep->caches,    &sweep->seed_rows};
     for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
         free(rooms[i]->items);
     }
@@ -187,15 +190,13 @@ static void find_place(const Counterfactual *change, Part *part) {
     int32_t n_places = join_places(clean->model), place = n_places - 1;
     for (int32_t i = 0; i < change->n_edits; i++) {
         bool runs = change->edits[i].row_begin < part->row_end;
-        place = runs ? least(place, joins_before(clean->nodes, n_places, change->edits[i].node)) : place;
+        NodeId first = edit_first_node(&change->edits[i]);
+        place = runs ? least(place, joins_before(clean->nodes, n_places, first)) : place;
     }
     for (int32_t i = 0; i < change->n_tokens; i++) {
         place = change->tokens[i].row < part->row_end ? -1 : place;
     }
-    while (place >= 0 && clean->streams[place] == NULL) {
-        place--;
-    }
-    part->place = place;
+    part->place = clean_run_place(clean, place, part->row_begin, part->row_end);
 }
 
 /* ---- the list ---- */
@@ -217,6 +218,7 @@ static void find_keyed(Sweep *sweep, const Counterfactual *list, int32_t n) {
 static void add_editable(Sweep *sweep, const Edit *edits, int32_t n) {
     for (int32_t i = 0; i < n; i++) {
         sweep->is_editable[edits[i].node] = true;
+        sweep->is_editable[edit_first_node(&edits[i])] = true; /* what is copied is observed as what is edited is */
     }
 }
 
@@ -304,6 +306,7 @@ static limn_status open_batch(Sweep *sweep, const Counterfactual *list, int32_t 
     TRY(reserve(&sweep->firsts, (size_t)batch->count, sizeof(int32_t)));
     TRY(reserve(&sweep->caches, (size_t)batch->count, sizeof(KvCache *)));
     TRY(reserve(&sweep->outputs, outputs, sizeof(OutputRow)));
+    TRY(reserve(&sweep->seed_rows, outputs, sizeof(int32_t)));
     TRY(reserve(&sweep->edits, edits, sizeof(Edit)));
     return reserve(&sweep->ids, (size_t)batch->rows, sizeof(int32_t));
 }
@@ -338,8 +341,10 @@ static void add_outputs(Sweep *sweep, Batch *batch, const Counterfactual *change
         to[i] = outputs[i];
         to[i].sequence = sequence;
         to[i].row -= part->row_begin;
+        ((int32_t *)sweep->seed_rows.items)[batch->request.n_outputs + i] = i;
     }
     batch->request.n_outputs += n_outputs;
+    batch->request.n_seed_rows = n_outputs > batch->request.n_seed_rows ? n_outputs : batch->request.n_seed_rows;
 }
 
 static limn_status fill_batch(Sweep *sweep, const Counterfactual *list, const RunRequest *common, Batch *batch) {
@@ -350,6 +355,7 @@ static limn_status fill_batch(Sweep *sweep, const Counterfactual *list, const Ru
     batch->request = *common;
     batch->request.n_outputs = 0;
     batch->request.n_edits = 0;
+    batch->request.n_seed_rows = 0;
     for (int32_t s = 0; s < batch->count; s++) {
         int32_t index = ((const int32_t *)sweep->order.items)[batch->first + s];
         const Counterfactual *change = &list[index];
@@ -369,13 +375,29 @@ static limn_status fill_batch(Sweep *sweep, const Counterfactual *list, const Ru
         firsts[s] = rows;
         rows += sequences[s].n;
     }
+    sweep->batch_first = batch->first;
+    sweep->batch_count = batch->count;
     batch->request.sequences = sequences;
     batch->request.n_sequences = batch->count;
     batch->request.outputs = sweep->outputs.items;
+    batch->request.seed_rows = sweep->seed_rows.items;
     batch->request.edits = sweep->edits.items;
     batch->request.append = NULL;
     batch->request.appends = appends ? caches : NULL;
     return LIMN_OK;
+}
+
+int32_t sweep_find(const Sweep *sweep, int32_t row, int32_t *clean_row) {
+    const int32_t *firsts = sweep->firsts.items;
+    int32_t low = 0, high = sweep->batch_count;
+    while (high - low > 1) { /* the last that begins at or before the row */
+        int32_t middle = low + (high - low) / 2;
+        low = firsts[middle] <= row ? middle : low;
+        high = firsts[middle] <= row ? high : middle;
+    }
+    int32_t index = ((const int32_t *)sweep->order.items)[sweep->batch_first + low];
+    *clean_row = ((const Part *)sweep->parts.items)[index].row_begin + row - firsts[low];
+    return index;
 }
 
 static limn_status deliver(const Sweep *sweep, const Batch *batch, CounterfactualTake take, void *context) {
@@ -395,6 +417,7 @@ static limn_status deliver(const Sweep *sweep, const Batch *batch, Counterfactua
                                        .n_outputs = output - begin,
                                        .objective = objective == NULL ? NULL : objective + begin,
                                        .logits = logits == NULL ? NULL : logits + begin * width,
+                                       .first_output = begin,
                                        .row_begin = part->row_begin,
                                        .row_end = part->row_end,
                                        .first_row = ((const int32_t *)sweep->firsts.items)[s],

@@ -50,6 +50,7 @@ typedef struct CounterfactualAnswer {
     int32_t n_outputs;      /* in the order they were asked for */
     const float *objective; /* [n_outputs]; NULL: none was asked for */
     const float *logits;    /* [n_outputs, V]; NULL: they were not asked for */
+    int32_t first_output;   /* F of seed i at them is session_seed(session, i) + first_output */
     /* The clean run's rows [row_begin, row_end) ran. In a tap or gradient (session_tap, session_grad) the first of them
      * is row first_row; at sites below the join these are NaN and 0. */
     int32_t row_begin, row_end;
@@ -67,14 +68,19 @@ typedef struct SweepOptions {
 
 typedef struct Sweep Sweep;
 
-/* ask: what every counterfactual is asked. Its sequences, edits and appends are not read; its outputs (rows of the
- * clean run, sequence is not read) are those of counterfactuals that name none; editable, taps, grads, objective and
- * logits are as in a run. Borrowed until sweep_free, as the session is. options may be NULL. */
+/* ask: what every counterfactual is asked. Its sequences, edits, appends and seed_rows are not read; its outputs (rows
+ * of the clean run, sequence is not read) are those of counterfactuals that name none; editable, taps, grads,
+ * objective, seeds, sink, rules and logits are as in a run, but that seeds know an output row by its number among those
+ * of its counterfactual. Borrowed until sweep_free, as the session is. options may be NULL. */
 limn_status sweep_new(Sweep **sweep, Session *session, const RunRequest *ask, const SweepOptions *options);
 void sweep_free(Sweep *sweep);
 
 limn_status sweep_run(Sweep *sweep, const Counterfactual *list, int32_t n, CounterfactualTake take, void *context,
                       const Progress *progress);
+
+/* While a sweep runs (a sink is handed rows of its runs; a tap is read in `take`): whose a run's row is, as an index
+ * into the list, and which row of its clean run. */
+int32_t sweep_find(const Sweep *sweep, int32_t row, int32_t *clean_row);
 
 typedef struct SweepWork {
     int64_t runs;

@@ -7,7 +7,7 @@
 #include "text/workspace.h"
 
 void added_tokens_init(AddedTokens *added) {
-    *added = (AddedTokens){0};
+    *added = (AddedTokens){.largest = -1};
     trie_init(&added->plain);
     trie_init(&added->normalised);
 }
@@ -19,7 +19,26 @@ void added_tokens_free(AddedTokens *added) {
     added_tokens_init(added);
 }
 
-limn_status added_tokens_add(AddedTokens *added, AddedToken token) {
+const AddedToken *added_tokens_find(const AddedTokens *added, const Vocabulary *vocabulary, int32_t id) {
+    const Piece *piece = vocabulary_piece(vocabulary, id);
+    return piece == NULL || piece->added_at == 0 ? NULL : &added->tokens[piece->added_at - 1];
+}
+
+limn_status added_tokens_add(AddedTokens *added, Vocabulary *vocabulary, AddedToken token) {
+    if (vocabulary_piece(vocabulary, token.id) == NULL) {
+        return fail(LIMN_INTERNAL, "added token %d has no piece", (int)token.id);
+    }
+    uint32_t at = vocabulary->pieces[token.id].added_at;
+    if (at > 0) {
+        AddedToken *known = &added->tokens[at - 1];
+        bool renewed = token.special && known->special; /* stays where the first flags had it looked for */
+        token.was_plain = known->was_plain || !known->normalized;
+        token.was_normalized = known->was_normalized || known->normalized;
+        token.only_was = renewed;
+        token.special = token.special || known->special;
+        *known = token;
+        return LIMN_OK;
+    }
     if (added->count == added->capacity) {
         size_t capacity = added->capacity < 16 ? 16 : added->capacity * 2;
         AddedToken *tokens = realloc(added->tokens, capacity * sizeof *tokens);
@@ -30,6 +49,8 @@ limn_status added_tokens_add(AddedTokens *added, AddedToken token) {
         added->capacity = capacity;
     }
     added->tokens[added->count++] = token;
+    added->largest = token.id > added->largest ? token.id : added->largest;
+    vocabulary->pieces[token.id].added_at = (uint32_t)added->count;
     return LIMN_OK;
 }
 
@@ -54,9 +75,11 @@ static limn_status build(AddedTokens *added, const Vocabulary *vocabulary, const
             if (piece == NULL) {
                 return fail(LIMN_INTERNAL, "added token %d has no piece", (int)token->id);
             }
-            if (token->normalized) {
+            bool now = !token->only_was;
+            if ((now && token->normalized) || token->was_normalized) {
                 TRY(add_normalised(added, i, piece, normaliser, text, workspace));
-            } else {
+            }
+            if ((now && !token->normalized) || token->was_plain) {
                 TRY(trie_add(&added->plain, piece->text, piece->length, (int32_t)i, false));
             }
         }

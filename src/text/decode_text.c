@@ -31,6 +31,28 @@ limn_status decode_ids(TextBuffer *out, DecodeWork *work, const Tokenizer *token
     return text_buffer_status(out);
 }
 
+/* Drops the spaces before punctuation and short forms, rule by rule, as the reference does when a file asks for it. */
+static void clean_up(TextBuffer *text) {
+    static const char *const rules[][2] = {{" .", "."},     {" ?", "?"},     {" !", "!"},   {" ,", ","},
+                                           {" ' ", "'"},    {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"},
+                                           {" 've", "'ve"}, {" 're", "'re"}};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        size_t n = strlen(rules[i][0]), m = strlen(rules[i][1]), kept = 0;
+        for (size_t at = 0; at < text->length;) {
+            bool found = text->length - at >= n && memcmp(text->data + at, rules[i][0], n) == 0;
+            if (found) {
+                memcpy(text->data + kept, rules[i][1], m);
+                kept += m;
+                at += n;
+            } else {
+                text->data[kept++] = text->data[at++];
+            }
+        }
+        text->length = kept;
+        text->data[kept] = '\0';
+    }
+}
+
 limn_status tokenizer_decode(char **text, size_t *length, const Tokenizer *tokenizer, const int32_t *ids, int32_t n,
                              bool skip_special) {
     DecodeWork work = {.vocabulary = &tokenizer->vocabulary};
@@ -41,6 +63,9 @@ limn_status tokenizer_decode(char **text, size_t *length, const Tokenizer *token
     if (status == LIMN_OK) {
         utf8_add_repaired(&repaired, bytes.data == NULL ? "" : bytes.data, bytes.length);
         status = text_buffer_status(&repaired);
+        if (status == LIMN_OK && tokenizer->cleans_up) {
+            clean_up(&repaired);
+        }
     }
     arena_free(&work.arena);
     text_buffer_free(&bytes);

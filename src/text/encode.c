@@ -261,10 +261,11 @@ static limn_status apply_bos(TokenList *list, const Tokenizer *tokenizer, BosMod
 static limn_status encode(TokenList *out, TokenList *list, Encoder *encoder, const char *text, size_t length,
                           const char *pair, size_t pair_length, const EncodeOptions *options) {
     TRY(workspace_init(&encoder->workspace));
-    TRY(encode_text(list, encoder, text, length, options->plain_special_text, options->continues));
+    bool plain = options->plain_special_text || encoder->tokenizer->splits_special;
+    TRY(encode_text(list, encoder, text, length, plain, options->continues));
     size_t split = list->count;
     if (pair != NULL) {
-        TRY(encode_text(list, encoder, pair, pair_length, options->plain_special_text, false));
+        TRY(encode_text(list, encoder, pair, pair_length, plain, false));
     }
     TRY(assemble(out, encoder->tokenizer, list, split, pair != NULL, options->no_special));
     if (!options->no_special) {

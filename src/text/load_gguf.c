@@ -95,9 +95,9 @@ static limn_status add_tokens(Tokenizer *tokenizer) {
     for (int32_t id = 0; id < tokenizer->vocabulary.size; id++) {
         uint8_t type = tokenizer->vocabulary.pieces[id].type;
         if (type == PIECE_CONTROL || type == PIECE_UNKNOWN) {
-            TRY(added_tokens_add(&tokenizer->added, (AddedToken){.id = id, .special = true}));
+            TRY(added_tokens_add(&tokenizer->added, &tokenizer->vocabulary, (AddedToken){.id = id, .special = true}));
         } else if (type == PIECE_USER_DEFINED) {
-            TRY(added_tokens_add(&tokenizer->added, (AddedToken){.id = id}));
+            TRY(added_tokens_add(&tokenizer->added, &tokenizer->vocabulary, (AddedToken){.id = id}));
         }
     }
     return LIMN_OK;

@@ -1,4 +1,4 @@
-/* tokenizer.json, and the names that tokenizer_config.json gives to special tokens. */
+/* tokenizer.json, and the usual names of special tokens. */
 #include <string.h>
 
 #include "files/json.h"
@@ -71,15 +71,7 @@ static limn_status add_token(Tokenizer *tokenizer, const char *where, const json
     TRY(json_take_bool(&token.normalized, json, where, "normalized", !token.special));
     const char *text = json_string_value(content);
     size_t length = json_string_length(content);
-    if (length == 0) {
-        return LIMN_OK;
-    }
-    token.id = vocabulary_id(&tokenizer->vocabulary, text, length); /* the model's id counts, as in the reference */
-    if (token.id < 0) {
-        TRY(vocabulary_add_token(&tokenizer->vocabulary, where, text, length, id));
-        token.id = (int32_t)id;
-    }
-    return added_tokens_add(&tokenizer->added, token);
+    return length == 0 ? LIMN_OK : tokenizer_put_token(tokenizer, where, text, length, token, id);
 }
 
 limn_status load_tokenizer_json(Tokenizer *tokenizer, const char *path, const json_t *json) {
@@ -91,7 +83,6 @@ limn_status load_tokenizer_json(Tokenizer *tokenizer, const char *path, const js
     if (json_array_size(added) > VOCABULARY_COUNT_MAX) {
         return fail(LIMN_FORMAT, "%s: %zu added_tokens", path, json_array_size(added));
     }
-    tokenizer->vocabulary.id_limit += 2 * (int32_t)json_array_size(added);
     for (size_t i = 0; i < json_array_size(added); i++) {
         TRY(add_token(tokenizer, path, json_array_get(added, i)));
     }
@@ -103,25 +94,21 @@ limn_status load_tokenizer_json(Tokenizer *tokenizer, const char *path, const js
 
 /* ---- names of special tokens ---- */
 
-static const struct SpecialName {
-    const char *key;      /* in tokenizer_config.json */
-    const char *usual[4]; /* spellings, for files that come without one */
-} special_names[SPECIAL_COUNT] = {
-    [SPECIAL_BOS] = {"bos_token", {"<s>", "<|begin_of_text|>", "<bos>"}},
-    [SPECIAL_EOS] = {"eos_token", {"</s>", "<|endoftext|>", "<|end_of_text|>", "<eos>"}},
-    [SPECIAL_UNK] = {"unk_token", {"<unk>", "[UNK]"}},
-    [SPECIAL_PAD] = {"pad_token", {"<pad>", "[PAD]"}},
-    [SPECIAL_MASK] = {"mask_token", {"<mask>", "[MASK]"}},
-    [SPECIAL_SEP] = {"sep_token", {"[SEP]"}},
-    [SPECIAL_CLS] = {"cls_token", {"[CLS]"}},
-    [SPECIAL_EOT] = {"eot_token", {NULL}},
-    [SPECIAL_EOM] = {"eom_token", {NULL}},
+/* Spellings, for files that come without a config. */
+static const char *const usual_specials[SPECIAL_COUNT][4] = {
+    [SPECIAL_BOS] = {"<s>", "<|begin_of_text|>", "<bos>"},
+    [SPECIAL_EOS] = {"</s>", "<|endoftext|>", "<|end_of_text|>", "<eos>"},
+    [SPECIAL_UNK] = {"<unk>", "[UNK]"},
+    [SPECIAL_PAD] = {"<pad>", "[PAD]"},
+    [SPECIAL_MASK] = {"<mask>", "[MASK]"},
+    [SPECIAL_SEP] = {"[SEP]"},
+    [SPECIAL_CLS] = {"[CLS]"},
 };
 
 void load_usual_specials(Tokenizer *tokenizer) {
     for (int which = 0; which < SPECIAL_COUNT; which++) {
-        for (int i = 0; i < 4 && special_names[which].usual[i] != NULL && tokenizer->special[which] < 0; i++) {
-            const char *spelling = special_names[which].usual[i];
+        for (int i = 0; i < 4 && usual_specials[which][i] != NULL && tokenizer->special[which] < 0; i++) {
+            const char *spelling = usual_specials[which][i];
             tokenizer->special[which] = vocabulary_id(&tokenizer->vocabulary, spelling, strlen(spelling));
         }
     }
@@ -141,29 +128,4 @@ limn_status load_chat_template(Tokenizer *tokenizer, const json_t *config) {
     return !json_is_string(given) ? LIMN_OK
                                   : tokenizer_keep_template(tokenizer, "default", 7, json_string_value(given),
                                                             json_string_length(given), false);
-}
-
-limn_status load_config(Tokenizer *tokenizer, const char *where, const json_t *config) {
-    if (!json_is_object(config)) {
-        return fail(LIMN_FORMAT, "%s: expected an object", where);
-    }
-    for (int which = 0; which < SPECIAL_COUNT; which++) {
-        const json_t *token = json_object_get(config, special_names[which].key);
-        if (json_is_object(token)) {
-            token = json_object_get(token, "content");
-        }
-        if (!json_is_string(token) || tokenizer->special[which] >= 0) {
-            continue;
-        }
-        int32_t id = vocabulary_id(&tokenizer->vocabulary, json_string_value(token), json_string_length(token));
-        tokenizer->special[which] = id;
-        bool known = false;
-        for (size_t i = 0; i < tokenizer->added.count; i++) {
-            known = known || tokenizer->added.tokens[i].id == id;
-        }
-        if (id >= 0 && !known) {
-            TRY(tokenizer_add_special(tokenizer, id));
-        }
-    }
-    return load_chat_template(tokenizer, config);
 }

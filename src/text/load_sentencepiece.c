@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "files/json.h"
+#include "text/folder.h"
 #include "text/parts.h"
 #include "text/sentencepiece.h"
 
@@ -213,6 +214,40 @@ static limn_status read_model(Tokenizer *tokenizer, ModelFile *file, const char 
 
 static limn_status keep_user_defined(const Trie **kept, Loading *loading);
 
+/* How LlamaTokenizer cuts text in the place of SentencePiece's own rules: nothing is normalised, and the space goes
+ * before the whole text only, or nowhere. */
+static limn_status set_metaspace(Tokenizer *tokenizer, Loading *loading, bool prefix) {
+    json_t *space = json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", SPACE_SYMBOL,
+                              "prepend_scheme", prefix ? "first" : "never", "split", 0);
+    json_t *decoder =
+        json_pack("{s:s, s:[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}, {s:s, s:s, s:i, s:i}]}", "type", "Sequence", "decoders",
+                  "type", "Replace", "pattern", "String", SPACE_SYMBOL, "content", " ", "type", "ByteFallback", "type",
+                  "Fuse", "type", "Strip", "content", " ", "start", prefix ? 1 : 0, "stop", 0);
+    limn_status status = space != NULL && decoder != NULL
+                             ? pre_tokenizer_parse(&tokenizer->pre_tokenizer, loading, space)
+                             : fail(LIMN_NO_MEMORY, "%s: reading the tokenizer", loading->where);
+    if (status == LIMN_OK) {
+        status = decoder_parse(&tokenizer->decoder, loading, decoder);
+    }
+    json_decref(space);
+    json_decref(decoder);
+    return status;
+}
+
+/* What tokenizer_config.json says of the space before a text; false: nothing, and SentencePiece's own rules hold. */
+static limn_status llama_space(bool *says, bool *prefix, const TokenizerFolder *folder) {
+    bool legacy, legacy_said, prefix_said;
+    *says = *prefix = false;
+    if (folder == NULL || folder_has_rule(folder, CLASS_GEMMA)) {
+        return LIMN_OK;
+    }
+    TRY(folder_flag(&legacy, &legacy_said, folder, "legacy"));
+    TRY(folder_flag(prefix, &prefix_said, folder, "add_prefix_space"));
+    *prefix = *prefix || !prefix_said;
+    *says = !*prefix || (legacy_said && !legacy);
+    return LIMN_OK;
+}
+
 static limn_status set_rules(Tokenizer *tokenizer, ModelFile *file, Loading *loading) {
     void *memory;
     TRY(pool_new(&memory, loading->pool, sizeof(SentencePieceRules)));
@@ -249,8 +284,9 @@ static limn_status keep_user_defined(const Trie **kept, Loading *loading) {
     return LIMN_OK;
 }
 
-/* The ids that the trainer names, when such pieces exist. The unknown piece is the one of that type. */
-static limn_status set_specials(Tokenizer *tokenizer, const ModelFile *file) {
+/* The ids that the trainer names, when such pieces exist. The unknown piece is the one of that type; unknown: it is
+ * looked for in text (a class looks for what it is told is unknown). */
+static limn_status set_specials(Tokenizer *tokenizer, const ModelFile *file, bool unknown) {
     const Vocabulary *vocabulary = &tokenizer->vocabulary;
     const int32_t named[] = {file->bos, file->eos, file->pad};
     const SpecialToken which[] = {SPECIAL_BOS, SPECIAL_EOS, SPECIAL_PAD};
@@ -264,31 +300,63 @@ static limn_status set_specials(Tokenizer *tokenizer, const ModelFile *file) {
         if (type == PIECE_UNKNOWN) {
             tokenizer->special[SPECIAL_UNK] = id;
         }
-        if (type == PIECE_UNKNOWN || type == PIECE_CONTROL) {
+        if ((type == PIECE_UNKNOWN && unknown) || type == PIECE_CONTROL) {
             TRY(tokenizer_add_special(tokenizer, id));
         }
     }
     return LIMN_OK;
 }
 
+/* Pieces that stay whole, looked for before the text is cut. */
+static limn_status add_user_defined(Tokenizer *tokenizer) {
+    for (int32_t id = 0; id < tokenizer->vocabulary.size; id++) {
+        if (tokenizer->vocabulary.pieces[id].type == PIECE_USER_DEFINED) {
+            TRY(added_tokens_add(&tokenizer->added, &tokenizer->vocabulary, (AddedToken){.id = id}));
+        }
+    }
+    return LIMN_OK;
+}
+
 /* Without a config: Llama's way for BPE (BOS first), T5's for unigram without BOS (EOS last). */
-static limn_status set_ends(Tokenizer *tokenizer, Loading *loading, const ModelFile *file, const json_t *config) {
+/* Where the versions of the reference take different things for granted. */
+static limn_status warn_of_silence(Tokenizer *tokenizer, const TokenizerFolder *folder) {
+    static const char *const keys[][2] = {{"legacy", "a space before each stretch of text between special tokens"},
+                                          {"add_bos_token", "<s> before the text"}};
+    for (size_t i = 0; i < 2 && folder != NULL && folder_has_rule(folder, CLASS_LLAMA); i++) {
+        const json_t *value = json_object_get(folder->settings, keys[i][0]);
+        if (value == NULL || json_is_null(value)) {
+            TRY(tokenizer_warn(
+                tokenizer,
+                "%s: \"%s\" is not stated: taken as true, as transformers 4 does (%s); version 5 takes it "
+                "as false",
+                folder->where, keys[i][0], keys[i][1]));
+        }
+    }
+    return LIMN_OK;
+}
+
+limn_status end_sentencepiece(Tokenizer *tokenizer, const char *path, const TokenizerFolder *folder) {
+    Loading loading = {path, &tokenizer->pool, &tokenizer->vocabulary, 0};
+    TRY(warn_of_silence(tokenizer, folder));
+    bool unigram = tokenizer->model.kind == &model_unigram;
     int32_t bos = tokenizer->special[SPECIAL_BOS], eos = tokenizer->special[SPECIAL_EOS];
+    const json_t *settings = folder != NULL ? folder->settings : NULL;
     bool adds_bos, adds_eos;
-    TRY(json_take_bool(&adds_bos, config, loading->where, "add_bos_token", file->model_type == MODEL_BPE));
-    TRY(json_take_bool(&adds_eos, config, loading->where, "add_eos_token",
-                       file->model_type == MODEL_UNIGRAM && bos < 0));
-    return post_processor_surround(&tokenizer->post_processor, loading, adds_bos ? bos : -1, adds_eos ? eos : -1);
+    TRY(json_take_bool(&adds_bos, settings, path, "add_bos_token", !unigram));
+    TRY(json_take_bool(&adds_eos, settings, path, "add_eos_token", unigram && bos < 0));
+    return post_processor_surround(&tokenizer->post_processor, &loading, adds_bos ? bos : -1, adds_eos ? eos : -1);
 }
 
 limn_status load_sentencepiece(Tokenizer *tokenizer, const char *path, const char *bytes, size_t length,
-                               const json_t *config) {
+                               const TokenizerFolder *folder) {
     ModelFile file = {.model_type = MODEL_UNIGRAM, .unknown = 0, .bos = 1, .eos = 2, .pad = -1};
     file.rules =
         (SentencePieceRules){.add_dummy_prefix = true, .remove_extra_whitespaces = true, .escape_whitespaces = true};
     TRY(read_model(tokenizer, &file, path, bytes, length));
     Loading loading = {path, &tokenizer->pool, &tokenizer->vocabulary, 0};
-    TRY(set_specials(tokenizer, &file));
+    bool named = folder != NULL && (folder_has_rule(folder, CLASS_LLAMA) || folder_has_rule(folder, CLASS_GEMMA) ||
+                                    json_object_get(folder->settings, "unk_token") != NULL);
+    TRY(set_specials(tokenizer, &file, !named));
     int32_t unknown = tokenizer->special[SPECIAL_UNK];
     if (file.model_type == MODEL_BPE) {
         TRY(model_sentencepiece_bpe_new(&tokenizer->model, &loading, unknown));
@@ -298,6 +366,11 @@ limn_status load_sentencepiece(Tokenizer *tokenizer, const char *path, const cha
         return fail(LIMN_UNSUPPORTED, "%s: a SentencePiece model of type %" PRIu64 ", expected unigram (1) or BPE (2)",
                     path, file.model_type);
     }
-    TRY(set_rules(tokenizer, &file, &loading));
-    return set_ends(tokenizer, &loading, &file, config);
+    bool says, prefix;
+    TRY(llama_space(&says, &prefix, folder));
+    if (says && file.model_type == MODEL_BPE) {
+        TRY(add_user_defined(tokenizer));
+        return set_metaspace(tokenizer, &loading, prefix);
+    }
+    return set_rules(tokenizer, &file, &loading);
 }

@@ -5,7 +5,9 @@
 #include "base/file.h"
 #include "base/utf8.h"
 #include "files/json.h"
+#include "text/folder.h"
 #include "text/parts.h"
+#include "text/split_rules.h"
 
 static limn_status parse_text(Loading *loading, json_t **json, json_t *made) {
     *json = made;
@@ -58,7 +60,8 @@ static limn_status load_lines(Tokenizer *tokenizer, const char *path, const char
                         path, (long long)id + 1);
         }
         if (line_length == 0) {
-            continue; /* an empty last line; an id nobody uses elsewhere */
+            tokenizer->vocabulary.has_empty = true;
+            continue; /* an id nobody uses elsewhere */
         }
         TRY(vocabulary_add(&tokenizer->vocabulary, path, line, line_length, id, PIECE_NORMAL, 0));
     }
@@ -74,15 +77,27 @@ static const struct BertToken {
                    {"[SEP]", SPECIAL_SEP},
                    {"[MASK]", SPECIAL_MASK}};
 
-/* Lower case unless the config says otherwise; without a config, unless the pieces hold capitals. */
+static limn_status flag(bool *value, const TokenizerFolder *folder, const char *key, bool fallback) {
+    bool said = false;
+    *value = fallback;
+    if (folder != NULL) {
+        bool found;
+        TRY(folder_flag(&found, &said, folder, key));
+        *value = said ? found : fallback;
+    }
+    return LIMN_OK;
+}
+
+/* Lower case unless the config says otherwise; where nothing names the class, unless the pieces hold capitals. */
 limn_status load_vocab_txt(Tokenizer *tokenizer, const char *path, const char *bytes, size_t length,
-                           const json_t *config) {
+                           const TokenizerFolder *folder) {
     Loading loading = {path, &tokenizer->pool, &tokenizer->vocabulary, 0};
     TRY(load_lines(tokenizer, path, bytes, length));
     bool lowercase, chinese, strip_accents;
-    TRY(json_take_bool(&lowercase, config, path, "do_lower_case", !vocabulary_is_cased(&tokenizer->vocabulary)));
-    TRY(json_take_bool(&chinese, config, path, "tokenize_chinese_chars", true));
-    TRY(json_take_bool(&strip_accents, config, path, "strip_accents", lowercase));
+    bool named = folder != NULL && folder->tokenizer_class != NULL;
+    TRY(flag(&lowercase, folder, "do_lower_case", named || !vocabulary_is_cased(&tokenizer->vocabulary)));
+    TRY(flag(&chinese, folder, "tokenize_chinese_chars", true));
+    TRY(flag(&strip_accents, folder, "strip_accents", lowercase));
     limn_status status;
     COMPONENT(status, normaliser_parse, &tokenizer->normaliser, &loading, "{s:s, s:b, s:b, s:b}", "type",
               "BertNormalizer", "lowercase", lowercase, "handle_chinese_chars", chinese, "strip_accents",
@@ -92,7 +107,7 @@ limn_status load_vocab_txt(Tokenizer *tokenizer, const char *path, const char *b
     TRY(status);
     COMPONENT(status, decoder_parse, &tokenizer->decoder, &loading, "{s:s}", "type", "WordPiece");
     TRY(status);
-    for (size_t i = 0; i < sizeof bert_tokens / sizeof *bert_tokens; i++) {
+    for (size_t i = 0; i < sizeof bert_tokens / sizeof *bert_tokens && !named; i++) { /* else they are the class's */
         const char *text = bert_tokens[i].text;
         int32_t id = vocabulary_model_id(&tokenizer->vocabulary, text, strlen(text));
         tokenizer->special[bert_tokens[i].which] = id;
@@ -100,7 +115,13 @@ limn_status load_vocab_txt(Tokenizer *tokenizer, const char *path, const char *b
             TRY(tokenizer_add_special(tokenizer, id));
         }
     }
-    TRY(model_word_piece_new(&tokenizer->model, &loading, "[UNK]", "##"));
+    const char *unknown = named ? folder_special(folder, SPECIAL_UNK) : "[UNK]";
+    return model_word_piece_new(&tokenizer->model, &loading, unknown != NULL ? unknown : "[UNK]", "##");
+}
+
+limn_status end_vocab_txt(Tokenizer *tokenizer, const char *path, const TokenizerFolder *folder) {
+    (void)folder;
+    Loading loading = {path, &tokenizer->pool, &tokenizer->vocabulary, 0};
     return post_processor_surround_bert(&tokenizer->post_processor, &loading, tokenizer->special[SPECIAL_CLS],
                                         tokenizer->special[SPECIAL_SEP]);
 }
@@ -154,31 +175,8 @@ static int32_t find_token(const Tokenizer *tokenizer, const char *text) {
     return vocabulary_model_id(&tokenizer->vocabulary, text, strlen(text));
 }
 
-/* The id of a token that the config names, as text or as an object that holds it; -1: none. */
-static int32_t config_token(const Tokenizer *tokenizer, const json_t *config, const char *key) {
-    const json_t *token = json_object_get(config, key);
-    token = json_is_object(token) ? json_object_get(token, "content") : token;
-    return json_is_string(token) ? find_token(tokenizer, json_string_value(token)) : -1;
-}
-
-/* GPT-2's class on RoBERTa's pieces (OPT): nothing is added but the BOS token where the config asks for it. */
-static bool is_gpt2(const json_t *config) {
-    const char *name = json_string_value(json_object_get(config, "tokenizer_class"));
-    return name != NULL && (strcmp(name, "GPT2Tokenizer") == 0 || strcmp(name, "GPT2TokenizerFast") == 0);
-}
-
-static limn_status add_bos(Tokenizer *tokenizer, Loading *loading, const json_t *config) {
-    bool wanted;
-    TRY(json_take_bool(&wanted, config, loading->where, "add_bos_token", false));
-    int32_t bos = config_token(tokenizer, config, "bos_token");
-    if (wanted && bos < 0) {
-        return fail(LIMN_FORMAT, "%s: add_bos_token is set, expected bos_token to name a piece", loading->where);
-    }
-    return wanted ? post_processor_surround(&tokenizer->post_processor, loading, bos, -1) : LIMN_OK;
-}
-
-/* GPT-2 adds nothing; a vocabulary with RoBERTa's special pieces is RoBERTa's. */
-static limn_status set_special_pieces(Tokenizer *tokenizer, Loading *loading, bool prefix_space) {
+/* Where nothing names the class, a vocabulary with RoBERTa's special pieces is RoBERTa's; GPT-2 has one. */
+static limn_status guess_special_pieces(Tokenizer *tokenizer) {
     int32_t begin = find_token(tokenizer, "<s>"), end = find_token(tokenizer, "</s>");
     int32_t mask = find_token(tokenizer, "<mask>"), text_end = find_token(tokenizer, "<|endoftext|>");
     if (begin < 0 || end < 0 || mask < 0) {
@@ -193,23 +191,45 @@ static limn_status set_special_pieces(Tokenizer *tokenizer, Loading *loading, bo
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         int32_t id = find_token(tokenizer, names[i]);
         if (id >= 0) {
-            TRY(added_tokens_add(&tokenizer->added, (AddedToken){.id = id, .special = true, .normalized = true}));
+            TRY(added_tokens_add(&tokenizer->added, &tokenizer->vocabulary,
+                                 (AddedToken){.id = id, .special = true, .normalized = true}));
         }
     }
-    TRY(added_tokens_add(&tokenizer->added,
+    TRY(added_tokens_add(&tokenizer->added, &tokenizer->vocabulary,
                          (AddedToken){.id = mask, .special = true, .normalized = true, .left_strip = true}));
     load_usual_specials(tokenizer);
     tokenizer->special[SPECIAL_CLS] = begin;
     tokenizer->special[SPECIAL_SEP] = end;
+    return LIMN_OK;
+}
+
+/* How the class cuts text: GPT-2's rule within ByteLevel, or a rule of its own before it. */
+static limn_status set_cutting(Tokenizer *tokenizer, Loading *loading, const TokenizerFolder *folder, bool prefix) {
+    bool qwen = folder != NULL && folder_has_rule(folder, CLASS_QWEN2);
     limn_status status;
-    COMPONENT(status, post_processor_parse, &tokenizer->post_processor, loading, "{s:s, s:[s,i], s:[s,i], s:b, s:b}",
-              "type", "RobertaProcessing", "sep", "</s>", (int)end, "cls", "<s>", (int)begin, "trim_offsets", 1,
-              "add_prefix_space", prefix_space);
+    if (qwen || (folder != NULL && folder_has_rule(folder, CLASS_GPT_NEOX))) {
+        COMPONENT(status, normaliser_parse, &tokenizer->normaliser, loading, "{s:s}", "type", "NFC");
+        TRY(status);
+    }
+    if (!qwen) {
+        COMPONENT(status, pre_tokenizer_parse, &tokenizer->pre_tokenizer, loading, "{s:s, s:b}", "type", "ByteLevel",
+                  "add_prefix_space", prefix);
+        return status;
+    }
+    const SplitRule *rule;
+    TRY(split_rule_find(&rule, loading->where, "qwen2", 5));
+    json_t *steps = split_rule_json(rule);
+    json_t *list = json_object_get(steps, "pretokenizers");
+    json_t *byte_level = json_array_get(list, json_array_size(list) - 1); /* the last step of every rule */
+    status = byte_level != NULL && json_object_set_new(byte_level, "add_prefix_space", json_boolean(prefix)) == 0
+                 ? pre_tokenizer_parse(&tokenizer->pre_tokenizer, loading, steps)
+                 : fail(LIMN_NO_MEMORY, "%s: reading the tokenizer", loading->where);
+    json_decref(steps);
     return status;
 }
 
 limn_status load_vocab_merges(Tokenizer *tokenizer, const char *vocab_path, const char *merges_path,
-                              const json_t *config) {
+                              const TokenizerFolder *folder) {
     Loading loading = {vocab_path, &tokenizer->pool, &tokenizer->vocabulary, 0};
     TRY(load_vocab_json(&loading));
     TRY(model_bpe_new(&tokenizer->model, &loading));
@@ -217,17 +237,36 @@ limn_status load_vocab_merges(Tokenizer *tokenizer, const char *vocab_path, cons
     TRY(load_merges(tokenizer, &loading));
     loading.where = vocab_path;
     bool prefix_space;
-    TRY(json_take_bool(&prefix_space, config, vocab_path, "add_prefix_space", false));
+    TRY(flag(&prefix_space, folder, "add_prefix_space", false));
+    TRY(set_cutting(tokenizer, &loading, folder, prefix_space));
     limn_status status;
-    COMPONENT(status, pre_tokenizer_parse, &tokenizer->pre_tokenizer, &loading, "{s:s, s:b}", "type", "ByteLevel",
-              "add_prefix_space", prefix_space);
-    TRY(status);
     COMPONENT(status, decoder_parse, &tokenizer->decoder, &loading, "{s:s}", "type", "ByteLevel");
     TRY(status);
-    if (is_gpt2(config)) {
-        TRY(add_bos(tokenizer, &loading, config));
+    bool named = folder != NULL && folder->tokenizer_class != NULL && folder->tokenizer_class->rule != CLASS_FILE;
+    return named ? LIMN_OK /* whose special tokens are those of the class and the settings */
+                 : guess_special_pieces(tokenizer);
+}
+
+limn_status end_vocab_merges(Tokenizer *tokenizer, const char *path, const TokenizerFolder *folder) {
+    Loading loading = {path, &tokenizer->pool, &tokenizer->vocabulary, 0};
+    bool named = folder != NULL && folder->tokenizer_class != NULL && folder->tokenizer_class->rule != CLASS_FILE;
+    bool roberta = named ? folder_has_rule(folder, CLASS_ROBERTA) : tokenizer->special[SPECIAL_CLS] >= 0;
+    int32_t cls = tokenizer->special[SPECIAL_CLS], sep = tokenizer->special[SPECIAL_SEP];
+    if (roberta && cls >= 0 && sep >= 0) {
+        bool trims, prefix;
+        limn_status status;
+        TRY(flag(&trims, folder, "trim_offsets", true));
+        TRY(flag(&prefix, folder, "add_prefix_space", false));
+        COMPONENT(status, post_processor_parse, &tokenizer->post_processor, &loading,
+                  "{s:s, s:[s,i], s:[s,i], s:b, s:b}", "type", "RobertaProcessing", "sep", "", (int)sep, "cls", "",
+                  (int)cls, "trim_offsets", trims, "add_prefix_space", prefix);
+        return status;
     }
-    return is_gpt2(config) && config_token(tokenizer, config, "bos_token") >= 0
-               ? LIMN_OK /* whose special tokens are those that the config names */
-               : set_special_pieces(tokenizer, &loading, prefix_space);
+    bool bos, eos;
+    TRY(flag(&bos, folder, "add_bos_token", false));
+    TRY(flag(&eos, folder, "add_eos_token", false));
+    return bos || eos ? post_processor_surround(&tokenizer->post_processor, &loading,
+                                                bos ? tokenizer->special[SPECIAL_BOS] : -1,
+                                                eos ? tokenizer->special[SPECIAL_EOS] : -1)
+                      : LIMN_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "files/json.h"
+#include "text/folder.h"
 #include "text/parts.h"
 
 static limn_status out_of_memory(const char *folder) {
@@ -23,31 +24,6 @@ static limn_status find_beside(char **path, const char *folder, const char *name
         *path = NULL;
     }
     return LIMN_OK;
-}
-
-/* *json is NULL when the file is not there. */
-static limn_status load_beside(json_t **json, char **path, const char *folder, const char *name) {
-    *json = NULL;
-    TRY(find_beside(path, folder, name));
-    return *path == NULL ? LIMN_OK : json_file_load(json, *path, JSON_TOKENIZER_CAP);
-}
-
-static limn_status apply_configs(Tokenizer *tokenizer, const char *folder, const json_t *config) {
-    if (config != NULL) {
-        TRY(load_config(tokenizer, folder, config));
-    }
-    json_t *map = NULL;
-    char *path = NULL;
-    limn_status status = load_beside(&map, &path, folder, "special_tokens_map.json");
-    if (status == LIMN_OK && map != NULL) {
-        status = load_config(tokenizer, path, map);
-    }
-    if (config == NULL && map == NULL) {
-        load_usual_specials(tokenizer);
-    }
-    json_decref(map);
-    free(path);
-    return status;
 }
 
 static limn_status keep_template_file(Tokenizer *tokenizer, const char *folder, const char *file, const char *name,
@@ -98,12 +74,14 @@ static limn_status apply_named_templates(Tokenizer *tokenizer, const char *folde
 }
 
 /* chat_template.jinja wins over the config, which wins over chat_template.json. */
-static limn_status apply_chat_template(Tokenizer *tokenizer, const char *folder) {
+static limn_status apply_chat_template(Tokenizer *tokenizer, const TokenizerFolder *folder) {
     json_t *json = NULL;
     char *path = NULL;
-    TRY(keep_template_file(tokenizer, folder, "chat_template.jinja", "default", 7));
-    TRY(apply_named_templates(tokenizer, folder));
-    limn_status status = load_beside(&json, &path, folder, "chat_template.json");
+    TRY(keep_template_file(tokenizer, folder->path, "chat_template.jinja", "default", 7));
+    TRY(apply_named_templates(tokenizer, folder->path));
+    TRY(load_chat_template(tokenizer, folder->settings));
+    TRY(find_beside(&path, folder->path, "chat_template.json"));
+    limn_status status = path == NULL ? LIMN_OK : json_file_load(&json, path, JSON_TOKENIZER_CAP);
     if (status == LIMN_OK && json != NULL) {
         status = load_chat_template(tokenizer, json);
     }
@@ -113,64 +91,123 @@ static limn_status apply_chat_template(Tokenizer *tokenizer, const char *folder)
 }
 
 /* tokenizer.json holds a model, tekken.json a list of pieces. */
-static limn_status load_either_json(Tokenizer *tokenizer, const char *path, const json_t *json) {
-    bool tekken = json_object_get(json, "model") == NULL && json_is_array(json_object_get(json, "vocab"));
-    return tekken ? load_tekken(tokenizer, path, json) : load_tokenizer_json(tokenizer, path, json);
+static bool is_tekken(const json_t *json) {
+    return json_object_get(json, "model") == NULL && json_is_array(json_object_get(json, "vocab"));
 }
 
-static limn_status load_json_path(Tokenizer *tokenizer, const char *path) {
+static limn_status load_either_json(Tokenizer *tokenizer, const char *path, const json_t *json) {
+    return is_tekken(json) ? load_tekken(tokenizer, path, json) : load_tokenizer_json(tokenizer, path, json);
+}
+
+static limn_status load_json_path(Tokenizer *tokenizer, const char *path, TokenizerFolder *folder) {
     json_t *json;
     TRY(json_file_load(&json, path, JSON_TOKENIZER_CAP));
-    limn_status status = load_either_json(tokenizer, path, json);
+    limn_status status = LIMN_OK;
+    if (json_is_object(json) && !is_tekken(json)) {
+        folder->has_json = true;
+        folder->listed = json_incref(json_object_get(json, "added_tokens"));
+        status = folder_adjust_json(json, folder, tokenizer);
+    }
+    if (status == LIMN_OK) {
+        status = load_either_json(tokenizer, path, json);
+    }
     json_decref(json);
     return status;
 }
 
-static limn_status load_bytes_path(Tokenizer *tokenizer, const char *path, const json_t *config,
+static limn_status load_bytes_path(Tokenizer *tokenizer, const char *path, const TokenizerFolder *folder,
                                    limn_status (*load)(Tokenizer *tokenizer, const char *path, const char *bytes,
-                                                       size_t length, const json_t *config)) {
+                                                       size_t length, const TokenizerFolder *folder)) {
     char *bytes;
     size_t length;
     TRY(file_read(&bytes, &length, path, JSON_TOKENIZER_CAP));
-    limn_status status = load(tokenizer, path, bytes, length, config);
+    limn_status status = load(tokenizer, path, bytes, length, folder);
     free(bytes);
     return status;
 }
 
-/* The files that a folder may have, in the order they are preferred. */
-static limn_status load_vocab_json_path(Tokenizer *tokenizer, const char *folder, const char *path,
-                                        const json_t *config) {
+static limn_status load_vocab_json_path(Tokenizer *tokenizer, const char *path, const TokenizerFolder *folder) {
     char *merges;
-    TRY(find_beside(&merges, folder, "merges.txt"));
+    TRY(find_beside(&merges, folder->path, "merges.txt"));
     if (merges == NULL) {
         return fail(LIMN_NOT_FOUND, "%s: there is no merges.txt beside it", path);
     }
-    limn_status status = load_vocab_merges(tokenizer, path, merges, config);
+    limn_status status = load_vocab_merges(tokenizer, path, merges, folder);
     free(merges);
     return status;
 }
 
-static limn_status load_folder(Tokenizer *tokenizer, const char *folder, const json_t *config) {
-    static const char *const names[] = {"tokenizer.json",  "vocab.json",   "vocab.txt",
-                                        "tokenizer.model", "spiece.model", "tekken.json"};
-    enum { JSON, VOCAB_JSON, VOCAB_TXT, TOKENIZER_MODEL, SPIECE_MODEL, TEKKEN };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+typedef enum OwnFile { OWN_JSON, OWN_VOCAB_JSON, OWN_VOCAB_TXT, OWN_SENTENCEPIECE, OWN_TEKKEN } OwnFile;
+
+/* The files that a folder may have, in the order they are preferred. */
+static const struct {
+    const char *name;
+    OwnFile kind;
+} own_files[] = {{"tokenizer.json", OWN_JSON},        {"vocab.json", OWN_VOCAB_JSON},
+                 {"vocab.txt", OWN_VOCAB_TXT},        {"tokenizer.model", OWN_SENTENCEPIECE},
+                 {"spiece.model", OWN_SENTENCEPIECE}, {"sentencepiece.bpe.model", OWN_SENTENCEPIECE},
+                 {"tekken.json", OWN_TEKKEN}};
+
+/* A class makes its parts by itself where there is no tokenizer.json: only what is known to be so is read. */
+static bool class_reads(const TokenizerFolder *folder, OwnFile kind) {
+    static const struct {
+        ClassRule rule;
+        OwnFile kind;
+    } readers[] = {{CLASS_BERT, OWN_VOCAB_TXT},     {CLASS_BYTE_LEVEL, OWN_VOCAB_JSON},
+                   {CLASS_ROBERTA, OWN_VOCAB_JSON}, {CLASS_GPT_NEOX, OWN_VOCAB_JSON},
+                   {CLASS_QWEN2, OWN_VOCAB_JSON},   {CLASS_LLAMA, OWN_SENTENCEPIECE},
+                   {CLASS_GEMMA, OWN_SENTENCEPIECE}};
+    const TokenizerClass *named = folder->tokenizer_class;
+    bool plain = named == NULL ? folder->class_name == NULL
+                               : strcmp(named->name, "PreTrainedTokenizer") == 0 ||
+                                     strcmp(named->name, "TokenizersBackend") == 0 ||
+                                     (strcmp(named->name, "T5Tokenizer") == 0 && kind == OWN_SENTENCEPIECE);
+    for (size_t i = 0; i < sizeof readers / sizeof *readers && !plain && named != NULL; i++) {
+        plain = readers[i].rule == named->rule && readers[i].kind == kind;
+    }
+    return kind == OWN_JSON || kind == OWN_TEKKEN || plain;
+}
+
+static limn_status load_own(Tokenizer *tokenizer, const char *path, OwnFile kind, TokenizerFolder *folder) {
+    if (!class_reads(folder, kind) || strcmp(path_base(path), "sentencepiece.bpe.model") == 0) {
+        return fail(LIMN_UNSUPPORTED, "%s: read by a %.80s without a tokenizer.json, which is not implemented", path,
+                    folder->tokenizer_class != NULL ? folder->tokenizer_class->name
+                    : folder->class_name != NULL    ? folder->class_name
+                                                    : "class that nothing names");
+    }
+    switch (kind) {
+    case OWN_JSON:
+    case OWN_TEKKEN:
+        return load_json_path(tokenizer, path, folder);
+    case OWN_VOCAB_JSON:
+        folder->end = end_vocab_merges;
+        return load_vocab_json_path(tokenizer, path, folder);
+    case OWN_VOCAB_TXT:
+        folder->end = end_vocab_txt;
+        return load_bytes_path(tokenizer, path, folder, load_vocab_txt);
+    default:
+        folder->end = end_sentencepiece;
+        return load_bytes_path(tokenizer, path, folder, load_sentencepiece);
+    }
+}
+
+static limn_status load_folder(Tokenizer *tokenizer, TokenizerFolder *folder) {
+    enum { N = sizeof own_files / sizeof *own_files };
+    for (size_t i = 0; i < 2 * N; i++) { /* first what the class reads, then what must be refused */
         char *path;
-        TRY(find_beside(&path, folder, names[i]));
-        if (path == NULL) {
+        OwnFile kind = own_files[i % N].kind;
+        TRY(find_beside(&path, folder->path, own_files[i % N].name));
+        if (path == NULL || (i < N && !class_reads(folder, kind))) {
+            free(path);
             continue;
         }
-        limn_status status = i == JSON || i == TEKKEN ? load_json_path(tokenizer, path)
-                             : i == VOCAB_JSON        ? load_vocab_json_path(tokenizer, folder, path, config)
-                             : i == VOCAB_TXT         ? load_bytes_path(tokenizer, path, config, load_vocab_txt)
-                                                      : load_bytes_path(tokenizer, path, config, load_sentencepiece);
-        free(path);
-        return status;
+        folder->own_path = path;
+        return load_own(tokenizer, path, kind, folder);
     }
     return fail(LIMN_NOT_FOUND,
                 "%s: no tokenizer: expected tokenizer.json, vocab.json with merges.txt, vocab.txt, "
                 "tokenizer.model or tekken.json",
-                folder);
+                folder->path);
 }
 
 static limn_status finish_open(Tokenizer **tokenizer, Tokenizer *made, limn_status status) {
@@ -182,27 +219,28 @@ static limn_status finish_open(Tokenizer **tokenizer, Tokenizer *made, limn_stat
     return status;
 }
 
-limn_status tokenizer_open_folder(Tokenizer **tokenizer, const char *folder) {
+limn_status tokenizer_open_folder(Tokenizer **tokenizer, const char *path) {
     *tokenizer = NULL;
     Tokenizer *made;
     TRY(tokenizer_new(&made));
-    json_t *config = NULL;
-    char *config_path = NULL;
-    limn_status status = load_beside(&config, &config_path, folder, "tokenizer_config.json");
+    TokenizerFolder folder;
+    limn_status status = tokenizer_folder_open(&folder, path, made);
     if (status == LIMN_OK) {
-        status = load_folder(made, folder, config);
+        status = load_folder(made, &folder);
     }
     if (status == LIMN_OK) {
-        status = apply_configs(made, folder, config);
+        status = folder_extend(made, &folder);
+    }
+    if (status == LIMN_OK && folder.end != NULL) {
+        status = folder.end(made, folder.own_path, &folder);
     }
     if (status == LIMN_OK) {
-        status = apply_chat_template(made, folder);
+        status = apply_chat_template(made, &folder);
     }
     if (status == LIMN_OK) {
-        status = tokenizer_finish(made, folder);
+        status = tokenizer_finish(made, path);
     }
-    json_decref(config);
-    free(config_path);
+    tokenizer_folder_close(&folder);
     return finish_open(tokenizer, made, status);
 }
 
@@ -223,9 +261,11 @@ static limn_status load_contents(Tokenizer *tokenizer, const char *path, const c
         return status;
     }
     if (length > 2 && bytes[0] == 0x0A && memchr(bytes, '\0', length) != NULL) {
-        return load_sentencepiece(tokenizer, path, bytes, length, NULL);
+        TRY(load_sentencepiece(tokenizer, path, bytes, length, NULL));
+        return end_sentencepiece(tokenizer, path, NULL);
     }
-    return load_vocab_txt(tokenizer, path, bytes, length, NULL);
+    TRY(load_vocab_txt(tokenizer, path, bytes, length, NULL));
+    return end_vocab_txt(tokenizer, path, NULL);
 }
 
 limn_status tokenizer_open_file(Tokenizer **tokenizer, const char *path) {

@@ -1,5 +1,7 @@
 #include "text/parts.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +40,38 @@ limn_status tokenizer_keep(const char **kept, Tokenizer *tokenizer, const char *
     return LIMN_OK;
 }
 
+limn_status tokenizer_warn(Tokenizer *tokenizer, const char *format, ...) {
+    enum { WARNINGS_MOST = 16 };
+    char line[ERROR_MESSAGE_MAX];
+    if (tokenizer->n_warnings == WARNINGS_MOST) {
+        tokenizer->n_unsaid++;
+        return LIMN_OK;
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    const char **grown = ARENA_ARRAY(&tokenizer->pool.arena, const char *, tokenizer->n_warnings + 1);
+    const char *kept = arena_strdup(&tokenizer->pool.arena, line);
+    if (grown == NULL || kept == NULL) {
+        return fail(LIMN_NO_MEMORY, "a tokenizer's warning");
+    }
+    for (size_t i = 0; i < tokenizer->n_warnings; i++) {
+        grown[i] = tokenizer->warnings[i];
+    }
+    grown[tokenizer->n_warnings++] = kept;
+    tokenizer->warnings = grown;
+    return LIMN_OK;
+}
+
+size_t tokenizer_warning_count(const Tokenizer *tokenizer) {
+    return tokenizer->n_warnings;
+}
+
+const char *tokenizer_warning(const Tokenizer *tokenizer, size_t index) {
+    return tokenizer->warnings[index];
+}
+
 limn_status tokenizer_keep_template(Tokenizer *tokenizer, const char *name, size_t name_length, const char *text,
                                     size_t length, bool replace) {
     size_t n = tokenizer->n_chat_templates, at = 0;
@@ -67,13 +101,10 @@ limn_status tokenizer_keep_template(Tokenizer *tokenizer, const char *name, size
 }
 
 limn_status tokenizer_add_special(Tokenizer *tokenizer, int32_t id) {
-    for (size_t i = 0; i < tokenizer->added.count; i++) {
-        if (tokenizer->added.tokens[i].id == id) {
-            tokenizer->added.tokens[i].special = true;
-            return LIMN_OK;
-        }
-    }
-    return added_tokens_add(&tokenizer->added, (AddedToken){.id = id, .special = true});
+    const AddedToken *known = added_tokens_find(&tokenizer->added, &tokenizer->vocabulary, id);
+    AddedToken token = known != NULL ? *known : (AddedToken){.id = id};
+    token.special = true;
+    return added_tokens_add(&tokenizer->added, &tokenizer->vocabulary, token);
 }
 
 static bool is_plain_word(const Piece *piece) {
@@ -128,7 +159,18 @@ static limn_status decode_pieces(Tokenizer *tokenizer, DecodeWork *work, TextBuf
     return LIMN_OK;
 }
 
+/* The last line says how many there would be more. */
+static limn_status count_unsaid(Tokenizer *tokenizer, const char *where) {
+    if (tokenizer->n_unsaid == 0) {
+        return LIMN_OK;
+    }
+    size_t more = tokenizer->n_unsaid + 1;
+    tokenizer->n_warnings--;
+    return tokenizer_warn(tokenizer, "%s: %zu more warnings about the tokenizer", where, more);
+}
+
 limn_status tokenizer_finish(Tokenizer *tokenizer, const char *where) {
+    TRY(count_unsaid(tokenizer, where));
     if (tokenizer->vocabulary.size == 0) {
         return fail(LIMN_FORMAT, "%s: the vocabulary is empty", where);
     }

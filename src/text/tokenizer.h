@@ -81,7 +81,12 @@ typedef enum SpecialToken {
 } SpecialToken;
 int32_t tokenizer_special(const Tokenizer *tokenizer, SpecialToken which); /* -1: the model has none */
 
-const char *tokenizer_kind(const Tokenizer *tokenizer);          /* "byte-level BPE", "WordPiece" ... */
+const char *tokenizer_kind(const Tokenizer *tokenizer); /* "byte-level BPE", "WordPiece" ... */
+
+/* What the files say and this tokenizer does not do, one line each; borrowed. */
+size_t tokenizer_warning_count(const Tokenizer *tokenizer);
+const char *tokenizer_warning(const Tokenizer *tokenizer, size_t index);
+
 const char *tokenizer_chat_template(const Tokenizer *tokenizer); /* the one named "default"; NULL: none. Borrowed. */
 
 /* Chat templates by name ("default", "tool_use", "rag" ...), in the order of their files. */

@@ -125,6 +125,10 @@ int32_t vocabulary_byte_id(const Vocabulary *vocabulary, unsigned char byte) {
     return vocabulary_model_id(vocabulary, name, (size_t)length);
 }
 
+int32_t vocabulary_model_size(const Vocabulary *vocabulary) {
+    return (int32_t)vocabulary->model_ids.count + (vocabulary->has_empty ? 1 : 0);
+}
+
 bool vocabulary_is_cased(const Vocabulary *vocabulary) {
     for (int32_t id = 0; id < vocabulary->size; id++) {
         const Piece *piece = vocabulary_piece(vocabulary, id);

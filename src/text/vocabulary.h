@@ -27,6 +27,7 @@ typedef struct Piece {
     uint8_t type; /* PieceType */
     bool added;   /* an added token and not of the model itself */
     bool special;
+    uint32_t added_at;   /* 1 and its place among the added tokens; 0: it is none */
     double score;        /* SentencePiece: log-probability or merge order */
     const char *decoded; /* [decoded_length] what it adds to decoded text */
     uint32_t decoded_length;
@@ -39,6 +40,7 @@ typedef struct Vocabulary {
     int32_t capacity;
     int32_t id_limit;    /* ids are below it */
     int32_t model_count; /* pieces of the model itself */
+    bool has_empty;      /* a list of pieces has empty lines: to the reference they are one more piece */
     uint32_t longest;    /* bytes of the model's longest piece */
     Map model_ids;       /* piece -> id, the model's own */
     Map added_ids;       /* piece -> id, added tokens */
@@ -62,6 +64,8 @@ limn_status vocabulary_add_token(Vocabulary *vocabulary, const char *where, cons
 int32_t vocabulary_model_id(const Vocabulary *vocabulary, const char *text, size_t length); /* -1: none */
 int32_t vocabulary_id(const Vocabulary *vocabulary, const char *text, size_t length);       /* added first; -1: none */
 const Piece *vocabulary_piece(const Vocabulary *vocabulary, int32_t id);                    /* NULL: none */
+/* How many different pieces the model itself has: the first id behind them, as the reference counts. */
+int32_t vocabulary_model_size(const Vocabulary *vocabulary);
 /* Does any ordinary piece hold a capital ASCII letter? Uncased vocabularies have none. */
 bool vocabulary_is_cased(const Vocabulary *vocabulary);
 /* The id of "<0xNN>", -1: none. */

@@ -55,11 +55,7 @@ static double number_of(const json_t *object, const char *key) {
     return json_number_value(value);
 }
 
-static void check_weights(const Result *result, const char *name) {
-    char path[1200], folder[1024];
-    json_t *expected;
-    snprintf(path, sizeof path, "%s/diff.json", golden(folder, name));
-    must(json_file_load(&expected, path, JSON_CONFIG_CAP));
+static void check_rows(const Result *result, const json_t *expected) {
     size_t i;
     const json_t *row;
     json_array_foreach(json_object_get(expected, "weights"), i, row) {
@@ -76,6 +72,14 @@ static void check_weights(const Result *result, const char *name) {
         int layer = atoi(key);
         near("head", cell_of(result, "heads", layer, strchr(key, '.') + 1), json_number_value(value));
     }
+}
+
+static void check_weights(const Result *result, const char *name) {
+    char path[1200], folder[1024];
+    json_t *expected;
+    snprintf(path, sizeof path, "%s/diff.json", golden(folder, name));
+    must(json_file_load(&expected, path, JSON_CONFIG_CAP));
+    check_rows(result, expected);
     json_decref(expected);
 }
 
@@ -127,6 +131,86 @@ static void two_models_are_compared(void **state) {
     result_free(result);
     must(call_method(&result, "diff", "{\"model\":\"%s\",\"other\":\"%s\"}", base, base));
     assert_string_equal(result->headline.bytes, "No weight differs");
+    result_free(result);
+}
+
+static void add_folders(TextBuffer *out, const char *option, const json_t *names) {
+    size_t i;
+    const json_t *name;
+    json_array_foreach(names, i, name) {
+        text_buffer_printf(out, "%s\"%s/%s\"%s", i == 0 ? option : ",", golden_folder("adapters"),
+                           json_string_value(name), i + 1 == json_array_size(names) ? "]" : "");
+    }
+}
+
+/* Two adapters of one model, and any mix of models with and without them (tests/oracle/adapters/make_pairs.py). */
+static void two_adapted_models_are_compared(void **state) {
+    json_t *pairs;
+    char path[1200];
+    snprintf(path, sizeof path, "%s/pairs.json", golden_folder("adapters"));
+    must(json_file_load(&pairs, path, JSON_CONFIG_CAP));
+    size_t i;
+    const json_t *pair;
+    json_array_foreach(pairs, i, pair) {
+        TextBuffer call = TEXT_BUFFER_INIT;
+        Result *result;
+        text_buffer_printf(&call, "{\"model\":\"%s\"", golden_folder(json_string_value(json_object_get(pair, "base"))));
+        const char *other = json_string_value(json_object_get(pair, "other"));
+        if (other != NULL) {
+            text_buffer_printf(&call, ",\"other\":\"%s\"", golden_folder(other));
+        }
+        add_folders(&call, ",\"adapter\":[", json_object_get(pair, "first"));
+        add_folders(&call, ",\"other-adapter\":[", json_object_get(pair, "second"));
+        text_buffer_add(&call, "}");
+        must(call_method(&result, "diff", "%s", call.data));
+        check_rows(result, pair);
+        result_free(result);
+        text_buffer_free(&call);
+    }
+    assert_int_equal(i, 5);
+    json_decref(pairs);
+}
+
+static char *documented(const char *format, ...) {
+    char json[4096];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(json, sizeof json, format, arguments);
+    va_end(arguments);
+    Result *result;
+    must(call_method(&result, "diff", "%s", json));
+    assert_true(result_passed(result));
+    result->params = (Fields){0}; /* how it was asked for */
+    result->provenance = (ResultProvenance){0};
+    result_request(result, "diff", "{}");
+    TextBuffer text = TEXT_BUFFER_INIT;
+    must(result_write_json(&text, result, false));
+    result_free(result);
+    return text.data;
+}
+
+/* --other-adapter alone is --adapter alone; an adapter beside itself differs nowhere. */
+static void an_adapter_on_either_side(void **state) {
+    char base[1024], adapter[1024];
+    golden(base, "llama-old");
+    golden(adapter, "adapters/two/1");
+    char *one = documented("{\"model\":\"%s\",\"adapter\":[\"%s\"],\"ids\":[1,2,3]}", base, adapter);
+    char *other = documented("{\"model\":\"%s\",\"other-adapter\":[\"%s\"],\"ids\":[1,2,3]}", base, adapter);
+    assert_string_equal(one, other);
+    free(one);
+    free(other);
+    Result *result;
+    must(call_method(&result, "diff", "{\"model\":\"%s\",\"adapter\":[\"%s\"],\"other-adapter\":[\"%s\"]}", base,
+                     adapter, adapter));
+    assert_string_equal(result->headline.bytes, "No weight differs");
+    assert_int_equal(result->provenance.n_adapters, 1);
+    bool hashed = false;
+    for (size_t i = 0; i < result->params.count; i++) {
+        hashed = hashed ||
+                 (strcmp(result->params.items[i].name, "other-adapter-hash") == 0 &&
+                  strcmp(result->params.items[i].value.text.bytes, result->provenance.adapters[0].hash.bytes) == 0);
+    }
+    assert_true(hashed);
     result_free(result);
 }
 
@@ -240,6 +324,29 @@ static void effects_come_before_weights(void **state) {
     remove_letters_model(letters);
 }
 
+/* Between an adapter at half its weight and at all of it, a component's change is a branch of twice the size. */
+static void effects_between_two_adapters(void **state) {
+    char letters[64], folder[1024], whole[1100], half[1120];
+    make_letters_model(letters);
+    snprintf(whole, sizeof whole, "%s/1", golden(folder, "adapters/layers"));
+    snprintf(half, sizeof half, "%s:0.5", whole);
+    Result *result;
+    must(call_method(&result, "diff",
+                     "{\"model\":\"%s\",\"adapter\":[\"%s\"],\"other-adapter\":[\"%s\"],\"prompt\":\"abcab\","
+                     "\"target\":\"d\"}",
+                     letters, whole, half));
+    assert_true(result_passed(result));
+    double tuned = log_probability(letters, half, "");
+    double attention = log_probability(letters, half, "\"blocks.1.attn.hook_q_lora=times:2\"");
+    double mlp = log_probability(letters, half, "\"blocks.1.hook_mlp_out_lora=times:2\"");
+    assert_true(fabs(tuned - attention) > 1e-3 && fabs(tuned - mlp) > 1e-3);
+    near("attention out", cell_of(result, "effect-out", 1, "attention"), tuned - attention);
+    near("MLP out", cell_of(result, "effect-out", 1, "MLP"), tuned - mlp);
+    near("attention in", cell_of(result, "effect-in", 1, "attention"), mlp - log_probability(letters, whole, ""));
+    result_free(result);
+    remove_letters_model(letters);
+}
+
 static void effects_over_a_data_set_are_means(void **state) {
     char letters[64], folder[1024], adapter[1100], data[64];
     static const char lines[] = "{\"t\":\"abcab\",\"keep\":1}\n{\"t\":\"dd\",\"keep\":0}\n{\"t\":\"ba\",\"keep\":1}\n";
@@ -294,8 +401,8 @@ static void what_cannot_be_compared_is_refused(void **state) {
     golden(other, "gpt2");
     golden(adapter, "adapters/layers/1");
     refused("nothing to compare with", "{\"model\":\"%s\"}", base);
-    refused("both an adapter and a second model", "{\"model\":\"%s\",\"other\":\"%s\",\"adapter\":[\"%s\"]}", base,
-            base, adapter);
+    refused("option 'other-adapter': found", "{\"model\":\"%s\",\"other-adapter\":[\"%s:much\"]}", base, adapter);
+    refused("different shapes", "{\"model\":\"%s\",\"other\":\"%s\",\"adapter\":[\"%s\"]}", base, other, adapter);
     refused("different shapes", "{\"model\":\"%s\",\"other\":\"%s\"}", base, other);
     refused("both a prompt and --data", "{\"model\":\"%s\",\"adapter\":[\"%s\"],\"prompt\":\"a\",\"data\":\"b.jsonl\"}",
             base, adapter);
@@ -369,9 +476,12 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(norms_and_spectra_are_those_of_the_merged_weights),
         cmocka_unit_test(two_models_are_compared),
+        cmocka_unit_test(two_adapted_models_are_compared),
+        cmocka_unit_test(an_adapter_on_either_side),
         cmocka_unit_test(norms_after_sublayers_have_names_of_their_own),
         cmocka_unit_test(effects_are_those_of_cut_branches),
         cmocka_unit_test(effects_come_before_weights),
+        cmocka_unit_test(effects_between_two_adapters),
         cmocka_unit_test(effects_over_a_data_set_are_means),
         cmocka_unit_test(what_cannot_be_compared_is_refused),
         cmocka_unit_test(provenance_names_adapters),

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/amount.h"
-#include "call/nearest.h"
+#include "base/nearest.h"
 #include "call/params.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
@@ -231,14 +231,14 @@ static void nearest_first(void **state) {
     static const char *const names[] = {"blocks.0.hook_resid_pre", "blocks.0.hook_resid_post", "hook_embed",
                                         "blocks.1.hook_resid_post"};
     char out[256];
-    nearest_names(out, sizeof out, "hook_embde", name_at, names, 4);
+    nearest_names(out, sizeof out, NEAREST_USUAL, "hook_embde", name_at, names, 4);
     assert_ptr_equal(strstr(out, "'hook_embed'"), out);
-    nearest_names(out, sizeof out, "blocks.1.resid_post", name_at, names, 4);
+    nearest_names(out, sizeof out, NEAREST_USUAL, "blocks.1.resid_post", name_at, names, 4);
     assert_ptr_equal(strstr(out, "'blocks.1.hook_resid_post'"), out);
-    nearest_names(out, sizeof out, "x", name_at, names, 0);
+    nearest_names(out, sizeof out, NEAREST_USUAL, "x", name_at, names, 0);
     assert_string_equal(out, "");
     char small[16];
-    nearest_names(small, sizeof small, "hook_embed", name_at, names, 4);
+    nearest_names(small, sizeof small, NEAREST_USUAL, "hook_embed", name_at, names, 4);
     assert_true(strlen(small) < sizeof small);
 }
 

@@ -211,72 +211,6 @@ static void test_decoding_allocates_nothing(void **state) {
     session_free(session);
 }
 
-/* ---- programs ---- */
-
-enum { KEPT = 64, SITES = 7 };
-
-/* Question number n: taps of the sites whose bits are set in it, and the value of one. */
-static long ask_question(Session *session, int n, float *value) {
-    static const char *const sites[SITES] = {
-        "blocks.0.hook_resid_mid", "blocks.0.hook_resid_post", "blocks.1.hook_resid_mid", "blocks.1.hook_resid_post",
-        "blocks.2.hook_resid_mid", "blocks.2.hook_resid_post", "blocks.1.attn.hook_z"};
-    NodeId taps[SITES];
-    int32_t n_taps = 0, rows;
-    int64_t width;
-    for (int i = 0; i < SITES; i++) {
-        if (n >> i & 1) {
-            taps[n_taps] = graph_find_site(&model.graph, sites[i]);
-            assert_true(taps[n_taps++] != NODE_NONE);
-        }
-    }
-    SequenceInput sequence = {.ids = ids, .n = 7};
-    RunRequest request = {.sequences = &sequence, .n_sequences = 1, .taps = taps, .n_taps = n_taps};
-    long made = allocations_of(session, &request);
-    *value = session_tap(session, taps[n_taps - 1], &rows, &width)[3 * width + 5];
-    return made;
-}
-
-/* More questions than a session keeps programs for: the one unused for longest goes, the others stay, and what is made
- * again answers as before. */
-static void test_programs_are_dropped_and_made_again(void **state) {
-    Session *session = open_session(NULL);
-    float first[2 * KEPT], again;
-    for (int n = 1; n <= KEPT; n++) {
-        assert_true(ask_question(session, n, &first[n]) > 0);
-    }
-    for (int n = 1; n <= KEPT; n++) { /* all are there, and now 1 is the oldest */
-        assert_int_equal(ask_question(session, n, &again), 0);
-        assert_true(again == first[n]);
-    }
-    assert_int_equal(ask_question(session, 1, &again), 0); /* now 2 is */
-    assert_true(ask_question(session, KEPT + 1, &first[KEPT + 1]) > 0);
-    assert_int_equal(ask_question(session, 1, &again), 0);
-    assert_int_equal(ask_question(session, 3, &again), 0);
-    assert_true(ask_question(session, 2, &again) > 0); /* it had gone, and drops 4 */
-    assert_true(again == first[2]);
-    assert_int_equal(ask_question(session, 5, &again), 0);
-    assert_true(ask_question(session, 4, &again) > 0);
-    assert_true(again == first[4]);
-    for (int n = KEPT + 2; n < 2 * KEPT; n++) { /* many more, one after the other */
-        assert_true(ask_question(session, n, &first[n]) > 0);
-    }
-    for (int n = 2 * KEPT - 1; n > 0; n--) {
-        ask_question(session, n, &again);
-        assert_true(again == first[n]);
-    }
-    session_free(session);
-}
-
-static int setup(void **state) {
-    ToyOptions options = TOY_DEFAULTS;
-    return toy_build(&model, &options) == LIMN_OK ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    toy_free(&model);
-    return 0;
-}
-
 /* What a sweep's answers are taken by. */
 static limn_status take(void *context, const CounterfactualAnswer *answer) {
     *(float *)context += answer->objective[0];
@@ -352,13 +286,79 @@ static void test_warm_joins_allocate_nothing(void **state) {
     session_free(session);
 }
 
+/* ---- programs ---- */
+
+enum { KEPT = 64, SITES = 7 };
+
+/* Question number n: taps of the sites whose bits are set in it, and the value of one. */
+static long ask_question(Session *session, int n, float *value) {
+    static const char *const sites[SITES] = {
+        "blocks.0.hook_resid_mid", "blocks.0.hook_resid_post", "blocks.1.hook_resid_mid", "blocks.1.hook_resid_post",
+        "blocks.2.hook_resid_mid", "blocks.2.hook_resid_post", "blocks.1.attn.hook_z"};
+    NodeId taps[SITES];
+    int32_t n_taps = 0, rows;
+    int64_t width;
+    for (int i = 0; i < SITES; i++) {
+        if (n >> i & 1) {
+            taps[n_taps] = graph_find_site(&model.graph, sites[i]);
+            assert_true(taps[n_taps++] != NODE_NONE);
+        }
+    }
+    SequenceInput sequence = {.ids = ids, .n = 7};
+    RunRequest request = {.sequences = &sequence, .n_sequences = 1, .taps = taps, .n_taps = n_taps};
+    long made = allocations_of(session, &request);
+    *value = session_tap(session, taps[n_taps - 1], &rows, &width)[3 * width + 5];
+    return made;
+}
+
+/* More questions than a session keeps programs for: the one unused for longest goes, the others stay, and what is made
+ * again answers as before. */
+static void test_programs_are_dropped_and_made_again(void **state) {
+    Session *session = open_session(NULL);
+    float first[2 * KEPT], again;
+    for (int n = 1; n <= KEPT; n++) {
+        assert_true(ask_question(session, n, &first[n]) > 0);
+    }
+    for (int n = 1; n <= KEPT; n++) { /* all are there, and now 1 is the oldest */
+        assert_int_equal(ask_question(session, n, &again), 0);
+        assert_true(again == first[n]);
+    }
+    assert_int_equal(ask_question(session, 1, &again), 0); /* now 2 is */
+    assert_true(ask_question(session, KEPT + 1, &first[KEPT + 1]) > 0);
+    assert_int_equal(ask_question(session, 1, &again), 0);
+    assert_int_equal(ask_question(session, 3, &again), 0);
+    assert_true(ask_question(session, 2, &again) > 0); /* it had gone, and drops 4 */
+    assert_true(again == first[2]);
+    assert_int_equal(ask_question(session, 5, &again), 0);
+    assert_true(ask_question(session, 4, &again) > 0);
+    assert_true(again == first[4]);
+    for (int n = KEPT + 2; n < 2 * KEPT; n++) { /* many more, one after the other */
+        assert_true(ask_question(session, n, &first[n]) > 0);
+    }
+    for (int n = 2 * KEPT - 1; n > 0; n--) {
+        ask_question(session, n, &again);
+        assert_true(again == first[n]);
+    }
+    session_free(session);
+}
+
+static int setup(void **state) {
+    ToyOptions options = TOY_DEFAULTS;
+    return toy_build(&model, &options) == LIMN_OK ? 0 : -1;
+}
+
+static int teardown(void **state) {
+    toy_free(&model);
+    return 0;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_warm_steps_allocate_nothing),
+        cmocka_unit_test(test_decoding_allocates_nothing),
+        cmocka_unit_test(test_edits_seeds_and_rules_allocate_nothing),
         cmocka_unit_test(test_warm_sweeps_allocate_nothing),
         cmocka_unit_test(test_warm_joins_allocate_nothing),
-        cmocka_unit_test(test_warm_steps_allocate_nothing),
-        cmocka_unit_test(test_edits_seeds_and_rules_allocate_nothing),
-        cmocka_unit_test(test_decoding_allocates_nothing),
         cmocka_unit_test(test_programs_are_dropped_and_made_again),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

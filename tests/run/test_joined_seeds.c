@@ -226,7 +226,8 @@ static void rows_that_join_are_judged_alike(void **state) {
         request.logits = true;
         joins.edits[0].kind = EDIT_COPY;
         joins.edits[0].source = graph_find_site(&model.graph, "blocks.1.hook_mlp_out");
-        assert_int_equal(session_run(session, &request, NULL), LIMN_UNSUPPORTED);
+        assert_int_equal(session_run(session, &request, NULL), LIMN_USAGE);
+        assert_non_null(strstr(error_message(), "joins the run behind what it copies"));
         joins.edits[0].source = graph_find_site(&model.graph, "blocks.2.ln1.hook_normalized");
         run(session, &request);
         clean_run_free(joins.clean);

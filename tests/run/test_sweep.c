@@ -33,12 +33,44 @@ typedef struct Trial {
     Change changes[CHANGES];
     Edit base[MAX_BASE];
     int32_t n_base;
-    NodeId editable[CHANGES * MAX_EDITS + MAX_BASE]; /* the same chains run in pieces in every run */
+    NodeId editable[2 * (CHANGES * MAX_EDITS + MAX_BASE)]; /* the same chains run in pieces in every run */
+    NodeId copied[CHANGES * MAX_EDITS + MAX_BASE][2];      /* a site and what copies of it are of */
+    int32_t n_copied;
     int32_t n_editable;
     float *found; /* [CHANGES, width] */
     int64_t width;
     NodeId tapped; /* bare models: the last hidden state instead of logits */
 } Trial;
+
+static bool is_keyed(const RowShape *shape) {
+    return shape->n_dims == 2 && shape->dims[1] == DIM_KEYS;
+}
+
+/* Now and then a copy of an earlier site that is as wide; a site has one source, whichever change copies it. */
+static void maybe_copy(Trial *trial, Edit *edit) {
+    AnyModel *m = trial->model;
+    const Graph *graph = &m->golden.model->graph;
+    const RowShape *shape = &graph->nodes[edit->node].op.out;
+    NodeId source = NODE_NONE;
+    for (int32_t i = 0; i < trial->n_copied; i++) {
+        source = trial->copied[i][0] == edit->node ? trial->copied[i][1] : source;
+    }
+    for (int tries = 0; tries < 8 && source == NODE_NONE; tries++) {
+        NodeId node = m->sites[any_below(m, m->n_sites)];
+        const RowShape *other = &graph->nodes[node].op.out;
+        bool fits = node < edit->node && row_shape_width(other, 1) == row_shape_width(shape, 1) && !is_keyed(other) &&
+                    graph_on_outputs(graph, node) == graph_on_outputs(graph, edit->node);
+        source = fits ? node : source;
+    }
+    if (source == NODE_NONE || is_keyed(shape) || any_below(m, 3) > 0) {
+        return;
+    }
+    edit->kind = EDIT_COPY;
+    edit->source = source;
+    trial->copied[trial->n_copied][0] = edit->node;
+    trial->copied[trial->n_copied++][1] = source;
+    trial->editable[trial->n_editable++] = source; /* observed in every run, as what is copied is */
+}
 
 static void random_change(Trial *trial, int32_t n, Change *change) {
     AnyModel *m = trial->model;
@@ -47,6 +79,7 @@ static void random_change(Trial *trial, int32_t n, Change *change) {
     out->n_edits = any_below(m, MAX_EDITS + 1);
     for (int32_t i = 0; i < out->n_edits; i++) {
         change->edits[i] = any_edit(m, m->sites, m->n_sites, n, n);
+        maybe_copy(trial, &change->edits[i]);
         trial->editable[trial->n_editable++] = change->edits[i].node;
     }
     out->n_tokens = any_below(m, 4) == 0 ? 1 + any_below(m, 2) : 0;
@@ -123,8 +156,7 @@ static int32_t first_row(const Trial *trial, const Change *change) {
         begin = change->tokens[i].row < begin ? change->tokens[i].row : begin;
     }
     for (int32_t i = 0; i < trial->n_base; i++) {
-        const RowShape *shape = &trial->model->golden.model->graph.nodes[trial->base[i].node].op.out;
-        bool keyed = shape->n_dims == 2 && shape->dims[1] == DIM_KEYS;
+        bool keyed = is_keyed(&trial->model->golden.model->graph.nodes[trial->base[i].node].op.out);
         begin = keyed && trial->base[i].row_begin < begin ? trial->base[i].row_begin : begin;
     }
     return begin;
@@ -147,11 +179,13 @@ static void same_bits(const Trial *trial, int32_t index, const float *expected, 
 static CleanRun *random_trial(Trial *trial, const SequenceInput *input, CleanRunOptions *options) {
     AnyModel *m = trial->model;
     trial->n_editable = 0;
+    trial->n_copied = 0;
     for (int32_t i = 0; i < CHANGES; i++) {
         random_change(trial, input->n, &trial->changes[i]);
     }
     for (int32_t i = 0; i < trial->n_base; i++) {
         trial->base[i] = any_edit(m, m->sites, m->n_sites, input->n, input->n);
+        maybe_copy(trial, &trial->base[i]);
         trial->editable[trial->n_editable++] = trial->base[i].node;
     }
     options->edits = trial->base;

@@ -405,6 +405,89 @@ static void test_several_clean_runs(void **state) {
     session_free(session);
 }
 
+/* Gradient times value of each counterfactual, summed as a sink hands them over; and its seeds. */
+typedef struct Relevance {
+    Session *session;
+    Sweep *sweep;
+    double sums[LAYERS * TOKENS][TOKENS]; /* by row of the clean run */
+    float seeds[LAYERS * TOKENS][2];
+} Relevance;
+
+static limn_status add_rows(void *context, NodeId node, int32_t row_begin, int32_t n_rows, int64_t width,
+                            const float *value, const float *gradient) {
+    Relevance *relevance = context;
+    for (int32_t r = 0; r < n_rows; r++) {
+        int32_t row, index = sweep_find(relevance->sweep, row_begin + r, &row);
+        for (int64_t i = 0; i < width; i++) {
+            relevance->sums[index][row] += (double)value[r * width + i] * (double)gradient[r * width + i];
+        }
+    }
+    return LIMN_OK;
+}
+
+static limn_status take_seeds(void *context, const CounterfactualAnswer *answer) {
+    Relevance *relevance = context;
+    assert_int_equal(answer->n_outputs, 2);
+    memcpy(relevance->seeds[answer->index], session_seed(relevance->session, 0) + answer->first_output,
+           2 * sizeof(float));
+    return LIMN_OK;
+}
+
+/* Seeds know an output row by its number among those of its counterfactual, and a sink's rows are found again. */
+static void test_seeds_and_sinks_of_a_sweep(void **state) {
+    Session *session = open_session(NULL);
+    CleanRun *clean = run_of(session, ids, NULL), *other = run_of(session, others, NULL);
+    Grid *grid = grid_of(session, clean, other, "hook_resid_post");
+    NodeId mlp = site_of("hook_mlp_out", LAYERS - 1);
+    const OutputRow outputs[] = {{.row = TOKENS - 1, .target = 11, .weight = 1.0f},
+                                 {.row = TOKENS - 2, .target = 7, .weight = -2.0f}};
+    const int32_t contrasts[] = {3, 4, 9}, begins[] = {0, 2, 3}; /* of the first two, of the second one */
+    Relevance *relevance = calloc(1, sizeof *relevance);
+    Seed seed = {.node = model.graph.logits, .kind = SEED_DIFFERENCE, .contrasts = {contrasts, 0, begins}};
+    GradientSink sink = {.nodes = &mlp, .n = 1, .with_values = true, .function = add_rows, .context = relevance};
+    RunRequest ask = {.outputs = outputs,
+                      .n_outputs = 2,
+                      .seeds = &seed,
+                      .n_seeds = 1,
+                      .sink = &sink,
+                      .editable = grid->nodes,
+                      .n_editable = LAYERS};
+    relevance->session = session;
+    good(sweep_new(&relevance->sweep, session, &ask, &(SweepOptions){.run_rows = 50}));
+    good(sweep_run(relevance->sweep, grid->list, LAYERS * TOKENS, take_seeds, relevance, NULL));
+    for (int32_t i = 0; i < LAYERS * TOKENS; i += 5) {
+        SequenceInput input = {.ids = ids, .n = TOKENS};
+        RunRequest request = ask;
+        request.sequences = &input;
+        request.n_sequences = 1;
+        request.edits = &grid->edits[i];
+        request.n_edits = 1;
+        request.sink = NULL;
+        request.taps = request.grads = &mlp;
+        request.n_taps = request.n_grads = 1;
+        good(session_run(session, &request, NULL));
+        assert_memory_equal(session_seed(session, 0), relevance->seeds[i], 2 * sizeof(float));
+        int32_t rows;
+        int64_t width;
+        const float *value = session_tap(session, mlp, &rows, &width);
+        const float *gradient = session_grad(session, mlp, &rows, &width);
+        for (int32_t row = 0; row < TOKENS; row++) {
+            double sum = 0;
+            for (int64_t e = row * width; e < (row + 1) * width; e++) {
+                sum += (double)value[e] * (double)gradient[e];
+            }
+            sum = i / TOKENS == LAYERS - 1 ? 0 : sum; /* joined behind the site */
+            assert_true(fabs(sum - relevance->sums[i][row]) <= 1e-5 * (1 + fabs(sum)));
+        }
+    }
+    sweep_free(relevance->sweep);
+    free(relevance);
+    clean_run_free(clean);
+    clean_run_free(other);
+    free(grid);
+    session_free(session);
+}
+
 static void refuse(Session *session, const Counterfactual *change, limn_status status, const char *message) {
     RunRequest ask = {.outputs = &last, .n_outputs = 1, .objective = OBJECTIVE_LOG_PROB};
     Sweep *sweep;
@@ -462,6 +545,7 @@ int main(void) {
         cmocka_unit_test(test_values_of_a_clean_run),
         cmocka_unit_test(test_going_on_from_a_counterfactual),
         cmocka_unit_test(test_several_clean_runs),
+        cmocka_unit_test(test_seeds_and_sinks_of_a_sweep),
         cmocka_unit_test(test_bad_sweeps_are_refused),
     };
     int failed = 0;

@@ -39,8 +39,6 @@ static const struct Refusal {
     {"{" MODEL ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}}],"
      "\"pair\":[],\"special_tokens\":{}}}",
      LIMN_FORMAT, "'<s>' is not among special_tokens"},
-    {"{" MODEL ",\"added_tokens\":[{\"id\":0,\"content\":\"new\"}]}", LIMN_FORMAT, "id 0 is given to both"},
-    {"{" MODEL ",\"added_tokens\":[{\"id\":2000000000,\"content\":\"new\"}]}", LIMN_FORMAT, "id 2000000000"},
     {"{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":-1}}}", LIMN_FORMAT, "id -1"},
     {"{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":\"x\"}}}", LIMN_FORMAT, "expected an integer"},
     {"{\"model\":{\"type\":\"WordLevel\",\"vocab\":{}}}", LIMN_FORMAT, "empty"},

@@ -1,4 +1,5 @@
-/* Which layers, heads and MLPs did fine-tuning change? By size, by shape, and by what the change does.
+/* Which layers, heads and MLPs did fine-tuning change? By size, by shape, and by what the change does. "Base" and "tuned"
+ * are any two models of one shape, each with adapters or without.
  *
  * Size: |W' - W| / |W| (Frobenius). Shape: singular values of W' - W, their effective rank (Roy and Vetterli 2007) and
  * the energy in the largest. Effect: on each prompt the tuned model runs with one component's own weights set back
@@ -7,61 +8,95 @@
  * the two differ and why effects do not add up to the whole difference. */
 #include "method/causal/diff.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
 
-static limn_status check_same(const Diff *diff) {
-    const Graph *a = &diff->before->graph, *b = &diff->after->graph;
-    bool same = a->n_nodes == b->n_nodes;
-    for (NodeId node = 0; same && node < a->n_nodes; node++) {
-        const Op *one = &a->nodes[node].op, *other = &b->nodes[node].op;
-        same = one->kind == other->kind && one->layer == other->layer;
-        for (int slot = 0; same && slot < OP_MAX_WEIGHTS; slot++) {
-            same = one->weights[slot].rows == other->weights[slot].rows &&
-                   one->weights[slot].columns == other->weights[slot].columns;
-        }
+/* The next node that a family's file built; n_nodes: none. */
+NodeId diff_next_node(const Graph *graph, NodeId node) {
+    for (node++; node < graph->n_nodes && graph->nodes[node].added;) {
+        node++;
     }
-    return same ? LIMN_OK
-                : fail(LIMN_USAGE,
-                       "%s and %s are of different shapes (%s, %d layers; %s, %d layers), expected two "
-                       "models of one architecture and size",
-                       diff->before->path, diff->after->path, diff->before->config.architecture,
-                       diff->before->config.n_layers, diff->after->config.architecture, diff->after->config.n_layers);
+    return node;
 }
 
+const Weight *diff_weight_of(const Graph *graph, NodeId node, int slot) {
+    const Weight *weight = &graph->nodes[node].op.weights[slot];
+    for (NodeId at = node + 1; weight->name == NULL && slot == 1 && at < graph->n_nodes && graph->nodes[at].added;
+         at++) {
+        weight = graph->nodes[at].op.kind == OP_GAIN ? &graph->nodes[at].op.weights[1] : weight;
+    }
+    return weight;
+}
+
+static bool same_shapes(const Graph *a, NodeId one, const Graph *b, NodeId other) {
+    const Op *op = &a->nodes[one].op;
+    bool same = op->kind == b->nodes[other].op.kind && op->layer == b->nodes[other].op.layer;
+    for (int slot = 0; same && slot < OP_MAX_WEIGHTS; slot++) {
+        const Weight *first = diff_weight_of(a, one, slot), *second = diff_weight_of(b, other, slot);
+        same = first->rows == second->rows && first->columns == second->columns;
+    }
+    return same;
+}
+
+static limn_status check_same(const Diff *diff) {
+    const Graph *a = &diff->before->graph, *b = &diff->after->graph;
+    NodeId one = diff_next_node(a, -1), other = diff_next_node(b, -1);
+    while (one < a->n_nodes && other < b->n_nodes && same_shapes(a, one, b, other)) {
+        one = diff_next_node(a, one);
+        other = diff_next_node(b, other);
+    }
+    return one == a->n_nodes && other == b->n_nodes
+               ? LIMN_OK
+               : fail(LIMN_USAGE,
+                      "%s and %s are of different shapes (%s, %d layers; %s, %d layers), expected two "
+                      "models of one architecture and size",
+                      diff->before->path, diff->after->path, diff->before->config.architecture,
+                      diff->before->config.n_layers, diff->after->config.architecture, diff->after->config.n_layers);
+}
+
+/* MODEL has the adapters of --adapter and OTHER, or MODEL again, those of --other-adapter. With neither OTHER nor
+ * --other-adapter it is MODEL alone beside MODEL with its adapters. */
 static limn_status open_both(Diff *diff) {
     MethodCall *call = diff->call;
     const DiffParams *params = diff->params;
-    bool other = params->other.bytes != NULL;
-    if (other == (call->common.adapters.n > 0)) {
-        return fail(LIMN_USAGE, "diff: found %s, expected either --adapter DIR or a second model",
-                    other ? "both an adapter and a second model" : "nothing to compare with");
+    const char *second = params->other.bytes != NULL ? params->other.bytes : params->model.bytes;
+    bool two = params->other.bytes != NULL || params->other_adapters.n > 0;
+    diff->one_base = params->other.bytes == NULL;
+    if (!two && call->common.adapters.n == 0) {
+        return fail(LIMN_USAGE, "diff: found nothing to compare with, expected --adapter DIR, --other-adapter DIR or a "
+                                "second model");
     }
-    diff->adapted = !other;
     /* The one opened last is the one the result is about. */
-    if (other) {
-        TRY(method_base_session(call, params->other.bytes, &diff->tuned));
-        TRY(method_base_session(call, params->model.bytes, &diff->base));
+    if (two) {
+        TRY(method_adapted_session(call, second, "other-adapter", &params->other_adapters, &diff->tuned));
+        TRY(method_session(call, params->model.bytes, &diff->base));
     } else {
         TRY(method_base_session(call, params->model.bytes, &diff->base));
         TRY(method_session(call, params->model.bytes, &diff->tuned));
     }
     diff->before = session_model(diff->base);
     diff->after = session_model(diff->tuned);
-    return other ? check_same(diff) : LIMN_OK;
+    return check_same(diff);
 }
 
-/* The second model, by name and hash: the document's own place is the base's. */
+/* The second model and its adapters, by name and hash: the document's own place is the first's. */
 static limn_status describe_other(const Diff *diff) {
     char hash[65];
-    if (diff->adapted) {
-        return LIMN_OK;
+    const DiffParams *params = diff->params;
+    if (params->other.bytes != NULL) {
+        /* the cache lends it; its hash is computed now */
+        TRY(model_hash((Model *)(uintptr_t)diff->after, diff->call->team, false, hash));
+        result_param_text(diff->result, "other-name", diff->after->name);
+        result_param_text(diff->result, "other-hash", hash);
     }
-    /* the cache lends it; its hash is computed now */
-    TRY(model_hash((Model *)(uintptr_t)diff->after, diff->call->team, false, hash));
-    result_param_text(diff->result, "other-name", diff->after->name);
-    result_param_text(diff->result, "other-hash", hash);
+    for (int32_t i = 0; i < params->other_adapters.n; i++) {
+        char name[48];
+        TRY(model_adapter_hash(diff->after, i, diff->call->team, false, hash));
+        snprintf(name, sizeof name, i == 0 ? "other-adapter-hash" : "other-adapter-hash-%d", (int)i + 1);
+        result_param_text(diff->result, name, hash);
+    }
     return LIMN_OK;
 }
 
@@ -89,8 +124,12 @@ static limn_status run(MethodCall *call, Result *result) {
 static const limn_param rows[] = {
     MODEL_ROW(DiffParams, model),
     {"other", 0, LIMN_PARAM_FILE, .positional = true, .metavar = "OTHER",
-     .help = "the tuned model; without it, the model with the adapters that --adapter names",
+     .help = "the tuned model; without it, the model with the adapters that --adapter (or --other-adapter) names",
      .field = offsetof(DiffParams, other)},
+    {"other-adapter", 0, LIMN_PARAM_FILE, .repeated = true, .metavar = "DIR[:WEIGHT]",
+     .help =
+         "a PEFT LoRA adapter on top of OTHER, or of MODEL once more, which then stands beside MODEL with --adapter",
+     .field = offsetof(DiffParams, other_adapters)},
     PROMPT_ROWS(DiffParams, prompt),
     DATA_OPTION_ROW(DiffParams, data),
     DATA_PROMPT_ROWS(DiffParams, data),
@@ -113,11 +152,13 @@ const Method method_diff = {
     .command = {.name = "diff",
                 .summary = "what fine-tuning changed",
                 .description =
-                    "Compares a model with itself under adapters, or with a second model of the same shape: which "
+                    "Compares a model with itself under adapters, two adapters of one model, or two models of the "
+                    "same shape, each with adapters or without: which "
                     "layers, heads and MLPs changed by norm, over how many directions, and, with texts, how much each "
                     "component's change moves the target's log-probability when it alone is taken out of the tuned "
                     "model or put into the base. Two passes for each component and text.",
                 .examples = "limn diff MODEL --adapter DIR -p 'Is this a bank run? Answer:' --target ' yes'\n"
+                            "limn diff MODEL --adapter old/ --other-adapter new/ --data tweets.jsonl --target ' yes'\n"
                             "limn diff base/ tuned/ --data tweets.jsonl --prompt-field text --limit 20 -o diff.html",
                 .params = rows,
                 .n_params = sizeof rows / sizeof rows[0]},

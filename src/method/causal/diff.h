@@ -1,4 +1,5 @@
-/* What `limn diff` compares: two models of one architecture, or a model and itself with adapters. */
+/* What `limn diff` compares: two models of one architecture, each with adapters of its own or without; or a model and
+ * itself with adapters. */
 #ifndef LIMN_METHOD_CAUSAL_DIFF_H
 #define LIMN_METHOD_CAUSAL_DIFF_H
 
@@ -8,6 +9,7 @@
 typedef struct DiffParams {
     Text model;
     Text other;
+    ParamTexts other_adapters; /* as typed */
     PromptParams prompt;
     DataParams data; /* its chat options are the prompt's */
     Text target;
@@ -23,8 +25,13 @@ typedef struct Diff {
     Result *result;
     Session *base, *tuned;
     const Model *before, *after; /* their models */
-    bool adapted;                /* after is before with adapters */
+    bool one_base;               /* both are the same model but for their adapters */
 } Diff;
+
+/* Where the two graphs go side by side: what adapters add is passed over. */
+NodeId diff_next_node(const Graph *graph, NodeId node); /* -1: the first; n_nodes: no more */
+/* A node's weight; name NULL: none. The bias of a node that DoRA scales stands behind the scaling. */
+const Weight *diff_weight_of(const Graph *graph, NodeId node, int slot);
 
 /* Norms and spectra of what differs: matrices over layers and components, heads, a table of modules. *most: the
  * component that changed most, in the arena, NULL when nothing differs. */

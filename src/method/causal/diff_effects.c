@@ -572,15 +572,18 @@ static limn_status add_table(const Effects *effects, const char **most) {
     return *most != NULL ? LIMN_OK : method_no_memory(call);
 }
 
-/* Do the layers alone differ? Then exchanging all of them must give the base's own answer. */
-static bool only_layers_differ(const Diff *diff) {
-    const Model *model = diff->after;
+static bool only_in_layers(const Model *model) {
     for (int32_t i = 0; i < model->n_changes; i++) {
         if (model->graph.nodes[model->changes[i].node].op.layer < 0) {
             return false;
         }
     }
-    return diff->adapted;
+    return true;
+}
+
+/* Do the layers alone differ? Then exchanging all of them must give the base's own answer. */
+static bool only_layers_differ(const Diff *diff) {
+    return diff->one_base && only_in_layers(diff->before) && only_in_layers(diff->after);
 }
 
 /* What both models make of the target. */

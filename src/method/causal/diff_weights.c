@@ -13,18 +13,22 @@
 
 enum { NAME_MAX_BYTES = 96, SPECTRUM_SIDE_MAX = 8192, TABLE_ROWS = 20 };
 
+/* A branch of one of the two models: the change has that of the second model and lacks that of the first. */
+typedef struct DeltaBranch {
+    const WeightChange *change;
+    int side; /* 0 before, 1 after */
+} DeltaBranch;
+
 /* One weight before and after. */
 typedef struct Delta {
     char component[NAME_MAX_BYTES]; /* "q", "mlp out", "ln1" */
     int layer;                      /* -1: outside the blocks */
-    NodeId node;
-    int slot;
-    int32_t column;                /* its component's place */
-    bool table;                    /* rows are tokens or positions */
-    bool expert;                   /* one of many of its component */
-    Weight before;                 /* [rows, columns] */
-    Weight after;                  /* name NULL: the same but for the branches */
-    const WeightChange **branches; /* [n_branches] in order */
+    int32_t column;                 /* its component's place */
+    bool table;                     /* rows are tokens or positions */
+    bool expert;                    /* one of many of its component */
+    Weight before;                  /* [rows, columns] without branches */
+    Weight after;                   /* the same; name NULL: the same tensor */
+    DeltaBranch *branches;          /* [n_branches], of each side in order */
     int32_t n_branches;
     int64_t head_rows;    /* rows of one head (q, k, v); 0 */
     int64_t head_columns; /* columns of one head (o); 0 */
@@ -133,12 +137,7 @@ static Delta *add_delta(Deltas *deltas, const Graph *graph, NodeId node, int slo
     Delta *delta = &deltas->items[deltas->n++];
     const Op *op = &graph->nodes[node].op;
     const char *site = site_of(graph, node);
-    *delta = (Delta){.node = node,
-                     .slot = slot,
-                     .layer = op->layer,
-                     .before = *before,
-                     .table = op_is_table(op->kind),
-                     .largest = NAN};
+    *delta = (Delta){.layer = op->layer, .before = *before, .table = op_is_table(op->kind), .largest = NAN};
     name_component(delta->component, site != NULL ? site : before->name, slot, has_gate(graph, op->layer),
                    op->kind == OP_GAIN);
     delta->effective = delta->energy = (double)NAN;
@@ -146,95 +145,134 @@ static Delta *add_delta(Deltas *deltas, const Graph *graph, NodeId node, int slo
     return delta;
 }
 
-/* Model and adapters: what the adapters say they change, grouped by weight. */
-static limn_status list_changes(Deltas *deltas) {
-    const Model *model = deltas->diff->after;
-    MethodCall *call = deltas->diff->call;
-    for (int32_t i = 0; i < model->n_changes; i++) {
-        const WeightChange *change = &model->changes[i];
-        Delta *delta = NULL;
-        for (int32_t d = deltas->n; d-- > 0 && delta == NULL;) {
-            bool same = deltas->items[d].node == change->node && deltas->items[d].slot == change->slot;
-            delta = same ? &deltas->items[d] : NULL;
+/* The changes of both models to this weight, whose nodes are where the two graphs stand. *replaced: one of them has
+ * another tensor there. */
+static limn_status collect(const Diff *diff, const NodeId nodes[2], int slot, DeltaBranch **branches, int32_t *n,
+                           bool *replaced) {
+    *branches = NULL;
+    *n = 0;
+    *replaced = false;
+    for (int side = 0; side < 2; side++) {
+        const Model *model = side == 0 ? diff->before : diff->after;
+        for (int32_t i = 0; i < model->n_changes; i++) {
+            const WeightChange *change = &model->changes[i];
+            if (change->node != nodes[side] || change->slot != slot) {
+                continue;
+            }
+            if (change->after.name != NULL) {
+                *replaced = true;
+                continue;
+            }
+            DeltaBranch *grown = ARENA_ARRAY(diff->call->arena, DeltaBranch, *n + 1);
+            if (grown == NULL) {
+                return method_no_memory(diff->call);
+            }
+            if (*n > 0) {
+                memcpy(grown, *branches, (size_t)*n * sizeof *grown);
+            }
+            grown[(*n)++] = (DeltaBranch){change, side};
+            *branches = grown;
         }
-        if (delta == NULL &&
-            (delta = add_delta(deltas, &model->graph, change->node, change->slot, &change->before)) == NULL) {
-            return method_no_memory(call);
-        }
-        if (change->after.name != NULL) {
-            delta->after = change->after;
-            continue;
-        }
-        const WeightChange **grown = ARENA_ARRAY(call->arena, const WeightChange *, delta->n_branches + 1);
-        if (grown == NULL) {
-            return method_no_memory(call);
-        }
-        for (int32_t k = 0; k < delta->n_branches; k++) {
-            grown[k] = delta->branches[k];
-        }
-        grown[delta->n_branches++] = change;
-        delta->branches = grown;
     }
     return LIMN_OK;
 }
 
+/* other false: both weights are one tensor, but for the branches. */
 static limn_status add_pair(Deltas *deltas, NodeId node, int slot, const Weight *before, const Weight *after,
-                            bool expert) {
+                            bool other, bool expert, Delta **delta) {
+    *delta = NULL;
     if (before->name == NULL || after->name == NULL) {
         return LIMN_OK;
     }
-    Delta *delta = add_delta(deltas, &deltas->diff->before->graph, node, slot, before);
-    if (delta == NULL) {
+    *delta = add_delta(deltas, &deltas->diff->before->graph, node, slot, before);
+    if (*delta == NULL) {
         return method_no_memory(deltas->diff->call);
     }
-    delta->after = *after;
-    delta->expert = expert;
+    (*delta)->after = other ? *after : (Weight){0};
+    (*delta)->expert = expert;
     return LIMN_OK;
 }
 
-/* Two models: every weight of every node. */
+/* Every weight of a node that may differ: of two models all, of one those that adapters change. */
+static limn_status list_node(Deltas *deltas, const NodeId nodes[2]) {
+    const Diff *diff = deltas->diff;
+    const Graph *a = &diff->before->graph, *b = &diff->after->graph;
+    const Op *one = &a->nodes[nodes[0]].op, *two = &b->nodes[nodes[1]].op;
+    Delta *delta;
+    for (int slot = 0; slot < OP_MAX_WEIGHTS; slot++) {
+        DeltaBranch *branches;
+        int32_t n;
+        bool replaced;
+        TRY(collect(diff, nodes, slot, &branches, &n, &replaced));
+        bool other = replaced || !diff->one_base;
+        if (!other && n == 0) {
+            continue;
+        }
+        TRY(add_pair(deltas, nodes[0], slot, diff_weight_of(a, nodes[0], slot), diff_weight_of(b, nodes[1], slot),
+                     other, false, &delta));
+        if (delta != NULL) {
+            delta->branches = branches;
+            delta->n_branches = n;
+        }
+    }
+    bool experts = one->attributes.experts[0] != NULL && !diff->one_base;
+    for (int32_t e = 0; experts && e < one->attributes.n_experts; e++) {
+        TRY(add_pair(deltas, nodes[0], 0, &one->attributes.experts[0][e], &two->attributes.experts[0][e], true, true,
+                     &delta));
+    }
+    return LIMN_OK;
+}
+
 static limn_status list_pairs(Deltas *deltas) {
     const Graph *a = &deltas->diff->before->graph, *b = &deltas->diff->after->graph;
-    for (NodeId node = 0; node < a->n_nodes; node++) {
-        const Op *one = &a->nodes[node].op, *other = &b->nodes[node].op;
-        for (int slot = 0; slot < OP_MAX_WEIGHTS; slot++) {
-            TRY(add_pair(deltas, node, slot, &one->weights[slot], &other->weights[slot], false));
-        }
-        for (int32_t e = 0; one->attributes.experts[0] != NULL && e < one->attributes.n_experts; e++) {
-            TRY(add_pair(deltas, node, 0, &one->attributes.experts[0][e], &other->attributes.experts[0][e], true));
-        }
+    NodeId nodes[2] = {diff_next_node(a, -1), diff_next_node(b, -1)};
+    while (nodes[0] < a->n_nodes && nodes[1] < b->n_nodes) {
+        TRY(list_node(deltas, nodes));
+        nodes[0] = diff_next_node(a, nodes[0]);
+        nodes[1] = diff_next_node(b, nodes[1]);
     }
     return LIMN_OK;
 }
 
 /* --- sums --- */
 
-/* Row i before, and what is added to it. row, change: [columns]. */
-static void read_row(const Delta *delta, int64_t i, float *row, float *change) {
+/* What a branch adds to row i, onto what came before it; row: the weight it is beside. */
+static void add_branch(const Delta *delta, const WeightChange *branch, int64_t i, const float *row, float *change) {
+    int64_t n = delta->before.columns, rank = delta->table ? branch->a.columns : branch->a.rows;
+    const float *a = branch->a.data, *b = branch->b.data;
+    for (int64_t r = 0; r < rank; r++) {
+        if (delta->table) { /* a [V, r], b [D, r] */
+            for (int64_t j = 0; j < n; j++) {
+                change[j] += a[i * rank + r] * b[j * rank + r];
+            }
+            continue;
+        }
+        float factor = b[i * rank + r];
+        for (int64_t j = 0; j < n; j++) {
+            change[j] += factor * a[r * n + j];
+        }
+    }
+    for (int64_t j = 0; branch->gain != NULL && j < n; j++) {
+        change[j] = branch->gain[i] * change[j] + (branch->gain[i] - 1) * row[j];
+    }
+}
+
+/* Row i before, and what is added to it. row, change, work: [columns]. Each side is reckoned from the first model's own
+ * tensor, so that a small branch does not drown in it. */
+static void read_row(const Delta *delta, int64_t i, float *row, float *change, float *work) {
     int64_t n = delta->before.columns;
+    float *sides[] = {work, change};
     for (int64_t j = 0; j < n; j++) {
         row[j] = weight_value(&delta->before, i, j);
+        work[j] = 0;
         change[j] = delta->after.name != NULL ? weight_value(&delta->after, i, j) - row[j] : 0;
     }
     for (int32_t k = 0; k < delta->n_branches; k++) {
-        const WeightChange *branch = delta->branches[k];
-        int64_t rank = delta->table ? branch->a.columns : branch->a.rows;
-        for (int64_t r = 0; r < rank; r++) {
-            const float *a = branch->a.data, *b = branch->b.data;
-            if (delta->table) { /* a [V, r], b [D, r] */
-                for (int64_t j = 0; j < n; j++) {
-                    change[j] += a[i * rank + r] * b[j * rank + r];
-                }
-                continue;
-            }
-            float factor = b[i * rank + r];
-            for (int64_t j = 0; j < n; j++) {
-                change[j] += factor * a[r * n + j];
-            }
-        }
-        for (int64_t j = 0; branch->gain != NULL && j < n; j++) {
-            change[j] = branch->gain[i] * change[j] + (branch->gain[i] - 1) * row[j];
-        }
+        add_branch(delta, delta->branches[k].change, i, row, sides[delta->branches[k].side]);
+    }
+    for (int64_t j = 0; j < n; j++) {
+        change[j] -= work[j];
+        row[j] += work[j];
     }
 }
 
@@ -243,7 +281,7 @@ typedef struct Sums {
     double *change; /* [rows, parts] */
     double *size;   /* [rows, parts] */
     int64_t parts;  /* heads side by side in a row, or 1 */
-    float *rows;    /* [threads, 2 columns] */
+    float *rows;    /* [threads, 3 columns] */
     float *dense;   /* [rows, columns] or NULL */
 } Sums;
 
@@ -251,10 +289,10 @@ static limn_status sum_rows(void *context, int64_t begin, int64_t end, int worke
     const Sums *sums = context;
     const Delta *delta = sums->delta;
     int64_t n = delta->before.columns, part = n / sums->parts;
-    float *row = sums->rows + 2 * n * worker;
+    float *row = sums->rows + 3 * n * worker;
     for (int64_t i = begin; i < end; i++) {
         float *change = sums->dense != NULL ? sums->dense + i * n : row + n;
-        read_row(delta, i, row, change);
+        read_row(delta, i, row, change, row + 2 * n);
         for (int64_t p = 0; p < sums->parts; p++) {
             double changed = 0, size = 0;
             for (int64_t j = p * part; j < (p + 1) * part; j++) {
@@ -285,14 +323,15 @@ static void add_up(Delta *delta, const Sums *sums) {
 
 /* --- spectra --- */
 
-/* Nothing but low-rank branches: [b1 b2 ...] [a1; a2; ...]. */
+/* Nothing but low-rank branches: [b1 b2 ...] [a1; a2; ...], b of the first model's with the other sign. */
 static bool is_product(const Delta *delta, int32_t *rank) {
     *rank = 0;
     for (int32_t k = 0; k < delta->n_branches; k++) {
-        if (delta->branches[k]->gain != NULL) {
+        const WeightChange *branch = delta->branches[k].change;
+        if (branch->gain != NULL) {
             return false;
         }
-        *rank += (int32_t)(delta->table ? delta->branches[k]->a.columns : delta->branches[k]->a.rows);
+        *rank += (int32_t)(delta->table ? branch->a.columns : branch->a.rows);
     }
     return delta->after.name == NULL && *rank > 0;
 }
@@ -300,14 +339,15 @@ static bool is_product(const Delta *delta, int32_t *rank) {
 /* Column r of one side of the product, element i. */
 static double side_value(const Delta *delta, bool left, int32_t r, int64_t i) {
     for (int32_t k = 0; k < delta->n_branches; k++) {
-        const Weight *a = &delta->branches[k]->a, *b = &delta->branches[k]->b;
+        const Weight *a = &delta->branches[k].change->a, *b = &delta->branches[k].change->b;
         int32_t rank = (int32_t)b->columns;
         if (r >= rank) {
             r -= rank;
             continue;
         }
         if (left) {
-            return (double)(delta->table ? weight_value(a, i, r) : weight_value(b, i, r));
+            double sign = delta->branches[k].side == 0 ? -1 : 1;
+            return sign * (double)(delta->table ? weight_value(a, i, r) : weight_value(b, i, r));
         }
         return (double)(delta->table ? weight_value(b, i, r) : weight_value(a, r, i));
     }
@@ -391,7 +431,7 @@ static limn_status measure(const Deltas *deltas, Delta *delta) {
     delta->head_size = ARENA_ARRAY(call->arena, double, delta->n_heads + 1);
     sums.change = malloc((size_t)(rows * sums.parts + 1) * sizeof *sums.change);
     sums.size = malloc((size_t)(rows * sums.parts + 1) * sizeof *sums.size);
-    sums.rows = malloc((size_t)(2 * columns * team_threads(call->team) + 1) * sizeof *sums.rows);
+    sums.rows = malloc((size_t)(3 * columns * team_threads(call->team) + 1) * sizeof *sums.rows);
     bool dense = wants_dense(deltas, delta);
     sums.dense = dense ? malloc((size_t)(rows * columns + 1) * sizeof *sums.dense) : NULL;
     limn_status status = LIMN_OK;
@@ -497,7 +537,8 @@ static void add_heads(const Deltas *deltas) {
             double change = 0, size = 0;
             for (int32_t i = 0; i < deltas->n; i++) {
                 const Delta *delta = &deltas->items[i];
-                if (delta->layer != layer || delta->n_heads == 0) {
+                bool changed = delta->change > 1e-12 * delta->size; /* by more than a merge rounds */
+                if (delta->layer != layer || delta->n_heads == 0 || !changed) {
                     continue;
                 }
                 int32_t own = delta->n_heads < n_heads ? head / (n_heads / delta->n_heads) : head;
@@ -576,7 +617,7 @@ static limn_status add_table(const Deltas *deltas, const char **most) {
 limn_status diff_weights(const Diff *diff, const char **most) {
     *most = NULL;
     Deltas deltas = {.diff = diff};
-    TRY(diff->adapted ? list_changes(&deltas) : list_pairs(&deltas));
+    TRY(list_pairs(&deltas));
     TRY(list_components(&deltas));
     for (int32_t i = 0; i < deltas.n; i++) {
         TRY(team_tick(diff->call->team, "weights", i, deltas.n));

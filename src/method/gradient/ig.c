@@ -16,7 +16,7 @@
 
 #include "ask/baseline.h"
 #include "call/estimate.h"
-#include "measure/deletion.h"
+#include "measure/cause.h"
 #include "measure/target_score.h"
 #include "method/gradient/ig.h"
 
@@ -343,7 +343,7 @@ static limn_status estimate(IgWork *work, double started) {
     int64_t each = fixed_rule ? params->steps : begun->expected;
     int64_t ends = fixed_rule ? 2 : 0; /* the adaptive rule's are nodes */
     IgCost cost = {.nodes = each * work->n_baselines - begun->nodes,
-                   .values = work->n_baselines * ends + deletion_most_passes(each + ends, work->path.n_tokens),
+                   .values = work->n_baselines * ends + cause_most_passes((CauseEffort)params->check, work->words.n),
                    .most = fixed_rule ? 0 : params->max_nodes * work->n_baselines,
                    .seconds = estimate_clock() - started,
                    .spent = begun->nodes};
@@ -388,6 +388,7 @@ static const limn_param rows[] = {
      .help = "the fixed rule of --steps, as Captum defines it (riemann: middles)", .field = offsetof(IgParams, rule)},
     {"by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .default_text = "word", .choices = "token|word|sentence",
      .help = "what to show scores for", .field = offsetof(IgParams, by)},
+    CAUSE_ROW(IgParams, check),
     TEMPLATE_TOKENS_ROW(IgParams, template_tokens),
     ESTIMATE_ROW(IgParams, estimate),
     {"matrix", 0, LIMN_PARAM_FLAG, .help = "also target token by prompt token", .field = offsetof(IgParams, matrix)},
@@ -400,7 +401,8 @@ const Method method_ig = {
          .description =
              "Follows a straight line from a baseline (nothing said) to the prompt and adds up what each token's "
              "embedding contributed to the target. Nodes are placed where the model changes; the result says how far "
-             "it may be off and checks itself by taking words away. Special and BOS tokens are held fixed.",
+             "it may be off and whether exchanging the word it names first changes the answer. Special and BOS tokens "
+             "are held fixed.",
          .examples = "limn ig MODEL -p 'The capital of France is'\n"
                      "limn ig MODEL -p 'When Mary and John went to the store, John gave a drink to' --target ' Mary' "
                      "--contrast ' John'\n"

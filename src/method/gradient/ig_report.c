@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "ask/baseline.h"
-#include "measure/deletion.h"
+#include "measure/cause.h"
 #include "measure/distribution.h"
 #include "measure/target_score.h"
 #include "method/gradient/ig.h"
@@ -340,8 +340,15 @@ limn_status ig_report(IgWork *work) {
         show_matrix(work);
     }
     for (int32_t w = 0; w < work->words.n && work->path.metric == IG_METRIC_NLL; w++) {
-        scores[w] = -scores[w]; /* support, for the deletion check */
+        scores[w] = -scores[w]; /* support */
     }
-    return deletion_check(work->result, &work->path, &work->target, &work->words, scores,
-                          work->contrast.kind != TARGET_NONE);
+    const CauseAsked cause = {.call = work->call,
+                              .session = work->session,
+                              .prompt = &work->prompt,
+                              .target = &work->target,
+                              .contrast = &work->contrast,
+                              .words = &work->words,
+                              .scores = scores,
+                              .effort = (CauseEffort)work->params->check};
+    return cause_check(work->result, &cause);
 }

@@ -111,6 +111,9 @@ limn_status gpt2_build(Build *build) {
     Gpt2Config gpt2 = {0};
     config->task = decoder_task(build->architecture);
     config->causal = true;
+    if (config->task == TASK_CAUSAL_LM) { /* padding on the left does not move them: as the reference generates */
+        config->positions = POSITION_VISIBLE;
+    }
     TRY(read_config(&gpt2, build));
     TRY(build_pad(build, -1));
     /* Causal masks, stored as buffers by older versions. */

@@ -90,6 +90,7 @@ limn_status opt_build(Build *build) {
     config->task = decoder_task(build->architecture);
     config->causal = true;
     config->positions = POSITION_VISIBLE;
+    config->least_position = -1;
     TRY(read_config(&opt, build));
     TRY(build_pad(build, 1));
     Decoder decoder;

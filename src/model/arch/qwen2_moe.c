@@ -30,8 +30,7 @@ static limn_status read_windows(Dense *dense) {
     int64_t end;
     TRY(settings_bool(&used, settings, "use_sliding_window", false));
     TRY(settings_integer(&end, settings, "max_window_layers", 28, 0, INT32_MAX));
-    TRY(dense_read_window(dense, 4096));
-    dense->window = used ? dense->window : 0;
+    TRY(dense_read_used_window(dense, used));
     bool *slides = ARENA_ARRAY(&dense->build->model->arena, bool, n_layers);
     if (slides == NULL) {
         return fail(LIMN_NO_MEMORY, "%s: no memory for %d layers", dense->build->model->path, n_layers);

@@ -33,8 +33,7 @@ limn_status qwen3_moe_build(Build *build) {
     } else {
         bool windows; /* of all layers */
         TRY(settings_bool(&windows, build->settings, "use_sliding_window", false));
-        TRY(dense_read_window(&dense, 4096));
-        dense.window = windows ? dense.window : 0;
+        TRY(dense_read_used_window(&dense, windows));
         TRY(moe_from_json(&moe, build, &experts));
     }
     dense.get_mlp = moe_get_mlp;

@@ -100,7 +100,7 @@ static limn_status open_path(Tokenizer **tokenizer, Gguf **gguf, const char *pat
 }
 
 int main(int argc, char **argv) {
-    EncodeOptions options = {BOS_AUTO, false, false};
+    EncodeOptions options = {.bos = BOS_AUTO};
     bool pairs = false;
     for (int i = 2; i < argc; i++) {
         options.plain_special_text = options.plain_special_text || strcmp(argv[i], "plain") == 0;
@@ -112,6 +112,9 @@ int main(int argc, char **argv) {
     if (argc < 2 || open_path(&tokenizer, &gguf, argv[1]) != LIMN_OK) {
         fprintf(stderr, "encode_stream: %s\n", argc < 2 ? "a path is needed" : error_message());
         return 1;
+    }
+    for (size_t i = 0; i < tokenizer_warning_count(tokenizer); i++) {
+        fprintf(stderr, "encode_stream: warning: %s\n", tokenizer_warning(tokenizer, i));
     }
     char *text, *pair = NULL;
     uint32_t length, pair_length = 0;

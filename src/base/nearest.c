@@ -1,4 +1,4 @@
-#include "call/nearest.h"
+#include "base/nearest.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -6,7 +6,7 @@
 
 #include "base/integers.h"
 
-enum { NEAREST_COUNT = 3, NAME_MAX_LENGTH = 96 };
+enum { NAME_MAX_LENGTH = 96 };
 
 /* Edits (insert, delete, replace, swap of neighbours) between two names, letters of either case being equal. */
 static int64_t edit_distance(const char *a, const char *b) {
@@ -47,9 +47,10 @@ static int64_t distance(const char *wanted, const char *name) {
     return edits;
 }
 
-char *nearest_names(char *out, size_t size, const char *wanted, NameAt name_at, const void *context, size_t count) {
-    const char *best[NEAREST_COUNT] = {0};
-    int64_t best_distance[NEAREST_COUNT] = {0};
+char *nearest_names(char *out, size_t size, int most, const char *wanted, NameAt name_at, const void *context,
+                    size_t count) {
+    const char *best[NEAREST_MOST] = {0};
+    int64_t best_distance[NEAREST_MOST] = {0};
     int found = 0;
     for (size_t i = 0; i < count; i++) {
         const char *name = name_at(context, i);
@@ -61,10 +62,10 @@ char *nearest_names(char *out, size_t size, const char *wanted, NameAt name_at, 
         while (place > 0 && d < best_distance[place - 1]) {
             place--;
         }
-        if (place == NEAREST_COUNT) {
+        if (place == most) {
             continue;
         }
-        found = found < NEAREST_COUNT ? found + 1 : found;
+        found = found < most ? found + 1 : found;
         for (int k = found - 1; k > place; k--) {
             best[k] = best[k - 1];
             best_distance[k] = best_distance[k - 1];
@@ -85,4 +86,9 @@ char *nearest_names(char *out, size_t size, const char *wanted, NameAt name_at, 
         used += (size_t)n;
     }
     return out;
+}
+
+bool name_is_misspelt(const char *wanted, const char *name) {
+    int64_t length = (int64_t)strnlen(wanted, NAME_MAX_LENGTH);
+    return edit_distance(wanted, name) <= (length < 6 ? 1 : 2);
 }
