@@ -49,6 +49,10 @@ EncodeOptions encode_alone(Text text) {
     return (EncodeOptions){.bos = BOS_NO, .no_special = true, .continues = text.length > 0 && text.bytes[0] == ' '};
 }
 
+bool prompt_of_template(const Prompt *prompt, int32_t token) {
+    return prompt->chat != NULL && prompt->chat->of_template[token];
+}
+
 bool prompt_has_text(const Prompt *prompt, int32_t n) {
     for (int32_t i = 0; i < n && i < prompt->n; i++) {
         if (!prompt->tokens[i].special) {

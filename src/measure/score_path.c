@@ -56,8 +56,10 @@ static bool tick_nodes(void *context, const char *stage, int64_t done, int64_t t
     }
     bool known = path->expected > 0 && total > 0;
     int64_t parts = known ? total : 1; /* of a node */
-    return outer->tick(outer->context, path->stage == NULL ? "integrate" : path->stage,
-                       path->evaluations * parts + (known ? path->running * done : 0), path->expected * parts);
+    int64_t all = path->earlier + path->expected * larger(1, path->integrals);
+    int64_t so_far = (path->earlier + path->evaluations) * parts + (known ? path->running * done : 0);
+    return outer->tick(outer->context, path->stage == NULL ? "integrate" : path->stage, so_far,
+                       path->expected > 0 ? larger(all * parts, so_far) : 0);
 }
 
 /* Keys and values of the fixed rows at the front, computed once. */
@@ -474,8 +476,8 @@ limn_status ig_score(IgPath *path, const KvCache *clean, const float *embeddings
     return LIMN_OK;
 }
 
-limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, int64_t values, bool at_most) {
-    int32_t count = points_of_run(path, NULL, (int32_t)smaller(nodes, ROWS_PER_RUN));
+limn_status ig_estimate(Result *result, IgPath *path, const IgCost *cost) {
+    int32_t count = points_of_run(path, NULL, (int32_t)smaller(cost->nodes + 1, ROWS_PER_RUN));
     IgNode *batch_nodes = ARENA_ARRAY(path->call->arena, IgNode, count);
     IgNode **order = ARENA_ARRAY(path->call->arena, IgNode *, count);
     if (batch_nodes == NULL || order == NULL) {
@@ -495,13 +497,18 @@ limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, int64_t val
     Batch batch;
     TRY(build_batch(&batch, path, &points, path->call->arena));
     RunRequest request = batch_request(path, &batch, true);
-    const EstimateRow rows[] = {
-        {"nodes in one step", count, "nodes"},
-        {"time of one node", of_node, "s"},
-        {at_most ? "nodes, at most" : "nodes", (double)nodes, "nodes"},
-        {"time of one pass without gradient", of_value, "s"},
-        {"such passes, at most", (double)values, "passes"},
-        {at_most ? "time, at most" : "time", of_node * (double)nodes + of_value * (double)values, "s"}};
-    return estimate_show(result, path->session, &request, blocks_of(nodes + values, count), rows,
-                         sizeof rows / sizeof rows[0]);
+    double checks = of_value * (double)cost->values, seconds = cost->seconds + checks + of_node * (double)cost->nodes;
+    double all = (double)(cost->spent + cost->nodes);
+    bool about = cost->most > 0;
+    const EstimateRow rows[] = {{"nodes in one step", count, "nodes"},
+                                {"time of one node", of_node, "s"},
+                                {about ? "nodes, about" : "nodes", all, "nodes"},
+                                {"time of one pass without gradient", of_value, "s"},
+                                {"such passes, at most", (double)cost->values, "passes"},
+                                {"time, about", seconds, "s"},
+                                {"nodes, at most", (double)cost->most, "nodes"},
+                                {"time, at most", seconds + of_node * ((double)cost->most - all), "s"}};
+    result_headline(result, SAY(path->call, "About %.3g s for %.0f nodes", "约 %.3g 秒，%.0f 个节点"), seconds, all);
+    return estimate_show(result, path->session, &request, blocks_of(cost->spent + cost->nodes + cost->values, count),
+                         rows, about ? 8 : 6);
 }

@@ -42,6 +42,8 @@ typedef struct IgPath {
     int64_t evaluations;     /* nodes evaluated so far */
     int64_t expected;        /* nodes a caller expects to need, for progress; 0: unknown */
     int64_t running;         /* nodes of the run at hand */
+    int64_t earlier;         /* nodes of the integrals before this one */
+    int32_t integrals;       /* how many like this are to come, with it; 0: one */
     int32_t most_points;     /* of one run, as memory has shown; 0: any number */
     const char *stage;       /* what people are told is going on; NULL: "integrate" */
     Progress progress;       /* nodes done, to the call's own progress */
@@ -73,9 +75,17 @@ limn_status ig_evaluate(IgPath *path, IgNode *const *nodes, int32_t n);
 /* The same without the derivative, for half the work: f and f_of are set, slope and d are not. */
 limn_status ig_evaluate_values(IgPath *path, IgNode *const *nodes, int32_t n);
 
-/* Adds the cost of `nodes` nodes and `values` evaluations of F alone to the result: memory of one run, seconds from
- * one run of each kind that is timed. */
-limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, int64_t values, bool at_most);
+/* What an attribution takes. */
+typedef struct IgCost {
+    int64_t nodes;  /* to come */
+    int64_t values; /* evaluations of F alone to come, at most */
+    int64_t most;   /* nodes it may take at most; 0: their number is known */
+    double seconds; /* spent already, which a run spends too */
+    int64_t spent;  /* nodes evaluated in them */
+} IgCost;
+
+/* Adds the cost to the result: memory of one run, seconds from one run of each kind that is timed. */
+limn_status ig_estimate(Result *result, IgPath *path, const IgCost *cost);
 
 /* F at the input itself. *clean: keys and values of its rows for points that share its beginning, the caller's to
  * free; NULL where they cannot be shared or are not wanted. */

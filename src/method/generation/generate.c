@@ -10,6 +10,7 @@
 #include "ask/edits.h"
 #include "base/random.h"
 #include "measure/distribution.h"
+#include "measure/overflow.h"
 #include "method/generation/generate.h"
 #include "model/generation.h"
 
@@ -24,6 +25,7 @@ typedef struct Generation {
     const Model *model;
     Prompt prompt;
     EditPlan edits;
+    bool suspected; /* they may have overflowed */
     KvCache *cache;
     StreamDecoder *decoder;
     TextBuffer text; /* all so far */
@@ -212,7 +214,11 @@ static limn_status feed(const float **logits, Generation *generation, const int3
     request.edits = edits;
     TRY(session_run(generation->session, &request, before > 0 ? NULL : generation->call->progress));
     *logits = session_logits(generation->session);
-    return LIMN_OK;
+    int32_t bad = logit_count_not_finite(*logits, generation->model->config.n_vocab);
+    return bad == 0
+               ? LIMN_OK
+               : fail(LIMN_FORMAT, "%s: %d of %d outputs at position %d are NaN or infinite: nothing to choose from",
+                      generation->model->path, (int)bad, (int)generation->model->config.n_vocab, (int)(before + n - 1));
 }
 
 /* ---- where a text ends ---- */
@@ -254,6 +260,7 @@ static limn_status decode(Generation *generation) {
     int64_t most = generation->params->max_tokens;
     generation->reason = STOP_LENGTH;
     TRY(feed(&logits, generation, generation->prompt.ids, generation->prompt.n));
+    generation->suspected = overflow_suspected(&generation->edits, logits, model->config.n_vocab);
     while (generation->n < most) {
         int32_t id = 0;
         bool stopped = false;
@@ -323,14 +330,16 @@ static void describe(Result *result, Generation *generation) {
                                           {{"log-probability", 15}, COLUMN_NUMBER},
                                           {{"rank", 4}, COLUMN_INTEGER}};
     static const char *const reasons[] = {"the limit of tokens was reached", "the model ended the text",
-                                          "a stop string appeared", "the context is full"};
+                                          "a stop string appeared", "the context is full"},
+                             *const chinese[] = {"达到词元上限", "模型结束了文本", "出现停止字符串", "上下文已满"};
     MethodCall *call = generation->call;
     const Model *model = generation->model;
     prompt_describe(result, call, model, &generation->prompt);
-    result_headline(result, "%d tokens; %s", (int)generation->n, reasons[generation->reason]);
-    result_add_text(result, "text", "Text", generation->text.data != NULL ? generation->text.data : "",
-                    generation->text.length, true);
-    TableBlock *table = result_add_table(result, "tokens", "Tokens", columns, 5);
+    result_headline(result, SAY(call, "%d tokens; %s", "%d 个词元；%s"), (int)generation->n,
+                    SAY(call, reasons, chinese)[generation->reason]);
+    result_add_text(result, "text", SAY(call, "Text", "文本"),
+                    generation->text.data != NULL ? generation->text.data : "", generation->text.length, true);
+    TableBlock *table = result_add_table(result, "tokens", SAY(call, "Tokens", "词元"), columns, 5);
     result_block_detail(result);
     for (int32_t i = 0; i < generation->n; i++) {
         Text text = token_text(call, model, generation->ids[i]);
@@ -345,6 +354,20 @@ static void describe(Result *result, Generation *generation) {
     }
 }
 
+/* With changes in force: whether they overflowed while the prompt was read, so that what was generated says nothing. */
+static limn_status check_finite(Result *result, Generation *generation) {
+    Overflow overflow = {0};
+    if (generation->edits.n == 0) {
+        return LIMN_OK;
+    }
+    if (generation->suspected) {
+        SequenceInput sequence = prompt_sequence(&generation->prompt);
+        TRY(overflow_find(&overflow, generation->call, generation->session, &sequence, &generation->edits));
+    }
+    overflow_check(result, generation->call, &overflow, 0);
+    return LIMN_OK;
+}
+
 limn_status generate_run(MethodCall *call, Result *result) {
     Generation generation = {.call = call, .params = call->params};
     arena_init(&generation.step);
@@ -354,6 +377,9 @@ limn_status generate_run(MethodCall *call, Result *result) {
     }
     if (status == LIMN_OK) {
         describe(result, &generation);
+        status = check_finite(result, &generation);
+    }
+    if (status == LIMN_OK) {
         status = result_status(result);
     }
     stream_decoder_free(generation.decoder);
