@@ -431,6 +431,15 @@ limn_status yardstick_exchange(Yardstick *yardstick, const Exchanges *exchanges,
     return LIMN_OK;
 }
 
+limn_status yardstick_version(Yardstick *yardstick, const Exchanges *exchanges, const int32_t **ids, int32_t *n) {
+    Rewritten made;
+    bool good;
+    TRY(rewrite_prompt(&made, &good, &yardstick->rewriter, exchanges->items, exchanges->n));
+    *ids = made.ids;
+    *n = good ? made.n : 0;
+    return LIMN_OK;
+}
+
 /* ---- one pass by itself ---- */
 
 /* log p of a continuation behind these tokens, and the logits of its first row, all rows computed. */

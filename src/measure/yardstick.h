@@ -77,6 +77,8 @@ typedef struct Exchanges {
 } Exchanges;
 limn_status yardstick_exchange(Yardstick *yardstick, const Exchanges *exchanges, int32_t n, Answered *answered,
                                bool *good, const char *stage);
+/* The prompt's tokens with these exchanged. *n 0: they cannot stand there. In the call's arena. */
+limn_status yardstick_version(Yardstick *yardstick, const Exchanges *exchanges, const int32_t **ids, int32_t *n);
 /* The strongest unit's last version in a pass of its own, nothing shared: how far its lead is off. NaN: the answer is
  * no plain continuation. */
 limn_status yardstick_plain_error(Yardstick *yardstick, double *error);
