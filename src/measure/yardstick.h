@@ -45,7 +45,7 @@ typedef struct Effect {
     double mean_probability;  /* of the target, over draws; and its interval, corrected likewise */
     double low_probability, high_probability;
     int32_t n;                /* draws */
-    int32_t fell;             /* those that moved the lead as the mean does */
+    int32_t fell;             /* those with a smaller lead than the prompt itself */
     const Answered *answered; /* [n] in the order of the draws */
 } Effect;
 

@@ -13,6 +13,7 @@
  * looked for among the draws, so that none was found proves nothing. */
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 
 #include "measure/distribution.h"
 #include "measure/target_score.h"
@@ -220,10 +221,24 @@ static limn_status answer_of(Text *text, const WhyWork *work, const Turning *tur
     return n > 0 ? whole_word(text, work, ids, n, best) : LIMN_OK;
 }
 
+static bool same_words(Text a, Text b) {
+    return a.length == b.length && strncasecmp(a.bytes, b.bytes, a.length) == 0;
+}
+
+/* An answer that is the same words by other tokens (without the space, with a capital) is no other answer. */
 static limn_status name_answers(WhyWork *work) {
-    for (int32_t i = 0; i < work->turnings.n; i++) {
-        TRY(answer_of(&work->findings.answers[i], work, &work->turnings.items[i]));
+    Turnings *turnings = &work->turnings;
+    Text target = why_target_text(&work->findings, &work->target);
+    int32_t kept = 0;
+    for (int32_t i = 0; i < turnings->n; i++) {
+        Text answer;
+        TRY(answer_of(&answer, work, &turnings->items[i]));
+        if (turnings->items[i].answered.decided || !same_words(answer, target)) {
+            turnings->items[kept] = turnings->items[i];
+            work->findings.answers[kept++] = answer;
+        }
     }
+    turnings->n = kept;
     return LIMN_OK;
 }
 

@@ -53,6 +53,10 @@ static void add_share(TextBuffer *out, const WhyFindings *findings, double share
     }
 }
 
+static double share_of_two(double lead) {
+    return 1.0 / (1.0 + exp(-lead));
+}
+
 /* Against a contrast an answer may win or lose although its own share stays: then what counts is its part of the two.
  */
 static void shares(const WhyFindings *findings, int32_t unit, double *before, double *after, bool *of_two) {
@@ -62,8 +66,11 @@ static void shares(const WhyFindings *findings, int32_t unit, double *before, do
     *after = effect->mean_probability;
     *of_two = findings->contrast->kind != TARGET_NONE && (*after < *before) != (effect->effect > 0.0);
     if (*of_two) {
-        *before = 1.0 / (1.0 + exp(-clean.lead));
-        *after = 1.0 / (1.0 + exp(effect->effect - clean.lead));
+        *before = share_of_two(clean.lead);
+        *after = 0.0;
+        for (int32_t k = 0; k < effect->n; k++) {
+            *after += share_of_two(effect->answered[k].lead) / effect->n;
+        }
     }
 }
 
@@ -73,7 +80,7 @@ static void add_change(TextBuffer *out, const WhyFindings *findings, int32_t uni
     double before, after;
     bool of_two;
     shares(findings, unit, &before, &after, &of_two);
-    bool falls = effect->effect > 0.0;
+    bool falls = after < before;
     text_buffer_add(out, say(findings, "with other words there, ", "换成别的词，"));
     add_quoted(out, findings, why_target_text(findings, findings->target));
     if (of_two) {
@@ -84,7 +91,8 @@ static void add_change(TextBuffer *out, const WhyFindings *findings, int32_t uni
     add_share(out, findings, before);
     text_buffer_add(out, falls ? say(findings, " to ", "降到") : say(findings, " to ", "升到"));
     add_share(out, findings, after);
-    text_buffer_printf(out, say(findings, " (%d of %d)", "（%d/%d次）"), effect->fell, effect->n);
+    text_buffer_printf(out, say(findings, " (%d of %d)", "（%d/%d次）"),
+                       falls ? effect->fell : effect->n - effect->fell, effect->n);
 }
 
 static void add_lead(TextBuffer *out, const WhyFindings *findings) {
