@@ -25,7 +25,8 @@ limn chat-format "$letters" "$work/messages.json" --chat-template nothing
 expect_code 2
 expect_err 'it has: default'
 
-for command in run generate ig; do
+for command in run generate 'ig --check none'; do
+    # shellcheck disable=SC2086
     limn $command "$letters" --chat "$work/messages.json" --json
     expect_code 0
     expect_out '"text": "sBe.uhey.a"'

@@ -85,7 +85,7 @@ for path in $(grep -o 'out/[A-Za-z0-9._-]*gguf' "$SOURCE/README.md" "$SOURCE/inc
     sed 's/.*://' | sort -u); do
     [ -e "$work/tree/$path" ] || problem "it names $path, which make demo does not leave"
 done
-grep -q '^\$ build/limn ig out/' "$SOURCE/README.md" || problem "its first command is not one to be typed after make demo"
+grep -q '^\$ build/limn why out/' "$SOURCE/README.md" || problem "its first command is not one to be typed after make demo"
 
 # without the net: what is missing, where it would go, how to go on; nothing half fetched is left
 script models smollm2
