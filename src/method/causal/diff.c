@@ -1,5 +1,5 @@
-/* Which layers, heads and MLPs did fine-tuning change? By size, by shape, and by what the change does. "Base" and "tuned"
- * are any two models of one shape, each with adapters or without.
+/* Which layers, heads and MLPs did fine-tuning change? By size, by shape, and by what the change does. The base and the
+ * tuned model are any two of one shape, each with adapters or without.
  *
  * Size: |W' - W| / |W| (Frobenius). Shape: singular values of W' - W, their effective rank (Roy and Vetterli 2007) and
  * the energy in the largest. Effect: on each prompt the tuned model runs with one component's own weights set back
