@@ -116,10 +116,7 @@ static limn_status fill_automatic(float *out, const char **name, MethodCall *cal
 static limn_status fill_text_token(float *out, const char **name, MethodCall *call, Session *session, const char *text,
                                    int32_t n) {
     const Model *model = session_model(session);
-    if (model->tokenizer == NULL) {
-        return fail(LIMN_NOT_FOUND, "option 'baseline': %s has no tokenizer, so no token '%s'; use ids:FILE",
-                    model->path, text);
-    }
+    TRY(model_need_tokenizer(model, "for option 'baseline' use ids:FILE"));
     int32_t id = tokenizer_id(model->tokenizer, text, strlen(text));
     if (id < 0) {
         Token *tokens;

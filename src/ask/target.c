@@ -215,9 +215,7 @@ static limn_status tokens_target(Target *target, MethodCall *call, const Model *
                                  const TargetParams *params, int32_t row, Text text) {
     int32_t *ids = NULL;
     int32_t n = 0;
-    if (model->tokenizer == NULL) {
-        return fail(LIMN_NOT_FOUND, "%s: the model has no tokenizer; give --target-id", model->path);
-    }
+    TRY(model_need_tokenizer(model, "give --target-id"));
     bool masked = model->config.task == TASK_MASKED_LM;
     bool one_row = params->at.bytes != NULL || masked;
     if (one_row || prompt->text.bytes == NULL) {

@@ -37,6 +37,7 @@ static void write_tokenizer(int end) {
     free(text);
     assert_non_null(json);
     json_t *added = json_object_get(json, "added_tokens");
+    json_t *vocabulary = json_object_get(json_object_get(json, "model"), "vocab");
     json_array_clear(added);
     const char *const names[] = {"<s>", "<e>", "<t>"};
     const int ids[] = {28, end, 30};
@@ -44,6 +45,7 @@ static void write_tokenizer(int end) {
         json_array_append_new(added,
                               json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", ids[i], "content", names[i],
                                         "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0, "special", 1));
+        json_object_set_new(vocabulary, names[i], json_integer(ids[i])); /* which alone may say any id */
     }
     json_object_set_new(json, "post_processor",
                         json_pack("{s:s, s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}], s:[], s:{s:{s:s, s:[i], s:[s]}}}", "type",

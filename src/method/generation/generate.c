@@ -8,12 +8,11 @@
 #include <string.h>
 
 #include "ask/edits.h"
-#include "base/file.h"
 #include "base/random.h"
-#include "files/json.h"
 #include "measure/distribution.h"
 #include "measure/overflow.h"
 #include "method/generation/generate.h"
+#include "model/generation.h"
 
 typedef enum StopReason { STOP_LENGTH, STOP_END_OF_TEXT, STOP_STRING, STOP_CONTEXT } StopReason;
 
@@ -38,6 +37,7 @@ typedef struct Generation {
     int32_t n;
     int32_t ends[ENDS_MAX]; /* [n_ends] ids that end the text */
     int32_t n_ends;
+    GenerationNotes notes; /* what the folder says of generated texts */
     StopReason reason;
     Arena step; /* of one decoding step */
 } Generation;
@@ -229,27 +229,6 @@ static void add_end(Generation *generation, int64_t id) {
     }
 }
 
-/* eos_token_id of a JSON file of the model's folder: a number or an array of them; a missing file says nothing. */
-static limn_status read_ends(Generation *generation, const char *name) {
-    char *path = path_join(generation->model->path, name);
-    if (path == NULL) {
-        return method_no_memory(generation->call);
-    }
-    json_t *config = NULL;
-    limn_status status = file_exists(path) ? json_file_load(&config, path, JSON_CONFIG_CAP) : LIMN_OK;
-    free(path);
-    const json_t *ends = json_object_get(config, "eos_token_id");
-    if (json_is_integer(ends)) {
-        add_end(generation, json_integer_value(ends));
-    }
-    for (size_t i = 0; i < json_array_size(ends); i++) {
-        const json_t *end = json_array_get(ends, i);
-        add_end(generation, json_is_integer(end) ? json_integer_value(end) : -1);
-    }
-    json_decref(config);
-    return status;
-}
-
 /* What the tokenizer calls the end, and what the folder says ends a generated text. */
 static limn_status find_ends(Generation *generation) {
     const Model *model = generation->model;
@@ -259,11 +238,11 @@ static limn_status find_ends(Generation *generation) {
         add_end(generation, tokenizer_special(model->tokenizer, SPECIAL_EOM));
     }
     add_end(generation, generation->prompt.end_of_turn);
-    if (!folder_exists(model->path)) {
-        return LIMN_OK;
+    TRY(generation_read(&generation->notes, model, generation->call->arena));
+    for (int32_t i = 0; i < generation->notes.n_ends; i++) {
+        add_end(generation, generation->notes.ends[i]);
     }
-    TRY(read_ends(generation, "config.json"));
-    return read_ends(generation, "generation_config.json");
+    return LIMN_OK;
 }
 
 static bool ends_text(const Generation *generation, int32_t id) {
@@ -370,6 +349,9 @@ static void describe(Result *result, Generation *generation) {
         table_row(table, cells);
     }
     edit_plan_describe(result, &generation->edits);
+    for (int32_t i = 0; i < generation->notes.n_warnings; i++) {
+        result_warn(result, "%s", generation->notes.warnings[i]);
+    }
 }
 
 /* With changes in force: whether they overflowed while the prompt was read, so that what was generated says nothing. */
