@@ -339,7 +339,7 @@ static limn_status check(const WhyWork *work) {
     TRY(yardstick_plain_error(work->yardstick, &error));
     if (!isnan(error)) {
         result_check(work->result, "plain pass", error, CHECK_AT_MOST, plain_tolerance,
-                     "a changed prompt in a pass by itself has the same lead as among the others");
+                     "difference of a changed prompt's lead in a pass by itself and among the others");
     }
     const WhyFindings *findings = &work->findings;
     if (findings->n_causes > 0) {
