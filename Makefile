@@ -7,7 +7,7 @@ JOBS ?= $(shell nproc)
 MODEL ?=
 PREFIX ?= /usr/local
 
-.PHONY: help setup build demo test asan ubsan tsan coverage lint format bench fuzz install clean
+.PHONY: help setup build demo test asan ubsan tsan coverage lint format bench fuzz mutants install clean
 
 help:
 	@echo "make demo            explain one output of SmolLM2 and of two adapters (MODEL=folder: of a model of your own)"
@@ -17,6 +17,7 @@ help:
 	@echo "make lint            formatting, clang-tidy, a clean clang build"
 	@echo "make bench           time limn beside its peers (PEERS=python that has torch, transformers, captum)"
 	@echo "make fuzz            fuzz the file readers (SECONDS=300 each)"
+	@echo "make mutants         change single lines and see whether the tests notice (COUNT=60 SEED=1 MINUTES=0 FILES=src/*)"
 	@echo "make install         install below PREFIX ($(PREFIX)); DESTDIR is honoured"
 
 setup:
@@ -57,6 +58,10 @@ bench: setup
 fuzz:
 	@scripts/setup --dev
 	@fuzz/run $(SECONDS)
+
+mutants: setup
+	@scripts/mutants --jobs $(JOBS) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(MINUTES),--minutes $(MINUTES)) $(if $(FILES),--files '$(FILES)')
 
 install: build
 	@DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)

@@ -22,6 +22,7 @@ typedef struct Patches {
     double *each; /* [count] seconds */
     int32_t count;
     SweepWork work;
+    clockid_t clock; /* of `each` */
 } Patches;
 
 static int32_t *read_ids(const json_t *list, int32_t *n) {
@@ -99,9 +100,9 @@ static limn_status take(void *context, const CounterfactualAnswer *answer) {
 
 static limn_status run_each(Patches *p, Sweep *sweep, const Counterfactual *list) {
     for (int32_t i = 0; i < p->count; i++) {
-        double start = clock_seconds(CLOCK_MONOTONIC);
+        double start = clock_seconds(p->clock);
         TRY(sweep_run(sweep, list + i, 1, take, p->found + i, NULL));
-        p->each[i] = clock_seconds(CLOCK_MONOTONIC) - start;
+        p->each[i] = clock_seconds(p->clock) - start;
     }
     return LIMN_OK;
 }
@@ -213,6 +214,8 @@ limn_status bench_sweep(Session *session, const json_t *request, json_t *reply) 
     read_range(request, "layers", session_model(session)->config.n_layers, p.layers);
     read_range(request, "positions", p.n, p.positions);
     const char *name = json_string_value(json_object_get(request, "how"));
+    const char *clock = json_string_value(json_object_get(request, "clock"));
+    p.clock = clock != NULL && strcmp(clock, "processor") == 0 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
     How how = name == NULL ? FULL : strcmp(name, "joined") == 0 ? JOINED : strcmp(name, "live") == 0 ? LIVE : FULL;
     limn_status status = p.n == 0 || n_other != p.n ? fail(LIMN_USAGE, "sweep: ids and as many others expected")
                                                     : run_patches(&p, how, reply);

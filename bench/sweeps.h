@@ -7,6 +7,7 @@
 #include "run/session.h"
 
 /* {"ids": [T], "other": [T], "target": id, "how": "joined"|"live"|"full", "batch": sequences of a full pass,
+ *  "clock": "processor" or wall, of live,
  *  "layers": [begin, end, step], "positions": [begin, end, step]}
  * -> {"objective": [layers x positions], "rows", "runs", "row_layers", "seconds", "processor",
  *     "kept_seconds", "kept_processor", "kept_bytes"; of live: "each": [seconds of each patch, run by itself]}

@@ -65,6 +65,16 @@ if(NOT LIMN_REF_ONLY)
   set(limn_libraries_backend limn_dnnl OpenMP::OpenMP_C)
 endif()
 
+# Each folder a shared library: when one file changes little is linked again. For scripts/mutants alone; what the library
+# shows to the world is not what it should be then.
+option(LIMN_SHARED_FOLDERS "Each folder of src/ a shared library" OFF)
+set(LIMN_FOLDER_LIBRARY STATIC)
+if(LIMN_SHARED_FOLDERS)
+  set(LIMN_FOLDER_LIBRARY SHARED)
+  set(CMAKE_C_VISIBILITY_PRESET default)
+  set(CMAKE_LINK_DEPENDS_NO_SHARED ON)
+endif()
+
 # Sets LIMN_LAYERS and LIMN_SEES_<layer> from the LAYER rows.
 function(limn_read_layers file)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
@@ -93,7 +103,7 @@ function(limn_add_layer layer)
     list(FILTER sources EXCLUDE REGEX "/backend/cpu/")
   endif()
   if(sources)
-    add_library(limn_${layer} STATIC ${sources})
+    add_library(limn_${layer} ${LIMN_FOLDER_LIBRARY} ${sources})
     set(scope PUBLIC)
   else()
     add_library(limn_${layer} INTERFACE)

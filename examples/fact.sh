@@ -5,8 +5,8 @@
 echo "1. What would the model say?"
 "$LIMN" run "$MODEL" -p 'The capital of France is' --top 5
 
-echo "2. Which words made it say so? (integrated gradients)"
-"$LIMN" ig "$MODEL" -p 'The capital of France is' --target ' Paris'
+echo "2. Which words made it say so? Each is exchanged for others that fit:"
+"$LIMN" why "$MODEL" -p 'The capital of France is' --target ' Paris'
 
 echo "3. Change a word, and the fact changes with it:"
 for country in France Germany Italy Spain; do

@@ -6,7 +6,7 @@
 prompt='When Mary and John went to the store, John gave a drink to'
 
 echo "1. Why ' Mary' rather than ' John'?"
-"$LIMN" ig "$MODEL" -p "$prompt" --target ' Mary' --contrast ' John'
+"$LIMN" why "$MODEL" -p "$prompt" --target ' Mary' --contrast ' John'
 
 echo "2. ' Mary' with everything in place, and with one head at a time switched off at the last word:"
 printf '%-20s' 'everything'

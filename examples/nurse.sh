@@ -12,7 +12,7 @@ for job in nurse doctor teacher mechanic; do
 done
 
 echo "2. Which word is it? ' she' rather than ' he', word by word:"
-"$LIMN" ig "$MODEL" -p 'The nurse said that' --target ' she' --contrast ' he'
+"$LIMN" why "$MODEL" -p 'The nurse said that' --target ' she' --contrast ' he'
 
 echo "3. In which layer does the job reach the last word? Switch off attention at the last word, layer by layer:"
 for layer in 0 5 10 15 20 25 29; do

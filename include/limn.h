@@ -6,8 +6,9 @@
  *     limn_context *context;
  *     limn_context_new(&context);
  *     limn_result *result;
- *     if (limn_call(context, "ig", "{\"model\": \"SmolLM2\", \"prompt\": \"The capital of France is\"}",
- *                   NULL, &result) != LIMN_OK) {
+ *     if (limn_call(context, "ig",
+ *                   "{\"model\": \"out/SmolLM2-135M-Instruct.Q4_1.gguf\", \"prompt\": \"The capital of France is\"}",
+ *                   NULL, &result) != LIMN_OK) { // make demo put the model there
  *         fprintf(stderr, "%s\n", limn_error_message());
  *     }
  *     char *json;
@@ -109,10 +110,12 @@ typedef struct limn_callbacks {
     /* A block of the result as soon as it is finished: JSON text, as it will stand in the document's "blocks", in the
      * same order. When the call fails, what it gave so far is void. May be NULL. */
     void (*block)(void *context, const char *json, size_t length);
+    /* What should be known before long work is done: a line, one of the result's warnings to be. May be NULL. */
+    void (*remark)(void *context, const char *line);
 } limn_callbacks;
 
 #define LIMN_CALLBACKS_INIT                                                                                            \
-    { sizeof(limn_callbacks), NULL, NULL, NULL, NULL }
+    { sizeof(limn_callbacks), NULL, NULL, NULL, NULL, NULL }
 
 typedef struct limn_context limn_context; /* opened models, settings */
 typedef struct limn_result limn_result;   /* one result document, limn.result/1 */

@@ -11,6 +11,7 @@
 #include "call/call.h"
 #include "call/open.h"
 #include "method/methods.h"
+#include "render/format.h"
 #include "render/render.h"
 
 struct limn_context {
@@ -111,6 +112,17 @@ void limn_context_free(limn_context *context) {
     }
 }
 
+/* A remark may hold what a model wrote: it is made harmless first. */
+static void tell_remark(void *context, const char *line) {
+    const limn_callbacks *callbacks = context;
+    TextBuffer clean = TEXT_BUFFER_INIT;
+    clean_text(&clean, text_of(line), 0);
+    if (!clean.failed && clean.data != NULL) {
+        callbacks->remark(callbacks->context, clean.data);
+    }
+    text_buffer_free(&clean);
+}
+
 /* The least that the first version of a struct held, up to and with its last field. */
 #define SIZE_UP_TO(type, field) (offsetof(type, field) + sizeof(((type *)NULL)->field))
 
@@ -138,6 +150,10 @@ static limn_status take_callbacks(CallListeners *listeners, const limn_callbacks
     listeners->text = callbacks.text;
     listeners->block = callbacks.block;
     listeners->text_context = listeners->block_context = callbacks.context;
+    if (callbacks.remark != NULL) {
+        listeners->remark = tell_remark;
+        listeners->remark_context = (void *)(uintptr_t)given; /* read only, until the call ends */
+    }
     return LIMN_OK;
 }
 

@@ -38,7 +38,8 @@ static limn_status fill_token(float *out, MethodCall *call, Session *session, in
 
 static limn_status named_token(const char **name, MethodCall *call, const Model *model, const char *what, int32_t id) {
     Text text = token_text(call, model, id);
-    char *made = arena_printf(call->arena, "%s token '%.*s' (%d)", what, (int)text.length, text.bytes, id);
+    char *made = arena_printf(call->arena, SAY(call, "%s token '%.*s' (%d)", "%s词元“%.*s”（%d）"), what,
+                              (int)text.length, text.bytes, id);
     *name = made;
     return made == NULL ? method_no_memory(call) : LIMN_OK;
 }
@@ -53,9 +54,11 @@ static int32_t special_id(const Model *model, SpecialToken which) {
 
 static const struct {
     SpecialToken token;
-    const char *name;
-} automatic[] = {
-    {SPECIAL_MASK, "mask"}, {SPECIAL_PAD, "padding"}, {SPECIAL_UNK, "unknown"}, {SPECIAL_EOS, "end-of-text"}};
+    const char *name, *chinese;
+} automatic[] = {{SPECIAL_MASK, "mask", "掩码"},
+                 {SPECIAL_PAD, "padding", "填充"},
+                 {SPECIAL_UNK, "unknown", "未知"},
+                 {SPECIAL_EOS, "end-of-text", "文末"}};
 
 /* The mean of all rows of the embedding table, as the embedding op would give them. */
 static limn_status fill_mean(float *out, MethodCall *call, const Model *model, int32_t n) {
@@ -102,20 +105,18 @@ static limn_status fill_automatic(float *out, const char **name, MethodCall *cal
     int32_t id;
     int which = first_automatic(&id, model);
     if (which >= 0) {
-        TRY(named_token(name, call, model, automatic[which].name, id));
+        TRY(named_token(name, call, model, SAY(call, automatic[which].name, automatic[which].chinese), id));
         return fill_token(out, call, session, id, n);
     }
-    *name = "mean of all embeddings (the model names no mask, padding, unknown or end token)";
+    *name = SAY(call, "mean of all embeddings (the model names no mask, padding, unknown or end token)",
+                "所有嵌入的均值（模型没有掩码、填充、未知或文末词元）");
     return fill_mean(out, call, model, n);
 }
 
 static limn_status fill_text_token(float *out, const char **name, MethodCall *call, Session *session, const char *text,
                                    int32_t n) {
     const Model *model = session_model(session);
-    if (model->tokenizer == NULL) {
-        return fail(LIMN_NOT_FOUND, "option 'baseline': %s has no tokenizer, so no token '%s'; use ids:FILE",
-                    model->path, text);
-    }
+    TRY(model_need_tokenizer(model, "for option 'baseline' use ids:FILE"));
     int32_t id = tokenizer_id(model->tokenizer, text, strlen(text));
     if (id < 0) {
         Token *tokens;
@@ -128,7 +129,7 @@ static limn_status fill_text_token(float *out, const char **name, MethodCall *ca
         }
         id = tokens[0].id;
     }
-    TRY(named_token(name, call, model, "the", id));
+    TRY(named_token(name, call, model, SAY(call, "the", ""), id));
     return fill_token(out, call, session, id, n);
 }
 
@@ -170,7 +171,7 @@ static limn_status fill_ids(float *out, const char **name, MethodCall *call, Ses
         return fail(LIMN_USAGE, "%s: found %d token ids, expected 1 or %d (one for each token of the prompt)", path,
                     count, n);
     }
-    *name = arena_printf(call->arena, "token ids of %s", path_base(path));
+    *name = arena_printf(call->arena, SAY(call, "token ids of %s", "%s 中的词元编号"), path_base(path));
     if (*name == NULL) {
         return method_no_memory(call);
     }
@@ -189,15 +190,15 @@ limn_status baseline_fill(float *out, const char **name, MethodCall *call, Sessi
             return fail(LIMN_NOT_FOUND, "option 'baseline': %s names no padding token; try auto or token:STR",
                         model->path);
         }
-        TRY(named_token(name, call, model, "padding", id));
+        TRY(named_token(name, call, model, SAY(call, "padding", "填充"), id));
         return fill_token(out, call, session, id, n_tokens);
     }
     if (strcmp(spec, "mean") == 0) {
-        *name = "mean of all embeddings";
+        *name = SAY(call, "mean of all embeddings", "所有嵌入的均值");
         return fill_mean(out, call, model, n_tokens);
     }
     if (strcmp(spec, "zero") == 0) {
-        *name = "zero embedding";
+        *name = SAY(call, "zero embedding", "零嵌入");
         memset(out, 0, (size_t)n_tokens * (size_t)model->config.d_embed * sizeof *out);
         return LIMN_OK;
     }

@@ -58,13 +58,26 @@ static limn_status role_of(Text *role, MethodCall *call, const json_t *messages,
     return role->bytes != NULL ? LIMN_OK : method_no_memory(call);
 }
 
+/* Whether any byte of the token comes out of a message. */
+static bool holds_content(const ChatText *text, const Token *token) {
+    for (size_t at = (size_t)token->begin; at < (size_t)token->end;) {
+        const ChatSpan *span = chat_text_span(text, at);
+        if (span == NULL || span->content) {
+            return span != NULL;
+        }
+        at = span->end;
+    }
+    return false;
+}
+
 /* A token belongs to where its first byte comes from. */
 static limn_status place_tokens(ChatPrompt *prompt, const ChatWork *work) {
     MethodCall *call = work->call;
     prompt->message = ARENA_ARRAY(call->arena, int32_t, prompt->n + 1);
     prompt->role = ARENA_ARRAY(call->arena, Text, prompt->n + 1);
+    prompt->of_template = ARENA_ARRAY(call->arena, bool, prompt->n + 1);
     Text *roles = ARENA_ARRAY(call->arena, Text, prompt->n_messages + 1);
-    if (prompt->message == NULL || prompt->role == NULL || roles == NULL) {
+    if (prompt->of_template == NULL || prompt->message == NULL || prompt->role == NULL || roles == NULL) {
         return method_no_memory(call);
     }
     for (int32_t i = 0; i < prompt->n_messages; i++) {
@@ -73,6 +86,7 @@ static limn_status place_tokens(ChatPrompt *prompt, const ChatWork *work) {
     for (int32_t i = 0; i < prompt->n; i++) {
         const ChatSpan *span = chat_text_span(&prompt->text, (size_t)prompt->tokens[i].begin);
         prompt->message[i] = span != NULL ? span->message : -1;
+        prompt->of_template[i] = !holds_content(&prompt->text, &prompt->tokens[i]);
         if (span != NULL && span->message >= 0) {
             prompt->role[i] = roles[span->message];
         } else if (span != NULL && span->is_prompt) {

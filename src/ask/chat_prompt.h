@@ -5,10 +5,11 @@
 #include "ask/chat_render.h"
 
 typedef struct ChatPrompt {
-    ChatText text;    /* in the call's arena */
-    Token *tokens;    /* [n] */
-    int32_t *message; /* [n] -1: of the template alone */
-    Text *role;       /* [n] of the message, "assistant" for the beginning of the answer; absent: neither */
+    ChatText text;     /* in the call's arena */
+    Token *tokens;     /* [n] */
+    int32_t *message;  /* [n] -1: of the template alone */
+    bool *of_template; /* [n] no byte of it comes out of a message: put around them, or before the answer */
+    Text *role;        /* [n] of the message, "assistant" for the beginning of the answer; absent: neither */
     int32_t n;
     int32_t n_messages;
     int32_t end_of_turn; /* the special token that the template puts after an answer; -1: none */

@@ -130,9 +130,7 @@ static limn_status open_parts(ChatRenderer *renderer) {
     }
     TRY(params->tools.bytes != NULL ? chat_list_load(&renderer->tools, params->tools.bytes) : LIMN_OK);
     TRY(params->documents.bytes != NULL ? chat_list_load(&renderer->documents, params->documents.bytes) : LIMN_OK);
-    if (renderer->model->tokenizer == NULL) {
-        return fail(LIMN_NOT_FOUND, "%s: the model has no tokenizer, so no chat template", renderer->model->path);
-    }
+    TRY(model_need_tokenizer(renderer->model, "so there is no chat template"));
     size_t n;
     tokenizer_chat_templates(renderer->model->tokenizer, &n);
     if (n == 0 && params->name.bytes == NULL) {

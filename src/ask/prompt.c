@@ -49,6 +49,10 @@ EncodeOptions encode_alone(Text text) {
     return (EncodeOptions){.bos = BOS_NO, .no_special = true, .continues = text.length > 0 && text.bytes[0] == ' '};
 }
 
+bool prompt_of_template(const Prompt *prompt, int32_t token) {
+    return prompt->chat != NULL && prompt->chat->of_template[token];
+}
+
 bool prompt_has_text(const Prompt *prompt, int32_t n) {
     for (int32_t i = 0; i < n && i < prompt->n; i++) {
         if (!prompt->tokens[i].special) {
@@ -79,9 +83,7 @@ limn_status prompt_read_text(Prompt *prompt, MethodCall *call, const Model *mode
     if (file.bytes != NULL) {
         TRY(read_prompt_file(&prompt->text, file.bytes, call->arena));
     }
-    if (model->tokenizer == NULL) {
-        return fail(LIMN_NOT_FOUND, "%s: the model has no tokenizer; give --ids instead of a text", model->path);
-    }
+    TRY(model_need_tokenizer(model, "give --ids instead of a text"));
     prompt->encode = options;
     return encode_pair(&prompt->tokens, &prompt->n, call, model->tokenizer, prompt->text, pair, &prompt->encode);
 }
@@ -216,6 +218,30 @@ Text token_text(MethodCall *call, const Model *model, int32_t id) {
     return text_of(made != NULL ? made : "?");
 }
 
+/* Where hidden tokens stand before visible ones, positions may count them or not: said where it matters. The reference
+ * counts only visible ones when it generates, and all in a plain pass of the other models. */
+static void warn_of_mask(Result *result, const Model *model, const Prompt *prompt) {
+    bool shown = false, left = false, hole = false;
+    for (int32_t i = 0; i < prompt->n && prompt->mask != NULL; i++) {
+        bool visible = prompt->mask[i] != 0;
+        left = left || (visible && i > 0 && prompt->mask[i - 1] == 0 && !shown);
+        hole = hole || (visible && shown && prompt->mask[i - 1] == 0);
+        shown = shown || visible;
+    }
+    bool learned = false;
+    for (NodeId node = 0; node < model->graph.n_nodes; node++) {
+        learned = learned || model->graph.nodes[node].op.kind == OP_POSITION_EMBED;
+    }
+    if (model->config.positions != POSITION_ORDER || !(hole || (left && learned))) {
+        return;
+    }
+    result_warn(result,
+                "--attention-mask hides tokens before visible ones, and %s counts them in its positions, as the "
+                "reference does in a plain pass%s",
+                model->config.architecture,
+                model->config.task == TASK_CAUSAL_LM ? " (when it generates, it counts the visible ones only)" : "");
+}
+
 void prompt_describe(Result *result, MethodCall *call, const Model *model, const Prompt *prompt) {
     if (prompt->text.bytes != NULL) {
         result_input(result, prompt->text.bytes, prompt->text.length);
@@ -223,6 +249,7 @@ void prompt_describe(Result *result, MethodCall *call, const Model *model, const
     if (prompt->chat != NULL) {
         chat_prompt_warn(result, prompt->chat);
     }
+    warn_of_mask(result, model, prompt);
     for (int32_t i = 0; i < prompt->n; i++) {
         const Token *token = &prompt->tokens[i];
         InputToken shown = {.id = token->id,

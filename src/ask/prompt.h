@@ -60,6 +60,18 @@ limn_status prompt_read_text(Prompt *prompt, MethodCall *call, const Model *mode
  * encoding_free. */
 limn_status prompt_encode_version(Encoding *encoding, const Model *model, const Prompt *prompt, Text text);
 
+/* Whether a token is its chat template's own: nothing that anybody said. False where there is no chat. */
+bool prompt_of_template(const Prompt *prompt, int32_t token);
+
+/* The row of a method that scores tokens; the field is an int32_t, 1 when the template's are scored too. */
+#define TEMPLATE_TOKENS_ROW(type, member)                                                                              \
+    {                                                                                                                  \
+        .name = "template-tokens", .kind = LIMN_PARAM_CHOICE, .metavar = "WHAT", .default_text = "fixed",              \
+        .choices = "fixed|scored",                                                                                     \
+        .help = "chat: hold what the template puts around messages fixed, or score it like the words",                 \
+        .field = offsetof(type, member)                                                                                \
+    }
+
 /* Does any of the first n tokens stand for text? Then what follows them goes on with that text, else it begins one. */
 bool prompt_has_text(const Prompt *prompt, int32_t n);
 

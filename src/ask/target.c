@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask/half_characters.h"
 #include "ask/words.h"
 #include "base/nearest.h"
 #include "base/utf8.h"
@@ -214,9 +215,7 @@ static limn_status tokens_target(Target *target, MethodCall *call, const Model *
                                  const TargetParams *params, int32_t row, Text text) {
     int32_t *ids = NULL;
     int32_t n = 0;
-    if (model->tokenizer == NULL) {
-        return fail(LIMN_NOT_FOUND, "%s: the model has no tokenizer; give --target-id", model->path);
-    }
+    TRY(model_need_tokenizer(model, "give --target-id"));
     bool masked = model->config.task == TASK_MASKED_LM;
     bool one_row = params->at.bytes != NULL || masked;
     if (one_row || prompt->text.bytes == NULL) {
@@ -388,6 +387,12 @@ static limn_status span_target(Target *target, MethodCall *call, const Model *mo
     } else {
         TRY(find_word(&begin, &end, params->target_text, prompt, result));
     }
+    if (span_of_whole_characters(&begin, &end, call, model, prompt) && result != NULL) {
+        result_warn(result,
+                    SAY(call, "the target cuts a character; explained are the tokens of whole ones, %d:%d",
+                        "目标切断了一个字符；所解释的是完整字符的词元 %d:%d"),
+                    (int)begin, (int)end);
+    }
     TRY(target_alloc(target, call, prompt, end - begin, 0));
     target->kind = TARGET_SPAN;
     for (int32_t i = begin; i < end; i++) {
@@ -520,6 +525,26 @@ limn_status target_build_variant(Target *variant, Text *text, const Target *targ
         memset(variant, 0, sizeof *variant);
     }
     return LIMN_OK;
+}
+
+limn_status target_extend(Target *longer, const Target *target, MethodCall *call, const Model *model,
+                          const Prompt *prompt, int32_t id) {
+    int32_t *ids = ARENA_ARRAY(call->arena, int32_t, target->n + 1);
+    if (ids == NULL) {
+        return method_no_memory(call);
+    }
+    memcpy(ids, target->ids, (size_t)target->n * sizeof *ids);
+    ids[target->n] = id;
+    memset(longer, 0, sizeof *longer);
+    longer->text = target->text;
+    longer->chosen = target->chosen;
+    return continuation(longer, call, model, prompt, ids, target->n + 1);
+}
+
+bool target_is_same(const Target *target, const Target *other) {
+    size_t bytes = (size_t)target->n * sizeof *target->ids;
+    return target->n == other->n && memcmp(target->ids, other->ids, bytes) == 0 &&
+           memcmp(target->rows, other->rows, bytes) == 0;
 }
 
 limn_status target_count_rows(int32_t *n_rows, MethodCall *call, const Model *model, const Prompt *prompt,

@@ -78,6 +78,12 @@ limn_status target_build_contrast(Target *contrast, const Target *target, Method
 limn_status target_build_variant(Target *variant, Text *text, const Target *target, MethodCall *call,
                                  const Model *model, const Prompt *prompt, const TargetParams *params);
 
+/* A continuation with one more token. */
+limn_status target_extend(Target *longer, const Target *target, MethodCall *call, const Model *model,
+                          const Prompt *prompt, int32_t id);
+/* Whether both are the same tokens at the same rows. */
+bool target_is_same(const Target *target, const Target *other);
+
 /* Rows of the pass that scores the target, without running it: the prompt's and, of a continuation, its tokens' but
  * the last. */
 limn_status target_count_rows(int32_t *n_rows, MethodCall *call, const Model *model, const Prompt *prompt,

@@ -108,7 +108,7 @@ bool word_kinds_match(const WordKind *a, const WordKind *b) {
         return a->script == b->script && a->script >= 0 && a->case_ == b->case_ &&
                (!a->alone || a->characters == b->characters);
     case WORD_PUNCTUATION:
-        return a->wide == b->wide;
+        return a->wide == b->wide && a->characters == b->characters;
     case WORD_NUMBER:
     case WORD_CODE:
         return a->characters == b->characters;

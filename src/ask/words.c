@@ -78,6 +78,9 @@ static bool begins_word(MethodCall *call, const Model *model, const Prompt *prom
     if (shares || continues_character(text)) {
         return false;
     }
+    if (prompt_of_template(prompt, i) != prompt_of_template(prompt, i - 1)) {
+        return true; /* what somebody said begins or ends */
+    }
     bool gap = prompt->text.bytes != NULL && token->begin > prompt->tokens[i - 1].end;
     CharacterClass before = last_class(token_slice(call, model, prompt, i - 1));
     CharacterClass now = first_class(text);

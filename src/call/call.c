@@ -108,6 +108,9 @@ static limn_status record_params(Result *result, const MethodCall *call) {
             add_param(result, name, value);
         }
     }
+    if (!call->method->explains && call->common.language == LANGUAGE_ZH) {
+        result_param_text(result, "language", "zh"); /* renderers say their own words in it */
+    }
     if (status == LIMN_OK && call->method->explains) {
         char *text = json_dumps(object, JSON_COMPACT | JSON_ENCODE_ANY);
         if (text != NULL) {
@@ -190,6 +193,12 @@ static void describe_measured(Result *result, time_t started, const struct times
     result_measured(result, &measured);
 }
 
+void method_tell(const MethodCall *call, const Result *result) {
+    if (call->remark != NULL && result_status(result) == LIMN_OK && result->n_warnings > 0) {
+        call->remark(call->remark_context, result->warnings[result->n_warnings - 1].bytes);
+    }
+}
+
 limn_status method_blocks_done(MethodCall *call, const Result *result) {
     limn_status status = result_status(result);
     for (; call->block != NULL && status == LIMN_OK && call->blocks_told < result->n_blocks; call->blocks_told++) {
@@ -241,6 +250,8 @@ limn_status method_call(Result **result, const Registry *registry, ModelCache *m
                        .text_context = listeners->text_context,
                        .block = listeners->block,
                        .block_context = listeners->block_context,
+                       .remark = listeners->remark,
+                       .remark_context = listeners->remark_context,
                        .registry = registry,
                        .models = models,
                        .arena = &arena};

@@ -11,6 +11,8 @@ typedef struct CallListeners {
     /* Blocks that are finished, each as JSON, in the order of the document. */
     void (*block)(void *context, const char *json, size_t length);
     void *block_context;
+    void (*remark)(void *context, const char *line); /* not cleaned of what a model wrote */
+    void *remark_context;
 } CallListeners;
 
 /* Fills parameters, runs the method, adds model, provenance and measurements. *result is the caller's. */

@@ -35,6 +35,9 @@ typedef struct CommonOptions {
     ParamTexts adapters; /* DIR or DIR:weight, as typed */
 } CommonOptions;
 
+/* A method's own words in the language of the call; both may be formats of the same arguments in the same order. */
+#define SAY(call, english, chinese) ((call)->common.language == (int32_t)LANGUAGE_ZH ? (chinese) : (english))
+
 extern const limn_param common_params[]; /* [common_params_count] */
 extern const size_t common_params_count;
 bool command_takes(const limn_command *command, const limn_param *common); /* limn_command_takes */
@@ -54,6 +57,8 @@ typedef struct MethodCall {
     /* Text as it is generated, whole UTF-8 characters; NULL: nobody listens. */
     void (*text)(void *context, const char *bytes, size_t length);
     void *text_context;
+    void (*remark)(void *context, const char *line); /* method_tell; NULL: nobody listens */
+    void *remark_context;
     void (*block)(void *context, const char *json, size_t length); /* method_blocks_done; NULL: nobody listens */
     void *block_context;
     int32_t blocks_told;      /* of the result's */
@@ -116,6 +121,9 @@ static inline MethodCall method_call_in(const MethodCall *call, Arena *arena) {
     own.arena = arena;
     return own;
 }
+
+/* Tells the result's newest warning at once: what should be known before long work, not after it. */
+void method_tell(const MethodCall *call, const Result *result);
 
 /* For an allocation that failed. */
 static inline limn_status method_no_memory(const MethodCall *call) {

@@ -236,6 +236,16 @@ static limn_status read_ids(ParamIds *out, const limn_param *row, const json_t *
     return LIMN_OK;
 }
 
+/* Nothing can be done with less than this: a unit was forgotten. */
+static limn_status check_bytes(size_t bytes, const char *option) {
+    enum { LEAST_BYTES = 1024 };
+    return bytes >= LEAST_BYTES ? LIMN_OK
+                                : fail(LIMN_USAGE,
+                                       "option '%s': found %zu byte%s, expected 1K or more: an amount such as 512M, 2G "
+                                       "or min",
+                                       option, bytes, bytes == 1 ? "" : "s");
+}
+
 limn_status params_parse_bytes(size_t *bytes, const char *option, const char *text) {
     static const char units[] = "KMGT";
     if (strcmp(text, "min") == 0) {
@@ -264,14 +274,14 @@ limn_status params_parse_bytes(size_t *bytes, const char *option, const char *te
     if (value >= 9e18) {
         return fail(LIMN_RANGE, "option '%s': %s is more than any machine has", option, text);
     }
-    *bytes = (size_t)value <= PARAM_BYTES_LEAST ? PARAM_BYTES_LEAST + 1 : (size_t)value;
-    return LIMN_OK;
+    *bytes = (size_t)value;
+    return check_bytes(*bytes, option);
 }
 
 static limn_status read_bytes(size_t *out, const limn_param *row, const json_t *value) {
     if (json_is_integer(value) && json_integer_value(value) > 0) {
         *out = (size_t)json_integer_value(value);
-        return LIMN_OK;
+        return check_bytes(*out, row->name);
     }
     if (!json_is_string(value)) {
         return bad_value(row, json_kind(value), "an amount such as 512M, 2G or min");

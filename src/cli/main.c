@@ -17,6 +17,8 @@ typedef struct Listener {
     bool streamed; /* some did */
     bool ends_line;
     bool broken; /* standard output took no more */
+    bool quiet;  /* no remarks */
+    Text said;   /* remarks that were, a line each, as they will stand among the result's alerts */
 } Listener;
 
 static bool on_progress(void *context, const char *stage, int64_t done, int64_t total) {
@@ -35,6 +37,22 @@ static void on_text(void *context, const char *bytes, size_t length) {
     listener->streamed = true;
     listener->ends_line = bytes[length - 1] == '\n';
     listener->broken = !write_said(bytes, length);
+}
+
+static void on_remark(void *context, const char *line) {
+    Listener *listener = context;
+    if (!listener->quiet) {
+        complain("warning: %s", line);
+        text_add(&listener->said, "warning: ");
+        text_add(&listener->said, line);
+        text_add(&listener->said, "\n");
+    }
+}
+
+/* Whether a line, its end included, was a remark. */
+static bool was_said(const Listener *listener, const char *line, size_t length) {
+    const char *said = listener->said.data;
+    return said != NULL && memmem(said, listener->said.length, line, length) != NULL;
 }
 
 static int end_with_text(Text *text) {
@@ -134,8 +152,8 @@ static limn_status write_result(const limn_result *result, const FaceOptions *fa
 }
 
 /* What must be known of a result that went to files, or whose text alone was shown: failed checks always, warnings
- * unless it should be quiet. */
-static limn_status tell_alerts(const limn_result *result, const FaceOptions *face) {
+ * unless it should be quiet or they were said already. */
+static limn_status tell_alerts(const limn_result *result, const FaceOptions *face, const Listener *listener) {
     char *text;
     size_t length;
     limn_status status = limn_result_alerts(result, !face->quiet, &text, &length);
@@ -144,7 +162,9 @@ static limn_status tell_alerts(const limn_result *result, const FaceOptions *fac
         return status;
     }
     for (const char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
-        complain("%.*s", (int)(end - line), line);
+        if (!was_said(listener, line, (size_t)(end + 1 - line))) {
+            complain("%.*s", (int)(end - line), line);
+        }
     }
     limn_free(text);
     return LIMN_OK;
@@ -167,7 +187,7 @@ static int end_with_result(const limn_result *result, const FaceOptions *face, c
     if (status == LIMN_OK && print) {
         status = write_result(result, face, only ? asked : NULL, NULL);
     } else if (status == LIMN_OK) {
-        status = tell_alerts(result, face);
+        status = tell_alerts(result, face, listener);
     }
     if (status == LIMN_OK) {
         status = limn_result_verdict(result);
@@ -182,11 +202,13 @@ static int call_command(const limn_command *command, const Arguments *arguments)
     limn_result *result = NULL;
     const FaceOptions *face = &arguments->face;
     const char *asked = asked_format(face);
-    Listener listener = {.streams = face->n_outputs == 0 && (asked == NULL || strcmp(asked, "terminal") == 0)};
+    Listener listener = {.streams = face->n_outputs == 0 && (asked == NULL || strcmp(asked, "terminal") == 0),
+                         .quiet = face->quiet};
     limn_callbacks callbacks = LIMN_CALLBACKS_INIT;
     callbacks.context = &listener;
     callbacks.progress = on_progress;
     callbacks.text = on_text;
+    callbacks.remark = on_remark;
     limn_status status = check_outputs(face);
     if (status != LIMN_OK) {
         return limn_status_exit_code(status);
@@ -212,6 +234,7 @@ static int call_command(const limn_command *command, const Arguments *arguments)
     } else {
         code = end_with_result(result, face, &listener);
     }
+    text_free(&listener.said);
     limn_result_free(result);
     limn_context_free(context);
     return code;

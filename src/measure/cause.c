@@ -367,5 +367,6 @@ limn_status cause_check(Result *result, const CauseAsked *asked) {
         error_restore(&before);
         status = LIMN_OK;
     }
-    return status;
+    limn_status built = result_status(result); /* what else failed may be due to that */
+    return built != LIMN_OK ? built : status;
 }

@@ -71,9 +71,7 @@ limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Session *
         return fail(LIMN_USAGE, "%s: choices are scored by language models and classifiers; %s is neither", model->path,
                     model->config.architecture);
     }
-    if (model->tokenizer == NULL) {
-        return fail(LIMN_NOT_FOUND, "%s: the model has no tokenizer", model->path);
-    }
+    TRY(model_need_tokenizer(model, "so no choices can be scored"));
     *scorer = calloc(1, sizeof **scorer);
     if (*scorer == NULL) {
         return method_no_memory(call);

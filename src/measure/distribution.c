@@ -39,6 +39,14 @@ int32_t logit_argmax(const float *logits, int32_t n) {
     return best;
 }
 
+int32_t logit_count_not_finite(const float *logits, int32_t n) {
+    int32_t count = 0;
+    for (int32_t i = 0; i < n; i++) {
+        count += !isfinite(logits[i]);
+    }
+    return count;
+}
+
 void logit_top(int32_t *ids, int32_t count, const float *logits, int32_t n) {
     int32_t kept = 0;
     for (int32_t i = 0; i < n; i++) {

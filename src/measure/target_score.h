@@ -9,6 +9,11 @@
 limn_status target_resolve(Target *target, Target *contrast, MethodCall *call, Session *session, const Prompt *prompt,
                            const TargetParams *params, const EditPlan *edits, Result *result);
 
+/* Warns, before anything long is done, where the model would hardly say the target (nor the contrast): what is asked
+ * about is then seldom what was meant. By the first token of each. */
+void target_warn_unlikely(Result *result, MethodCall *call, const Model *model, const Target *target,
+                          const Target *contrast);
+
 /* Fills the result's target, contrast and a table of the likeliest `top` at the first row. */
 void target_describe(Result *result, MethodCall *call, const Model *model, const Target *target, const Target *contrast,
                      int32_t top);

@@ -276,7 +276,7 @@ static limn_status sum_up(Yardstick *yardstick, int32_t unit) {
     effect->high_probability = enough ? fmin(1.0, share.high) : (double)NAN;
     effect->fell = 0;
     for (int32_t k = 0; k < effect->n; k++) {
-        effect->fell += moved[k] != 0.0 && (moved[k] > 0.0) == (lead.value > 0.0) ? 1 : 0;
+        effect->fell += moved[k] > 0.0 ? 1 : 0;
     }
     return LIMN_OK;
 }
@@ -428,6 +428,15 @@ limn_status yardstick_exchange(Yardstick *yardstick, const Exchanges *exchanges,
             answered[i] = found[--made];
         }
     }
+    return LIMN_OK;
+}
+
+limn_status yardstick_version(Yardstick *yardstick, const Exchanges *exchanges, const int32_t **ids, int32_t *n) {
+    Rewritten made;
+    bool good;
+    TRY(rewrite_prompt(&made, &good, &yardstick->rewriter, exchanges->items, exchanges->n));
+    *ids = made.ids;
+    *n = good ? made.n : 0;
     return LIMN_OK;
 }
 

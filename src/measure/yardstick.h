@@ -45,7 +45,7 @@ typedef struct Effect {
     double mean_probability;  /* of the target, over draws; and its interval, corrected likewise */
     double low_probability, high_probability;
     int32_t n;                /* draws */
-    int32_t fell;             /* those that moved the lead as the mean does */
+    int32_t fell;             /* those with a smaller lead than the prompt itself */
     const Answered *answered; /* [n] in the order of the draws */
 } Effect;
 
@@ -77,6 +77,8 @@ typedef struct Exchanges {
 } Exchanges;
 limn_status yardstick_exchange(Yardstick *yardstick, const Exchanges *exchanges, int32_t n, Answered *answered,
                                bool *good, const char *stage);
+/* The prompt's tokens with these exchanged. *n 0: they cannot stand there. In the call's arena. */
+limn_status yardstick_version(Yardstick *yardstick, const Exchanges *exchanges, const int32_t **ids, int32_t *n);
 /* The strongest unit's last version in a pass of its own, nothing shared: how far its lead is off. NaN: the answer is
  * no plain continuation. */
 limn_status yardstick_plain_error(Yardstick *yardstick, double *error);

@@ -75,8 +75,8 @@ typedef struct ModelConfig {
     bool causal;
     PositionRule positions;
     int32_t least_position; /* of POSITION_VISIBLE: a hidden row's */
-    DType dtype;    /* of most weights, as stored ("dtype" of config.json agrees or not) */
-    int32_t pad_id; /* -1: none; a classifier of the Llama or GPT-2 family needs it */
+    DType dtype;            /* of most weights, as stored ("dtype" of config.json agrees or not) */
+    int32_t pad_id;         /* -1: none; a classifier of the Llama or GPT-2 family needs it */
 } ModelConfig;
 
 /* A PEFT adapter folder and the factor on its scaling. */
@@ -140,6 +140,7 @@ typedef struct Model {
     Graph graph;
     Tokenizer *tokenizer;     /* NULL when there is none that can be used: ids only */
     const char *no_tokenizer; /* why, as one line; NULL: there is one */
+    limn_status no_tokenizer_status;
     Frame frame;
     int64_t n_parameters;
     int64_t weight_bytes;  /* as stored */
@@ -155,6 +156,10 @@ typedef struct Model {
     bool config_only;         /* opened without weight values: its graph must not be run */
     struct ModelFiles *files; /* mapped files and converted copies; private to model/ */
 } Model;
+
+/* Fails where a tokenizer is needed and cannot be used: why not, and what is done without one ("give --ids instead of a
+ * text"). */
+limn_status model_need_tokenizer(const Model *model, const char *instead);
 
 /* path: a folder, a .gguf file, or "org/name" in the local Hugging Face cache. */
 limn_status model_open(Model **model, const char *path, const ModelOptions *options, Team *team);

@@ -224,6 +224,7 @@ static limn_status keep_tokenizer(Model *model, limn_status status) {
     }
     if (status != LIMN_OK) {
         model->tokenizer = NULL;
+        model->no_tokenizer_status = status;
         model->no_tokenizer = arena_strdup(&model->arena, error_message());
         error_clear();
         return model->no_tokenizer != NULL ? LIMN_OK : no_memory(model);
@@ -389,6 +390,11 @@ limn_status model_open(Model **model, const char *path, const ModelOptions *opti
     }
     *model = made;
     return LIMN_OK;
+}
+
+limn_status model_need_tokenizer(const Model *model, const char *instead) {
+    return model->tokenizer != NULL ? LIMN_OK
+                                    : fail(model->no_tokenizer_status, "%s; %s", model->no_tokenizer, instead);
 }
 
 void model_free(Model *model) {

@@ -126,11 +126,11 @@ typedef struct Program {
     int32_t n_taps;
     NodeId *grad_nodes;   /* [n_grads] */
     ValueId *grad_values; /* [n_grads] */
+    ValueId *seed_values; /* [n_seeds] F of each output row */
     int32_t n_grads;
+    int32_t n_seeds;
     ValueId objective_value;
     ValueId logits_value;
-    ValueId *seed_values; /* [n_seeds] F of each output row */
-    int32_t n_seeds;
 } Program;
 
 /* Does the question want any gradient? */

@@ -99,13 +99,29 @@ void clean_text(TextBuffer *out, Text text, unsigned flags) {
     }
 }
 
+/* Whether what a reader takes for one character may end between two code points; walks on. *last 0: at the start. */
+static bool ends_character(uint32_t *last, utf8proc_int32_t *state, uint32_t codepoint) {
+    bool ends =
+        *last != 0 && utf8proc_grapheme_break_stateful((utf8proc_int32_t)*last, (utf8proc_int32_t)codepoint, state);
+    *last = codepoint;
+    return ends;
+}
+
 void clean_text_cut(TextBuffer *out, Text text, unsigned flags, int width) {
     const char *ellipsis = flags & CLEAN_ASCII ? "..." : "…";
     int reserve = flags & CLEAN_ASCII ? 3 : 1;
     size_t start = out->length, fits = out->length; /* fits: where the text may be cut for the ellipsis */
     int used = 0;
+    uint32_t last = 0;
+    utf8proc_int32_t state = 0;
     for (size_t i = 0; i < text.length;) {
         size_t before = out->length;
+        uint32_t codepoint;
+        bool valid;
+        utf8_read(text.bytes + i, text.length - i, &codepoint, &valid);
+        if (ends_character(&last, &state, codepoint) && used <= width - reserve) {
+            fits = before;
+        }
         i += clean_step(out, text, i, flags);
         if (out->failed) {
             return;
@@ -117,10 +133,55 @@ void clean_text_cut(TextBuffer *out, Text text, unsigned flags, int width) {
             text_buffer_add(out, ellipsis);
             return;
         }
-        if (used <= width - reserve) {
-            fits = out->length;
+    }
+}
+
+static bool is_gap(uint32_t codepoint) {
+    return codepoint == ' ' || codepoint == '\n';
+}
+
+/* Punctuation that stays with what stands before it, and with what follows it. */
+static bool closes(uint32_t c) {
+    static const uint32_t signs[] = {0x2019, 0x201D, 0x2026, 0x3001, 0x3002, 0x300B, 0x300D, 0x300F, 0x3011,
+                                     0xFF01, 0xFF05, 0xFF09, 0xFF0C, 0xFF0E, 0xFF1A, 0xFF1B, 0xFF1F, 0xFF3D};
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
+        if (c == signs[i]) {
+            return true;
         }
     }
+    return c < 0x80 && strchr(")]},.:;!?%\"'", (int)c) != NULL;
+}
+
+static bool opens(uint32_t c) {
+    return c == '(' || c == '[' || c == '{' || c == 0x2018 || c == 0x201C || c == 0x300A || c == 0x300C ||
+           c == 0x300E || c == 0x3010 || c == 0xFF08 || c == 0xFF3B;
+}
+
+static bool may_break(uint32_t before, uint32_t after) {
+    bool wide = codepoint_width(before) == 2 || codepoint_width(after) == 2;
+    return is_gap(after) || (wide && !closes(after) && !opens(before));
+}
+
+size_t line_break(const char *text, size_t length, int width, bool force) {
+    size_t end = 0, whole = 0; /* where the line may end; where it may be cut */
+    int used = 0;
+    uint32_t last = 0;
+    utf8proc_int32_t state = 0;
+    for (size_t at = 0; at < length;) {
+        uint32_t before = last, codepoint;
+        bool valid;
+        size_t taken = utf8_read(text + at, length - at, &codepoint, &valid);
+        if (ends_character(&last, &state, codepoint)) {
+            whole = at;
+            end = may_break(before, codepoint) ? at : end;
+        }
+        used += codepoint_width(codepoint);
+        if (used > width && !is_gap(codepoint) && (end > 0 || whole > 0 || !force)) {
+            return end > 0 || !force ? end : whole;
+        }
+        at += taken;
+    }
+    return length;
 }
 
 /* ---- numbers ---- */
@@ -218,13 +279,13 @@ bool table_column_right(const TableBlock *table, int32_t column) {
     return true;
 }
 
-static void format_plain(TextBuffer *out, const Value *value, unsigned flags) {
+static void format_plain(TextBuffer *out, const Value *value, Words words, unsigned flags) {
     switch (value->kind) {
     case VALUE_NULL:
         text_buffer_add(out, none);
         return;
     case VALUE_BOOL:
-        text_buffer_add(out, value->boolean ? "yes" : "no");
+        text_buffer_add(out, words[value->boolean ? WORD_YES : WORD_NO]);
         return;
     case VALUE_INTEGER:
         text_buffer_printf(out, "%lld", (long long)value->integer);
@@ -238,7 +299,7 @@ static void format_plain(TextBuffer *out, const Value *value, unsigned flags) {
     case VALUE_LIST:
         for (size_t i = 0; i < value->count; i++) {
             text_buffer_add(out, i == 0 ? "" : ", ");
-            format_plain(out, &value->items[i], flags);
+            format_plain(out, &value->items[i], words, flags);
         }
         return;
     case VALUE_OBJECT:
@@ -246,13 +307,13 @@ static void format_plain(TextBuffer *out, const Value *value, unsigned flags) {
             text_buffer_add(out, i == 0 ? "" : ", ");
             clean_text(out, text_of(value->fields[i].name), flags);
             text_buffer_add(out, "=");
-            format_plain(out, &value->fields[i].value, flags);
+            format_plain(out, &value->fields[i].value, words, flags);
         }
         return;
     }
 }
 
-void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, unsigned flags) {
+void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, Words words, unsigned flags) {
     double number = cell_number(value);
     if (kind == COLUMN_SIGNED && isfinite(number)) {
         format_signed(out, number);
@@ -261,8 +322,34 @@ void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, unsigned 
     } else if (kind == COLUMN_SHARE && isfinite(number)) {
         format_share(out, number);
     } else {
-        format_plain(out, value, kind == COLUMN_TOKEN ? flags | CLEAN_SPACES : flags);
+        format_plain(out, value, words, kind == COLUMN_TOKEN ? flags | CLEAN_SPACES : flags);
     }
+}
+
+void format_check_name(TextBuffer *out, const ResultCheck *check, Words words, unsigned flags) {
+    clean_text(out, word_for_name(words, check->name), flags);
+    if (check->advisory) {
+        text_buffer_printf(out, " (%s)", words[WORD_ADVISORY]);
+    }
+}
+
+void format_outcome(TextBuffer *out, CheckState outcome, Words words, unsigned flags) {
+    static const char *const signs[] = {"✓", "✗", "?"};
+    static const WordId ids[] = {WORD_PASS, WORD_FAIL, WORD_INCONCLUSIVE};
+    if (flags & CLEAN_ASCII) {
+        text_buffer_printf(out, "[%s]", words[ids[outcome]]);
+    } else {
+        text_buffer_printf(out, "%s %s", signs[outcome], words[ids[outcome]]);
+    }
+}
+
+void format_check(TextBuffer *out, const ResultCheck *check, Words words, unsigned flags) {
+    static const char *const signs[] = {"≤", "≥", "<", ">"}, *const ascii_signs[] = {"<=", ">=", "<", ">"};
+    text_buffer_printf(out, "%s ", words[WORD_FOUND]);
+    format_number(out, check->value);
+    text_buffer_printf(out, "%s%s %s ", words[WORD_COMMA], words[WORD_EXPECTED],
+                       (flags & CLEAN_ASCII ? ascii_signs : signs)[check->kind]);
+    format_number(out, check->limit);
 }
 
 /* ---- scales and pieces ---- */

@@ -3,6 +3,7 @@
 #define LIMN_RENDER_FORMAT_H
 
 #include "base/text_buffer.h"
+#include "render/words.h"
 #include "result/result.h"
 
 enum {
@@ -14,8 +15,12 @@ enum {
 /* Appends text as valid UTF-8 that cannot command a terminal, turn reading direction or hide: control, format and
  * direction characters become \x1b or \u{202e}, bytes that are not UTF-8 \xE4, line breaks a visible sign. */
 void clean_text(TextBuffer *out, Text text, unsigned flags);
-/* The same, at most `width` columns, cut with an ellipsis. */
+/* The same, at most `width` columns, cut with an ellipsis; what a reader takes for one character stays whole. */
 void clean_text_cut(TextBuffer *out, Text text, unsigned flags, int width);
+/* Bytes of clean text that make the next line of at most `width` columns: up to a space (or line break), or between
+ * East Asian characters where a line may break. Where nothing fits: 0, or with `force` as many whole characters as do,
+ * at least one. */
+size_t line_break(const char *text, size_t length, int width, bool force);
 
 /* Columns of clean UTF-8 in a terminal (East Asian wide characters take two). */
 int text_width(const char *text, size_t length);
@@ -30,7 +35,13 @@ void format_bytes(TextBuffer *out, int64_t bytes);
 /* Enough decimals for `scale` to have three digits: columns of a strip line up. */
 void format_score(TextBuffer *out, double score, double scale, bool is_signed);
 /* A table's cell, model text cleaned (flags for clean_text). */
-void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, unsigned flags);
+void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, Words words, unsigned flags);
+/* Its name as readers know it; of one that has no part in the verdict that is said too. */
+void format_check_name(TextBuffer *out, const ResultCheck *check, Words words, unsigned flags);
+/* "✗ FAIL" */
+void format_outcome(TextBuffer *out, CheckState outcome, Words words, unsigned flags);
+/* "found 0.02, expected ≤ 0.03": what was found comes first, whatever came of it. */
+void format_check(TextBuffer *out, const ResultCheck *check, Words words, unsigned flags);
 /* Set flush right: columns of numbers, and VALUE columns that hold nothing else. */
 bool table_column_right(const TableBlock *table, int32_t column);
 /* The number behind a cell; NaN when it has none. */
@@ -67,7 +78,22 @@ typedef struct Fact {
 
 enum { FACTS_MAX = 8 };
 
-limn_status result_facts(Fact facts[FACTS_MAX], size_t *n, Arena *arena, const Result *result, unsigned flags);
+limn_status result_facts(Fact facts[FACTS_MAX], size_t *n, Arena *arena, const Result *result, Words words,
+                         unsigned flags);
+/* Whether the head may show only the beginning of the prompt. */
+bool prompt_is_cut(const Result *result);
+Text method_name(const Result *result, Words words);
+/* The answer in one sentence; of a method that gives none, its name. */
+Text headline_of(const Result *result, Words words);
+
+/* What came of the checks together: how many did not hold, and the names of all, to be shown where all held. */
+typedef struct Verdict {
+    int32_t failed, open;
+    const char *text; /* "Checked: panel gaps, deletion"; "1 of 3 checks failed" */
+} Verdict;
+
+/* text NULL: there are no checks. */
+limn_status checks_verdict(Verdict *verdict, Arena *arena, const Result *result, Words words, unsigned flags);
 
 /* Parameters, provenance and measurements, one after another. */
 typedef struct FactGroup {
@@ -78,6 +104,7 @@ typedef struct FactGroup {
 
 enum { FACT_GROUPS = 3 };
 
-limn_status result_details(FactGroup groups[FACT_GROUPS], Arena *arena, const Result *result, unsigned flags);
+limn_status result_details(FactGroup groups[FACT_GROUPS], Arena *arena, const Result *result, Words words,
+                           unsigned flags);
 
 #endif

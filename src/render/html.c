@@ -38,13 +38,12 @@ static void add_style(const Html *h) {
 
 static void add_head(const Html *h, const RenderOptions *options) {
     add(h, "<!doctype html>\n<html lang=\"");
-    markup_string(h->out, options->language == NULL ? "en" : options->language);
+    markup_string(h->out, options->language);
     add(h, "\">\n<head>\n<meta charset=\"utf-8\">\n"
            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
            "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
-    const Result *result = h->result;
-    markup_text(h->out, result->headline.length > 0 ? result->headline : result->method_title, 0);
+    markup_text(h->out, headline_of(h->result, h->words), 0);
     add(h, " - limn</title>\n");
     add_style(h);
     add(h, "</head>\n");
@@ -52,54 +51,74 @@ static void add_head(const Html *h, const RenderOptions *options) {
 
 /* ---- what stands at the top ---- */
 
-static void add_check_value(const Html *h, const ResultCheck *check) {
-    static const char *const signs[] = {"≤", "≥", "&lt;", "&gt;"};
-    format_number(h->out, check->value);
-    text_buffer_printf(h->out, ", needs %s ", signs[check->kind]);
-    format_number(h->out, check->limit);
+static void add_buffer(const Html *h, TextBuffer *text) {
+    markup_clean(h->out, text->data == NULL ? "" : text->data, text->length);
+    h->out->failed = h->out->failed || text->failed;
+    text_buffer_free(text);
 }
 
-static void add_verdict(const Html *h) {
-    const Result *result = h->result;
-    int32_t failed = 0, open = 0;
-    for (int32_t i = 0; i < result->n_checks; i++) {
-        failed += result->checks[i].state == CHECK_FAIL ? 1 : 0;
-        open += result->checks[i].state == CHECK_INCONCLUSIVE ? 1 : 0;
-    }
-    if (result->n_checks == 0) {
+static void add_check_value(const Html *h, const ResultCheck *check) {
+    TextBuffer text = TEXT_BUFFER_INIT;
+    format_check(&text, check, h->words, 0);
+    add_buffer(h, &text);
+}
+
+static void add_check_name(const Html *h, const ResultCheck *check) {
+    TextBuffer text = TEXT_BUFFER_INIT;
+    format_check_name(&text, check, h->words, 0);
+    add_buffer(h, &text);
+}
+
+static const char *const outcome_classes[] = {"good", "bad", "warn"}, *const outcome_signs[] = {"✓", "✗", "?"};
+
+static void add_verdict(Html *h) {
+    Verdict verdict;
+    h->status = checks_verdict(&verdict, h->arena, h->result, h->words, 0);
+    if (h->status != LIMN_OK || verdict.text == NULL) {
         return;
     }
-    if (failed == 0 && open > 0) {
-        text_buffer_printf(h->out, "<p class=\"verdict\"><a href=\"#checks\">? %d of %d checks inconclusive</a></p>\n",
-                           open, result->n_checks);
-    } else if (failed == 0) {
-        text_buffer_printf(h->out, "<p class=\"verdict good\"><a href=\"#checks\">✓ %s%d check%s passed</a></p>\n",
-                           result->n_checks == 1 ? "" : "All ", result->n_checks, result->n_checks == 1 ? "" : "s");
-    } else {
-        text_buffer_printf(h->out, "<p class=\"verdict bad\"><a href=\"#checks\">✗ %d of %d checks failed</a></p>\n",
-                           failed, result->n_checks);
+    CheckState outcome = verdict.failed > 0 ? CHECK_FAIL : verdict.open > 0 ? CHECK_INCONCLUSIVE : CHECK_PASS;
+    text_buffer_printf(h->out, "<p class=\"verdict %s\"><a href=\"#checks\">%s ", outcome_classes[outcome],
+                       outcome_signs[outcome]);
+    markup_clean(h->out, verdict.text, strlen(verdict.text));
+    add(h, "</a></p>\n");
+}
+
+static void add_failed(const Html *h, const ResultCheck *check, CheckState outcome) {
+    text_buffer_printf(h->out, "<p class=\"alert %s\"><strong>%s %s%s", outcome_classes[outcome],
+                       outcome_signs[outcome], h->words[outcome == CHECK_FAIL ? WORD_FAILED : WORD_INCONCLUSIVE],
+                       h->words[WORD_COLON]);
+    add_check_name(h, check);
+    add(h, "</strong> ");
+    add_check_value(h, check);
+    if (check->meaning.length > 0) {
+        add(h, h->words[WORD_COLON]);
+        markup_text(h->out, check->meaning, 0);
     }
+    add(h, "</p>\n");
 }
 
 static void add_alerts(const Html *h) {
     const Result *result = h->result;
     for (int32_t i = 0; i < result->n_checks; i++) {
-        const ResultCheck *check = &result->checks[i];
-        if (check->state != CHECK_PASS) {
-            add(h, check->state == CHECK_FAIL ? "<p class=\"alert bad\"><strong>✗ Failed: "
-                                              : "<p class=\"alert warn\"><strong>? Inconclusive: ");
-            markup_text(h->out, check->name, 0);
-            add(h, "</strong> ");
-            markup_text(h->out, check->meaning, 0);
-            add(h, " (");
-            add_check_value(h, check);
-            add(h, ")</p>\n");
+        CheckState outcome = result->checks[i].state;
+        if (outcome != CHECK_PASS) {
+            add_failed(h, &result->checks[i], outcome);
         }
     }
     for (int32_t i = 0; i < result->n_warnings; i++) {
-        add(h, "<p class=\"alert warn\"><strong>! Warning</strong> ");
+        text_buffer_printf(h->out, "<p class=\"alert warn\"><strong>! %s</strong> ", h->words[WORD_WARNING]);
         markup_text(h->out, result->warnings[i], 0);
         add(h, "</p>\n");
+    }
+}
+
+/* The whole prompt, folded, where the head shows its beginning. */
+static void add_whole_prompt(const Html *h) {
+    if (prompt_is_cut(h->result)) {
+        text_buffer_printf(h->out, "<details><summary>%s</summary>\n<pre>", h->words[WORD_PROMPT]);
+        markup_text(h->out, h->result->input_text, CLEAN_LINES);
+        add(h, "</pre>\n</details>\n");
     }
 }
 
@@ -116,19 +135,21 @@ static void add_list(const Html *h, const Fact *facts, size_t n) {
 }
 
 static void add_header(Html *h) {
-    const Result *result = h->result;
     add(h, "<header>\n<p class=\"eyebrow\">limn · ");
-    markup_text(h->out, result->method_title.length > 0 ? result->method_title : text_of(result->method), 0);
+    markup_text(h->out, method_name(h->result, h->words), 0);
     add(h, "</p>\n<h1>");
-    markup_text(h->out, result->headline.length > 0 ? result->headline : result->method_title, 0);
+    markup_text(h->out, headline_of(h->result, h->words), 0);
     add(h, "</h1>\n");
     add_verdict(h);
     add_alerts(h);
     Fact facts[FACTS_MAX];
     size_t n;
-    h->status = result_facts(facts, &n, h->arena, result, 0);
+    if (h->status == LIMN_OK) {
+        h->status = result_facts(facts, &n, h->arena, h->result, h->words, 0);
+    }
     if (h->status == LIMN_OK) {
         add_list(h, facts, n);
+        add_whole_prompt(h);
     }
     add(h, "</header>\n");
 }
@@ -154,7 +175,7 @@ static void add_block(Html *h, const Block *block) {
     }
     add(h, "</h2>\n");
     if (block->detail) {
-        add(h, "<details><summary>Show</summary>\n");
+        text_buffer_printf(h->out, "<details><summary>%s</summary>\n", h->words[WORD_SHOW]);
     }
     functions[block->kind](h, block);
     if (block->note.length > 0) {
@@ -183,25 +204,35 @@ static void add_blocks(Html *h, bool detail) {
     add(h, in_row ? "</div>\n" : "");
 }
 
+static void add_checks_head(const Html *h) {
+    const WordId columns[] = {WORD_OUTCOME, WORD_CHECK, WORD_CHECK_VALUE, WORD_CHECK_MEASURES};
+    text_buffer_printf(h->out,
+                       "<section aria-labelledby=\"checks\">\n<h2 id=\"checks\">%s</h2>\n<p class=\"note\">%s</p>\n"
+                       "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"checks\">"
+                       "<table class=\"checks stack\" role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\">",
+                       h->words[WORD_CHECKS], h->words[WORD_CHECKED_WHAT]);
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        text_buffer_printf(h->out, "<th scope=\"col\" role=\"columnheader\">%s</th>", h->words[columns[i]]);
+    }
+    add(h, "</tr></thead>\n<tbody role=\"rowgroup\">\n");
+}
+
 static void add_checks(const Html *h) {
     const Result *result = h->result;
     if (result->n_checks == 0) {
         return;
     }
-    add(h, "<section aria-labelledby=\"checks\">\n<h2 id=\"checks\">Checks</h2>\n<div class=\"scroll\" tabindex=\"0\" "
-           "role=\"region\" aria-labelledby=\"checks\"><table class=\"checks\">\n<thead><tr><th "
-           "scope=\"col\">Outcome</th><th scope=\"col\">Check</th><th scope=\"col\" class=\"num\">Value</th>"
-           "<th scope=\"col\">What it means</th></tr></thead>\n<tbody>\n");
+    add_checks_head(h);
     for (int32_t i = 0; i < result->n_checks; i++) {
         const ResultCheck *check = &result->checks[i];
-        static const char *const states[] = {"<tr><td class=\"good\">✓ pass</td><th scope=\"row\">",
-                                             "<tr><td class=\"bad\">✗ FAIL</td><th scope=\"row\">",
-                                             "<tr><td>? inconclusive</td><th scope=\"row\">"};
-        add(h, states[check->state]);
-        markup_text(h->out, check->name, 0);
-        add(h, "</th><td class=\"num\">");
+        CheckState outcome = check->state;
+        text_buffer_printf(h->out, "<tr role=\"row\"><td role=\"cell\" class=\"%s\">", outcome_classes[outcome]);
+        format_outcome(h->out, outcome, h->words, 0);
+        add(h, "</td><th scope=\"row\" role=\"rowheader\">");
+        add_check_name(h, check);
+        add(h, "</th><td role=\"cell\">");
         add_check_value(h, check);
-        add(h, "</td><td>");
+        add(h, "</td><td role=\"cell\">");
         markup_text(h->out, check->meaning, 0);
         add(h, "</td></tr>\n");
     }
@@ -230,7 +261,7 @@ static void add_document(Html *h) {
 
 static void add_footer(Html *h) {
     FactGroup groups[FACT_GROUPS];
-    h->status = result_details(groups, h->arena, h->result, 0);
+    h->status = result_details(groups, h->arena, h->result, h->words, 0);
     add(h, "<footer>\n");
     for (size_t i = 0; h->status == LIMN_OK && i < FACT_GROUPS; i++) {
         if (groups[i].n > 0) {
@@ -239,8 +270,8 @@ static void add_footer(Html *h) {
             add(h, "</details>\n");
         }
     }
-    add(h, "<p class=\"note\">The complete result (limn.result/1) is part of this file, in the script element "
-           "<code>limn-result</code>.</p>\n</footer>\n");
+    text_buffer_printf(h->out, "<p class=\"note\">%s <code>limn-result</code></p>\n</footer>\n",
+                       h->words[WORD_WHOLE_DOCUMENT]);
 }
 
 static void add_page(Html *h, const RenderOptions *options) {
@@ -264,7 +295,7 @@ static void add_page(Html *h, const RenderOptions *options) {
 limn_status render_html(TextBuffer *out, const Result *result, const RenderOptions *options) {
     Arena arena;
     arena_init(&arena);
-    Html h = {.out = out, .arena = &arena, .result = result};
+    Html h = {.out = out, .arena = &arena, .result = result, .words = words_in(options->language)};
     add_page(&h, options);
     arena_free(&arena);
     return h.status;

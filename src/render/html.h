@@ -10,6 +10,7 @@ typedef struct Html {
     Arena *arena;
     const Result *result;
     limn_status status; /* the first failure */
+    Words words;
 } Html;
 
 extern const char *const html_style[]; /* ended by NULL */

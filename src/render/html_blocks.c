@@ -6,7 +6,16 @@
 #include "render/html.h"
 #include "render/palette.h"
 
-enum { NUMBERED_PIECES = 1500, MATRIX_CELLS = 20000, MATRIX_SIDE = 128 };
+enum {
+    NUMBERED_PIECES = 1500,
+    MATRIX_CELLS = 20000,
+    MATRIX_SIDE = 128,
+    PHONE_COLUMNS = 40,   /* letters side by side on a phone */
+    CHART_COLUMNS = 64,   /* of a chart that is not shrunk */
+    STACK_COLUMNS = 40,   /* cells of words longer than this make a sliver of their column there */
+    WRAPPED_COLUMNS = 20, /* as narrow as words may get */
+    LABEL_MOST = 24
+};
 
 static void add(const Html *h, const char *markup) {
     text_buffer_add(h->out, markup);
@@ -57,16 +66,18 @@ static void add_title(const Html *h, const Piece *piece, const Block *block, dou
         markup_text(h->out, block->unit, 0);
     }
     if (isfinite(piece->spread)) {
-        add(h, ", spread ");
+        text_buffer_printf(h->out, "%s%s ", h->words[WORD_COMMA], h->words[WORD_SPREAD]);
         format_number(h->out, piece->spread);
     }
     if (piece->state != TOKEN_SCORED) {
-        text_buffer_printf(h->out, ", %s", token_state_help(piece->state));
+        text_buffer_printf(h->out, "%s%s", h->words[WORD_COMMA],
+                           word_for_string(h->words, token_state_help(piece->state)));
     }
     if (piece->end == piece->begin + 1 && content->items[piece->begin].input >= 0 &&
         content->items[piece->begin].input < h->result->n_input_tokens) {
         int32_t input = content->items[piece->begin].input;
-        text_buffer_printf(h->out, ", token id %d at position %d", h->result->input_tokens[input].id, input);
+        add(h, h->words[WORD_COMMA]);
+        text_buffer_printf(h->out, h->words[WORD_TOKEN_AT], h->result->input_tokens[input].id, input);
     }
     add(h, "\"");
 }
@@ -89,10 +100,8 @@ static void add_piece(const Html *h, const Block *block, const Pieces *pieces, i
     add(h, "</span>");
     if (pieces->n <= NUMBERED_PIECES || step != 0) {
         add(h, " <small>");
-        if (piece->state == TOKEN_FIXED) {
-            add(h, "fixed");
-        } else if (piece->state == TOKEN_TARGET && !isfinite(piece->score)) {
-            add(h, "target");
+        if (piece->state == TOKEN_FIXED || (piece->state == TOKEN_TARGET && !isfinite(piece->score))) {
+            add(h, word_for_string(h->words, token_state_name(piece->state)));
         } else {
             format_score(h->out, piece->score, pieces->scale, content->is_signed);
         }
@@ -106,13 +115,15 @@ static void add_piece(const Html *h, const Block *block, const Pieces *pieces, i
 }
 
 static void add_pieces_table(const Html *h, const Block *block, const Pieces *pieces, const char *unit) {
+    const char *name = word_for_string(h->words, unit);
     text_buffer_printf(h->out,
-                       "<details><summary>The same as a table</summary>\n<div class=\"scroll\" tabindex=\"0\" "
-                       "role=\"region\" aria-label=\"Scores by %s\"><table><thead><tr>"
+                       "<details><summary>%s</summary>\n<div class=\"scroll\" tabindex=\"0\" "
+                       "role=\"region\" aria-label=\"%s%s%s\"><table><thead><tr>"
                        "<th scope=\"col\" class=\"num\">#</th><th scope=\"col\">%s</th><th scope=\"col\" "
-                       "class=\"num\">score</th><th scope=\"col\" class=\"num\">spread</th><th "
-                       "scope=\"col\">state</th></tr></thead>\n<tbody>\n",
-                       unit, unit);
+                       "class=\"num\">%s</th><th scope=\"col\" class=\"num\">%s</th><th "
+                       "scope=\"col\">%s</th></tr></thead>\n<tbody>\n",
+                       h->words[WORD_SAME_AS_TABLE], h->words[WORD_SCORES_BY], h->words[WORD_COLON], name, name,
+                       h->words[WORD_SCORE], h->words[WORD_SPREAD], h->words[WORD_STATE]);
     const TokensBlock *content = block->content;
     for (int32_t i = 0; i < pieces->n; i++) {
         const Piece *piece = &pieces->items[i];
@@ -128,30 +139,33 @@ static void add_pieces_table(const Html *h, const Block *block, const Pieces *pi
         }
         add(h, "</td><td class=\"num\">");
         format_number(h->out, piece->spread);
-        text_buffer_printf(h->out, "</td><td>%s</td></tr>\n", token_state_name(piece->state));
+        text_buffer_printf(h->out, "</td><td>%s</td></tr>\n",
+                           word_for_string(h->words, token_state_name(piece->state)));
     }
     add(h, "</tbody></table></div></details>\n");
 }
 
 static void add_legend(const Html *h, const TokensBlock *content) {
-    add(h, "<p class=\"legend-row\"><span>");
-    add(h, content->is_signed ? "speaks against <span class=\"ramp\" aria-hidden=\"true\">"
-                              : "none <span class=\"ramp\" aria-hidden=\"true\">");
+    text_buffer_printf(h->out, "<p class=\"legend-row\"><span>%s <span class=\"ramp\" aria-hidden=\"true\">",
+                       h->words[content->is_signed ? WORD_SPEAKS_AGAINST : WORD_NONE]);
     for (int step = content->is_signed ? -PALETTE_STEPS : 1; step <= PALETTE_STEPS; step += 2) {
         if (step != 0) {
             text_buffer_printf(h->out, "<i class=\"%c%d\"></i>", step < 0 ? 'n' : 'p', step < 0 ? -step : step);
         }
     }
-    add(h, content->is_signed ? "</span> supports</span><span>line below: solid supports, dashed speaks against</span>"
-                              : "</span> most</span>");
+    text_buffer_printf(h->out, "</span> %s</span>", h->words[content->is_signed ? WORD_SUPPORTS : WORD_MOST]);
+    if (content->is_signed) {
+        text_buffer_printf(h->out, "<span>%s</span>", h->words[WORD_LINE_BELOW]);
+    }
     bool present[TOKEN_STATE_COUNT] = {false};
     for (int32_t i = 0; i < content->n; i++) {
         present[content->items[i].state] = true;
     }
     for (int state = TOKEN_FIXED; state < TOKEN_STATE_COUNT; state++) {
         if (present[state]) {
-            text_buffer_printf(h->out, "<span>%s: %s</span>", token_state_name((TokenState)state),
-                               token_state_help((TokenState)state));
+            text_buffer_printf(h->out, "<span>%s%s%s</span>",
+                               word_for_string(h->words, token_state_name((TokenState)state)), h->words[WORD_COLON],
+                               word_for_string(h->words, token_state_help((TokenState)state)));
         }
     }
     add(h, "</p>\n");
@@ -176,7 +190,7 @@ static void add_view(Html *h, const Block *block, const char *grouping, int numb
 static void add_choice(const Html *h, const Block *block, const char *name, int number, bool checked) {
     text_buffer_printf(h->out, "<input type=\"radio\" name=\"by-%s\" id=\"by-%s-%d\"%s><label for=\"by-%s-%d\">",
                        block->id, block->id, number, checked ? " checked" : "", block->id, number);
-    markup_string(h->out, name);
+    markup_string(h->out, word_for_string(h->words, name));
     add(h, "</label>\n");
 }
 
@@ -190,7 +204,7 @@ void html_tokens(Html *h, const Block *block) {
     for (int i = 0; i < n; i++) {
         shown = strcmp(names[i], content->shown) == 0 ? i : shown;
     }
-    add(h, "<fieldset><legend>Show by</legend>\n");
+    text_buffer_printf(h->out, "<fieldset><legend>%s</legend>\n", h->words[WORD_SHOW_BY]);
     for (int i = 0; i < n; i++) {
         add_choice(h, block, names[i], i, i == shown);
     }
@@ -232,54 +246,111 @@ static void add_track(const Html *h, double value, Track track) {
                        width);
 }
 
-static void add_cell(const Html *h, ColumnKind kind, const Value *value, bool right, Track track) {
-    add(h, right ? "<td class=\"num\"" : kind == COLUMN_TOKEN ? "<td class=\"tokentext\"" : "<td");
-    if (value->kind == VALUE_TEXT) {
-        add_language(h, value->text);
+/* What moves sideways where it is wider than the screen, and says so there. columns: its width in letters. */
+static void open_scroll(const Html *h, const Block *block, double columns) {
+    if (columns > PHONE_COLUMNS) {
+        text_buffer_printf(h->out, "<p class=\"hint\">↔ %s</p>\n", h->words[WORD_SIDEWAYS]);
     }
-    add(h, ">");
-    TextBuffer text = TEXT_BUFFER_INIT;
-    format_cell(&text, kind, value, 0);
-    markup_clean(h->out, text.data == NULL ? "" : text.data, text.length);
-    h->out->failed = h->out->failed || text.failed;
-    text_buffer_free(&text);
-    add(h, "</td>");
-    if (kind == COLUMN_SHARE) {
-        add(h, "<td>");
-        add_track(h, cell_number(value), track);
-        add(h, "</td>");
-    }
+    add(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"h-");
+    markup_string(h->out, block->id);
+    add(h, "\">");
 }
 
-void html_table(Html *h, const Block *block) {
-    const TableBlock *table = block->content;
-    Track *tracks = ARENA_ARRAY(h->arena, Track, table->n_columns);
-    bool *right = ARENA_ARRAY(h->arena, bool, table->n_columns);
-    if (tracks == NULL || right == NULL) {
+/* How a table is laid out. */
+typedef struct Layout {
+    Track *tracks; /* [n_columns] */
+    bool *right;   /* [n_columns] */
+    int columns;   /* letters of its widest rows */
+    bool stacked;  /* on a phone each row is a card: a column of words would be a sliver */
+} Layout;
+
+static int cell_columns(const Html *h, const TableBlock *table, int32_t row, int32_t column) {
+    TextBuffer text = TEXT_BUFFER_INIT;
+    format_cell(&text, table->columns[column].kind, table_cell(table, row, column), h->words, 0);
+    int width = text.data == NULL ? 0 : text_width(text.data, text.length);
+    h->out->failed = h->out->failed || text.failed;
+    text_buffer_free(&text);
+    return width;
+}
+
+static void lay_out(Html *h, Layout *layout, const TableBlock *table) {
+    *layout = (Layout){.tracks = ARENA_ARRAY(h->arena, Track, table->n_columns),
+                       .right = ARENA_ARRAY(h->arena, bool, table->n_columns)};
+    if (layout->tracks == NULL || layout->right == NULL) {
         h->status = fail(LIMN_NO_MEMORY, "no memory to show a table");
         return;
     }
     for (int32_t i = 0; i < table->n_columns; i++) {
-        tracks[i] = track_of(table, i);
-        right[i] = table_column_right(table, i);
+        layout->tracks[i] = track_of(table, i);
+        layout->right[i] = table_column_right(table, i);
+        Text name = word_for_name(h->words, table->columns[i].name);
+        int widest = text_width(name.bytes, name.length);
+        for (int32_t row = 0; row < table->n_rows; row++) {
+            int width = cell_columns(h, table, row, i);
+            widest = width > widest ? width : widest;
+        }
+        bool wraps = table->columns[i].kind == COLUMN_TEXT || table->columns[i].kind == COLUMN_VALUE;
+        layout->columns += (wraps && widest > WRAPPED_COLUMNS ? WRAPPED_COLUMNS : widest) + 2;
+        layout->stacked = layout->stacked || (widest > STACK_COLUMNS && table->n_columns > 2);
     }
-    add(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"h-");
-    markup_string(h->out, block->id);
-    add(h, "\"><table>\n<thead><tr>");
+}
+
+/* ` data-label="score"`: what a cell of a card is. */
+static void add_card_label(const Html *h, const Layout *layout, const TableColumn *column) {
+    if (layout->stacked) {
+        add(h, " role=\"cell\" data-label=\"");
+        markup_text(h->out, word_for_name(h->words, column->name), 0);
+        add(h, "\"");
+    }
+}
+
+static void add_cell(const Html *h, const Layout *layout, const TableBlock *table, int32_t row, int32_t column) {
+    ColumnKind kind = table->columns[column].kind;
+    const Value *value = table_cell(table, row, column);
+    add(h, kind == COLUMN_SHARE    ? "<td class=\"share\""
+           : layout->right[column] ? "<td class=\"num\""
+           : kind == COLUMN_TOKEN  ? "<td class=\"tokentext\""
+                                   : "<td");
+    add_card_label(h, layout, &table->columns[column]);
+    if (value->kind == VALUE_TEXT) {
+        add_language(h, value->text);
+    }
+    add(h, kind == COLUMN_SHARE ? "><span class=\"part\">" : ">");
+    TextBuffer text = TEXT_BUFFER_INIT;
+    format_cell(&text, kind, value, h->words, 0);
+    markup_clean(h->out, text.data == NULL ? "" : text.data, text.length);
+    h->out->failed = h->out->failed || text.failed;
+    text_buffer_free(&text);
+    if (kind == COLUMN_SHARE) { /* one cell: where there is no room beside the number the bar goes below it */
+        add(h, "</span> ");
+        add_track(h, cell_number(value), layout->tracks[column]);
+    }
+    add(h, "</td>");
+}
+
+void html_table(Html *h, const Block *block) {
+    const TableBlock *table = block->content;
+    Layout layout;
+    lay_out(h, &layout, table);
+    if (h->status != LIMN_OK) {
+        return;
+    }
+    open_scroll(h, block, layout.stacked ? 0 : layout.columns);
+    add(h, layout.stacked ? "<table class=\"stack\" role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\">"
+                          : "<table>\n<thead><tr>");
     for (int32_t i = 0; i < table->n_columns; i++) {
         const TableColumn *column = &table->columns[i];
-        bool share = column->kind == COLUMN_SHARE;
-        add(h, share      ? "<th scope=\"col\" colspan=\"2\">"
-               : right[i] ? "<th scope=\"col\" class=\"num\">"
-                          : "<th scope=\"col\">");
-        markup_text(h->out, column->name, 0);
+        bool number = layout.right[i] && column->kind != COLUMN_SHARE;
+        add(h, number ? "<th scope=\"col\" class=\"num\"" : "<th scope=\"col\"");
+        add(h, layout.stacked ? " role=\"columnheader\">" : ">");
+        markup_text(h->out, word_for_name(h->words, column->name), 0);
         add(h, "</th>");
     }
-    add(h, "</tr></thead>\n<tbody>\n");
+    add(h, layout.stacked ? "</tr></thead>\n<tbody role=\"rowgroup\">\n" : "</tr></thead>\n<tbody>\n");
     for (int32_t row = 0; row < table->n_rows; row++) {
-        add(h, "<tr>");
+        add(h, layout.stacked ? "<tr role=\"row\">" : "<tr>");
         for (int32_t i = 0; i < table->n_columns; i++) {
-            add_cell(h, table->columns[i].kind, table_cell(table, row, i), right[i], tracks[i]);
+            add_cell(h, &layout, table, row, i);
         }
         add(h, "</tr>\n");
     }
@@ -324,7 +395,7 @@ static void add_label(const Html *h, const char *scope, Text text, int32_t more)
     add_language(h, text);
     add(h, ">");
     TextBuffer clean = TEXT_BUFFER_INIT;
-    clean_text_cut(&clean, text, CLEAN_SPACES, 24);
+    clean_text_cut(&clean, text, CLEAN_SPACES, LABEL_MOST);
     markup_clean(h->out, clean.data == NULL ? "" : clean.data, clean.length);
     h->out->failed = h->out->failed || clean.failed;
     text_buffer_free(&clean);
@@ -334,22 +405,31 @@ static void add_label(const Html *h, const char *scope, Text text, int32_t more)
     add(h, "</th>");
 }
 
+/* Letters of the longest row label. */
+static double label_room(const MatrixBlock *matrix) {
+    int widest = 0;
+    for (int32_t i = 0; i < matrix->n_rows; i++) {
+        int width = text_width(matrix->row_labels[i].bytes, matrix->row_labels[i].length);
+        widest = width > widest ? width : widest;
+    }
+    return widest > LABEL_MOST ? LABEL_MOST : widest;
+}
+
 void html_matrix(Html *h, const Block *block) {
     const MatrixBlock *matrix = block->content;
     Pool pool = pool_of(matrix);
     double scale = matrix_scale(matrix), digits = matrix_digits(matrix, scale);
     if (pool.row_step > 1 || pool.column_step > 1) {
-        text_buffer_printf(h->out,
-                           "<p class=\"note\">%d by %d; each cell shows the strongest of %d by %d. All values "
-                           "are in the document inside this file.</p>\n",
-                           matrix->n_rows, matrix->n_columns, pool.row_step, pool.column_step);
+        add(h, "<p class=\"note\">");
+        text_buffer_printf(h->out, h->words[WORD_POOLED], matrix->n_rows, matrix->n_columns, pool.row_step,
+                           pool.column_step);
+        add(h, "</p>\n");
     }
-    add(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"h-");
-    markup_string(h->out, block->id);
-    add(h, "\"><table class=\"matrix\">\n<thead><tr><th class=\"corner\" scope=\"col\">");
-    markup_text(h->out, matrix->row_title, 0);
+    open_scroll(h, block, label_room(matrix) + 4.5 * pool.columns);
+    add(h, "<table class=\"matrix\">\n<thead><tr><th class=\"corner\" scope=\"col\">");
+    markup_text(h->out, word_for_name(h->words, matrix->row_title), 0);
     add(h, matrix->row_title.length > 0 && matrix->column_title.length > 0 ? " \\ " : "");
-    markup_text(h->out, matrix->column_title, 0);
+    markup_text(h->out, word_for_name(h->words, matrix->column_title), 0);
     add(h, "</th>");
     for (int32_t j = 0; j < pool.columns; j++) {
         add_label(h, "col", matrix->column_labels[j * pool.column_step], pool.column_step);
@@ -377,22 +457,20 @@ void html_matrix(Html *h, const Block *block) {
 void html_series(Html *h, const Block *block) {
     const SeriesBlock *series = block->content;
     /* on a phone a chart is moved sideways, not shrunk until it cannot be read */
-    add(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"h-");
-    markup_string(h->out, block->id);
-    add(h, "\">");
-    chart_series(h->out, block, 720, 320);
-    add(h,
-        "</div>\n<details><summary>The same as a table</summary>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
-        "aria-labelledby=\"h-");
-    markup_string(h->out, block->id);
-    add(h, "\"><table><thead><tr><th scope=\"col\" class=\"num\">");
-    markup_text(h->out, series->x_title, 0);
+    open_scroll(h, block, CHART_COLUMNS);
+    chart_series(h->out, block, h->words, 720, 320);
+    text_buffer_printf(h->out, "</div>\n<details><summary>%s</summary>\n", h->words[WORD_SAME_AS_TABLE]);
+    open_scroll(h, block, 12 + 20 * series->n_lines);
+    add(h, "<table><thead><tr><th scope=\"col\" class=\"num\">");
+    markup_text(h->out, word_for_name(h->words, series->x_title), 0);
     add(h, "</th>");
     for (int32_t i = 0; i < series->n_lines; i++) {
         add(h, "<th scope=\"col\" class=\"num\">");
         markup_text(h->out, series->lines[i].name, 0);
         add(h, "</th>");
-        add(h, series->lines[i].low != NULL ? "<th scope=\"col\" class=\"num\">interval</th>" : "");
+        if (series->lines[i].low != NULL) {
+            text_buffer_printf(h->out, "<th scope=\"col\" class=\"num\">%s</th>", h->words[WORD_INTERVAL]);
+        }
     }
     add(h, "</tr></thead>\n<tbody>\n");
     for (int32_t j = 0; j < series->n; j++) {
@@ -406,7 +484,7 @@ void html_series(Html *h, const Block *block) {
             if (line->low != NULL && line->high != NULL) {
                 add(h, "</td><td class=\"num\">");
                 format_number(h->out, line->low[j]);
-                add(h, " to ");
+                text_buffer_printf(h->out, " %s ", h->words[WORD_TO]);
                 format_number(h->out, line->high[j]);
             }
             add(h, "</td>");
@@ -418,10 +496,11 @@ void html_series(Html *h, const Block *block) {
 
 void html_graph(Html *h, const Block *block) {
     const GraphBlock *graph = block->content;
-    add(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"h-");
-    markup_string(h->out, block->id);
-    add(h, "\"><table><thead><tr><th scope=\"col\">from</th><th scope=\"col\">to</th><th scope=\"col\" "
-           "class=\"num\">weight</th></tr></thead>\n<tbody>\n");
+    open_scroll(h, block, 0);
+    text_buffer_printf(h->out,
+                       "<table><thead><tr><th scope=\"col\">%s</th><th scope=\"col\">%s</th><th scope=\"col\" "
+                       "class=\"num\">%s</th></tr></thead>\n<tbody>\n",
+                       h->words[WORD_FROM], h->words[WORD_TO], h->words[WORD_WEIGHT]);
     for (int32_t i = 0; i < graph->n_edges; i++) {
         const GraphBlockEdge *edge = &graph->edges[i];
         add(h, "<tr><td>");

@@ -4,7 +4,7 @@
 const char *const html_style[] = {
     ":root{color-scheme:light dark;--bg:#fff;--fg:#1a1d21;--soft:#565e68;--line:#d6dbe1;--card:#f5f7f9;"
     "--good:#116329;--bad:#a40e26;--bad-bg:#fff0f0;--warn:#7a4d00;--warn-bg:#fff7e0;"
-    "--c0:#0b5cb8;--c1:#b34a00;--c2:#57606a;--c3:#1a7f37}"
+    "--c0:#0b5cb8;--c1:#b34a00;--c2:#57606a;--c3:#1a7f37;--shade:rgba(0,0,0,.28)}"
     "*{box-sizing:border-box}"
     "body{margin:0;background:var(--bg);color:var(--fg);font:17px/1.55 system-ui,-apple-system,\"Segoe UI\",Roboto,"
     "\"Noto Sans\",\"Noto Sans CJK SC\",sans-serif}",
@@ -33,7 +33,13 @@ const char *const html_style[] = {
     "thead th{font-weight:600;border-bottom:2px solid var(--line);vertical-align:bottom}th.num,td.num{text-align:right}"
     "td.num,tbody th.num{white-space:nowrap}"
     "td.tokentext{white-space:pre-wrap;font-weight:500}",
-    ".scroll{overflow-x:auto;max-width:100%}"
+    /* shadows at the sides where there is more: those that move with the content cover those that do not */
+    ".scroll{overflow-x:auto;max-width:100%}.hint+.scroll{background:linear-gradient(to right,var(--bg) "
+    "40%,transparent) left/2.5rem "
+    "100% no-repeat local,linear-gradient(to left,var(--bg) 40%,transparent) right/2.5rem 100% no-repeat local,"
+    "linear-gradient(to right,var(--shade),transparent) left/1rem 100% no-repeat scroll,"
+    "linear-gradient(to left,var(--shade),transparent) right/1rem 100% no-repeat scroll}"
+    ".hint{display:none}.part{display:inline-block;min-width:4.2em;text-align:right;padding-right:.5em}"
     ".track{display:inline-block;position:relative;width:11rem;height:.8em;vertical-align:-.05em;"
     "border-left:1px solid var(--soft)}.track.two{border:0}"
     ".track.two::before{content:\"\";position:absolute;left:50%;top:-.25em;bottom:-.25em;border-left:1px solid "
@@ -78,9 +84,19 @@ const char *const html_style[] = {
     "@media (forced-colors:active){.tok.plus,.tok.minus{border-bottom-width:3px}.bar.plus{background:CanvasText}"
     ".bar.minus{border:1px solid CanvasText;background:none}}"
     "@media (max-width:40rem){h1{font-size:1.4rem}dl.facts{grid-template-columns:1fr}dl.facts dd{margin-bottom:.4rem}"
-    ".track{width:6rem}.ramp i{width:.7rem}th,td{padding:.3rem .45rem}.checks .num{white-space:normal}}",
+    ".ramp i{width:.7rem}th,td{padding:.3rem .45rem}"
+    ".hint{display:block;margin:0 0 .3rem;color:var(--soft);font-size:.85rem}"
+    ".part{min-width:0;padding:0}td.share .track{display:block;width:100%;min-width:6rem;margin-top:.2rem}"
+    ".stack,.stack tbody,.stack tr,.stack td,.stack tbody th{display:block}"
+    ".stack thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden;white-space:nowrap}"
+    ".stack tr{padding:.5rem 0;border-bottom:1px solid var(--line)}"
+    ".stack td,.stack tbody th,.stack td.num{border:0;padding:.1rem 0;text-align:left;white-space:normal}"
+    ".stack td.tokentext{white-space:pre-wrap}"
+    ".stack td[data-label]{display:grid;grid-template-columns:7.5rem 1fr;gap:.5rem}"
+    ".stack td[data-label]::before{content:attr(data-label);color:var(--soft)}}",
     NULL};
 
 const char *const html_dark_style =
     ":root{--bg:#14171b;--fg:#e8eaed;--soft:#a4adb8;--line:#353c45;--card:#1d2127;--good:#6fd18a;--bad:#ff8f8f;"
-    "--bad-bg:#351a1d;--warn:#f0c060;--warn-bg:#332a12;--c0:#6cb4ff;--c1:#ffa657;--c2:#b0bac5;--c3:#6fd18a}";
+    "--bad-bg:#351a1d;--warn:#f0c060;--warn-bg:#332a12;--c0:#6cb4ff;--c1:#ffa657;--c2:#b0bac5;--c3:#6fd18a;"
+    "--shade:rgba(255,255,255,.34)}";

@@ -13,6 +13,7 @@ typedef struct Markdown {
     TextBuffer *out;
     Arena *arena;
     limn_status status;
+    Words words;
 } Markdown;
 
 static void add(const Markdown *m, const char *text) {
@@ -62,7 +63,7 @@ static void markdown_tokens(Markdown *m, const Block *block) {
             format_score(m->out, piece->score, pieces.scale, content->is_signed);
             add(m, ")");
         } else if (piece->state == TOKEN_FIXED) {
-            add(m, " (fixed)");
+            text_buffer_printf(m->out, " (%s)", word_for_string(m->words, token_state_name(TOKEN_FIXED)));
         }
     }
     add(m, "\n");
@@ -77,7 +78,7 @@ static void markdown_table(Markdown *m, const Block *block) {
     add(m, "|");
     for (int32_t i = 0; i < table->n_columns; i++) {
         add(m, " ");
-        add_text(m, table->columns[i].name, 0);
+        add_text(m, word_for_name(m->words, table->columns[i].name), 0);
         add(m, " |");
     }
     add(m, "\n|");
@@ -88,7 +89,7 @@ static void markdown_table(Markdown *m, const Block *block) {
         add(m, "\n|");
         for (int32_t i = 0; i < table->n_columns; i++) {
             TextBuffer text = TEXT_BUFFER_INIT;
-            format_cell(&text, table->columns[i].kind, table_cell(table, row, i), 0);
+            format_cell(&text, table->columns[i].kind, table_cell(table, row, i), m->words, 0);
             add(m, " ");
             add_escaped(m, text.data == NULL ? "" : text.data, text.length);
             add(m, " |");
@@ -105,7 +106,7 @@ static void markdown_matrix(Markdown *m, const Block *block) {
     int32_t columns = matrix->n_columns < MATRIX_COLUMNS ? matrix->n_columns : MATRIX_COLUMNS;
     double digits = matrix_digits(matrix, matrix_scale(matrix));
     add(m, "| ");
-    add_text(m, matrix->row_title, 0);
+    add_text(m, word_for_name(m->words, matrix->row_title), 0);
     add(m, " |");
     for (int32_t j = 0; j < columns; j++) {
         add(m, " ");
@@ -129,15 +130,16 @@ static void markdown_matrix(Markdown *m, const Block *block) {
     }
     add(m, "\n");
     if (rows < matrix->n_rows || columns < matrix->n_columns) {
-        text_buffer_printf(m->out, "\nThe first %d by %d of %d by %d; the JSON document has all.\n", rows, columns,
-                           matrix->n_rows, matrix->n_columns);
+        add(m, "\n");
+        text_buffer_printf(m->out, m->words[WORD_FIRST_CELLS], rows, columns, matrix->n_rows, matrix->n_columns);
+        add(m, "\n");
     }
 }
 
 static void markdown_series(Markdown *m, const Block *block) {
     const SeriesBlock *series = block->content;
     add(m, "| ");
-    add_text(m, series->x_title, 0);
+    add_text(m, word_for_name(m->words, series->x_title), 0);
     add(m, " |");
     for (int32_t i = 0; i < series->n_lines; i++) {
         add(m, " ");
@@ -159,7 +161,7 @@ static void markdown_series(Markdown *m, const Block *block) {
             if (line->low != NULL && line->high != NULL) {
                 add(m, " (");
                 format_number(m->out, line->low[j]);
-                add(m, " to ");
+                text_buffer_printf(m->out, " %s ", m->words[WORD_TO]);
                 format_number(m->out, line->high[j]);
                 add(m, ")");
             }
@@ -171,7 +173,8 @@ static void markdown_series(Markdown *m, const Block *block) {
 
 static void markdown_graph(Markdown *m, const Block *block) {
     const GraphBlock *graph = block->content;
-    add(m, "| from | to | weight |\n| --- | --- | ---: |");
+    text_buffer_printf(m->out, "| %s | %s | %s |\n| --- | --- | ---: |", m->words[WORD_FROM], m->words[WORD_TO],
+                       m->words[WORD_WEIGHT]);
     for (int32_t i = 0; i < graph->n_edges; i++) {
         add(m, "\n| ");
         add_text(m, graph->nodes[graph->edges[i].from].label, 0);
@@ -207,26 +210,40 @@ static void markdown_text(Markdown *m, const Block *block) {
 /* ---- the whole ---- */
 
 static void add_check_numbers(const Markdown *m, const ResultCheck *check) {
-    format_number(m->out, check->value);
-    text_buffer_printf(m->out, ", needs %s ", check_kind_name(check->kind));
-    format_number(m->out, check->limit);
+    TextBuffer text = TEXT_BUFFER_INIT;
+    format_check(&text, check, m->words, 0);
+    add_escaped(m, text.data == NULL ? "" : text.data, text.length);
+    m->out->failed = m->out->failed || text.failed;
+    text_buffer_free(&text);
+}
+
+static void add_check_name(const Markdown *m, const ResultCheck *check) {
+    TextBuffer text = TEXT_BUFFER_INIT;
+    format_check_name(&text, check, m->words, 0);
+    add_escaped(m, text.data == NULL ? "" : text.data, text.length);
+    m->out->failed = m->out->failed || text.failed;
+    text_buffer_free(&text);
 }
 
 static void add_verdicts(const Markdown *m, const Result *result) {
     for (int32_t i = 0; i < result->n_checks; i++) {
         const ResultCheck *check = &result->checks[i];
-        if (check->state != CHECK_PASS) {
-            add(m, check->state == CHECK_FAIL ? "> **✗ Failed: " : "> **? Inconclusive: ");
-            add_text(m, check->name, 0);
+        CheckState outcome = check->state;
+        if (outcome != CHECK_PASS) {
+            text_buffer_printf(m->out, "> **%s %s%s", outcome == CHECK_FAIL ? "✗" : "?",
+                               m->words[outcome == CHECK_FAIL ? WORD_FAILED : WORD_INCONCLUSIVE], m->words[WORD_COLON]);
+            add_check_name(m, check);
             add(m, "** ");
-            add_text(m, check->meaning, 0);
-            add(m, " (");
             add_check_numbers(m, check);
-            add(m, ")\n\n");
+            if (check->meaning.length > 0) {
+                add(m, m->words[WORD_COLON]);
+                add_text(m, check->meaning, 0);
+            }
+            add(m, "\n\n");
         }
     }
     for (int32_t i = 0; i < result->n_warnings; i++) {
-        add(m, "> **! Warning** ");
+        text_buffer_printf(m->out, "> **! %s** ", m->words[WORD_WARNING]);
         add_text(m, result->warnings[i], 0);
         add(m, "\n\n");
     }
@@ -258,12 +275,15 @@ static void add_checks(const Markdown *m, const Result *result) {
     if (result->n_checks == 0) {
         return;
     }
-    add(m, "\n## Checks\n\n| outcome | check | value | meaning |\n| --- | --- | --- | --- |\n");
+    text_buffer_printf(m->out, "\n## %s\n\n%s\n\n| %s | %s | %s | %s |\n| --- | --- | --- | --- |\n",
+                       m->words[WORD_CHECKS], m->words[WORD_CHECKED_WHAT], m->words[WORD_OUTCOME], m->words[WORD_CHECK],
+                       m->words[WORD_CHECK_VALUE], m->words[WORD_CHECK_MEASURES]);
     for (int32_t i = 0; i < result->n_checks; i++) {
         const ResultCheck *check = &result->checks[i];
-        static const char *const states[] = {"| ✓ pass | ", "| ✗ **FAIL** | ", "| ? inconclusive | "};
-        add(m, states[check->state]);
-        add_text(m, check->name, 0);
+        add(m, "| ");
+        format_outcome(m->out, check->state, m->words, 0);
+        add(m, " | ");
+        add_check_name(m, check);
         add(m, " | ");
         add_check_numbers(m, check);
         add(m, " | ");
@@ -284,22 +304,21 @@ static void add_list(const Markdown *m, const Fact *facts, size_t n) {
 
 static void add_head(Markdown *m, const Result *result) {
     add(m, "# ");
-    add_text(m, result->headline.length > 0 ? result->headline : result->method_title, 0);
+    add_text(m, headline_of(result, m->words), 0);
     add(m, "\n\n");
     add_verdicts(m, result);
     Fact facts[FACTS_MAX];
     size_t n;
-    m->status = result_facts(facts, &n, m->arena, result, 0);
+    m->status = result_facts(facts, &n, m->arena, result, m->words, 0);
     if (m->status == LIMN_OK) {
         add_list(m, facts, n);
     }
 }
 
 limn_status render_md(TextBuffer *out, const Result *result, const RenderOptions *options) {
-    (void)options;
     Arena arena;
     arena_init(&arena);
-    Markdown m = {.out = out, .arena = &arena};
+    Markdown m = {.out = out, .arena = &arena, .words = words_in(options->language)};
     add_head(&m, result);
     for (int pass = 0; pass < 2; pass++) {
         for (int32_t i = 0; i < result->n_blocks && m.status == LIMN_OK; i++) {
@@ -313,7 +332,7 @@ limn_status render_md(TextBuffer *out, const Result *result, const RenderOptions
     }
     FactGroup groups[FACT_GROUPS] = {{0}};
     if (m.status == LIMN_OK) {
-        m.status = result_details(groups, &arena, result, 0);
+        m.status = result_details(groups, &arena, result, m.words, 0);
     }
     for (size_t i = 0; m.status == LIMN_OK && i < FACT_GROUPS; i++) {
         if (groups[i].n > 0) {

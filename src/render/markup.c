@@ -152,7 +152,7 @@ static bool whole_numbers(const double *values, int32_t n) {
     return true;
 }
 
-static void add_axes(TextBuffer *out, const SeriesBlock *series, const Frame *f) {
+static void add_axes(TextBuffer *out, const SeriesBlock *series, Words words, const Frame *f) {
     double step = nice_step(f->y1 - f->y0, 5);
     int n = (int)lrint((f->y1 - f->y0) / step);
     for (int i = 0; i <= n; i++) {
@@ -180,9 +180,9 @@ static void add_axes(TextBuffer *out, const SeriesBlock *series, const Frame *f)
     text_buffer_printf(out, "<path class=\"axis\" d=\"M%.1f %.1fV%.1fH%.1f\"/>", f->left, f->top, f->bottom, f->right);
     text_buffer_printf(out, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">",
                        (f->left + f->right) / 2, f->bottom + 38);
-    markup_text(out, series->x_title, 0);
+    markup_text(out, word_for_name(words, series->x_title), 0);
     text_buffer_add(out, "</text><text class=\"tick\" x=\"8\" y=\"14\">");
-    markup_text(out, series->y_title, 0);
+    markup_text(out, word_for_name(words, series->y_title), 0);
     text_buffer_add(out, "</text>");
 }
 
@@ -232,7 +232,7 @@ static void add_line(TextBuffer *out, const SeriesBlock *series, const SeriesLin
     }
 }
 
-void chart_series(TextBuffer *out, const Block *block, int width, int height) {
+void chart_series(TextBuffer *out, const Block *block, Words words, int width, int height) {
     const SeriesBlock *series = block->content;
     int legend = 22 * series->n_lines;
     Frame frame = make_frame(series, width, height);
@@ -242,7 +242,7 @@ void chart_series(TextBuffer *out, const Block *block, int width, int height) {
                        width, height + legend, width, height + legend);
     markup_text(out, block->title, 0);
     text_buffer_add(out, "</title>");
-    add_axes(out, series, &frame);
+    add_axes(out, series, words, &frame);
     for (int32_t i = 0; i < series->n_lines; i++) {
         int colour = i % CHART_COLOURS;
         double y = height + 22.0 * i + 8;
@@ -251,7 +251,10 @@ void chart_series(TextBuffer *out, const Block *block, int width, int height) {
         add_marker(out, colour, frame.left + 18, y);
         text_buffer_printf(out, "<text class=\"legend\" x=\"%.1f\" y=\"%.1f\">", frame.left + 46, y + 4);
         markup_text(out, series->lines[i].name, 0);
-        text_buffer_add(out, series->lines[i].low != NULL ? " (band: interval)</text>" : "</text>");
+        if (series->lines[i].low != NULL) {
+            text_buffer_printf(out, " (%s)", words[WORD_BAND]);
+        }
+        text_buffer_add(out, "</text>");
     }
     text_buffer_add(out, "</svg>");
 }

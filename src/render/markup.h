@@ -15,7 +15,7 @@ const char *text_language(Text text);
 
 /* <svg> of a series block: lines told apart by dash and marker as well as colour, intervals as bands. The classes
  * it uses are in chart_style. */
-void chart_series(TextBuffer *out, const Block *block, int width, int height);
+void chart_series(TextBuffer *out, const Block *block, Words words, int width, int height);
 extern const char *const chart_style;
 
 #endif

@@ -31,14 +31,27 @@ const char *renderer_names(void) {
     return &names[1];
 }
 
+/* The language a document was made in, by its parameters; NULL: they do not say. */
+static const char *language_of(const Result *result) {
+    for (size_t i = 0; i < result->params.count; i++) {
+        const Field *param = &result->params.items[i];
+        if (strcmp(param->name, "language") == 0 && param->value.kind == VALUE_TEXT) {
+            return param->value.text.bytes;
+        }
+    }
+    return NULL;
+}
+
 limn_status render_result(TextBuffer *out, const Result *result, const char *format, const RenderOptions *options) {
-    static const RenderOptions defaults = {0};
+    RenderOptions chosen = options == NULL ? (RenderOptions){0} : *options;
     const Renderer *renderer = renderer_find(format);
     if (renderer == NULL) {
         return fail(LIMN_NOT_FOUND, "no format named %s, expected %s", format, renderer_names());
     }
     TRY(result_status(result));
-    TRY(renderer->render(out, result, options == NULL ? &defaults : options));
+    chosen.language = chosen.language == NULL ? language_of(result) : chosen.language;
+    chosen.language = chosen.language == NULL ? "en" : chosen.language;
+    TRY(renderer->render(out, result, &chosen));
     return text_buffer_status(out);
 }
 

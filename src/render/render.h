@@ -12,7 +12,7 @@ typedef struct RenderOptions {
     RenderColour colour;  /* terminal */
     bool ascii;           /* terminal: nothing beyond ASCII but the model's own text, which is escaped */
     bool details;         /* terminal: blocks marked as detail too */
-    const char *language; /* of the text, "en" when NULL */
+    const char *language; /* of the renderer's own words; NULL: as the document was made, else "en" */
 } RenderOptions;
 
 typedef struct Renderer {
@@ -28,7 +28,7 @@ const Renderer *renderer_find(const char *name); /* NULL: none */
 /* "terminal|json|...": the rows. */
 const char *renderer_names(void);
 
-/* Appends the rendering to out. options NULL: all defaults. */
+/* Appends the rendering to out. options NULL: all defaults. Renderers are called with a language. */
 limn_status render_result(TextBuffer *out, const Result *result, const char *format, const RenderOptions *options);
 
 /* Failed checks, and with `warnings` those too: a line each, cleaned. */

@@ -16,6 +16,7 @@ typedef struct Svg {
     Arena *arena;
     double y; /* where the next thing starts */
     limn_status status;
+    Words words;
 } Svg;
 
 static void add_line_of_text(Svg *s, const char *class_name, double x, Text text, int width) {
@@ -28,23 +29,24 @@ static void add_line_of_text(Svg *s, const char *class_name, double x, Text text
     text_buffer_free(&clean);
 }
 
-/* Lines of at most `width` columns, broken at spaces. */
+/* Lines of at most `width` columns; nothing is left out. */
 static void add_wrapped(Svg *s, const char *class_name, double x, Text text, int width, double step) {
-    while (text.length > 0) {
-        size_t end = text.length;
-        while (end > 0 && text_width(text.bytes, end) > width) {
-            const char *space = memrchr(text.bytes, ' ', end);
-            end = space == NULL || space == text.bytes ? 0 : (size_t)(space - text.bytes);
-        }
-        end = end == 0 ? text.length : end; /* one long word: cut by the next line */
-        add_line_of_text(s, class_name, x, (Text){text.bytes, end}, width);
-        while (end < text.length && text.bytes[end] == ' ') {
-            end++;
-        }
-        text.bytes += end;
-        text.length -= end;
-        s->y += text.length > 0 ? step : 0;
+    TextBuffer clean = TEXT_BUFFER_INIT; /* cleaning makes some characters wider, so it comes before measuring */
+    clean_text(&clean, text, 0);
+    const char *at = clean.data == NULL ? "" : clean.data;
+    size_t left = clean.length;
+    while (left > 0) {
+        size_t length = line_break(at, left, width, true);
+        text_buffer_printf(s->out, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\">", class_name, x, s->y);
+        markup_clean(s->out, at, length);
+        text_buffer_add(s->out, "</text>\n");
+        length += strspn(at + length, " ");
+        at += length;
+        left -= length;
+        s->y += left > 0 ? step : 0;
     }
+    s->out->failed = s->out->failed || clean.failed;
+    text_buffer_free(&clean);
 }
 
 static void add_fill(Svg *s, int step) {
@@ -69,7 +71,7 @@ typedef struct Chip {
     int step;
 } Chip;
 
-static Chip make_chip(const Pieces *pieces, int32_t i, bool is_signed) {
+static Chip make_chip(const Pieces *pieces, int32_t i, bool is_signed, Words words) {
     const Piece *piece = &pieces->items[i];
     bool coloured = piece->state == TOKEN_SCORED || piece->state == TOKEN_TARGET;
     Chip chip = {.step = coloured ? palette_step(piece->score, pieces->scale) : 0};
@@ -80,7 +82,7 @@ static Chip make_chip(const Pieces *pieces, int32_t i, bool is_signed) {
     }
     clean_text_cut(&chip.text, text, CLEAN_SPACES, 60);
     if (piece->state == TOKEN_FIXED) {
-        text_buffer_add(&chip.number, "fixed");
+        text_buffer_add(&chip.number, word_for_string(words, token_state_name(TOKEN_FIXED)));
     } else {
         format_score(&chip.number, piece->score, pieces->scale, is_signed);
     }
@@ -118,7 +120,7 @@ static void svg_tokens(Svg *s, const Block *block) {
     s->status = pieces_of(&pieces, s->arena, content, NULL);
     double x = MARGIN;
     for (int32_t i = 0; s->status == LIMN_OK && i < pieces.n && i < PIECES_MOST; i++) {
-        Chip chip = make_chip(&pieces, i, content->is_signed);
+        Chip chip = make_chip(&pieces, i, content->is_signed, s->words);
         if (x > MARGIN && x + chip.width > PICTURE_WIDTH - MARGIN) {
             x = MARGIN;
             s->y += 50;
@@ -136,7 +138,7 @@ static void svg_tokens(Svg *s, const Block *block) {
     if (s->status == LIMN_OK && pieces.n > PIECES_MOST) {
         s->y += 14;
         char text[64];
-        int length = snprintf(text, sizeof text, "... and %d more", pieces.n - PIECES_MOST);
+        int length = snprintf(text, sizeof text, s->words[WORD_AND_MORE], pieces.n - PIECES_MOST);
         add_line_of_text(s, "soft", MARGIN, (Text){text, (size_t)length}, 100);
     }
 }
@@ -162,14 +164,14 @@ static void svg_table(Svg *s, const Block *block) {
         double width = isfinite(value) && scale > 0 ? fabs(value) / scale * half : 0;
         TextBuffer text = TEXT_BUFFER_INIT;
         s->y += 22;
-        format_cell(&text, table->columns[0].kind, table_cell(table, row, 0), 0);
+        format_cell(&text, table->columns[0].kind, table_cell(table, row, 0), s->words, 0);
         add_line_of_text(s, "mono", MARGIN, (Text){text.data == NULL ? "" : text.data, text.length}, 24);
         text_buffer_printf(s->out, "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"14\"",
                            value < 0 ? "minus" : "plus", value < 0 ? middle - width : middle, s->y - 12, width);
         add_fill(s, value < 0 ? -PALETTE_STEPS : PALETTE_STEPS);
         text_buffer_add(s->out, "/>\n");
         text_buffer_clear(&text);
-        format_cell(&text, COLUMN_SHARE, table_cell(table, row, share), 0);
+        format_cell(&text, COLUMN_SHARE, table_cell(table, row, share), s->words, 0);
         add_line_of_text(s, "mono", middle + half + 16, (Text){text.data == NULL ? "" : text.data, text.length}, 12);
         s->out->failed = s->out->failed || text.failed;
         text_buffer_free(&text);
@@ -253,7 +255,7 @@ static void svg_matrix(Svg *s, const Block *block) {
 static void svg_series(Svg *s, const Block *block) {
     const SeriesBlock *series = block->content;
     text_buffer_printf(s->out, "<g transform=\"translate(%d %.1f)\">", MARGIN, s->y);
-    chart_series(s->out, block, PICTURE_WIDTH - 2 * MARGIN, 320);
+    chart_series(s->out, block, s->words, PICTURE_WIDTH - 2 * MARGIN, 320);
     text_buffer_add(s->out, "</g>\n");
     s->y += 320 + 22 * series->n_lines + 12;
 }
@@ -306,27 +308,44 @@ static bool has_picture(const Block *block) {
     return false;
 }
 
+static void add_alert(Svg *s, const char *class_name, const char *sign, const char *word) {
+    char text[64];
+    int length = snprintf(text, sizeof text, "%s %s", sign, word);
+    add_line_of_text(s, class_name, MARGIN, (Text){text, (size_t)length}, 14);
+}
+
+/* A check that did not hold: its name, what was found, what was expected. */
+static void add_failed(Svg *s, const ResultCheck *check) {
+    bool failed = check->state == CHECK_FAIL;
+    TextBuffer text = TEXT_BUFFER_INIT;
+    format_check_name(&text, check, s->words, 0);
+    text_buffer_add(&text, s->words[WORD_COLON]);
+    format_check(&text, check, s->words, 0);
+    add_alert(s, failed ? "bad" : "warn", failed ? "✗" : "?", s->words[failed ? WORD_FAILED : WORD_INCONCLUSIVE]);
+    add_wrapped(s, failed ? "bad" : "warn", MARGIN + 100, (Text){text.data == NULL ? "" : text.data, text.length}, 110,
+                20);
+    s->out->failed = s->out->failed || text.failed;
+    text_buffer_free(&text);
+}
+
 static void add_top(Svg *s, const Result *result) {
     s->y += 20;
-    add_wrapped(s, "title", MARGIN, result->headline.length > 0 ? result->headline : result->method_title, 66, 28);
+    add_wrapped(s, "title", MARGIN, headline_of(result, s->words), 66, 28);
     s->y += 8;
     for (int32_t i = 0; i < result->n_checks; i++) {
-        CheckState state = result->checks[i].state;
-        if (state != CHECK_PASS) {
-            const char *style = state == CHECK_FAIL ? "bad" : "warn";
+        if (result->checks[i].state != CHECK_PASS) {
             s->y += 22;
-            add_line_of_text(s, style, MARGIN, text_of(state == CHECK_FAIL ? "✗ failed:" : "? open:"), 12);
-            add_line_of_text(s, style, MARGIN + 84, result->checks[i].name, 40);
+            add_failed(s, &result->checks[i]);
         }
     }
     for (int32_t i = 0; i < result->n_warnings; i++) {
         s->y += 22;
-        add_line_of_text(s, "warn", MARGIN, text_of("! warning:"), 12);
-        add_wrapped(s, "warn", MARGIN + 84, result->warnings[i], 110, 20);
+        add_alert(s, "warn", "!", s->words[WORD_WARNING]);
+        add_wrapped(s, "warn", MARGIN + 100, result->warnings[i], 110, 20);
     }
     Fact facts[FACTS_MAX];
     size_t n;
-    s->status = result_facts(facts, &n, s->arena, result, 0);
+    s->status = result_facts(facts, &n, s->arena, result, s->words, 0);
     for (size_t i = 0; s->status == LIMN_OK && i < n; i++) {
         s->y += 22;
         add_line_of_text(s, "soft", MARGIN, text_of(facts[i].label), 10);
@@ -355,7 +374,7 @@ limn_status render_svg(TextBuffer *out, const Result *result, const RenderOption
     Arena arena;
     arena_init(&arena);
     TextBuffer body = TEXT_BUFFER_INIT;
-    Svg s = {.out = &body, .arena = &arena, .y = MARGIN};
+    Svg s = {.out = &body, .arena = &arena, .y = MARGIN, .words = words_in(options->language)};
     add_top(&s, result);
     if (s.status == LIMN_OK) {
         add_blocks(&s, result);
@@ -364,16 +383,17 @@ limn_status render_svg(TextBuffer *out, const Result *result, const RenderOption
                        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" "
                        "height=\"%.0f\" role=\"img\" xml:lang=\"",
                        PICTURE_WIDTH, s.y + MARGIN, PICTURE_WIDTH, s.y + MARGIN);
-    markup_string(out, options->language == NULL ? "en" : options->language);
+    markup_string(out, options->language);
     text_buffer_add(out, "\">\n<title>");
-    markup_text(out, result->headline.length > 0 ? result->headline : result->method_title, 0);
-    text_buffer_add(out, "</title>\n<style>text{font:16px system-ui,\"Noto Sans\",sans-serif;fill:#1a1d21}"
-                         ".mono,.small,.tiny{font-family:\"DejaVu Sans Mono\",\"Noto Sans Mono CJK SC\",monospace}"
-                         ".title{font-size:22px;font-weight:600}.heading{font-size:18px;font-weight:600}"
-                         ".small{font-size:11.2px}.tiny{font-size:10px}.plain{font-size:14px}"
-                         ".soft{font-size:14px;fill:#565e68}.bad{font-size:14px;fill:#a40e26}"
-                         ".warn{font-size:14px;fill:#7a4d00}path.plus{stroke:#1a1d21;stroke-width:1.5}"
-                         "path.minus{stroke:#1a1d21;stroke-width:1.5;stroke-dasharray:4 3}");
+    markup_text(out, headline_of(result, s.words), 0);
+    text_buffer_add(
+        out, "</title>\n<style>text{font:16px system-ui,\"Noto Sans\",\"Noto Sans CJK SC\",sans-serif;fill:#1a1d21}"
+             ".mono,.small,.tiny{font-family:\"DejaVu Sans Mono\",\"Noto Sans Mono CJK SC\",monospace}"
+             ".title{font-size:22px;font-weight:600}.heading{font-size:18px;font-weight:600}"
+             ".small{font-size:11.2px}.tiny{font-size:10px}.plain{font-size:14px}"
+             ".soft{font-size:14px;fill:#565e68}.bad{font-size:14px;fill:#a40e26}"
+             ".warn{font-size:14px;fill:#7a4d00}path.plus{stroke:#1a1d21;stroke-width:1.5}"
+             "path.minus{stroke:#1a1d21;stroke-width:1.5;stroke-dasharray:4 3}");
     text_buffer_add(out, chart_style);
     text_buffer_add(out, "</style>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n");
     text_buffer_add_bytes(out, body.data == NULL ? "" : body.data, body.length);

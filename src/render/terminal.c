@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/utf8.h"
 #include "render/palette.h"
 
 enum { WIDTH_DEFAULT = 80, WIDTH_LEAST = 40, WIDTH_MOST = 400 };
@@ -87,49 +86,51 @@ int add_bar(const Terminal *t, double part, int width) {
     return full;
 }
 
-/* Bytes and columns of the word at text: up to the next space, or as much as fits in `room`. */
-static size_t word_length(const char *text, int room, int *width) {
-    size_t length = strlen(text), i = 0;
-    *width = 0;
-    while (i < length && text[i] != ' ' && text[i] != '\n') {
-        uint32_t codepoint;
-        bool valid;
-        size_t taken = utf8_read(text + i, length - i, &codepoint, &valid);
-        int columns = codepoint_width(codepoint);
-        if (*width + columns > room && i > 0) {
-            break;
+/* Appends one line's text, runs of spaces as one; returns its columns. */
+static int add_line(const Terminal *t, const char *text, size_t length) {
+    int width = 0;
+    for (size_t i = 0; i < length;) {
+        size_t n = 0;
+        while (i + n < length && text[i + n] != ' ' && text[i + n] != '\n') {
+            n++;
         }
-        *width += columns;
-        i += taken;
-        if (columns == 2) { /* East Asian text may break after any character */
-            break;
+        text_buffer_add_bytes(t->out, text + i, n);
+        width += text_width(text + i, n);
+        i += n;
+        bool gap = i < length;
+        while (i < length && (text[i] == ' ' || text[i] == '\n')) {
+            i++;
+        }
+        if (gap && i < length) {
+            text_buffer_add_char(t->out, ' ');
+            width++;
         }
     }
-    return i;
+    return width;
 }
 
 int add_wrapped(const Terminal *t, const char *text, int column, int indent) {
-    int room = t->width - indent;
+    size_t left = strlen(text);
     bool space = false;
-    while (*text != '\0') {
+    while (left > 0) {
         if (*text == ' ' || *text == '\n') {
             space = true;
             text++;
+            left--;
             continue;
         }
-        int width;
-        size_t length = word_length(text, room, &width);
-        if (column + (space ? 1 : 0) + width > t->width && column > indent) {
+        int gap = space && column > indent ? 1 : 0;
+        size_t length = line_break(text, left, t->width - column - gap, column <= indent);
+        if (length == 0) {
             text_buffer_add_char(t->out, '\n');
             add_spaces(t, indent);
             column = indent;
-        } else if (space && column > indent) {
-            text_buffer_add_char(t->out, ' ');
-            column++;
+            continue;
         }
-        text_buffer_add_bytes(t->out, text, length);
-        column += width;
+        add_spaces(t, gap);
+        column += gap + add_line(t, text, length);
         text += length;
+        left -= length;
         space = false;
     }
     return column;
@@ -154,46 +155,81 @@ static int add_clean_wrapped(Terminal *t, Text text, int column, int indent) {
     return column;
 }
 
-static void add_check(Terminal *t, const ResultCheck *check, int name_width) {
-    static const char *const signs[] = {"≤", "≥", "<", ">"}, *const ascii_signs[] = {"<=", ">=", "<", ">"};
+enum {
+    OUTCOME_ROOM = 2, /* between an outcome and the check's name */
+    MEANING_GAP = 3,
+    MEANING_LEAST = 16 /* columns that a meaning needs to begin on the line */
+};
+
+/* Outcomes and names of a document's checks stand in columns. */
+typedef struct CheckColumns {
+    int outcome, name;
+} CheckColumns;
+
+static int width_of(const TextBuffer *text) {
+    return text->data == NULL ? 0 : text_width(text->data, text->length);
+}
+
+static void pad_buffer(TextBuffer *text, int width) {
+    for (int i = width_of(text); i < width; i++) {
+        text_buffer_add_char(text, ' ');
+    }
+}
+
+/* Beside the figures where there is room, else below them. */
+static void add_meaning(Terminal *t, Text meaning, int column, int indent) {
+    if (meaning.length == 0) {
+        return;
+    }
+    bool beside = column + MEANING_GAP + MEANING_LEAST <= t->width;
+    text_buffer_add(t->out, beside ? "" : "\n");
+    add_spaces(t, beside ? MEANING_GAP : indent);
+    style_begin(t, STYLE_DIM);
+    add_clean_wrapped(t, meaning, beside ? column + MEANING_GAP : indent, indent);
+}
+
+static void add_check(Terminal *t, const ResultCheck *check, CheckColumns columns) {
     static const Style styles[] = {STYLE_GOOD, STYLE_BAD, STYLE_WARN};
-    static const char *const states[] = {"✓ pass  ", "✗ FAIL  ", "? open  "}, *const ascii_states[] = {
-                                                                                  "[pass]  ", "[FAIL]  ", "[open]  "};
-    style_begin(t, styles[check->state]);
-    text_buffer_add(t->out, (t->ascii ? ascii_states : states)[check->state]);
-    style_end(t);
     TextBuffer line = TEXT_BUFFER_INIT;
-    clean_text(&line, check->name, t->flags);
-    int width = text_width(line.data == NULL ? "" : line.data, line.length);
-    for (int i = width; i < name_width; i++) {
-        text_buffer_add_char(&line, ' ');
-    }
-    text_buffer_add(&line, "  ");
-    format_number(&line, check->value);
-    text_buffer_printf(&line, ", needs %s ", (t->ascii ? ascii_signs : signs)[check->kind]);
-    format_number(&line, check->limit);
-    if (line.failed) {
-        t->out->failed = true;
-    } else {
-        text_buffer_add(t->out, line.data);
-        int column = 8 + text_width(line.data, line.length);
-        if (check->meaning.length > 0) {
-            text_buffer_add(t->out, "   ");
-            style_begin(t, STYLE_DIM);
-            add_clean_wrapped(t, check->meaning, column + 3, 12 + name_width);
-        }
-        add_line_end(t);
-    }
+    CheckState outcome = check->state;
+    format_outcome(&line, outcome, t->words, t->flags);
+    pad_buffer(&line, columns.outcome + OUTCOME_ROOM);
+    style_begin(t, styles[outcome]);
+    text_buffer_add_bytes(t->out, line.data == NULL ? "" : line.data, line.length);
+    style_end(t);
+    t->out->failed = t->out->failed || line.failed;
+    text_buffer_clear(&line);
+    format_check_name(&line, check, t->words, t->flags);
+    pad_buffer(&line, columns.name);
+    int begin = columns.outcome + OUTCOME_ROOM, column = begin + width_of(&line) + 2;
+    text_buffer_add_bytes(t->out, line.data == NULL ? "" : line.data, line.length);
+    text_buffer_clear(&line);
+    format_check(&line, check, t->words, t->flags);
+    bool fits = column + width_of(&line) <= t->width;
+    column = fits ? column : begin;
+    text_buffer_add(t->out, fits ? "  " : "\n");
+    add_spaces(t, fits ? 0 : begin);
+    text_buffer_add_bytes(t->out, line.data == NULL ? "" : line.data, line.length);
+    add_meaning(t, check->meaning, column + width_of(&line), begin + columns.name + 2);
+    add_line_end(t);
+    t->out->failed = t->out->failed || line.failed;
     text_buffer_free(&line);
 }
 
-static int check_name_width(const Result *result) {
-    int widest = 0;
+static CheckColumns check_columns(const Terminal *t, const Result *result) {
+    CheckColumns columns = {0, 0};
     for (int32_t i = 0; i < result->n_checks; i++) {
-        int width = text_width(result->checks[i].name.bytes, result->checks[i].name.length);
-        widest = width > widest ? width : widest;
+        TextBuffer text = TEXT_BUFFER_INIT;
+        format_outcome(&text, result->checks[i].state, t->words, t->flags);
+        columns.outcome = width_of(&text) > columns.outcome ? width_of(&text) : columns.outcome;
+        text_buffer_clear(&text);
+        format_check_name(&text, &result->checks[i], t->words, t->flags);
+        columns.name = width_of(&text) > columns.name ? width_of(&text) : columns.name;
+        t->out->failed = t->out->failed || text.failed;
+        text_buffer_free(&text);
     }
-    return widest > 30 ? 30 : widest;
+    columns.name = columns.name > 30 ? 30 : columns.name;
+    return columns;
 }
 
 static void add_heading(Terminal *t, const Block *block) {
@@ -226,17 +262,18 @@ static void add_block(Terminal *t, const Block *block) {
     }
 }
 
-static void add_verdicts(Terminal *t, const Result *result, int name_width) {
+static void add_verdicts(Terminal *t, const Result *result, CheckColumns columns) {
     for (int32_t i = 0; i < result->n_checks; i++) {
         if (result->checks[i].state != CHECK_PASS) {
-            add_check(t, &result->checks[i], name_width);
+            add_check(t, &result->checks[i], columns);
         }
     }
     for (int32_t i = 0; i < result->n_warnings; i++) {
         style_begin(t, STYLE_WARN);
-        text_buffer_add(t->out, pick(t, "! warning  ", "! warning  "));
+        text_buffer_printf(t->out, "! %s  ", t->words[WORD_WARNING]);
         style_end(t);
-        add_clean_wrapped(t, result->warnings[i], 11, 11);
+        int indent = 4 + text_width(t->words[WORD_WARNING], strlen(t->words[WORD_WARNING]));
+        add_clean_wrapped(t, result->warnings[i], indent, indent);
         add_line_end(t);
     }
 }
@@ -244,7 +281,7 @@ static void add_verdicts(Terminal *t, const Result *result, int name_width) {
 static void add_facts(Terminal *t, const Result *result) {
     Fact facts[FACTS_MAX];
     size_t n;
-    t->status = result_facts(facts, &n, t->arena, result, t->flags);
+    t->status = result_facts(facts, &n, t->arena, result, t->words, t->flags);
     for (size_t i = 0; t->status == LIMN_OK && i < n; i++) {
         style_begin(t, STYLE_DIM);
         add_padded(t, facts[i].label, strlen(facts[i].label), 9, false);
@@ -256,7 +293,7 @@ static void add_facts(Terminal *t, const Result *result) {
 
 static void add_details(Terminal *t, const Result *result) {
     FactGroup groups[FACT_GROUPS];
-    t->status = result_details(groups, t->arena, result, t->flags);
+    t->status = result_details(groups, t->arena, result, t->words, t->flags);
     for (size_t i = 0; t->status == LIMN_OK && i < FACT_GROUPS; i++) {
         if (groups[i].n == 0) {
             continue;
@@ -295,8 +332,10 @@ static void add_colophon(Terminal *t, const Result *result) {
             clean_text(&line, parts[i], t->flags);
         }
     }
-    text_buffer_printf(&line, "%s%d thread%s%sseed %llu", dot, provenance->threads, provenance->threads == 1 ? "" : "s",
-                       dot, (unsigned long long)provenance->seed);
+    text_buffer_add(&line, dot);
+    text_buffer_printf(&line, t->words[provenance->threads == 1 ? WORD_ONE_THREAD : WORD_MANY_THREADS],
+                       provenance->threads);
+    text_buffer_printf(&line, "%s%s %llu", dot, t->words[WORD_SEED], (unsigned long long)provenance->seed);
     if (isfinite(result->measured.seconds)) {
         text_buffer_printf(&line, "%s%.2f s", dot, result->measured.seconds);
     }
@@ -313,13 +352,13 @@ static void add_colophon(Terminal *t, const Result *result) {
 }
 
 static void add_document(Terminal *t, const Result *result, bool details) {
-    int name_width = check_name_width(result);
+    CheckColumns columns = check_columns(t, result);
     if (result->headline.length > 0) {
         style_begin(t, STYLE_BOLD);
         add_clean_wrapped(t, result->headline, 0, 0);
         add_line_end(t);
     }
-    add_verdicts(t, result, name_width);
+    add_verdicts(t, result, columns);
     if (result->headline.length > 0 || result->n_warnings > 0) {
         text_buffer_add_char(t->out, '\n');
     }
@@ -334,10 +373,10 @@ static void add_document(Terminal *t, const Result *result, bool details) {
     if (result->n_checks > 0) {
         text_buffer_add_char(t->out, '\n');
         style_begin(t, STYLE_BOLD);
-        text_buffer_add(t->out, "Checks");
+        text_buffer_add(t->out, t->words[WORD_CHECKS]);
         add_line_end(t);
         for (int32_t i = 0; i < result->n_checks; i++) {
-            add_check(t, &result->checks[i], name_width);
+            add_check(t, &result->checks[i], columns);
         }
     }
     if (details && t->status == LIMN_OK) {
@@ -353,7 +392,8 @@ limn_status render_terminal(TextBuffer *out, const Result *result, const RenderO
                   .arena = &arena,
                   .width = options->width <= 0 ? WIDTH_DEFAULT : options->width,
                   .colour = options->colour,
-                  .ascii = options->ascii};
+                  .ascii = options->ascii,
+                  .words = words_in(options->ascii ? NULL : options->language)}; /* ASCII has English alone */
     t.width = t.width < WIDTH_LEAST ? WIDTH_LEAST : t.width > WIDTH_MOST ? WIDTH_MOST : t.width;
     t.flags = options->ascii ? CLEAN_ASCII : 0;
     add_document(&t, result, options->details);

@@ -11,7 +11,8 @@ typedef struct Terminal {
     int width;
     RenderColour colour;
     bool ascii;
-    unsigned flags;     /* for clean_text */
+    unsigned flags; /* for clean_text */
+    Words words;
     limn_status status; /* the first failure */
 } Terminal;
 

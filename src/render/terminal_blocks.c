@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/utf8.h"
 #include "render/palette.h"
 #include "render/terminal.h"
 
@@ -81,9 +80,9 @@ static Cell make_cell(Terminal *t, const Pieces *pieces, int32_t i, bool is_sign
     cell.text_width = text_width(text_from(&buffer).bytes, buffer.length);
     cell.text = keep(t, &buffer);
     if (piece->state == TOKEN_FIXED) {
-        text_buffer_add(&buffer, "fixed");
+        text_buffer_add(&buffer, word_for_string(t->words, token_state_name(TOKEN_FIXED)));
     } else if (piece->state == TOKEN_TARGET && !isfinite(piece->score)) {
-        text_buffer_add(&buffer, "target");
+        text_buffer_add(&buffer, word_for_string(t->words, token_state_name(TOKEN_TARGET)));
     } else {
         format_score(&buffer, piece->score, pieces->scale, is_signed);
     }
@@ -190,10 +189,12 @@ static void add_legend(const Terminal *t, const TokensBlock *block) {
     }
     for (int state = TOKEN_FIXED; state < TOKEN_STATE_COUNT; state++) {
         if (present[state] && state != TOKEN_TARGET) {
-            const char *name = token_state_name((TokenState)state);
+            const char *name = word_for_string(t->words, token_state_name((TokenState)state));
+            const char *colon = t->words[WORD_COLON];
+            int indent = 2 + text_width(name, strlen(name)) + text_width(colon, strlen(colon));
             style_begin(t, STYLE_DIM);
-            text_buffer_printf(t->out, "  %s: ", name);
-            add_wrapped(t, token_state_help((TokenState)state), (int)strlen(name) + 4, (int)strlen(name) + 4);
+            text_buffer_printf(t->out, "  %s%s", name, colon);
+            add_wrapped(t, word_for_string(t->words, token_state_help((TokenState)state)), indent, indent);
             add_line_end(t);
         }
     }
@@ -237,9 +238,9 @@ static Grid make_grid(Terminal *t, const TableBlock *table) {
         int32_t row = (int32_t)(i / (size_t)grid.columns), column = (int32_t)(i % (size_t)grid.columns);
         TextBuffer text = TEXT_BUFFER_INIT;
         if (row == 0) {
-            clean_text(&text, table->columns[column].name, t->flags);
+            clean_text(&text, word_for_name(t->words, table->columns[column].name), t->flags);
         } else {
-            format_cell(&text, table->columns[column].kind, table_cell(table, row - 1, column), t->flags);
+            format_cell(&text, table->columns[column].kind, table_cell(table, row - 1, column), t->words, t->flags);
         }
         grid.cells[i] = keep(t, &text);
         int width = text_width(grid.cells[i], strlen(grid.cells[i]));
@@ -311,30 +312,12 @@ static void fit_grid(Grid *grid, const TableBlock *table, int room) {
     }
 }
 
-/* Bytes of clean text that fit in `width` columns, broken at a space where there is one. */
-static size_t line_length(const char *text, int width) {
-    size_t length = strlen(text), at = 0, space = 0;
-    int used = 0;
-    while (at < length) {
-        uint32_t codepoint;
-        bool valid;
-        size_t taken = utf8_read(text + at, length - at, &codepoint, &valid);
-        used += codepoint_width(codepoint);
-        if (used > width && at > 0) {
-            return space > 0 && text[at] != ' ' ? space : at;
-        }
-        space = text[at] == ' ' ? at : space;
-        at += taken;
-    }
-    return length;
-}
-
 /* The first line of a cell, or the next one of a text that takes several; *rest moves on. */
 static void add_cell_line(Terminal *t, const Grid *grid, bool words, int32_t column, bool number, const char **rest,
                           bool last) {
     TextBuffer cut = TEXT_BUFFER_INIT;
     bool wraps = words && !number && !last;
-    size_t length = wraps ? line_length(*rest, grid->widths[column]) : strlen(*rest);
+    size_t length = wraps ? line_break(*rest, strlen(*rest), grid->widths[column], true) : strlen(*rest);
     clean_text_cut(&cut, text_of_bytes(*rest, length), t->flags, number ? INT_MAX : grid->widths[column]);
     add_padded(t, text_from(&cut).bytes, cut.length, grid->widths[column], grid->right[column]);
     t->out->failed = t->out->failed || cut.failed;
@@ -425,8 +408,9 @@ static void add_strongest_cells(Terminal *t, const MatrixBlock *matrix) {
         }
         best[at] = i;
     }
-    text_buffer_printf(t->out, "  %d by %d; the %zu strongest of %zu cells:\n", matrix->n_rows, matrix->n_columns, kept,
-                       n);
+    text_buffer_add(t->out, "  ");
+    text_buffer_printf(t->out, t->words[WORD_STRONGEST_CELLS], matrix->n_rows, matrix->n_columns, (int)kept);
+    text_buffer_printf(t->out, "%s\n", t->words[WORD_COLON]);
     for (size_t i = 0; i < kept && t->status == LIMN_OK; i++) {
         size_t row = best[i] / (size_t)matrix->n_columns, column = best[i] % (size_t)matrix->n_columns;
         const char *from = label(t, matrix->column_labels[column], 24), *to = label(t, matrix->row_labels[row], 24);
@@ -488,10 +472,10 @@ void terminal_matrix(Terminal *t, const Block *block) {
     double scale = matrix_scale(matrix);
     if (matrix->row_title.length > 0 || matrix->column_title.length > 0) {
         TextBuffer titles = TEXT_BUFFER_INIT;
-        text_buffer_add(&titles, "rows: ");
-        clean_text(&titles, matrix->row_title, t->flags);
-        text_buffer_add(&titles, ", columns: ");
-        clean_text(&titles, matrix->column_title, t->flags);
+        text_buffer_printf(&titles, "%s%s", t->words[WORD_ROWS], t->words[WORD_COLON]);
+        clean_text(&titles, word_for_name(t->words, matrix->row_title), t->flags);
+        text_buffer_printf(&titles, "%s%s%s", t->words[WORD_COMMA], t->words[WORD_COLUMNS], t->words[WORD_COLON]);
+        clean_text(&titles, word_for_name(t->words, matrix->column_title), t->flags);
         style_begin(t, STYLE_DIM);
         text_buffer_add(t->out, "  ");
         add_wrapped(t, keep(t, &titles), 2, 2);
@@ -532,7 +516,7 @@ void terminal_series(Terminal *t, const Block *block) {
             scale = isfinite(size) && size > scale ? size : scale;
         }
     }
-    const char *x_title = label(t, series->x_title, 14);
+    const char *x_title = label(t, word_for_name(t->words, series->x_title), 14);
     int x_width = text_width(x_title, strlen(x_title));
     x_width = x_width < 6 ? 6 : x_width;
     int bar_width = (t->width - 2 - x_width) / series->n_lines - 12;
@@ -573,7 +557,8 @@ void terminal_series(Terminal *t, const Block *block) {
     }
     if (shown < series->n) {
         style_begin(t, STYLE_DIM);
-        text_buffer_printf(t->out, "  the first %d of %d points; --json has all", (int)shown, (int)series->n);
+        text_buffer_add(t->out, "  ");
+        text_buffer_printf(t->out, t->words[WORD_FIRST_POINTS], (int)shown, (int)series->n);
         style_end(t);
         text_buffer_add_char(t->out, '\n');
     }

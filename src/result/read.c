@@ -373,22 +373,23 @@ static const char *state_of_check(int index) {
     return check_state_name((CheckState)index);
 }
 
-/* Where a document does not say it, what "pass" says; null is neither. */
-static limn_status read_check_state(Reader *reader, const json_t *json, CheckState *state, CheckState *pass) {
-    bool passed = false;
-    int index;
-    if (json_is_null(json_object_get(json, "pass"))) {
-        *pass = CHECK_INCONCLUSIVE;
-    } else {
-        TRY(reader_bool(reader, json, "pass", &passed));
-        *pass = passed ? CHECK_PASS : CHECK_FAIL;
+/* Where documents do not say it, what "pass" says. */
+static limn_status read_check_state(Reader *reader, const json_t *json, CheckState *state) {
+    bool pass = false;
+    bool open = json_is_null(json_object_get(json, "pass"));
+    int index = CHECK_INCONCLUSIVE;
+    if (!open) {
+        TRY(reader_bool(reader, json, "pass", &pass));
+        index = pass ? CHECK_PASS : CHECK_FAIL;
     }
-    *state = *pass;
-    if (json_object_get(json, "state") != NULL) {
-        TRY(reader_choice(reader, json, "state", state_of_check, CHECK_INCONCLUSIVE + 1, &index));
-        *state = (CheckState)index;
+    *state = (CheckState)index;
+    if (json_object_get(json, "state") == NULL) {
+        return LIMN_OK;
     }
-    return LIMN_OK;
+    TRY(reader_choice(reader, json, "state", state_of_check, CHECK_INCONCLUSIVE + 1, &index));
+    return index == (int)*state
+               ? LIMN_OK
+               : reader_fail(reader, "state", json_object_get(json, "state"), check_state_name(*state));
 }
 
 static limn_status read_check(Reader *reader, const json_t *json, size_t i) {
@@ -401,8 +402,7 @@ static limn_status read_check(Reader *reader, const json_t *json, size_t i) {
     TRY(reader_number(reader, json, "limit", &check.limit));
     TRY(reader_text(reader, json, "meaning", &check.meaning));
     TRY(reader_bool(reader, json, "advisory", &check.advisory));
-    CheckState pass;
-    TRY(read_check_state(reader, json, &check.state, &pass));
+    TRY(read_check_state(reader, json, &check.state));
     const char *name = check.name.bytes == NULL ? "" : check.name.bytes;
     const char *meaning = check.meaning.bytes == NULL ? "" : check.meaning.bytes;
     if (check.state == CHECK_INCONCLUSIVE) {
@@ -414,11 +414,9 @@ static limn_status read_check(Reader *reader, const json_t *json, size_t i) {
         result_check_advisory(result);
     }
     TRY(result_status(result));
-    if (check.state != result->checks[i].state || pass != result->checks[i].state) {
+    if (check.state != result->checks[i].state) {
         return fail(LIMN_FORMAT, "%s: checks[%zu]: says pass is %s, its own numbers say otherwise", reader->source, i,
-                    pass == CHECK_INCONCLUSIVE ? "null"
-                    : pass == CHECK_PASS       ? "true"
-                                               : "false");
+                    check.state == CHECK_PASS ? "true" : "false");
     }
     return LIMN_OK;
 }

@@ -170,7 +170,7 @@ typedef enum CheckState { CHECK_PASS, CHECK_FAIL, CHECK_INCONCLUSIVE } CheckStat
 
 typedef struct ResultCheck {
     Text name;    /* "completeness" */
-    Text meaning; /* one line of plain words */
+    Text meaning; /* what the value is: "largest change of a score"; true whatever comes of the check */
     double value;
     CheckKind kind;
     double limit;
@@ -349,7 +349,8 @@ void result_request(Result *result, const char *command, const char *params_json
 limn_status result_request_json(char **json, const Result *result);
 
 void result_warn(Result *result, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Pass or fail is computed; a value that is not finite does not pass. */
+/* Pass or fail is computed; a value that is not finite does not pass. The text says what is measured, not what is hoped: it is
+ * shown behind "found 0.4, expected > 0.5" when the check holds, when it fails and when nothing can be said. */
 void result_check(Result *result, const char *name, double value, CheckKind kind, double limit, const char *format, ...)
     __attribute__((format(printf, 6, 7)));
 /* The same where the evidence does not decide, whatever the value. */

@@ -234,7 +234,6 @@ typedef struct Stretch {
     const EditedRows *rows;
     int32_t sequence; /* the request's */
     int32_t first;
-    float *value; /* of the first row of rows->table that is at hand */
     EditFunction change;
     int64_t n; /* elements of a row */
 } Stretch;
@@ -251,7 +250,7 @@ static limn_status change_rows(void *context, int64_t begin, int64_t end, int wo
         }
         int64_t at = (row - rows->row_begin) * rows->width + edit->element_begin;
         EditPart part = {.edit = edit,
-                         .x = stretch->value + at,
+                         .x = rows->value + at,
                          .source = rows->source == NULL ? NULL : rows->source + at,
                          .n = stretch->n,
                          .scratch = (double *)rows->scratch + worker * edit_scratch_width(edit, stretch->n)};
@@ -278,12 +277,12 @@ static limn_status change_stretch(const Stretch *stretch, const Edit *edit, bool
     return parallel_for(stretch->rows->team, last - stretch->first, grain, change_rows, &one);
 }
 
-limn_status edits_apply(const EditIndex *index, const EditedRows *rows, float *value) {
+limn_status edits_apply(const EditIndex *index, const EditedRows *rows) {
     int32_t end = rows->row_begin + rows->n_rows, last;
     for (int32_t first = rows->row_begin; edits_touch(index, rows->node) && first < end; first = last) {
         last = same_sequence(rows->table, first, end);
         int32_t sequence = index->caller[rows->table->sequence[first]];
-        Stretch stretch = {.rows = rows, .sequence = sequence, .first = first, .value = value};
+        Stretch stretch = {.rows = rows, .sequence = sequence, .first = first};
         EditList list = edits_of(index, rows->node, sequence);
         for (const Edit *edit = next_edit(index, &list); edit != NULL; edit = next_edit(index, &list)) {
             TRY(change_stretch(&stretch, edit, false, last));
@@ -292,12 +291,12 @@ limn_status edits_apply(const EditIndex *index, const EditedRows *rows, float *v
     return LIMN_OK;
 }
 
-limn_status edits_apply_gradient(const EditIndex *index, const EditedRows *rows, float *grad) {
+limn_status edits_apply_gradient(const EditIndex *index, const EditedRows *rows) {
     int32_t end = rows->row_begin + rows->n_rows, last;
     for (int32_t first = rows->row_begin; edits_touch(index, rows->node) && first < end; first = last) {
         last = same_sequence(rows->table, first, end);
         int32_t sequence = index->caller[rows->table->sequence[first]];
-        Stretch stretch = {.rows = rows, .sequence = sequence, .first = first, .value = grad};
+        Stretch stretch = {.rows = rows, .sequence = sequence, .first = first};
         EditList list = edits_of(index, rows->node, sequence);
         for (const Edit *edit = previous_edit(index, &list); edit != NULL; edit = previous_edit(index, &list)) {
             TRY(change_stretch(&stretch, edit, true, last));

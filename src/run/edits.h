@@ -42,15 +42,16 @@ typedef struct EditedRows {
     const RowTable *table;
     int32_t row_begin, n_rows;
     int64_t width;
+    float *value;  /* changed in place: the site's value, or its gradient */
     float *source; /* of COPY: the same rows of its source, or their gradient; NULL: none (nobody wants it) */
     void *scratch; /* edits_scratch_bytes */
 } EditedRows;
 
 /* Applies the edits of a site to its value. */
-limn_status edits_apply(const EditIndex *index, const EditedRows *rows, float *value);
+limn_status edits_apply(const EditIndex *index, const EditedRows *rows);
 
 /* The same edits' derivative, from the last to the first: what flows on of the gradient, in place. */
-limn_status edits_apply_gradient(const EditIndex *index, const EditedRows *rows, float *grad);
+limn_status edits_apply_gradient(const EditIndex *index, const EditedRows *rows);
 
 /* Scratch of the edits of a request. */
 size_t edits_scratch_bytes(const Graph *graph, const RunRequest *request, int32_t max_keys, int threads);

@@ -132,6 +132,7 @@ static EditedRows edit_rows(const Execution *execution, const Step *step, int32_
                        .row_begin = row_begin,
                        .n_rows = n_rows,
                        .width = width,
+                       .value = at_row(execution, step->out, row_begin),
                        .source = at_row(execution, gradient ? step->grad_in[0] : step->in[0], row_begin),
                        .scratch = execution->scratch};
     if (gradient && rows.source != NULL && !step->accumulate[0]) {
@@ -170,8 +171,8 @@ static limn_status run_step(const Execution *execution, const Step *step, int32_
     case STEP_EDIT:
     case STEP_EDIT_GRAD: {
         EditedRows rows = edit_rows(execution, step, row_begin, n_rows);
-        return step->kind == STEP_EDIT ? edits_apply(execution->edits, &rows, out)
-                                       : edits_apply_gradient(execution->edits, &rows, out);
+        return step->kind == STEP_EDIT ? edits_apply(execution->edits, &rows)
+                                       : edits_apply_gradient(execution->edits, &rows);
     }
     case STEP_SEED:
         for (int32_t r = 0; r < n_rows; r++) {

@@ -159,10 +159,10 @@ typedef struct RunRequest {
     const NodeId *grads; /* d(sum of weight * objective) / d(site), for each */
     int32_t n_grads;
     const Edit *edits;
-    int32_t n_edits;
     /* Sites that runs like this one may edit besides: requests that name the same ones share one program, whichever of
      * them each edits. NULL: those of the edits alone. */
     const NodeId *editable;
+    int32_t n_edits;
     int32_t n_editable;
     const Given *givens;
     int32_t n_givens;
@@ -179,8 +179,8 @@ typedef struct RunRequest {
      */
     const int32_t *seed_rows;
     int32_t n_seed_rows;
-    const GradientSink *sink; /* gradients handed over as they come, beside `grads`; NULL: none */
     RuleSet rules;            /* which derivative, for all gradients of the run: graph/rules.def. 0: the true one */
+    const GradientSink *sink; /* gradients handed over as they come, beside `grads`; NULL: none */
     bool logits;              /* keep the logits of the output rows */
     KvCache *append;          /* one sequence whose keys and values are added to this cache after the run, or NULL */
     /* [n_sequences] the same for several sequences, or NULL; entries may be NULL, none may stand twice. A cache holds

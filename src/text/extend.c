@@ -378,6 +378,8 @@ static limn_status list_all(Extending *work) {
 static limn_status put_all(Extending *work) {
     Tokenizer *tokenizer = work->tokenizer;
     const TokenizerFolder *folder = work->folder;
+    const char *end = class_special(folder->tokenizer_class, SPECIAL_EOS);
+    bool has_end = end == NULL || vocabulary_id(&tokenizer->vocabulary, end, strlen(end)) >= 0;
     for (size_t i = 0; i < work->list.count; i++) {
         TokenSpec *spec = &work->list.specs[i];
         spec->flags.special = spec->flags.special || has(&work->named, spec);
@@ -387,6 +389,9 @@ static limn_status put_all(Extending *work) {
         TokenSpec spec;
         TRY(named_spec(&spec, folder, &special_names[i]));
         bool said = json_object_get(folder->settings, special_names[i].key) != NULL;
+        if (!said && special_names[i].which == SPECIAL_EOS && !has_end) {
+            continue; /* a class's name for it that no model has learnt: it ends no text */
+        }
         if (spec.length > 0 || said) {
             tokenizer->special[special_names[i].which] =
                 spec.length > 0 ? vocabulary_id(&tokenizer->vocabulary, spec.text, spec.length) : -1;

@@ -154,7 +154,7 @@ static bool stop_at_once(void *context, const char *stage, int64_t done, int64_t
 
 typedef struct Page {
     json_t *blocks;     /* told so far */
-    size_t before_runs; /* told when the last run of the model began */
+    size_t before_rest; /* told when the last of the later part, the weights, was measured */
 } Page;
 
 static void on_block(void *context, const char *json, size_t length) {
@@ -166,12 +166,12 @@ static void on_block(void *context, const char *json, size_t length) {
     json_array_append_new(page->blocks, block);
 }
 
-static bool note_runs(void *context, const char *stage, int64_t done, int64_t total) {
+static bool note_weights(void *context, const char *stage, int64_t done, int64_t total) {
     (void)done;
     (void)total;
     Page *page = context;
-    if (strcmp(stage, "run") == 0) {
-        page->before_runs = json_array_size(page->blocks);
+    if (strcmp(stage, "weights") == 0) {
+        page->before_rest = json_array_size(page->blocks);
     }
     return true;
 }
@@ -186,7 +186,7 @@ static void blocks_come_as_they_are_finished(void **state) {
     Page page = {.blocks = json_array()};
     limn_callbacks callbacks = LIMN_CALLBACKS_INIT;
     callbacks.context = &page;
-    callbacks.progress = note_runs;
+    callbacks.progress = note_weights;
     callbacks.block = on_block;
     assert_int_equal(limn_context_new(&context), LIMN_OK);
     snprintf(params, sizeof params,
@@ -198,7 +198,7 @@ static void blocks_come_as_they_are_finished(void **state) {
     json_t *document = json_loadb(text, length, 0, NULL);
     assert_true(json_array_size(page.blocks) > 2);
     assert_true(json_equal(json_object_get(document, "blocks"), page.blocks));
-    assert_in_range(page.before_runs, 1, json_array_size(page.blocks) - 1);
+    assert_in_range(page.before_rest, 1, json_array_size(page.blocks) - 1);
     json_decref(document);
     json_decref(page.blocks);
     limn_free(text);

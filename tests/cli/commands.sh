@@ -96,6 +96,16 @@ expect_out 'Output at position 1'
 limn run "$golden/bert-classifier" --ids 1,2,3
 expect_code 0
 expect_out 'Likeliest class'
+
+# what should be known before long work is said at once, on stderr; quiet is quiet
+least=$("$LIMN" run "$golden/gemma2" --ids 3,9,27 --top 64 | sed -n 's/^  <[0-9]*> *\([0-9]*\) .*/\1/p' | tail -n 1)
+limn ig "$golden/gemma2" --ids 3,9,27 --target-id "$least" --steps 2
+expect_err "^limn: warning: the model would hardly begin with '<$least>'"
+limn ig "$golden/gemma2" --ids 3,9,27 --target-id "$least" --steps 2 -o "$work/unlikely.json"
+[ "$(grep -c 'hardly begin' "$err")" -eq 1 ] || problem "it is said twice"
+limn ig "$golden/gemma2" --ids 3,9,27 --target-id "$least" --steps 2 --quiet
+expect_no 'hardly begin' "$err"
+expect_out 'hardly begin'
 limn run "$golden/bert-bare" --ids 1,2,3
 expect_code 0
 expect_out 'embedding'
@@ -124,7 +134,7 @@ limn generate "$letters" -p 'abc' --max-tokens 12 --temperature 2 --seed 6
 
 # integrated gradients: to a page, to a record that can be verified; a check that fails is exit code 1, one that does not
 # decide 4
-limn ig "$letters" -p 'abcab' --target d --steps 32 --rule gauss-legendre -o "$work/why.html" -o "$work/why.json" --show
+limn ig "$letters" -p 'abcab' --target d --steps 32 --rule gauss-legendre -o "$work/why.html" -o "$work/why.json" --show --check none
 expect_out 'Checks'
 if grep -q 'FAIL' "$out"; then expect_code 1; elif grep -q '^? open' "$out"; then expect_code 4; else expect_code 0; fi
 grep -q '<html' "$work/why.html" || problem "why.html is not HTML"
@@ -185,7 +195,7 @@ expect_out 'warning'
 expect_no 'warning' "$err"
 limn verify "$work/two.json" -q -o "$work/verdict.html"
 expect_code 1
-expect_err "^limn: check 'same-answer' failed: 0, expected at least 1 (everything agrees"
+expect_err "^limn: check 'same-answer' failed: 0, expected at least 1 (1 when everything agrees"
 [ ! -s "$out" ] || problem "with -o nothing goes to standard output"
 limn verify "$work/one.json" -o "$work/verdict.html"
 expect_code 0

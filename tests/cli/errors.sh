@@ -17,7 +17,7 @@ wrong 2 'one of f32|bf16' run "$model" --ids 1 --dtype f16
 wrong 2 "option 'format'" run "$model" --ids 1 --format pdf
 wrong 2 'expected one of --prompt, --ids, --file and --chat' run "$model"
 wrong 2 'several inputs' run "$letters" --ids 1 -p a
-wrong 2 'has no tokenizer; give --ids' run "$model" -p a
+wrong 2 'no tokenizer: expected.*; give --ids' run "$model" -p a
 wrong 2 'id 61; expected 0 to 60' run "$model" --ids 1,61
 wrong 2 'id -1; expected' run "$model" --ids=-1
 wrong 2 'no such\|No such\|does not exist' run "$work/nothing" --ids 1

@@ -24,6 +24,16 @@ for command in info sites tokenize run generate predict ig methods verify; do
     [ "$(awk 'length > 60 && NF > 1' "$out" | wc -l)" -eq 0 ] || problem "help does not fit a narrow terminal"
 done
 
+# a command of two words
+limn compare decisions --help
+expect_code 0
+expect_out '^Usage: limn compare decisions A.jsonl B.jsonl'
+limn help compare decisions
+expect_code 0
+limn compare
+expect_code 2
+expect_out 'compare decisions'
+
 limn
 expect_code 2
 expect_out 'Usage: limn COMMAND'

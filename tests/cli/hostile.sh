@@ -147,12 +147,14 @@ cp "$model/config.json" "$work/m/config.json"
 
 # tokenizer.json
 echo '{"model": {"type": "Abacus"}}' >"$work/m/tokenizer.json"
-wrong 3 'tokenizer.json.*Abacus' run "$work/m" --ids 1
+wrong 3 'tokenizer.json.*Abacus' run "$work/m" -p a
+right 'tokenizer.json.*Abacus' info "$work/m"
+right 'Likeliest token' run "$work/m" --ids 1
 sed 's/"ByteLevel","add_prefix_space":true/"ByteGravel","x":true/' "$corpus/tokenizer/seed-gpt2" |
     sed 's/"pre_tokenizer":{"type":"ByteLevel"/"pre_tokenizer":{"type":"ByteGravel"/' >"$work/m/tokenizer.json"
-wrong 3 'tokenizer.json.*ByteGravel' run "$work/m" --ids 1
+wrong 3 'tokenizer.json.*ByteGravel' run "$work/m" -p a
 head -c 200 "$corpus/tokenizer/seed-gpt2" >"$work/m/tokenizer.json"
-wrong 3 'tokenizer.json' run "$work/m" --ids 1
+wrong 3 'tokenizer.json' run "$work/m" -p a
 rm "$work/m/tokenizer.json"
 
 # what is no model at all

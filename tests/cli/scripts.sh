@@ -16,6 +16,77 @@ script models
 expect_code 2
 expect_err 'usage: scripts/models'
 
+# while packages are installed, each is named as it comes; what goes wrong is said
+mkdir "$work/bin"
+cat >"$work/bin/dpkg-query" <<'STUB'
+#!/bin/sh
+case $* in *libjansson-dev*) exit 1 ;; esac
+echo 'install ok installed'
+STUB
+cat >"$work/bin/apt-get" <<'STUB'
+#!/bin/sh
+[ ! -e "$WORK/broken" ] || { echo "E: nothing can be fetched"; exit 100; }
+echo "Get:1 http://deb.example/debian bookworm/main amd64 libjansson-dev amd64 2.14-2 [41 kB]"
+while [ ! -e "$WORK/seen" ]; do sleep 0.05; done
+echo "Setting up libjansson-dev:amd64 (2.14-2) ..."
+STUB
+printf '#!/bin/sh\nexec "$@"\n' >"$work/bin/sudo"
+chmod +x "$work/bin/"*
+what="scripts/setup with a package missing"
+(cd "$SOURCE" && WORK="$work" PATH="$work/bin:$PATH" scripts/setup >"$out" 2>"$err"; echo $? >"$work/setup-code") &
+tries=0
+while ! grep -q 'fetching libjansson-dev' "$out" && [ $tries -lt 1200 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
+expect_out 'fetching libjansson-dev' # apt-get is still at work
+touch "$work/seen"
+wait
+expect_out 'set up libjansson-dev'
+code=$(cat "$work/setup-code")
+expect_code 0
+touch "$work/broken"
+(cd "$SOURCE" && WORK="$work" PATH="$work/bin:$PATH" scripts/setup >"$out" 2>"$err")
+code=$?
+expect_code 3
+expect_err 'nothing can be fetched'
+expect_err 'could not install libjansson-dev'
+
+# the demonstration with a program that only writes what it is told to: where README's commands find the model, and a
+# page that fits a phone and a dark screen
+what="scripts/demo"
+mkdir "$work/tree" "$work/tree/scripts" "$work/tree/examples"
+cp "$SOURCE/scripts/demo" "$work/tree/scripts/"
+cp -r "$SOURCE/examples/bankrun" "$work/tree/examples/"
+model=$work/models/SmolLM2-135M-Instruct.Q4_1.gguf
+mkdir "$work/models"
+echo model >"$model"
+printf '#!/bin/sh\necho "%s"\n' "$model" >"$work/tree/scripts/models"
+cat >"$work/tree/limn" <<'STUB'
+#!/bin/sh
+[ "$1" = ig ] || CODE=0
+while [ $# -gt 0 ]; do
+    [ "$1" != -o ] || echo page >"$2"
+    shift
+done
+exit ${CODE:-0}
+STUB
+chmod +x "$work/tree/limn" "$work/tree/scripts/models"
+for answer in 0 1 4; do # 1: a check failed, 4: one decides nothing
+    rm -rf "$work/tree/out"
+    (cd "$work/tree" && CODE=$answer scripts/demo ./limn >"$out" 2>"$err")
+    code=$?
+    [ -s "$work/tree/out/bankrun.html" ] || problem "no out/bankrun.html where limn ends with $answer"
+done
+grep -q 'name="viewport"' "$work/tree/out/bankrun.html" || problem "out/bankrun.html does not fit a phone"
+grep -q 'prefers-color-scheme: dark' "$work/tree/out/bankrun.html" || problem "out/bankrun.html is never dark"
+what="README.md"
+for path in $(grep -o 'out/[A-Za-z0-9._-]*gguf' "$SOURCE/README.md" "$SOURCE/include/limn.h" "$SOURCE/examples/bankrun/README.md" |
+    sed 's/.*://' | sort -u); do
+    [ -e "$work/tree/$path" ] || problem "it names $path, which make demo does not leave"
+done
+grep -q '^\$ build/limn why out/' "$SOURCE/README.md" || problem "its first command is not one to be typed after make demo"
+
 # without the net: what is missing, where it would go, how to go on; nothing half fetched is left
 script models smollm2
 expect_code 3
@@ -70,7 +141,7 @@ python3 "$work/server.py" "$work" &
 server=$!
 trap 'kill $server 2>/dev/null; rm -rf "$work"' EXIT
 tries=0
-while [ ! -e "$work/port" ] && [ $tries -lt 100 ]; do
+while [ ! -e "$work/port" ] && [ $tries -lt 1200 ]; do
     sleep 0.1
     tries=$((tries + 1))
 done

@@ -92,6 +92,13 @@ void make_letters_model(char *folder) {
     make_model(folder, tokenizer_head, ",\"bc\":27},\"merges\":[\"b c\"]}}");
 }
 
+void make_bytes_model(char *folder) {
+    /* as byte-level BPE writes them: what has no sign of its own stands from U+0100 on */
+    make_model(folder, tokenizer_head,
+               ",\"bc\":27,\"\u00e4\":28,\"\u00b8\":29,\"\u0143\":30,\"\u00e5\":31,\"\u00bd\":32,\"\u00f0\":33,"
+               "\"\u0141\":34},\"merges\":[\"b c\"]}}");
+}
+
 void make_spaces_model(char *folder) {
     TextBuffer tail = TEXT_BUFFER_INIT;
     for (int i = 0; i < 26; i++) {

@@ -19,6 +19,8 @@ void make_letters_model(char *folder);
 /* The same with SentencePiece's way of spaces: "a" to "z" are 1 to 26, with the space before them 27 to 52; a text gets
  * a space at its beginning that is not shown. */
 void make_spaces_model(char *folder);
+/* make_letters_model's with bytes of two Chinese characters from 28 on: E4, B8, AD (that is 中), E5, BD, F0, 9F. */
+void make_bytes_model(char *folder);
 void remove_letters_model(const char *folder);
 
 #endif

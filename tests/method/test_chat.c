@@ -37,6 +37,7 @@ static void write_tokenizer(int end) {
     free(text);
     assert_non_null(json);
     json_t *added = json_object_get(json, "added_tokens");
+    json_t *vocabulary = json_object_get(json_object_get(json, "model"), "vocab");
     json_array_clear(added);
     const char *const names[] = {"<s>", "<e>", "<t>"};
     const int ids[] = {28, end, 30};
@@ -44,6 +45,7 @@ static void write_tokenizer(int end) {
         json_array_append_new(added,
                               json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", ids[i], "content", names[i],
                                         "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0, "special", 1));
+        json_object_set_new(vocabulary, names[i], json_integer(ids[i])); /* which alone may say any id */
     }
     json_object_set_new(json, "post_processor",
                         json_pack("{s:s, s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}], s:[], s:{s:{s:s, s:[i], s:[s]}}}", "type",
@@ -134,6 +136,47 @@ static void test_tokens(void **state) {
     json = call_json("run", ", \"messages\": \"" TALK "\""); /* one begin-of-text, the template's */
     check_tokens(json, ids, ".....000001111>>");
     json_decref(json);
+}
+
+static Result *attributed(const char *options) {
+    Result *result;
+    if (call_method(&result, "ig", "{\"model\": \"%s\", \"messages\": \"" TALK "\", \"steps\": 2%s}", folder,
+                    options) != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+    return result;
+}
+
+/* What the template puts around messages is nothing that anybody said: attributions hold it fixed, say so, and take
+ * the words of messages for words even where the template's letters stand right before them. */
+static void test_template_is_fixed(void **state) {
+    /*                      <s>sys<e><t>u a bc<e><t>a d<e><t>a */
+    static const char states[] = "fffffff..fff.fff";
+    Result *result = attributed("");
+    const Block *block = result_find_block(result, "attribution");
+    const TokensBlock *strip = block->content;
+    assert_int_equal(strip->n, strlen(states));
+    for (int32_t i = 0; i < strip->n; i++) {
+        assert_int_equal(strip->items[i].state == TOKEN_FIXED, states[i] == 'f');
+        assert_int_equal(isnan(strip->items[i].score), states[i] == 'f');
+    }
+    assert_non_null(strstr(block->note.bytes, "what the chat template puts around the messages is held fixed"));
+    const TableBlock *words = result_find_block(result, "words")->content;
+    assert_int_equal(words->n_rows, 2); /* "abc" and "d", not "uabc" */
+    for (int32_t row = 0; row < 2; row++) {
+        int64_t position = table_cell(words, row, 1)->integer;
+        assert_true(position == 7 || position == 12);
+        assert_string_equal(table_cell(words, row, 0)->text.bytes, position == 7 ? "abc" : "d");
+    }
+    result_free(result);
+    result = attributed(", \"template-tokens\": \"scored\"");
+    block = result_find_block(result, "attribution");
+    strip = block->content;
+    for (int32_t i = 0; i < strip->n; i++) { /* special tokens stay fixed */
+        assert_int_equal(strip->items[i].state == TOKEN_FIXED, result->input_tokens[i].special);
+    }
+    assert_null(strstr(block->note.bytes, "template"));
+    result_free(result);
 }
 
 static void test_templates(void **state) {
@@ -432,6 +475,7 @@ static void test_effects_on_chats(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_template_is_fixed),
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_templates),
         cmocka_unit_test(test_refusals),

@@ -281,6 +281,49 @@ static void effects_are_those_of_cut_branches(void **state) {
     remove_letters_model(letters);
 }
 
+static int block_at(const Result *result, const char *id) {
+    for (int32_t i = 0; i < result->n_blocks; i++) {
+        if (strcmp(result->blocks[i].id, id) == 0) {
+            return (int)i;
+        }
+    }
+    fail_msg("no block '%s'", id);
+    return -1;
+}
+
+/* A reader finds what was asked, what both models make of it, and what the changes do before how large they are. */
+static void effects_come_before_weights(void **state) {
+    char letters[64], folder[1024], adapter[1100];
+    make_letters_model(letters);
+    snprintf(adapter, sizeof adapter, "%s/1", golden(folder, "adapters/layers"));
+    Result *result;
+    must(call_method(&result, "diff",
+                     "{\"model\":\"%s\",\"adapter\":[\"%s\"],\"prompt\":\"abcab\",\"target\":\"d\",\"contrast\":\"e\"}",
+                     letters, adapter));
+    assert_string_equal(result->input_text.bytes, "abcab");
+    assert_string_equal(result->target.text.bytes, "d");
+    assert_string_equal(result->contrast.text.bytes, "e");
+    assert_int_equal(block_at(result, "answers"), 0);
+    assert_int_equal(block_at(result, "effects"), 1);
+    assert_true(block_at(result, "effect-in") < block_at(result, "weights"));
+    const char *effect = strstr(result->headline.bytes, "by effect on the target"),
+               *norm = strstr(result->headline.bytes, "by norm");
+    assert_true(effect != NULL && norm != NULL && effect < norm);
+    const TableBlock *answers = result_find_block(result, "answers")->content;
+    double lead = result->target.log_probability - result->contrast.log_probability;
+    near("lead of the tuned model", table_cell(answers, 1, 1)->number, lead);
+    near("probability of the two", table_cell(answers, 1, 2)->number, 1 / (1 + exp(-lead)));
+    result_free(result);
+    must(call_method(&result, "diff", "{\"model\":\"%s\",\"adapter\":[\"%s\"],\"prompt\":\"abcab\",\"target\":\"d\"}",
+                     letters, adapter));
+    answers = result_find_block(result, "answers")->content;
+    near("log-probability", table_cell(answers, 1, 1)->number, log_probability(letters, adapter, ""));
+    near("probability", table_cell(answers, 1, 2)->number, exp(log_probability(letters, adapter, "")));
+    assert_true(fabs(table_cell(answers, 0, 1)->number - table_cell(answers, 1, 1)->number) > 1e-4);
+    result_free(result);
+    remove_letters_model(letters);
+}
+
 /* Between an adapter at half its weight and at all of it, a component's change is a branch of twice the size. */
 static void effects_between_two_adapters(void **state) {
     char letters[64], folder[1024], whole[1100], half[1120];
@@ -325,6 +368,9 @@ static void effects_over_a_data_set_are_means(void **state) {
         "{\"model\":\"%s\",\"adapter\":[\"%s\"],\"data\":\"%s\",\"template\":\"{t}\",\"where\":\"keep == 1\","
         "\"target\":\"d\"}",
         letters, adapter, data));
+    assert_true(result->has_target && !result->has_contrast);
+    assert_string_equal(result->target.text.bytes, "d");
+    assert_true(isnan(result->target.log_probability)); /* each text has its own */
     found = cell_of(result, "effect-out", 1, "MLP");
     near("mean", found, sum / 2);
     result_free(result);
@@ -434,6 +480,7 @@ int main(void) {
         cmocka_unit_test(an_adapter_on_either_side),
         cmocka_unit_test(norms_after_sublayers_have_names_of_their_own),
         cmocka_unit_test(effects_are_those_of_cut_branches),
+        cmocka_unit_test(effects_come_before_weights),
         cmocka_unit_test(effects_between_two_adapters),
         cmocka_unit_test(effects_over_a_data_set_are_means),
         cmocka_unit_test(what_cannot_be_compared_is_refused),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "call/open.h"
 #include "method/calls.h"
 #include "method/gradient/ig_path.h"
 #include "model/model.h"
@@ -192,9 +193,138 @@ static void the_least_that_is_named_is_enough(void **state) {
     remove_letters_model(folder);
 }
 
+/* ---- how long it will take ---- */
+
+typedef struct Heard {
+    int ticks, unknown; /* of the integral; of these without a total */
+    double last;        /* the last part done */
+    char remark[512];
+} Heard;
+
+static bool hear_progress(void *context, const char *stage, int64_t done, int64_t total) {
+    Heard *heard = context;
+    if (strcmp(stage, "integrate") == 0) {
+        heard->ticks++;
+        heard->unknown += total <= 0;
+        heard->last = total > 0 ? (double)done / (double)total : heard->last;
+    }
+    return true;
+}
+
+static void hear_remark(void *context, const char *line) {
+    Heard *heard = context;
+    snprintf(heard->remark, sizeof heard->remark, "%s", line);
+}
+
+/* As call_method, with somebody listening. */
+static Result *call_heard(Heard *heard, const char *params) {
+    *heard = (Heard){0};
+    CallListeners listeners = {.progress = {hear_progress, heard}, .remark = hear_remark, .remark_context = heard};
+    json_t *object = json_loads(params, 0, NULL);
+    ModelCache *models;
+    Result *result;
+    assert_non_null(object);
+    must(model_cache_new(&models));
+    must(method_call(&result, &test_registry, models, "ig", object, &listeners));
+    json_decref(object);
+    model_cache_free(models);
+    return result;
+}
+
+static double figure(const Result *result, const char *block, const char *name) {
+    const TableBlock *table = result_find_block(result, block)->content;
+    for (int32_t row = 0; row < table->n_rows; row++) {
+        if (strcmp(table_cell(table, row, 0)->text.bytes, name) == 0) {
+            const Value *value = table_cell(table, row, 1);
+            return value->kind == VALUE_INTEGER ? (double)value->integer : value->number;
+        }
+    }
+    fail_msg("no figure '%s'", name);
+    return 0;
+}
+
+/* Of all baselines. */
+static double nodes_of(const Result *result) {
+    const TableBlock *table = result_find_block(result, "integration")->content;
+    if (table->n_columns == 2) {
+        return figure(result, "integration", "nodes");
+    }
+    double sum = 0;
+    for (int32_t row = 0; row < table->n_rows; row++) {
+        sum += (double)table_cell(table, row, 3)->integer;
+    }
+    return sum;
+}
+
+/* What an explanation will take is known before it is done: the estimate of its nodes, and while it goes on the part of
+ * it that is done. */
+static void the_effort_is_known_before(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *options;
+    } cases[] = {{"llama-old", "\"tolerance\": 0.0003"},
+                 {"qwen3", "\"tolerance\": 0.0003"},
+                 {"qwen3", "\"tolerance\": 0.003, \"baseline\": [\"zero\", \"mean\"]"},
+                 {"gpt2", "\"tolerance\": 0.03"},
+                 {"bert-classifier", "\"steps\": 40"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char params[1400];
+        const int n = snprintf(params, sizeof params,
+                               "{\"model\": \"%s\", \"ids\": [3, 9, 27, 11, 33, 29, 17, 5, 7, 21, 40, 44], %s",
+                               golden_folder(cases[i].name), cases[i].options);
+        Heard heard;
+        strcpy(params + n, "}");
+        Result *result = call_heard(&heard, params);
+        double nodes = nodes_of(result);
+        assert_true(heard.ticks > 2 && heard.last > 0.15 && heard.last <= 1);
+        assert_int_equal(heard.unknown, 0);
+        result_free(result);
+        strcpy(params + n, ", \"estimate\": true}");
+        result = call_heard(&heard, params);
+        bool fixed = strstr(cases[i].options, "steps") != NULL;
+        double about = figure(result, "estimate", fixed ? "nodes" : "nodes, about");
+        if (about < nodes / 2 || about > nodes * 2) {
+            fail_msg("%s, %s: an estimate of %g nodes, it took %g", cases[i].name, cases[i].options, about, nodes);
+        }
+        assert_true(figure(result, "estimate", "time, about") > 0);
+        assert_non_null(strstr(result->headline.bytes, "nodes"));
+        result_free(result);
+    }
+}
+
+/* Where the model would hardly say what it is asked about, that is told before the work, and stands in the result. */
+static void an_unlikely_target_is_told_before(void **state) {
+    (void)state;
+    Result *result;
+    Heard heard;
+    char params[1400];
+    must(call_method(&result, "run", "{\"model\": \"%s\", \"ids\": [3, 9, 27], \"top\": 64}", golden_folder("gemma2")));
+    const TableBlock *top = result_find_block(result, "top")->content;
+    int last = (int)table_cell(top, top->n_rows - 1, 1)->integer, first = (int)table_cell(top, 0, 1)->integer;
+    double least = table_cell(top, top->n_rows - 1, 2)->number, most = table_cell(top, 0, 2)->number;
+    assert_true(least < 0.01 && most > 10 * least);
+    result_free(result);
+    snprintf(params, sizeof params, "{\"model\": \"%s\", \"ids\": [3, 9, 27], \"steps\": 2, \"target-id\": %d}",
+             golden_folder("gemma2"), last);
+    result = call_heard(&heard, params);
+    char expected[64];
+    snprintf(expected, sizeof expected, "the model would hardly begin with '<%d>'", last);
+    assert_non_null(strstr(heard.remark, expected));
+    snprintf(expected, sizeof expected, "it would rather say '<%d>'", first);
+    assert_non_null(strstr(heard.remark, expected));
+    assert_string_equal(result->warnings[0].bytes, heard.remark);
+    result_free(result);
+    snprintf(params, sizeof params, "{\"model\": \"%s\", \"ids\": [3, 9, 27], \"steps\": 2, \"target-id\": %d}",
+             golden_folder("gemma2"), first);
+    result = call_heard(&heard, params);
+    assert_string_equal(heard.remark, "");
+    result_free(result);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_effort_is_known_before),    cmocka_unit_test(an_unlikely_target_is_told_before),
         cmocka_unit_test(values_are_those_of_the_nodes), cmocka_unit_test(slopes_are_those_of_the_line),
-        cmocka_unit_test(memory_changes_no_bit), cmocka_unit_test(the_least_that_is_named_is_enough)};
+        cmocka_unit_test(memory_changes_no_bit),         cmocka_unit_test(the_least_that_is_named_is_enough)};
     return cmocka_run_group_tests_name("integrated gradients", tests, NULL, NULL);
 }

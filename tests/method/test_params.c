@@ -138,6 +138,8 @@ static void refusals(void **state) {
     refuses(fixture, "{\"model\": \"m\", \"ids\": [4294967296]}", LIMN_RANGE, "32 bits");
     refuses(fixture, "{\"model\": \"m\", \"memory\": \"lots\"}", LIMN_USAGE, "found 'lots'");
     refuses(fixture, "{\"model\": \"m\", \"memory\": \"-1G\"}", LIMN_USAGE, "found '-1G'");
+    refuses(fixture, "{\"model\": \"m\", \"memory\": \"1\"}", LIMN_USAGE, "found 1 byte, expected 1K or more");
+    refuses(fixture, "{\"model\": \"m\", \"memory\": 1}", LIMN_USAGE, "found 1 byte, expected 1K or more");
     refuses(fixture, "{\"model\": \"\"}", LIMN_USAGE, "empty name");
     refuses(fixture, "{\"model\": \"a\\u0000b\"}", LIMN_USAGE, "NUL");
     refuses(fixture, "{\"model\": 3}", LIMN_USAGE, "found an integer, expected a text");
@@ -160,6 +162,12 @@ static void amounts_of_memory(void **state) {
     size_t bytes;
     assert_int_equal(params_parse_bytes(&bytes, "memory", "9e30"), LIMN_RANGE);
     assert_int_equal(params_parse_bytes(&bytes, "memory", "1X"), LIMN_USAGE);
+    static const char *const forgotten[][2] = {
+        {"1", "found 1 byte,"}, {"2", "found 2 bytes,"}, {"1023B", "1023 bytes,"}};
+    for (size_t i = 0; i < sizeof forgotten / sizeof forgotten[0]; i++) { /* of a unit */
+        assert_int_equal(params_parse_bytes(&bytes, "memory", forgotten[i][0]), LIMN_USAGE);
+        assert_non_null(strstr(error_message(), forgotten[i][1]));
+    }
 }
 
 /* A figure that a refusal names is accepted when it is given back; one that says what is allowed is not more than it.
@@ -169,8 +177,7 @@ static void printed_amounts_read_back(void **state) {
     static const struct {
         size_t bytes;
         const char *needed, *allowed;
-    } cases[] = {{1000, "1000B", "1000B"},
-                 {1024, "1K", "1K"},
+    } cases[] = {{1024, "1K", "1K"},
                  {1025, "1.01K", "1K"},
                  {298 << 10, "298K", "298K"},
                  {(298 << 10) + 300, "298.3K", "298.29K"},
@@ -184,7 +191,7 @@ static void printed_amounts_read_back(void **state) {
         assert_string_equal(amount_needed(text, cases[i].bytes), cases[i].needed);
         assert_string_equal(amount_allowed(text, cases[i].bytes), cases[i].allowed);
     }
-    for (size_t bytes = 2; bytes < (size_t)1 << 50; bytes += bytes / 13 + 1) {
+    for (size_t bytes = 1024; bytes < (size_t)1 << 50; bytes += bytes / 13 + 1) {
         size_t back;
         assert_int_equal(params_parse_bytes(&back, "memory", amount_needed(text, bytes)), LIMN_OK);
         assert_true(back >= bytes && back - bytes <= bytes / 100 + 1);

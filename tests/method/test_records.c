@@ -102,8 +102,9 @@ static size_t most_held(const char *command, const char *model, const char *data
     return watch.most > before ? watch.most - before : 0;
 }
 
+/* Not of a record: what runs again there is one of the others. */
 static bool takes_data(const Method *method) {
-    for (size_t i = 0; i < method->command.n_params; i++) {
+    for (size_t i = 0; i < method->command.n_params && !method->command.from_record; i++) {
         if (strcmp(method->command.params[i].name, "data") == 0) {
             return true;
         }

@@ -567,8 +567,155 @@ static void a_folder_says_what_ends_a_text(void **state) {
     result_free(ended);
 }
 
+static bool continues(int32_t id) {
+    return id == 29 || id == 30 || id == 32 || id == 34; /* B8, AD, BD, 9F */
+}
+
+/* The likeliest of the tokens that can go on with a character begun by E4. */
+static int32_t likeliest_after(const char *folder, const char *ids) {
+    Result *result;
+    must(call_method(&result, "run", "{\"model\": \"%s\", \"ids\": [%s], \"top\": 64}", folder, ids));
+    const TableBlock *top = result_find_block(result, "top")->content;
+    int32_t row = 0;
+    while (!continues((int32_t)table_cell(top, row, 1)->integer)) {
+        row++;
+    }
+    int32_t id = (int32_t)table_cell(top, row, 1)->integer;
+    result_free(result);
+    return id;
+}
+
+/* A token that is half a character becomes the character which the model would go on to write: named, chosen by the
+ * model itself, or cut out of the prompt. */
+static void half_a_character_becomes_a_whole_one(void **state) {
+    (void)state;
+    char folder[64], ids[64], text[64];
+    Result *result;
+    make_bytes_model(folder);
+    must(call_method(&result, "run", "{\"model\": \"%s\", \"prompt\": \"abc\", \"target-id\": 28}", folder));
+    int32_t second = likeliest_after(folder, "1,27,28");
+    snprintf(ids, sizeof ids, "1,27,28,%d", (int)second);
+    int32_t third = likeliest_after(folder, ids);
+    assert_int_equal(result->target.n_ids, 3);
+    assert_int_equal(result->target.ids[0], 28);
+    assert_int_equal(result->target.ids[1], second);
+    assert_int_equal(result->target.ids[2], third);
+    assert_int_equal(result->n_warnings, 1);
+    assert_non_null(strstr(result->warnings[0].bytes, "token 28 is half a character"));
+    result_free(result);
+    int found = 0;
+    for (int i = 0; i < 26 * 26 && found == 0; i++) { /* a prompt after which such a token is the model's own choice */
+        snprintf(text, sizeof text, "%c%cx", 'a' + i / 26, 'a' + i % 26);
+        must(call_method(&result, "ig", "{\"model\": \"%s\", \"prompt\": \"%s\", \"steps\": 1}", folder, text));
+        const ResultTarget *target = &result->target;
+        bool begins = target->ids[0] == 28 || target->ids[0] == 31 || target->ids[0] == 33;
+        found += begins;
+        assert_true(!begins || (target->chosen && target->n_ids >= 3 && continues(target->ids[2])));
+        result_free(result);
+    }
+    assert_int_equal(found, 1);
+    must(call_method(&result, "ig",
+                     "{\"model\": \"%s\", \"prompt\": \"a\u4e2db\", \"target-span\": \"2:3\", \"steps\": 1}", folder));
+    assert_int_equal(result->target.n_ids, 3); /* 中 is tokens 1 to 3 */
+    assert_memory_equal(result->target.text.bytes, "\xE4\xB8\xAD", 3);
+    result_free(result);
+    remove_letters_model(folder);
+}
+
+/* An answer cannot be explained against itself, named or chosen. */
+static void a_contrast_is_another_answer(void **state) {
+    const Fixture *fixture = *state;
+    Result *result;
+    assert_int_equal(call_method(&result, "ig",
+                                 "{\"model\": \"%s\", \"prompt\": \"a cab\", \"target\": \"x\", \"contrast\": \"x\"}",
+                                 fixture->letters),
+                     LIMN_USAGE);
+    assert_non_null(strstr(error_message(), "option 'contrast': found 'x', which is the target itself"));
+    must(call_method(&result, "run", "{\"model\": \"%s\", \"prompt\": \"a cab\"}", fixture->letters));
+    const TableBlock *top = result_find_block(result, "top")->content;
+    Text first = table_cell(top, 0, 0)->text;
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "%.*s", (int)first.length, first.bytes);
+    result_free(result);
+    assert_int_equal(call_method(&result, "ig", "{\"model\": \"%s\", \"prompt\": \"a cab\", \"contrast\": \"%s\"}",
+                                 fixture->letters, wanted),
+                     LIMN_USAGE);
+    assert_non_null(strstr(error_message(), "the model's own first choice"));
+    assert_int_equal(call_method(&result, "ig",
+                                 "{\"model\": \"%s\", \"ids\": [1, 2, 3], \"class\": \"1\", \"contrast\": \"1\"}",
+                                 golden_folder("bert-classifier")),
+                     LIMN_USAGE);
+    assert_non_null(strstr(error_message(), "which is the target itself"));
+}
+
+static const ResultCheck *find_check(const Result *result, const char *name) {
+    for (int32_t i = 0; i < result->n_checks; i++) {
+        if (strcmp(result->checks[i].name.bytes, name) == 0) {
+            return &result->checks[i];
+        }
+    }
+    return NULL;
+}
+
+/* A value that overflows in a norm comes out as zero, which looks like an answer: it is said, in every kind of norm,
+ * where it was first met. */
+static void values_that_overflow_are_said(void **state) {
+    (void)state;
+    static const char *const names[] = {"llama-old", "gpt2", "gemma2", "bert-classifier", "qwen3"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        for (int large = 0; large < 2; large++) {
+            Result *result;
+            must(call_method(&result, "run",
+                             "{\"model\": \"%s\", \"ids\": [1, 2, 3], \"set\": \"blocks.0.hook_resid_post[pos=1]=%s\"}",
+                             golden_folder(names[i]), large ? "1e38" : "2"));
+            const ResultCheck *check = find_check(result, "finite values");
+            assert_non_null(check);
+            assert_int_equal(check->state == CHECK_PASS, !large);
+            assert_int_equal(strstr(result->headline.bytes, "No answer: values overflowed") != NULL, large);
+            if (large) {
+                assert_non_null(strstr(check->meaning.bytes, "(the first: blocks.1.ln1.hook_scale at position"));
+            }
+            result_free(result);
+        }
+    }
+    Result *result;
+    must(call_method(&result, "run", "{\"model\": \"%s\", \"ids\": [1, 2, 3]}", golden_folder("llama-old")));
+    assert_null(find_check(result, "finite values")); /* nothing was changed, nothing is wrong */
+    result_free(result);
+    must(call_method(
+        &result, "generate",
+        "{\"model\": \"%s\", \"ids\": [1, 2, 3], \"max-tokens\": 2, \"set\": \"blocks.1.hook_resid_pre=1e38\"}",
+        golden_folder("llama-old")));
+    assert_false(find_check(result, "finite values")->state == CHECK_PASS);
+    result_free(result);
+}
+
+/* Outputs that are no numbers have no likeliest one. */
+static void outputs_that_are_no_numbers_are_said(void **state) {
+    (void)state;
+    Result *result;
+    must(call_method(
+        &result, "run",
+        "{\"model\": \"%s\", \"ids\": [1, 2, 3], \"set\": \"ln_final.hook_normalized=3e38\", \"language\": \"%s\"}",
+        golden_folder("llama-old"), "en"));
+    assert_non_null(strstr(result->headline.bytes, "No answer: "));
+    assert_non_null(strstr(result->headline.bytes, "outputs at position 2 are NaN or infinite"));
+    assert_true(find_check(result, "finite values")->value > 0);
+    assert_null(result_find_block(result, "top"));
+    result_free(result);
+    assert_int_equal(call_method(&result, "generate",
+                                 "{\"model\": \"%s\", \"ids\": [1, 2, 3], \"set\": \"ln_final.hook_normalized=3e38\"}",
+                                 golden_folder("llama-old")),
+                     LIMN_FORMAT);
+    assert_non_null(strstr(error_message(), "outputs at position 2 are NaN or infinite"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(half_a_character_becomes_a_whole_one),
+        cmocka_unit_test(a_contrast_is_another_answer),
+        cmocka_unit_test(values_that_overflow_are_said),
+        cmocka_unit_test(outputs_that_are_no_numbers_are_said),
         cmocka_unit_test(saved_values_are_huggingface_values),
         cmocka_unit_test(gradient_is_the_slope),
         cmocka_unit_test(an_edit_to_the_same_value_changes_nothing),

@@ -2,6 +2,7 @@
 #include "base/utf8.h"
 #include "render/format.h"
 #include "render/html.h"
+#include "render/markup.h"
 #include "render/palette.h"
 #include "render/render.h"
 #include "result/result.h"
@@ -122,6 +123,10 @@ static const struct {
     {"sample.html", "html", {0}},
     {"sample.svg", "svg", {0}},
     {"sample.md", "md", {0}},
+    {"sample_zh.txt", "terminal", {.width = 80, .details = true, .language = "zh"}},
+    {"sample_zh.html", "html", {.language = "zh"}},
+    {"sample_zh.svg", "svg", {.language = "zh"}},
+    {"sample_zh.md", "md", {.language = "zh"}},
 };
 
 /* LIMN_UPDATE_GOLDEN=1 writes the files anew: look at them before committing. */
@@ -375,7 +380,7 @@ static void test_warnings_first(void **state) {
     for (size_t i = 0; i < 4; i++) {
         char *text = rendered(result, formats[i], NULL);
         assert_order(text, i == 0 ? "warning" : "arning", "What each token did");
-        assert_order(text, i == 0 ? "FAIL" : "ailed:", "What each token did");
+        assert_order(text, i == 0 ? "FAIL" : "ailed", "What each token did");
         free(text);
     }
     result_free(result);
@@ -409,6 +414,250 @@ static void test_width(void **state) {
         }
         result_free(documents[i]);
     }
+}
+
+/* ---- what came of the checks ---- */
+
+static Result *checked(bool holds) {
+    Result *result;
+    assert_int_equal(result_new(&result, "m", "Method"), LIMN_OK);
+    result_headline(result, "82.5%% right");
+    result_check(result, "panel gaps", 0.02, CHECK_AT_MOST, 0.03, "sum of the gaps");
+    result_check(result, "aside", 2, CHECK_AT_MOST, 1, "something that decides nothing here");
+    result_check_advisory(result);
+    result_check(result, "deletion", holds ? 0.5 : -0.5, CHECK_ABOVE, 0, "how much more the strongest words weigh");
+    return result;
+}
+
+/* What was found stands first, then what was expected; what is measured reads the same whatever came of it. Where all
+ * held, what was checked is named: nothing says that an answer was approved. */
+static void test_outcomes(void **state) {
+    static const char *const formats[] = {"terminal", "html", "md", "svg"};
+    for (size_t i = 0; i < 4; i++) {
+        for (int holds = 0; holds < 2; holds++) {
+            Result *result = checked(holds == 1);
+            char *text = rendered(result, formats[i], NULL);
+            bool escaped = i == 1 || i == 3;
+            const char *expected = escaped ? "expected &gt; 0" : i == 2 ? "expected \\> 0" : "expected > 0";
+            assert_null(strstr(text, "passed"));
+            assert_null(strstr(text, "needs"));
+            if (i < 3 || holds == 0) { /* a picture shows only what did not hold */
+                assert_order(text, holds == 1 ? "found 0.5" : "found -0.5", expected);
+            }
+            if (i == 1) {
+                assert_int_equal(count(text, "Checked: panel gaps, deletion"), holds);
+                assert_int_equal(count(text, "1 of 3 checks failed"), 1 - holds);
+                assert_non_null(strstr(text, "✗ Failed: aside (advisory)"));
+            }
+            free(text);
+            result_free(result);
+        }
+    }
+}
+
+/* ---- the prompt ---- */
+
+static void test_prompt(void **state) {
+    static const char *const formats[] = {"terminal", "html", "md", "svg"};
+    for (int kind = 0; kind < 3; kind++) { /* a text; ids; a strip that shows it already */
+        Result *result;
+        assert_int_equal(result_new(&result, "run", "Run"), LIMN_OK);
+        if (kind != 1) {
+            result_input(result, "Is it Paris", 11);
+        }
+        static const char *const pieces[] = {"Is", " it", " Paris"};
+        for (int i = 0; i < 3; i++) {
+            result_input_token(result, &(InputToken){.id = i, .bytes = text_of(pieces[i])});
+        }
+        if (kind == 2) {
+            result_add_tokens(result, "strip", "Strip", 3);
+        }
+        for (size_t i = 0; i < 4; i++) {
+            char *text = rendered(result, formats[i], NULL);
+            const char *shown = i == 2 ? "“Is it Paris” \\(3 tokens\\)" : "“Is it Paris” (3 tokens)";
+            assert_int_equal(count(text, shown), kind < 2);
+            free(text);
+        }
+        result_free(result);
+    }
+    char text[3000]; /* long: the head shows its beginning, the page holds all of it folded */
+    memset(text, 'x', sizeof text);
+    memcpy(text + sizeof text - 8, " the end", 8);
+    Result *result;
+    assert_int_equal(result_new(&result, "run", "Run"), LIMN_OK);
+    result_input(result, text, sizeof text);
+    char *page = rendered(result, "html", NULL), *terminal = rendered(result, "terminal", NULL);
+    assert_non_null(strstr(page, " the end</pre>"));
+    assert_null(strstr(terminal, "the end"));
+    assert_non_null(strstr(terminal, "…”"));
+    free(page);
+    free(terminal);
+    result_free(result);
+}
+
+/* ---- lines ---- */
+
+/* A picture's headline takes as many lines as it needs: put together they are the headline, cleaned. */
+static void test_picture_headline(void **state) {
+    static const char *const headlines[] = {
+        "Why \"she\" (11.8%) & not \"he\" <b>: most for it \"The\" (+0.72), most against it \"that\" (-0.46)",
+        "a\nb\nc\nd\ne\nf\ng \x1b[31m and \x1b[0m as many signs that take more room than bytes \x01\x02\x03 end",
+        "为什么是“她”（11.8%）而不是“他”（2.4%）：最支持它的是“护士”（+0.72），最反对它的是“说”（-0."
+        "46），还有一些别的词。",
+        "one_word_that_is_longer_than_a_line_of_the_picture_can_be_and_goes_on_and_on_until_the_end_of_it",
+        "👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍"
+        "👩"
+        "‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦",
+    };
+    for (size_t i = 0; i < sizeof headlines / sizeof *headlines; i++) {
+        Result *result;
+        assert_int_equal(result_new(&result, "m", "M"), LIMN_OK);
+        result_headline(result, "%s", headlines[i]);
+        char *picture = rendered(result, "svg", NULL);
+        TextBuffer lines = TEXT_BUFFER_INIT, whole = TEXT_BUFFER_INIT;
+        markup_text(&whole, text_of(headlines[i]), 0);
+        static const char mark[] = "<text class=\"title\"";
+        int n = 0;
+        for (const char *at = picture; (at = strstr(at, mark)) != NULL; n++) {
+            at = strchr(at, '>') + 1;
+            size_t length = strcspn(at, "<");
+            if (whole.data[lines.length] == ' ') {
+                text_buffer_add_char(&lines, ' '); /* the space a line is broken at */
+            }
+            text_buffer_add_bytes(&lines, at, length);
+        }
+        assert_string_equal(lines.data, whole.data);
+        assert_true(n > 1);
+        text_buffer_free(&lines);
+        text_buffer_free(&whole);
+        free(picture);
+        result_free(result);
+    }
+}
+
+static void test_line_break(void **state) {
+    static const struct {
+        const char *text;
+        int width;
+        bool force;
+        const char *line;
+    } cases[] = {
+        {"one two three", 8, true, "one two"},
+        {"one two three", 7, true, "one two"},
+        {"one two", 2, true, "on"},
+        {"one two", 2, false, ""},
+        {"one", 3, true, "one"},
+        {"汉字很长", 5, true, "汉字"},
+        {"汉字，很长", 5, true, "汉"},
+        {"汉（字）很长", 5, true, "汉"},
+        {"abc汉字", 4, true, "abc"},
+        {"汉", 1, true, "汉"},
+        {"汉", 1, false, ""},
+        {"e\xCC\x81"
+         "e\xCC\x81"
+         "e",
+         1, true, "e\xCC\x81"},
+        {"👨‍👩‍👧 b", 3, true, "👨‍👩‍👧"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t n = line_break(cases[i].text, strlen(cases[i].text), cases[i].width, cases[i].force);
+        if (n != strlen(cases[i].line) || memcmp(cases[i].text, cases[i].line, n) != 0) {
+            fail_msg("\"%s\" in %d columns: found \"%.*s\"", cases[i].text, cases[i].width, (int)n, cases[i].text);
+        }
+    }
+}
+
+/* ---- words ---- */
+
+/* Conversions of a text, one after another: "%d%s". */
+static void conversions(char out[64], const char *text) {
+    size_t n = 0;
+    for (const char *at = text; (at = strchr(at, '%')) != NULL; at += 2) {
+        out[n++] = at[1];
+        assert_in_range(n, 1, 63);
+    }
+    out[n] = '\0';
+}
+
+static void test_words_agree(void **state) {
+    Words english = words_in("en"), chinese = words_in("zh");
+    for (int i = 0; i < WORD_COUNT; i++) {
+        char first[64], second[64];
+        assert_non_null(english[i]);
+        assert_non_null(chinese[i]);
+        conversions(first, english[i]);
+        conversions(second, chinese[i]);
+        assert_string_equal(first, second);
+        assert_true(utf8_is_valid(chinese[i], strlen(chinese[i])));
+    }
+    assert_ptr_equal(words_in(NULL), english);
+    assert_ptr_equal(words_in("xx"), english);
+    for (int state_of = 0; state_of < TOKEN_STATE_COUNT; state_of++) {
+        const char *name = token_state_name((TokenState)state_of), *help = token_state_help((TokenState)state_of);
+        assert_string_not_equal(word_for_string(chinese, name), name);
+        assert_string_not_equal(word_for_string(chinese, help), help);
+        assert_string_equal(word_for_string(english, help), help);
+    }
+}
+
+/* A document is shown in the language it was made in, unless another one is asked for. */
+static void test_language(void **state) {
+    Result *result = checked(false);
+    result_param_text(result, "language", "zh");
+    static const char *const formats[] = {"terminal", "html", "md", "svg"};
+    for (size_t i = 0; i < 4; i++) {
+        char *text = rendered(result, formats[i], NULL);
+        assert_non_null(strstr(text, "实测 -0.5"));
+        assert_null(strstr(text, "found"));
+        free(text);
+        text = rendered(result, formats[i], &(RenderOptions){.language = "en"});
+        assert_non_null(strstr(text, "found -0.5"));
+        free(text);
+    }
+    char *text = rendered(result, "terminal", &(RenderOptions){.ascii = true}); /* where it can be read */
+    assert_non_null(strstr(text, "found -0.5"));
+    free(text);
+    result_free(result);
+}
+
+/* ---- phones ---- */
+
+static Result *wide(void) {
+    Result *result;
+    assert_int_equal(result_new(&result, "m", "Wide"), LIMN_OK);
+    const TableColumn columns[] = {
+        {text_of("record"), COLUMN_INTEGER}, {text_of("decision"), COLUMN_TEXT}, {text_of("prompt"), COLUMN_TEXT}};
+    table_row(result_add_table(result, "mistakes", "Mistakes", columns, 3),
+              (const Value[]){value_integer(1), value_text("yes"),
+                              value_text("a prompt of so many words that its column would be a sliver on a phone")});
+    TableColumn numbers[9];
+    Value cells[9];
+    char names[9][16];
+    for (int i = 0; i < 9; i++) {
+        snprintf(names[i], sizeof names[i], "number %d", i);
+        numbers[i] = (TableColumn){text_of(names[i]), COLUMN_NUMBER};
+        cells[i] = value_number(0.12345);
+    }
+    table_row(result_add_table(result, "numbers", "Numbers", numbers, 9), cells);
+    const TableColumn shares[] = {{text_of("word"), COLUMN_TOKEN}, {text_of("share"), COLUMN_SHARE}};
+    table_row(result_add_table(result, "shares", "Shares", shares, 2),
+              (const Value[]){value_text("the"), value_number(0.5)});
+    return result;
+}
+
+/* Rows with long words become cards, what is wider than a phone says so, a bar stays with its number. */
+static void test_phone(void **state) {
+    Result *result = wide();
+    char *page = rendered(result, "html", NULL);
+    assert_int_equal(count(page, "<table class=\"stack\""), 1);
+    assert_int_equal(count(page, "data-label=\"prompt\""), 1);
+    assert_int_equal(count(page, "<p class=\"hint\">"), 1);
+    assert_order(page, "<h2 id=\"h-numbers\">", "<p class=\"hint\">");
+    assert_order(page, "<p class=\"hint\">", "<h2 id=\"h-shares\">");
+    assert_non_null(strstr(page, "<td class=\"share\"><span class=\"part\">+50.0%</span> <span class=\"track\""));
+    assert_non_null(strstr(page, "name=\"viewport\""));
+    free(page);
+    result_free(result);
 }
 
 /* ---- size ---- */
@@ -649,6 +898,15 @@ static void test_clean(void **state) {
     clean_text_cut(&out, text_of("abcdefg"), 0, 7);
     assert_string_equal(out.data, "abcdefg");
     text_buffer_free(&out);
+    clean_text_cut(&out, text_of("a👨‍👩‍👧bc"), 0, 4); /* one family, not half of it */
+    assert_string_equal(out.data, "a…");
+    text_buffer_free(&out);
+    clean_text_cut(&out,
+                   text_of("abce\xCC\x81"
+                           "fgh"),
+                   0, 5);
+    assert_string_equal(out.data, "abce\xCC\x81…");
+    text_buffer_free(&out);
     clean_text_cut(&out, text_of("abcdefgh"), CLEAN_ASCII, 7);
     assert_string_equal(out.data, "abcd...");
     text_buffer_free(&out);
@@ -687,6 +945,13 @@ int main(void) {
         cmocka_unit_test(test_warnings_first),
         cmocka_unit_test(test_sign_without_colour),
         cmocka_unit_test(test_width),
+        cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_prompt),
+        cmocka_unit_test(test_picture_headline),
+        cmocka_unit_test(test_line_break),
+        cmocka_unit_test(test_words_agree),
+        cmocka_unit_test(test_language),
+        cmocka_unit_test(test_phone),
         cmocka_unit_test(test_huge),
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_long_series),

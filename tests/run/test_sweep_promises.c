@@ -488,6 +488,86 @@ static void test_seeds_and_sinks_of_a_sweep(void **state) {
     session_free(session);
 }
 
+/* A pattern in force that reads later rows: a change behind its row changes it too. */
+static void test_patterns_that_look_ahead(void **state) {
+    Session *session = open_session(NULL);
+    NodeId observed[] = {site_of("attn.hook_pattern", 2), site_of("hook_resid_pre", 1)};
+    const float share = 0.1f, push = 2;
+    Edit edits[] = {
+        {.node = observed[0], .row_begin = 2, .row_end = 3, .element_end = -1, .values = &share, .scalar = true},
+        {.node = observed[1],
+         .kind = EDIT_ADD,
+         .row_begin = 8,
+         .row_end = 9,
+         .element_end = 5,
+         .values = &push,
+         .scalar = true}};
+    CleanRunOptions options = {.edits = edits, .n_edits = 1, .editable = observed, .n_editable = 2};
+    CleanRun *clean = run_of(session, ids, &options);
+    Counterfactual change = {.clean = clean, .edits = &edits[1], .n_edits = 1};
+    Grid grid = {0};
+    RunRequest ask = {
+        .outputs = &last, .n_outputs = 1, .objective = OBJECTIVE_LOG_PROB, .editable = observed, .n_editable = 2};
+    Sweep *sweep;
+    good(sweep_new(&sweep, session, &ask, NULL));
+    good(sweep_run(sweep, &change, 1, take_objective, &grid, NULL));
+    SequenceInput input = {.ids = ids, .n = TOKENS};
+    ask.sequences = &input;
+    ask.n_sequences = 1;
+    ask.edits = edits;
+    ask.n_edits = 2;
+    good(session_run(session, &ask, NULL));
+    assert_memory_equal(&grid.found[0], session_objective(session), sizeof(float));
+    sweep_free(sweep);
+    clean_run_free(clean);
+    session_free(session);
+}
+
+/* Output rows that share what seeds are given for one of them, in sequences that join out of order. */
+static void test_output_rows_share_a_seed_row(void **state) {
+    Session *session = open_session(NULL);
+    CleanRun *clean = run_of(session, ids, NULL);
+    NodeId node = site_of("hook_mlp_out", 4);
+    SequenceInput sequences[] = {clean_run_sequence(clean, (Join){clean, 4, JOIN_RESID_PRE}, 3, TOKENS),
+                                 clean_run_sequence(clean, (Join){clean, 1, JOIN_RESID_PRE}, 5, TOKENS)};
+    const OutputRow outputs[] = {
+        {.sequence = 0, .row = 2}, {.sequence = 1, .row = 1}, {.sequence = 0, .row = 5}, {.sequence = 1}};
+    const int32_t numbers[] = {1, 1, 0, 0}, wrong[] = {1, 2, 0, 0};
+    float values[2][WIDTH];
+    for (int i = 0; i < WIDTH; i++) {
+        values[0][i] = 1.0f + (float)i;
+        values[1][i] = 3.0f - (float)i;
+    }
+    Seed seed = {.node = node, .kind = SEED_LINEAR, .values = values[0], .row_stride = WIDTH};
+    RunRequest request = {.sequences = sequences,
+                          .n_sequences = 2,
+                          .outputs = outputs,
+                          .n_outputs = 4,
+                          .taps = &node,
+                          .n_taps = 1,
+                          .seeds = &seed,
+                          .n_seeds = 1,
+                          .seed_rows = numbers,
+                          .n_seed_rows = 2};
+    good(session_run(session, &request, NULL));
+    int32_t rows;
+    int64_t width;
+    const float *tap = session_tap(session, node, &rows, &width), *found = session_seed(session, 0);
+    for (int o = 0; o < 4; o++) {
+        const float *x = tap + (outputs[o].row + (outputs[o].sequence == 0 ? 0 : TOKENS - 3)) * width;
+        double sum = 0;
+        for (int i = 0; i < WIDTH; i++) {
+            sum += (double)x[i] * (double)values[numbers[o]][i];
+        }
+        assert_true(fabs(sum - (double)found[o]) <= 1e-4 * (1 + fabs(sum)));
+    }
+    request.seed_rows = wrong;
+    assert_int_equal(session_run(session, &request, NULL), LIMN_INTERNAL);
+    assert_non_null(strstr(error_message(), "output row 1 is number 2 of 2"));
+    clean_run_free(clean);
+    session_free(session);
+}
+
 static void refuse(Session *session, const Counterfactual *change, limn_status status, const char *message) {
     RunRequest ask = {.outputs = &last, .n_outputs = 1, .objective = OBJECTIVE_LOG_PROB};
     Sweep *sweep;
@@ -546,6 +626,8 @@ int main(void) {
         cmocka_unit_test(test_going_on_from_a_counterfactual),
         cmocka_unit_test(test_several_clean_runs),
         cmocka_unit_test(test_seeds_and_sinks_of_a_sweep),
+        cmocka_unit_test(test_patterns_that_look_ahead),
+        cmocka_unit_test(test_output_rows_share_a_seed_row),
         cmocka_unit_test(test_bad_sweeps_are_refused),
     };
     int failed = 0;

@@ -40,7 +40,7 @@ static limn_status make_data(const char *folder) {
     static const char tokenizer[] =
         "{\"version\":\"1.0\",\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\","
         "\"add_prefix_space\":false,\"use_regex\":false},\"post_processor\":null,\"decoder\":{\"type\":\"ByteLevel\"},"
-        "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1,\"b\":2,\"c\":3,\"d\":4},\"merges\":[]}}";
+        "\"model\":{\"type\":\"BPE\",\"vocab\":{\"e\":0,\"a\":1,\"b\":2,\"c\":3,\"d\":4},\"merges\":[]}}";
     static const char data[] = "text,label,kind\n\"ab\",c,x\nabb,da,y\nba,c,x\n";
     static const char golden[] = LIMN_TEST_SOURCE_DIR "/tests/golden/llama-old/";
     char from[600], to[160];

@@ -1,5 +1,5 @@
-/* Which layers, heads and MLPs did fine-tuning change? By size, by shape, and by what the change does. "Base" and "tuned"
- * are any two models of one shape, each with adapters or without.
+/* Which layers, heads and MLPs did fine-tuning change? By size, by shape, and by what the change does. The base and the
+ * tuned model are any two of one shape, each with adapters or without.
  *
  * Size: |W' - W| / |W| (Frobenius). Shape: singular values of W' - W, their effective rank (Roy and Vetterli 2007) and
  * the energy in the largest. Effect: on each prompt the tuned model runs with one component's own weights set back
@@ -105,15 +105,18 @@ static limn_status run(MethodCall *call, Result *result) {
     TRY(open_both(&diff));
     TRY(describe_other(&diff));
     const char *largest = NULL, *strongest = NULL;
-    TRY(diff_weights(&diff, &largest));
+    TRY(diff_effects(&diff, &strongest)); /* what a change does comes before how large it is */
     TRY(method_blocks_done(call, result));
-    TRY(diff_effects(&diff, &strongest));
+    TRY(diff_weights(&diff, &largest));
     if (largest == NULL) {
-        result_headline(result, "No weight differs");
+        result_headline(result, SAY(call, "No weight differs", "没有权重不同"));
     } else if (strongest == NULL) {
-        result_headline(result, "Changed most, by norm: %s", largest);
+        result_headline(result, SAY(call, "Changed most, by norm: %s", "按范数变化最大的：%s"), largest);
     } else {
-        result_headline(result, "Changed most, by norm: %s; by effect on the target: %s", largest, strongest);
+        result_headline(result,
+                        SAY(call, "Changed most, by effect on the target: %s; by norm: %s",
+                            "按对目标的作用变化最大的：%s；按范数：%s"),
+                        strongest, largest);
     }
     return result_status(result);
 }

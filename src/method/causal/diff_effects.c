@@ -17,7 +17,8 @@
 enum { BATCH_ROWS = 512, TABLE_ROWS = 12, KINDS = 2 };
 
 static const char *const component_sites[KINDS] = {"hook_attn_out", "hook_mlp_out"};
-static const char *const component_names[KINDS] = {"attention", "MLP"};
+static const char *const component_names[KINDS] = {"attention", "MLP"}, *const component_names_zh[KINDS] = {"注意力",
+                                                                                                            "MLP"};
 
 /* A component whose output can be set: a site, or one head of one. */
 typedef struct Component {
@@ -49,6 +50,7 @@ typedef struct Effects {
     int32_t n_components, n_whole;
     int32_t n_texts;
     double total, total_square; /* tuned minus base */
+    double scores[2];           /* sums of the models' own scores, 0 base, 1 tuned */
     double worst_exchange;      /* |all exchanged - base| over |tuned - base|, the largest */
     const Target *target, *contrast;
     Side sides[2]; /* 0 base, 1 tuned */
@@ -318,6 +320,28 @@ static limn_status check_contrast(const Target *target, const Target *contrast) 
                                          "here, expected answers of one token each");
 }
 
+/* What was asked: of one prompt all of it, as the tuned model answers; of a data set the answers named. */
+static void describe_question(const Diff *diff, const Prompt *prompt, const Target *target, const Target *contrast) {
+    Result *result = diff->result;
+    if (diff->params->data.file.bytes == NULL) {
+        prompt_describe(result, diff->call, diff->after, prompt);
+        target_describe(result, diff->call, diff->after, target, contrast, 0);
+        return;
+    }
+    const Text named[2] = {diff->params->target, diff->params->contrast};
+    ResultTarget answers[2];
+    for (int i = 0; i < 2; i++) {
+        answers[i] = (ResultTarget){
+            .kind = text_of("tokens"), .text = named[i], .log_probability = (double)NAN, .logit = (double)NAN};
+    }
+    if (named[0].bytes != NULL && !result->has_target) {
+        result_target(result, &answers[0]);
+    }
+    if (named[1].bytes != NULL && result->has_target && !result->has_contrast) {
+        result_contrast(result, &answers[1]);
+    }
+}
+
 static limn_status measure_text(Effects *effects, const PromptParams *prompt_params) {
     const Diff *diff = effects->diff;
     MethodCall record = method_call_in(diff->call, &effects->scratch);
@@ -333,6 +357,7 @@ static limn_status measure_text(Effects *effects, const PromptParams *prompt_par
     result_free(remarks);
     TRY(status);
     TRY(check_contrast(&target, &contrast));
+    describe_question(diff, &prompt, &target, &contrast);
     contrast.n = contrast.kind == TARGET_NONE ? 0 : contrast.n;
     effects->target = &target;
     effects->contrast = &contrast;
@@ -349,6 +374,8 @@ static limn_status measure_text(Effects *effects, const PromptParams *prompt_par
         TRY(run_components(effects, side, scores[side]));
     }
     TRY(run_all_exchanged(effects, &all));
+    effects->scores[0] += effects->sides[0].score;
+    effects->scores[1] += effects->sides[1].score;
     double difference = effects->sides[1].score - effects->sides[0].score;
     effects->total += difference;
     effects->total_square += difference * difference;
@@ -429,36 +456,49 @@ static double mean_of(const Effects *effects, const Component *component, bool o
     return (out ? component->out : component->in) / effects->n_texts;
 }
 
+static const char *unit_of(const Effects *effects) {
+    const MethodCall *call = effects->diff->call;
+    return effects->diff->params->contrast.bytes != NULL
+               ? SAY(call, "change of the lead in log-probability", "对数概率领先的变化")
+               : SAY(call, "change of the log-probability", "对数概率的变化");
+}
+
 static void add_matrix(const Effects *effects, bool out) {
     Result *result = effects->diff->result;
     int32_t n_layers = effects->diff->before->config.n_layers;
-    MatrixBlock *matrix = result_add_matrix(result, out ? "effect-out" : "effect-in",
-                                            out ? "What the tuned model loses without one component's change"
-                                                : "What the base model gains by one component's change",
-                                            n_layers, KINDS);
+    const MethodCall *call = effects->diff->call;
+    MatrixBlock *matrix = result_add_matrix(
+        result, out ? "effect-out" : "effect-in",
+        out ? SAY(call, "What the tuned model loses without one component's change",
+                  "微调模型去掉单个部件的变化后失去多少")
+            : SAY(call, "What the base model gains by one component's change", "基础模型加上单个部件的变化后增加多少"),
+        n_layers, KINDS);
     matrix_titles(matrix, "layer", "component");
     label_numbers(matrix, n_layers, true);
     for (int kind = 0; kind < KINDS; kind++) {
-        matrix_label_column(matrix, kind, component_names[kind], strlen(component_names[kind]));
+        const char *name = SAY(call, component_names, component_names_zh)[kind];
+        matrix_label_column(matrix, kind, name, strlen(name));
     }
     for (int32_t i = 0; i < effects->n_whole; i++) {
         const Component *component = &effects->components[i];
         matrix_set(matrix, component->layer, component->kind, mean_of(effects, component, out));
     }
-    result_block_unit(result, "log-probability");
-    result_block_note(result, "mean over %d text%s of the change in the target's %s", (int)effects->n_texts,
-                      effects->n_texts == 1 ? "" : "s",
-                      effects->diff->params->contrast.bytes != NULL ? "log-probability against the contrast"
-                                                                    : "log-probability");
+    result_block_unit(result, unit_of(effects));
+    if (effects->n_texts > 1) {
+        result_block_note(result, SAY(call, "means over %d texts", "%d 条文本的均值"), (int)effects->n_texts);
+    }
 }
 
 static void add_head_matrix(const Effects *effects, bool out) {
     Result *result = effects->diff->result;
     const ModelConfig *config = &effects->diff->before->config;
-    MatrixBlock *matrix = result_add_matrix(result, out ? "heads-out" : "heads-in",
-                                            out ? "What the tuned model loses without one head's change"
-                                                : "What the base model gains by one head's change",
-                                            config->n_layers, config->n_heads);
+    const MethodCall *call = effects->diff->call;
+    MatrixBlock *matrix = result_add_matrix(
+        result, out ? "heads-out" : "heads-in",
+        out ? SAY(call, "What the tuned model loses without one head's change",
+                  "微调模型去掉单个注意力头的变化后失去多少")
+            : SAY(call, "What the base model gains by one head's change", "基础模型加上单个注意力头的变化后增加多少"),
+        config->n_layers, config->n_heads);
     matrix_titles(matrix, "layer", "head");
     label_numbers(matrix, config->n_layers, true);
     label_numbers(matrix, config->n_heads, false);
@@ -466,14 +506,17 @@ static void add_head_matrix(const Effects *effects, bool out) {
         const Component *component = &effects->components[i];
         matrix_set(matrix, component->layer, component->head, mean_of(effects, component, out));
     }
-    result_block_unit(result, "log-probability");
+    result_block_unit(result, unit_of(effects));
 }
 
 static const char *component_text(const Effects *effects, const Component *component) {
     Arena *arena = effects->diff->call->arena;
+    const MethodCall *call = effects->diff->call;
     const char *text = component->kind < KINDS
-                           ? arena_printf(arena, "layer %d %s", component->layer, component_names[component->kind])
-                           : arena_printf(arena, "layer %d head %d", component->layer, (int)component->head);
+                           ? arena_printf(arena, SAY(call, "layer %d %s", "第 %d 层%s"), component->layer,
+                                          SAY(call, component_names, component_names_zh)[component->kind])
+                           : arena_printf(arena, SAY(call, "layer %d head %d", "第 %d 层第 %d 头"), component->layer,
+                                          (int)component->head);
     return text != NULL ? text : "";
 }
 
@@ -504,7 +547,8 @@ static limn_status add_table(const Effects *effects, const char **most) {
     }
     qsort(sorted, (size_t)effects->n_components, sizeof(const Component *), by_effect);
     TableBlock *table =
-        result_add_table(effects->diff->result, "effects", "Components whose change matters most", columns, 5);
+        result_add_table(effects->diff->result, "effects",
+                         SAY(call, "Components whose change matters most", "变化影响最大的部件"), columns, 5);
     int32_t n = effects->n_texts;
     for (int32_t i = 0; i < effects->n_components && i < TABLE_ROWS; i++) {
         const Component *component = sorted[i];
@@ -514,13 +558,18 @@ static limn_status add_table(const Effects *effects, const char **most) {
                          value_number(error_of(component->in, component->in_square, n))};
         table_row(table, cells);
     }
-    result_block_note(effects->diff->result,
-                      "lost: by the tuned model without the component's change; gained: by the base with it alone; "
-                      "error: standard error; the whole tuning moves the target by %.4g on average over %d text%s, and "
-                      "the parts need not add up",
-                      effects->total / n, (int)n, n == 1 ? "" : "s");
-    *most = arena_printf(call->arena, "%s (%+.3g; the whole tuning %+.3g)", component_text(effects, sorted[0]),
-                         sorted[0]->out / n, effects->total / n);
+    result_block_unit(effects->diff->result, unit_of(effects));
+    result_block_note(
+        effects->diff->result,
+        SAY(call,
+            "lost: by the tuned model without the component's change; gained: by the base with it alone; "
+            "error: standard error over texts; the whole tuning moves the target by %.4g, and the parts "
+            "need not add up",
+            "减少：微调模型去掉该部件的变化；增加：基础模型单独加上它；标准误：对文本而言；整个微调使目标移动 "
+            "%.4g，各部分不必相加等于它"),
+        effects->total / n);
+    *most = arena_printf(call->arena, SAY(call, "%s (%+.3g; the whole tuning %+.3g)", "%s（%+.3g；整个微调 %+.3g）"),
+                         component_text(effects, sorted[0]), sorted[0]->out / n, effects->total / n);
     return *most != NULL ? LIMN_OK : method_no_memory(call);
 }
 
@@ -538,8 +587,43 @@ static bool only_layers_differ(const Diff *diff) {
     return diff->one_base && only_in_layers(diff->before) && only_in_layers(diff->after);
 }
 
+/* What both models make of the target. */
+static void add_answers(const Effects *effects) {
+    static const TableColumn alone[] = {{{"model", 5}, COLUMN_TEXT},
+                                        {{"log-probability", 15}, COLUMN_NUMBER},
+                                        {{"probability", 11}, COLUMN_PROBABILITY}};
+    static const TableColumn against[] = {{{"model", 5}, COLUMN_TEXT},
+                                          {{"lead", 4}, COLUMN_SIGNED},
+                                          {{"probability of the two", 22}, COLUMN_PROBABILITY}};
+    const MethodCall *call = effects->diff->call;
+    bool contrasted = effects->diff->params->contrast.bytes != NULL;
+    const char *const names[2] = {SAY(call, "base", "基础模型"), SAY(call, "tuned", "微调模型")};
+    TableBlock *table = result_add_table(effects->diff->result, "answers",
+                                         SAY(call, "What both models make of the target", "两个模型如何看目标"),
+                                         contrasted ? against : alone, 3);
+    for (int side = 0; side < 2; side++) {
+        double score = effects->scores[side] / effects->n_texts;
+        double probability = contrasted ? 1 / (1 + exp(-score)) : exp(score);
+        const Value cells[] = {value_text(names[side]), value_number(score), value_number(probability)};
+        table_row(table, cells);
+    }
+    if (contrasted) {
+        result_block_note(
+            effects->diff->result,
+            SAY(call,
+                "lead: log-probability of the target less that of the contrast%s; probability of the two: "
+                "as if there were no other answer",
+                "领先：目标与对照的对数概率之差%s；二者之中的概率：如同没有别的答案"),
+            effects->n_texts > 1 ? SAY(call, ", mean over texts", "，取各文本的均值") : "");
+    } else if (effects->n_texts > 1) {
+        result_block_note(effects->diff->result,
+                          SAY(call, "log-probability: mean over texts", "对数概率：取各文本的均值"));
+    }
+}
+
 static limn_status report(const Effects *effects, const char **most) {
     Result *result = effects->diff->result;
+    add_answers(effects);
     TRY(add_table(effects, most));
     add_matrix(effects, true);
     add_matrix(effects, false);
@@ -550,8 +634,10 @@ static limn_status report(const Effects *effects, const char **most) {
     result_param_integer(result, "texts", effects->n_texts);
     if (only_layers_differ(effects->diff)) {
         result_check(result, "exchange", effects->worst_exchange, CHECK_AT_MOST, 1e-3,
-                     "with every component of the tuned model exchanged the base answers: largest difference of the "
-                     "target's log-probability over the texts");
+                     SAY(effects->diff->call,
+                         "largest difference, over the texts, of the target's log-probability in the base and in the "
+                         "tuned model with every component exchanged",
+                         "各文本中，基础模型与所有部件都换回的微调模型，其目标对数概率的最大差"));
     } else {
         result_param_number(result, "outside-layers", effects->worst_exchange);
     }

@@ -524,8 +524,9 @@ static void add_heads(const Deltas *deltas) {
     const ModelConfig *config = &deltas->diff->before->config;
     Result *result = deltas->diff->result;
     int32_t n_layers = config->n_layers, n_heads = config->n_heads;
-    MatrixBlock *matrix =
-        result_add_matrix(result, "heads", "Relative change of each head's weights", n_layers, n_heads);
+    MatrixBlock *matrix = result_add_matrix(
+        result, "heads", SAY(deltas->diff->call, "Relative change of each head's weights", "各注意力头权重的相对变化"),
+        n_layers, n_heads);
     matrix_titles(matrix, "layer", "head");
     label_layers(matrix, n_layers);
     for (int32_t head = 0; head < n_heads; head++) {
@@ -548,8 +549,10 @@ static void add_heads(const Deltas *deltas) {
         }
     }
     result_block_note(result,
-                      "|change| / |weights| over a head's rows of q, k and v and its columns of o, of those that "
-                      "were changed; heads that share keys and values share them here");
+                      SAY(deltas->diff->call,
+                          "|change| / |weights| over a head's rows of q, k and v and its columns of o, of those that "
+                          "were changed; heads that share keys and values share them here",
+                          "|变化| / |权重|，取该头的 q、k、v 行与 o 列中有变化者；共用键和值的头在此也共用"));
 }
 
 static double relative(const Delta *delta) {
@@ -566,7 +569,8 @@ static int by_relative(const void *a, const void *b) {
 static const char *place_text(const Deltas *deltas, const Delta *delta) {
     Arena *arena = deltas->diff->call->arena;
     const char *text = delta->layer < 0 ? arena_strdup(arena, delta->component)
-                                        : arena_printf(arena, "layer %d %s", delta->layer, delta->component);
+                                        : arena_printf(arena, SAY(deltas->diff->call, "layer %d %s", "第 %d 层 %s"),
+                                                       delta->layer, delta->component);
     return text != NULL ? text : "";
 }
 
@@ -589,7 +593,8 @@ static limn_status add_table(const Deltas *deltas, const char **most) {
     if (n == 0) {
         return LIMN_OK;
     }
-    TableBlock *table = result_add_table(deltas->diff->result, "weights", "Weights that changed most", columns, 6);
+    TableBlock *table = result_add_table(deltas->diff->result, "weights",
+                                         SAY(call, "Weights that changed most", "变化最大的权重"), columns, 6);
     for (int32_t i = 0; i < n && i < TABLE_ROWS; i++) {
         const Delta *delta = sorted[i];
         Value cells[] = {value_text(place_text(deltas, delta)), value_number(relative(delta)),
@@ -597,10 +602,14 @@ static limn_status add_table(const Deltas *deltas, const char **most) {
                          value_number(delta->effective),        value_number(delta->energy)};
         table_row(table, cells);
     }
-    result_block_note(deltas->diff->result,
-                      "%d of %d changed weights; largest: singular value of the change; effective rank: exp of the "
-                      "entropy of its singular values; energy: share of the %lld largest",
-                      n < TABLE_ROWS ? (int)n : TABLE_ROWS, (int)n, (long long)deltas->diff->params->top_k);
+    result_block_note(
+        deltas->diff->result,
+        SAY(call,
+            "%d of %d changed weights; largest: singular value of the change; effective rank: exp of the "
+            "entropy of its singular values; energy: share of the %lld largest",
+            "列出 %d 个，共有 %d 个权重变化；最大：变化的最大奇异值；有效秩：奇异值熵的指数；能量占比：最大的 "
+            "%lld 个奇异值"),
+        n < TABLE_ROWS ? (int)n : TABLE_ROWS, (int)n, (long long)deltas->diff->params->top_k);
     *most = arena_printf(call->arena, "%s (%.3g%%)", place_text(deltas, sorted[0]), 100 * relative(sorted[0]));
     return *most != NULL ? LIMN_OK : method_no_memory(call);
 }
@@ -619,11 +628,17 @@ limn_status diff_weights(const Diff *diff, const char **most) {
     if (*most == NULL || deltas.n_components == 0) {
         return LIMN_OK;
     }
-    add_layers(&deltas, "norm", "Relative change of the weights, |change| / |W|", MEASURE_NORM);
+    const MethodCall *call = diff->call;
+    add_layers(&deltas, "norm",
+               SAY(call, "Relative change of the weights, |change| / |W|", "权重的相对变化，|变化| / |W|"),
+               MEASURE_NORM);
     add_heads(&deltas);
     if (!diff->params->no_spectrum) {
-        add_layers(&deltas, "effective-rank", "Effective rank of the change", MEASURE_EFFECTIVE);
-        add_layers(&deltas, "energy", "Share of the change's energy in its largest directions", MEASURE_ENERGY);
+        add_layers(&deltas, "effective-rank", SAY(call, "Effective rank of the change", "变化的有效秩"),
+                   MEASURE_EFFECTIVE);
+        add_layers(&deltas, "energy",
+                   SAY(call, "Share of the change's energy in its largest directions", "变化的能量在最大方向上的占比"),
+                   MEASURE_ENERGY);
     }
     return LIMN_OK;
 }

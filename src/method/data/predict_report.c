@@ -215,12 +215,12 @@ static void report_checks(Predictor *predictor) {
     Result *result = predictor->result;
     int64_t decisions = predictor->metrics.decisions;
     bool bf16 = session_compute(predictor->session) == COMPUTE_BF16;
-    result_check(result, "finite", (double)predictor->not_finite, CHECK_AT_MOST, 0,
+    result_check(result, "finite probabilities", (double)predictor->not_finite, CHECK_AT_MOST, 0,
                  "records with a choice whose probability is not a number");
     if (!isnan(predictor->recheck)) {
-        result_check(result, "alone", predictor->recheck, CHECK_AT_MOST, bf16 ? 0.5 : 1e-3,
-                     "the first record by itself, without batch, shared beginning and caches: largest difference of a "
-                     "log-probability");
+        result_check(result, "first record alone", predictor->recheck, CHECK_AT_MOST, bf16 ? 0.5 : 1e-3,
+                     "largest difference of a log-probability of the first record when it is scored by itself, without "
+                     "batch, shared beginning and caches");
     }
     if (decisions > 0 && predictor->sum_mass / (double)decisions < little_mass) {
         result_warn(result,

@@ -283,7 +283,7 @@ static limn_status check(const ReplaceWork *work) {
     TRY(yardstick_plain_error(work->yardstick, &error));
     if (!isnan(error)) {
         result_check(work->result, "plain pass", error, CHECK_AT_MOST, plain_tolerance,
-                     "a changed prompt in a pass by itself has the same lead as among the others");
+                     "difference of a changed prompt's lead in a pass by itself and among the others");
     }
     int32_t clear = strongest(work, 1.0);
     const Effect *first = yardstick_effect(work->yardstick, work->order[0]);

@@ -13,14 +13,16 @@
  * looked for among the draws, so that none was found proves nothing. */
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 
+#include "measure/distribution.h"
 #include "measure/target_score.h"
 #include "measure/token_scores.h"
 #include "measure/yardstick_rows.h"
 #include "method/explain/why.h"
 
-enum { AGREES_AMONG = 3 };
 static const double plain_tolerance = 1e-4;
+static const double least_ratio = 0.5; /* as in the check of causes */
 
 typedef struct WhyParams {
     Text model;
@@ -115,9 +117,8 @@ static void find_causes(WhyWork *work) {
     }
 }
 
-/* What gradient times input says of the same words. */
+/* The word that gradient times input names first. */
 static limn_status ask_gradient(WhyWork *work) {
-    WhyFindings *findings = &work->findings;
     const Method *method;
     const void *params;
     TRY(token_scorer_find(&method, work->call, "grad"));
@@ -131,31 +132,113 @@ static limn_status ask_gradient(WhyWork *work) {
     TokenScores scores;
     TRY(token_scores(&scores, work->call, method, &question));
     const Units *units = yardstick_units(work->yardstick);
-    double best[AGREES_AMONG];
-    int32_t first[AGREES_AMONG], n = 0;
+    double best = 0.0;
     for (int32_t u = 0; u < units->n; u++) {
         double score = token_scores_sum(&scores, units->items[u].begin, units->items[u].end);
-        if (units->items[u].fixed || isnan(score)) {
-            continue;
-        }
-        int32_t place = n < AGREES_AMONG ? n++ : AGREES_AMONG;
-        while (place > 0 && score > best[place - 1]) {
-            place--;
-            if (place + 1 < AGREES_AMONG) {
-                best[place + 1] = best[place];
-                first[place + 1] = first[place];
-            }
-        }
-        if (place < AGREES_AMONG) {
-            best[place] = score;
-            first[place] = u;
+        bool counts = !units->items[u].fixed && yardstick_effect(work->yardstick, u)->n > 0;
+        if (counts && score > best) {
+            best = score;
+            work->findings.pointed = u;
         }
     }
-    findings->pointed = n > 0 && best[0] > 0.0 ? first[0] : -1;
-    findings->agrees = findings->n_causes == 0;
-    for (int32_t i = 0; i < n && findings->n_causes > 0; i++) {
-        findings->agrees = findings->agrees || first[i] == findings->causes[0];
+    return LIMN_OK;
+}
+
+static void compare(WhyWork *work) {
+    WhyFindings *findings = &work->findings;
+    if (findings->pointed >= 0 && findings->n_causes > 0) {
+        const Effect *own = yardstick_effect(work->yardstick, findings->pointed);
+        double largest = yardstick_effect(work->yardstick, findings->causes[0])->effect;
+        findings->agrees = effect_is_clear(own) && own->effect >= least_ratio * largest;
     }
+}
+
+/* ---- what would have been said ---- */
+
+static bool begins_word(const WhyWork *work, int32_t id) {
+    Text text = token_text(work->call, work->model, id);
+    bool special = tokenizer_is_special(work->model->tokenizer, id);
+    return special || text.length == 0 || text.bytes[0] == ' ' || text.bytes[0] == '\n' ||
+           word_kind((Text){text.bytes, 1}).class == WORD_PUNCTUATION;
+}
+
+/* A word's first token as the whole word that the model would write; text: of those tokens together. */
+static limn_status whole_word(Text *text, const WhyWork *work, const int32_t *ids, int32_t n, int32_t first) {
+    enum { MOST_TOKENS = 6 };
+    MethodCall *call = work->call;
+    int32_t *longer = ARENA_ARRAY(call->arena, int32_t, n + MOST_TOKENS + 1);
+    TextBuffer joined = TEXT_BUFFER_INIT;
+    if (longer == NULL) {
+        return method_no_memory(call);
+    }
+    memcpy(longer, ids, (size_t)n * sizeof *ids);
+    limn_status status = LIMN_OK;
+    for (int32_t k = 0, next = first; k < MOST_TOKENS && (k == 0 || !begins_word(work, next)); k++) {
+        Text piece = token_text(call, work->model, next);
+        text_buffer_add_bytes(&joined, piece.bytes, piece.length);
+        longer[n + k] = next;
+        if (work->model->config.n_context > 0 && n + k + 1 >= work->model->config.n_context) {
+            break;
+        }
+        SequenceInput sequence = {.ids = longer, .n = n + k + 1};
+        OutputRow output = {.row = n + k, .target = -1};
+        RunRequest request = {
+            .sequences = &sequence, .n_sequences = 1, .outputs = &output, .n_outputs = 1, .logits = true};
+        status = session_run(work->session, &request, call->progress);
+        if (status != LIMN_OK) {
+            break;
+        }
+        next = logit_argmax(session_logits(work->session), work->model->config.n_vocab);
+    }
+    status = status == LIMN_OK ? text_buffer_status(&joined) : status;
+    if (status == LIMN_OK) {
+        char *copy = arena_strndup(call->arena, joined.data, joined.length);
+        *text = text_bare((Text){copy, joined.length});
+        status = copy == NULL ? method_no_memory(call) : LIMN_OK;
+    }
+    text_buffer_free(&joined);
+    return status;
+}
+
+/* What is said to a prompt that turned: the target, the contrast, or whatever came first. */
+static limn_status answer_of(Text *text, const WhyWork *work, const Turning *turning) {
+    if (turning->answered.decided) {
+        *text = why_target_text(&work->findings, &work->target);
+        return LIMN_OK;
+    }
+    if (work->contrast.kind != TARGET_NONE) {
+        *text = why_target_text(&work->findings, &work->contrast);
+        return LIMN_OK;
+    }
+    int32_t best = turning->answered.best;
+    *text = best < 0 ? text_of("?") : text_bare(output_text(work->call, work->model, best));
+    if (best < 0 || work->target.kind != TARGET_TOKENS) {
+        return LIMN_OK;
+    }
+    const int32_t *ids;
+    int32_t n;
+    TRY(yardstick_version(work->yardstick, &turning->exchanges, &ids, &n));
+    return n > 0 ? whole_word(text, work, ids, n, best) : LIMN_OK;
+}
+
+static bool same_words(Text a, Text b) {
+    return a.length == b.length && strncasecmp(a.bytes, b.bytes, a.length) == 0;
+}
+
+/* An answer that is the same words by other tokens (without the space, with a capital) is no other answer. */
+static limn_status name_answers(WhyWork *work) {
+    Turnings *turnings = &work->turnings;
+    Text target = why_target_text(&work->findings, &work->target);
+    int32_t kept = 0;
+    for (int32_t i = 0; i < turnings->n; i++) {
+        Text answer;
+        TRY(answer_of(&answer, work, &turnings->items[i]));
+        if (turnings->items[i].answered.decided || !same_words(answer, target)) {
+            turnings->items[kept] = turnings->items[i];
+            work->findings.answers[kept++] = answer;
+        }
+    }
+    turnings->n = kept;
     return LIMN_OK;
 }
 
@@ -202,7 +285,7 @@ static void show_turnings(const WhyWork *work) {
         const Turning *turning = &work->turnings.items[i];
         TextBuffer words = TEXT_BUFFER_INIT, with = TEXT_BUFFER_INIT;
         join_exchanges(&words, &with, work, &turning->exchanges);
-        Text answer = why_answer_text(&work->findings, &turning->answered);
+        Text answer = work->findings.answers[i];
         const Value cells[] = {value_bytes(words.data == NULL ? "" : words.data, words.length),
                                value_bytes(with.data == NULL ? "" : with.data, with.length),
                                value_bytes(answer.bytes, answer.length), value_number(clean.probability),
@@ -256,7 +339,7 @@ static limn_status check(const WhyWork *work) {
     TRY(yardstick_plain_error(work->yardstick, &error));
     if (!isnan(error)) {
         result_check(work->result, "plain pass", error, CHECK_AT_MOST, plain_tolerance,
-                     "a changed prompt in a pass by itself has the same lead as among the others");
+                     "difference of a changed prompt's lead in a pass by itself and among the others");
     }
     const WhyFindings *findings = &work->findings;
     if (findings->n_causes > 0) {
@@ -280,14 +363,23 @@ static limn_status report(WhyWork *work) {
 }
 
 static limn_status find_all(WhyWork *work) {
-    int32_t units[YARDSTICK_LEADING], n;
+    int32_t units[YARDSTICK_LEADING + 1], n;
     TRY(yardstick_screen(work->yardstick));
     TRY(tell_first(work));
     yardstick_leading(work->yardstick, units, &n);
+    TRY(ask_gradient(work));
+    bool there = work->findings.pointed < 0;
+    for (int32_t i = 0; i < n; i++) {
+        there = there || units[i] == work->findings.pointed;
+    }
+    if (!there) {
+        units[n++] = work->findings.pointed;
+    }
     TRY(yardstick_confirm(work->yardstick, units, n));
     find_causes(work);
-    TRY(ask_gradient(work));
-    return turnings_find(&work->turnings, work->yardstick, work->call);
+    compare(work);
+    TRY(turnings_find(&work->turnings, work->yardstick, work->call));
+    return name_answers(work);
 }
 
 static limn_status run(MethodCall *call, Result *result) {

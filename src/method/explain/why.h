@@ -16,16 +16,17 @@ typedef struct WhyFindings {
     int32_t n_causes;
     int32_t against; /* the unit that most clearly speaks against it; -1: none */
     int32_t largest; /* the unit with the largest effect, clear or not */
-    int32_t pointed; /* the unit that gradient times input names first; -1: not asked, or none */
-    bool agrees;     /* what exchanging shows is among the first words by the gradient */
+    int32_t pointed; /* the unit that gradient times input names first; -1: none */
+    bool agrees;     /* exchanging that one clearly lowers the answer, by at least half of the largest effect */
     const Turnings *turnings;
+    Text answers[TURNINGS_MAX]; /* [turnings->n] what is said with them */
 } WhyFindings;
 
 /* The whole answer in plain words, in the call's language. With `first` only its first sentences. */
 limn_status why_say(TextBuffer *out, const WhyFindings *findings, bool first);
 /* "yes": the answer's words, without the space before them. */
 Text why_target_text(const WhyFindings *findings, const Target *target);
-/* What a changed prompt is answered by. */
-Text why_answer_text(const WhyFindings *findings, const Answered *answered);
+/* The smallest change that turned it: of the first cause's own word, if one of those did. NULL: none was found. */
+const Turning *why_turning(const WhyFindings *findings);
 
 #endif

@@ -29,14 +29,15 @@ Text why_target_text(const WhyFindings *findings, const Target *target) {
     return text;
 }
 
-Text why_answer_text(const WhyFindings *findings, const Answered *answered) {
-    if (answered->decided) {
-        return why_target_text(findings, findings->target);
+const Turning *why_turning(const WhyFindings *findings) {
+    const Turnings *turnings = findings->turnings;
+    for (int32_t i = 0; i < turnings->n && findings->n_causes > 0; i++) {
+        const Exchanges *exchanges = &turnings->items[i].exchanges;
+        if (exchanges->n == turnings->items[0].exchanges.n && exchanges->items[0].unit == findings->causes[0]) {
+            return &turnings->items[i];
+        }
     }
-    if (findings->contrast->kind != TARGET_NONE) {
-        return why_target_text(findings, findings->contrast);
-    }
-    return answered->best < 0 ? text_of("?") : text_bare(output_text(findings->call, findings->model, answered->best));
+    return turnings->n > 0 ? &turnings->items[0] : NULL;
 }
 
 /* 82%, 0.4%, under 0.1% */
@@ -52,6 +53,10 @@ static void add_share(TextBuffer *out, const WhyFindings *findings, double share
     }
 }
 
+static double share_of_two(double lead) {
+    return 1.0 / (1.0 + exp(-lead));
+}
+
 /* Against a contrast an answer may win or lose although its own share stays: then what counts is its part of the two.
  */
 static void shares(const WhyFindings *findings, int32_t unit, double *before, double *after, bool *of_two) {
@@ -61,8 +66,11 @@ static void shares(const WhyFindings *findings, int32_t unit, double *before, do
     *after = effect->mean_probability;
     *of_two = findings->contrast->kind != TARGET_NONE && (*after < *before) != (effect->effect > 0.0);
     if (*of_two) {
-        *before = 1.0 / (1.0 + exp(-clean.lead));
-        *after = 1.0 / (1.0 + exp(effect->effect - clean.lead));
+        *before = share_of_two(clean.lead);
+        *after = 0.0;
+        for (int32_t k = 0; k < effect->n; k++) {
+            *after += share_of_two(effect->answered[k].lead) / effect->n;
+        }
     }
 }
 
@@ -72,7 +80,7 @@ static void add_change(TextBuffer *out, const WhyFindings *findings, int32_t uni
     double before, after;
     bool of_two;
     shares(findings, unit, &before, &after, &of_two);
-    bool falls = effect->effect > 0.0;
+    bool falls = after < before;
     text_buffer_add(out, say(findings, "with other words there, ", "换成别的词，"));
     add_quoted(out, findings, why_target_text(findings, findings->target));
     if (of_two) {
@@ -83,7 +91,8 @@ static void add_change(TextBuffer *out, const WhyFindings *findings, int32_t uni
     add_share(out, findings, before);
     text_buffer_add(out, falls ? say(findings, " to ", "降到") : say(findings, " to ", "升到"));
     add_share(out, findings, after);
-    text_buffer_printf(out, say(findings, " (%d of %d)", "（%d/%d次）"), effect->fell, effect->n);
+    text_buffer_printf(out, say(findings, " (%d of %d)", "（%d/%d次）"),
+                       falls ? effect->fell : effect->n - effect->fell, effect->n);
 }
 
 static void add_lead(TextBuffer *out, const WhyFindings *findings) {
@@ -122,14 +131,14 @@ static void add_lead(TextBuffer *out, const WhyFindings *findings) {
 /* With "gold" it would have said "no". */
 static void add_turning(TextBuffer *out, const WhyFindings *findings) {
     const Turnings *turnings = findings->turnings;
-    if (turnings->n == 0) {
+    const Turning *first = why_turning(findings);
+    if (first == NULL) {
         text_buffer_printf(out,
                            say(findings, " None of the %d changes tried, of up to %d words at once, turned the answer.",
                                "试过的%d种改动（一次最多%d个词）都没有改变回答。"),
                            turnings->tried, turnings->most);
         return;
     }
-    const Turning *first = &turnings->items[0];
     text_buffer_add(out, say(findings, " With ", "若换成"));
     for (int32_t k = 0; k < first->exchanges.n; k++) {
         const Exchange *exchange = &first->exchanges.items[k];
@@ -144,18 +153,21 @@ static void add_turning(TextBuffer *out, const WhyFindings *findings) {
         }
     }
     text_buffer_add(out, say(findings, " it would have said ", "，它会回答"));
-    add_quoted(out, findings, why_answer_text(findings, &first->answered));
+    add_quoted(out, findings, findings->answers[first - turnings->items]);
     text_buffer_add(out, say(findings, ".", "。"));
 }
 
+/* Judged by small nudges the answer leans on "is" most, but with other words there it hardly changes. */
 static void add_disagreement(TextBuffer *out, const WhyFindings *findings) {
-    if (findings->pointed < 0 || findings->agrees) {
+    if (findings->pointed < 0 || findings->agrees || findings->n_causes == 0) {
         return;
     }
-    text_buffer_add(out, say(findings, "Two ways of asking disagree: judged by small nudges the answer leans on ",
+    text_buffer_add(out, say(findings, "Two ways of asking disagree: judged by small nudges the answer leans most on ",
                              "两种问法不一致：从细微扰动看，回答最依赖"));
     add_quoted(out, findings, yardstick_text(findings->yardstick, findings->pointed));
-    text_buffer_add(out, say(findings, " most, but other words there change little. ", "，但把它换成别的词变化不大。"));
+    text_buffer_add(out, say(findings, ", but ", "，但"));
+    add_change(out, findings, findings->pointed);
+    text_buffer_add(out, say(findings, ". What follows goes by exchanged words. ", "。以下以换词为准。"));
 }
 
 /* A further cause is worth a sentence where it has a part of the first one's effect. */

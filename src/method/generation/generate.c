@@ -8,11 +8,11 @@
 #include <string.h>
 
 #include "ask/edits.h"
-#include "base/file.h"
 #include "base/random.h"
-#include "files/json.h"
 #include "measure/distribution.h"
+#include "measure/overflow.h"
 #include "method/generation/generate.h"
+#include "model/generation.h"
 
 typedef enum StopReason { STOP_LENGTH, STOP_END_OF_TEXT, STOP_STRING, STOP_CONTEXT } StopReason;
 
@@ -25,6 +25,7 @@ typedef struct Generation {
     const Model *model;
     Prompt prompt;
     EditPlan edits;
+    bool suspected; /* they may have overflowed */
     KvCache *cache;
     StreamDecoder *decoder;
     TextBuffer text; /* all so far */
@@ -36,6 +37,7 @@ typedef struct Generation {
     int32_t n;
     int32_t ends[ENDS_MAX]; /* [n_ends] ids that end the text */
     int32_t n_ends;
+    GenerationNotes notes; /* what the folder says of generated texts */
     StopReason reason;
     Arena step; /* of one decoding step */
 } Generation;
@@ -212,7 +214,11 @@ static limn_status feed(const float **logits, Generation *generation, const int3
     request.edits = edits;
     TRY(session_run(generation->session, &request, before > 0 ? NULL : generation->call->progress));
     *logits = session_logits(generation->session);
-    return LIMN_OK;
+    int32_t bad = logit_count_not_finite(*logits, generation->model->config.n_vocab);
+    return bad == 0
+               ? LIMN_OK
+               : fail(LIMN_FORMAT, "%s: %d of %d outputs at position %d are NaN or infinite: nothing to choose from",
+                      generation->model->path, (int)bad, (int)generation->model->config.n_vocab, (int)(before + n - 1));
 }
 
 /* ---- where a text ends ---- */
@@ -221,27 +227,6 @@ static void add_end(Generation *generation, int64_t id) {
     if (id >= 0 && id < generation->model->config.n_vocab && generation->n_ends < ENDS_MAX) {
         generation->ends[generation->n_ends++] = (int32_t)id;
     }
-}
-
-/* eos_token_id of a JSON file of the model's folder: a number or an array of them; a missing file says nothing. */
-static limn_status read_ends(Generation *generation, const char *name) {
-    char *path = path_join(generation->model->path, name);
-    if (path == NULL) {
-        return method_no_memory(generation->call);
-    }
-    json_t *config = NULL;
-    limn_status status = file_exists(path) ? json_file_load(&config, path, JSON_CONFIG_CAP) : LIMN_OK;
-    free(path);
-    const json_t *ends = json_object_get(config, "eos_token_id");
-    if (json_is_integer(ends)) {
-        add_end(generation, json_integer_value(ends));
-    }
-    for (size_t i = 0; i < json_array_size(ends); i++) {
-        const json_t *end = json_array_get(ends, i);
-        add_end(generation, json_is_integer(end) ? json_integer_value(end) : -1);
-    }
-    json_decref(config);
-    return status;
 }
 
 /* What the tokenizer calls the end, and what the folder says ends a generated text. */
@@ -253,11 +238,11 @@ static limn_status find_ends(Generation *generation) {
         add_end(generation, tokenizer_special(model->tokenizer, SPECIAL_EOM));
     }
     add_end(generation, generation->prompt.end_of_turn);
-    if (!folder_exists(model->path)) {
-        return LIMN_OK;
+    TRY(generation_read(&generation->notes, model, generation->call->arena));
+    for (int32_t i = 0; i < generation->notes.n_ends; i++) {
+        add_end(generation, generation->notes.ends[i]);
     }
-    TRY(read_ends(generation, "config.json"));
-    return read_ends(generation, "generation_config.json");
+    return LIMN_OK;
 }
 
 static bool ends_text(const Generation *generation, int32_t id) {
@@ -275,6 +260,7 @@ static limn_status decode(Generation *generation) {
     int64_t most = generation->params->max_tokens;
     generation->reason = STOP_LENGTH;
     TRY(feed(&logits, generation, generation->prompt.ids, generation->prompt.n));
+    generation->suspected = overflow_suspected(&generation->edits, logits, model->config.n_vocab);
     while (generation->n < most) {
         int32_t id = 0;
         bool stopped = false;
@@ -344,14 +330,16 @@ static void describe(Result *result, Generation *generation) {
                                           {{"log-probability", 15}, COLUMN_NUMBER},
                                           {{"rank", 4}, COLUMN_INTEGER}};
     static const char *const reasons[] = {"the limit of tokens was reached", "the model ended the text",
-                                          "a stop string appeared", "the context is full"};
+                                          "a stop string appeared", "the context is full"},
+                             *const chinese[] = {"达到词元上限", "模型结束了文本", "出现停止字符串", "上下文已满"};
     MethodCall *call = generation->call;
     const Model *model = generation->model;
     prompt_describe(result, call, model, &generation->prompt);
-    result_headline(result, "%d tokens; %s", (int)generation->n, reasons[generation->reason]);
-    result_add_text(result, "text", "Text", generation->text.data != NULL ? generation->text.data : "",
-                    generation->text.length, true);
-    TableBlock *table = result_add_table(result, "tokens", "Tokens", columns, 5);
+    result_headline(result, SAY(call, "%d tokens; %s", "%d 个词元；%s"), (int)generation->n,
+                    SAY(call, reasons, chinese)[generation->reason]);
+    result_add_text(result, "text", SAY(call, "Text", "文本"),
+                    generation->text.data != NULL ? generation->text.data : "", generation->text.length, true);
+    TableBlock *table = result_add_table(result, "tokens", SAY(call, "Tokens", "词元"), columns, 5);
     result_block_detail(result);
     for (int32_t i = 0; i < generation->n; i++) {
         Text text = token_text(call, model, generation->ids[i]);
@@ -361,6 +349,23 @@ static void describe(Result *result, Generation *generation) {
         table_row(table, cells);
     }
     edit_plan_describe(result, &generation->edits);
+    for (int32_t i = 0; i < generation->notes.n_warnings; i++) {
+        result_warn(result, "%s", generation->notes.warnings[i]);
+    }
+}
+
+/* With changes in force: whether they overflowed while the prompt was read, so that what was generated says nothing. */
+static limn_status check_finite(Result *result, Generation *generation) {
+    Overflow overflow = {0};
+    if (generation->edits.n == 0) {
+        return LIMN_OK;
+    }
+    if (generation->suspected) {
+        SequenceInput sequence = prompt_sequence(&generation->prompt);
+        TRY(overflow_find(&overflow, generation->call, generation->session, &sequence, &generation->edits));
+    }
+    overflow_check(result, generation->call, &overflow, 0);
+    return LIMN_OK;
 }
 
 limn_status generate_run(MethodCall *call, Result *result) {
@@ -372,6 +377,9 @@ limn_status generate_run(MethodCall *call, Result *result) {
     }
     if (status == LIMN_OK) {
         describe(result, &generation);
+        status = check_finite(result, &generation);
+    }
+    if (status == LIMN_OK) {
         status = result_status(result);
     }
     stream_decoder_free(generation.decoder);

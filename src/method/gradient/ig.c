@@ -21,7 +21,8 @@
 #include "method/gradient/ig.h"
 
 static const double beside_zero = 1e-3;
-static const char zero_name[] = "zero embedding (from 0.001 of the input on: norms jump at 0)";
+static const char zero_name[] = "zero embedding (from 0.001 of the input on: norms jump at 0)",
+                  zero_name_chinese[] = "零嵌入（从输入的 0.001 处开始：归一化在 0 处跳变）";
 
 /* ---- what F is ---- */
 
@@ -40,7 +41,8 @@ static limn_status mark_fixed(const IgWork *work, bool **fixed) {
     }
     for (int32_t t = 0; t < prompt->n; t++) {
         bool unseen = prompt->mask != NULL && prompt->mask[t] == 0;
-        (*fixed)[t] = prompt->tokens[t].special || unseen || (work->held != NULL && work->held[t]);
+        bool of_template = work->params->template_tokens == 0 && prompt_of_template(prompt, t);
+        (*fixed)[t] = prompt->tokens[t].special || unseen || of_template || (work->held != NULL && work->held[t]);
     }
     return LIMN_OK;
 }
@@ -95,6 +97,7 @@ static limn_status prepare(IgWork *work) {
     TRY(require_memory(work));
     TRY(target_resolve(&work->target, &work->contrast, call, work->session, &work->prompt, &work->params->target, NULL,
                        work->result));
+    target_warn_unlikely(work->result, call, work->model, &work->target, &work->contrast);
     TRY(prepare_path(work));
     TRY(words_of(&work->words, call, work->model, &work->prompt));
     return sentences_of(&work->sentences, call, work->model, &work->prompt, &work->words);
@@ -106,21 +109,32 @@ const char *ig_baseline_spec(const IgParams *params, int32_t which) {
     return params->baselines.n == 0 ? "auto" : params->baselines.items[which].bytes;
 }
 
-static limn_status integrate(IgWork *work, int32_t which) {
+static limn_status fill_baseline(IgWork *work, int32_t which) {
     IgPath *path = &work->path;
-    const IgParams *params = work->params;
-    const char *spec = ig_baseline_spec(params, which);
-    TRY(baseline_fill(path->baseline, &work->names[which], work->call, work->session, spec, path->n_tokens));
+    TRY(baseline_fill(path->baseline, &work->names[which], work->call, work->session,
+                      ig_baseline_spec(work->params, which), path->n_tokens));
     for (int32_t t = 0; t < path->n_tokens; t++) {
         if (path->fixed[t]) {
             memcpy(path->baseline + t * path->d_model, path->input + t * path->d_model,
                    (size_t)path->d_model * sizeof *path->baseline);
         }
     }
+    return LIMN_OK;
+}
+
+/* look: as of IgAdaptive. */
+static limn_status integrate(IgWork *work, int32_t which, int64_t look) {
+    IgPath *path = &work->path;
+    const IgParams *params = work->params;
+    const char *spec = ig_baseline_spec(params, which);
+    TRY(fill_baseline(work, which));
     /* A root-mean-square norm jumps at zero, where its gradient overflows: the path begins just beside it. */
     bool jumps = strcmp(spec, "zero") == 0;
-    IgAdaptive adaptive = {params->tolerance, params->max_nodes, jumps ? beside_zero : 0.0};
-    work->names[which] = jumps ? zero_name : work->names[which];
+    IgAdaptive adaptive = {.tolerance = params->tolerance,
+                           .max_nodes = params->max_nodes,
+                           .begin = jumps ? beside_zero : 0.0,
+                           .look = look};
+    work->names[which] = jumps ? SAY(work->call, zero_name, zero_name_chinese) : work->names[which];
     return params->steps > 0
                ? ig_integrate_fixed(&work->integrals[which], path, (IgRule)params->rule, (int32_t)params->steps)
                : ig_integrate_adaptive(&work->integrals[which], path, &adaptive);
@@ -147,7 +161,7 @@ static void combine(IgWork *work) {
     }
 }
 
-static limn_status attribute(IgWork *work) {
+static limn_status alloc_integrals(IgWork *work) {
     Arena *arena = work->call->arena;
     work->n_baselines = work->params->baselines.n == 0 ? 1 : work->params->baselines.n;
     work->integrals = ARENA_ARRAY(arena, IgIntegral, work->n_baselines);
@@ -157,8 +171,15 @@ static limn_status attribute(IgWork *work) {
     if (work->integrals == NULL || work->names == NULL || work->score == NULL || work->spread == NULL) {
         return method_no_memory(work->call);
     }
+    return LIMN_OK;
+}
+
+static limn_status attribute(IgWork *work) {
+    TRY(alloc_integrals(work));
     for (int32_t b = 0; b < work->n_baselines; b++) {
-        TRY(integrate(work, b));
+        work->path.integrals = work->n_baselines - b;
+        TRY(integrate(work, b, 0));
+        work->path.earlier += work->path.evaluations;
     }
     combine(work);
     return LIMN_OK;
@@ -243,26 +264,36 @@ static limn_status score_tokens(TokenScores *scores, MethodCall *call, const Tok
 
 /* ---- the command ---- */
 
-/* The cost of the question instead of its answer; half-way between baseline and input it is the same arithmetic. */
-static limn_status estimate(IgWork *work) {
+/* The cost of the question instead of its answer. The adaptive rule is begun: how its gaps fall says how many nodes it
+ * will take. started: when the call began. */
+static limn_status estimate(IgWork *work, double started) {
+    enum { LOOK_NODES = 48 };
     const IgParams *params = work->params;
-    const char *name;
-    const char *spec = ig_baseline_spec(params, 0);
-    TRY(baseline_fill(work->path.baseline, &name, work->call, work->session, spec, work->path.n_tokens));
-    int64_t baselines = params->baselines.n == 0 ? 1 : params->baselines.n;
     bool fixed_rule = params->steps > 0;
-    int64_t nodes = fixed_rule ? params->steps : params->max_nodes;
+    TRY(alloc_integrals(work));
+    if (fixed_rule) {
+        TRY(fill_baseline(work, 0));
+    } else {
+        TRY(integrate(work, 0, LOOK_NODES));
+    }
+    const IgIntegral *begun = &work->integrals[0];
+    int64_t each = fixed_rule ? params->steps : begun->expected;
     int64_t ends = fixed_rule ? 2 : 0; /* the adaptive rule's are nodes */
-    int64_t values = baselines * ends + cause_most_passes((CauseEffort)params->check, work->words.n);
-    return ig_estimate(work->result, &work->path, baselines * nodes, values, !fixed_rule);
+    IgCost cost = {.nodes = each * work->n_baselines - begun->nodes,
+                   .values = work->n_baselines * ends + cause_most_passes((CauseEffort)params->check, work->words.n),
+                   .most = fixed_rule ? 0 : params->max_nodes * work->n_baselines,
+                   .seconds = estimate_clock() - started,
+                   .spent = begun->nodes};
+    return ig_estimate(work->result, &work->path, &cost);
 }
 
 static limn_status run(MethodCall *call, Result *result) {
     IgWork work = {.call = call, .params = call->params, .result = result};
+    double started = estimate_clock();
     limn_status status = check_rule(work.params);
     status = status == LIMN_OK ? prepare(&work) : status;
     if (status == LIMN_OK && work.params->estimate) {
-        status = estimate(&work);
+        status = estimate(&work, started);
     } else if (status == LIMN_OK) {
         status = attribute(&work);
         status = status == LIMN_OK ? ig_report(&work) : status;
@@ -295,6 +326,7 @@ static const limn_param rows[] = {
     {"by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .default_text = "word", .choices = "token|word|sentence",
      .help = "what to show scores for", .field = offsetof(IgParams, by)},
     CAUSE_ROW(IgParams, check),
+    TEMPLATE_TOKENS_ROW(IgParams, template_tokens),
     ESTIMATE_ROW(IgParams, estimate),
     {"matrix", 0, LIMN_PARAM_FLAG, .help = "also target token by prompt token", .field = offsetof(IgParams, matrix)},
 };

@@ -17,6 +17,7 @@ typedef struct IgParams {
     int64_t steps;
     int32_t rule;
     int32_t by;
+    int32_t template_tokens; /* 1: scored */
     int32_t check;
     bool matrix;
     bool estimate;

@@ -26,6 +26,7 @@ typedef struct IgIntegral {
     double gap_sum;      /* sum over panels of |rule(dF/dalpha) - difference of F|; fixed rule: |sum - F difference| */
     double gap_scale;    /* what gap_sum is compared with: |F(x) - F(b)|, or a floor where that is small */
     double token_change; /* largest change of a token in the last refinement, over the largest |attribution| */
+    int64_t expected;    /* nodes it will take in all, as far as can be told */
     double noise;        /* part of gap_sum in panels that bisection no longer improves */
     IgEnd end;
 } IgIntegral;
@@ -34,6 +35,7 @@ typedef struct IgAdaptive {
     double tolerance;
     int64_t max_nodes;
     double begin; /* alpha where the path begins: 0, or just above it where F jumps at 0 */
+    int64_t look; /* end after so many nodes (IG_GAVE_UP), to see how many it will take; 0: go on */
 } IgAdaptive;
 
 limn_status ig_integrate_fixed(IgIntegral *integral, IgPath *path, IgRule rule, int32_t steps);

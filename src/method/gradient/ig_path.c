@@ -44,11 +44,13 @@ void ig_path_free(IgPath *path) {
     path->answer = NULL;
 }
 
-void ig_path_expect(IgPath *path, int64_t nodes) {
-    Batcher *batcher = answer_batcher(path->answer);
-    batcher->expected = nodes > 0 ? nodes : -1;
-    batcher->done = 0;
+void ig_path_begin(IgPath *path) {
     path->evaluations = 0;
+    answer_batcher(path->answer)->done = path->earlier;
+}
+
+void ig_path_expect(IgPath *path, int64_t nodes) {
+    answer_batcher(path->answer)->expected = path->earlier + nodes * larger(1, path->integrals);
 }
 
 /* ---- nodes ---- */
@@ -150,10 +152,10 @@ limn_status ig_evaluate_values(IgPath *path, IgNode *const *nodes, int32_t n) {
     return evaluate(path, nodes, n, false);
 }
 
-limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, int64_t values, bool at_most) {
+limn_status ig_estimate(Result *result, IgPath *path, const IgCost *cost) {
     Evaluation work = {.path = path, .gradient = true};
-    AnswerRequest one = request_of(&work, 1);
-    int32_t count = (int32_t)smaller(nodes, answer_run_cases(path->answer, &one));
+    AnswerRequest like = request_of(&work, (int32_t)smaller(cost->nodes + 1, INT32_MAX));
+    int32_t count = (int32_t)answer_run_cases(path->answer, &like);
     IgNode *batch = ARENA_ARRAY(path->call->arena, IgNode, count);
     IgNode **order = ARENA_ARRAY(path->call->arena, IgNode *, count);
     if (batch == NULL || order == NULL) {
@@ -173,13 +175,18 @@ limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, int64_t val
     AnswerRequest request = request_of(&work, count);
     RunRequest step;
     TRY(answer_bound_request(path->answer, &request, &step));
-    const EstimateRow rows[] = {
-        {"nodes in one step", count, "nodes"},
-        {"time of one node", of_node, "s"},
-        {at_most ? "nodes, at most" : "nodes", (double)nodes, "nodes"},
-        {"time of one pass without gradient", of_value, "s"},
-        {"such passes, at most", (double)values, "passes"},
-        {at_most ? "time, at most" : "time", of_node * (double)nodes + of_value * (double)values, "s"}};
-    return estimate_show(result, path->session, &step, blocks_of(nodes + values, count), rows,
-                         sizeof rows / sizeof rows[0]);
+    double checks = of_value * (double)cost->values, seconds = cost->seconds + checks + of_node * (double)cost->nodes;
+    double all = (double)(cost->spent + cost->nodes);
+    bool about = cost->most > 0;
+    const EstimateRow rows[] = {{"nodes in one step", count, "nodes"},
+                                {"time of one node", of_node, "s"},
+                                {about ? "nodes, about" : "nodes", all, "nodes"},
+                                {"time of one pass without gradient", of_value, "s"},
+                                {"such passes, at most", (double)cost->values, "passes"},
+                                {"time, about", seconds, "s"},
+                                {"nodes, at most", (double)cost->most, "nodes"},
+                                {"time, at most", seconds + of_node * ((double)cost->most - all), "s"}};
+    result_headline(result, SAY(path->call, "About %.3g s for %.0f nodes", "约 %.3g 秒，%.0f 个节点"), seconds, all);
+    return estimate_show(result, path->session, &step, blocks_of(cost->spent + cost->nodes + cost->values, count), rows,
+                         about ? 8 : 6);
 }

@@ -20,7 +20,9 @@ typedef struct IgPath {
     float *baseline;     /* [P, D]; equal to input on fixed rows */
     bool *fixed;         /* [P] */
     int32_t n_parts;     /* C */
-    int64_t evaluations; /* nodes evaluated so far */
+    int64_t evaluations; /* nodes of this integral so far */
+    int64_t earlier;     /* nodes of the integrals before this one */
+    int32_t integrals;   /* how many like this are to come, with it; 0: one */
 } IgPath;
 
 typedef struct IgNode {
@@ -37,7 +39,9 @@ limn_status ig_path_open(IgPath *path, MethodCall *call, Session *session, Answe
                          const bool *fixed);
 void ig_path_free(IgPath *path);
 
-/* How many nodes there will be, for progress; 0: nobody knows. Counts them anew. */
+/* An integral begins: its nodes are counted anew. */
+void ig_path_begin(IgPath *path);
+/* How many nodes it will have, as far as is known now: for progress, which counts those of all integrals. */
 void ig_path_expect(IgPath *path, int64_t nodes);
 
 /* Evaluates nodes at their alpha; f_of and d are allocated in the call's arena when NULL. */
@@ -46,8 +50,16 @@ limn_status ig_evaluate(IgPath *path, IgNode *const *nodes, int32_t n);
 /* The same without the derivative, for half the work: f and f_of are set, slope and d are not. */
 limn_status ig_evaluate_values(IgPath *path, IgNode *const *nodes, int32_t n);
 
-/* Adds the cost of `nodes` nodes and `values` evaluations of F alone to the result: memory of one run, seconds from
- * one run of each kind that is timed. */
-limn_status ig_estimate(Result *result, IgPath *path, int64_t nodes, int64_t values, bool at_most);
+/* What an attribution takes. */
+typedef struct IgCost {
+    int64_t nodes;  /* to come */
+    int64_t values; /* evaluations of F alone to come, at most */
+    int64_t most;   /* nodes it may take at most; 0: their number is known */
+    double seconds; /* spent already, which a run spends too */
+    int64_t spent;  /* nodes evaluated in them */
+} IgCost;
+
+/* Adds the cost to the result: memory of one run, seconds from one run of each kind that is timed. */
+limn_status ig_estimate(Result *result, IgPath *path, const IgCost *cost);
 
 #endif

@@ -34,10 +34,35 @@ static bool is_target_row(const IgWork *work, int32_t t) {
     return false;
 }
 
+static const char *unit_of(const IgWork *work) {
+    static const char *const units[] = {"log-probability", "probability", "logit", "logit difference",
+                                        "negative log-likelihood"},
+                             *const chinese[] = {"对数概率", "概率", "logit", "logit 之差", "负对数似然"};
+    return SAY(work->call, units, chinese)[work->metric];
+}
+
+/* What the scores are against, and what was left out of them. */
+static void note_strip(const IgWork *work) {
+    const MethodCall *call = work->call;
+    bool speaks = strcmp(ig_baseline_spec(work->params, 0), "auto") == 0 && baseline_ends_text(work->model);
+    const char *more = work->n_baselines > 1 ? SAY(call, " and others: mean over baselines", "等：取各基线的均值")
+                       : speaks ? SAY(call, ", which also ends a text and so says something; see --baseline mean too",
+                                      "，它也表示文本结束，因而并非毫无含义；另见 --baseline mean")
+                                : "";
+    bool held = work->prompt.chat != NULL && work->params->template_tokens == 0;
+    result_block_note(work->result, SAY(call, "baseline: %s%s%s", "基线：%s%s%s"), work->names[0], more,
+                      held ? SAY(call,
+                                 "; what the chat template puts around the messages is held fixed (--template-tokens "
+                                 "scored scores it too)",
+                                 "；对话模板加在消息前后的词元保持不变（--template-tokens scored 也给它们评分）")
+                           : "");
+}
+
 static void show_tokens(const IgWork *work) {
     static const char *const shown[] = {"token", "word", "sentence"};
-    TokensBlock *strip =
-        result_add_tokens(work->result, "attribution", "What each part of the prompt did", work->prompt.n);
+    TokensBlock *strip = result_add_tokens(
+        work->result, "attribution", SAY(work->call, "What each part of the prompt did", "提示的各个部分起了什么作用"),
+        work->prompt.n);
     for (int32_t t = 0; t < work->prompt.n; t++) {
         bool fixed = isnan(work->score[t]);
         bool unreached = t >= work->path.n_tokens;
@@ -53,15 +78,10 @@ static void show_tokens(const IgWork *work) {
     add_grouping(work, strip, "word", &work->words);
     add_grouping(work, strip, "sentence", &work->sentences);
     tokens_show(strip, shown[work->params->by < 0 ? 1 : work->params->by]);
-    static const char *const units[] = {"log-probability", "probability", "logit", "logit difference",
-                                        "negative log-likelihood"};
     bool lead = work->contrast.kind != TARGET_NONE && work->metric == ANSWER_LOG_PROB;
-    result_block_unit(work->result, lead ? "lead in log-probability" : units[work->metric]);
-    bool speaks = strcmp(ig_baseline_spec(work->params, 0), "auto") == 0 && baseline_ends_text(work->model);
-    result_block_note(work->result, "baseline: %s%s", work->names[0],
-                      work->n_baselines > 1 ? " and others: mean over baselines"
-                      : speaks              ? ", which also ends a text and so says something; see --baseline mean too"
-                                            : "");
+    result_block_unit(work->result,
+                      lead ? SAY(work->call, "lead in log-probability", "对数概率的领先") : unit_of(work));
+    note_strip(work);
 }
 
 /* Word scores, NaN where all of a word is fixed, and the words by size. */
@@ -98,7 +118,8 @@ static void show_words(const IgWork *work, const double *scores, const int32_t *
     for (int32_t i = 0; i < n; i++) {
         total += fabs(scores[order[i]]);
     }
-    TableBlock *table = result_add_table(work->result, "words", "Strongest words", columns, 4);
+    TableBlock *table =
+        result_add_table(work->result, "words", SAY(work->call, "Strongest words", "最有影响的词"), columns, 4);
     for (int32_t i = 0; i < n && i < STRONGEST_WORDS; i++) {
         int32_t w = order[i];
         Text text = run_text(work->call, work->model, &work->prompt, work->words.begins[w], work->words.begins[w + 1]);
@@ -107,7 +128,15 @@ static void show_words(const IgWork *work, const double *scores, const int32_t *
         table_row(table, cells);
     }
     result_block_note(work->result,
-                      "share: of the sum of all words' sizes; + supports the target, - speaks against it");
+                      SAY(work->call,
+                          "share: of the sum of all words' sizes; + supports the target, - speaks against it",
+                          "占比：占所有词得分绝对值之和；+ 支持目标，- 反对目标"));
+}
+
+static void say_quoted(const IgWork *work, TextBuffer *out, Text text) {
+    text_buffer_add(out, SAY(work->call, "\"", "“"));
+    text_buffer_add_bytes(out, text.bytes, text.length);
+    text_buffer_add(out, SAY(work->call, "\"", "”"));
 }
 
 /* "Paris" (59.4%) */
@@ -118,9 +147,8 @@ static void say_target(const IgWork *work, TextBuffer *out, const Target *target
         text_buffer_add_bytes(&words, text.bytes, text.length);
     }
     Text text = text_bare(text_of_bytes(words.data == NULL ? "" : words.data, words.length));
-    text_buffer_add_char(out, '"');
-    text_buffer_add_bytes(out, text.bytes, text.length);
-    text_buffer_printf(out, "\" (%.3g%%)", 100.0 * exp(target->log_probability));
+    say_quoted(work, out, text);
+    text_buffer_printf(out, SAY(work->call, " (%.3g%%)", "（%.3g%%）"), 100.0 * exp(target->log_probability));
     out->failed = out->failed || words.failed;
     text_buffer_free(&words);
 }
@@ -133,9 +161,9 @@ static void say_strongest(const IgWork *work, TextBuffer *out, const char *befor
         if (scores[w] * sign > 0.0) {
             Text text = text_bare(
                 run_text(work->call, work->model, &work->prompt, work->words.begins[w], work->words.begins[w + 1]));
-            text_buffer_printf(out, "%s \"", before);
-            text_buffer_add_bytes(out, text.bytes, text.length);
-            text_buffer_printf(out, "\" (%+.2f)", scores[w]);
+            text_buffer_add(out, before);
+            say_quoted(work, out, text);
+            text_buffer_printf(out, SAY(work->call, " (%+.2f)", "（%+.2f）"), scores[w]);
             return;
         }
     }
@@ -143,15 +171,17 @@ static void say_strongest(const IgWork *work, TextBuffer *out, const char *befor
 
 static void say_headline(const IgWork *work, const double *scores, const int32_t *order, int32_t n) {
     TextBuffer line = TEXT_BUFFER_INIT;
-    text_buffer_add(&line, "Why ");
+    const MethodCall *call = work->call;
+    text_buffer_add(&line, SAY(call, "Why ", "为什么是"));
     say_target(work, &line, &work->target);
     if (work->contrast.kind != TARGET_NONE) {
-        text_buffer_add(&line, " and not ");
+        text_buffer_add(&line, SAY(call, " and not ", "而不是"));
         say_target(work, &line, &work->contrast);
     }
-    say_strongest(work, &line, ": most for it", 1.0, scores, order, n);
-    say_strongest(work, &line, n > 0 && scores[order[0]] > 0.0 ? ", most against it" : "; most against it", -1.0,
-                  scores, order, n);
+    say_strongest(work, &line, SAY(call, ": most for it ", "：最支持它的是"), 1.0, scores, order, n);
+    const char *against = n > 0 && scores[order[0]] > 0.0 ? SAY(call, ", most against it ", "，最反对它的是")
+                                                          : SAY(call, "; most against it ", "；最反对它的是");
+    say_strongest(work, &line, against, -1.0, scores, order, n);
     if (line.failed) {
         line.length = 0;
     }
@@ -161,23 +191,26 @@ static void say_headline(const IgWork *work, const double *scores, const int32_t
 
 static const char *end_text(const IgWork *work, IgEnd end) {
     static const char *const texts[] = {"converged", "down to the rounding noise of the model's own output",
-                                        "NOT converged: the node limit came first", "fixed rule"};
+                                        "NOT converged: the node limit came first", "fixed rule"},
+                             *const chinese[] = {"已收敛", "已到模型自身输出的舍入噪声", "未收敛：先达到节点上限",
+                                                 "固定规则"};
     return end == IG_NOISE_FLOOR && ig_is_routed(work)
-               ? "down to jumps where the choice of experts changes, and rounding"
-               : texts[end];
+               ? SAY(work->call, "down to jumps where the choice of experts changes, and rounding",
+                     "已到专家选择改变处的跳变与舍入噪声")
+               : SAY(work->call, texts, chinese)[end];
 }
 
 static void show_one_path(const IgWork *work, TableBlock *table, const char *baseline, const IgIntegral *integral) {
     const struct {
         const char *name;
         Value value;
-    } lines[] = {{"F(input)", value_number(integral->f_input)},
-                 {"F(baseline)", value_number(integral->f_baseline)},
-                 {"baseline", value_text(baseline)},
-                 {"nodes", value_integer(integral->nodes)},
-                 {"sum of gaps", value_number(integral->gap_sum)},
-                 {"largest token change", value_number(integral->token_change)},
-                 {"end", value_text(end_text(work, integral->end))}};
+    } lines[] = {{SAY(work->call, "F(input)", "F(输入)"), value_number(integral->f_input)},
+                 {SAY(work->call, "F(baseline)", "F(基线)"), value_number(integral->f_baseline)},
+                 {SAY(work->call, "baseline", "基线"), value_text(baseline)},
+                 {SAY(work->call, "nodes", "节点数"), value_integer(integral->nodes)},
+                 {SAY(work->call, "sum of gaps", "缺口之和"), value_number(integral->gap_sum)},
+                 {SAY(work->call, "largest token change", "词元得分的最大变动"), value_number(integral->token_change)},
+                 {SAY(work->call, "end", "结束原因"), value_text(end_text(work, integral->end))}};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         const Value cells[] = {value_text(lines[i].name), lines[i].value};
         table_row(table, cells);
@@ -192,7 +225,8 @@ static void show_integration(const IgWork *work) {
         {{"nodes", 5}, COLUMN_INTEGER}, {{"sum of gaps", 11}, COLUMN_NUMBER}, {{"token change", 12}, COLUMN_NUMBER},
         {{"end", 3}, COLUMN_TEXT}};
     bool single = work->n_baselines == 1;
-    TableBlock *table = result_add_table(work->result, "integration", "The path from baseline to input",
+    TableBlock *table = result_add_table(work->result, "integration",
+                                         SAY(work->call, "The path from baseline to input", "从基线到输入的路径"),
                                          single ? one : several, single ? 2 : 7);
     if (single) {
         show_one_path(work, table, work->names[0], &work->integrals[0]);
@@ -212,48 +246,62 @@ static void show_integration(const IgWork *work) {
 }
 
 static void warn_of_ends(const IgWork *work) {
+    const MethodCall *call = work->call;
     for (int32_t b = 0; b < work->n_baselines; b++) {
         const IgIntegral *integral = &work->integrals[b];
         if (integral->end == IG_GAVE_UP) {
             result_warn(work->result,
-                        "not converged after %lld nodes (baseline: %s): the gaps add up to %.1f%% of F(input) - "
-                        "F(baseline); raise --max-nodes or --tolerance",
+                        SAY(call,
+                            "not converged after %lld nodes (baseline: %s): the gaps add up to %.1f%% of F(input) - "
+                            "F(baseline); raise --max-nodes or --tolerance",
+                            "%lld 个节点之后仍未收敛（基线：%s）：缺口之和为 F(输入) - F(基线) 的 %.1f%%；请加大 "
+                            "--max-nodes 或 --tolerance"),
                         (long long)integral->nodes, work->names[b], 100.0 * integral->gap_sum / integral->gap_scale);
         } else if (integral->end == IG_NOISE_FLOOR &&
                    integral->gap_sum > work->params->tolerance * integral->gap_scale) {
-            result_warn(work->result,
-                        "%s the sum of gaps at %.1f%% (baseline: %s); the token scores moved by %.2f%% in the last "
-                        "refinement",
-                        ig_is_routed(work) ? "F jumps where a token's choice of experts changes: the jumps keep"
-                                           : "F's own rounding noise keeps",
-                        100.0 * integral->gap_sum / integral->gap_scale, work->names[b],
-                        100.0 * integral->token_change);
+            result_warn(
+                work->result,
+                SAY(call,
+                    "%s the sum of gaps at %.1f%% (baseline: %s); the token scores moved by %.2f%% in the last "
+                    "refinement",
+                    "%s缺口之和停在 %.1f%%（基线：%s）；最后一次细化时词元得分变动 %.2f%%"),
+                ig_is_routed(work) ? SAY(call, "F jumps where a token's choice of experts changes: the jumps keep",
+                                         "F 在词元的专家选择改变处有跳变，使")
+                                   : SAY(call, "F's own rounding noise keeps", "F 自身的舍入噪声使"),
+                100.0 * integral->gap_sum / integral->gap_scale, work->names[b], 100.0 * integral->token_change);
         }
     }
 }
 
 /* Checks speak for the worst baseline. */
 static void check_integration(const IgWork *work) {
+    const MethodCall *call = work->call;
     IgJudgement judgement = ig_judge(work);
     double tolerance = work->params->tolerance;
     warn_of_ends(work);
     if (judgement.end == IG_FIXED_RULE) {
         result_check(work->result, "completeness", judgement.gap, CHECK_AT_MOST, tolerance,
-                     "attributions add up to F(input) - F(baseline); a small gap of a fixed rule can be luck");
+                     SAY(call,
+                         "distance of the attributions' sum from F(input) - F(baseline), over that difference; of a "
+                         "fixed rule a small one can be luck",
+                         "归因之和与 F(输入) - F(基线) 的距离，除以该差；固定规则的小缺口可能只是运气"));
         return;
     }
     if (judgement.gap_counts) {
         result_check(work->result, "panel gaps", judgement.gap, CHECK_AT_MOST, tolerance,
-                     "sum of |rule - difference of F| over all intervals, over |F(input) - F(baseline)|");
+                     SAY(call, "sum of |rule - difference of F| over all intervals, over |F(input) - F(baseline)|",
+                         "各区间 |求积值 - F 之差| 的总和，除以 |F(输入) - F(基线)|"));
     }
     result_check(work->result, "token change", judgement.change, CHECK_AT_MOST, tolerance,
-                 "largest change of a token's score in the last refinement, over the largest score");
+                 SAY(call, "largest change of a token's score in the last refinement, over the largest score",
+                     "最后一次细化时词元得分的最大变动，除以最大得分"));
 }
 
 static void show_matrix(const IgWork *work) {
     const IgPath *path = &work->path;
-    MatrixBlock *matrix = result_add_matrix(work->result, "matrix", "What each token did to each target token",
-                                            work->target.n, path->n_tokens);
+    MatrixBlock *matrix = result_add_matrix(
+        work->result, "matrix", SAY(work->call, "What each token did to each target token", "各词元对各目标词元的作用"),
+        work->target.n, path->n_tokens);
     matrix_titles(matrix, "target token", "prompt token");
     for (int32_t c = 0; c < work->target.n; c++) {
         Text label = output_text(work->call, work->model, work->target.ids[c]);
@@ -278,9 +326,10 @@ limn_status ig_report(IgWork *work) {
     int32_t n = 0;
     TRY(rank_words(work, &scores, &order, &n));
     result_param_text(work->result, "sign",
-                      work->metric == ANSWER_NLL ? "positive speaks against the target (negative "
-                                                   "log-likelihood)"
-                                                 : "positive supports the target");
+                      work->metric == ANSWER_NLL
+                          ? SAY(work->call, "positive speaks against the target (negative log-likelihood)",
+                                "正值反对目标（负对数似然）")
+                          : SAY(work->call, "positive supports the target", "正值支持目标"));
     say_headline(work, scores, order, n);
     show_tokens(work);
     show_words(work, scores, order, n);

@@ -79,6 +79,7 @@ limn_status ig_integrate_fixed(IgIntegral *integral, IgPath *path, IgRule rule, 
         nodes[i].alpha = alpha[i];
         order[i] = &nodes[i];
     }
+    ig_path_begin(path);
     ig_path_expect(path, steps + 2);
     TRY(ig_evaluate(path, order, steps));
     TRY(ig_evaluate_values(path, order + steps, 2));

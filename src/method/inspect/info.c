@@ -119,7 +119,7 @@ static limn_status run(MethodCall *call, Result *result) {
     if (model->tokenizer != NULL) {
         add_tokenizer(result, model->tokenizer);
     } else {
-        result_warn(result, "no tokenizer beside the weights: prompts can be given as --ids only");
+        result_warn(result, "%s; prompts can be given as --ids only", model->no_tokenizer);
     }
     for (int32_t i = 0; i < model->n_warnings; i++) {
         result_warn(result, "%s", model->warnings[i]);

@@ -14,6 +14,7 @@
 #include "call/estimate.h"
 #include "files/tensor_files.h"
 #include "measure/distribution.h"
+#include "measure/overflow.h"
 #include "measure/target_score.h"
 
 typedef struct RunParams {
@@ -46,6 +47,8 @@ typedef struct RunWork {
     int32_t n_answers;  /* the rows to be shown: the first, or one for each mask */
     int32_t *answer_at; /* [n_answers] places among the outputs */
     int32_t n_vocab;    /* outputs of a row */
+    int64_t not_finite; /* outputs that were shown and are NaN or infinite */
+    bool suspected;     /* values may have overflowed on the way */
     Tensor *tensors;    /* what is saved */
     int32_t n_tensors;
 } RunWork;
@@ -324,8 +327,10 @@ static void describe_values(RunWork *work) {
     if (asked == 0) {
         return;
     }
-    TableBlock *table = result_add_table(work->result, "values", "Values", columns, 4);
-    result_block_note(work->result, "-o FILE.safetensors keeps these values and the logits of all positions");
+    TableBlock *table = result_add_table(work->result, "values", SAY(work->call, "Values", "数值"), columns, 4);
+    result_block_note(work->result,
+                      SAY(work->call, "-o FILE.safetensors keeps these values and the logits of all positions",
+                          "-o FILE.safetensors 保存这些数值和所有位置的 logit"));
     for (int32_t i = 0; i < asked; i++) {
         char shape[96];
         double rms, largest;
@@ -349,26 +354,69 @@ static limn_status write_values(const RunWork *work) {
 
 /* ---- what is said ---- */
 
+static void say_likeliest(const RunWork *work, const float *row) {
+    int32_t best = logit_argmax(row, work->n_vocab);
+    Text text = output_text(work->call, work->model, best);
+    double probability = exp((double)row[best] - log_sum_exp(row, work->n_vocab));
+    bool classifier = work->model->config.task == TASK_CLASSIFIER;
+    result_headline(work->result,
+                    classifier ? SAY(work->call, "Likeliest class: '%.*s' (%.1f%%)", "最可能的类别：“%.*s”（%.1f%%）")
+                               : SAY(work->call, "Likeliest token: '%.*s' (%.1f%%)", "最可能的词元：“%.*s”（%.1f%%）"),
+                    (int)text.length, text.bytes, 100 * probability);
+}
+
+/* Nothing is likeliest among values that are no numbers: they are what is said. */
 static void describe_answers(RunWork *work) {
+    MethodCall *call = work->call;
     const float *logits = session_logits(work->session);
+    bool classifier = work->model->config.task == TASK_CLASSIFIER;
     for (int32_t i = 0; i < work->n_answers; i++) {
         int32_t place = work->answer_at[i];
+        int32_t position = work->outputs[place].row;
         const float *row = logits + (size_t)place * (size_t)work->n_vocab;
-        int32_t best = logit_argmax(row, work->n_vocab);
-        Text text = output_text(work->call, work->model, best);
-        double probability = exp((double)row[best] - log_sum_exp(row, work->n_vocab));
-        bool classifier = work->model->config.task == TASK_CLASSIFIER;
-        if (i == 0) {
-            result_headline(work->result, "%s: '%.*s' (%.1f%%)", classifier ? "Likeliest class" : "Likeliest token",
-                            (int)text.length, text.bytes, 100 * probability);
+        int32_t bad = logit_count_not_finite(row, work->n_vocab);
+        work->not_finite += bad;
+        work->suspected = work->suspected || overflow_suspected(&work->edits, row, work->n_vocab);
+        if (i == 0 && bad == 0) {
+            say_likeliest(work, row);
+        } else if (i == 0) {
+            result_headline(work->result,
+                            SAY(call, "No answer: %d of %d outputs at position %d are NaN or infinite",
+                                "没有答案：%d 个输出（共 %d 个，位置 %d）为 NaN 或无穷"),
+                            (int)bad, (int)work->n_vocab, (int)position);
         }
         char id[32];
         char title[64];
         snprintf(id, sizeof id, i == 0 ? "top" : "top-%d", (int)i + 1);
-        snprintf(title, sizeof title, classifier ? "Classes" : "Output at position %d", (int)work->outputs[place].row);
-        distribution_table(work->result, work->call, work->model, id, title, row, work->n_vocab,
-                           (int32_t)work->params->top);
+        snprintf(title, sizeof title,
+                 classifier ? SAY(call, "Classes", "类别") : SAY(call, "Output at position %d", "位置 %d 的输出"),
+                 (int)position);
+        if (bad == 0) {
+            distribution_table(work->result, call, work->model, id, title, row, work->n_vocab,
+                               (int32_t)work->params->top);
+        }
     }
+}
+
+/* The last thing asked of the session: looking for it takes another pass. */
+static limn_status check_finite(RunWork *work) {
+    Overflow overflow = {0};
+    work->suspected = work->suspected || overflow_suspected(&work->edits, NULL, 0);
+    if (work->suspected) {
+        TRY(overflow_find(&overflow, work->call, work->session, &work->sequence, &work->edits));
+    }
+    if (overflow.rows > 0) {
+        result_headline(work->result,
+                        SAY(work->call,
+                            "No answer: values overflowed on the way (first before %s, at position %d); what came out "
+                            "says nothing",
+                            "没有答案：中途数值溢出（首先在 %s 之前，位置 %d），输出没有意义"),
+                        overflow.site, (int)overflow.row);
+    }
+    if (work->edits.n > 0 || work->not_finite > 0 || overflow.rows > 0) {
+        overflow_check(work->result, work->call, &overflow, work->not_finite);
+    }
+    return LIMN_OK;
 }
 
 /* A bare encoder answers with a vector: the mean over visible tokens, of length 1. */
@@ -397,10 +445,19 @@ static limn_status describe_embedding(RunWork *work) {
     for (int64_t d = 0; d < width && norm > 0; d++) {
         mean[d] /= sqrt(norm);
     }
-    result_headline(work->result, "Sentence embedding of %d numbers: mean over tokens, length 1", (int)width);
-    SeriesBlock *series =
-        result_add_series(work->result, "embedding", "Sentence embedding", x, (int32_t)width, "dimension", "value");
-    series_line(series, "embedding", mean, NULL, NULL);
+    if (!isfinite(norm)) {
+        work->not_finite = width;
+        result_headline(work->result, SAY(work->call, "No answer: the sentence embedding is NaN or infinite",
+                                          "没有答案：句向量为 NaN 或无穷"));
+        return LIMN_OK;
+    }
+    result_headline(work->result,
+                    SAY(work->call, "Sentence embedding of %d numbers: mean over tokens, length 1",
+                        "句向量，%d 个数：各词元的均值，长度为 1"),
+                    (int)width);
+    SeriesBlock *series = result_add_series(work->result, "embedding", SAY(work->call, "Sentence embedding", "句向量"),
+                                            x, (int32_t)width, "dimension", "value");
+    series_line(series, SAY(work->call, "embedding", "向量"), mean, NULL, NULL);
     return LIMN_OK;
 }
 
@@ -455,6 +512,7 @@ static limn_status run(MethodCall *call, Result *result) {
     }
     describe_values(&work);
     edit_plan_describe(result, &work.edits);
+    TRY(check_finite(&work));
     return result_status(result);
 }
 

@@ -62,9 +62,7 @@ static limn_status run(MethodCall *call, Result *result) {
     const TokenizeParams *params = call->params;
     Model *model;
     TRY(method_model_config(call, params->model.bytes, &model));
-    if (model->tokenizer == NULL) {
-        return fail(LIMN_NOT_FOUND, "%s: no tokenizer beside the weights", model->path);
-    }
+    TRY(model_need_tokenizer(model, "there is nothing to cut text with"));
     int given = (params->text.bytes != NULL) + (params->file.bytes != NULL) + (params->decode.ids != NULL);
     if (given != 1) {
         return fail(LIMN_USAGE, "tokenize: %s, expected one of --text, --file and --decode",

@@ -19,8 +19,10 @@ enum { RESULT_FILE_CAP = 1 << 30 };
 static limn_status add_effort(json_t *params, const MethodCall *call, const Result *recorded) {
     int64_t threads = call->common.threads > 0 ? call->common.threads : recorded->provenance.threads;
     bool added = threads <= 0 || json_object_set_new(params, "threads", json_integer(threads)) == 0;
-    if (call->common.memory > 0) { /* PARAM_BYTES_LEAST too is read back as itself */
-        added = added && json_object_set_new(params, "memory", json_integer((json_int_t)call->common.memory)) == 0;
+    size_t memory = call->common.memory;
+    if (memory > 0) {
+        json_t *value = memory == PARAM_BYTES_LEAST ? json_string("min") : json_integer((json_int_t)memory);
+        added = added && json_object_set_new(params, "memory", value) == 0;
     }
     return added ? LIMN_OK : method_no_memory(call);
 }
@@ -55,10 +57,12 @@ static void describe(Result *result, const Comparison *comparison, const VerifyP
                                           {{"relative difference", 19}, COLUMN_NUMBER},
                                           {{"tolerated", 9}, COLUMN_FLAG}};
     result_check(result, "same-answer", comparison->within ? 1 : 0, CHECK_AT_LEAST, 1,
-                 "everything agrees, numbers within %g of the largest of their kind", params->tolerance);
+                 "1 when everything agrees, numbers within %g of the largest of their kind; 0 when something differs",
+                 params->tolerance);
     if (comparison->same_environment) {
-        result_check(result, "same-bytes", comparison->same_bytes ? 1 : 0, CHECK_AT_LEAST, 1,
-                     "the same version, backend and machine type give the same bytes");
+        result_check(
+            result, "same-bytes", comparison->same_bytes ? 1 : 0, CHECK_AT_LEAST, 1,
+            "1 when the bytes are the same, as the same version, backend and machine type promise; 0 when not");
     } else {
         result_warn(result,
                     "recorded with another version, backend, machine type or number of threads: compared within "

@@ -1,0 +1,306 @@
+/* `why` says what replacement finds and what turned the answer really turns it; the check of causes passes, fails and
+ * leaves open what it should. */
+#include <jansson.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "call/open.h"
+#include "measure/cause.h"
+#include "measure/target_score.h"
+#include "method/calls.h"
+
+#include <cmocka.h> /* last: it has a macro named fail */
+
+static char letters[64];
+static const char prompt_text[] = "the cat sat on a red mat";
+
+static int set_up(void **state) {
+    make_letters_model(letters);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    remove_letters_model(letters);
+    return 0;
+}
+
+static void must(limn_status status) {
+    if (status != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+}
+
+static const TableBlock *table_of(const Result *result, const char *id) {
+    const Block *block = result_find_block(result, id);
+    assert_non_null(block);
+    return block->content;
+}
+
+static const char *answer_text(const Result *result) {
+    const Block *block = result_find_block(result, "answer");
+    assert_non_null(block);
+    return ((const TextBlock *)block->content)->text.bytes;
+}
+
+static Result *ask(const char *command, const char *more) {
+    Result *result = NULL;
+    must(call_method(&result, command, "{\"model\": \"%s\", \"prompt\": \"%s\"%s}", letters, prompt_text, more));
+    return result;
+}
+
+/* Causes are the clear supporters of `replace` with the same seed, and nothing else. */
+static void causes_are_what_replacement_finds(void **state) {
+    static const char *const questions[] = {"", ", \"target\": \"e\"", ", \"target\": \"e\", \"contrast\": \"k\"",
+                                            ", \"target\": \"ek\", \"seed\": 5"};
+    int named = 0;
+    for (size_t q = 0; q < sizeof questions / sizeof *questions; q++) {
+        Result *why = ask("why", questions[q]), *replace = ask("replace", questions[q]);
+        const TableBlock *causes = table_of(why, "causes"), *effects = table_of(replace, "effects");
+        int32_t found = 0;
+        for (int32_t r = 0; r < effects->n_rows; r++) {
+            const Value *low = table_cell(effects, r, 3);
+            if (low->kind != VALUE_NUMBER || !(low->number > 0.0)) {
+                continue;
+            }
+            bool there = false;
+            for (int32_t c = 0; c < causes->n_rows; c++) {
+                there =
+                    there || strcmp(table_cell(causes, c, 0)->text.bytes, table_cell(effects, r, 0)->text.bytes) == 0;
+            }
+            assert_true(there);
+            found++;
+        }
+        /* the word that gradients point at was exchanged often too, which `replace` does not know of */
+        assert_in_range(causes->n_rows, found, found + 1);
+        named += causes->n_rows;
+        bool says = strstr(why->headline.bytes, "no single word decides") == NULL;
+        assert_int_equal(says, causes->n_rows > 0);
+        assert_int_equal(result_verdict(why), causes->n_rows > 0 ? CHECK_PASS : CHECK_INCONCLUSIVE);
+        result_free(why);
+        result_free(replace);
+    }
+    assert_true(named > 0);
+}
+
+/* Each change that is said to turn the answer is made, and the model asked. */
+static void turns_are_turns(void **state) {
+    Result *why = ask("why", "");
+    const TableBlock *turns = table_of(why, "counterfactuals");
+    assert_true(turns->n_rows > 0);
+    for (int32_t r = 0; r < turns->n_rows; r++) {
+        const char *word = table_cell(turns, r, 0)->text.bytes, *with = table_cell(turns, r, 1)->text.bytes;
+        if (strchr(word, '+') != NULL) {
+            continue;
+        }
+        char changed[128], padded[160], wanted[64];
+        snprintf(padded, sizeof padded, " %s ", prompt_text);
+        snprintf(wanted, sizeof wanted, " %s ", word);
+        const char *at = strstr(padded, wanted);
+        assert_non_null(at);
+        snprintf(changed, sizeof changed, "%.*s%s%s", (int)(at - padded), prompt_text, with,
+                 prompt_text + (at - padded) + strlen(word));
+        Result *run;
+        must(call_method(&run, "run", "{\"model\": \"%s\", \"prompt\": \"%s\"}", letters, changed));
+        const Block *output = NULL;
+        for (int32_t b = 0; b < run->n_blocks && output == NULL; b++) {
+            output = run->blocks[b].kind == BLOCK_TABLE ? &run->blocks[b] : NULL;
+        }
+        assert_non_null(output);
+        const char *first = table_cell(output->content, 0, 0)->text.bytes;
+        const char *answer = table_cell(turns, r, 2)->text.bytes;
+        assert_memory_equal(answer, first, strlen(first)); /* the answer is the whole word that begins so */
+        assert_string_not_equal(first, why->target.text.bytes);
+        result_free(run);
+    }
+    result_free(why);
+}
+
+/* With too few draws for an interval nothing is named, and that is what it says. */
+static void nothing_decides(void **state) {
+    char list[80];
+    snprintf(list, sizeof list, "/tmp/limn-why-%d.txt", (int)getpid());
+    must(file_write_atomic(list, "fig\nhut\n", 8));
+    char more[160];
+    snprintf(more, sizeof more, ", \"replacements\": \"%s\"", list);
+    Result *why = ask("why", more);
+    assert_int_equal(table_of(why, "causes")->n_rows, 0);
+    assert_non_null(strstr(answer_text(why), "no single word decides that"));
+    assert_int_equal(result_verdict(why), CHECK_INCONCLUSIVE);
+    result_free(why);
+    unlink(list);
+}
+
+static void speaks_chinese(void **state) {
+    Result *why = ask("why", ", \"language\": \"zh\"");
+    assert_non_null(strstr(answer_text(why), "它"));
+    assert_null(strstr(answer_text(why), "It said"));
+    result_free(why);
+}
+
+/* ---- the check of causes ---- */
+
+typedef struct Asked {
+    Arena arena;
+    ModelCache *models;
+    Team team;
+    Progress progress;
+    Method method;
+    MethodCall call;
+    Session *session;
+    Prompt prompt;
+    Target target, contrast;
+    TokenRuns words;
+    double scores[32];
+} Asked;
+
+static void open_question(Asked *asked) {
+    memset(asked, 0, sizeof *asked);
+    arena_init(&asked->arena);
+    must(model_cache_new(&asked->models));
+    asked->team = team_of(2, &asked->progress);
+    asked->method.command.name = "asker";
+    asked->call = (MethodCall){.method = &asked->method,
+                               .registry = &test_registry,
+                               .models = asked->models,
+                               .progress = &asked->progress,
+                               .team = &asked->team,
+                               .arena = &asked->arena};
+    must(method_session(&asked->call, letters, &asked->session));
+    const Model *model = session_model(asked->session);
+    const PromptParams prompt = {.prompt = text_of(prompt_text)};
+    const TargetParams target = {.target = text_of("e"), .target_id = PARAM_NO_INTEGER};
+    must(prompt_read(&asked->prompt, &asked->call, model, &prompt));
+    must(target_resolve(&asked->target, &asked->contrast, &asked->call, asked->session, &asked->prompt, &target, NULL,
+                        NULL));
+    must(words_of(&asked->words, &asked->call, model, &asked->prompt));
+    assert_in_range(asked->words.n, 1, 32);
+}
+
+static void close_question(Asked *asked) {
+    model_cache_free(asked->models);
+    arena_free(&asked->arena);
+}
+
+/* Of an attribution that names word `named` first; -1: none. */
+static Result *checked(Asked *asked, int32_t named, CauseEffort effort, bool advisory) {
+    for (int32_t w = 0; w < asked->words.n; w++) {
+        asked->scores[w] = w == named ? 1.0 : -0.1;
+    }
+    const CauseAsked cause = {.call = &asked->call,
+                              .session = asked->session,
+                              .prompt = &asked->prompt,
+                              .target = &asked->target,
+                              .contrast = &asked->contrast,
+                              .words = &asked->words,
+                              .scores = asked->scores,
+                              .effort = effort,
+                              .advisory = advisory};
+    Result *result;
+    must(result_new(&result, "asker", NULL));
+    must(cause_check(result, &cause));
+    must(result_status(result));
+    return result;
+}
+
+static CheckState state_of(const Result *result, const char *name) {
+    for (int32_t i = 0; i < result->n_checks; i++) {
+        if (strcmp(result->checks[i].name.bytes, name) == 0) {
+            return result->checks[i].state;
+        }
+    }
+    fail_msg("no check %s", name);
+    return CHECK_FAIL;
+}
+
+static void the_check_tells_causes_apart(void **state) {
+    Asked asked;
+    open_question(&asked);
+    const int32_t n = asked.words.n;
+    int passed = 0, failed = 0;
+    double best = 0.0, best_effect = 0.0;
+    for (int32_t w = 0; w < n; w += 2) { /* the spaces between are words of their own */
+        Result *result = checked(&asked, w, CAUSE_FULL, false);
+        const TableBlock *table = table_of(result, "cause");
+        double own = NAN, largest = 0.0;
+        bool clear = false, any = false;
+        for (int32_t r = 0; r < table->n_rows; r++) {
+            double effect = table_cell(table, r, 3)->number;
+            bool is_clear = table_cell(table, r, 4)->kind == VALUE_NUMBER && table_cell(table, r, 4)->number > 0.0;
+            any = any || is_clear;
+            largest = is_clear ? fmax(largest, effect) : largest;
+            if (table_cell(table, r, 1)->integer == asked.words.begins[w]) {
+                own = effect;
+                clear = is_clear;
+            }
+        }
+        assert_true(any);
+        bool good = clear && own >= 0.5 * largest;
+        assert_int_equal(state_of(result, "cause"), good ? CHECK_PASS : CHECK_FAIL);
+        const ResultCheck *check = &result->checks[0];
+        assert_true(fabs(check->value - (clear ? own / largest : 0.0)) < 1e-9);
+        if (check->value > best) {
+            best = check->value;
+            best_effect = own;
+        }
+        passed += good;
+        failed += !good;
+        result_free(result);
+    }
+    assert_true(best == 1.0 && best_effect > 0.0);
+    assert_true(passed > 0 && failed > 0);
+    close_question(&asked);
+}
+
+static void the_check_leaves_open(void **state) {
+    Asked asked;
+    open_question(&asked);
+    Result *result = checked(&asked, -1, CAUSE_QUICK, false); /* names nothing for the target */
+    assert_int_equal(state_of(result, "cause"), CHECK_INCONCLUSIVE);
+    assert_int_equal(result_verdict(result), CHECK_INCONCLUSIVE);
+    assert_null(result_find_block(result, "deletion"));
+    result_free(result);
+    result = checked(&asked, 1, CAUSE_QUICK, false); /* names a space, which nothing takes the place of */
+    assert_int_equal(state_of(result, "cause"), CHECK_INCONCLUSIVE);
+    result_free(result);
+    result = checked(&asked, -1, CAUSE_QUICK, true);
+    assert_int_equal(result_verdict(result), CHECK_PASS); /* advisory */
+    result_free(result);
+    result = checked(&asked, 0, CAUSE_NONE, false);
+    assert_int_equal(result->n_checks, 0);
+    result_free(result);
+    close_question(&asked);
+}
+
+/* Ids are no text: said, and no failure. */
+static void ids_are_not_checked(void **state) {
+    Result *result;
+    must(call_method(&result, "grad", "{\"model\": \"%s\", \"ids\": [1, 0, 2], \"target-id\": 4}", letters));
+    assert_int_equal(result->n_checks, 0);
+    bool said = false;
+    for (int32_t i = 0; i < result->n_warnings; i++) {
+        said = said || strstr(result->warnings[i].bytes, "was not checked") != NULL;
+    }
+    assert_true(said);
+    result_free(result);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(causes_are_what_replacement_finds),
+        cmocka_unit_test(turns_are_turns),
+        cmocka_unit_test(nothing_decides),
+        cmocka_unit_test(speaks_chinese),
+        cmocka_unit_test(the_check_tells_causes_apart),
+        cmocka_unit_test(the_check_leaves_open),
+        cmocka_unit_test(ids_are_not_checked),
+    };
+    return cmocka_run_group_tests_name("why", tests, set_up, tear_down);
+}
