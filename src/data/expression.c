@@ -181,6 +181,21 @@ static limn_status read_arguments(Parser *parser, ExpressionFunction function, E
                              : bad(parser, more ? "a comma or a closing parenthesis" : "a closing parenthesis");
 }
 
+/* The second part of split(NAME, SEED); without it the seed is 0. */
+static limn_status read_seed(Parser *parser, ExpressionNode *node) {
+    if (!take(parser, ",")) {
+        return LIMN_OK;
+    }
+    next_byte(parser);
+    FieldValue number, cell = {.kind = FIELD_CELL, .bytes = parser->text + parser->at, .length = word_length(parser)};
+    if (!field_number(&number, &cell) || number.kind != FIELD_INTEGER || number.integer < 0) {
+        return bad(parser, "a whole number, 0 or more");
+    }
+    node->seed = (uint64_t)number.integer;
+    parser->at += cell.length;
+    return LIMN_OK;
+}
+
 static limn_status read_operand(Parser *parser, ExpressionNode **node) {
     static const char *const functions[FUNCTION_COUNT] = {"abs", "sqrt", "exp", "log", "min", "max"};
     FieldValue literal = {.kind = FIELD_TEXT};
@@ -194,6 +209,11 @@ static limn_status read_operand(Parser *parser, ExpressionNode **node) {
     }
     if (take_function(parser, "length")) {
         TRY(read_name(parser, NODE_LENGTH, node));
+        return take(parser, ")") ? LIMN_OK : bad(parser, "a closing parenthesis");
+    }
+    if (take_function(parser, "split")) {
+        TRY(read_name(parser, NODE_SPLIT, node));
+        TRY(read_seed(parser, *node));
         return take(parser, ")") ? LIMN_OK : bad(parser, "a closing parenthesis");
     }
     for (int f = 0; f < FUNCTION_COUNT; f++) {
@@ -438,7 +458,7 @@ void expression_free(Expression *expression) {
 
 const char *expression_name(const Expression *expression, size_t index, bool *seen) {
     for (const ExpressionNode *node = expression->made; node != NULL; node = node->next_made) {
-        bool named = node->kind == NODE_NAME || node->kind == NODE_LENGTH;
+        bool named = node->kind == NODE_NAME || node->kind == NODE_LENGTH || node->kind == NODE_SPLIT;
         if (named && index-- == 0) {
             *(seen != NULL ? seen : &(bool){false}) = node->seen;
             return node->name;

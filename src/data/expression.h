@@ -3,10 +3,13 @@
  *
  *   condition   and, or, not, ( ), in the usual order of binding
  *   comparison  == != < > <= >=  and  ~ !~  (a regular expression, PCRE, found anywhere in the text)
- *   sum         + - * / and a sign, of numbers. A minus between blanks or behind a parenthesis: within a name it
- * belongs to the name operand     a name (dots go into objects; odd names in `backquotes`), 'text' or "text", a number,
- * true, false, null, ( ), length(name): the characters of a text or number, the elements of a list or object; of sums
- * also abs(x), sqrt(x), exp(x), log(x), min(x, ...), max(x, ...)
+ *   sum         + - * / and a sign, of numbers. A minus stands between blanks or behind a parenthesis: within a name
+ *               it belongs to the name
+ *   operand     a name (dots go into objects; odd names in `backquotes`), 'text' or "text", a number, true, false,
+ *               null, ( ), length(name): the characters of a text or number, the elements of a list or object,
+ *               split(name, N): from 0 to 1 by what the name reads as and by N alone, so that split(id, 1) < 0.5 and
+ *               split(id, 1) >= 0.5 are two halves; of sums also abs(x), sqrt(x), exp(x), log(x), min(x, ...),
+ *               max(x, ...)
  *
  * Numbers compare as numbers, integers of any length exactly, texts by their bytes. A cell of CSV has no type: beside a
  * number it is read as one if it is spelled as one; two cells are compared as numbers when both are. What is absent is

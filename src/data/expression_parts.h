@@ -11,6 +11,7 @@ typedef enum ExpressionNodeKind {
     NODE_LITERAL,
     NODE_NAME,
     NODE_LENGTH, /* of a name */
+    NODE_SPLIT,  /* of a name, by a seed */
     NODE_SUM,    /* by its operation */
     NODE_FUNCTION,
     NODE_COMPARE,
@@ -47,8 +48,9 @@ struct ExpressionNode {
     Comparator comparator;
     ExpressionFunction function;
     char operation;   /* of SUM: + - * /, '~' a change of sign */
-    const char *name; /* [length] of NAME and LENGTH, NUL-terminated */
+    const char *name; /* [length] of NAME, LENGTH and SPLIT, NUL-terminated */
     size_t length;
+    uint64_t seed;      /* of SPLIT */
     bool seen;          /* some evaluation found it */
     FieldValue literal; /* of LITERAL */
     pcre2_code *pattern;

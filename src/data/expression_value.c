@@ -2,6 +2,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/map.h"
+#include "base/random.h"
 #include "data/expression_parts.h"
 
 static limn_status no_memory(const Expression *expression) {
@@ -36,6 +38,20 @@ static limn_status take_length_of(Expression *expression, FieldValue *value) {
 
 static FieldValue real_of(double real) {
     return (FieldValue){.kind = FIELD_REAL, .real = real};
+}
+
+/* Halves that hold whatever the order of the records is. */
+static limn_status take_split_of(Expression *expression, FieldValue *value, uint64_t seed) {
+    if (is_nothing(value)) {
+        return LIMN_OK;
+    }
+    text_buffer_clear(&expression->scratch);
+    TRY(field_text(&expression->scratch, value));
+    Random random;
+    random_seed(&random, seed);
+    random_seed(&random, random_bits(&random) ^ hash_bytes(expression->scratch.data, expression->scratch.length));
+    *value = real_of(random_unit(&random));
+    return LIMN_OK;
 }
 
 /* False: it is no number. */
@@ -130,9 +146,12 @@ static limn_status value_of(FieldValue *value, Expression *expression, Expressio
         return value_of_function(value, expression, node, names);
     case NODE_NAME:
     case NODE_LENGTH:
+    case NODE_SPLIT:
         *value = names->value(names->context, node->name, node->length);
         node->seen = node->seen || value->kind != FIELD_ABSENT;
-        return node->kind == NODE_LENGTH ? take_length_of(expression, value) : LIMN_OK;
+        return node->kind == NODE_LENGTH  ? take_length_of(expression, value)
+               : node->kind == NODE_SPLIT ? take_split_of(expression, value, node->seed)
+                                          : LIMN_OK;
     default:
         *value = node->literal;
         return LIMN_OK;

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "measure/proportions.h"
+#include "statistics/proportions.h"
 
 enum { METRIC_BINS = 15, METRIC_REPLICATES = 1000 };
 

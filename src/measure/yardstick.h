@@ -16,7 +16,7 @@
 
 #include "measure/answer.h"
 #include "measure/draw_data.h"
-#include "measure/statistics.h"
+#include "statistics/statistics.h"
 
 enum { YARDSTICK_SCREEN = 2, YARDSTICK_LEADING = 5, YARDSTICK_DRAWS = 32, EXCHANGES_MAX = 8 };
 

@@ -156,15 +156,8 @@ static void add_header(Html *h) {
 
 /* ---- blocks, checks, provenance ---- */
 
-static void add_block(Html *h, const Block *block) {
-    static void (*const functions[])(Html *, const Block *) = {
-#define BLOCK(kind, name, type, help) html_##name,
-#include "result/blocks.def"
-#undef BLOCK
-    };
-    add(h, "<section aria-labelledby=\"h-");
-    markup_string(h->out, block->id);
-    add(h, "\">\n<h2 id=\"h-");
+static void add_heading(const Html *h, const Block *block) {
+    text_buffer_printf(h->out, "<h%d id=\"h-", h->level + 2);
     markup_string(h->out, block->id);
     add(h, "\">");
     markup_text(h->out, block->title.length > 0 ? block->title : text_of(block->id), 0);
@@ -173,7 +166,28 @@ static void add_block(Html *h, const Block *block) {
         markup_text(h->out, block->unit, 0);
         add(h, ")</span>");
     }
-    add(h, "</h2>\n");
+    text_buffer_printf(h->out, "</h%d>\n", h->level + 2);
+}
+
+/* In a report words without a title of their own are a paragraph. */
+static bool is_paragraph(const Html *h, const Block *block) {
+    return h->level > 0 && block->kind == BLOCK_TEXT && block->title.length == 0 && !block->detail;
+}
+
+static void add_block(Html *h, const Block *block) {
+    static void (*const functions[])(Html *, const Block *) = {
+#define BLOCK(kind, name, type, help) html_##name,
+#include "result/blocks.def"
+#undef BLOCK
+    };
+    if (block->kind == BLOCK_SECTION || is_paragraph(h, block)) {
+        functions[block->kind](h, block);
+        return;
+    }
+    add(h, "<section aria-labelledby=\"h-");
+    markup_string(h->out, block->id);
+    add(h, "\">\n");
+    add_heading(h, block);
     if (block->detail) {
         text_buffer_printf(h->out, "<details><summary>%s</summary>\n", h->words[WORD_SHOW]);
     }
@@ -186,12 +200,12 @@ static void add_block(Html *h, const Block *block) {
     add(h, block->detail ? "</details>\n</section>\n" : "</section>\n");
 }
 
-/* Tables that follow each other stand side by side where there is room. */
+/* Tables that follow each other stand side by side where there is room. A report is read in its own order. */
 static void add_blocks(Html *h, bool detail) {
-    bool in_row = false;
-    for (int32_t i = 0; i < h->result->n_blocks && h->status == LIMN_OK; i++) {
+    bool in_row = false, report = result_has_sections(h->result);
+    for (int32_t i = 0; i < h->result->n_blocks && h->status == LIMN_OK && !(report && detail); i++) {
         const Block *block = &h->result->blocks[i];
-        if (block->detail != detail) {
+        if (block->detail != detail && !report) {
             continue;
         }
         bool table = block->kind == BLOCK_TABLE;
@@ -202,6 +216,26 @@ static void add_blocks(Html *h, bool detail) {
         add_block(h, block);
     }
     add(h, in_row ? "</div>\n" : "");
+}
+
+/* Where each section of a report begins; the deepest level stays out. */
+static void add_contents(const Html *h) {
+    if (!result_has_sections(h->result)) {
+        return;
+    }
+    text_buffer_printf(h->out,
+                       "<nav class=\"contents\" aria-label=\"%s\">\n<details open><summary>%s</summary>\n<ul>\n",
+                       h->words[WORD_CONTENTS], h->words[WORD_CONTENTS]);
+    for (int32_t i = 0; i < h->result->n_blocks; i++) {
+        const Block *block = &h->result->blocks[i];
+        int32_t level = block->kind == BLOCK_SECTION ? ((const SectionBlock *)block->content)->level : SECTION_LEVELS;
+        if (level < SECTION_LEVELS) {
+            text_buffer_printf(h->out, "<li class=\"l%d\"><a href=\"#h-%s\">", level, block->id);
+            markup_text(h->out, block->title.length > 0 ? block->title : text_of(block->id), 0);
+            add(h, "</a></li>\n");
+        }
+    }
+    add(h, "</ul></details>\n</nav>\n");
 }
 
 static void add_checks_head(const Html *h) {
@@ -279,7 +313,9 @@ static void add_page(Html *h, const RenderOptions *options) {
     add(h, "<body>\n");
     add_header(h);
     add(h, "<main>\n");
+    add_contents(h);
     add_blocks(h, false);
+    h->level = 0;
     add_checks(h);
     add_blocks(h, true);
     add(h, "</main>\n");

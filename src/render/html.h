@@ -11,6 +11,7 @@ typedef struct Html {
     const Result *result;
     limn_status status; /* the first failure */
     Words words;
+    int32_t level; /* of the section that blocks stand in; 0: none */
 } Html;
 
 extern const char *const html_style[]; /* ended by NULL */

@@ -522,3 +522,15 @@ void html_text(Html *h, const Block *block) {
     markup_text(h->out, content->text, CLEAN_LINES);
     add(h, content->literal ? "</pre>\n" : "</p>\n");
 }
+
+void html_section(Html *h, const Block *block) {
+    h->level = ((const SectionBlock *)block->content)->level;
+    text_buffer_printf(h->out, "<h%d class=\"section\" id=\"h-%s\">", h->level + 1, block->id);
+    markup_text(h->out, block->title.length > 0 ? block->title : text_of(block->id), 0);
+    text_buffer_printf(h->out, "</h%d>\n", h->level + 1);
+    if (block->note.length > 0) {
+        add(h, "<p class=\"note\">");
+        markup_text(h->out, block->note, 0);
+        add(h, "</p>\n");
+    }
+}

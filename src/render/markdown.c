@@ -14,6 +14,7 @@ typedef struct Markdown {
     Arena *arena;
     limn_status status;
     Words words;
+    int32_t level; /* of the section that blocks stand in; 0: none */
 } Markdown;
 
 static void add(const Markdown *m, const char *text) {
@@ -249,13 +250,8 @@ static void add_verdicts(const Markdown *m, const Result *result) {
     }
 }
 
-static void add_block(Markdown *m, const Block *block) {
-    static void (*const functions[])(Markdown *, const Block *) = {
-#define BLOCK(kind, name, type, help) markdown_##name,
-#include "result/blocks.def"
-#undef BLOCK
-    };
-    add(m, "\n## ");
+static void add_heading(const Markdown *m, const Block *block, int32_t level) {
+    text_buffer_printf(m->out, "\n%.*s ", (int)level, "######");
     add_text(m, block->title.length > 0 ? block->title : text_of(block->id), 0);
     if (block->unit.length > 0) {
         add(m, " (");
@@ -263,6 +259,24 @@ static void add_block(Markdown *m, const Block *block) {
         add(m, ")");
     }
     add(m, "\n\n");
+}
+
+static void markdown_section(Markdown *m, const Block *block) {
+    m->level = ((const SectionBlock *)block->content)->level;
+    add_heading(m, block, m->level + 1);
+}
+
+static void add_block(Markdown *m, const Block *block) {
+    static void (*const functions[])(Markdown *, const Block *) = {
+#define BLOCK(kind, name, type, help) markdown_##name,
+#include "result/blocks.def"
+#undef BLOCK
+    };
+    if (m->level > 0 && block->kind == BLOCK_TEXT && block->title.length == 0) {
+        add(m, "\n"); /* a paragraph of a report */
+    } else if (block->kind != BLOCK_SECTION) {
+        add_heading(m, block, m->level + 2);
+    }
     functions[block->kind](m, block);
     if (block->note.length > 0) {
         add(m, "\n");
@@ -320,9 +334,10 @@ limn_status render_md(TextBuffer *out, const Result *result, const RenderOptions
     arena_init(&arena);
     Markdown m = {.out = out, .arena = &arena, .words = words_in(options->language)};
     add_head(&m, result);
-    for (int pass = 0; pass < 2; pass++) {
+    bool report = result_has_sections(result);
+    for (int pass = 0; pass < (report ? 1 : 2); pass++) {
         for (int32_t i = 0; i < result->n_blocks && m.status == LIMN_OK; i++) {
-            if (result->blocks[i].detail == (pass == 1)) {
+            if (report || result->blocks[i].detail == (pass == 1)) {
                 add_block(&m, &result->blocks[i]);
             }
         }

@@ -295,9 +295,10 @@ static void svg_text(Svg *s, const Block *block) {
 
 /* ---- the whole ---- */
 
-static bool has_picture(const Block *block) {
+/* report: words are read there in other formats. */
+static bool has_picture(const Block *block, bool report) {
     if (block->kind != BLOCK_TABLE) {
-        return true;
+        return block->kind != BLOCK_SECTION && (block->kind != BLOCK_TEXT || !report);
     }
     const TableBlock *table = block->content;
     for (int32_t i = 0; i < table->n_columns; i++) {
@@ -353,15 +354,22 @@ static void add_top(Svg *s, const Result *result) {
     }
 }
 
+/* Has no picture. */
+static void svg_section(Svg *s, const Block *block) {
+    (void)s;
+    (void)block;
+}
+
 static void add_blocks(Svg *s, const Result *result) {
     static void (*const functions[])(Svg *, const Block *) = {
 #define BLOCK(kind, name, type, help) svg_##name,
 #include "result/blocks.def"
 #undef BLOCK
     };
+    bool report = result_has_sections(result);
     for (int32_t i = 0; i < result->n_blocks && s->status == LIMN_OK; i++) {
         const Block *block = &result->blocks[i];
-        if (!block->detail && has_picture(block)) {
+        if (!block->detail && has_picture(block, report)) {
             s->y += 40;
             add_line_of_text(s, "heading", MARGIN, block->title.length > 0 ? block->title : text_of(block->id), 90);
             s->y += 14;

@@ -253,7 +253,11 @@ static void add_block(Terminal *t, const Block *block) {
 #include "result/blocks.def"
 #undef BLOCK
     };
-    add_heading(t, block);
+    if (t->report && block->kind == BLOCK_TEXT && block->title.length == 0) {
+        text_buffer_add_char(t->out, '\n'); /* a paragraph */
+    } else if (block->kind != BLOCK_SECTION) {
+        add_heading(t, block);
+    }
     functions[block->kind](t, block);
     if (block->note.length > 0) {
         style_begin(t, STYLE_DIM);
@@ -351,6 +355,31 @@ static void add_colophon(Terminal *t, const Result *result) {
     text_buffer_free(&line);
 }
 
+/* A report in its own order; without details what stands in sections of detail stays out. */
+static void add_report(Terminal *t, const Result *result, bool details) {
+    t->report = true;
+    int32_t hidden = SECTION_LEVELS + 1; /* the level of the section of detail that blocks stand in */
+    for (int32_t i = 0; i < result->n_blocks && t->status == LIMN_OK; i++) {
+        const Block *block = &result->blocks[i];
+        if (block->kind == BLOCK_SECTION && ((const SectionBlock *)block->content)->level <= hidden) {
+            hidden = block->detail ? ((const SectionBlock *)block->content)->level : SECTION_LEVELS + 1;
+        }
+        if (details || (hidden > SECTION_LEVELS && !block->detail)) {
+            add_block(t, block);
+        }
+    }
+}
+
+static void add_blocks(Terminal *t, const Result *result, bool details) {
+    for (int pass = 0; pass < (details ? 2 : 1); pass++) {
+        for (int32_t i = 0; i < result->n_blocks && t->status == LIMN_OK; i++) {
+            if (result->blocks[i].detail == (pass == 1)) {
+                add_block(t, &result->blocks[i]);
+            }
+        }
+    }
+}
+
 static void add_document(Terminal *t, const Result *result, bool details) {
     CheckColumns columns = check_columns(t, result);
     if (result->headline.length > 0) {
@@ -363,12 +392,10 @@ static void add_document(Terminal *t, const Result *result, bool details) {
         text_buffer_add_char(t->out, '\n');
     }
     add_facts(t, result);
-    for (int pass = 0; pass < (details ? 2 : 1); pass++) {
-        for (int32_t i = 0; i < result->n_blocks && t->status == LIMN_OK; i++) {
-            if (result->blocks[i].detail == (pass == 1)) {
-                add_block(t, &result->blocks[i]);
-            }
-        }
+    if (result_has_sections(result)) {
+        add_report(t, result, details);
+    } else {
+        add_blocks(t, result, details);
     }
     if (result->n_checks > 0) {
         text_buffer_add_char(t->out, '\n');

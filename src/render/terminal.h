@@ -11,6 +11,7 @@ typedef struct Terminal {
     int width;
     RenderColour colour;
     bool ascii;
+    bool report;    /* has sections */
     unsigned flags; /* for clean_text */
     Words words;
     limn_status status; /* the first failure */

@@ -590,3 +590,14 @@ void terminal_text(Terminal *t, const Block *block) {
         add_line_end(t);
     }
 }
+
+void terminal_section(Terminal *t, const Block *block) {
+    Text title = block->title.length > 0 ? block->title : text_of(block->id);
+    text_buffer_add_char(t->out, '\n');
+    style_begin(t, STYLE_BOLD);
+    text_buffer_printf(t->out, "%.*s ", (int)((const SectionBlock *)block->content)->level, "###");
+    TextBuffer clean = TEXT_BUFFER_INIT;
+    clean_text(&clean, title, t->flags);
+    add_wrapped(t, keep(t, &clean), 4, 4);
+    add_line_end(t);
+}

@@ -338,6 +338,25 @@ void result_add_text(Result *result, const char *id, const char *title, const ch
     }
 }
 
+void result_add_section(Result *result, const char *id, const char *title, int32_t level) {
+    if (level < 1 || level > SECTION_LEVELS) {
+        result_fail(result, LIMN_INTERNAL, "a section of level %d", level);
+    }
+    SectionBlock *block = result_add_block(result, BLOCK_SECTION, id, title, sizeof *block);
+    if (block != NULL) {
+        block->level = level;
+    }
+}
+
+bool result_has_sections(const Result *result) {
+    for (int32_t i = 0; i < result->n_blocks; i++) {
+        if (result->blocks[i].kind == BLOCK_SECTION) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static Block *last_block(Result *result) {
     return result->status != LIMN_OK || result->n_blocks == 0 ? NULL : &result->blocks[result->n_blocks - 1];
 }

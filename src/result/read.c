@@ -235,9 +235,17 @@ static limn_status read_text_block(const Reader *reader, const json_t *json, con
     return result_status(reader->result);
 }
 
+static limn_status read_section(const Reader *reader, const json_t *json, const char *id) {
+    int64_t level;
+    TRY(reader_integer(reader, json, "level", 1, SECTION_LEVELS, &level));
+    result_add_section(reader->result, id, NULL, (int32_t)level);
+    return result_status(reader->result);
+}
+
 static limn_status (*const block_readers[])(const Reader *reader, const json_t *json, const char *id) = {
-    [BLOCK_TOKENS] = read_tokens, [BLOCK_MATRIX] = read_matrix, [BLOCK_SERIES] = read_series,
-    [BLOCK_TABLE] = read_table,   [BLOCK_GRAPH] = read_graph,   [BLOCK_TEXT] = read_text_block,
+    [BLOCK_TOKENS] = read_tokens,   [BLOCK_MATRIX] = read_matrix, [BLOCK_SERIES] = read_series,
+    [BLOCK_TABLE] = read_table,     [BLOCK_GRAPH] = read_graph,   [BLOCK_TEXT] = read_text_block,
+    [BLOCK_SECTION] = read_section,
 };
 _Static_assert(sizeof block_readers / sizeof *block_readers == BLOCK_COUNT, "one reader for each kind of block");
 

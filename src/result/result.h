@@ -280,6 +280,14 @@ typedef struct TextBlock {
     bool literal; /* line breaks and spaces matter (model output, code) */
 } TextBlock;
 
+/* A document with sections is a report: its blocks are shown in their order, details folded where they stand. A section
+ * that is itself a detail, and what belongs to it, is left out where only the answer is shown (a terminal). */
+typedef struct SectionBlock {
+    int32_t level; /* 1, 2 ...: its heading is the block's title */
+} SectionBlock;
+
+enum { SECTION_LEVELS = 3 };
+
 typedef struct Block {
     BlockKind kind;
     const char *id; /* "attribution": stable, one of a kind in its result */
@@ -349,8 +357,9 @@ void result_request(Result *result, const char *command, const char *params_json
 limn_status result_request_json(char **json, const Result *result);
 
 void result_warn(Result *result, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Pass or fail is computed; a value that is not finite does not pass. The text says what is measured, not what is hoped: it is
- * shown behind "found 0.4, expected > 0.5" when the check holds, when it fails and when nothing can be said. */
+/* Pass or fail is computed; a value that is not finite does not pass. The text says what is measured, not what is
+ * hoped: it is shown behind "found 0.4, expected > 0.5" when the check holds, when it fails and when nothing can be
+ * said. */
 void result_check(Result *result, const char *name, double value, CheckKind kind, double limit, const char *format, ...)
     __attribute__((format(printf, 6, 7)));
 /* The same where the evidence does not decide, whatever the value. */
@@ -402,6 +411,11 @@ void graph_block_node(GraphBlock *block, int32_t i, const char *id, const char *
 void graph_block_edge(GraphBlock *block, int32_t i, int32_t from, int32_t to, double weight);
 
 void result_add_text(Result *result, const char *id, const char *title, const char *bytes, size_t length, bool literal);
+
+void result_add_section(Result *result, const char *id, const char *title, int32_t level); /* 1 .. SECTION_LEVELS */
+/* Another result's block under another id; its tokens are no longer tied to an input. */
+void result_copy_block(Result *result, const Block *block, const char *id);
+bool result_has_sections(const Result *result);
 
 /* Of the block added last. */
 void result_block_unit(Result *result, const char *unit);

@@ -165,6 +165,10 @@ static void write_text(JsonWriter *w, const void *content) {
     writer_text_field(w, "text", block->text);
 }
 
+static void write_section(JsonWriter *w, const void *content) {
+    writer_integer_field(w, "level", ((const SectionBlock *)content)->level);
+}
+
 static void (*const block_writers[])(JsonWriter *w, const void *content) = {
 #define BLOCK(kind, name, type, help) write_##name,
 #include "result/blocks.def"

@@ -151,6 +151,43 @@ static void filters_on_cells(void **state) {
     unlink(path);
 }
 
+/* Halves by a field: one half and the other are all, what shares the field stays together, another number gives other
+ * halves, and the numbers are those of a fair draw. */
+static void filters_by_halves(void **state) {
+    enum { RECORDS = 2000, SHARED = 4 };
+    TextBuffer text = TEXT_BUFFER_INIT;
+    for (int i = 0; i < RECORDS; i++) {
+        text_buffer_printf(&text, "{\"id\": %d, \"of\": \"t%d\"}\n", i, i / SHARED);
+    }
+    const char *path = scratch(".jsonl", text.data);
+    static const char *const filters[] = {"split(id, 1) < 0.5", "split(id, 1) >= 0.5", "split(of) < 0.5",
+                                          "split(id, 2) < 0.5", "split(id, 1) < 0.25 and split(id, 1) >= 0"};
+    bool in[5][RECORDS] = {{false}};
+    int n[5] = {0};
+    for (int i = 0; i < 5; i++) {
+        Dataset *dataset;
+        const Record *record;
+        must(dataset_open(&dataset, path, &(DatasetOptions){.where = filters[i], .where_length = strlen(filters[i])}));
+        while (must(dataset_next(dataset, &record)), record != NULL) {
+            in[i][record->number] = true;
+            n[i]++;
+        }
+        dataset_close(dataset);
+    }
+    int both = 0;
+    for (int i = 0; i < RECORDS; i++) {
+        assert_true(in[0][i] != in[1][i]);
+        assert_true(in[2][i] == in[2][i - i % SHARED]);
+        assert_true(!in[4][i] || in[0][i]);
+        both += in[0][i] && in[3][i];
+    }
+    assert_in_range(n[0], 900, 1100); /* binomial(2000, 1/2): 4.5 deviations */
+    assert_in_range(n[4], 413, 587);
+    assert_in_range(both, 413, 587);
+    unlink(path);
+    text_buffer_free(&text);
+}
+
 static void filters_that_cannot_be(void **state) {
     const char *path = scratch(".jsonl", "{\"a\": \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\"}\n");
     static const struct {
@@ -174,6 +211,12 @@ static void filters_that_cannot_be(void **state) {
         {"length('a') > 1", "expected a field", LIMN_USAGE},
         {"length(zh) > 1", "field 'zh'", LIMN_NOT_FOUND},
         {"length > 1", "field 'length'", LIMN_NOT_FOUND},
+        {"split > 1", "field 'split'", LIMN_NOT_FOUND},
+        {"split(zh) > 1", "field 'zh'", LIMN_NOT_FOUND},
+        {"split(a, b) > 1", "'b) > 1' at character 10, expected a whole number", LIMN_USAGE},
+        {"split(a, -1) > 1", "a whole number", LIMN_USAGE},
+        {"split(a, 1.5) > 1", "a whole number", LIMN_USAGE},
+        {"split(a 1) > 1", "closing parenthesis", LIMN_USAGE},
         {"zh == a", "field 'zh'", LIMN_NOT_FOUND},
         {"a ~ '(a+)+(a+)+(a+)+$'", "line 1: option 'where': the pattern", LIMN_RANGE},
     };
@@ -281,9 +324,13 @@ static void templates(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(filters_on_json),    cmocka_unit_test(filters_on_long_integers),
-        cmocka_unit_test(filters_on_cells),   cmocka_unit_test(filters_that_cannot_be),
-        cmocka_unit_test(limits_and_samples), cmocka_unit_test(templates),
+        cmocka_unit_test(filters_on_json),
+        cmocka_unit_test(filters_on_long_integers),
+        cmocka_unit_test(filters_on_cells),
+        cmocka_unit_test(filters_by_halves),
+        cmocka_unit_test(filters_that_cannot_be),
+        cmocka_unit_test(limits_and_samples),
+        cmocka_unit_test(templates),
     };
     return cmocka_run_group_tests_name("data", tests, NULL, NULL);
 }

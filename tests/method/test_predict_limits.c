@@ -12,7 +12,7 @@
 
 #include "base/file.h"
 #include "files/json.h"
-#include "measure/proportions.h"
+#include "statistics/proportions.h"
 #include "method/calls.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */

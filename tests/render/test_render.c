@@ -36,16 +36,24 @@ static char *read_file(const char *path, size_t *length) {
     return bytes;
 }
 
-/* The document that tests/result builds and pins. */
-static Result *sample(void) {
+/* The documents that tests/result builds and pins. */
+static Result *document(const char *path) {
     size_t length;
-    char *json = read_file(LIMN_TEST_SOURCE_DIR "/tests/result/golden/sample.json", &length);
+    char *json = read_file(path, &length);
     Result *result;
-    if (result_read_json(&result, json, length, "sample.json") != LIMN_OK) {
+    if (result_read_json(&result, json, length, path) != LIMN_OK) {
         fail_msg("%s", error_message());
     }
     free(json);
     return result;
+}
+
+static Result *sample(void) {
+    return document(LIMN_TEST_SOURCE_DIR "/tests/result/golden/sample.json");
+}
+
+static Result *report(void) {
+    return document(LIMN_TEST_SOURCE_DIR "/tests/result/golden/report.json");
 }
 
 /* One text in every place that holds text. */
@@ -127,12 +135,18 @@ static const struct {
     {"sample_zh.html", "html", {.language = "zh"}},
     {"sample_zh.svg", "svg", {.language = "zh"}},
     {"sample_zh.md", "md", {.language = "zh"}},
+    {"report.txt", "terminal", {.width = 80}},
+    {"report_details.txt", "terminal", {.width = 80, .details = true}},
+    {"report.html", "html", {0}},
+    {"report.svg", "svg", {0}},
+    {"report.md", "md", {0}},
+    {"report_zh.html", "html", {.language = "zh"}},
 };
 
 /* LIMN_UPDATE_GOLDEN=1 writes the files anew: look at them before committing. */
 static void test_goldens(void **state) {
-    Result *result = sample();
     for (size_t i = 0; i < sizeof goldens / sizeof *goldens; i++) {
+        Result *result = strncmp(goldens[i].file, "report", 6) == 0 ? report() : sample();
         char path[512];
         snprintf(path, sizeof path, LIMN_TEST_SOURCE_DIR "/tests/render/golden/%s", goldens[i].file);
         char *text = rendered(result, goldens[i].format, &goldens[i].options);
@@ -152,8 +166,8 @@ static void test_goldens(void **state) {
         assert_string_equal(text, again);
         free(again);
         free(text);
+        result_free(result);
     }
-    result_free(result);
 }
 
 /* ---- hostile text ---- */
@@ -505,7 +519,9 @@ static void test_picture_headline(void **state) {
         "为什么是“她”（11.8%）而不是“他”（2.4%）：最支持它的是“护士”（+0.72），最反对它的是“说”（-0."
         "46），还有一些别的词。",
         "one_word_that_is_longer_than_a_line_of_the_picture_can_be_and_goes_on_and_on_until_the_end_of_it",
-        "👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍"
+        "👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦"
+        "👨"
+        "‍"
         "👩"
         "‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦",
     };

@@ -162,3 +162,35 @@ Result *sample_result(void) {
     assert_int_equal(result_status(result), LIMN_OK);
     return result;
 }
+
+static void copy_blocks(Result *report, const Result *from, const char *prefix, int32_t begin, int32_t end) {
+    for (int32_t i = begin; i < end; i++) {
+        char id[64];
+        snprintf(id, sizeof id, "%s-%s", prefix, from->blocks[i].id);
+        result_copy_block(report, &from->blocks[i], id);
+    }
+}
+
+Result *sample_report(void) {
+    Result *report, *sample = sample_result();
+    assert_int_equal(result_new(&report, "audit", "Audit"), LIMN_OK);
+    result_headline(report, "1 of 2 gates failed <&>");
+    result_check(report, "accuracy", 0.8, CHECK_AT_LEAST, 0.9, "share of %s decisions", "right");
+    static const char said[] = "A paragraph <of> plain words & no title.";
+    result_add_section(report, "in-short", "In short <&>", 1);
+    result_add_text(report, "words", NULL, said, sizeof said - 1, false);
+    copy_blocks(report, sample, "front", 1, 2);
+    result_add_section(report, "local", "Local", 1);
+    result_block_note(report, "what %s", "single inputs show");
+    result_block_detail(report);
+    result_add_section(report, "case-1", "Case 1", 2);
+    copy_blocks(report, sample, "case", 0, sample->n_blocks);
+    result_add_section(report, "deeper", "Deeper", 3);
+    result_add_text(report, "again", NULL, said, sizeof said - 1, false);
+    result_add_section(report, "end", "The end", 1);
+    result_add_text(report, "last", NULL, said, sizeof said - 1, false);
+    result_provenance(report, &sample->provenance);
+    assert_int_equal(result_status(report), LIMN_OK);
+    result_free(sample);
+    return report;
+}

@@ -33,10 +33,8 @@ static Result *read_back(const char *json) {
 }
 
 /* LIMN_UPDATE_GOLDEN=1 writes the file anew. */
-static void test_golden(void **state) {
-    Result *result = sample_result();
+static void compare_with_golden(Result *result, const char *path) {
     char *text = written(result, true);
-    const char *path = LIMN_TEST_SOURCE_DIR "/tests/result/golden/sample.json";
     if (getenv("LIMN_UPDATE_GOLDEN") != NULL) {
         FILE *file = fopen(path, "wb");
         assert_non_null(file);
@@ -46,9 +44,48 @@ static void test_golden(void **state) {
     size_t length;
     char *golden = read_file(path, &length);
     assert_string_equal(text, golden);
+    Result *again = read_back(text);
+    char *second = written(again, true);
+    assert_string_equal(second, text);
+    free(second);
+    result_free(again);
     free(golden);
     free(text);
     result_free(result);
+}
+
+static void test_golden(void **state) {
+    compare_with_golden(sample_result(), LIMN_TEST_SOURCE_DIR "/tests/result/golden/sample.json");
+    compare_with_golden(sample_report(), LIMN_TEST_SOURCE_DIR "/tests/result/golden/report.json");
+}
+
+/* What is copied is written as the original is, but for its id and what ties its tokens to an input. */
+static void test_copies(void **state) {
+    Result *sample = sample_result(), *copy;
+    assert_int_equal(result_new(&copy, "m", "M"), LIMN_OK);
+    for (int32_t i = 0; i < sample->n_blocks; i++) {
+        TextBuffer first = TEXT_BUFFER_INIT, second = TEXT_BUFFER_INIT;
+        result_copy_block(copy, &sample->blocks[i], sample->blocks[i].id);
+        if (sample->blocks[i].kind == BLOCK_TOKENS) {
+            TokensBlock *tokens = sample->blocks[i].content;
+            for (int32_t j = 0; j < tokens->n; j++) {
+                tokens->items[j].input = -1;
+            }
+        }
+        assert_int_equal(result_write_block(&first, sample, i), LIMN_OK);
+        assert_int_equal(result_write_block(&second, copy, i), LIMN_OK);
+        assert_string_equal(first.data, second.data);
+        text_buffer_free(&first);
+        text_buffer_free(&second);
+    }
+    result_free(sample);
+    assert_int_equal(result_status(copy), LIMN_OK); /* whose texts are its own */
+    char *text = written(copy, false);
+    assert_non_null(strstr(text, "What each token did"));
+    free(text);
+    result_add_section(copy, "s", "S", SECTION_LEVELS + 1);
+    assert_int_equal(result_status(copy), LIMN_INTERNAL);
+    result_free(copy);
 }
 
 static void test_same_bytes_every_time(void **state) {
@@ -364,12 +401,19 @@ static void test_utf8(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),           cmocka_unit_test(test_same_bytes_every_time),
-        cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_failure_sticks),   cmocka_unit_test(test_checks),
-        cmocka_unit_test(test_verdicts),         cmocka_unit_test(test_param_set_twice),
-        cmocka_unit_test(test_broken_documents), cmocka_unit_test(test_changed_bytes),
-        cmocka_unit_test(test_compare),          cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_same_bytes_every_time),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_failure_sticks),
+        cmocka_unit_test(test_checks),
+        cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_param_set_twice),
+        cmocka_unit_test(test_broken_documents),
+        cmocka_unit_test(test_changed_bytes),
+        cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,7 @@
 #define LIMN_METHOD_DATA_COMPARE_DECISIONS_H
 
 #include "base/map.h"
-#include "measure/proportions.h"
+#include "statistics/proportions.h"
 #include "method/data/decisions.h"
 #include "method/data/limits.h"
 

@@ -7,7 +7,7 @@
 #define LIMN_METHOD_DATA_LIMITS_H
 
 #include "call/method.h"
-#include "measure/statistics.h"
+#include "statistics/statistics.h"
 
 typedef struct LimitParams {
     ParamTexts at_least, at_most;

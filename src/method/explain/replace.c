@@ -5,7 +5,7 @@
  * F is the lead of the answer: log p(target) - log p(contrast); without a contrast log p / (1 - p); of classes the lead
  * over the best other one. Draws are whole words of the same kind that fit the place (measure/draws.h). Leave-one-out
  * by in-distribution replacement is Kim et al. 2020 (2010.13984) and Janzing et al. 2020 (1910.13413) in spirit; the
- * tests are measure/statistics.h. It is the yardstick of every other explanation here (measure/yardstick.h).
+ * tests are statistics/statistics.h. It is the yardstick of every other explanation here (measure/yardstick.h).
  *
  * Invariants: an effect is a difference of plain forward passes (checked); a word behind the answer has none; the same
  * seed gives the same bytes; all intervals hold together at 95% over the words tried.

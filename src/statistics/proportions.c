@@ -1,4 +1,4 @@
-#include "measure/proportions.h"
+#include "statistics/proportions.h"
 
 #include <math.h>
 #include <stdlib.h>

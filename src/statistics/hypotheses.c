@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "measure/statistics.h"
+#include "statistics/statistics.h"
 
 /* ---- counts ---- */
 

@@ -1,8 +1,8 @@
 /* Two shares compared: of different records, or of the same ones decided twice. */
-#ifndef LIMN_MEASURE_PROPORTIONS_H
-#define LIMN_MEASURE_PROPORTIONS_H
+#ifndef LIMN_STATISTICS_PROPORTIONS_H
+#define LIMN_STATISTICS_PROPORTIONS_H
 
-#include "measure/statistics.h"
+#include "statistics/statistics.h"
 
 typedef struct Share {
     int64_t count, n;

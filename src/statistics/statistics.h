@@ -2,8 +2,8 @@
  *
  * Everything is a plain function of its values and, where it draws, of a seed: no state, no clock. What is drawn comes
  * from base/random.h, so it is the same on every machine. */
-#ifndef LIMN_MEASURE_STATISTICS_H
-#define LIMN_MEASURE_STATISTICS_H
+#ifndef LIMN_STATISTICS_STATISTICS_H
+#define LIMN_STATISTICS_STATISTICS_H
 
 #include <stdbool.h>
 #include <stdint.h>

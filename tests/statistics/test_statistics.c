@@ -11,7 +11,7 @@
 #include <jansson.h>
 
 #include "base/random.h"
-#include "measure/statistics.h"
+#include "statistics/statistics.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
 

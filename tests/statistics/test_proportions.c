@@ -11,7 +11,7 @@
 #include <jansson.h>
 
 #include "base/random.h"
-#include "measure/proportions.h"
+#include "statistics/proportions.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
 
