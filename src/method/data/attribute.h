@@ -93,7 +93,8 @@ typedef struct Suspects {
 
 /* What one record says of a suspect. */
 typedef struct Effect1 {
-    int32_t place, record, label;
+    uint64_t prompt; /* its hash: the same text said twice is one witness */
+    int32_t place, label;
     float right_before, right_after; /* decided rightly, as it is and with others there (a share of the draws) */
     double value;                    /* log p(label | exchanged) - log p(label) */
 } Effect1;
@@ -117,6 +118,7 @@ typedef struct Attributor {
     DrawTexts file;    /* of --replacements */
     DrawTexts *drawn;  /* [n_drawn] words of each field */
     int32_t n_drawn;   /* 1: one for all */
+    WordLists lists;   /* while it is measured */
     Suspects suspects;
     int32_t *tested; /* [n_tested] suspects */
     int32_t n_tested;
@@ -133,7 +135,7 @@ typedef struct Attributor {
 
 /* ---- records ---- */
 
-/* Of a record: does it nominate, or is it measured? By its bytes and the seed alone. */
+/* Of a record: does it nominate, or is it measured? By its prompt and the seed alone: the same text never does both. */
 bool attribute_nominates(const Attributor *attributor, const DataItem *item);
 /* Source of another pass over the data. */
 limn_status attribute_source(DataSource **source, Attributor *attributor);

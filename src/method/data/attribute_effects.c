@@ -19,7 +19,7 @@ typedef struct Changed {
 } Changed;
 
 typedef struct Measured {
-    RecordView view;
+    DataItem item;
     int32_t label;
     int32_t own; /* the version that is the record itself; -1: the log has it */
     bool right;
@@ -30,6 +30,7 @@ typedef struct Measured {
 
 typedef struct MeasuredWindow {
     Arena arena;
+    Arena scratch;           /* of one record's draws */
     Measured items[RECORDS]; /* [n] */
     int32_t n;
     Text *versions; /* [n_versions] */
@@ -80,11 +81,14 @@ static int32_t most_draws(const Draws *draws, const RecordKey *key, int32_t most
 
 static limn_status change(Measured *one, MeasuredWindow *window, const Attributor *attributor, const Rewriter *rewriter,
                           const Draws *draws, const RecordKey *key, int32_t suspect) {
-    Exchange *exchanges = ARENA_ARRAY(&window->arena, Exchange, key->n + 1);
+    Exchange *exchanges = ARENA_ARRAY(rewriter->call->arena, Exchange, key->n + 1);
     if (exchanges == NULL) {
         return method_no_memory(attributor->call);
     }
     Changed made = {.suspect = suspect, .first = window->n_versions};
+    MethodCall call = method_call_in(rewriter->call, &window->arena);
+    Rewriter kept = *rewriter;
+    kept.call = &call;
     int32_t most = most_draws(draws, key, (int32_t)attributor->params->draws);
     for (int32_t k = 0; k < most; k++) {
         int32_t n = list_exchanges(exchanges, draws, key, k);
@@ -93,7 +97,7 @@ static limn_status change(Measured *one, MeasuredWindow *window, const Attributo
         Text text;
         TRY(rewrite_prompt(&rewritten, &good, rewriter, exchanges, n));
         if (good) {
-            TRY(rewrite_text(&text, rewriter, exchanges, n));
+            TRY(rewrite_text(&text, &kept, exchanges, n));
             TRY(add_version(window, attributor, text));
             made.n++;
         }
@@ -110,7 +114,8 @@ static bool is_wanted(const Attributor *attributor, const DataItem *item, const 
         return false;
     }
     Random random;
-    random_seed(&random, item->hash ^ hash_bytes(suspect->key.bytes, suspect->key.length));
+    uint64_t stream = item->hash ^ hash_bytes(suspect->key.bytes, suspect->key.length);
+    random_seed(&random, stream + (uint64_t)item->number * 0x9E3779B97F4A7C15u);
     return random_unit(&random) * (double)suspect->count < (double)attributor->params->inputs;
 }
 
@@ -121,19 +126,19 @@ static limn_status open_draws(Draws **draws, const Attributor *attributor, const
                               .data = attributor->drawn,
                               .spans = together ? NULL : view->item.spans,
                               .n_data = attributor->n_drawn,
-                              .target = &view->stay};
+                              .target = &view->stay,
+                              .lists = &attributor->lists};
     return draws_new(draws, rewriter, &view->units, &asked);
 }
 
-static limn_status change_all(Measured *one, MeasuredWindow *window, const Attributor *attributor, MethodCall *call) {
-    const RecordView *view = &one->view;
+static limn_status change_all(Measured *one, MeasuredWindow *window, const Attributor *attributor,
+                              const RecordView *view, MethodCall *call) {
     const Rewriter rewriter = {
         .call = call, .model = attributor->model, .prompt = &view->prompt, .units = &view->units};
-    int32_t *units = ARENA_ARRAY(&window->arena, int32_t, view->units.n + 1);
-    const Suspect **meant = ARENA_ARRAY(&window->arena, const Suspect *, view->n_keys + 1);
-    bool *listed = ARENA_ARRAY(&window->arena, bool, view->units.n + 1);
-    one->changed = ARENA_ARRAY(&window->arena, Changed, view->n_keys + 1);
-    if (units == NULL || meant == NULL || listed == NULL || one->changed == NULL) {
+    int32_t *units = ARENA_ARRAY(call->arena, int32_t, view->units.n + 1);
+    const Suspect **meant = ARENA_ARRAY(call->arena, const Suspect *, view->n_keys + 1);
+    bool *listed = ARENA_ARRAY(call->arena, bool, view->units.n + 1);
+    if (units == NULL || meant == NULL || listed == NULL) {
         return method_no_memory(attributor->call);
     }
     int32_t n_units = 0, n_meant = 0;
@@ -153,8 +158,9 @@ static limn_status change_all(Measured *one, MeasuredWindow *window, const Attri
             units[n_units++] = u;
         }
     }
-    if (n_meant == 0) {
-        return LIMN_OK;
+    one->changed = ARENA_ARRAY(&window->arena, Changed, n_meant + 1);
+    if (n_meant == 0 || one->changed == NULL) {
+        return n_meant == 0 ? LIMN_OK : method_no_memory(attributor->call);
     }
     Draws *draws;
     TRY(open_draws(&draws, attributor, &rewriter, view));
@@ -173,7 +179,7 @@ static limn_status change_all(Measured *one, MeasuredWindow *window, const Attri
 static limn_status read_line(Attributor *attributor, Measured *one) {
     const Record *line = NULL;
     if (attributor->log != NULL) {
-        TRY(record_log_next(attributor->log, &one->view.item, &line));
+        TRY(record_log_next(attributor->log, &one->item, &line));
     }
     if (line == NULL) {
         return LIMN_OK;
@@ -182,7 +188,7 @@ static limn_status read_line(Attributor *attributor, Measured *one) {
     const char *why = json_string_value(json_object_get(line->object, "error"));
     if (why != NULL) {
         one->useless = true;
-        return attribute_give_up(attributor, &one->view.item, LIMN_USAGE, why);
+        return attribute_give_up(attributor, &one->item, LIMN_USAGE, why);
     }
     const json_t *effects = json_object_get(line->object, "effects");
     if (!json_is_object(effects)) {
@@ -207,7 +213,7 @@ static limn_status write_line(Attributor *attributor, const Measured *one) {
         return LIMN_OK;
     }
     JsonWriter writer;
-    record_log_begin(attributor->log, &writer, &one->view.item);
+    record_log_begin(attributor->log, &writer, &one->item);
     writer_bool_field(&writer, "right", one->right);
     writer_key(&writer, "effects");
     writer_begin(&writer, '{', true);
@@ -218,34 +224,49 @@ static limn_status write_line(Attributor *attributor, const Measured *one) {
                              2);
     }
     writer_end(&writer, '}');
-    return record_log_end(attributor->log, &writer, &one->view.item);
+    return record_log_end(attributor->log, &writer, &one->item);
 }
 
 /* ---- windows ---- */
 
+/* What outlives the record's words. */
+static limn_status keep_item(Measured *one, MeasuredWindow *window, const Attributor *attributor,
+                             const DataItem *item) {
+    one->item = *item;
+    const char *copy = arena_strndup(&window->arena, item->prompt.bytes, item->prompt.length);
+    one->item.prompt.bytes = copy;
+    one->item.id = one->item.label = one->item.group = (Text){NULL, 0};
+    one->item.spans = NULL;
+    one->item.n_spans = 0;
+    return copy != NULL ? LIMN_OK : method_no_memory(attributor->call);
+}
+
 static limn_status read_one(Attributor *attributor, DataSource *source, MeasuredWindow *window, bool *there) {
     Measured *one = &window->items[window->n];
-    MethodCall call = method_call_in(attributor->call, &window->arena);
+    MethodCall call = method_call_in(attributor->call, &window->scratch);
+    RecordView view;
     *one = (Measured){.own = -1};
+    arena_reset(&window->scratch);
     int32_t before = window->n_versions;
-    TRY(attribute_next(&one->view, attributor, source, &call, false, there));
+    TRY(attribute_next(&view, attributor, source, &call, false, there));
     if (!*there) {
         return LIMN_OK;
     }
-    TRY(attribute_label(&one->label, attributor, &one->view.item));
-    if (attribute_nominates(attributor, &one->view.item) || (one->label < 0 && attributor->labelled)) {
+    TRY(attribute_label(&one->label, attributor, &view.item));
+    if (attribute_nominates(attributor, &view.item) || (one->label < 0 && attributor->labelled)) {
         return LIMN_OK;
     }
-    TRY(change_all(one, window, attributor, &call));
+    TRY(change_all(one, window, attributor, &view, &call));
     if (one->n == 0) {
         return LIMN_OK;
     }
+    TRY(keep_item(one, window, attributor, &view.item));
     TRY(read_line(attributor, one));
     if (one->known) {
         window->n_versions = before;
     } else {
         one->own = window->n_versions;
-        TRY(add_version(window, attributor, one->view.item.prompt));
+        TRY(add_version(window, attributor, one->item.prompt));
     }
     window->n += one->useless ? 0 : 1;
     return LIMN_OK;
@@ -282,7 +303,7 @@ static limn_status score_window(Attributor *attributor, MeasuredWindow *window) 
     if (window->logs == NULL || window->outcomes == NULL) {
         return method_no_memory(attributor->call);
     }
-    Part part = {attributor, &window->items[0].view.item};
+    Part part = {attributor, &window->items[0].item};
     const Progress progress = {tick_part, &part};
     return n == 0
                ? LIMN_OK
@@ -327,12 +348,13 @@ static limn_status keep(Attributor *attributor, const Measured *one, const Chang
         attributor->effects = grown;
         attributor->effects_capacity = capacity;
     }
-    attributor->effects[attributor->n_effects++] = (Effect1){.place = changed->suspect,
-                                                             .record = (int32_t)attributor->measuring,
-                                                             .label = attributor->labelled ? one->label : 0,
-                                                             .right_before = one->right ? 1.0F : 0.0F,
-                                                             .right_after = (float)changed->right_after,
-                                                             .value = changed->value};
+    attributor->effects[attributor->n_effects++] =
+        (Effect1){.place = changed->suspect,
+                  .prompt = hash_bytes(one->item.prompt.bytes, one->item.prompt.length),
+                  .label = attributor->labelled ? one->label : 0,
+                  .right_before = one->right ? 1.0F : 0.0F,
+                  .right_after = (float)changed->right_after,
+                  .value = changed->value};
     return LIMN_OK;
 }
 
@@ -376,8 +398,8 @@ static limn_status take_window(Attributor *attributor, MeasuredWindow *window) {
         Measured *one = &window->items[r];
         const ChoiceOutcome *failure = one->known ? NULL : first_failure(window, one);
         if (failure != NULL) {
-            TRY(attribute_give_up(attributor, &one->view.item, failure->status, failure->message));
-            TRY(attribute_log_error(attributor, &one->view.item, failure->message));
+            TRY(attribute_give_up(attributor, &one->item, failure->status, failure->message));
+            TRY(attribute_log_error(attributor, &one->item, failure->message));
             continue;
         }
         if (one->known) {
@@ -394,7 +416,7 @@ static limn_status take_window(Attributor *attributor, MeasuredWindow *window) {
         attributor->wrong[1] += one->right ? 0 : 1;
     }
     if (window->n > 0) {
-        TRY(attribute_tick(attributor, "exchange words", &window->items[window->n - 1].view.item));
+        TRY(attribute_tick(attributor, "exchange words", &window->items[window->n - 1].item));
     }
     return attributor->log != NULL ? record_log_flush(attributor->log) : LIMN_OK;
 }
@@ -405,8 +427,11 @@ limn_status attribute_measure(Attributor *attributor) {
         return method_no_memory(attributor->call);
     }
     arena_init(&window->arena);
+    arena_init(&window->scratch);
     DataSource *source = NULL;
-    limn_status status = attribute_source(&source, attributor);
+    limn_status status = word_lists_open(&attributor->lists, attributor->call->arena);
+    bool listed = status == LIMN_OK;
+    status = listed ? attribute_source(&source, attributor) : status;
     while (status == LIMN_OK && !window->ended) {
         status = read_window(attributor, source, window);
         status = status == LIMN_OK ? score_window(attributor, window) : status;
@@ -417,7 +442,11 @@ limn_status attribute_measure(Attributor *attributor) {
         status = record_log_finish(attributor->log);
     }
     arena_free(&window->arena);
+    arena_free(&window->scratch);
     free(window);
     data_source_close(source);
+    if (listed) {
+        word_lists_close(&attributor->lists);
+    }
     return status;
 }

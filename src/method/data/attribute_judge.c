@@ -1,7 +1,7 @@
 /* From effects in records to harm: a mean in which each label weighs alike, its interval, and whether it is more than
  * chance would give once all suspects are counted. */
 #include <math.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "method/data/attribute.h"
 
@@ -12,7 +12,9 @@ typedef struct Judge {
     int64_t *counts;        /* [n_tested, labels] */
     SignFlipEntry *entries; /* [n_effects] weighted, of those that are tested */
     int64_t n_entries;
-    double *values; /* [n_effects] of one suspect, weighted */
+    double *values;    /* [n_effects] of one suspect, weighted */
+    uint64_t *prompts; /* [n_prompts] of all effects, each once, ascending */
+    int32_t n_prompts;
     int32_t family;
 } Judge;
 
@@ -30,6 +32,34 @@ static double weight_of(const Judge *judge, const Effect1 *effect) {
         present += counts[c] > 0 ? 1 : 0;
     }
     return (double)n / ((double)present * (double)counts[effect->label]);
+}
+
+static int ascending(const void *left, const void *right) {
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
+static limn_status list_prompts(Judge *judge) {
+    const Attributor *attributor = judge->attributor;
+    judge->prompts = ARENA_ARRAY(attributor->call->arena, uint64_t, attributor->n_effects + 1);
+    if (judge->prompts == NULL) {
+        return method_no_memory(attributor->call);
+    }
+    for (int64_t e = 0; e < attributor->n_effects; e++) {
+        judge->prompts[e] = attributor->effects[e].prompt;
+    }
+    qsort(judge->prompts, (size_t)attributor->n_effects, sizeof *judge->prompts, ascending);
+    for (int64_t e = 0; e < attributor->n_effects; e++) {
+        if (judge->n_prompts == 0 || judge->prompts[judge->n_prompts - 1] != judge->prompts[e]) {
+            judge->prompts[judge->n_prompts++] = judge->prompts[e];
+        }
+    }
+    return LIMN_OK;
+}
+
+static int32_t prompt_of(const Judge *judge, uint64_t hash) {
+    const uint64_t *found = bsearch(&hash, judge->prompts, (size_t)judge->n_prompts, sizeof *judge->prompts, ascending);
+    return (int32_t)(found - judge->prompts);
 }
 
 static limn_status count(Judge *judge) {
@@ -83,8 +113,8 @@ static limn_status test(Judge *judge) {
     for (int64_t e = 0; e < attributor->n_effects; e++) {
         const Effect1 *effect = &attributor->effects[e];
         if (suspect_of(attributor, effect->place)->count >= attributor->params->least) {
-            judge->entries[judge->n_entries++] =
-                (SignFlipEntry){effect->record, effect->place, weight_of(judge, effect) * effect->value};
+            judge->entries[judge->n_entries++] = (SignFlipEntry){prompt_of(judge, effect->prompt), effect->place,
+                                                                 weight_of(judge, effect) * effect->value};
         }
     }
     double *alone = ARENA_ARRAY(attributor->call->arena, double, 2 * attributor->n_tested + 1);
@@ -94,7 +124,7 @@ static limn_status test(Judge *judge) {
     double *adjusted = alone + attributor->n_tested;
     const SignFlipTest asked = {.entries = judge->entries,
                                 .n_entries = judge->n_entries,
-                                .n_records = (int32_t)attributor->measuring,
+                                .n_records = judge->n_prompts,
                                 .n_hypotheses = attributor->n_tested,
                                 .flips = (int32_t)attributor->params->flips,
                                 .seed = (uint64_t)attributor->call->common.seed};
@@ -108,6 +138,7 @@ static limn_status test(Judge *judge) {
 limn_status attribute_judge(Attributor *attributor) {
     Judge judge = {.attributor = attributor};
     TRY(count(&judge));
+    TRY(list_prompts(&judge));
     attributor->family = judge.family;
     if (judge.family == 0) {
         return fail(LIMN_USAGE,

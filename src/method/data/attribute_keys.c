@@ -93,12 +93,22 @@ static limn_status lower_text(Text *text, const KeyList *list, int32_t first, in
     return lower != NULL ? LIMN_OK : method_no_memory(list->call);
 }
 
+/* Whether nothing that stays, but white space, stands between the first and the last of k units. */
+static bool are_neighbours(const KeyList *list, const int32_t *units, int32_t k) {
+    int32_t words = 0;
+    for (int32_t u = units[0]; u <= units[k - 1]; u++) {
+        const Unit *unit = &list->view->units.items[u];
+        words += unit->to > unit->from ? 1 : 0;
+    }
+    return words == k;
+}
+
 /* The first (last) words, 2 to 5 of them, word for word. */
 static limn_status add_edges(KeyList *list, PlaceKind kind, Text span, const int32_t *units, int32_t n) {
     Text shorter = {NULL, 0};
     for (int32_t k = 2; k <= EDGE_TEXT_MOST && k < n; k++) {
         int32_t first = kind == PLACE_OPENING ? 0 : n - k;
-        if (units[first + k - 1] - units[first] != k - 1) {
+        if (!are_neighbours(list, units + first, k)) {
             return LIMN_OK; /* something that stays stands between them */
         }
         Text text;
@@ -157,7 +167,7 @@ limn_status attribute_list_keys(RecordView *view, MethodCall *call) {
 bool attribute_nominates(const Attributor *attributor, const DataItem *item) {
     Random random;
     random_seed(&random, (uint64_t)attributor->call->common.seed);
-    random_seed(&random, random_bits(&random) ^ item->hash);
+    random_seed(&random, random_bits(&random) ^ hash_bytes(item->prompt.bytes, item->prompt.length));
     return random_unit(&random) < 0.5;
 }
 

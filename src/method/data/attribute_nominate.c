@@ -328,7 +328,7 @@ static limn_status choose(Attributor *attributor) {
         bool place = one->kind == PLACE_FIRST || one->kind == PLACE_LAST || one->kind == PLACE_FIELD;
         if (place) {
             attributor->tested[attributor->n_tested++] = i;
-        } else if (!one->nested && weight(one) > 0) {
+        } else if (!one->nested && one->scored > 0) {
             order[n++] = (Weighed){weight(one), i};
         }
     }
