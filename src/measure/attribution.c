@@ -142,6 +142,9 @@ static void show_strip(const Attribution *attribution) {
             tokens_set_spread(strip, t, attribution->spreads[t]);
         }
     }
+    if (strip != NULL) {
+        strip->is_signed = attribution->is_signed;
+    }
     add_grouping(attribution, strip, "word", &attribution->words);
     add_grouping(attribution, strip, "sentence", &attribution->sentences);
     tokens_show(strip, shown[attribution->by < 0 ? 1 : attribution->by]);
@@ -153,12 +156,17 @@ static void show_words(const Attribution *attribution) {
     static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},
                                           {{"position", 8}, COLUMN_INTEGER},
                                           {{"score", 5}, COLUMN_SIGNED},
-                                          {{"share", 5}, COLUMN_SHARE}};
+                                          {{"share", 5}, COLUMN_SHARE}},
+                             sizes[] = {{{"word", 4}, COLUMN_TOKEN},
+                                        {{"position", 8}, COLUMN_INTEGER},
+                                        {{"score", 5}, COLUMN_NUMBER},
+                                        {{"share", 5}, COLUMN_PROBABILITY}};
     double total = 0.0;
     for (int32_t i = 0; i < attribution->n_order; i++) {
         total += fabs(attribution->word_scores[attribution->order[i]]);
     }
-    TableBlock *table = result_add_table(attribution->result, "words", "Strongest words", columns, 4);
+    TableBlock *table =
+        result_add_table(attribution->result, "words", "Strongest words", attribution->is_signed ? columns : sizes, 4);
     for (int32_t i = 0; i < attribution->n_order && i < STRONGEST_WORDS; i++) {
         int32_t w = attribution->order[i];
         Text text = word_text(attribution, w);
