@@ -110,7 +110,8 @@ limn_status words_of(TokenRuns *words, MethodCall *call, const Model *model, con
     uint8_t *begins;
     TRY(cut_text(&begins, call, prompt));
     for (int32_t i = 0; i < prompt->n; i++) {
-        if (model->tokenizer == NULL || begins_word(call, model, prompt, begins, i)) { /* ids are all there is */
+        if ((model != NULL && model->tokenizer == NULL) ||
+            begins_word(call, model, prompt, begins, i)) { /* ids are all there is */
             words->begins[words->n++] = i;
         }
     }

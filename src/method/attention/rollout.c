@@ -101,6 +101,15 @@ const Method method_rollout = {
     .title = "Attention rollout",
     .params_bytes = sizeof(RolloutParams),
     .run = run,
+    .about = {.answers = "Where does attention lead from, through all layers, to the place where the answer is read?",
+              .formula = "M_l = rows of (mean over heads of A_l + r I) divided by their sums    R = M_L ... M_2 M_1    "
+                         "score_t = the answer's row of R",
+              .paper = "Abnar and Zuidema 2020 (2005.00928)",
+              .cost = "1 forward pass, and the attention of each layer once more",
+              .lies = "Attention says where a head looked, not what it took from there nor whether the answer hangs on "
+                      "it; signs, values and MLPs do not occur, and two answers of one place have the same rollout. In "
+                      "a causal model everything flows back to the first token, layer by layer: `--sinks drop` leaves "
+                      "out what rests there. Its check of causes is advisory."},
     .explains = true,
     .score_tokens = score_tokens,
 };
