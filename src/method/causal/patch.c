@@ -154,4 +154,14 @@ const Method method_patch = {
     .params_bytes = sizeof(PatchParams),
     .run = run,
     .explains = true,
+    .about = {.answers = "Which layer, position or head carries what makes two prompts answer differently?",
+              .formula =
+                  "effect(l, t) = m(corrupt run with the clean run's value at layer l, position t) - m(corrupt run)",
+              .paper = "Vig et al. 2020 (2004.12265), Meng et al. 2022 (2202.05262), Heimersheim and Nanda 2024 "
+                       "(2404.15255)",
+              .cost = "2 passes, then for each cell the rows from its position on in the layers above it",
+              .lies =
+                  "Finds only what the two prompts do not have in common. Clean into corrupt finds what suffices, "
+                  "--reverse what is needed; with backups these differ. Effects do not add up, and a patched run is "
+                  "a mixture that no prompt gives."},
 };
