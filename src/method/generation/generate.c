@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ask/edits.h"
 #include "base/random.h"
+#include "edit/edits.h"
 #include "measure/distribution.h"
 #include "measure/overflow.h"
 #include "method/generation/generate.h"
