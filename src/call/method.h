@@ -81,6 +81,17 @@ typedef limn_status (*MethodFunction)(MethodCall *call, Result *result);
  */
 typedef limn_status (*TokenScorer)(TokenScores *scores, MethodCall *call, const TokenQuestion *question);
 
+/* What people should know of an explanation before they believe it: docs/methods.md is made of it
+ * (tests/method/test_methods_page.c). Markdown; a sentence or two each. NULL: nothing is to be said. */
+typedef struct MethodAbout {
+    const char *answers;  /* the question it answers */
+    const char *formula;  /* lines as they are typed */
+    const char *paper;    /* authors, year, arXiv number */
+    const char *cost;     /* in forward and backward passes */
+    const char *lies;     /* when it lies */
+    const char *measured; /* what came of it where the truth is known, with the command; NULL: nothing yet */
+} MethodAbout;
+
 struct Method {
     limn_command command;
     const char *title;   /* "Integrated gradients" */
@@ -88,6 +99,7 @@ struct Method {
     MethodFunction run;
     bool explains;            /* answers about a model's behaviour: `limn verify` can run it again */
     TokenScorer score_tokens; /* NULL: it gives tokens no scores */
+    MethodAbout about;        /* of methods that explain */
 };
 
 /* The row of the model itself: a bare word. */

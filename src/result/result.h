@@ -389,7 +389,7 @@ const char *check_state_name(CheckState state); /* "pass", "fail", "inconclusive
 void result_provenance(Result *result, const ResultProvenance *provenance);
 void result_measured(Result *result, const ResultMeasured *measured);
 
-/* ---- blocks: shown in the order added. ids are of lower-case letters, digits and dashes ---- */
+/* ---- blocks: shown in the order added. ids are of lower-case letters, digits, dashes and dots ---- */
 
 TokensBlock *result_add_tokens(Result *result, const char *id, const char *title, int32_t n);
 /* bytes NULL: keeps the item's bytes. */

@@ -207,8 +207,12 @@ static void a_standing_edit_is_an_edit_of_every_run(void **state) {
 static void check_refusals(AnyModel *model) {
     const Graph *graph = &model->golden.model->graph;
     static const float zero = 0;
-    Edit edit = {
-        .node = graph->final, .sequence = -1, .row_end = -1, .element_end = -1, .values = &zero, .scalar = true};
+    Edit edit = {.node = graph_find_site(graph, "hook_embed"),
+                 .sequence = -1,
+                 .row_end = -1,
+                 .element_end = -1,
+                 .values = &zero,
+                 .scalar = true};
     any_model_good(model, session_set_edits(model->session, &edit, 1));
     Edit odd[] = {edit, edit, edit, edit};
     odd[0].row_begin = 1;
