@@ -1,8 +1,8 @@
 /* The values of an edit, from a tensor of a file: the tensor's shape says what they are. */
-#ifndef LIMN_ASK_EDIT_VALUES_H
-#define LIMN_ASK_EDIT_VALUES_H
+#ifndef LIMN_EDIT_EDIT_VALUES_H
+#define LIMN_EDIT_EDIT_VALUES_H
 
-#include "ask/edits.h"
+#include "edit/edits.h"
 
 /* A row for each position may be one for each token of the prompt, or one for each row of the run: those and the
  * target's tokens but the last. */

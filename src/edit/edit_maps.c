@@ -4,13 +4,13 @@
  *
  * Directions are made orthonormal (modified Gram-Schmidt, twice, in double), so that what is erased is their span
  * whatever their lengths and angles; one that lies in the span of those before it adds nothing. */
-#include "ask/edit_maps.h"
+#include "edit/edit_maps.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "ask/edit_values.h"
+#include "edit/edit_values.h"
 #include "files/tensor_files.h"
 
 /* One file while it is read. */

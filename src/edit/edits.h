@@ -21,10 +21,13 @@
  * A row is the site's own, of which head, expert and neuron pick their part, or that part alone; of a tensor with a
  * row for each position of the prompt (or of the run, a target's tokens included), pos picks its rows. So what `run`
  * saves fits any edit of its site. The shape decides; where it can be read in two ways, a row for each position. */
-#ifndef LIMN_ASK_EDITS_H
-#define LIMN_ASK_EDITS_H
+#ifndef LIMN_EDIT_EDITS_H
+#define LIMN_EDIT_EDITS_H
 
-#include "call/method.h"
+#include "base/arena.h"
+#include "graph/graph.h"
+#include "result/result.h"
+#include "run/session.h"
 
 enum { EDIT_ALL = -1 };
 
@@ -97,8 +100,12 @@ typedef struct EditPlan {
 
 /* Parses the texts, matches sites, checks ranges against a prompt of n_prompt tokens, reads the files. n_rows: rows of
  * the pass that reads the prompt, more than its tokens where a target's follow. */
-limn_status edit_plan(EditPlan *plan, const Graph *graph, const ParamTexts *texts, int32_t n_prompt, int32_t n_rows,
+limn_status edit_plan(EditPlan *plan, const Graph *graph, const Texts *texts, int32_t n_prompt, int32_t n_rows,
                       Arena *arena);
+
+/* The same of one edit that was taken apart, added behind those that are there. */
+limn_status edit_plan_add(EditPlan *plan, const Graph *graph, const EditSpec *spec, int32_t n_prompt, int32_t n_rows,
+                          Arena *arena);
 
 /* The edits of a run over absolute rows [row_offset, row_offset + n_rows) with n_keys keys. Lives in the arena. */
 limn_status edit_plan_bind(Edit **edits, int32_t *n_edits, const EditPlan *plan, int32_t row_offset, int32_t n_rows,

@@ -3,12 +3,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "ask/edits.h"
-#include "ask/site_names.h"
+#include "edit/edits.h"
+#include "edit/site_names.h"
 #include "files/tensor_files.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
@@ -95,7 +96,7 @@ static int tear_down(void **state) {
 
 static limn_status plan_rows(EditPlan *plan, Fixture *fixture, const char *text, int32_t n_prompt, int32_t n_rows) {
     Text item = {text, strlen(text)};
-    ParamTexts texts = {&item, 1};
+    Texts texts = {&item, 1};
     return edit_plan(plan, &fixture->graph, &texts, n_prompt, n_rows, &fixture->arena);
 }
 
@@ -115,7 +116,7 @@ static void patterns_match_in_order(void **state) {
     Fixture *fixture = *state;
     SiteMatches matches = {0};
     Text items[] = {{"blocks.*.hook_resid_post,hook_embed", 35}, {"blocks.[01].attn.*", 18}};
-    ParamTexts texts = {items, 2};
+    Texts texts = {items, 2};
     assert_int_equal(site_names_match_all(&matches, &fixture->graph, &texts, &fixture->arena), LIMN_OK);
     static const char *const expected[] = {
         "blocks.0.hook_resid_post",  "blocks.1.hook_resid_post",   "hook_embed",

@@ -1,4 +1,4 @@
-#include "ask/site_names.h"
+#include "edit/site_names.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
@@ -48,7 +48,7 @@ limn_status site_names_match(SiteMatches *matches, const Graph *graph, const cha
     return LIMN_OK;
 }
 
-limn_status site_names_match_all(SiteMatches *matches, const Graph *graph, const ParamTexts *texts, Arena *arena) {
+limn_status site_names_match_all(SiteMatches *matches, const Graph *graph, const Texts *texts, Arena *arena) {
     for (int32_t i = 0; i < texts->n; i++) {
         const char *at = texts->items[i].bytes;
         while (at != NULL) {

@@ -6,7 +6,7 @@
  * The number of elements decides nothing: 4 heads of 9 positions are not 12 rows of 3 heads. Where a shape can still
  * be read in two ways ([8, 8] for a head of 8 elements: 8 positions of the head, or 8 heads of one row), a row for
  * each position is what is meant if the number of positions fits. */
-#include "ask/edit_values.h"
+#include "edit/edit_values.h"
 
 #include <math.h>
 #include <string.h>

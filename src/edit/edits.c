@@ -1,4 +1,4 @@
-#include "ask/edits.h"
+#include "edit/edits.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ask/edit_maps.h"
-#include "ask/edit_values.h"
-#include "ask/site_names.h"
+#include "edit/edit_maps.h"
+#include "edit/edit_values.h"
+#include "edit/site_names.h"
 
 #define EDIT_FORM "SITE[pos=-1,head=3,neuron=7]=zero|VALUE|mean:FILE:NAME|FILE:NAME|add:...|copy:SITE"
 
@@ -327,7 +327,9 @@ static limn_status resolve_change(SiteEdit *edit, const EditSpec *spec, const Gr
     }
 }
 
-static limn_status plan_one(EditPlan *plan, const Graph *graph, const EditSpec *spec, EditRows rows, Arena *arena) {
+limn_status edit_plan_add(EditPlan *plan, const Graph *graph, const EditSpec *spec, int32_t n_prompt, int32_t n_rows,
+                          Arena *arena) {
+    const EditRows rows = {n_prompt, n_rows};
     SiteMatches matches = {0};
     TRY(site_names_match(&matches, graph, spec->pattern, arena));
     SiteEdit *grown = ARENA_ARRAY(arena, SiteEdit, plan->n + matches.n);
@@ -355,13 +357,13 @@ static limn_status plan_one(EditPlan *plan, const Graph *graph, const EditSpec *
     return LIMN_OK;
 }
 
-limn_status edit_plan(EditPlan *plan, const Graph *graph, const ParamTexts *texts, int32_t n_prompt, int32_t n_rows,
+limn_status edit_plan(EditPlan *plan, const Graph *graph, const Texts *texts, int32_t n_prompt, int32_t n_rows,
                       Arena *arena) {
     memset(plan, 0, sizeof *plan);
     for (int32_t i = 0; i < texts->n; i++) {
         EditSpec spec;
         TRY(edit_parse(&spec, texts->items[i].bytes, arena));
-        TRY(plan_one(plan, graph, &spec, (EditRows){n_prompt, n_rows}, arena));
+        TRY(edit_plan_add(plan, graph, &spec, n_prompt, n_rows, arena));
     }
     return LIMN_OK;
 }
