@@ -125,7 +125,7 @@ static void calls_answer_with_a_status(void **state) {
     snprintf(formats, sizeof formats, "%s", limn_render_formats());
     for (char *format = strtok(formats, "|"); format != NULL; format = strtok(NULL, "|")) {
         assert_int_equal(limn_result_render(result, format, NULL, &text, &length), LIMN_OK);
-        assert_true(length > 100 && strlen(text) == length);
+        assert_true(length > 100 && (strcmp(format, "pdf") == 0 || strlen(text) == length));
         limn_free(text);
     }
     const char *found = NULL;

@@ -14,7 +14,7 @@ wrong 2 'too many' run "$model" extra
 wrong 2 "found 'x', expected a whole number" run "$model" --ids 1 --top x
 wrong 2 'expected a value from 1' run "$model" --ids 1 --top 0
 wrong 2 'one of f32|bf16' run "$model" --ids 1 --dtype f16
-wrong 2 "option 'format'" run "$model" --ids 1 --format pdf
+wrong 2 "option 'format'" run "$model" --ids 1 --format docx
 wrong 2 'expected one of --prompt, --ids, --file and --chat' run "$model"
 wrong 2 'several inputs' run "$letters" --ids 1 -p a
 wrong 2 'no tokenizer: expected.*; give --ids' run "$model" -p a
