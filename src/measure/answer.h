@@ -32,7 +32,7 @@ typedef enum AnswerMetric {
 
 /* What outputs of a classifier are. */
 typedef enum AnswerOutputs {
-    ANSWER_OUTPUTS_BY_MODEL, /* as its configuration says: one output is a number */
+    ANSWER_OUTPUTS_BY_MODEL, /* as its configuration says (OutputRule) */
     ANSWER_ONE_OF,           /* classes, of which one holds */
     ANSWER_EACH,             /* labels, each of which may hold */
     ANSWER_NUMBER            /* a regression */
@@ -86,6 +86,28 @@ typedef struct AnswerValue {
     const AnswerPart *parts; /* [n_parts] valid until the callback returns; NULL: in order, or after the fact */
 } AnswerValue;
 
+/* Rows of one case as a pass has them: gradients of one part, to be multiplied by its slope. */
+typedef struct AnswerRows {
+    int64_t i;    /* the case */
+    int32_t part; /* AnswerValue.parts */
+    NodeId node;
+    int32_t row, n; /* rows of the case (of a site behind the selection of output rows: of the part's outputs) */
+    int64_t width;
+    const float *value;    /* [n, width] NULL: not asked for */
+    const float *gradient; /* [n, width] */
+} AnswerRows;
+
+/* Takes gradients as they appear (GradientSink), so that those of many sites are never kept together. */
+typedef struct AnswerSink {
+    const NodeId *nodes; /* [n] */
+    int32_t n;
+    bool with_values;
+    /* A case's pass begins, maybe once more after one that found no memory: what was taken of it is void. */
+    void (*begin)(void *context, int64_t i);
+    limn_status (*take)(void *context, const AnswerRows *rows);
+    void *context;
+} AnswerSink;
+
 typedef struct AnswerRequest {
     const AnswerCase *cases; /* [n]; NULL: the prompt itself n times, with embeddings or not as the next two say */
     int64_t n;
@@ -98,8 +120,10 @@ typedef struct AnswerRequest {
     int32_t n_grads;
     const NodeId *taps; /* the same for values */
     int32_t n_taps;
-    bool all_rows; /* ... unless this asks for them */
-    bool in_order; /* delivered in the caller's order, without parts; else as done */
+    const AnswerSink *sink; /* NULL: none */
+    RuleSet rules;          /* which derivative: graph/rules.def. 0: the true one */
+    bool all_rows;          /* ... unless this asks for them */
+    bool in_order;          /* delivered in the caller's order, without parts; else as done */
 } AnswerRequest;
 
 limn_status answer_run(Answer *answer, const AnswerRequest *request);

@@ -389,8 +389,7 @@ limn_status answer_prepare(AnswerBinding *run) {
 }
 
 limn_status answer_cost(Answer *answer, const AnswerRequest *request, int64_t i, BatchCost *cost, int32_t *wanted) {
-    AnswerBinding run = {
-        .answer = answer, .request = request, .with_gradients = request->n_grads + request->n_taps > 0};
+    AnswerBinding run = {.answer = answer, .request = request, .with_gradients = answer_differentiates(request)};
     AnswerView view = view_of(answer, request, i);
     *cost = (BatchCost){0};
     for (int32_t p = 0; p < answer->n_parts; p++) {

@@ -82,6 +82,11 @@ typedef struct AnswerBinding {
     KvCache **appends; /* NULL: nothing is kept */
 } AnswerBinding;
 
+/* Does the request want more than F? */
+static inline bool answer_differentiates(const AnswerRequest *request) {
+    return request->n_grads + request->n_taps > 0 || request->sink != NULL;
+}
+
 /* Value and slope of a part from its sum. */
 double answer_shape(AnswerShape shape, double sum, double *slope);
 /* Must logits be kept to say all that was asked? */

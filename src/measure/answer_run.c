@@ -202,6 +202,49 @@ void answer_gradient(const AnswerValue *value, int32_t site, int64_t width, int3
     }
 }
 
+/* ---- gradients as they appear ---- */
+
+/* The last bound part that begins at or before a row of the run, by rows or by outputs. */
+static int64_t part_at(const AnswerBinding *run, int32_t row, bool by_output) {
+    int64_t low = 0, high = run->n * run->answer->n_parts - 1;
+    while (low < high) {
+        int64_t middle = (low + high + 1) / 2;
+        int32_t begin = by_output ? run->bound[middle].output : run->bound[middle].row;
+        low = begin <= row ? middle : low;
+        high = begin <= row ? high : middle - 1;
+    }
+    return low;
+}
+
+/* Cuts the run's rows into those of each part. */
+static limn_status take_gradients(void *context, NodeId node, int32_t row_begin, int32_t n_rows, int64_t width,
+                                  const float *value, const float *gradient) {
+    const AnswerBinding *run = context;
+    const AnswerSink *sink = run->request->sink;
+    bool by_output = behind_selection(&run->answer->model->graph, node);
+    for (int32_t row = row_begin; row < row_begin + n_rows;) {
+        int64_t at = part_at(run, row, by_output);
+        const BoundPart *bound = &run->bound[at];
+        int32_t begin = by_output ? bound->output : bound->row, n = by_output ? bound->n_outputs : bound->n_rows;
+        int32_t end = (int32_t)smaller(begin + n, row_begin + n_rows);
+        if (end <= row) {
+            return fail(LIMN_INTERNAL, "row %d of a run belongs to no case", row);
+        }
+        const int64_t skipped = (int64_t)(row - row_begin) * width;
+        const AnswerRows rows = {.i = run->cases[at / run->answer->n_parts],
+                                 .part = (int32_t)(at % run->answer->n_parts),
+                                 .node = node,
+                                 .row = row - begin + (by_output ? 0 : bound->first),
+                                 .n = end - row,
+                                 .width = width,
+                                 .value = value == NULL ? NULL : value + skipped,
+                                 .gradient = gradient + skipped};
+        TRY(sink->take(sink->context, &rows));
+        row = end;
+    }
+    return LIMN_OK;
+}
+
 /* ---- running ---- */
 
 typedef struct Work {
@@ -229,12 +272,26 @@ static RunRequest request_of(const AnswerBinding *run) {
         request.n_grads = run->request->n_grads;
         request.taps = run->request->taps;
         request.n_taps = run->request->n_taps;
+        request.rules = run->request->rules;
     }
     return request;
 }
 
-static limn_status run_bound(const AnswerBinding *run, const Progress *progress) {
+static limn_status run_bound(AnswerBinding *run, const Progress *progress) {
     RunRequest request = request_of(run);
+    const AnswerSink *sink = run->with_gradients ? run->request->sink : NULL;
+    if (sink == NULL) {
+        return session_run(run->answer->session, &request, progress);
+    }
+    const GradientSink taken = {.nodes = sink->nodes,
+                                .n = sink->n,
+                                .with_values = sink->with_values,
+                                .function = take_gradients,
+                                .context = run};
+    for (int64_t k = 0; k < run->n && sink->begin != NULL; k++) {
+        sink->begin(sink->context, run->cases[k]);
+    }
+    request.sink = &taken;
     return session_run(run->answer->session, &request, progress);
 }
 
@@ -301,7 +358,7 @@ static limn_status run_once(const Work *work, const int64_t *cases, int64_t n, c
     Answer *answer = work->answer;
     const AnswerRequest *request = work->request;
     AnswerBinding run = {.answer = answer, .request = request, .cases = cases, .n = n};
-    bool gradients = request->n_grads + request->n_taps > 0;
+    bool gradients = answer_differentiates(request);
     Odds *odds = NULL;
     arena_reset(&answer->scratch);
     TRY(answer_prepare(&run));
@@ -360,7 +417,7 @@ static limn_status run_all(Work *work) {
 }
 
 limn_status answer_run(Answer *answer, const AnswerRequest *request) {
-    if (request->in_order && request->n_grads + request->n_taps > 0) {
+    if (request->in_order && answer_differentiates(request)) {
         return fail(LIMN_INTERNAL, "gradients are delivered as they are done, not in order");
     }
     AnswerValue clean;
@@ -422,10 +479,8 @@ int64_t answer_run_cases(Answer *answer, const AnswerRequest *request) {
 }
 
 limn_status answer_bound_request(Answer *answer, const AnswerRequest *request, RunRequest *bound) {
-    AnswerBinding run = {.answer = answer,
-                         .request = request,
-                         .n = request->n,
-                         .with_gradients = request->n_grads + request->n_taps > 0};
+    AnswerBinding run = {
+        .answer = answer, .request = request, .n = request->n, .with_gradients = answer_differentiates(request)};
     arena_reset(&answer->scratch);
     int64_t *cases = ARENA_ARRAY(&answer->scratch, int64_t, request->n + 1);
     if (cases == NULL) {

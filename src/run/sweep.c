@@ -470,6 +470,7 @@ limn_status sweep_estimate(Sweep *sweep, const Counterfactual *list, int32_t n, 
         work->rows += batch.rows;
         work->row_layers += estimate.row_layers;
         work->flops += estimate.flops;
+        work->bytes = estimate.bytes > work->bytes ? estimate.bytes : work->bytes;
     }
     return LIMN_OK;
 }

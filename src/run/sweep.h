@@ -87,6 +87,7 @@ typedef struct SweepWork {
     int64_t rows;
     double row_layers; /* as in RunEstimate */
     double flops;
+    size_t bytes; /* activations and scratch of the run that needs most */
 } SweepWork;
 
 /* What a list would cost, without running it. */

@@ -165,5 +165,14 @@ const Method method_diff = {
     .title = "Difference of two models",
     .params_bytes = sizeof(DiffParams),
     .run = run,
+    .about = {.answers = "Which layers, heads and MLPs did fine-tuning change, and what do these changes do?",
+              .formula =
+                  "size: |W' - W| / |W|    out: what the target loses when one component is set back    in: what "
+                  "it gains when one alone is tuned",
+              .paper = "effective rank: Roy and Vetterli 2007; the patches: differences of plain passes",
+              .cost = "reading both models; with texts two forward passes for each component and text",
+              .lies = "Components interact: effects do not add up to the whole difference. A large change of weights "
+                      "may do "
+                      "nothing on these texts."},
     .explains = true,
 };

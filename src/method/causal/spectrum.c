@@ -1,5 +1,6 @@
 #include "method/causal/spectrum.h"
 
+#include <cblas.h>
 #include <lapacke.h>
 #include <math.h>
 #include <omp.h>
@@ -83,28 +84,15 @@ limn_status spectrum_of_matrix(Spectrum *spectrum, float *values, int64_t rows, 
     return LIMN_OK;
 }
 
-/* out = S R S, S the symmetric root of L'L, whose eigenvalues and vectors (columns) are given. */
-static void between_roots(double *out, const double *values, const double *vectors, const double *right, int32_t n,
+/* out = S R S, S the symmetric root of L'L, whose eigenvalues and vectors (one a row) are given: with W the vectors
+ * times the roots of their values, row by row, out has the eigenvalues of W R W'. vectors becomes W. */
+static void between_roots(double *out, const double *values, double *vectors, const double *right, int32_t n,
                           double *scratch) {
-    for (int32_t a = 0; a < n; a++) { /* scratch = root(values) V' right */
-        double root = sqrt(values[a] > 0 ? values[a] : 0);
-        for (int32_t j = 0; j < n; j++) {
-            double sum = 0;
-            for (int32_t i = 0; i < n; i++) {
-                sum += vectors[a * n + i] * right[i * n + j];
-            }
-            scratch[a * n + j] = root * sum;
-        }
+    for (int32_t a = 0; a < n; a++) {
+        cblas_dscal(n, sqrt(values[a] > 0 ? values[a] : 0), vectors + (size_t)a * (size_t)n, 1);
     }
-    for (int32_t a = 0; a < n; a++) { /* out = scratch V root(values) */
-        for (int32_t b = 0; b < n; b++) {
-            double root = sqrt(values[b] > 0 ? values[b] : 0), sum = 0;
-            for (int32_t j = 0; j < n; j++) {
-                sum += scratch[a * n + j] * vectors[b * n + j];
-            }
-            out[a * n + b] = root * sum;
-        }
-    }
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1.0, vectors, n, right, n, 0.0, scratch, n);
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, n, n, 1.0, scratch, n, vectors, n, 0.0, out, n);
 }
 
 static limn_status eigen(double *matrix, double *values, int32_t n, char job, Team *team) {
@@ -133,8 +121,13 @@ limn_status spectrum_of_product(Spectrum *spectrum, const double *left_gram, con
     memcpy(vectors, left_gram, square * sizeof *vectors);
     limn_status status = eigen(vectors, values, rank, 'V', team);
     if (status == LIMN_OK) {
-        between_roots(middle, values, vectors, right_gram, rank, scratch);
-        status = eigen(middle, values, rank, 'N', team);
+        int before;
+        status = take_library(&before, team, 1);
+        if (status == LIMN_OK) {
+            between_roots(middle, values, vectors, right_gram, rank, scratch);
+            give_library_back(before);
+            status = eigen(middle, values, rank, 'N', team);
+        }
     }
     for (int32_t i = 0; i < rank && status == LIMN_OK; i++) { /* dsyev gives the smallest first */
         double square_value = values[rank - 1 - i];

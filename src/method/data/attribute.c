@@ -146,6 +146,10 @@ static limn_status prepare(Attributor *attributor) {
     TRY(method_session(call, params->model.bytes, &attributor->session));
     attributor->model = session_model(attributor->session);
     TRY(choice_names_read(&attributor->names, call, attributor->model, &params->choices, params->labels));
+    if (attributor->model->config.outputs == OUTPUT_EACH) {
+        return fail(LIMN_USAGE, "attribute: %s gives labels that may hold together; expected one decision for a record",
+                    attributor->model->path);
+    }
     TRY(data_source_use_model(attributor->source, call, attributor->model));
     TRY(encode_choices(attributor));
     attributor->n_drawn = count_drawn(attributor);

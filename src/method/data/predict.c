@@ -18,6 +18,10 @@
 #include "files/hash.h"
 #include "method/data/record_log.h"
 
+bool predict_each(const Predictor *predictor) {
+    return predictor->model->config.outputs == OUTPUT_EACH;
+}
+
 /* ---- settings ---- */
 
 static limn_status make_settings(Predictor *predictor) {
@@ -44,11 +48,15 @@ static limn_status make_settings(Predictor *predictor) {
         record_log_hash_part(&text, predictor->choices[c]);
         record_log_hash_part(&text, predictor->names[c]);
     }
+    if (predict_each(predictor)) {
+        text_buffer_printf(&text, "each");
+    }
     record_log_hash(settings->hash[SETTING_CHOICES], &text);
     text_buffer_printf(&text, "%d %d %d " LIMN_VERSION, (int)common->dtype, (int)common->frame, (int)common->backend);
     record_log_hash(settings->hash[SETTING_NUMBERS], &text);
     settings->names = predictor->names;
     settings->n_choices = predictor->n;
+    settings->each = predict_each(predictor);
     limn_status status = text_buffer_status(&text);
     text_buffer_free(&text);
     return status;

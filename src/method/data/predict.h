@@ -69,6 +69,8 @@ typedef struct Predictor {
     double recheck; /* largest difference to a plain pass; NaN: not made */
 } Predictor;
 
+/* Its choices are labels that may hold together. */
+bool predict_each(const Predictor *predictor);
 /* plain: each prompt and choice in a pass of its own. */
 ChoiceOptions predict_choice_options(const Predictor *predictor, bool plain);
 /* Reads, scores, writes and counts all records. */

@@ -453,5 +453,16 @@ const Method method_replace = {
     .title = "Replacement of words",
     .params_bytes = sizeof(ReplaceParams),
     .run = run,
+    .about =
+        {.answers = "How far does the answer fall when a word is exchanged for others that fit its place?",
+         .formula = "effect(w) = F(prompt) - mean over draws r of F(prompt with w exchanged for r)\n"
+                    "F = log p(target) - log p(contrast), without a contrast log p / (1 - p)",
+         .paper = "replacement by words that fit: Kim et al. 2020 (2010.13984); why not by blanks: Janzing et al. 2020 "
+                  "(1910.13413)",
+         .cost = "2 forward passes for each word, 32 for each of the five leading ones; as many to choose the draws",
+         .lies = "Two words that say the same thing each show little (`--pairs`); where every word that fits means the "
+                 "same, "
+                 "the effect is small although the word matters; a text that no longer makes sense moves the answer by "
+                 "that alone."},
     .explains = true,
 };

@@ -413,5 +413,13 @@ const Method method_why = {
     .title = "Why",
     .params_bytes = sizeof(WhyParams),
     .run = run,
+    .about = {.answers =
+                  "Which words is the answer due to, and what is the smallest change that would have turned it? In "
+                  "plain words.",
+              .formula = "causes: words whose effect (replace) is above 0 at 95% over all words tried",
+              .paper = "counterfactual explanations: Wachter et al. 2017 (1711.00399); effects as in replace",
+              .cost = "as replace, and one forward and backward pass",
+              .lies = "As replacement does. A turning change is looked for among the draws: that none was found does "
+                      "not prove that there is none."},
     .explains = true,
 };

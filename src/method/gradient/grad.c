@@ -290,6 +290,17 @@ const Method method_grad = {
     .title = "Gradients",
     .params_bytes = sizeof(GradParams),
     .run = run,
+    .about = {.answers = "How would the answer react to a small nudge of each token's embedding?",
+              .formula =
+                  "x-input: score_t = dF/dx_t . x_t    norm: |dF/dx_t|    smoothgrad: mean of dF/dx_t over noisy "
+                  "copies, times x_t",
+              .paper = "Simonyan et al. 2013 (1312.6034), Shrikumar et al. 2016 (1605.01713), Smilkov et al. 2017 "
+                       "(1706.03825)",
+              .cost = "1 forward and backward pass; smoothgrad `--samples`",
+              .lies =
+                  "A nudge is not what the word did. Where the model is sure, gradients vanish whatever the word "
+                  "meant; near "
+                  "jumps they explode; zero, which \"times input\" silently compares with, means nothing to a model."},
     .explains = true,
     .score_tokens = score_tokens,
 };

@@ -350,6 +350,17 @@ const Method method_ig = {
     .title = "Integrated gradients",
     .params_bytes = sizeof(IgParams),
     .run = run,
+    .about = {.answers =
+                  "How much of the difference between the answer here and the answer at a baseline is due to each "
+                  "token?",
+              .formula = "score_t = (x_t - b_t) . integral over a in [0, 1] of dF/dx_t at b + a (x - b)",
+              .paper = "Sundararajan et al. 2017 (1703.01365)",
+              .cost = "16 to some hundred forward and backward passes, until the sum of gaps is small",
+              .lies =
+                  "It is exact about a path from a baseline, and the baseline is a choice: a small sum of gaps says "
+                  "that the "
+                  "integral is right, not that the question was. Near jumps float32 ends what can be resolved "
+                  "(said)."},
     .explains = true,
     .score_tokens = score_tokens,
 };
