@@ -42,6 +42,8 @@ pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 pkg_check_modules(LAPACKE REQUIRED IMPORTED_TARGET lapacke)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
+pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
 pkg_check_modules(BLAS REQUIRED IMPORTED_TARGET blas) # with its C interface, cblas.h
 pkg_check_modules(ICU REQUIRED IMPORTED_TARGET icu-uc)
 find_package(OpenMP REQUIRED COMPONENTS C) # only to tell oneDNN and LAPACK how many threads they may have
@@ -55,6 +57,7 @@ set(limn_libraries_data PkgConfig::JANSSON PkgConfig::PCRE2)
 set(limn_libraries_call PkgConfig::JANSSON)
 set(limn_libraries_ask PkgConfig::ICU)
 set(limn_libraries_method PkgConfig::LAPACKE PkgConfig::BLAS OpenMP::OpenMP_C)
+set(limn_libraries_audit PkgConfig::JANSSON PkgConfig::YAML PkgConfig::SODIUM)
 set(limn_libraries_api PkgConfig::JANSSON)
 if(NOT LIMN_REF_ONLY)
   # Not its own CMake file: that asks for OpenCL's headers, which nothing here uses.

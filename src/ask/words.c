@@ -110,7 +110,8 @@ limn_status words_of(TokenRuns *words, MethodCall *call, const Model *model, con
     uint8_t *begins;
     TRY(cut_text(&begins, call, prompt));
     for (int32_t i = 0; i < prompt->n; i++) {
-        if (begins_word(call, model, prompt, begins, i)) {
+        bool alone = model != NULL && model->tokenizer == NULL; /* ids are all there is */
+        if (alone || begins_word(call, model, prompt, begins, i)) {
             words->begins[words->n++] = i;
         }
     }

@@ -11,7 +11,8 @@ typedef struct TokenRuns {
 } TokenRuns;
 
 /* A word begins after white space, at punctuation, at special tokens, and in scripts written without spaces where
- * segment.h says so. A token that continues a character or a word piece belongs to the word before it. */
+ * segment.h says so. A token that continues a character or a word piece belongs to the word before it. Without a
+ * tokenizer each token is a word. */
 limn_status words_of(TokenRuns *words, MethodCall *call, const Model *model, const Prompt *prompt);
 
 /* A letter, digit, mark or underscore of a script that sets words apart by spaces: between two of them no word ends. */

@@ -59,6 +59,12 @@ static Text word_text(const Attribution *attribution, int32_t word) {
 
 /* ---- the headline ---- */
 
+static void say_quoted(const Attribution *attribution, TextBuffer *out, Text text) {
+    text_buffer_add(out, SAY(attribution->call, "\"", "“"));
+    text_buffer_add_bytes(out, text.bytes, text.length);
+    text_buffer_add(out, SAY(attribution->call, "\"", "”"));
+}
+
 static void say_target(const Attribution *attribution, TextBuffer *out, const Target *target) {
     TextBuffer words = TEXT_BUFFER_INIT;
     for (int32_t i = 0; i < target->n; i++) {
@@ -66,9 +72,8 @@ static void say_target(const Attribution *attribution, TextBuffer *out, const Ta
         text_buffer_add_bytes(&words, text.bytes, text.length);
     }
     Text text = text_bare(text_of_bytes(words.data == NULL ? "" : words.data, words.length));
-    text_buffer_add_char(out, '"');
-    text_buffer_add_bytes(out, text.bytes, text.length);
-    text_buffer_printf(out, "\" (%.3g%%)", 100.0 * exp(target->log_probability));
+    say_quoted(attribution, out, text);
+    text_buffer_printf(out, SAY(attribution->call, " (%.3g%%)", "（%.3g%%）"), 100.0 * exp(target->log_probability));
     out->failed = out->failed || words.failed;
     text_buffer_free(&words);
 }
@@ -78,28 +83,33 @@ static void say_strongest(const Attribution *attribution, TextBuffer *out, const
         double score = attribution->word_scores[attribution->order[i]];
         if (score * sign > 0.0) {
             Text text = text_bare(word_text(attribution, attribution->order[i]));
-            text_buffer_printf(out, "%s \"", before);
-            text_buffer_add_bytes(out, text.bytes, text.length);
-            text_buffer_printf(out, attribution->is_signed ? "\" (%+.2f)" : "\" (%.2f)", score);
+            text_buffer_add(out, before);
+            say_quoted(attribution, out, text);
+            const char *signed_score = SAY(attribution->call, " (%+.2f)", "（%+.2f）"),
+                       *size = SAY(attribution->call, " (%.2f)", "（%.2f）");
+            text_buffer_printf(out, attribution->is_signed ? signed_score : size, score);
             return;
         }
     }
 }
 
 static void say_headline(const Attribution *attribution) {
+    const MethodCall *call = attribution->call;
     TextBuffer line = TEXT_BUFFER_INIT;
-    text_buffer_add(&line, "Why ");
+    text_buffer_add(&line, SAY(call, "Why ", "为什么是"));
     say_target(attribution, &line, attribution->target);
     if (attribution->contrast != NULL && attribution->contrast->kind != TARGET_NONE) {
-        text_buffer_add(&line, " and not ");
+        text_buffer_add(&line, SAY(call, " and not ", "而不是"));
         say_target(attribution, &line, attribution->contrast);
     }
     if (attribution->is_signed) {
         bool supported = attribution->n_order > 0 && attribution->word_scores[attribution->order[0]] > 0.0;
-        say_strongest(attribution, &line, ": most for it", 1.0);
-        say_strongest(attribution, &line, supported ? ", most against it" : "; most against it", -1.0);
+        const char *against = supported ? SAY(call, ", most against it ", "，最反对它的是")
+                                        : SAY(call, "; most against it ", "；最反对它的是");
+        say_strongest(attribution, &line, SAY(call, ": most for it ", "：最支持它的是"), 1.0);
+        say_strongest(attribution, &line, against, -1.0);
     } else {
-        say_strongest(attribution, &line, ": it reacts most to", 1.0);
+        say_strongest(attribution, &line, SAY(call, ": it reacts most to ", "：反应最强的是"), 1.0);
     }
     if (line.failed) {
         line.length = 0;
@@ -131,8 +141,10 @@ static bool is_target_row(const Target *target, int32_t t) {
 
 static void show_strip(const Attribution *attribution) {
     static const char *const shown[] = {"token", "word", "sentence"};
-    TokensBlock *strip = result_add_tokens(attribution->result, "attribution", "What each part of the prompt did",
-                                           attribution->prompt->n);
+    TokensBlock *strip =
+        result_add_tokens(attribution->result, "attribution",
+                          SAY(attribution->call, "What each part of the prompt did", "提示的各个部分起了什么作用"),
+                          attribution->prompt->n);
     for (int32_t t = 0; t < attribution->prompt->n; t++) {
         bool fixed = isnan(attribution->scores[t]);
         TokenState state = fixed ? TOKEN_FIXED : t >= attribution->reach ? TOKEN_UNREACHED : TOKEN_SCORED;
@@ -141,6 +153,9 @@ static void show_strip(const Attribution *attribution) {
         if (attribution->spreads != NULL) {
             tokens_set_spread(strip, t, attribution->spreads[t]);
         }
+    }
+    if (strip != NULL) {
+        strip->is_signed = attribution->is_signed;
     }
     add_grouping(attribution, strip, "word", &attribution->words);
     add_grouping(attribution, strip, "sentence", &attribution->sentences);
@@ -153,12 +168,18 @@ static void show_words(const Attribution *attribution) {
     static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},
                                           {{"position", 8}, COLUMN_INTEGER},
                                           {{"score", 5}, COLUMN_SIGNED},
-                                          {{"share", 5}, COLUMN_SHARE}};
+                                          {{"share", 5}, COLUMN_SHARE}},
+                             sizes[] = {{{"word", 4}, COLUMN_TOKEN},
+                                        {{"position", 8}, COLUMN_INTEGER},
+                                        {{"score", 5}, COLUMN_NUMBER},
+                                        {{"share", 5}, COLUMN_PROBABILITY}};
     double total = 0.0;
     for (int32_t i = 0; i < attribution->n_order; i++) {
         total += fabs(attribution->word_scores[attribution->order[i]]);
     }
-    TableBlock *table = result_add_table(attribution->result, "words", "Strongest words", columns, 4);
+    TableBlock *table =
+        result_add_table(attribution->result, "words", SAY(attribution->call, "Strongest words", "最有影响的词"),
+                         attribution->is_signed ? columns : sizes, 4);
     for (int32_t i = 0; i < attribution->n_order && i < STRONGEST_WORDS; i++) {
         int32_t w = attribution->order[i];
         Text text = word_text(attribution, w);
@@ -167,10 +188,13 @@ static void show_words(const Attribution *attribution) {
                                value_number(score), value_number(total > 0.0 ? score / total : 0.0)};
         table_row(table, cells);
     }
-    result_block_note(attribution->result,
-                      attribution->is_signed
-                          ? "share: of the sum of all words' sizes; + supports the target, - speaks against it"
-                          : "share: of the sum of all words' sizes, which have no sign");
+    const MethodCall *call = attribution->call;
+    const char *with_sign =
+                   SAY(call, "share: of the sum of all words' sizes; + supports the target, - speaks against it",
+                       "占比：占所有词得分绝对值之和；+ 支持目标，- 反对目标"),
+               *without = SAY(call, "share: of the sum of all words' sizes, which have no sign",
+                              "占比：占所有词得分之和；得分没有正负");
+    result_block_note(attribution->result, "%s", attribution->is_signed ? with_sign : without);
 }
 
 void attribution_show(const Attribution *attribution) {

@@ -7,7 +7,7 @@
 
 /* Ids become parts of HTML ids and file names. */
 static bool plain_id(const char *id) {
-    size_t length = strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    size_t length = strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-.");
     return length > 0 && id[length] == '\0';
 }
 
@@ -16,7 +16,7 @@ void *result_add_block(Result *result, BlockKind kind, const char *id, const cha
         result_fail(result, LIMN_INTERNAL, "two blocks named %s", id);
     }
     if (!plain_id(id)) {
-        result_fail(result, LIMN_FORMAT, "a block named \"%s\", expected lower-case letters, digits and dashes", id);
+        result_fail(result, LIMN_FORMAT, "a block named \"%s\", expected lower-case letters, digits, dashes and dots", id);
     }
     void *content = result_alloc(result, 1, content_size);
     void *items = result->blocks;

@@ -476,6 +476,35 @@ static limn_status read_adapters(Reader *reader, const json_t *provenance) {
     return LIMN_OK;
 }
 
+/* Absent: none. */
+static limn_status read_edits(Reader *reader, const json_t *provenance) {
+    const json_t *array = json_object_get(provenance, "edits");
+    ResultProvenance *out = &reader->result->provenance;
+    if (array == NULL || json_is_null(array)) {
+        return LIMN_OK;
+    }
+    if (!json_is_array(array)) {
+        return reader_fail(reader, "edits", array, "an array");
+    }
+    TRY(reader_count_from(reader, array, &out->n_edits));
+    ResultEdits *edits = ARENA_ARRAY(&reader->result->arena, ResultEdits, out->n_edits + 1);
+    if (edits == NULL) {
+        out->n_edits = 0;
+        return fail(LIMN_NO_MEMORY, "%s: no memory for its edits", reader->source);
+    }
+    out->edits = edits;
+    for (int32_t i = 0; i < out->n_edits; i++) {
+        const json_t *json = json_array_get(array, (size_t)i);
+        if (!json_is_object(json)) {
+            return reader_fail(reader, "edits", json, "objects");
+        }
+        TRY(reader_text(reader, json, "name", &edits[i].name));
+        TRY(reader_text(reader, json, "hash", &edits[i].hash));
+        TRY(reader_text(reader, json, "edits", &edits[i].edits));
+    }
+    return LIMN_OK;
+}
+
 static limn_status read_provenance(Reader *reader, const json_t *root) {
     ResultProvenance *provenance = &reader->result->provenance;
     json_t *json;
@@ -502,6 +531,7 @@ static limn_status read_provenance(Reader *reader, const json_t *root) {
         provenance->seed = (uint64_t)small;
     }
     TRY(read_adapters(reader, json));
+    TRY(read_edits(reader, json));
     reader->where = "";
     return LIMN_OK;
 }

@@ -63,6 +63,11 @@ typedef struct Text {
     size_t length;
 } Text;
 
+typedef struct Texts {
+    const Text *items; /* [n] */
+    int32_t n;
+} Texts;
+
 typedef enum ValueKind {
     VALUE_NULL,
     VALUE_BOOL,
@@ -142,6 +147,13 @@ typedef struct ResultAdapter {
     double weight; /* on its scaling */
 } ResultAdapter;
 
+/* An edit file that was in force. */
+typedef struct ResultEdits {
+    Text name;  /* of the file, not the whole path */
+    Text hash;  /* 64 hex digits */
+    Text edits; /* as written, a space between two */
+} ResultEdits;
+
 /* What else decides the bytes of a result. */
 typedef struct ResultProvenance {
     Text version;         /* of limn */
@@ -154,6 +166,8 @@ typedef struct ResultProvenance {
     uint64_t seed;
     const ResultAdapter *adapters; /* [n_adapters], in the order they act */
     int32_t n_adapters;
+    const ResultEdits *edits; /* [n_edits], in the order they act */
+    int32_t n_edits;
 } ResultProvenance;
 
 /* Outside the compared bytes. */
@@ -375,7 +389,7 @@ const char *check_state_name(CheckState state); /* "pass", "fail", "inconclusive
 void result_provenance(Result *result, const ResultProvenance *provenance);
 void result_measured(Result *result, const ResultMeasured *measured);
 
-/* ---- blocks: shown in the order added. ids are of lower-case letters, digits and dashes ---- */
+/* ---- blocks: shown in the order added. ids are of lower-case letters, digits, dashes and dots ---- */
 
 TokensBlock *result_add_tokens(Result *result, const char *id, const char *title, int32_t n);
 /* bytes NULL: keeps the item's bytes. */

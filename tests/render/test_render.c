@@ -100,7 +100,9 @@ static Result *filled_with(const char *bytes, size_t length) {
     graph_block_edge(graph, 0, 0, 0, 1);
     result_add_text(result, "text", bytes, bytes, length, false);
     result_add_text(result, "literal", bytes, bytes, length, true);
-    result_provenance(result, &(ResultProvenance){text, text, text, text, text, 1, 1, 1, NULL, 0});
+    const ResultAdapter adapter = {text, text, 0.5};
+    const ResultEdits edits = {text, text, text};
+    result_provenance(result, &(ResultProvenance){text, text, text, text, text, 1, 1, 1, &adapter, 1, &edits, 1});
     result_measured(result, &(ResultMeasured){text, 1, 1});
     assert_int_equal(result_status(result), LIMN_OK);
     return result;

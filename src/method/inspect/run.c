@@ -7,11 +7,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "ask/edits.h"
-#include "ask/site_names.h"
 #include "ask/target.h"
 #include "base/file.h"
 #include "call/estimate.h"
+#include "edit/edits.h"
+#include "edit/site_names.h"
 #include "files/tensor_files.h"
 #include "measure/distribution.h"
 #include "measure/overflow.h"

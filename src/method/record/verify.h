@@ -8,6 +8,7 @@ typedef struct VerifyParams {
     Text file;
     Text model;
     ParamTexts adapters;
+    ParamTexts edits;
     Text data;
     ParamTexts moved;
     ParamTexts pages;

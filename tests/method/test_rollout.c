@@ -1,0 +1,168 @@
+/* `rollout` as plain PyTorch has it on Hugging Face models (tests/oracle/attention/make_rollout.py). */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "method/references.h"
+
+#include <cmocka.h> /* last: it has a macro named fail */
+
+enum { TARGET = 23 };
+
+static int open_cache(void **state) {
+    open_models();
+    return 0;
+}
+
+static int free_cache(void **state) {
+    close_models();
+    return 0;
+}
+
+/* The question of a reference: its ids, and a target where the answer is read. */
+static json_t *question(const char *name, const char *model, const json_t *entry) {
+    json_t *params =
+        json_pack("{s:s, s:O, s:s}", "model", model, "ids", json_object_get(entry, "ids"), "check", "none");
+    int classes = (int)json_integer_value(json_object_get(entry, "classes"));
+    int at = (int)json_integer_value(json_object_get(entry, "at"));
+    char text[32];
+    if (classes > 0) {
+        snprintf(text, sizeof text, "%d", TARGET % classes);
+        json_object_set_new(params, "class", json_string(text));
+    } else if (strstr(name, "bert") != NULL) {
+        snprintf(text, sizeof text, "%d", at);
+        json_object_set_new(params, "at", json_string(text));
+        json_object_set_new(params, "target-id", json_integer(TARGET));
+    } else if (strcmp(name, "minilm") != 0) {
+        json_object_set_new(params, "target-id", json_integer(TARGET));
+    }
+    return params;
+}
+
+/* Scores are the answer's row. */
+static void check_row(const Result *result, const MatrixBlock *matrix, int at) {
+    const TokensBlock *tokens = tokens_of(result, "attribution");
+    for (int32_t t = 0; t < tokens->n; t++) {
+        double expected = matrix->values[at * matrix->n_columns + t];
+        assert_true(isnan(tokens->items[t].score) || fabs(tokens->items[t].score - expected) <= 1e-12);
+    }
+}
+
+static void rollout_is_the_listings(void **state) {
+    json_t *document = read_reference("rollout.json"), *entry, *reference;
+    const char *name, *residual, *mutant;
+    int compared = 0;
+    json_object_foreach(document, name, entry) {
+        char path[1024];
+        const char *model = reference_model(name, path);
+        if (model == NULL) {
+            continue;
+        }
+        json_object_foreach(json_object_get(entry, "rollout"), residual, reference) {
+            json_t *params = question(name, model, entry);
+            json_object_set_new(params, "residual", json_string(residual));
+            Result *result = call_json("rollout", params);
+            const MatrixBlock *matrix = matrix_of(result, "rollout");
+            double error = matrix_error(matrix, reference);
+            if (!(error <= 1e-4)) {
+                fail_msg("%s, residual %s: a cell is %.2e of the largest from the listing's", name, residual, error);
+            }
+            assert_true(result_passed(result));
+            if (strcmp(name, "minilm") != 0) {
+                check_row(result, matrix, (int)json_integer_value(json_object_get(entry, "at")));
+            }
+            result_free(result);
+        }
+        Result *result = call_json("rollout", question(name, model, entry));
+        json_object_foreach(json_object_get(entry, "mutants"), mutant, reference) {
+            double error = matrix_error(matrix_of(result, "rollout"), reference);
+            if (!(error > 1e-2) && strcmp(name, "smollm2") != 0) { /* all of a long causal one is the first token */
+                fail_msg("%s: the mutant '%s' misses by %.2e only", name, mutant, error);
+            }
+        }
+        result_free(result);
+        compared++;
+    }
+    assert_true(compared >= 6);
+    json_decref(document);
+}
+
+static const char small[] = LIMN_TEST_SOURCE_DIR "/tests/golden/llama3";
+
+static json_t *small_question(void) {
+    return json_pack("{s:s, s:[i,i,i,i], s:i, s:s}", "model", small, "ids", 5, 17, 40, 9, "target-id", TARGET, "check",
+                     "none");
+}
+
+/* Sinks are the first token and special ones: with them dropped a row that looks at nothing else is itself. */
+static void sinks_can_be_left_out(void **state) {
+    json_t *params = small_question();
+    json_object_set_new(params, "sinks", json_string("drop"));
+    Result *result = call_json("rollout", params);
+    const MatrixBlock *matrix = matrix_of(result, "rollout");
+    for (int32_t i = 0; i < matrix->n_rows; i++) {
+        double first = matrix->values[i * matrix->n_columns];
+        assert_true(first == (i == 0 ? 1.0 : 0.0));
+    }
+    assert_true(matrix->values[1 * matrix->n_columns + 1] == 1.0);
+    assert_true(matrix->values[2 * matrix->n_columns + 1] > 0.0);
+    assert_true(result_passed(result));
+    result_free(result);
+}
+
+/* An answer of several tokens is the mean of their rows. */
+static void longer_answers_are_means(void **state) {
+    Result *result = call_json("rollout", json_pack("{s:s, s:[i,i,i,i,i], s:s, s:s}", "model", small, "ids", 5, 17, 40,
+                                                    9, 23, "target-span", "3:5", "check", "none"));
+    const MatrixBlock *matrix = matrix_of(result, "rollout");
+    const TokensBlock *tokens = tokens_of(result, "attribution");
+    for (int32_t t = 0; t < 4; t++) {
+        double expected = (matrix->values[2 * matrix->n_columns + t] + matrix->values[3 * matrix->n_columns + t]) / 2;
+        assert_true(fabs(tokens->items[t].score - expected) <= 1e-12);
+    }
+    assert_int_equal(tokens->items[4].state, TOKEN_UNREACHED);
+    result_free(result);
+}
+
+/* Of an edge the weight is the cell: with one word for each token. */
+static void edges_are_the_largest_cells(void **state) {
+    Result *result = call_json("rollout", small_question());
+    const MatrixBlock *matrix = matrix_of(result, "rollout");
+    const TableBlock *edges = table_of(result, "edges");
+    assert_true(edges->n_rows > 0);
+    double before = INFINITY;
+    for (int32_t e = 0; e < edges->n_rows; e++) {
+        int64_t from = table_cell(edges, e, 1)->integer, to = table_cell(edges, e, 3)->integer;
+        double weight = table_cell(edges, e, 4)->number;
+        assert_true(from > 0 && from <= to);
+        assert_true(fabs(weight - matrix->values[to * matrix->n_columns + from]) <= 1e-12);
+        assert_true(weight <= before);
+        before = weight;
+    }
+    result_free(result);
+}
+
+static void wrong_questions_are_refused(void **state) {
+    json_t *params = small_question();
+    json_object_set_new(params, "residual", json_real(-1));
+    refuse_json("rollout", params, LIMN_RANGE, "residual");
+    refuse_json("rollout",
+                json_pack("{s:s, s:[i,i], s:i}", "model", LIMN_TEST_SOURCE_DIR "/tests/golden/bert-bare", "ids", 5, 17,
+                          "target-id", 3),
+                LIMN_USAGE, "is a bare encoder");
+    params = small_question();
+    json_object_set_new(params, "values", json_string("rollout.txt"));
+    refuse_json("rollout", params, LIMN_USAGE, "safetensors");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rollout_is_the_listings), cmocka_unit_test(sinks_can_be_left_out),
+        cmocka_unit_test(longer_answers_are_means), cmocka_unit_test(edges_are_the_largest_cells),
+        cmocka_unit_test(wrong_questions_are_refused)};
+    return cmocka_run_group_tests_name("rollout", tests, open_cache, free_cache);
+}
