@@ -20,6 +20,7 @@ struct DataSource {
     Dataset *dataset;
     const Record *record; /* of the last item */
     Template prompt;      /* in the call's arena */
+    Template other;       /* no parts: not asked for */
     size_t *edges;        /* [2 * fields] of the last prompt made */
     TextBuffer scratch;
     int64_t given;
@@ -84,6 +85,21 @@ static limn_status make_edges(DataSource *source, MethodCall *call) {
     return source->edges != NULL ? LIMN_OK : method_no_memory(call);
 }
 
+/* The second prompt of a record, where a method has one. */
+static limn_status make_other(DataSource *source, MethodCall *call) {
+    const DataParams *params = source->params;
+    if (params->other_field.bytes != NULL && params->other_template.bytes != NULL) {
+        return fail(LIMN_USAGE, "%s: the second prompt is named by a field and by a template; give one",
+                    call->method->command.name);
+    }
+    if (params->other_template.bytes != NULL) {
+        return template_parse(&source->other, params->other_template.bytes, params->other_template.length, call->arena);
+    }
+    return params->other_field.bytes == NULL
+               ? LIMN_OK
+               : template_of_field(&source->other, params->other_field.bytes, params->other_field.length, call->arena);
+}
+
 static limn_status open_source(DataSource *source, MethodCall *call) {
     const DataParams *params = source->params;
     TRY(check_options(params, call->method->command.name));
@@ -96,6 +112,7 @@ static limn_status open_source(DataSource *source, MethodCall *call) {
                               .skip_bad = params->on_error == ON_ERROR_SKIP,
                               .progress = call->progress};
     TRY(dataset_open(&source->dataset, params->file.bytes, &options));
+    TRY(make_other(source, call));
     TRY(make_template(source, call));
     return make_edges(source, call);
 }
@@ -409,6 +426,12 @@ static limn_status read_prompt(DataSource *source, const Record *record, DataIte
 static limn_status read_item(DataSource *source, const Record *record, DataItem *item, Arena *arena) {
     const DataParams *params = source->params;
     TRY(read_prompt(source, record, item, arena));
+    if (source->other.n > 0) {
+        text_buffer_clear(&source->scratch);
+        TRY(template_fill(&source->scratch, NULL, &source->other, data_source_path(source), record));
+        TRY(copy_text(&item->other, &source->scratch, arena));
+    }
+    TRY(field_of(&item->words, source, record, params->words_field, true, arena));
     TRY(field_of(&item->label, source, record, params->label_field, true, arena));
     if (item->label.length == 0) {
         item->label.bytes = NULL;

@@ -268,5 +268,17 @@ const Method method_attribute = {
     .title = "What misleads the model",
     .params_bytes = sizeof(AttributeParams),
     .run = run,
+    .about =
+        {.answers = "Which words and places mislead the model over a data set? No list of words is given.",
+         .formula = "harm(w) = mean over inputs that hold w, each true label weighing alike, of\n"
+                    "          log p(label | w exchanged for others) - log p(label)",
+         .paper = "sign flips with step-down max-T: Westfall and Young 1993; spurious words found by what exchanging "
+                  "does, not by what goes together: Wang and Culotta 2020 (2010.02458), in spirit",
+         .cost = "1 forward pass for each record, a forward and backward pass for each that nominates; then for each "
+                 "suspect, `--draws` for each record that holds it (at most `--inputs` records)",
+         .lies = "Words that only mislead together, each harmless alone. What fewer than `--least` inputs of the half "
+                 "that tests hold. Wrong labels: who agrees with them looks innocent. A text that makes no sense with "
+                 "other words lowers p(label) by that alone, which hides small harm. A word that was not nominated was "
+                 "not tested, so silence acquits nobody."},
     .explains = true,
 };
