@@ -480,6 +480,25 @@ def make_records():
     write("records", "text-wrong", b'\3one\n\xe4\xbd\n')
 
 
+def make_edit_file():
+    good = {"format": "limn.edits/1", "model": {"name": "m", "hash": "0123456789abcdef" * 4}, "frame": "hf",
+            "adapters": [{"name": "a", "hash": "fe" * 32, "weight": 0.5}],
+            "edits": ["blocks.*.hook_mlp_out=zero", "blocks.1.attn.hook_z[head=3,neuron=2]=add:4*0.5",
+                      "blocks.2.hook_resid_post=copy:blocks.2.hook_resid_pre", "hook_embed=stop:0.5"],
+            "files": [], "note": "why"}
+
+    def put(name, **changed):
+        write("edit_file", name, json.dumps({**good, **changed}))
+    put("good")
+    put("position", edits=["hook_embed[pos=-1]=blend:0.3*2"])
+    put("tensor", edits=["hook_embed=erase:d.safetensors:d"], files=[{"name": "d.safetensors", "hash": "00" * 32}])
+    put("unlisted", edits=["hook_embed=mean:d:e"])
+    put("empty", edits=[])
+    put("hash", model={"name": "m", "hash": "12"})
+    put("unknown", nite=1)
+    write("edit_file", "edit", b"blocks.3.hook_resid_post[pos=1:-2,expert=1]=affine:a.safetensors:map")
+
+
 def make_where():
     write("where", "compare", b"label != 'no' and b >= 1.5e0\nTweet: {a}\\nAnswer: {{}}")
     write("where", "pattern", b"(a ~ '^t(e|x)+' or not b == 12) && e.f !~ \"x\"\n{e.f}{b}{c}")
@@ -557,6 +576,7 @@ make_json()
 make_tokenizer()
 make_result()
 make_records()
+make_edit_file()
 make_where()
 make_decisions()
 # parts that no seed has

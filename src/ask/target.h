@@ -8,9 +8,9 @@
 #ifndef LIMN_ASK_TARGET_H
 #define LIMN_ASK_TARGET_H
 
-#include "ask/edits.h"
 #include "ask/prompt.h"
 #include "call/method.h"
+#include "edit/edits.h"
 
 typedef struct TargetParams {
     Text target;

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/nearest.h"
+#include "call/model_edits.h"
 #include "call/open.h"
 
 static const char *method_name_at(const void *context, size_t index) {
@@ -158,7 +159,7 @@ static limn_status describe_adapters(ResultProvenance *provenance, const MethodC
     return LIMN_OK;
 }
 
-static limn_status describe_provenance(Result *result, const MethodCall *call) {
+static limn_status describe_provenance(Result *result, MethodCall *call) {
     ResultProvenance provenance = {
         .version = text_of(LIMN_VERSION), .threads = call->team->threads, .seed = (uint64_t)call->common.seed};
     const Session *session = call->session;
@@ -169,6 +170,7 @@ static limn_status describe_provenance(Result *result, const MethodCall *call) {
         provenance.chunk_rows = session_chunk_rows(session);
     }
     TRY(describe_adapters(&provenance, call));
+    TRY(model_edits_describe(&provenance, result, call));
     result_provenance(result, &provenance);
     return LIMN_OK;
 }

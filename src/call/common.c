@@ -34,6 +34,10 @@ const limn_param common_params[] = {
     {"adapter", 0, LIMN_PARAM_FILE, .repeated = true, .metavar = "DIR[:WEIGHT]",
      .help = "a PEFT LoRA adapter on top of the model, its scaling times WEIGHT; may be given several times",
      .field = offsetof(CommonOptions, adapters)},
+    {"edit", 0, LIMN_PARAM_FILE, .repeated = true, .metavar = "FILE",
+     .help = "an edit file made for this model (limn surgery, limn live): its edits are in force in all that is asked; "
+             "may be given several times",
+     .field = offsetof(CommonOptions, edits)},
     OPTION("backend", 0, CHOICE, "NAME", DEFAULT_BACKEND, "cpu|ref", 0, 0,
            "kernels: fast ones, or the plain C reference", backend),
     OPTION("language", 0, CHOICE, "LANGUAGE", "en", "en|zh", 0, 0, "language of the texts in the answer", language),

@@ -33,6 +33,7 @@ typedef struct CommonOptions {
     int64_t seed;
     int32_t language;    /* Language: of the texts a method writes */
     ParamTexts adapters; /* DIR or DIR:weight, as typed */
+    ParamTexts edits;    /* edit files */
 } CommonOptions;
 
 /* A method's own words in the language of the call; both may be formats of the same arguments in the same order. */
@@ -67,6 +68,7 @@ typedef struct MethodCall {
     Arena *arena;     /* lives until the call has ended */
     Model *described; /* the model the result is about: set by method_session, hashed while the method runs */
     Session *session; /* the session it ran in; NULL: none */
+    const struct ModelEdits *edits; /* what its edit files change (model_edits.h); NULL: none were named */
 } MethodCall;
 
 /* Adds to the result, which already holds the effective parameters, and ends with `return result_status(result)`;
@@ -119,8 +121,8 @@ limn_status method_session(MethodCall *call, const char *path, Session **session
 limn_status method_base_session(MethodCall *call, const char *path, Session **session);
 limn_status method_adapted_session(MethodCall *call, const char *path, const char *option, const ParamTexts *adapters,
                                    Session **session);
-/* The model of a session without its adapters, for little work beside it: the weights are the same ones in memory, and
- * the result stays about the session's own model. Without adapters the session itself. */
+/* The model of a session without its adapters and edits, for little work beside it: the weights are the same ones in
+ * memory, and the result stays about the session's own model. Without either the session itself. */
 limn_status method_beside_session(MethodCall *call, Session *session, Session **base);
 
 /* The blocks that the result holds so far are final, and who listens gets them: after a part that took long, before one

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/text_buffer.h"
+#include "call/model_edits.h"
 
 typedef struct CachedModel {
     char *path;     /* as asked for */
@@ -30,6 +31,7 @@ struct ModelCache {
     size_t n_models;
     CachedSession *sessions; /* [n_sessions] */
     size_t n_sessions;
+    ModelEditsCache edits;
 };
 
 static void close_model(CachedModel *cached) {
@@ -53,6 +55,7 @@ void model_cache_free(ModelCache *cache) {
     for (size_t i = 0; i < cache->n_models; i++) {
         close_model(&cache->models[i]);
     }
+    model_edits_free(&cache->edits);
     free(cache->sessions);
     free(cache->models);
     free(cache);
@@ -179,14 +182,21 @@ static limn_status open_model(MethodCall *call, const char *path, bool config_on
     return LIMN_OK;
 }
 
+/* A model with the edits that the options name. */
+static limn_status open_edited(MethodCall *call, const char *path, bool config_only, const GivenAdapters *adapters,
+                               Model **model) {
+    TRY(open_model(call, path, config_only, adapters, model));
+    return model_edits_open(&call->edits, &call->models->edits, call, *model);
+}
+
 limn_status method_model(MethodCall *call, const char *path, Model **model) {
     GivenAdapters adapters = common_adapters(call);
-    return open_model(call, path, false, &adapters, model);
+    return open_edited(call, path, false, &adapters, model);
 }
 
 limn_status method_model_config(MethodCall *call, const char *path, Model **model) {
     GivenAdapters adapters = common_adapters(call);
-    return open_model(call, path, true, &adapters, model);
+    return open_edited(call, path, true, &adapters, model);
 }
 
 SessionOptions session_options_of(const CommonOptions *common) {
@@ -201,7 +211,7 @@ SessionOptions session_options_of(const CommonOptions *common) {
 
 static bool same_options(const SessionOptions *a, const SessionOptions *b) {
     return strcmp(a->backend, b->backend) == 0 && a->compute == b->compute && a->memory_limit == b->memory_limit &&
-           a->chunk_rows == b->chunk_rows && a->keep == b->keep && a->brief == b->brief;
+           a->chunk_rows == b->chunk_rows && a->keep == b->keep && a->brief == b->brief && a->edits == b->edits;
 }
 
 /* Asked for twice, a call gets the same one. */
@@ -243,15 +253,17 @@ static limn_status session_of(MethodCall *call, const Model *model, const Sessio
     found->holder = call;
     session_set_threads(found->session, options->threads);
     *session = found->session;
-    return LIMN_OK;
+    return session_set_edits(found->session, options->edits, options->n_edits);
 }
 
 static limn_status open_session(MethodCall *call, const char *path, const GivenAdapters *adapters, Session **session) {
     Model *model;
-    TRY(open_model(call, path, false, adapters, &model));
+    TRY(open_edited(call, path, false, adapters, &model));
     model_hash_start(model);
     call->described = model;
     SessionOptions options = session_options_of(&call->common);
+    options.edits = call->edits != NULL ? call->edits->edits : NULL;
+    options.n_edits = call->edits != NULL ? call->edits->n_edits : 0;
     TRY(session_of(call, model, &options, session));
     call->session = *session;
     return LIMN_OK;
@@ -260,12 +272,12 @@ static limn_status open_session(MethodCall *call, const char *path, const GivenA
 limn_status method_beside_session(MethodCall *call, Session *session, Session **base) {
     const Model *model = session_model(session);
     *base = session;
-    if (model->base == NULL) {
+    if (model->base == NULL && call->edits == NULL) {
         return LIMN_OK;
     }
     SessionOptions options = session_options_of(&call->common);
     options.brief = true;
-    return session_of(call, model->base, &options, base);
+    return session_of(call, model->base != NULL ? model->base : model, &options, base);
 }
 
 void model_cache_release(ModelCache *cache, const MethodCall *call) {

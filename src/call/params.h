@@ -37,10 +37,7 @@
 enum { PARAM_BYTES_LEAST = 1 };
 
 /* A Text (result/result.h) is NUL-terminated; NULs inside count; bytes NULL: absent. */
-typedef struct ParamTexts {
-    const Text *items; /* [n] */
-    int32_t n;
-} ParamTexts;
+typedef Texts ParamTexts;
 
 typedef struct ParamIds {
     const int32_t *ids; /* [n]; NULL: absent */

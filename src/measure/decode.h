@@ -5,8 +5,8 @@
 #ifndef LIMN_MEASURE_DECODE_H
 #define LIMN_MEASURE_DECODE_H
 
-#include "ask/edits.h"
 #include "ask/prompt.h"
+#include "edit/edits.h"
 #include "measure/sample.h"
 #include "model/generation.h"
 

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "ask/site_names.h"
+#include "edit/site_names.h"
 #include "measure/distribution.h"
 
 /* The mean of squares of such values overflows; what edits usually set is far below. */

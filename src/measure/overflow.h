@@ -3,7 +3,8 @@
 #ifndef LIMN_MEASURE_OVERFLOW_H
 #define LIMN_MEASURE_OVERFLOW_H
 
-#include "ask/edits.h"
+#include "call/method.h"
+#include "edit/edits.h"
 
 typedef struct Overflow {
     int64_t rows;     /* rows of norms that met such values; 0: none */

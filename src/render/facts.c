@@ -81,6 +81,10 @@ static void describe_model(TextBuffer *out, const Result *result, Words words, u
         text_buffer_add(out, " + ");
         describe_adapter(out, &result->provenance.adapters[i], words, flags);
     }
+    for (int32_t i = 0; i < result->provenance.n_edits; i++) {
+        text_buffer_add(out, " + ");
+        clean_text(out, result->provenance.edits[i].name, flags);
+    }
 }
 
 /* A strip of the whole input shows the prompt by itself. */
@@ -247,6 +251,16 @@ static limn_status add_provenance(FactGroup *group, Arena *arena, const Result *
         clean_text(&adapter, provenance->adapters[i].hash, flags);
         TRY(add(group, words[WORD_ADAPTER], arena, &adapter));
     }
+    for (int32_t i = 0; i < provenance->n_edits; i++) {
+        const ResultEdits *edits = &provenance->edits[i];
+        TextBuffer text = TEXT_BUFFER_INIT;
+        clean_text(&text, edits->name, flags);
+        text_buffer_printf(&text, "%s", words[WORD_COLON]);
+        clean_text(&text, edits->edits, flags);
+        text_buffer_printf(&text, "%s%s ", words[WORD_COMMA], words[WORD_HASH]);
+        clean_text(&text, edits->hash, flags);
+        TRY(add(group, words[WORD_EDIT_FILE], arena, &text));
+    }
     TRY(add_text(group, words[WORD_BACKEND], arena, provenance->backend, flags));
     TRY(add_text(group, words[WORD_COMPUTE], arena, provenance->compute, flags));
     TRY(add_text(group, words[WORD_INSTRUCTION_SET], arena, provenance->instruction_set, flags));
@@ -278,7 +292,8 @@ static limn_status add_measured(FactGroup *group, Arena *arena, const ResultMeas
 limn_status result_details(FactGroup groups[FACT_GROUPS], Arena *arena, const Result *result, Words words,
                            unsigned flags) {
     static const WordId titles[FACT_GROUPS] = {WORD_PARAMETERS, WORD_PROVENANCE, WORD_MEASURED};
-    const size_t room[FACT_GROUPS] = {result->params.count, 16 + (size_t)result->provenance.n_adapters, 8};
+    const size_t room[FACT_GROUPS] = {
+        result->params.count, 16 + (size_t)result->provenance.n_adapters + (size_t)result->provenance.n_edits, 8};
     for (size_t i = 0; i < FACT_GROUPS; i++) {
         groups[i] = (FactGroup){words[titles[i]], ARENA_ARRAY(arena, Fact, room[i]), 0};
         if (groups[i].facts == NULL) {

@@ -146,8 +146,8 @@ static void walk_value(Walk *walk, const json_t *first, const json_t *second, do
     bool outside = walk->environment;
     if (strcmp(walk->path, "provenance") == 0) {
         walk->environment = true;
-    } else if (strcmp(walk->path, "provenance.adapters") == 0) {
-        walk->environment = false; /* another adapter is another model */
+    } else if (strcmp(walk->path, "provenance.adapters") == 0 || strcmp(walk->path, "provenance.edits") == 0) {
+        walk->environment = false; /* another adapter, another edit is another model */
     }
     if (json_is_object(first) && json_is_object(second)) {
         compare_objects(walk, first, second, scale);

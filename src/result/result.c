@@ -436,8 +436,9 @@ void result_provenance(Result *result, const ResultProvenance *provenance) {
     result->provenance.instruction_set = result_copy(result, provenance->instruction_set);
     result->provenance.libraries = result_copy(result, provenance->libraries);
     ResultAdapter *adapters = ARENA_ARRAY(&result->arena, ResultAdapter, provenance->n_adapters + 1);
-    if (adapters == NULL) {
-        result->provenance.n_adapters = 0;
+    ResultEdits *edits = ARENA_ARRAY(&result->arena, ResultEdits, provenance->n_edits + 1);
+    if (adapters == NULL || edits == NULL) {
+        result->provenance.n_adapters = result->provenance.n_edits = 0;
         if (result->status == LIMN_OK) {
             result->status = fail(LIMN_NO_MEMORY, "no memory for a result's provenance");
             error_save(&result->error);
@@ -449,7 +450,13 @@ void result_provenance(Result *result, const ResultProvenance *provenance) {
                                       .hash = result_copy(result, provenance->adapters[i].hash),
                                       .weight = provenance->adapters[i].weight};
     }
+    for (int32_t i = 0; i < provenance->n_edits; i++) {
+        edits[i] = (ResultEdits){.name = result_copy(result, provenance->edits[i].name),
+                                 .hash = result_copy(result, provenance->edits[i].hash),
+                                 .edits = result_copy(result, provenance->edits[i].edits)};
+    }
     result->provenance.adapters = adapters;
+    result->provenance.edits = edits;
 }
 
 void result_measured(Result *result, const ResultMeasured *measured) {

@@ -29,6 +29,8 @@
 #define RESULT_FORMAT  "limn.result/1"
 /* Stands before the document inside an HTML page, and ends with the script element. */
 #define RESULT_IN_PAGE "<script type=\"application/json\" id=\"limn-result\">"
+/* Stands before it in a PDF file, followed by its length: the attachment is not compressed. */
+#define RESULT_IN_PDF  "/Type /EmbeddedFile /Length "
 
 typedef enum BlockKind {
 #define BLOCK(kind, name, type, help) BLOCK_##kind,
@@ -62,6 +64,11 @@ typedef struct Text {
     const char *bytes;
     size_t length;
 } Text;
+
+typedef struct Texts {
+    const Text *items; /* [n] */
+    int32_t n;
+} Texts;
 
 typedef enum ValueKind {
     VALUE_NULL,
@@ -142,6 +149,13 @@ typedef struct ResultAdapter {
     double weight; /* on its scaling */
 } ResultAdapter;
 
+/* An edit file that was in force. */
+typedef struct ResultEdits {
+    Text name;  /* of the file, not the whole path */
+    Text hash;  /* 64 hex digits */
+    Text edits; /* as written, a space between two */
+} ResultEdits;
+
 /* What else decides the bytes of a result. */
 typedef struct ResultProvenance {
     Text version;         /* of limn */
@@ -154,6 +168,8 @@ typedef struct ResultProvenance {
     uint64_t seed;
     const ResultAdapter *adapters; /* [n_adapters], in the order they act */
     int32_t n_adapters;
+    const ResultEdits *edits; /* [n_edits], in the order they act */
+    int32_t n_edits;
 } ResultProvenance;
 
 /* Outside the compared bytes. */
@@ -431,7 +447,7 @@ const Block *result_find_block(const Result *result, const char *id); /* NULL: n
 limn_status result_write_json(TextBuffer *out, const Result *result, bool measured);
 /* One of its blocks, as it stands in the document. */
 limn_status result_write_block(TextBuffer *out, const Result *result, int32_t i);
-/* A JSON document, or an HTML page with one inside. source: a name for error messages. Unknown keys are ignored; a
+/* A JSON document, or an HTML page or a PDF file with one inside. source: a name for error messages. Unknown keys are ignored; a
  * wrong type or missing part is LIMN_FORMAT. */
 limn_status result_read_json(Result **result, const char *json, size_t length, const char *source);
 

@@ -330,6 +330,18 @@ static void write_provenance(JsonWriter *w, const ResultProvenance *provenance) 
         }
         writer_end(w, ']');
     }
+    if (provenance->n_edits > 0) {
+        writer_key(w, "edits");
+        writer_begin(w, '[', false);
+        for (int32_t i = 0; i < provenance->n_edits; i++) {
+            writer_begin(w, '{', true);
+            writer_text_field(w, "name", provenance->edits[i].name);
+            writer_text_field(w, "hash", provenance->edits[i].hash);
+            writer_text_field(w, "edits", provenance->edits[i].edits);
+            writer_end(w, '}');
+        }
+        writer_end(w, ']');
+    }
     writer_end(w, '}');
 }
 

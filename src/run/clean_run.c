@@ -241,9 +241,10 @@ static int32_t kept_before(const CleanRun *clean, int32_t place) {
 }
 
 int32_t clean_run_place(const CleanRun *clean, int32_t place, int32_t row_begin, int32_t row_end) {
-    int32_t found = kept_before(clean, place);
-    for (int32_t i = 0; found >= 0 && i < clean->n_edits; i++) {
-        Edit edit = clean->edits[i];
+    int32_t found = kept_before(clean, place), n_standing;
+    const Edit *standing = session_standing(clean->session, &n_standing);
+    for (int32_t i = 0; found >= 0 && i < clean->n_edits + n_standing; i++) {
+        Edit edit = i < clean->n_edits ? clean->edits[i] : standing[i - clean->n_edits];
         NodeId past = clean->nodes[found], first = edit_first_node(&edit);
         if (edit.node > past && first < past && clean_run_clip_edit(clean, &edit, 0, row_begin, row_end)) {
             found = kept_before(clean, joins_before(clean->nodes, join_places(clean->model), first));

@@ -13,6 +13,7 @@
 #include "run/joins.h"
 #include "run/program_cache.h"
 #include "run/seeds.h"
+#include "run/standing.h"
 
 enum { DEFAULT_CHUNK_ROWS = 256, LEAST_CHUNK_ROWS = 16 };
 
@@ -39,6 +40,7 @@ struct Session {
     int32_t *join_places; /* [join_places] */
     JoinSet joins;
     double row_layer; /* multiply-adds of one row through one layer, times two */
+    StandingEdits standing;
     EditIndex edits;
     Rows rows;
     void *workspace;
@@ -121,7 +123,8 @@ limn_status session_new(Session **session, const Model *model, const SessionOpti
     if (made->options.backend == NULL) {
         made->options.backend = backend_find("cpu") == NULL ? "ref" : "cpu";
     }
-    limn_status status = find_joins(made);
+    limn_status status = session_set_edits(made, made->options.edits, made->options.n_edits);
+    status = status == LIMN_OK ? find_joins(made) : status;
     made->backend = backend_find(made->options.backend);
     if (status == LIMN_OK && made->backend == NULL) {
         status = fail(LIMN_NOT_FOUND, "backend %s is not in this build", made->options.backend);
@@ -158,6 +161,7 @@ void session_free(Session *session) {
     free(session->sources);
     free(session->seed_nodes);
     edits_free(&session->edits);
+    standing_free(&session->standing);
     free(session->workspace);
     free(session->slots);
     free(session);
@@ -181,6 +185,18 @@ void session_set_threads(Session *session, int64_t threads) {
 
 int session_threads(const Session *session) {
     return session->team.threads;
+}
+
+limn_status session_set_edits(Session *session, const Edit *edits, int32_t n) {
+    TRY(standing_check(&session->model->graph, edits, n));
+    session->standing.edits = edits;
+    session->standing.n = n;
+    return LIMN_OK;
+}
+
+const Edit *session_standing(const Session *session, int32_t *n) {
+    *n = session->standing.n;
+    return session->standing.edits;
 }
 
 Compute session_compute(const Session *session) {
@@ -226,6 +242,9 @@ static limn_status collect_edit_nodes(Session *session, const RunRequest *reques
     }
     for (int32_t i = 0; i < request->n_editable; i++) {
         session->editable[request->editable[i]] = true;
+    }
+    for (int32_t i = 0; i < session->standing.n; i++) { /* where all rows join behind it, for the same program */
+        session->editable[session->standing.edits[i].node] = true;
     }
     int32_t n = 0;
     for (NodeId node = 0; node < graph->n_nodes; node++) {
@@ -474,8 +493,11 @@ static limn_status bind_program(Session *session, Question *question, size_t bud
     }
 }
 
-static limn_status prepare_question(Session *session, const RunRequest *request, Question *question) {
+/* *asked becomes the request with the standing edits in it. */
+static limn_status prepare_question(Session *session, const RunRequest **asked, Question *question) {
     session->last.program = NULL;
+    TRY(standing_request(&session->standing, session->streams, join_places(session->model), asked));
+    const RunRequest *request = *asked;
     TRY(check_request(session, request));
     int32_t n_edits = 0;
     TRY(collect_edit_nodes(session, request, &n_edits));
@@ -509,7 +531,7 @@ static limn_status prepare_question(Session *session, const RunRequest *request,
 limn_status session_estimate(Session *session, const RunRequest *request, RunEstimate *estimate) {
     Question question;
     Binding binding = {0};
-    TRY(prepare_question(session, request, &question));
+    TRY(prepare_question(session, &request, &question));
     TRY(bind_program(session, &question, SIZE_MAX, &binding));
     estimate->bytes = binding.bytes;
     estimate->flops = program_flops(binding.program, &binding.sizes);
@@ -524,7 +546,7 @@ limn_status session_estimate(Session *session, const RunRequest *request, RunEst
 limn_status session_estimate_weights(Session *session, const RunRequest *request, int64_t runs, size_t *bytes) {
     Question question;
     Binding binding = {0};
-    TRY(prepare_question(session, request, &question));
+    TRY(prepare_question(session, &request, &question));
     TRY(bind_program(session, &question, session_memory_left(session), &binding));
     *bytes = program_weight_bytes(binding.program, &binding.sizes, session->backend, session->state, runs,
                                   session->weight_budget);
@@ -534,14 +556,14 @@ limn_status session_estimate_weights(Session *session, const RunRequest *request
 limn_status session_require(Session *session, const RunRequest *request) {
     Question question;
     Binding binding = {0};
-    TRY(prepare_question(session, request, &question));
+    TRY(prepare_question(session, &request, &question));
     return bind_program(session, &question, session_memory_left(session), &binding);
 }
 
 limn_status session_describe_program(Session *session, const RunRequest *request, char **text) {
     Question question;
     Binding binding = {0};
-    TRY(prepare_question(session, request, &question));
+    TRY(prepare_question(session, &request, &question));
     TRY(bind_program(session, &question, session_memory_left(session), &binding));
     return program_describe(binding.program, text);
 }
@@ -658,7 +680,7 @@ static void extend_caches(const Session *session, const RunRequest *request) {
 limn_status session_run(Session *session, const RunRequest *request, const Progress *progress) {
     Question question;
     Binding binding = {0};
-    TRY(prepare_question(session, request, &question));
+    TRY(prepare_question(session, &request, &question));
     TRY(bind_program(session, &question, session_memory_left(session), &binding));
     TRY(bind_buffers(session, request, &binding));
     session->team.progress = progress;

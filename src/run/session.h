@@ -51,6 +51,10 @@ typedef struct SessionOptions {
     KeepPolicy keep;     /* KEEP_AUTO: everything if it fits, else layer inputs */
     bool brief;          /* for little work: weights are not brought into a faster layout, which costs their size */
     int64_t threads;     /* 0: all cores; no part of the answer */
+    /* In force in every run, before those of its request, as if the model were so: for all rows (sequence -1, rows 0 to
+     * -1, one row of values for all) of sites without keys. Borrowed until session_free. */
+    const struct Edit *edits;
+    int32_t n_edits;
 } SessionOptions;
 
 limn_status session_new(Session **session, const Model *model, const SessionOptions *options);
@@ -62,6 +66,9 @@ const char *session_backend_describe(const Session *session); /* instruction set
 void session_set_threads(Session *session, int64_t threads);
 int session_threads(const Session *session);
 Compute session_compute(const Session *session);
+const struct Edit *session_standing(const Session *session, int32_t *n); /* SessionOptions.edits */
+/* Other ones from the next run on; clean runs and caches made under the ones before are of another model then. */
+limn_status session_set_edits(Session *session, const struct Edit *edits, int32_t n);
 int32_t session_chunk_rows(const Session *session);
 int64_t session_programs(const Session *session); /* made so far: runs of one kind should not make more */
 

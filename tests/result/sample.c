@@ -157,7 +157,7 @@ Result *sample_result(void) {
     result_request(result, "ig",
                    "{\"model\": \"tiny\", \"prompt\": \"When Mary\", \"steps\": 32, \"baseline\": [\"pad\"]}");
     result_provenance(result, &(ResultProvenance){text_of("0.1.0"), text_of("cpu"), text_of("f32"), text_of("AVX2"),
-                                                  text_of("oneDNN 2.6.3"), 256, 2, 42, NULL, 0});
+                                                  text_of("oneDNN 2.6.3"), 256, 2, 42, NULL, 0, NULL, 0});
     result_measured(result, &(ResultMeasured){text_of("2026-01-31T12:00:00Z"), 1.5, 1 << 20});
     assert_int_equal(result_status(result), LIMN_OK);
     return result;

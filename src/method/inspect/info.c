@@ -1,7 +1,7 @@
 /* What a model folder or file holds, from its configuration and headers alone: no weight is read. */
 #include <stdio.h>
 
-#include "call/method.h"
+#include "call/model_edits.h"
 
 typedef struct InfoParams {
     Text model;
@@ -69,12 +69,39 @@ static limn_status add_adapter(MethodCall *call, Result *result, const Model *mo
     return LIMN_OK;
 }
 
+static void add_edit_file(Result *result, const EditFile *file, int32_t i) {
+    static const TableColumn columns[] = {{{"what", 4}, COLUMN_TEXT}, {{"value", 5}, COLUMN_VALUE}};
+    char id[32], title[48];
+    snprintf(id, sizeof id, "edits-%d", (int)i + 1);
+    snprintf(title, sizeof title, "Edit file %d", (int)i + 1);
+    TableBlock *table = result_add_table(result, id, title, columns, 2);
+    row(table, "file", value_text(file->path));
+    row(table, "made for", value_text(file->model_name));
+    for (int32_t a = 0; a < file->n_adapters; a++) {
+        row(table, "made on the adapter", value_text(file->adapters[a].name));
+    }
+    for (int32_t e = 0; e < file->edits.n; e++) {
+        row(table, "edit", value_text(file->edits.items[e].bytes));
+    }
+    for (int32_t f = 0; f < file->n_files; f++) {
+        row(table, "reads", value_text(file->files[f].name));
+    }
+    if (file->note[0] != '\0') {
+        row(table, "note", value_text(file->note));
+    }
+    row(table, "hash", value_text(file->hash));
+}
+
 static void add_classes(Result *result, const ModelConfig *config) {
     static const TableColumn columns[] = {{{"id", 2}, COLUMN_INTEGER}, {{"class", 5}, COLUMN_TEXT}};
     if (config->n_classes == 0) {
         return;
     }
-    TableBlock *table = result_add_table(result, "classes", "Classes", columns, 2);
+    TableBlock *table = result_add_table(result, "classes",
+                                         config->outputs == OUTPUT_EACH    ? "Labels, each of which may hold"
+                                         : config->outputs == OUTPUT_VALUE ? "Outputs, numbers each"
+                                                                           : "Classes",
+                                         columns, 2);
     for (int32_t i = 0; i < config->n_classes; i++) {
         Value cells[] = {value_integer(i), value_text(config->labels[i])};
         table_row(table, cells);
@@ -115,6 +142,9 @@ static limn_status run(MethodCall *call, Result *result) {
     for (int32_t i = 0; i < model->n_adapters; i++) {
         TRY(add_adapter(call, result, model, i));
     }
+    for (int32_t i = 0; call->edits != NULL && i < call->edits->n_files; i++) {
+        add_edit_file(result, &call->edits->files[i], i);
+    }
     add_classes(result, &model->config);
     if (model->tokenizer != NULL) {
         add_tokenizer(result, model->tokenizer);
@@ -134,8 +164,10 @@ static const limn_param rows[] = {
 const Method method_info = {
     .command = {.name = "info",
                 .summary = "what a model folder or file holds",
-                .description = "Architecture, sizes, number type, tokenizer and special tokens, from the configuration "
-                               "and the files' headers. No weight is read: it takes less than a second.",
+                .description =
+                    "Architecture, sizes, number type, tokenizer and special tokens, from the configuration "
+                    "and the files' headers. No weight is read: it takes less than a second. With --edit also what the "
+                    "file changes, and whether it was made for this model.",
                 .examples = "limn info SmolLM2-135M-Instruct.Q4_1.gguf\nlimn info ~/models/gpt2 --json",
                 .params = rows,
                 .n_params = sizeof rows / sizeof rows[0]},

@@ -1,6 +1,6 @@
 /* The names of every value inside a model that can be looked at, changed or differentiated. */
-#include "ask/site_names.h"
 #include "call/method.h"
+#include "edit/site_names.h"
 
 typedef struct SitesParams {
     Text model;

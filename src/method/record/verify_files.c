@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/nearest.h"
+#include "edit/edit_file.h"
 #include "files/adapter.h"
 #include "files/hash.h"
 #include "method/record/verify.h"
@@ -48,6 +49,15 @@ static bool same_text(Text a, const char *b) {
     return a.bytes != NULL && a.length == strlen(b) && memcmp(a.bytes, b, a.length) == 0;
 }
 
+/* The first place that nothing was put in yet. */
+static int32_t free_place(const bool *taken, int32_t n) {
+    int32_t first = 0;
+    while (first < n - 1 && taken[first]) {
+        first++;
+    }
+    return first;
+}
+
 /* The recorded adapter of this hash that none was put in the place of yet; without one the first such place. */
 static int32_t adapter_place(const Result *recorded, const char *hash, const bool *taken, int32_t n) {
     const ResultProvenance *provenance = &recorded->provenance;
@@ -56,11 +66,18 @@ static int32_t adapter_place(const Result *recorded, const char *hash, const boo
             return i;
         }
     }
-    int32_t first = 0;
-    while (first < n - 1 && taken[first]) {
-        first++;
+    return free_place(taken, n);
+}
+
+/* The same of edit files. */
+static int32_t edits_place(const Result *recorded, const char *hash, const bool *taken, int32_t n) {
+    const ResultProvenance *provenance = &recorded->provenance;
+    for (int32_t i = 0; i < n && i < provenance->n_edits; i++) {
+        if (!taken[i] && same_text(provenance->edits[i].hash, hash)) {
+            return i;
+        }
     }
-    return first;
+    return free_place(taken, n);
 }
 
 /* "DIR:0.5": the folder given and the recorded weight. */
@@ -96,6 +113,30 @@ static limn_status move_adapters(MovedFiles *files, json_t *params, const Method
         int32_t place = adapter_place(recorded, hash, taken, n);
         TRY(with_weight(&use, call, recorded, place, verify->adapters.items[i]));
         TRY(set_file(files, params, call, "adapter", (size_t)place, use));
+        taken[place] = true;
+    }
+    return LIMN_OK;
+}
+
+static limn_status move_edits(MovedFiles *files, json_t *params, const MethodCall *call, const Result *recorded) {
+    const VerifyParams *verify = call->params;
+    int32_t n = verify->edits.n;
+    size_t used = json_array_size(json_object_get(params, "edit"));
+    if (n == 0) {
+        return LIMN_OK;
+    }
+    if ((size_t)n != used) {
+        return fail(LIMN_USAGE, "option 'edit': the record was made with %zu, found %d", used, (int)n);
+    }
+    bool *taken = ARENA_ARRAY(call->arena, bool, n);
+    if (taken == NULL) {
+        return method_no_memory(call);
+    }
+    for (int32_t i = 0; i < n; i++) {
+        EditFile file;
+        TRY(edit_file_read(&file, verify->edits.items[i].bytes, call->team, call->arena));
+        int32_t place = edits_place(recorded, file.hash, taken, n);
+        TRY(set_file(files, params, call, "edit", (size_t)place, verify->edits.items[i]));
         taken[place] = true;
     }
     return LIMN_OK;
@@ -141,7 +182,8 @@ static limn_status move_one(MovedFiles *files, json_t *params, const MethodCall 
 
 limn_status verify_files_move(MovedFiles *files, json_t *params, MethodCall *call, const Result *recorded) {
     const VerifyParams *verify = call->params;
-    *files = (MovedFiles){.items = ARENA_ARRAY(call->arena, MovedFile, verify->adapters.n + verify->moved.n + 2)};
+    *files = (MovedFiles){
+        .items = ARENA_ARRAY(call->arena, MovedFile, verify->adapters.n + verify->edits.n + verify->moved.n + 2)};
     if (files->items == NULL) {
         return method_no_memory(call);
     }
@@ -152,6 +194,7 @@ limn_status verify_files_move(MovedFiles *files, json_t *params, MethodCall *cal
         TRY(set_file(files, params, call, "data", 0, verify->data));
     }
     TRY(move_adapters(files, params, call, recorded));
+    TRY(move_edits(files, params, call, recorded));
     const Method *method = registry_find(call->registry, recorded->command);
     for (int32_t i = 0; i < verify->moved.n; i++) {
         TRY(move_one(files, params, call, method, i));
@@ -233,6 +276,30 @@ static limn_status settle_adapters(Result *now, Result *result, const MethodCall
         }
     }
     provenance.adapters = adapters;
+    result_provenance(now, &provenance);
+    return result_status(now);
+}
+
+static limn_status settle_edits(Result *now, Result *result, const MethodCall *call, const Result *recorded) {
+    ResultProvenance provenance = now->provenance;
+    ResultEdits *edits = ARENA_ARRAY(call->arena, ResultEdits, provenance.n_edits + 1);
+    if (edits == NULL) {
+        return method_no_memory(call);
+    }
+    for (int32_t i = 0; i < provenance.n_edits; i++) {
+        edits[i] = provenance.edits[i];
+        if (i >= recorded->provenance.n_edits) {
+            continue;
+        }
+        const ResultEdits *was = &recorded->provenance.edits[i];
+        if (equal_texts(was->hash, edits[i].hash)) {
+            edits[i].name = was->name;
+        } else {
+            result_warn(result, "the edit file given has the hash %.16s..., the record's has %.16s...: other edits",
+                        edits[i].hash.bytes, was->hash.bytes);
+        }
+    }
+    provenance.edits = edits;
     result_provenance(now, &provenance);
     return result_status(now);
 }
@@ -320,7 +387,7 @@ limn_status verify_files_settle(Result **now, Result *result, const MethodCall *
     TRY(result_request_json(&text, recorded));
     result_request(*now, recorded->command, text);
     free(text);
-    bool adapters = false;
+    bool adapters = false, edits = false;
     for (int32_t i = 0; i < files->n; i++) {
         const char *option = files->items[i].option;
         if (strcmp(option, "model") == 0) {
@@ -329,9 +396,13 @@ limn_status verify_files_settle(Result **now, Result *result, const MethodCall *
             settle_option(*now, result, recorded, option);
         }
         adapters = adapters || strcmp(option, "adapter") == 0;
+        edits = edits || strcmp(option, "edit") == 0;
     }
     if (adapters) {
         TRY(settle_adapters(*now, result, call, recorded));
+    }
+    if (edits) {
+        TRY(settle_edits(*now, result, call, recorded));
     }
     return result_status(*now);
 }
