@@ -30,7 +30,7 @@ static limn_status judge(Detection *detection, const Cases *cases) {
                      effect.value >= 0 ? "对自己的判定过于自信" : "自信程度低于实际正确率"),
         .where = id,
         .effect = effect,
-        .in_points = true,
+        .points = effect.value,
         .unit = "points",
         .p = p,
         .n = n,

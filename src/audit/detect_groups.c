@@ -69,7 +69,7 @@ static limn_status confirm(Detection *detection, const Cases *cases, int32_t fie
                        .what = what,
                        .where = where,
                        .effect = effect,
-                       .in_points = true,
+                       .points = effect.value,
                        .unit = "points",
                        .p = fisher_exact(in.count, in.n - in.count, out.count, out.n - out.count),
                        .n = in.n + out.n,

@@ -51,7 +51,8 @@ limn_status report_steps(Audit *audit) {
     for (int section = 0; section < SECTIONS; section++) {
         bool begun = false;
         for (int32_t i = 0; i < audit->runner.done; i++) {
-            if (audit->runner.runs[i].result == NULL || section_of(&audit->plan.steps[i]) != section) {
+            if (audit->runner.runs[i].result == NULL || audit->plan.steps[i].added ||
+                section_of(&audit->plan.steps[i]) != section) {
                 continue;
             }
             if (!begun) {
