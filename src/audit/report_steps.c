@@ -51,7 +51,8 @@ limn_status report_steps(Audit *audit) {
     for (int section = 0; section < SECTIONS; section++) {
         bool begun = false;
         for (int32_t i = 0; i < audit->runner.done; i++) {
-            if (audit->runner.runs[i].result == NULL || audit->plan.steps[i].added ||
+            if (audit->runner.runs[i].result == NULL ||
+                (audit->plan.steps[i].added && audit->plan.steps[i].title == NULL) ||
                 section_of(&audit->plan.steps[i]) != section) {
                 continue;
             }
