@@ -92,30 +92,6 @@ static limn_status plain_logits(const Patch *patch, const CleanRun *run, const P
     return status;
 }
 
-/* The corrupt prompt's likeliest answer but the target. */
-static limn_status choose_contrast(Patch *patch, const float *corrupt) {
-    Target *contrast = &patch->contrast;
-    const Target *target = &patch->target;
-    int32_t ids[2];
-    logit_top(ids, 2, corrupt, target->n_outputs);
-    *contrast = *target;
-    contrast->ids = ARENA_ARRAY(patch->call->arena, int32_t, 1);
-    contrast->log_probabilities = ARENA_ARRAY(patch->call->arena, double, 1);
-    if (contrast->ids == NULL || contrast->log_probabilities == NULL) {
-        return method_no_memory(patch->call);
-    }
-    int32_t id = ids[0] == target->ids[0] ? ids[1] : ids[0];
-    contrast->ids[0] = id;
-    contrast->text = (Text){0};
-    contrast->chosen = false;
-    contrast->logit = (double)target->first_logits[id];
-    contrast->rank = logit_rank(target->first_logits, target->n_outputs, id);
-    contrast->log_probability = contrast->logit - log_sum_exp(target->first_logits, target->n_outputs);
-    contrast->log_probabilities[0] = contrast->log_probability;
-    result_param_text(patch->result, "contrast-from", "the corrupt prompt's likeliest answer");
-    return LIMN_OK;
-}
-
 static limn_status measure_both(Patch *patch) {
     size_t floats = (size_t)patch->target.n * (size_t)patch->outcome.width;
     float *clean = arena_alloc(patch->call->arena, floats * sizeof *clean);
@@ -127,7 +103,10 @@ static limn_status measure_both(Patch *patch) {
     TRY(plain_logits(patch, patch->corrupt, &patch->pair.corrupt, corrupt));
     patch->outcome.reference = clean;
     if (patch->outcome.metric == OUTCOME_LOGIT_DIFF) {
-        TRY(patch->contrast.kind == TARGET_NONE ? choose_contrast(patch, corrupt) : LIMN_OK);
+        if (patch->contrast.kind == TARGET_NONE) {
+            TRY(outcome_choose_contrast(&patch->contrast, patch->call, &patch->target, corrupt));
+            result_param_text(patch->result, "contrast-from", "the corrupt prompt's likeliest answer");
+        }
         patch->outcome.contrast = patch->contrast.ids[0];
     }
     patch->seed = outcome_seed(&patch->outcome, patch->model);
