@@ -115,7 +115,7 @@ static const limn_param rows[] = {
               offsetof(AuditParams, junit)),
     PARAM_ROW("sarif", 0, LIMN_PARAM_OUTPUT, "FILE.sarif", "write gates and findings as SARIF 2.1.0",
               offsetof(AuditParams, sarif)),
-    PARAM_ROW("summary", 0, LIMN_PARAM_OUTPUT, "FILE.json", "write verdict, gates and findings as short JSON",
+    PARAM_ROW("summary", 0, LIMN_PARAM_OUTPUT, "FILE", "write verdict, gates and findings as short JSON",
               offsetof(AuditParams, summary)),
 };
 

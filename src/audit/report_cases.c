@@ -13,9 +13,9 @@ static void say_case(const Audit *audit, const CasePage *page, int32_t number) {
                                      "记录 %.80s：判定为“%.60s”（%.1f%%），标签为“%.60s”。"),
                           item->id, cases->names.items[item->pred], 100 * item->confidence,
                           item->label >= 0 ? cases->names.items[item->label] : "-");
-    snprintf(id, sizeof id, "c%d-said", (int)number);
+    snprintf(id, sizeof id, "case-%d-said", (int)number);
     result_add_text(audit->result, id, "", text, length > 0 && length < (int)sizeof text ? (size_t)length : 0, false);
-    snprintf(id, sizeof id, "c%d-prompt", (int)number);
+    snprintf(id, sizeof id, "case-%d-prompt", (int)number);
     result_add_text(audit->result, id, AUDIT_SAYS(audit, "Prompt", "提示"), item->prompt, strlen(item->prompt), true);
 }
 
@@ -31,7 +31,7 @@ static void add_page(const Audit *audit, const CasePage *page, int32_t number) {
     if (result == NULL) {
         return;
     }
-    snprintf(id, sizeof id, "c%d-answer", (int)number);
+    snprintf(id, sizeof id, "case-%d-answer", (int)number);
     result_add_text(audit->result, id, result->method_title.bytes,
                     result->headline.bytes != NULL ? result->headline.bytes : "", result->headline.length, false);
     for (int32_t pass = 0; pass < 2; pass++) { /* the heatmap first */

@@ -36,7 +36,7 @@ static void add_step(const Audit *audit, int32_t i) {
     snprintf(id, sizeof id, "step-%s", step->id);
     const char *title = step->title != NULL ? step->title : step->method->title;
     result_add_section(audit->result, id, title, 2);
-    snprintf(id, sizeof id, "s%d-said", (int)i + 1);
+    snprintf(id, sizeof id, "said-%s", step->id);
     result_add_text(audit->result, id, "", result->headline.bytes != NULL ? result->headline.bytes : "",
                     result->headline.length, false);
     for (int32_t k = 0; k < result->n_blocks; k++) {
