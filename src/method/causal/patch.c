@@ -90,7 +90,7 @@ static const limn_param rows[] = {
               "measure the target against this answer; without one, what the corrupt prompt answers",
               offsetof(PatchParams, target.contrast)),
     {"site", 0, LIMN_PARAM_TEXT, .metavar = "SITE", .default_text = "resid_pre",
-     .help = "what is patched: resid_pre, resid_mid, resid_post, attn_out, mlp_out, q, k, v or z",
+     .help = "what is patched: resid_pre, resid_mid, resid_post, attn_out, mlp_out, mlp_post, q, k, v, z",
      .field = offsetof(PatchParams, site)},
     {"by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .choices = "position|head",
      .help = "one position at a time, or one head at all positions (the default of q, k, v and z)",
