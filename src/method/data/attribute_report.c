@@ -1,3 +1,4 @@
+/* What `limn attribute` says: the headline, who misleads, who was suspected, the halves, checks. */
 #include <math.h>
 
 #include "method/data/attribute.h"
