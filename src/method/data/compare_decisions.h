@@ -6,7 +6,7 @@
 #include "base/map.h"
 #include "statistics/proportions.h"
 #include "method/data/decisions.h"
-#include "method/data/limits.h"
+#include "measure/limits.h"
 
 enum { COMPARE_CHOICES_MAX = 1000, COMPARE_GROUPS_MAX = 1000 };
 
