@@ -64,6 +64,10 @@ static limn_status read_choices(Predictor *predictor) {
         if (given->n > 0) {
             return fail(LIMN_USAGE, "predict: %s is a classifier: its classes are the choices", predictor->model->path);
         }
+        if (config->outputs == OUTPUT_VALUE || config->n_classes < 2) {
+            return fail(LIMN_USAGE, "predict: %s has %s, between which nothing is chosen (problem_type, id2label)",
+                        predictor->model->path, config->outputs == OUTPUT_VALUE ? "numbers as outputs" : "one label");
+        }
         predictor->n = config->n_classes;
         predictor->choices = ARENA_ARRAY(call->arena, Text, predictor->n + 1);
         for (int32_t i = 0; predictor->choices != NULL && i < predictor->n; i++) {
@@ -84,6 +88,10 @@ static limn_status read_choices(Predictor *predictor) {
     }
     memcpy(predictor->choices, given->items, (size_t)given->n * sizeof *given->items);
     return LIMN_OK;
+}
+
+bool predict_each(const Predictor *predictor) {
+    return predictor->model->config.outputs == OUTPUT_EACH;
 }
 
 static limn_status read_names(Predictor *predictor) {
@@ -147,11 +155,15 @@ static limn_status make_settings(Predictor *predictor) {
         add_part(&text, predictor->choices[c]);
         add_part(&text, predictor->names[c]);
     }
+    if (predict_each(predictor)) {
+        text_buffer_printf(&text, "each");
+    }
     hash_text(settings->hash[SETTING_CHOICES], &text);
     text_buffer_printf(&text, "%d %d %d " LIMN_VERSION, (int)common->dtype, (int)common->frame, (int)common->backend);
     hash_text(settings->hash[SETTING_NUMBERS], &text);
     settings->names = predictor->names;
     settings->n_choices = predictor->n;
+    settings->each = predict_each(predictor);
     limn_status status = text_buffer_status(&text);
     text_buffer_free(&text);
     return status;

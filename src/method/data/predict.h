@@ -70,6 +70,8 @@ typedef struct Predictor {
 } Predictor;
 
 Text predict_trimmed(Text text); /* without white space around it */
+/* Its choices are labels that may hold together. */
+bool predict_each(const Predictor *predictor);
 bool predict_same_text(Text a, Text b);
 limn_status predict_copy_text(Text *out, MethodCall *call, Text text); /* into the call's arena */
 
