@@ -5,8 +5,8 @@
 
 #include "measure/choices.h"
 #include "measure/metrics.h"
+#include "measure/limits.h"
 #include "method/data/choice_names.h"
-#include "method/data/limits.h"
 #include "method/data/predictions.h"
 
 enum {
