@@ -16,7 +16,7 @@
 
 #include <cmocka.h> /* last: it has a macro named fail */
 
-enum { FEW = 200, MANY = 2000, BYTES_PER_RECORD = 24 /* a number in a list is fine, the model's V floats are not */ };
+enum { FEW = 200, MANY = 2000, BYTES_PER_RECORD = 48 /* a few numbers in lists are fine, the model's V floats are not */ };
 
 static size_t heap_in_use(void) {
     struct mallinfo2 info = mallinfo2();
