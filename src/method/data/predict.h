@@ -5,7 +5,7 @@
 
 #include "measure/choices.h"
 #include "measure/metrics.h"
-#include "method/data/limits.h"
+#include "measure/limits.h"
 #include "method/data/predictions.h"
 
 enum {
