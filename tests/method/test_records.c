@@ -48,6 +48,8 @@ static const struct {
                 "\"label-field\": \"label\", \"group-field\": \"lang\"}"},
     {"diff", "{\"model\": \"%s\", \"other\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"target\": \"d\", "
              "\"no-spectrum\": true, \"limit\": 1000000}"},
+    {"surgery", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"choices\": \"de,f\", "
+                "\"label-field\": \"label\", \"focus\": \"lang == 'x'\", \"set\": [\"blocks.0.hook_mlp_out=zero\"]}"},
     {"replace", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt\": \"a cab is\", \"target\": \"d\", "
                 "\"prompt-field\": \"text\"}"},
 };
