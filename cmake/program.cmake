@@ -24,6 +24,7 @@ function(limn_install)
   install(TARGETS limn limn_shared
     RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(TARGETS limn_pdf_helper RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/limn)
   install(FILES ${PROJECT_SOURCE_DIR}/include/limn.h ${PROJECT_SOURCE_DIR}/include/limn_status.h
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
   install(FILES ${PROJECT_BINARY_DIR}/limn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
@@ -43,5 +44,13 @@ function(limn_add_program)
   add_executable(limn ${cli})
   target_link_libraries(limn PRIVATE limn_flags limn_shared PkgConfig::JANSSON)
   set_target_properties(limn PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+  # What the library runs as a process of its own (base/helper.h): it is there whenever the library is.
+  add_executable(limn_pdf_helper ${PROJECT_SOURCE_DIR}/src/pdf/program.c)
+  set_target_properties(limn_pdf_helper PROPERTIES OUTPUT_NAME limn-pdf)
+  target_link_libraries(limn_pdf_helper PRIVATE limn_pdf)
+  add_dependencies(limn_shared limn_pdf_helper)
+  file(RELATIVE_PATH helpers /${CMAKE_INSTALL_LIBDIR} /${CMAKE_INSTALL_LIBEXECDIR}/limn)
+  set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/base/helper.c APPEND PROPERTY
+    COMPILE_DEFINITIONS LIMN_HELPERS="${helpers}")
   limn_install()
 endfunction()

@@ -46,7 +46,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t n;
     const Renderer *rows = renderers(&n);
     for (size_t i = 0; i < n; i++) {
-        show(result, &rows[i]);
+        if (strcmp(rows[i].name, "pdf") != 0) { /* a file for other programs, made by another process */
+            show(result, &rows[i]);
+        }
     }
     result_free(result);
     return 0;

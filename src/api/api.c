@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/commands.h"
 #include "api/registry.h"
 #include "base/file.h"
 #include "call/call.h"
 #include "call/open.h"
-#include "method/methods.h"
 #include "render/format.h"
 #include "render/render.h"
 
@@ -40,13 +40,9 @@ int limn_status_exit_code(limn_status status) {
 
 /* ---- registry ---- */
 
-#define METHOD(group, variable) extern const Method variable;
-#include "method/methods.def"
-#undef METHOD
-
 static const limn_command *const commands[] = {
 #define METHOD(group, variable) &variable.command,
-#include "method/methods.def"
+#include "api/commands.def"
 #undef METHOD
 };
 
@@ -61,9 +57,10 @@ const limn_command *limn_command_find(const char *name) {
 }
 
 const char *limn_command_group(const limn_command *command) {
-    for (size_t i = 0; i < method_table.n; i++) {
-        if (&method_table.items[i].method->command == command) {
-            return group_title(method_table.items[i].group);
+    const MethodTable *table = registry_of_build.methods;
+    for (size_t i = 0; i < table->n; i++) {
+        if (&table->items[i].method->command == command) {
+            return group_title(table->items[i].group);
         }
     }
     return NULL;

@@ -1,6 +1,6 @@
 #include "api/registry.h"
 
-#include "method/methods.h"
+#include "api/commands.h"
 #include "render/render.h"
 
 enum { PAGE_WIDTH = 100 };
@@ -11,4 +11,11 @@ static limn_status render(TextBuffer *out, const Result *result, const char *for
     return text_buffer_status(out);
 }
 
-const Registry registry_of_build = {.methods = &method_table, .render = render};
+static const MethodEntry entries[] = {
+#define METHOD(group, variable) {&variable, GROUP_##group},
+#include "api/commands.def"
+#undef METHOD
+};
+static const MethodTable all_commands = {entries, sizeof entries / sizeof entries[0]};
+
+const Registry registry_of_build = {.methods = &all_commands, .render = render};

@@ -24,6 +24,7 @@ struct DataSource {
     const DataParams *params; /* borrowed from the call */
     Dataset *dataset;
     Template prompt; /* in the call's arena */
+    Template other;  /* no parts: not asked for */
     TextBuffer scratch;
     int64_t given;
     const Model *model;     /* of chats */
@@ -84,6 +85,21 @@ static limn_status make_template(DataSource *source, MethodCall *call) {
                 command);
 }
 
+/* The second prompt of a record, where a method has one. */
+static limn_status make_other(DataSource *source, MethodCall *call) {
+    const DataParams *params = source->params;
+    if (params->other_field.bytes != NULL && params->other_template.bytes != NULL) {
+        return fail(LIMN_USAGE, "%s: the second prompt is named by a field and by a template; give one",
+                    call->method->command.name);
+    }
+    if (params->other_template.bytes != NULL) {
+        return template_parse(&source->other, params->other_template.bytes, params->other_template.length, call->arena);
+    }
+    return params->other_field.bytes == NULL
+               ? LIMN_OK
+               : template_of_field(&source->other, params->other_field.bytes, params->other_field.length, call->arena);
+}
+
 static limn_status open_source(DataSource *source, MethodCall *call) {
     const DataParams *params = source->params;
     TRY(check_options(params, call->method->command.name));
@@ -96,6 +112,7 @@ static limn_status open_source(DataSource *source, MethodCall *call) {
                               .skip_bad = params->on_error == ON_ERROR_SKIP,
                               .progress = call->progress};
     TRY(dataset_open(&source->dataset, params->file.bytes, &options));
+    TRY(make_other(source, call));
     return make_template(source, call);
 }
 
@@ -412,6 +429,12 @@ static limn_status read_item(DataSource *source, const Record *record, DataItem 
     const DataParams *params = source->params;
     TRY(read_marks(source, record, item));
     TRY(read_prompt(source, record, &item->prompt, arena));
+    if (source->other.n > 0) {
+        text_buffer_clear(&source->scratch);
+        TRY(template_fill(&source->scratch, &source->other, data_source_path(source), record));
+        TRY(copy_text(&item->other, &source->scratch, arena));
+    }
+    TRY(field_of(&item->words, source, record, params->words_field, true, arena));
     TRY(field_of(&item->label, source, record, params->label_field, true, arena));
     if (item->label.length == 0) {
         item->label.bytes = NULL;

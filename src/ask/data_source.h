@@ -13,7 +13,9 @@ typedef struct DataParams {
     Text messages_field;
     bool as_chat;
     Text system;
-    ChatParams chat; /* its messages are those of the records */
+    ChatParams chat;                  /* its messages are those of the records */
+    Text other_field, other_template; /* rows of a method's own: a second prompt of the record */
+    Text words_field;                 /* ... and words of the first */
     Text label_field;
     Text group_field;
     Text id_field;
@@ -99,6 +101,8 @@ typedef struct DataItem {
     int64_t line;   /* from 1 */
     uint64_t hash;  /* of the record's bytes */
     Text prompt;
+    Text other; /* absent: not asked for */
+    Text words; /* the same */
     Text label; /* absent: not asked for, null or empty */
     Text group; /* absent: not asked for; "" where the record has none */
     Text id;

@@ -71,7 +71,7 @@ static int end_with_error(limn_status status) {
 
 /* ---- results ---- */
 
-/* A file called .pdf or .docx would hold something else than its name says. */
+/* A file called .docx would hold something else than its name says. */
 static limn_status check_ending(const char *path) {
     const char *dot = strrchr(path, '.');
     bool ending = dot != NULL && dot[1] != '\0';

@@ -45,9 +45,10 @@ double answer_shape(AnswerShape shape, double sum, double *slope) {
 /* ---- parts ---- */
 
 static AnswerOutputs outputs_of(const Model *model, AnswerOutputs asked) {
-    return asked != ANSWER_OUTPUTS_BY_MODEL || model->config.task != TASK_CLASSIFIER ? asked
-           : model->config.n_classes == 1                                            ? ANSWER_NUMBER
-                                                                                     : ANSWER_ONE_OF;
+    static const AnswerOutputs by_rule[] = {
+        [OUTPUT_ONE_OF] = ANSWER_ONE_OF, [OUTPUT_EACH] = ANSWER_EACH, [OUTPUT_VALUE] = ANSWER_NUMBER};
+    bool given = asked != ANSWER_OUTPUTS_BY_MODEL || model->config.task != TASK_CLASSIFIER;
+    return given ? asked : by_rule[model->config.outputs];
 }
 
 static bool is_classifier(const Answer *answer) {

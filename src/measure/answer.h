@@ -32,7 +32,7 @@ typedef enum AnswerMetric {
 
 /* What outputs of a classifier are. */
 typedef enum AnswerOutputs {
-    ANSWER_OUTPUTS_BY_MODEL, /* as its configuration says: one output is a number */
+    ANSWER_OUTPUTS_BY_MODEL, /* as its configuration says (OutputRule) */
     ANSWER_ONE_OF,           /* classes, of which one holds */
     ANSWER_EACH,             /* labels, each of which may hold */
     ANSWER_NUMBER            /* a regression */

@@ -65,6 +65,11 @@ static limn_status check_names(const ChoiceNames *names, const char *command, co
 
 static limn_status read_classes(ChoiceNames *names, MethodCall *call, const Model *model) {
     const ModelConfig *config = &model->config;
+    if (config->outputs == OUTPUT_VALUE || config->n_classes < 2) {
+        return fail(LIMN_USAGE, "%s: %s has %s, between which nothing is chosen (problem_type, id2label)",
+                    call->method->command.name, model->path,
+                    config->outputs == OUTPUT_VALUE ? "numbers as outputs" : "one label");
+    }
     names->n = config->n_classes;
     names->choices = ARENA_ARRAY(call->arena, Text, names->n + 1);
     for (int32_t i = 0; names->choices != NULL && i < names->n; i++) {

@@ -242,10 +242,10 @@ static limn_status run_prompts(const Batch *batch, const Progress *progress) {
     const float *logits = session_logits(scorer->session);
     for (int32_t i = 0; i < n; i++) {
         const float *row = logits + (size_t)i * (size_t)width;
-        double total = log_sum_exp(row, width);
+        double total = output_total(scorer->model, row, width);
         for (int32_t c = 0; c < scorer->options.n; c++) {
             int32_t id = prompt_of(batch, i)->tails != NULL ? prompt_of(batch, i)->tails[c][0] : c;
-            logs_of(batch, i)[c] = (double)row[id] - total;
+            logs_of(batch, i)[c] = output_log_probability(scorer->model, row[id], total);
         }
     }
     return LIMN_OK;
@@ -389,7 +389,8 @@ static limn_status run_plain(const Batch *batch) {
         *log_probability = 0;
         for (int32_t t = 0; t < length; t++) {
             const float *row = logits + (size_t)t * (size_t)width;
-            *log_probability += (double)row[outputs[t].target] - log_sum_exp(row, width);
+            *log_probability +=
+                output_log_probability(scorer->model, row[outputs[t].target], output_total(scorer->model, row, width));
         }
     }
     return LIMN_OK;

@@ -17,6 +17,23 @@ double log_sum_exp(const float *logits, int32_t n) {
     return largest + log(sum);
 }
 
+double output_total(const Model *model, const float *logits, int32_t n) {
+    return model->config.outputs == OUTPUT_ONE_OF ? log_sum_exp(logits, n) : (double)NAN;
+}
+
+double output_log_probability(const Model *model, float logit, double total) {
+    double x = (double)logit;
+    switch (model->config.outputs) {
+    case OUTPUT_ONE_OF:
+        return x - total;
+    case OUTPUT_EACH:
+        return x < 0.0 ? x - log1p(exp(x)) : -log1p(exp(-x));
+    case OUTPUT_VALUE:
+        break;
+    }
+    return (double)NAN;
+}
+
 static bool ranks_before(const float *logits, int32_t a, int32_t b) {
     return logits[a] > logits[b] || (!(logits[a] < logits[b]) && a < b);
 }
@@ -77,21 +94,26 @@ void distribution_table(Result *result, MethodCall *call, const Model *model, co
                                                 {{"probability", 11}, COLUMN_PROBABILITY},
                                                 {{"log-probability", 15}, COLUMN_NUMBER},
                                                 {{"logit", 5}, COLUMN_NUMBER}};
+    static const TableColumn number_columns[] = {
+        {{"output", 6}, COLUMN_TEXT}, {{"id", 2}, COLUMN_INTEGER}, {{"value", 5}, COLUMN_NUMBER}};
     count = count < n ? count : n;
     int32_t *ids = ARENA_ARRAY(call->arena, int32_t, count + 1);
-    bool classes = model->config.task == TASK_CLASSIFIER;
-    TableBlock *table = result_add_table(result, id, title, classes ? class_columns : columns, 5);
+    bool number = model->config.outputs == OUTPUT_VALUE;
+    TableBlock *table = number ? result_add_table(result, id, title, number_columns, 3)
+                               : result_add_table(result, id, title,
+                                                  model->config.task == TASK_CLASSIFIER ? class_columns : columns, 5);
     if (ids == NULL || table == NULL) {
         return;
     }
     logit_top(ids, count, logits, n);
-    double total = log_sum_exp(logits, n);
+    double total = output_total(model, logits, n);
     for (int32_t i = 0; i < count; i++) {
-        double log_probability = (double)logits[ids[i]] - total;
+        double log_probability = output_log_probability(model, logits[ids[i]], total);
         Text text = output_text(call, model, ids[i]);
-        Value cells[] = {value_bytes(text.bytes, text.length), value_integer(ids[i]),
-                         value_number(exp(log_probability)), value_number(log_probability),
-                         value_number((double)logits[ids[i]])};
-        table_row(table, cells);
+        Value name = value_bytes(text.bytes, text.length), value = value_number((double)logits[ids[i]]);
+        Value cells[] = {name, value_integer(ids[i]), value_number(exp(log_probability)), value_number(log_probability),
+                         value};
+        Value numbers[] = {name, value_integer(ids[i]), value};
+        table_row(table, number ? numbers : cells);
     }
 }

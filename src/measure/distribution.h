@@ -5,6 +5,10 @@
 #include "ask/prompt.h"
 
 double log_sum_exp(const float *logits, int32_t n);             /* logits [n] */
+/* log p of outputs of a model: softmax over all, or, of labels that may hold together, a sigmoid of each; NaN of a
+ * number. total: output_total of the row. */
+double output_total(const Model *model, const float *logits, int32_t n);
+double output_log_probability(const Model *model, float logit, double total);
 int64_t logit_rank(const float *logits, int32_t n, int32_t id); /* 1: the largest; ties go to the lower id */
 int32_t logit_argmax(const float *logits, int32_t n);           /* the lowest id of the largest; NaN never wins */
 

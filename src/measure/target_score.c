@@ -55,8 +55,10 @@ static void read_token(const Scoring *scoring, int64_t token, const float *logit
             likeliest_rest(scoring->call, session_model(scoring->session), target->ids, target->n - 1, logits);
     }
     int32_t id = target->ids[token];
+    const Model *model = session_model(scoring->session);
     target->log_probabilities[token] =
-        id < 0 ? (double)NAN : (double)logits[id] - log_sum_exp(logits, target->n_outputs);
+        id < 0 ? (double)NAN
+               : output_log_probability(model, logits[id], output_total(model, logits, target->n_outputs));
 }
 
 static limn_status score_some(void *context, const int64_t *tokens, int64_t n, const Progress *progress) {
@@ -212,7 +214,8 @@ static Text first_text(MethodCall *call, const Model *model, const Target *targe
 void target_warn_unlikely(Result *result, MethodCall *call, const Model *model, const Target *target,
                           const Target *contrast) {
     int32_t best = logit_argmax(target->first_logits, target->n_outputs);
-    double likeliest = exp((double)target->first_logits[best] - log_sum_exp(target->first_logits, target->n_outputs));
+    double likeliest = exp(output_log_probability(model, target->first_logits[best],
+                                                  output_total(model, target->first_logits, target->n_outputs)));
     double of_target = exp(target->log_probabilities[0]);
     bool contrasted = contrast != NULL && contrast->kind != TARGET_NONE;
     double of_contrast = contrasted ? exp(contrast->log_probabilities[0]) : 0;

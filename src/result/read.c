@@ -145,15 +145,18 @@ static limn_status read_series(const Reader *reader, const json_t *json, const c
     TRY(reader_array(reader, json, "lines", &lines));
     for (size_t i = 0; i < json_array_size(lines); i++) {
         const json_t *line = json_array_get(lines, i);
-        const char *name;
+        Text name;
         double *y, *low = NULL, *high = NULL;
-        TRY(reader_name(reader, line, "name", &name));
+        TRY(reader_text(reader, line, "name", &name));
         TRY(reader_numbers(reader, line, "y", n, &y));
         if (json_object_get(line, "low") != NULL) {
             TRY(reader_numbers(reader, line, "low", n, &low));
             TRY(reader_numbers(reader, line, "high", n, &high));
         }
-        series_line(block, name, y, low, high);
+        series_line(block, NULL, y, low, high);
+        if (block->n_lines == (int32_t)i + 1) {
+            block->lines[i].name = name;
+        }
     }
     return result_status(reader->result);
 }
@@ -591,9 +594,6 @@ static limn_status read_document(Reader *reader, const json_t *root) {
 /* Of a page: the part that is the document. */
 static limn_status find_in_page(const char **json, size_t *length, const char *source) {
     static const char end[] = "</script>";
-    if (*length == 0 || (*json)[0] != '<') {
-        return LIMN_OK;
-    }
     const char *begin = memmem(*json, *length, RESULT_IN_PAGE, sizeof RESULT_IN_PAGE - 1);
     if (begin == NULL) {
         return fail(LIMN_FORMAT, "%s: a page without a result document inside", source);
@@ -606,9 +606,38 @@ static limn_status find_in_page(const char **json, size_t *length, const char *s
     return LIMN_OK;
 }
 
+/* Of a PDF file: the attachment, "/Type /EmbeddedFile /Length 123 >>" and a stream. Texts of the file hold no line
+ * breaks, so that none passes for one. */
+static limn_status find_in_pdf(const char **json, size_t *length, const char *source) {
+    static const char open[] = " >>\nstream\n", end[] = "\nendstream";
+    const char *at = *json, *file_end = *json + *length;
+    while ((at = memmem(at, (size_t)(file_end - at), RESULT_IN_PDF, sizeof RESULT_IN_PDF - 1)) != NULL) {
+        at += sizeof RESULT_IN_PDF - 1;
+        while (at < file_end && *at >= '0' && *at <= '9') {
+            at++;
+        }
+        if ((size_t)(file_end - at) >= sizeof open && memcmp(at, open, sizeof open - 1) == 0) {
+            at += sizeof open - 1;
+            const char *close = memmem(at, (size_t)(file_end - at), end, sizeof end - 1);
+            *json = at;
+            *length = (size_t)((close == NULL ? file_end : close) - at);
+            return LIMN_OK;
+        }
+    }
+    return fail(LIMN_FORMAT, "%s: a PDF file without a result document as limn attaches it", source);
+}
+
+/* A document may come within a file that people read. */
+static limn_status find_document(const char **json, size_t *length, const char *source) {
+    if (*length > 0 && (*json)[0] == '<') {
+        return find_in_page(json, length, source);
+    }
+    return *length > 4 && memcmp(*json, "%PDF-", 5) == 0 ? find_in_pdf(json, length, source) : LIMN_OK;
+}
+
 limn_status result_read_json(Result **result, const char *json, size_t length, const char *source) {
     *result = NULL;
-    TRY(find_in_page(&json, &length, source));
+    TRY(find_document(&json, &length, source));
     json_error_t error;
     json_t *root = json_loadb(json, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
     if (root == NULL) {

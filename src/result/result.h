@@ -29,6 +29,8 @@
 #define RESULT_FORMAT  "limn.result/1"
 /* Stands before the document inside an HTML page, and ends with the script element. */
 #define RESULT_IN_PAGE "<script type=\"application/json\" id=\"limn-result\">"
+/* Stands before it in a PDF file, followed by its length: the attachment is not compressed. */
+#define RESULT_IN_PDF  "/Type /EmbeddedFile /Length "
 
 typedef enum BlockKind {
 #define BLOCK(kind, name, type, help) BLOCK_##kind,
@@ -445,7 +447,7 @@ const Block *result_find_block(const Result *result, const char *id); /* NULL: n
 limn_status result_write_json(TextBuffer *out, const Result *result, bool measured);
 /* One of its blocks, as it stands in the document. */
 limn_status result_write_block(TextBuffer *out, const Result *result, int32_t i);
-/* A JSON document, or an HTML page with one inside. source: a name for error messages. Unknown keys are ignored; a
+/* A JSON document, or an HTML page or a PDF file with one inside. source: a name for error messages. Unknown keys are ignored; a
  * wrong type or missing part is LIMN_FORMAT. */
 limn_status result_read_json(Result **result, const char *json, size_t length, const char *source);
 

@@ -125,7 +125,7 @@ static void calls_answer_with_a_status(void **state) {
     snprintf(formats, sizeof formats, "%s", limn_render_formats());
     for (char *format = strtok(formats, "|"); format != NULL; format = strtok(NULL, "|")) {
         assert_int_equal(limn_result_render(result, format, NULL, &text, &length), LIMN_OK);
-        assert_true(length > 100 && strlen(text) == length);
+        assert_true(length > 100 && (strcmp(format, "pdf") == 0 || strlen(text) == length));
         limn_free(text);
     }
     const char *found = NULL;
@@ -134,9 +134,9 @@ static void calls_answer_with_a_status(void **state) {
     assert_int_equal(limn_format_of_file("a.txt", &found), LIMN_OK);
     assert_string_equal(found, "terminal");
     assert_int_equal(limn_format_of_file("a.html/b", &found), LIMN_USAGE);
-    assert_int_equal(limn_format_of_file("a.html/b.pdf", &found), LIMN_USAGE);
-    assert_non_null(strstr(limn_error_message(), "no format has the ending .pdf; expected one of .txt .json"));
-    assert_int_not_equal(limn_result_render(result, "pdf", NULL, &text, &length), LIMN_OK);
+    assert_int_equal(limn_format_of_file("a.html/b.docx", &found), LIMN_USAGE);
+    assert_non_null(strstr(limn_error_message(), "no format has the ending .docx; expected one of .txt .json"));
+    assert_int_not_equal(limn_result_render(result, "docx", NULL, &text, &length), LIMN_OK);
     assert_null(text);
     limn_result_free(result);
     limn_result_free(NULL);

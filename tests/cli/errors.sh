@@ -14,7 +14,7 @@ wrong 2 'too many' run "$model" extra
 wrong 2 "found 'x', expected a whole number" run "$model" --ids 1 --top x
 wrong 2 'expected a value from 1' run "$model" --ids 1 --top 0
 wrong 2 'one of f32|bf16' run "$model" --ids 1 --dtype f16
-wrong 2 "option 'format'" run "$model" --ids 1 --format pdf
+wrong 2 "option 'format'" run "$model" --ids 1 --format docx
 wrong 2 'expected one of --prompt, --ids, --file and --chat' run "$model"
 wrong 2 'several inputs' run "$letters" --ids 1 -p a
 wrong 2 'no tokenizer: expected.*; give --ids' run "$model" -p a
@@ -50,11 +50,11 @@ echo '{"format": 1}' >"$work/no.json"
 wrong 3 'no.json' verify "$work/no.json"
 wrong 2 "expected --steps" ig "$model" --ids 1,2,3 --rule trapezoid
 # an ending that no format has; an adapter where a model should be
-wrong 2 'no format has the ending .pdf' info "$model" -o "$work/a.pdf"
-[ ! -e "$work/a.pdf" ] || problem "a file with another ending was written"
+wrong 2 'no format has the ending .docx' info "$model" -o "$work/a.docx"
+[ ! -e "$work/a.docx" ] || problem "a file with another ending was written"
 limn info "$model" -o "$work/a.txt" -o "$work/plain" -o "$work/v0.1"
 expect_code 0
-limn info "$model" --json -o "$work/a.pdf"
+limn info "$model" --json -o "$work/a.docx"
 expect_code 0
 # what cannot be written in the end is refused before the work, which leaves nothing and changes nothing
 mkdir "$work/outputs"

@@ -274,6 +274,64 @@ static void every_cell_is_a_full_pass(void **state) {
     assert_true(tried > 300);
 }
 
+/* ---- TransformerLens (tests/oracle/causal/make_patching.py) ---- */
+
+static void list_text(char *out, const json_t *list) {
+    size_t i;
+    const json_t *item;
+    *out = '\0';
+    json_array_foreach(list, i, item) {
+        sprintf(out + strlen(out), "%s%d", i > 0 ? "," : "", (int)json_integer_value(item));
+    }
+}
+
+/* Largest difference of limn's matrix from the helper's, less the base run's own value; `shift` columns off: a mutant.
+ */
+static double helper_error(const MatrixBlock *found, const json_t *expected, double base, int shift) {
+    double worst = 0;
+    assert_int_equal(found->n_rows, json_array_size(expected));
+    for (int32_t l = 0; l < found->n_rows; l++) {
+        const json_t *row = json_array_get(expected, (size_t)l);
+        assert_int_equal(found->n_columns, json_array_size(row));
+        for (int32_t c = 0; c < found->n_columns; c++) {
+            const json_t *value = json_array_get(row, (size_t)((c + shift) % found->n_columns));
+            worst = fmax(worst, fabs(found->values[l * found->n_columns + c] + base - json_number_value(value)));
+        }
+    }
+    return worst;
+}
+
+static void transformer_lens_gives_the_same(void **state) {
+    json_t *golden = json_load_file(LIMN_TEST_SOURCE_DIR "/tests/golden/causal/patching.json", 0, NULL);
+    assert_non_null(golden);
+    char clean[128], corrupt[128];
+    list_text(clean, json_object_get(golden, "clean"));
+    list_text(corrupt, json_object_get(golden, "corrupt"));
+    const char *site;
+    json_t *expected;
+    json_object_foreach(json_object_get(golden, "sites"), site, expected) {
+        for (int reverse = 0; reverse < 2; reverse++) {
+            Result *result;
+            must(call_method(&result, "patch",
+                             "{\"model\":\"%s\",\"ids\":\"%s\",\"corrupt-ids\":\"%s\",\"target-id\":%d,"
+                             "\"site\":\"%s\",\"reverse\":%s}",
+                             golden_folder("gpt2"), clean, corrupt,
+                             (int)json_integer_value(json_object_get(golden, "target")), site,
+                             reverse ? "true" : "false"));
+            assert_int_equal(result->contrast.ids[0], json_integer_value(json_object_get(golden, "contrast")));
+            double base = json_number_value(json_object_get(golden, reverse ? "clean_value" : "corrupt_value"));
+            const json_t *matrix = json_object_get(expected, reverse ? "noising" : "denoising");
+            double error = helper_error(matrix_of(result, "effects"), matrix, base, 0);
+            double mutant = helper_error(matrix_of(result, "effects"), matrix, base, 1);
+            if (!(error <= TOLERANCE) || !(mutant > MUTANT * TOLERANCE)) {
+                fail_msg("%s: off by %g, a column off by %g", site, error, mutant);
+            }
+            result_free(result);
+        }
+    }
+    json_decref(golden);
+}
+
 /* ---- what is aligned, what is refused ---- */
 
 static double cell(const Result *result, const char *id, int32_t layer, int32_t column) {
@@ -421,6 +479,7 @@ static void bad_input_is_refused_by_name(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_cell_is_a_full_pass),
+    cmocka_unit_test(transformer_lens_gives_the_same),
     cmocka_unit_test(unequal_prompts_are_aligned_at_both_ends),
     cmocka_unit_test(metrics_agree),
     cmocka_unit_test(several_tokens_are_summed),

@@ -52,6 +52,10 @@ static const struct {
                 "\"label-field\": \"label\", \"focus\": \"lang == 'x'\", \"set\": [\"blocks.0.hook_mlp_out=zero\"]}"},
     {"replace", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt\": \"a cab is\", \"target\": \"d\", "
                 "\"prompt-field\": \"text\"}"},
+    /* three numbers of each record: P0, P1 and one P2, of which intervals are made */
+    {"mediate",
+     "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"subject-field\": \"key\", \"target\": "
+     "\"d\", \"samples\": 1, \"site\": [\"mlp_out\"], \"layers\": \"0:1\"}"},
 };
 
 static const char *params_of(const char *command) {
@@ -66,7 +70,7 @@ static const char *params_of(const char *command) {
 static void write_records(const char *path, int n) {
     TextBuffer text = TEXT_BUFFER_INIT;
     for (int i = 0; i < n; i++) {
-        text_buffer_printf(&text, "{\"text\": \"a cab%s\", \"label\": \"%s\", \"lang\": \"%s\"}\n",
+        text_buffer_printf(&text, "{\"text\": \"a cab%s\", \"key\": \"cab\", \"label\": \"%s\", \"lang\": \"%s\"}\n",
                            i % 3 == 0   ? " is"
                            : i % 3 == 1 ? ""
                                         : " a bad",

@@ -11,6 +11,7 @@ static const CausalSite sites[] = {
     {"resid_post", "hook_resid_post", "the stream behind the layer", "层后的残差流", false},
     {"attn_out", "hook_attn_out", "what attention writes", "注意力的输出", false},
     {"mlp_out", "hook_mlp_out", "what the MLP writes", "MLP 的输出", false},
+    {"mlp_post", "mlp.hook_post", "the MLP's neurons", "MLP 的神经元", false},
     {"q", "attn.hook_q", "the heads' queries", "各头的查询", true},
     {"k", "attn.hook_k", "the heads' keys", "各头的键", true},
     {"v", "attn.hook_v", "the heads' values", "各头的值", true},

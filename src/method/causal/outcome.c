@@ -4,6 +4,55 @@
 
 #include "measure/distribution.h"
 
+static limn_status check_single(const Outcome *outcome, const MethodCall *call, const Target *target,
+                                const Target *contrast) {
+    return target->n == 1 && (contrast->kind == TARGET_NONE || contrast->n == 1)
+               ? LIMN_OK
+               : fail(LIMN_USAGE,
+                      "%s: option 'metric': %s compares single tokens, the target has %d and the contrast %d; "
+                      "expected logprob or prob",
+                      call->method->command.name, outcome_name(outcome->metric), (int)target->n, (int)contrast->n);
+}
+
+limn_status outcome_choose(Outcome *outcome, const MethodCall *call, const Model *model, const Target *target,
+                           const Target *contrast, int32_t asked) {
+    const char *name = call->method->command.name;
+    bool number = target->n_outputs == 1;
+    outcome->width = target->n_outputs;
+    outcome->metric = asked >= 0      ? (OutcomeMetric)asked
+                      : number        ? OUTCOME_LOGIT
+                      : target->n > 1 ? OUTCOME_LOG_PROB
+                                      : OUTCOME_LOGIT_DIFF;
+    if (number && outcome->metric != OUTCOME_LOGIT) {
+        return fail(LIMN_USAGE, "%s: option 'metric': %s has one output, a number; expected logit", name, model->path);
+    }
+    bool single = outcome->metric == OUTCOME_LOGIT_DIFF || outcome->metric == OUTCOME_LOGIT;
+    if (!single && contrast->kind != TARGET_NONE) {
+        return fail(LIMN_USAGE, "%s: option 'contrast' goes with --metric logit-diff", name);
+    }
+    return single ? check_single(outcome, call, target, contrast) : LIMN_OK;
+}
+
+limn_status outcome_choose_contrast(Target *contrast, MethodCall *call, const Target *target, const float *logits) {
+    int32_t ids[2];
+    logit_top(ids, 2, logits, target->n_outputs);
+    *contrast = *target;
+    contrast->ids = ARENA_ARRAY(call->arena, int32_t, 1);
+    contrast->log_probabilities = ARENA_ARRAY(call->arena, double, 1);
+    if (contrast->ids == NULL || contrast->log_probabilities == NULL) {
+        return method_no_memory(call);
+    }
+    int32_t id = ids[0] == target->ids[0] ? ids[1] : ids[0];
+    contrast->ids[0] = id;
+    contrast->text = (Text){0};
+    contrast->chosen = false;
+    contrast->logit = (double)target->first_logits[id];
+    contrast->rank = logit_rank(target->first_logits, target->n_outputs, id);
+    contrast->log_probability = contrast->logit - log_sum_exp(target->first_logits, target->n_outputs);
+    contrast->log_probabilities[0] = contrast->log_probability;
+    return LIMN_OK;
+}
+
 Seed outcome_seed(const Outcome *outcome, const Model *model) {
     Seed seed = {.node = model->graph.logits};
     switch (outcome->metric) {

@@ -10,7 +10,7 @@
 #ifndef LIMN_METHOD_CAUSAL_OUTCOME_H
 #define LIMN_METHOD_CAUSAL_OUTCOME_H
 
-#include "call/method.h"
+#include "ask/target.h"
 
 /* Order of the choice. */
 typedef enum OutcomeMetric {
@@ -29,6 +29,13 @@ typedef struct Outcome {
     const float *reference; /* of KL: logits [n_outputs, width] */
     int64_t width;          /* of logits */
 } Outcome;
+
+/* What was asked (-1: nothing: the difference of logits, of several tokens the log-probability, of a number the logit),
+ * refused where target and contrast cannot have it. Fills metric and width. */
+limn_status outcome_choose(Outcome *outcome, const MethodCall *call, const Model *model, const Target *target,
+                           const Target *contrast, int32_t asked);
+/* The other prompt's likeliest answer but the target, from its logits at the target's place. */
+limn_status outcome_choose_contrast(Target *contrast, MethodCall *call, const Target *target, const float *logits);
 
 /* Borrows the outcome; the output rows' targets are those of the answer. */
 Seed outcome_seed(const Outcome *outcome, const Model *model);

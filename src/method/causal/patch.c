@@ -23,33 +23,6 @@
 #include "measure/distribution.h"
 #include "measure/target_score.h"
 
-static limn_status check_single(const Patch *patch) {
-    return patch->target.n == 1 && (patch->contrast.kind == TARGET_NONE || patch->contrast.n == 1)
-               ? LIMN_OK
-               : fail(LIMN_USAGE,
-                      "patch: option 'metric': %s compares single tokens, the target has %d and the contrast %d; "
-                      "expected logprob or prob",
-                      outcome_name(patch->outcome.metric), (int)patch->target.n, (int)patch->contrast.n);
-}
-
-static limn_status choose_metric(Patch *patch) {
-    bool number = patch->target.n_outputs == 1, many = patch->target.n > 1;
-    patch->outcome.width = patch->target.n_outputs;
-    patch->outcome.metric = patch->params->metric >= 0 ? (OutcomeMetric)patch->params->metric
-                            : number                   ? OUTCOME_LOGIT
-                            : many                     ? OUTCOME_LOG_PROB
-                                                       : OUTCOME_LOGIT_DIFF;
-    if (number && patch->outcome.metric != OUTCOME_LOGIT) {
-        return fail(LIMN_USAGE, "patch: option 'metric': %s has one output, a number; expected logit",
-                    patch->model->path);
-    }
-    bool single = patch->outcome.metric == OUTCOME_LOGIT_DIFF || patch->outcome.metric == OUTCOME_LOGIT;
-    if (!single && patch->contrast.kind != TARGET_NONE) {
-        return fail(LIMN_USAGE, "patch: option 'contrast' goes with --metric logit-diff");
-    }
-    return single ? check_single(patch) : LIMN_OK;
-}
-
 static limn_status read_question(Patch *patch) {
     MethodCall *call = patch->call;
     const PatchParams *params = patch->params;
@@ -67,7 +40,7 @@ static limn_status read_question(Patch *patch) {
     prompt_describe(patch->result, call, patch->model, &patch->pair.clean.prompt);
     TRY(target_resolve(&patch->target, &patch->contrast, call, patch->session, &patch->pair.clean.prompt,
                        &params->target, NULL, patch->result));
-    TRY(choose_metric(patch));
+    TRY(outcome_choose(&patch->outcome, call, patch->model, &patch->target, &patch->contrast, params->metric));
     TRY(pair_join(&patch->pair, call, &patch->target));
     pair_warn(patch->result, call, &patch->pair);
     target_warn_unlikely(patch->result, call, patch->model, &patch->target, &patch->contrast);
@@ -117,7 +90,7 @@ static const limn_param rows[] = {
               "measure the target against this answer; without one, what the corrupt prompt answers",
               offsetof(PatchParams, target.contrast)),
     {"site", 0, LIMN_PARAM_TEXT, .metavar = "SITE", .default_text = "resid_pre",
-     .help = "what is patched: resid_pre, resid_mid, resid_post, attn_out, mlp_out, q, k, v or z",
+     .help = "what is patched: resid_pre, resid_mid, resid_post, attn_out, mlp_out, mlp_post, q, k, v, z",
      .field = offsetof(PatchParams, site)},
     {"by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .choices = "position|head",
      .help = "one position at a time, or one head at all positions (the default of q, k, v and z)",

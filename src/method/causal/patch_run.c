@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "call/estimate.h"
 #include "measure/distribution.h"
 #include "method/causal/patch.h"
+#include "method/causal/transplant.h"
 
-enum { SEGMENTS = 2, PLAIN_CELLS = 4 };
+enum { PLAIN_CELLS = 4 };
 
 /* The cells as a list for a sweep. */
 typedef struct CellList {
@@ -19,40 +19,19 @@ typedef struct CellList {
     double *values; /* [n] */
 } CellList;
 
-/* ---- one edit ---- */
-
-/* Rows [from, to) of the base at one site, taken from the source; columns of a head or all. Returns how many edits. */
-static int copy_rows(const Patch *patch, Edit *edits, int32_t layer, int32_t from, int32_t to, int64_t begin,
-                     int64_t end) {
-    int n = 0;
-    for (int i = 0; i < patch->alignment.n_runs; i++) {
-        const AlignedRows *run = &patch->alignment.runs[i];
-        int32_t first = run->base > from ? run->base : from;
-        int32_t last = run->base + run->n < to ? run->base + run->n : to;
-        if (first < last) {
-            const float *values = patch->patches[layer] + (run->source + first - run->base) * patch->width + begin;
-            edits[n++] = (Edit){.node = patch->nodes[layer],
-                                .kind = EDIT_SET,
-                                .row_begin = first,
-                                .row_end = last,
-                                .element_begin = begin,
-                                .element_end = end,
-                                .values = values,
-                                .row_stride = patch->width};
-        }
-    }
-    return n;
-}
+/* ---- one cell ---- */
 
 static int cell_edits(const Patch *patch, Edit *edits, int32_t layer, int32_t column) {
     LayerSpan span = layer_window(layer, (int32_t)patch->params->window, patch->n_layers);
     int n = 0;
     for (int32_t l = span.begin; l < span.end; l++) {
+        const Donor donor = {patch->nodes[l], patch->patches[l], patch->width};
         if (patch->by == PATCH_BY_HEAD) {
             int64_t begin = column * patch->head_width;
-            n += copy_rows(patch, edits + n, l, patch->first, patch->base->n, begin, begin + patch->head_width);
+            n += transplant_rows(edits + n, &patch->alignment, &donor, patch->first, patch->base->n, begin,
+                                 begin + patch->head_width);
         } else {
-            n += copy_rows(patch, edits + n, l, column, column + 1, 0, patch->width);
+            n += transplant_rows(edits + n, &patch->alignment, &donor, column, column + 1, 0, -1);
         }
     }
     return n;
@@ -92,30 +71,6 @@ static limn_status plain_logits(const Patch *patch, const CleanRun *run, const P
     return status;
 }
 
-/* The corrupt prompt's likeliest answer but the target. */
-static limn_status choose_contrast(Patch *patch, const float *corrupt) {
-    Target *contrast = &patch->contrast;
-    const Target *target = &patch->target;
-    int32_t ids[2];
-    logit_top(ids, 2, corrupt, target->n_outputs);
-    *contrast = *target;
-    contrast->ids = ARENA_ARRAY(patch->call->arena, int32_t, 1);
-    contrast->log_probabilities = ARENA_ARRAY(patch->call->arena, double, 1);
-    if (contrast->ids == NULL || contrast->log_probabilities == NULL) {
-        return method_no_memory(patch->call);
-    }
-    int32_t id = ids[0] == target->ids[0] ? ids[1] : ids[0];
-    contrast->ids[0] = id;
-    contrast->text = (Text){0};
-    contrast->chosen = false;
-    contrast->logit = (double)target->first_logits[id];
-    contrast->rank = logit_rank(target->first_logits, target->n_outputs, id);
-    contrast->log_probability = contrast->logit - log_sum_exp(target->first_logits, target->n_outputs);
-    contrast->log_probabilities[0] = contrast->log_probability;
-    result_param_text(patch->result, "contrast-from", "the corrupt prompt's likeliest answer");
-    return LIMN_OK;
-}
-
 static limn_status measure_both(Patch *patch) {
     size_t floats = (size_t)patch->target.n * (size_t)patch->outcome.width;
     float *clean = arena_alloc(patch->call->arena, floats * sizeof *clean);
@@ -127,7 +82,10 @@ static limn_status measure_both(Patch *patch) {
     TRY(plain_logits(patch, patch->corrupt, &patch->pair.corrupt, corrupt));
     patch->outcome.reference = clean;
     if (patch->outcome.metric == OUTCOME_LOGIT_DIFF) {
-        TRY(patch->contrast.kind == TARGET_NONE ? choose_contrast(patch, corrupt) : LIMN_OK);
+        if (patch->contrast.kind == TARGET_NONE) {
+            TRY(outcome_choose_contrast(&patch->contrast, patch->call, &patch->target, corrupt));
+            result_param_text(patch->result, "contrast-from", "the corrupt prompt's likeliest answer");
+        }
         patch->outcome.contrast = patch->contrast.ids[0];
     }
     patch->seed = outcome_seed(&patch->outcome, patch->model);
@@ -174,7 +132,7 @@ static void free_list(CellList *list) {
 
 static limn_status new_list(CellList *list, Patch *patch) {
     int32_t most = patch->n_layers * patch->n_columns;
-    *list = (CellList){.patch = patch, .per_cell = SEGMENTS * (int32_t)patch->params->window};
+    *list = (CellList){.patch = patch, .per_cell = TRANSPLANT_EDITS * (int32_t)patch->params->window};
     list->edits = malloc(((size_t)most * (size_t)list->per_cell + 1) * sizeof *list->edits);
     list->items = malloc(((size_t)most + 1) * sizeof *list->items);
     list->cells = malloc(((size_t)most + 1) * sizeof *list->cells);
@@ -234,28 +192,9 @@ static limn_status sweep_list(CellList *list) {
 
 /* A pass over all rows of the base from its tokens, with these edits. */
 static limn_status full_value(const Patch *patch, const Edit *edits, int32_t n_edits, double *value) {
-    RunRequest request = request_of(patch);
-    Edit own[SEGMENTS] = {{0}};
-    Edit *copies = n_edits <= SEGMENTS ? own : malloc((size_t)n_edits * sizeof *copies);
-    if (copies == NULL) {
-        return method_no_memory(patch->call);
-    }
-    for (int32_t i = 0; i < n_edits; i++) {
-        copies[i] = edits[i];
-        copies[i].sequence = 0;
-    }
-    request.sequences = &patch->base_side->sequence;
-    request.n_sequences = 1;
-    request.edits = copies;
-    request.n_edits = n_edits;
-    limn_status status = session_run(patch->session, &request, patch->call->progress);
-    if (status == LIMN_OK) {
-        *value = outcome_value(&patch->outcome, session_seed(patch->session, 0), request.n_outputs);
-    }
-    if (copies != own) {
-        free(copies);
-    }
-    return status;
+    RunRequest ask = request_of(patch);
+    return transplant_full_pass(value, patch->call, patch->session, &patch->outcome, &ask, &patch->base_side->sequence,
+                                edits, n_edits);
 }
 
 static int32_t farthest(const CellList *list) {
@@ -283,21 +222,21 @@ static limn_status check_cells(CellList *list) {
 
 /* Every position patched before the first layer: the source's own answer. */
 static limn_status check_ends(Patch *patch) {
-    Patch all = *patch;
     const CausalSite *stream;
-    Edit edits[SEGMENTS];
+    NodeId *nodes;
+    Donor donor;
+    Edit edits[TRANSPLANT_EDITS];
     double value;
     patch->ends_error = (double)NAN;
     if (patch->alignment.n_base != patch->alignment.n_source) {
         return LIMN_OK; /* what is between has no counterpart */
     }
     TRY(causal_site_find(&stream, "site", "resid_pre"));
-    TRY(causal_site_nodes(&all.nodes, patch->call, patch->model, stream));
-    const float *values;
-    all.patches = &values;
-    TRY(clean_run_value(patch->source, patch->session, all.nodes[0], &values, &all.width, patch->call->progress));
-    int n = copy_rows(&all, edits, 0, 0, patch->base->n, 0, all.width);
-    TRY(full_value(&all, edits, n, &value));
+    TRY(causal_site_nodes(&nodes, patch->call, patch->model, stream));
+    donor.node = nodes[0];
+    TRY(clean_run_value(patch->source, patch->session, donor.node, &donor.values, &donor.width, patch->call->progress));
+    int n = transplant_rows(edits, &patch->alignment, &donor, 0, patch->base->n, 0, -1);
+    TRY(full_value(patch, edits, n, &value));
     patch->ends_error = fabs(value - (patch->params->reverse ? patch->corrupt_value : patch->clean_value));
     return LIMN_OK;
 }
@@ -331,56 +270,16 @@ double patch_share(const Patch *patch, double value) {
 
 limn_status patch_estimate(Patch *patch) {
     CellList list;
-    SweepWork work;
     RunRequest ask = request_of(patch);
-    Sweep *sweep;
     patch->after = ARENA_ARRAY(patch->call->arena, double, (int64_t)patch->n_layers * patch->n_columns + 1);
     if (patch->after == NULL) {
         return method_no_memory(patch->call);
     }
-    TRY(sweep_new(&sweep, patch->session, &ask, NULL));
-    limn_status status = new_list(&list, patch);
-    if (status != LIMN_OK) {
-        sweep_free(sweep);
-        return status;
-    }
+    TRY(new_list(&list, patch));
     fill_list(&list);
-    status = sweep_estimate(sweep, list.items, list.n, &work);
-    free_list(&list);
-    sweep_free(sweep);
-    TRY(status);
-    RunRequest pass = request_of(patch);
-    pass.sequences = &patch->base_side->sequence;
-    pass.n_sequences = 1;
-    RunEstimate whole;
-    double started = estimate_clock();
-    TRY(session_run(patch->session, &pass, patch->call->progress));
-    double second = estimate_clock() - started;
-    TRY(session_estimate(patch->session, &pass, &whole));
-    double seconds = whole.flops > 0 ? second * work.flops / whole.flops : second;
     size_t kept = clean_run_bytes(patch->clean) + clean_run_bytes(patch->corrupt);
-    const Model *model = patch->model;
-    double peak = (double)(model->weight_bytes + model->copied_bytes) + (double)kept + (double)work.bytes;
-    static const TableColumn columns[] = {
-        {{"what", 4}, COLUMN_TEXT}, {{"amount", 6}, COLUMN_NUMBER}, {{"unit", 4}, COLUMN_TEXT}};
-    const struct {
-        const char *name;
-        double value;
-        const char *unit;
-    } rows[] = {{"cells", list.n, "cells"},
-                {"runs", (double)work.runs, "runs"},
-                {"arithmetic", work.flops / 1e9, "GFLOP"},
-                {"arithmetic of as many full passes", whole.flops * list.n / 1e9, "GFLOP"},
-                {"weights in memory", (double)(model->weight_bytes + model->copied_bytes) / 1048576.0, "MiB"},
-                {"memory of both kept runs", (double)kept / 1048576.0, "MiB"},
-                {"working memory of a run", (double)work.bytes / 1048576.0, "MiB"},
-                {"memory at its peak, about", peak / 1048576.0, "MiB"},
-                {"time, about", seconds, "s"}};
-    TableBlock *table = result_add_table(patch->result, "estimate", "What this would take", columns, 3);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const Value cells[] = {value_text(rows[i].name), value_number(rows[i].value), value_text(rows[i].unit)};
-        table_row(table, cells);
-    }
-    result_headline(patch->result, "About %.3g s for %d cells", seconds, (int)list.n);
-    return LIMN_OK;
+    limn_status status = transplant_estimate(patch->result, patch->call, patch->session, &ask, list.items, list.n, 1,
+                                             kept, &patch->base_side->sequence);
+    free_list(&list);
+    return status;
 }

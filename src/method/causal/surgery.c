@@ -70,6 +70,10 @@ static limn_status prepare(Surgery *surgery) {
     TRY(method_session(call, params->model.bytes, &surgery->session));
     surgery->model = session_model(surgery->session);
     surgery->standing = session_standing(surgery->session, &surgery->n_standing);
+    if (surgery->model->config.task == TASK_CLASSIFIER && surgery->model->config.outputs == OUTPUT_EACH) {
+        return fail(LIMN_USAGE, "surgery: the labels of %s may hold together, expected a model that decides for one",
+                    surgery->model->path);
+    }
     TRY(choice_names_read(&surgery->names, call, surgery->model, &params->choices, params->labels));
     TRY(find_alarm(surgery));
     if (params->choose < 0) {

@@ -20,6 +20,10 @@
 #include "call/model_edits.h"
 #include "files/hash.h"
 
+bool predict_each(const Predictor *predictor) {
+    return predictor->model->config.outputs == OUTPUT_EACH;
+}
+
 static limn_status read_names(Predictor *predictor) {
     ChoiceNames names;
     TRY(choice_names_read(&names, predictor->call, predictor->model, &predictor->params->choices,
@@ -70,11 +74,15 @@ static limn_status make_settings(Predictor *predictor) {
         add_part(&text, predictor->choices[c]);
         add_part(&text, predictor->names[c]);
     }
+    if (predict_each(predictor)) {
+        text_buffer_printf(&text, "each");
+    }
     hash_text(settings->hash[SETTING_CHOICES], &text);
     text_buffer_printf(&text, "%d %d %d " LIMN_VERSION, (int)common->dtype, (int)common->frame, (int)common->backend);
     hash_text(settings->hash[SETTING_NUMBERS], &text);
     settings->names = predictor->names;
     settings->n_choices = predictor->n;
+    settings->each = predict_each(predictor);
     limn_status status = text_buffer_status(&text);
     text_buffer_free(&text);
     return status;

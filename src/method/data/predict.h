@@ -69,6 +69,8 @@ typedef struct Predictor {
     double recheck; /* largest difference to a plain pass; NaN: not made */
 } Predictor;
 
+/* Its choices are labels that may hold together. */
+bool predict_each(const Predictor *predictor);
 limn_status predict_copy_text(Text *out, MethodCall *call, Text text); /* into the call's arena */
 
 /* plain: each prompt and choice in a pass of its own. */

@@ -101,7 +101,7 @@ static limn_status count_decision(Predictor *predictor, const DataItem *item, co
     predictor->least_mass = fmin(predictor->least_mass, mass);
     predictor->sum_mass += mass;
     predictor->unlabelled += prediction->label < 0;
-    double label_log = prediction_label_log(prediction, predictor->n);
+    double label_log = prediction_label_log(prediction, predictor->n, predict_each(predictor));
     metrics_add(&predictor->metrics, prediction->label, prediction->choice, prediction->probabilities, label_log);
     if (group != NULL) {
         metrics_add(&group->metrics, prediction->label, prediction->choice, prediction->probabilities, label_log);
@@ -265,7 +265,7 @@ static limn_status score_window(Predictor *predictor, Window *window, Steady *st
         if (prediction->why == NULL) {
             memcpy(prediction->log_probabilities, window->logs + (size_t)i * (size_t)predictor->n,
                    (size_t)predictor->n * sizeof(double));
-            prediction_normalise(prediction, predictor->n);
+            prediction_normalise(prediction, predictor->n, predict_each(predictor));
         }
     }
     return LIMN_OK;

@@ -222,6 +222,12 @@ static void report_checks(Predictor *predictor) {
                      "largest difference of a log-probability of the first record when it is scored by itself, without "
                      "batch, shared beginning and caches");
     }
+    if (predict_each(predictor)) {
+        result_warn(result,
+                    "the labels of %s may hold together (problem_type): each has its own probability, and the "
+                    "likeliest is taken for the decision",
+                    predictor->model->path);
+    }
     if (decisions > 0 && predictor->sum_mass / (double)decisions < little_mass) {
         result_warn(result,
                     "the choices together have %.2g of the probability on average: the model would rather say "

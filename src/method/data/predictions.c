@@ -42,8 +42,8 @@ static double log_of_sum(const double *values, int32_t n) {
     return isfinite(largest) ? largest + log(sum) : largest;
 }
 
-void prediction_normalise(Prediction *prediction, int32_t n_choices) {
-    double total = log_of_sum(prediction->log_probabilities, n_choices);
+void prediction_normalise(Prediction *prediction, int32_t n_choices, bool each) {
+    double total = each ? 0.0 : log_of_sum(prediction->log_probabilities, n_choices);
     prediction->choice = 0;
     for (int32_t c = 0; c < n_choices; c++) {
         prediction->probabilities[c] = exp(prediction->log_probabilities[c] - total);
@@ -53,10 +53,12 @@ void prediction_normalise(Prediction *prediction, int32_t n_choices) {
     }
 }
 
-double prediction_label_log(const Prediction *prediction, int32_t n_choices) {
-    return prediction->label < 0 ? (double)NAN
-                                 : prediction->log_probabilities[prediction->label] -
-                                       log_of_sum(prediction->log_probabilities, n_choices);
+double prediction_label_log(const Prediction *prediction, int32_t n_choices, bool each) {
+    if (prediction->label < 0) {
+        return (double)NAN;
+    }
+    double total = each ? 0.0 : log_of_sum(prediction->log_probabilities, n_choices);
+    return prediction->log_probabilities[prediction->label] - total;
 }
 
 /* ---- opening ---- */
@@ -223,7 +225,7 @@ static limn_status take_line(const PredictionFile *file, const Record *record, P
     }
     prediction->joined = json_is_true(json_object_get(record->object, "joined"));
     prediction->cut = (int32_t)json_integer_value(json_object_get(record->object, "cut"));
-    prediction_normalise(prediction, file->settings->n_choices);
+    prediction_normalise(prediction, file->settings->n_choices, file->settings->each);
     return LIMN_OK;
 }
 

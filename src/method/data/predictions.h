@@ -9,7 +9,7 @@ typedef struct Prediction {
     int32_t choice;            /* the likeliest */
     int32_t label;             /* -1: none */
     double *log_probabilities; /* [C] of each choice, by itself */
-    double *probabilities;     /* [C] normalised over the choices */
+    double *probabilities;     /* [C] normalised over the choices; of labels that may hold together each one's own */
     bool joined;               /* a choice joined the prompt's last token (choices.h) */
     int32_t cut;               /* tokens taken out of the prompt */
     const char *why;           /* the record cannot be decided on; NULL: it was */
@@ -17,10 +17,10 @@ typedef struct Prediction {
     bool there;                /* the file had it already */
 } Prediction;
 
-/* The likeliest and what follows from log_probabilities; ties go to the first. */
-void prediction_normalise(Prediction *prediction, int32_t n_choices);
-/* log of the label's share among the choices; NaN without a label */
-double prediction_label_log(const Prediction *prediction, int32_t n_choices);
+/* The likeliest and what follows from log_probabilities; ties go to the first. each: labels that may hold together. */
+void prediction_normalise(Prediction *prediction, int32_t n_choices, bool each);
+/* log of the label's probability; NaN without a label */
+double prediction_label_log(const Prediction *prediction, int32_t n_choices, bool each);
 
 enum { SETTING_MODEL, SETTING_PROMPT, SETTING_CHOICES, SETTING_NUMBERS, SETTING_COUNT };
 
@@ -28,6 +28,7 @@ typedef struct PredictionSettings {
     char hash[SETTING_COUNT][17]; /* 16 hex digits: of what decides a line besides the record */
     const Text *names;            /* [n_choices] */
     int32_t n_choices;
+    bool each; /* the choices are labels that may hold together */
 } PredictionSettings;
 
 typedef struct PredictionFile PredictionFile;

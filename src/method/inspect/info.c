@@ -97,7 +97,11 @@ static void add_classes(Result *result, const ModelConfig *config) {
     if (config->n_classes == 0) {
         return;
     }
-    TableBlock *table = result_add_table(result, "classes", "Classes", columns, 2);
+    TableBlock *table = result_add_table(result, "classes",
+                                         config->outputs == OUTPUT_EACH    ? "Labels, each of which may hold"
+                                         : config->outputs == OUTPUT_VALUE ? "Outputs, numbers each"
+                                                                           : "Classes",
+                                         columns, 2);
     for (int32_t i = 0; i < config->n_classes; i++) {
         Value cells[] = {value_integer(i), value_text(config->labels[i])};
         table_row(table, cells);

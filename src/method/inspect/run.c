@@ -354,7 +354,39 @@ static limn_status write_values(const RunWork *work) {
 
 /* ---- what is said ---- */
 
+/* Labels that may hold together: those that more likely hold than not, else the likeliest. */
+static void say_labels(const RunWork *work, const float *row) {
+    const Model *model = work->model;
+    TextBuffer names = {0};
+    int32_t best = logit_argmax(row, work->n_vocab), held = 0;
+    for (int32_t i = 0; i < work->n_vocab; i++) {
+        held += row[i] > 0.0F;
+    }
+    for (int32_t i = 0; i < work->n_vocab; i++) {
+        if (row[i] > 0.0F || (held == 0 && i == best)) {
+            Text text = output_text(work->call, model, i);
+            text_buffer_printf(&names, "%s'%.*s' (%.1f%%)", names.length > 0 ? ", " : "", (int)text.length, text.bytes,
+                               100 * exp(output_log_probability(model, row[i], (double)NAN)));
+        }
+    }
+    result_headline(work->result,
+                    held > 0 ? SAY(work->call, "Labels that hold: %s", "成立的标签：%s")
+                             : SAY(work->call, "No label holds; the likeliest: %s", "没有标签成立；最可能的：%s"),
+                    names.data != NULL ? names.data : "");
+    text_buffer_free(&names);
+}
+
+static void say_number(const RunWork *work, const float *row) {
+    Text text = output_text(work->call, work->model, 0);
+    result_headline(work->result, SAY(work->call, "'%.*s' is %.4g%s", "“%.*s”为 %.4g%s"), (int)text.length, text.bytes,
+                    (double)row[0], work->n_vocab > 1 ? SAY(work->call, ", and others", "，另有其他") : "");
+}
+
 static void say_likeliest(const RunWork *work, const float *row) {
+    if (work->model->config.outputs != OUTPUT_ONE_OF) {
+        (work->model->config.outputs == OUTPUT_EACH ? say_labels : say_number)(work, row);
+        return;
+    }
     int32_t best = logit_argmax(row, work->n_vocab);
     Text text = output_text(work->call, work->model, best);
     double probability = exp((double)row[best] - log_sum_exp(row, work->n_vocab));

@@ -149,7 +149,12 @@ static void check_page(Result *result, const PageDifference *page, int32_t index
     if (index > 0) {
         snprintf(name, sizeof name, "same-page-%d", (int)index + 1);
     }
-    if (page->same || same_version) {
+    if (page->other_setting && !page->same) {
+        result_check_inconclusive(result, name, 0, CHECK_AT_LEAST, 1,
+                                  "%s is what the record looks like: set with other fonts or libraries than are here, "
+                                  "so that its bytes are others",
+                                  path_base(page->path));
+    } else if (page->same || same_version) {
         result_check(result, name, page->same ? 1 : 0, CHECK_AT_LEAST, 1,
                      "%s is what the record looks like, rendered again, byte for byte", path_base(page->path));
     } else {
@@ -187,6 +192,12 @@ static void describe_pages(Result *result, const Pages *pages, const Result *rec
     }
 }
 
+/* "line 12", "page 3"; "it" where no page is. */
+static const char *place_of(const MethodCall *call, const PageDifference *page) {
+    const char *place = page->line > 0 ? arena_printf(call->arena, "%s %lld", page->unit, (long long)page->line) : "it";
+    return place == NULL ? page->unit : place;
+}
+
 static limn_status verify(MethodCall *call, Result *result, const Result *recorded) {
     const VerifyParams *params = call->params;
     json_t *again = NULL;
@@ -206,8 +217,8 @@ static limn_status verify(MethodCall *call, Result *result, const Result *record
                         : pages.n == 1 ? ", and the page shows it"
                                        : ", and the pages show it");
     } else {
-        result_headline(result, "%s: %s; but %s shows something else: line %lld has '%.*s', expected '%.*s'",
-                        path_base(params->file.bytes), outcome, path_base(changed->path), (long long)changed->line,
+        result_headline(result, "%s: %s; but %s shows something else: %s has '%.*s', expected '%.*s'",
+                        path_base(params->file.bytes), outcome, path_base(changed->path), place_of(call, changed),
                         (int)changed->found.length, changed->found.bytes, (int)changed->expected.length,
                         changed->expected.bytes);
     }
@@ -230,7 +241,8 @@ static limn_status run(MethodCall *call, Result *result) {
 
 static const limn_param rows[] = {
     {"result", 0, LIMN_PARAM_FILE, .positional = true, .required = true, .metavar = "RESULT",
-     .help = "a result written as .json, or as a page (.html), which holds it", .field = offsetof(VerifyParams, file)},
+     .help = "a result written as .json, or as a page (.html, .pdf), which holds it",
+     .field = offsetof(VerifyParams, file)},
     PARAM_ROW("model", 0, LIMN_PARAM_FILE, "MODEL", "where the model lies now, if it has moved",
               offsetof(VerifyParams, model)),
     {"adapter", 0, LIMN_PARAM_FILE, .repeated = true, .metavar = "DIR",

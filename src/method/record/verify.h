@@ -41,7 +41,9 @@ limn_status verify_files_settle(Result **now, Result *result, const MethodCall *
 typedef struct PageDifference {
     const char *path;
     bool same;
-    int64_t line;         /* of the first difference, from 1 */
+    const char *unit;     /* "line", "page" */
+    int64_t line;         /* of the first difference, from 1; 0: in none */
+    bool other_setting;   /* a PDF set with other fonts or libraries: its bytes must be others */
     Text found, expected; /* around it, in the arena; "" where the page ends */
 } PageDifference;
 
@@ -49,5 +51,10 @@ typedef struct PageDifference {
 bool verify_is_page(const char *path, const char *bytes, size_t length);
 limn_status verify_page(PageDifference *difference, const MethodCall *call, const Result *recorded, const char *path,
                         const char *bytes, size_t length);
+
+/* ---- PDF files (verify_pdf.c): byte `at` is the first that differs ---- */
+
+limn_status verify_pdf(PageDifference *difference, const MethodCall *call, const char *expected, size_t wanted,
+                       const char *bytes, size_t length, size_t at);
 
 #endif

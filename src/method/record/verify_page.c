@@ -30,6 +30,7 @@ static const char *format_of(const char *path, const char *bytes, size_t length)
     return format != NULL                            ? format
            : begins(bytes, length, "<!doctype html") ? "html"
            : begins(bytes, length, "<svg")           ? "svg"
+           : begins(bytes, length, "%PDF-")          ? "pdf"
                                                      : "terminal";
 }
 
@@ -89,6 +90,9 @@ static limn_status find_difference(PageDifference *difference, const MethodCall 
     if (difference->same) {
         return LIMN_OK;
     }
+    if (strcmp(format, "pdf") == 0) {
+        return verify_pdf(difference, call, wanted, expected->length, bytes, length, at);
+    }
     difference->line = 1;
     for (size_t i = 0; i < at; i++) {
         difference->line += bytes[i] == '\n';
@@ -102,7 +106,7 @@ static limn_status find_difference(PageDifference *difference, const MethodCall 
 limn_status verify_page(PageDifference *difference, const MethodCall *call, const Result *recorded, const char *path,
                         const char *bytes, size_t length) {
     const char *format = format_of(path, bytes, length);
-    *difference = (PageDifference){.path = path};
+    *difference = (PageDifference){.path = path, .unit = "line"};
     if (call->registry->render == NULL) {
         return fail(LIMN_UNSUPPORTED, "%s: nothing here can render a result", path);
     }

@@ -1,0 +1,53 @@
+/* What the parts of `limn audit` share. */
+#ifndef LIMN_AUDIT_AUDIT_H
+#define LIMN_AUDIT_AUDIT_H
+
+#include "audit/gates.h"
+
+typedef struct AuditParams {
+    Text plan;
+    Text work;
+    ParamTexts models, data;
+    Text adapter;
+    int64_t sample;
+    Text budget;
+    Text language;
+    bool dry_run, init;
+    Text baseline;
+    Text junit, sarif, summary;
+} AuditParams;
+
+typedef struct Audit {
+    MethodCall *call;
+    const AuditParams *params;
+    Result *result;
+    Plan plan;
+    StepRunner runner;
+    StepRunner earlier; /* runs only: of --baseline */
+    bool has_earlier;
+    Findings findings;
+    GateOutcome *gates; /* [plan.n_gates] */
+} Audit;
+
+#define AUDIT_SAYS(audit, english, chinese) ((audit)->plan.language == LANGUAGE_ZH ? (chinese) : (english))
+
+/* ---- the report: blocks of the audit's own result, in their order ---- */
+
+limn_status report_write(Audit *audit);
+limn_status report_glance(Audit *audit);   /* what a manager reads in a minute */
+limn_status report_system(Audit *audit);   /* whose system, which models, which data */
+limn_status report_steps(Audit *audit);    /* what each step found */
+limn_status report_law(Audit *audit);      /* which section serves which duty */
+limn_status report_appendix(Audit *audit); /* to repeat it */
+
+/* "limn predict MODEL DATA --choices ..." as a shell reads it. */
+limn_status command_line(TextBuffer *out, const Plan *plan, const PlanStep *step);
+limn_status shell_word(TextBuffer *out, const char *text);
+
+/* ---- other files ---- */
+
+limn_status audit_dry_run(Audit *audit);                  /* dry.c */
+limn_status audit_init(MethodCall *call, Result *result); /* init.c */
+limn_status audit_write_files(const Audit *audit);        /* exports.c: JUnit, SARIF, summary */
+
+#endif

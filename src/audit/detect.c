@@ -1,0 +1,78 @@
+#include "audit/detect.h"
+
+#include <math.h>
+
+typedef struct Detector {
+    const char *name;
+    limn_status (*run)(Detection *detection);
+} Detector;
+
+static const Detector detectors[] = {
+#define DETECTOR(name) {#name, detect_##name},
+#include "audit/detectors.def"
+#undef DETECTOR
+};
+
+double smallest_effect(double half_width, double level, int64_t family) {
+    double error = half_width / normal_quantile(0.975);
+    double strict = level / (double)(family > 1 ? family : 1);
+    return (normal_quantile(1 - strict / 2) + normal_quantile(0.8)) * error;
+}
+
+static limn_status read_cases(Detection *detection) {
+    StepRunner *runner = detection->runner;
+    Cases *cases = ARENA_ARRAY(detection->arena, Cases, runner->done + 1);
+    if (cases == NULL) {
+        return method_no_memory(runner->call);
+    }
+    for (int32_t i = 0; i < runner->done; i++) {
+        if (step_is_judged(runner, i)) {
+            TRY(cases_read(&cases[detection->n_cases++], runner, i));
+        }
+    }
+    detection->cases = cases;
+    return LIMN_OK;
+}
+
+/* A kind of which nothing was found, by its tests: how large it would have had to be. */
+static limn_status add_absent(Findings *findings, const FindingRules *rules, const Hypothesis *first) {
+    NotFound absent = {.kind = first->kind, .what = first->kind, .smallest = (double)NAN, .unit = first->unit};
+    for (int32_t i = 0; i < findings->n; i++) {
+        const Hypothesis *item = &findings->items[i];
+        if (item->kind != first->kind) {
+            continue;
+        }
+        absent.tested++;
+        double smallest = smallest_effect((item->effect.high - item->effect.low) / 2, rules->level, findings->n);
+        absent.smallest = !(absent.smallest >= smallest) ? smallest : absent.smallest; /* of the bluntest test */
+    }
+    if (first->in_points && absent.smallest < rules->floor) {
+        absent.smallest = rules->floor;
+    }
+    return findings_add_absent(findings, &absent);
+}
+
+static limn_status list_absent(Findings *findings, const FindingRules *rules) {
+    for (int32_t i = 0; i < findings->n; i++) {
+        bool seen = false, any = false;
+        for (int32_t k = 0; k < findings->n; k++) {
+            bool same = findings->items[k].kind == findings->items[i].kind;
+            seen = seen || (same && k < i);
+            any = any || (same && findings->items[k].found);
+        }
+        if (!seen && !any) {
+            TRY(add_absent(findings, rules, &findings->items[i]));
+        }
+    }
+    return LIMN_OK;
+}
+
+limn_status findings_detect(Findings *findings, StepRunner *runner) {
+    Detection detection = {.findings = findings, .runner = runner, .arena = runner->call->arena};
+    TRY(read_cases(&detection));
+    for (size_t i = 0; i < sizeof detectors / sizeof detectors[0]; i++) {
+        TRY(detectors[i].run(&detection));
+    }
+    TRY(findings_conclude(findings, &runner->plan->findings));
+    return list_absent(findings, &runner->plan->findings);
+}

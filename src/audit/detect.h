@@ -1,0 +1,29 @@
+/* What detectors share. */
+#ifndef LIMN_AUDIT_DETECT_H
+#define LIMN_AUDIT_DETECT_H
+
+#include "audit/cases.h"
+#include "audit/figures.h"
+#include "audit/findings.h"
+#include "statistics/proportions.h"
+
+typedef struct Detection {
+    Findings *findings;
+    StepRunner *runner;
+    Arena *arena;
+    const Cases *cases; /* [n_cases] of the steps that are judged */
+    int32_t n_cases;
+} Detection;
+
+#define DETECTOR(name) limn_status detect_##name(Detection *detection);
+#include "audit/detectors.def"
+#undef DETECTOR
+
+/* A text in the language of the plan. */
+#define TELL(detection, english, chinese) ((detection)->runner->plan->language == LANGUAGE_ZH ? (chinese) : (english))
+
+/* The smallest effect that a test at the family's strictest level would have found with power .8, of an effect whose
+ * 95% interval has this half width. */
+double smallest_effect(double half_width, double level, int64_t family);
+
+#endif

@@ -1,0 +1,52 @@
+/* Is the model as sure as it is right? mean(confidence - right) over all labelled records: nothing is chosen by the
+ * data, so no half is spent. Student's test; positive: too sure. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "audit/detect.h"
+
+static limn_status judge(Detection *detection, const Cases *cases) {
+    double *gap = malloc(((size_t)cases->n + 1) * sizeof *gap);
+    int64_t n = 0;
+    if (gap == NULL) {
+        return method_no_memory(detection->runner->call);
+    }
+    for (int64_t i = 0; i < cases->n; i++) {
+        const Case *item = &cases->items[i];
+        if (item->label >= 0 && !isnan(item->confidence)) {
+            gap[n++] = item->confidence - !case_is_wrong(item);
+        }
+    }
+    Interval effect = mean_interval(gap, n, 0.95);
+    double p = n >= 2 ? mean_p(gap, n) : (double)NAN;
+    free(gap);
+    if (n < 30) {
+        return LIMN_OK;
+    }
+    const char *id = detection->runner->plan->steps[cases->step].id;
+    Hypothesis made = {
+        .kind = "calibration",
+        .what = TELL(detection, effect.value >= 0 ? "too sure of its decisions" : "less sure than it is right",
+                     effect.value >= 0 ? "对自己的判定过于自信" : "自信程度低于实际正确率"),
+        .where = id,
+        .effect = effect,
+        .in_points = true,
+        .unit = "points",
+        .p = p,
+        .n = n,
+        .evidence = TELL(detection, "mean probability of the decision less the share decided rightly",
+                         "判定的平均概率减去判对的比例"),
+        .null = TELL(detection, "Student's test of a mean of 0 over records", "按记录对均值为 0 的学生检验"),
+        .step = cases->step,
+        .harmful = effect.value > 0};
+    return findings_add(detection->findings, &made);
+}
+
+limn_status detect_calibration(Detection *detection) {
+    for (int32_t i = 0; i < detection->n_cases; i++) {
+        if (detection->cases[i].labelled > 0) {
+            TRY(judge(detection, &detection->cases[i]));
+        }
+    }
+    return LIMN_OK;
+}

@@ -1,0 +1,56 @@
+/* Decisions of the model beside those of another version on the same records, as `compare decisions` has them: the
+ * table "difference". Accuracy over all records and in each group are tests that were fixed beforehand. */
+#include <math.h>
+#include <string.h>
+
+#include "audit/detect.h"
+
+static limn_status add_row(Detection *detection, int32_t step, const TableBlock *table, int32_t row) {
+    static const char *const names[] = {"group", "difference", "low", "high", "p", "n"};
+    const Value *cells[6];
+    for (int i = 0; i < 6; i++) {
+        int32_t column = table_column(table, names[i]);
+        if (column < 0) {
+            return LIMN_OK;
+        }
+        cells[i] = table_cell(table, row, column);
+    }
+    const PlanStep *of = &detection->runner->plan->steps[step];
+    const char *group = cells[0]->kind == VALUE_TEXT ? arena_strdup(detection->arena, cells[0]->text.bytes) : "all";
+    const char *where = arena_printf(detection->arena, TELL(detection, "%s, records: %s", "%s，记录：%s"), of->id,
+                                     group != NULL ? group : "");
+    if (group == NULL || where == NULL) {
+        return method_no_memory(detection->runner->call);
+    }
+    Hypothesis made = {.kind = "difference",
+                       .what = TELL(detection, "accuracy against the other version", "与另一版本相比的准确率"),
+                       .where = where,
+                       .effect = {number_in_cell(cells[1]), number_in_cell(cells[2]), number_in_cell(cells[3])},
+                       .in_points = true,
+                       .unit = "points",
+                       .p = number_in_cell(cells[4]),
+                       .n = (int64_t)number_in_cell(cells[5]),
+                       .evidence = TELL(detection, "the same records decided by both versions, B less A",
+                                        "两个版本对同一批记录的判定之差（B 减 A）"),
+                       .null =
+                           TELL(detection, "McNemar's exact test of equal accuracy", "准确率相等的 McNemar 精确检验"),
+                       .step = step,
+                       .harmful = number_in_cell(cells[1]) < 0};
+    return findings_add(detection->findings, &made);
+}
+
+limn_status detect_difference(Detection *detection) {
+    const StepRunner *runner = detection->runner;
+    for (int32_t i = 0; i < runner->done; i++) {
+        const Result *result = runner->runs[i].result;
+        const TableBlock *table = result != NULL ? result_table(result, "difference") : NULL;
+        int32_t measure = table_column(table, "measure");
+        for (int32_t row = 0; measure >= 0 && row < table->n_rows; row++) {
+            const Value *cell = table_cell(table, row, measure);
+            if (cell->kind == VALUE_TEXT && text_is(cell->text, "accuracy")) {
+                TRY(add_row(detection, i, table, row));
+            }
+        }
+    }
+    return LIMN_OK;
+}

@@ -1,0 +1,242 @@
+/* The report: verdict, gates, findings first; then what stands behind them. */
+#include "audit/audit.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- the verdict ---- */
+
+static void count_gates(const Audit *audit, int32_t counts[3]) {
+    for (int32_t i = 0; i < audit->plan.n_gates; i++) {
+        counts[audit->gates[i].state]++;
+    }
+}
+
+static const char *first_word(const Audit *audit, const int32_t counts[3]) {
+    return audit->plan.n_gates == 0     ? AUDIT_SAYS(audit, "No gates in the plan", "计划中没有关卡")
+           : counts[CHECK_FAIL] > 0     ? AUDIT_SAYS(audit, "Does not pass", "未通过")
+           : counts[CHECK_INCONCLUSIVE] ? AUDIT_SAYS(audit, "Undecided", "尚无定论")
+                                        : AUDIT_SAYS(audit, "Passes", "通过");
+}
+
+static void say_headline(const Audit *audit) {
+    int32_t counts[3] = {0, 0, 0};
+    count_gates(audit, counts);
+    const char *verdict = first_word(audit, counts);
+    int n = audit->findings.n_found;
+    if (audit->plan.n_gates == 0) {
+        result_headline(audit->result, AUDIT_SAYS(audit, "%s: %s; %d finding%s", "%s：%s；%d 项发现%s"),
+                        audit->plan.title, verdict, n, AUDIT_SAYS(audit, n == 1 ? "" : "s", ""));
+    } else {
+        result_headline(
+            audit->result,
+            AUDIT_SAYS(audit, "%s: %s; %d of %d gates hold; %d finding%s", "%s：%s；关卡 %d / %d 成立；%d 项发现%s"),
+            audit->plan.title, verdict, (int)counts[CHECK_PASS], (int)audit->plan.n_gates, n,
+            AUDIT_SAYS(audit, n == 1 ? "" : "s", ""));
+    }
+}
+
+/* Each gate is a check of the result: the exit code is theirs. */
+static void add_checks(const Audit *audit) {
+    for (int32_t i = 0; i < audit->plan.n_gates; i++) {
+        const GateOutcome *outcome = &audit->gates[i];
+        const PlanGate *gate = outcome->gate;
+        const char *meaning = outcome->why != NULL ? outcome->why : gate->metric;
+        if (outcome->state == CHECK_INCONCLUSIVE) {
+            result_check_inconclusive(audit->result, gate->name, outcome->figure.value, gate->op, gate->value, "%s",
+                                      meaning);
+        } else {
+            result_check(audit->result, gate->name, outcome->figure.value, gate->op, gate->value, "%s", meaning);
+        }
+    }
+}
+
+/* What the model or the data could not be asked. */
+static void add_refused(const Audit *audit) {
+    int32_t refused = 0;
+    for (int32_t i = 0; i < audit->runner.done; i++) {
+        const StepRun *run = &audit->runner.runs[i];
+        if (run->refused != LIMN_OK) {
+            result_warn(audit->result, AUDIT_SAYS(audit, "step '%s' could not be asked: %s", "步骤 %s 无法执行：%s"),
+                        audit->plan.steps[i].id, run->why);
+            refused++;
+        }
+    }
+    if (refused > 0) {
+        result_check_inconclusive(audit->result, "steps", (double)(audit->runner.done - refused), CHECK_AT_LEAST,
+                                  (double)audit->runner.done,
+                                  AUDIT_SAYS(audit, "steps of the plan that could be asked", "计划中能够执行的步骤数"));
+    }
+}
+
+static void add_failed_checks(const Audit *audit) {
+    for (int32_t i = 0; i < audit->runner.done; i++) {
+        const Result *result = audit->runner.runs[i].result;
+        for (int32_t k = 0; result != NULL && k < result->n_checks; k++) {
+            const ResultCheck *check = &result->checks[k];
+            if (check->state == CHECK_FAIL && !check->advisory) {
+                result_warn(audit->result,
+                            AUDIT_SAYS(audit, "step '%s': its check '%.*s' failed; what rests on it is in doubt",
+                                       "步骤 %s：检验“%.*s”未通过，以其为据的结论存疑"),
+                            audit->plan.steps[i].id, (int)check->name.length, check->name.bytes);
+            }
+        }
+    }
+}
+
+/* ---- at a glance ---- */
+
+static void add_gates(const Audit *audit) {
+    static const TableColumn columns[] = {{{"gate", 4}, COLUMN_TEXT},       {{"outcome", 7}, COLUMN_TEXT},
+                                          {{"found", 5}, COLUMN_NUMBER},    {{"low", 3}, COLUMN_NUMBER},
+                                          {{"high", 4}, COLUMN_NUMBER},     {{"op", 2}, COLUMN_TEXT},
+                                          {{"demanded", 8}, COLUMN_NUMBER}, {{"metric", 6}, COLUMN_TEXT}};
+    TableBlock *table = result_add_table(audit->result, "gates", AUDIT_SAYS(audit, "Gates", "关卡"), columns, 8);
+    for (int32_t i = 0; i < audit->plan.n_gates; i++) {
+        const GateOutcome *outcome = &audit->gates[i];
+        const Value cells[] = {value_text(outcome->gate->name),     value_text(check_state_name(outcome->state)),
+                               value_number(outcome->figure.value), value_number(outcome->figure.low),
+                               value_number(outcome->figure.high),  value_text(gate_sign(outcome->gate->op)),
+                               value_number(outcome->gate->value),  value_text(outcome->gate->metric)};
+        table_row(table, cells);
+    }
+    result_block_note(
+        audit->result, "%s",
+        AUDIT_SAYS(audit,
+                   "A figure with an interval passes when the whole interval does, fails when none of it does, "
+                   "and is inconclusive in between.",
+                   "带区间的指标：整个区间满足才算通过，全不满足为未通过，其余为无定论。"));
+}
+
+static void add_findings(const Audit *audit) {
+    static const TableColumn columns[] = {
+        {{"id", 2}, COLUMN_TEXT},    {{"severity", 8}, COLUMN_TEXT}, {{"kind", 4}, COLUMN_TEXT},
+        {{"what", 4}, COLUMN_TOKEN}, {{"where", 5}, COLUMN_TEXT},    {{"effect", 6}, COLUMN_SIGNED},
+        {{"low", 3}, COLUMN_SIGNED}, {{"high", 4}, COLUMN_SIGNED},   {{"p", 1}, COLUMN_NUMBER},
+        {{"n", 1}, COLUMN_INTEGER},  {{"unit", 4}, COLUMN_TEXT}};
+    TableBlock *table = result_add_table(audit->result, "findings", AUDIT_SAYS(audit, "Findings", "发现"), columns, 11);
+    for (int32_t i = 0; i < audit->findings.n_found; i++) {
+        const Hypothesis *item = &audit->findings.items[i];
+        const Value cells[] = {value_text(item->id),           value_text(severity_name(item->severity)),
+                               value_text(item->kind),         value_text(item->what),
+                               value_text(item->where),        value_number(item->effect.value),
+                               value_number(item->effect.low), value_number(item->effect.high),
+                               value_number(item->adjusted),   value_integer(item->n),
+                               value_text(item->unit)};
+        table_row(table, cells);
+    }
+    result_block_note(
+        audit->result,
+        AUDIT_SAYS(audit,
+                   "p is corrected by Holm over all %d tests of this audit, at %.3g; effects of shares below "
+                   "%.3g are no finding. 0.05 in points is 5 of 100 records.",
+                   "p 经 Holm 校正（本次审计共 %d 项检验，水平 %.3g）；比例效应低于 %.3g 不算发现。0.05 即每 100 "
+                   "条记录中 5 条。"),
+        (int)audit->findings.n, audit->plan.findings.level, audit->plan.findings.floor);
+}
+
+static void add_absent(const Audit *audit) {
+    static const TableColumn columns[] = {{{"kind", 4}, COLUMN_TEXT},
+                                          {{"tests", 5}, COLUMN_INTEGER},
+                                          {{"smallest effect", 15}, COLUMN_NUMBER},
+                                          {{"unit", 4}, COLUMN_TEXT},
+                                          {{"note", 4}, COLUMN_TEXT}};
+    TableBlock *table = result_add_table(audit->result, "not-found",
+                                         AUDIT_SAYS(audit, "Looked for and not found", "已查而未发现"), columns, 5);
+    for (int32_t i = 0; i < audit->findings.n_absent; i++) {
+        const NotFound *absent = &audit->findings.absent[i];
+        const Value cells[] = {value_text(absent->kind), value_integer(absent->tested), value_number(absent->smallest),
+                               value_text(absent->unit), value_text(absent->why != NULL ? absent->why : "")};
+        table_row(table, cells);
+    }
+    result_block_note(
+        audit->result, "%s",
+        AUDIT_SAYS(audit,
+                   "smallest effect: what the bluntest of these tests would have found eight times out of ten, "
+                   "all corrections included. A smaller one may be there.",
+                   "最小效应：其中最不灵敏的检验在计入全部校正后、十次中能发现八次的效应。更小的效应仍可能存在。"));
+}
+
+static void add_evidence(const Audit *audit) {
+    static const TableColumn columns[] = {{{"id", 2}, COLUMN_TEXT},
+                                          {{"what", 4}, COLUMN_TOKEN},
+                                          {{"evidence", 8}, COLUMN_TEXT},
+                                          {{"null", 4}, COLUMN_TEXT},
+                                          {{"shown again by", 14}, COLUMN_TEXT}};
+    if (audit->findings.n_found == 0) {
+        return;
+    }
+    TableBlock *table = result_add_table(audit->result, "evidence",
+                                         AUDIT_SAYS(audit, "What each finding rests on", "各项发现的依据"), columns, 5);
+    for (int32_t i = 0; i < audit->findings.n_found; i++) {
+        const Hypothesis *item = &audit->findings.items[i];
+        TextBuffer line = TEXT_BUFFER_INIT;
+        if (item->command == NULL) {
+            command_line(&line, &audit->plan, &audit->plan.steps[item->step]);
+        }
+        const Value cells[] = {value_text(item->id), value_text(item->what), value_text(item->evidence),
+                               value_text(item->null),
+                               value_text(item->command != NULL ? item->command
+                                          : line.data != NULL   ? line.data
+                                                                : "")};
+        table_row(table, cells);
+        text_buffer_free(&line);
+    }
+}
+
+/* One paragraph that a manager can read aloud. */
+static void add_summary(const Audit *audit) {
+    TextBuffer text = TEXT_BUFFER_INIT;
+    const Findings *findings = &audit->findings;
+    if (findings->n_found == 0) {
+        text_buffer_printf(&text,
+                           AUDIT_SAYS(audit, "Nothing was found among %d hypotheses that were tested.",
+                                      "共检验 %d 个假设，未有发现。"),
+                           (int)findings->n);
+    } else {
+        text_buffer_printf(&text, AUDIT_SAYS(audit, "The strongest of %d findings: ", "共 %d 项发现，最强者："),
+                           (int)findings->n_found);
+    }
+    for (int32_t i = 0; i < findings->n_found && i < 3; i++) {
+        const Hypothesis *item = &findings->items[i];
+        text_buffer_add(&text, i > 0 ? AUDIT_SAYS(audit, "; ", "；") : "");
+        if (item->in_points) {
+            text_buffer_printf(&text,
+                               AUDIT_SAYS(audit, "%s (%s, %s): %+.1f points [%+.1f, %+.1f]",
+                                          "%s（%s，%s）：%+.1f 个百分点 [%+.1f, %+.1f]"),
+                               item->what, item->kind, item->where, 100 * item->effect.value, 100 * item->effect.low,
+                               100 * item->effect.high);
+        } else {
+            text_buffer_printf(
+                &text,
+                AUDIT_SAYS(audit, "%s (%s, %s): %+.3g %s [%+.3g, %+.3g]", "%s（%s，%s）：%+.3g %s [%+.3g, %+.3g]"),
+                item->what, item->kind, item->where, item->effect.value, item->unit, item->effect.low,
+                item->effect.high);
+        }
+    }
+    text_buffer_add(&text, findings->n_found > 0 ? AUDIT_SAYS(audit, ".", "。") : "");
+    result_add_text(audit->result, "summary", "", text.data != NULL ? text.data : "", text.length, false);
+    text_buffer_free(&text);
+}
+
+limn_status report_glance(Audit *audit) {
+    result_add_section(audit->result, "glance", AUDIT_SAYS(audit, "At a glance", "概览"), 1);
+    add_summary(audit);
+    add_gates(audit);
+    add_findings(audit);
+    add_absent(audit);
+    add_evidence(audit);
+    return result_status(audit->result);
+}
+
+limn_status report_write(Audit *audit) {
+    say_headline(audit);
+    add_checks(audit);
+    add_refused(audit);
+    add_failed_checks(audit);
+    TRY(report_glance(audit));
+    TRY(report_system(audit));
+    TRY(report_steps(audit));
+    TRY(report_law(audit));
+    return report_appendix(audit);
+}

@@ -1,0 +1,40 @@
+/* The steps of a plan, run one after another. A step's result is kept in the work folder under the hash of all that it
+ * was made of, so an audit that was interrupted goes on where it stopped, and a changed step runs again with only what
+ * depends on it. */
+#ifndef LIMN_AUDIT_STEPS_H
+#define LIMN_AUDIT_STEPS_H
+
+#include "audit/hash.h"
+
+typedef struct StepRun {
+    Result *result; /* NULL: not run, or it could not be */
+    char key[HASH_HEX];
+    const char *file;      /* of the result, in the work folder */
+    const char *decisions; /* its file of decisions; NULL: it leaves none */
+    bool kept;             /* was there already */
+    limn_status refused;   /* not LIMN_OK: the model or the data cannot be asked this */
+    const char *why;
+} StepRun;
+
+typedef struct StepRunner {
+    MethodCall *call;
+    Plan *plan;
+    const char *work; /* folder */
+    FileHashes hashes;
+    StepRun *runs;      /* [PLAN_STEPS_MAX] */
+    const char **keys;  /* [PLAN_STEPS_MAX] */
+    double *weights;    /* [PLAN_STEPS_MAX] expected work, in any unit */
+    int32_t done;       /* steps run so far */
+    double begun;       /* by estimate_clock: for the time left, which is shown and nothing else */
+    double kept_weight; /* of steps that were there: they took no time */
+} StepRunner;
+
+/* work NULL: a temporary folder. */
+limn_status step_runner_open(StepRunner *runner, MethodCall *call, Plan *plan, const char *work);
+void step_runner_close(StepRunner *runner, bool temporary);
+
+/* Runs all steps of the plan that have not run yet. A step that cannot be asked of this model or data is marked and
+ * the others go on; any other failure ends the audit. */
+limn_status steps_run(StepRunner *runner);
+
+#endif

@@ -1,0 +1,391 @@
+/* Causal mediation: through which part of the model do the key words reach the answer?
+ *
+ *     P0  the prompt as it is
+ *     P1  the key words spoilt: noise on their embeddings, or other words in their place (a corrupt prompt)
+ *     P2  the same with one part restored to its value in P0's run
+ *     TE = P0 - P1     IE = P2 - P1     DE = P0 - P2     TE = IE + DE
+ *
+ * P: the answer's probability (or another figure of it: outcome.h). Vig et al. 2020 (2004.12265); Meng et al. 2022
+ * (2202.05262: noise of 3 standard deviations, windows of layers around each). Noise is 3 standard deviations of the
+ * embedding table's entries by default, drawn by --seed. Parts: a layer's MLP, attention or stream, windows of layers,
+ * all layers from one on, positions, heads, neurons.
+ *
+ * Invariants: every P2 is what a full pass gives (a sweep; some are run again in full: check "plain pass"); everything
+ * restored before the first layer is P0 (check "ends"); a part is named only where the paired bootstrap interval of its
+ * IE less each other's is above 0, all of them together at 95%; else the range that holds those not told apart.
+ *
+ * How it fails: docs/causal.md. Noise leaves what no prompt gives; restoring finds what suffices, not what is needed;
+ * IE of parts do not add up; a window says no more than its width. */
+#include "method/causal/mediate.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "call/estimate.h"
+#include "measure/target_score.h"
+
+static const char *const rule_names[] = {"all", "keys", "last-key", "last"};
+
+/* "A:B" within [0, limit). */
+static limn_status parse_span(int32_t *begin, int32_t *end, const char *option, const char *text, int64_t limit) {
+    char *at;
+    long first = strtol(text, &at, 10);
+    bool good = at != text && *at == ':';
+    const char *second = at + 1;
+    long last = good ? strtol(second, &at, 10) : 0;
+    if (!good || at == second || *at != '\0') {
+        return fail(LIMN_USAGE, "option '%s': found '%s', expected A:B", option, text);
+    }
+    if (first < 0 || last <= first || last > limit) {
+        return fail(LIMN_RANGE, "option '%s': found %s; expected a begin from 0 and an end up to %lld", option, text,
+                    (long long)limit);
+    }
+    *begin = (int32_t)first;
+    *end = (int32_t)last;
+    return LIMN_OK;
+}
+
+static limn_status parse_rule(Mediate *mediate, WhichPositions *rule, const char *text) {
+    for (size_t i = 0; i < sizeof rule_names / sizeof rule_names[0]; i++) {
+        if (strcmp(text, rule_names[i]) == 0) {
+            *rule = (WhichPositions)i;
+            return LIMN_OK;
+        }
+    }
+    *rule = POSITIONS_SPAN;
+    if (strchr(text, ':') == NULL) {
+        return fail(LIMN_USAGE, "option 'positions': found '%s', expected all, keys, last-key, last or A:B", text);
+    }
+    return parse_span(&mediate->span_begin, &mediate->span_end, "positions", text, INT32_MAX);
+}
+
+/* ---- what is restored ---- */
+
+static limn_status add_site(Mediate *mediate, const char *name) {
+    MediateSite *made = &mediate->sites[mediate->n_sites];
+    if (mediate->n_sites == MEDIATE_SITES) {
+        return fail(LIMN_USAGE, "mediate: option 'site': found more than %d", MEDIATE_SITES);
+    }
+    TRY(causal_site_find(&made->site, "site", name));
+    TRY(causal_site_nodes(&made->nodes, mediate->call, mediate->model, made->site));
+    made->rule = mediate_is_stream(made->site) && mediate->by == MEDIATE_BY_LAYER ? POSITIONS_LAST_KEY : POSITIONS_ALL;
+    if (mediate->params->positions.bytes != NULL) {
+        TRY(parse_rule(mediate, &made->rule, mediate->params->positions.bytes));
+    }
+    mediate->n_sites++;
+    return LIMN_OK;
+}
+
+static limn_status choose_sites(Mediate *mediate) {
+    static const char *const by_layer[] = {"mlp_out", "attn_out", "resid_post"};
+    static const char *const others[] = {NULL, "resid_post", "z", "mlp_post"};
+    const ParamTexts *asked = &mediate->params->sites;
+    for (int32_t i = 0; i < asked->n; i++) {
+        TRY(add_site(mediate, asked->items[i].bytes));
+    }
+    if (asked->n == 0 && mediate->by == MEDIATE_BY_LAYER) {
+        for (int i = 0; i < MEDIATE_SITES; i++) {
+            TRY(add_site(mediate, by_layer[i]));
+        }
+    } else if (asked->n == 0) {
+        TRY(add_site(mediate, others[mediate->by]));
+    }
+    return mediate->n_sites == 1 || mediate->by == MEDIATE_BY_LAYER
+               ? LIMN_OK
+               : fail(LIMN_USAGE, "mediate: option 'site': found %d, expected one with --by position, head or neuron",
+                      (int)mediate->n_sites);
+}
+
+/* How many parts a layer has, and how wide each is. */
+static limn_status choose_parts(Mediate *mediate) {
+    MediateSite *site = &mediate->sites[0];
+    const RowShape *shape = &mediate->model->graph.nodes[site->nodes[0]].op.out;
+    mediate->n_parts = 1;
+    if (mediate->by == MEDIATE_BY_HEAD) {
+        if (shape->n_dims != 2) {
+            return fail(LIMN_USAGE, "mediate: option 'by': %s has no heads; expected q, k, v or z", site->site->name);
+        }
+        mediate->n_parts = (int32_t)shape->dims[0];
+        site->part_width = shape->dims[1];
+    } else if (mediate->by == MEDIATE_BY_NEURON) {
+        mediate->n_parts = (int32_t)row_shape_width(shape, 1);
+        site->part_width = 1;
+    } else if (mediate->by == MEDIATE_BY_POSITION) {
+        if (mediate->params->data.file.bytes != NULL) {
+            return fail(LIMN_USAGE, "mediate: --by position goes with one prompt: positions of records differ");
+        }
+        if (mediate->params->positions.bytes != NULL) {
+            return fail(LIMN_USAGE, "mediate: --by position restores one position after another; found --positions");
+        }
+        mediate->n_parts = mediate->one.pair.corrupt.sequence.n;
+    }
+    return LIMN_OK;
+}
+
+static limn_status make_cells(Mediate *mediate) {
+    TRY(choose_parts(mediate));
+    int64_t n = (int64_t)mediate->n_sites * (mediate->layer_end - mediate->layer_begin) * mediate->n_parts;
+    if (n > INT32_MAX / 8) {
+        return fail(LIMN_RANGE, "mediate: %lld parts to restore; fewer layers (--layers A:B) have less", (long long)n);
+    }
+    mediate->cells = ARENA_ARRAY(mediate->call->arena, MediateCell, n + 1);
+    if (mediate->cells == NULL) {
+        return method_no_memory(mediate->call);
+    }
+    for (int32_t site = 0; site < mediate->n_sites; site++) {
+        for (int32_t layer = mediate->layer_begin; layer < mediate->layer_end; layer++) {
+            for (int32_t part = 0; part < mediate->n_parts; part++) {
+                mediate->cells[mediate->n_cells++] = (MediateCell){site, layer, part};
+            }
+        }
+    }
+    return LIMN_OK;
+}
+
+/* ---- what was asked ---- */
+
+static limn_status check_options(const Mediate *mediate) {
+    const MediateParams *params = mediate->params;
+    bool data = params->data.file.bytes != NULL;
+    bool corrupt = pair_has_corrupt(&params->pair) || params->data.other_field.bytes != NULL ||
+                   params->data.other_template.bytes != NULL;
+    bool subject =
+        params->subject.bytes != NULL || params->subject_span.bytes != NULL || params->data.words_field.bytes != NULL;
+    if (corrupt == subject) {
+        return fail(LIMN_USAGE,
+                    "mediate: %s; expected the key words (--subject TEXT, of a data set --subject-field) for noise, or "
+                    "a corrupt prompt (--corrupt TEXT, --corrupt-field)",
+                    corrupt ? "found key words and a corrupt prompt" : "what is spoilt?");
+    }
+    if (!data && (params->data.other_field.bytes != NULL || params->data.other_template.bytes != NULL ||
+                  params->data.words_field.bytes != NULL)) {
+        return fail(LIMN_USAGE, "mediate: --subject-field, --corrupt-field and --corrupt-template go with --data FILE");
+    }
+    if (data && (params->pair.prompt.prompt.bytes != NULL || params->pair.prompt.ids.ids != NULL)) {
+        return fail(LIMN_USAGE, "mediate: found both a prompt and --data, expected one of them");
+    }
+    if (subject && params->noise_values.bytes == NULL && !(params->noise > 0)) {
+        return fail(LIMN_RANGE,
+                    "mediate: option 'noise': found %g, which leaves the words as they are; expected more "
+                    "than 0",
+                    params->noise);
+    }
+    if (params->onward && params->window > 1) {
+        return fail(LIMN_USAGE, "mediate: --onward restores every layer from one on; found --window too");
+    }
+    return LIMN_OK;
+}
+
+static limn_status open_model(Mediate *mediate) {
+    MethodCall *call = mediate->call;
+    const MediateParams *params = mediate->params;
+    TRY(check_options(mediate));
+    TRY(method_session(call, params->model.bytes, &mediate->session));
+    mediate->model = session_model(mediate->session);
+    if (mediate->model->config.task == TASK_ENCODER) {
+        return fail(LIMN_UNSUPPORTED, "%s has no head: there is no answer to measure", mediate->model->path);
+    }
+    TRY(layer_window_check("mediate", params->window, mediate->model));
+    mediate->layer_end = mediate->model->config.n_layers;
+    if (params->layers.bytes != NULL) {
+        TRY(parse_span(&mediate->layer_begin, &mediate->layer_end, "layers", params->layers.bytes,
+                       mediate->model->config.n_layers));
+    }
+    mediate->by = (MediateBy)params->by;
+    mediate->outcome.metric = params->metric == 0   ? OUTCOME_PROB
+                              : params->metric == 1 ? OUTCOME_LOG_PROB
+                              : params->metric == 2 ? OUTCOME_LOGIT
+                                                    : OUTCOME_LOGIT_DIFF;
+    if (mediate->outcome.metric == OUTCOME_LOGIT_DIFF && params->target.contrast.bytes == NULL) {
+        return fail(LIMN_USAGE, "mediate: --metric logit-diff needs --contrast");
+    }
+    mediate->plain_error = mediate->ends_error = (double)NAN;
+    return LIMN_OK;
+}
+
+static limn_status run_one(Mediate *mediate) {
+    MethodCall *call = mediate->call;
+    const MediateParams *params = mediate->params;
+    MediatePair *one = &mediate->one;
+    TRY(mediate_read_pair(mediate, one, call, &params->pair, &params->target, params->subject, 0, mediate->result));
+    TRY(choose_sites(mediate));
+    TRY(make_cells(mediate));
+    if (params->estimate) {
+        return mediate_estimate(mediate, one);
+    }
+    return mediate_run_pair(mediate, one, call);
+}
+
+/* ---- a data set ---- */
+
+static limn_status run_record(Mediate *mediate, const DataItem *item, MethodCall *own) {
+    const MediateParams *params = mediate->params;
+    PairParams prompts = params->pair;
+    TargetParams target = params->target;
+    MediatePair pair = {0};
+    prompts.prompt.prompt = item->prompt;
+    prompts.prompt.complete = params->data.as_chat || params->data.messages_field.bytes != NULL;
+    prompts.corrupt = item->other;
+    if (params->data.label_field.bytes != NULL) {
+        if (item->label.bytes == NULL) {
+            return fail(LIMN_FORMAT, "%s: line %lld: the field '%s' is empty, expected the answer",
+                        params->data.file.bytes, (long long)item->line, params->data.label_field.bytes);
+        }
+        target.target = item->label;
+    }
+    Result *remarks; /* of single records: nobody reads thousands of them */
+    TRY(result_new(&remarks, "mediate", "Causal mediation"));
+    limn_status status = mediate_read_pair(mediate, &pair, own, &prompts, &target, item->words, item->number, remarks);
+    result_free(remarks);
+    return status == LIMN_OK ? mediate_run_pair(mediate, &pair, own) : status;
+}
+
+static limn_status run_records(Mediate *mediate, DataSource *source, Arena *scratch) {
+    MethodCall *call = mediate->call;
+    for (;;) {
+        DataItem item;
+        bool there;
+        limn_status status = data_source_next(source, &item, scratch, &there);
+        if (!there) {
+            TRY(status);
+            break;
+        }
+        MethodCall own = method_call_in(call, scratch);
+        if (status == LIMN_OK) {
+            status = run_record(mediate, &item, &own);
+            status = status == LIMN_OK ? status : fail_context("record %lld", (long long)item.number);
+        }
+        if (status != LIMN_OK && status_is_of_input(status) && data_source_skips(source)) {
+            TRY(data_source_skip(source, &item, error_message()));
+        } else {
+            TRY(status);
+        }
+        arena_reset(scratch);
+        TRY(progress_tick(call->progress, "records", item.done, item.total));
+    }
+    return data_source_finish(source, mediate->result);
+}
+
+static limn_status run_data(Mediate *mediate) {
+    MethodCall *call = mediate->call;
+    DataParams params = mediate->params->data;
+    DataSource *source;
+    Arena scratch;
+    if (mediate->params->estimate) {
+        return fail(LIMN_USAGE, "mediate: --estimate goes with one prompt");
+    }
+    TRY(choose_sites(mediate));
+    TRY(make_cells(mediate));
+    params.chat = mediate->params->pair.prompt.chat;
+    TRY(data_source_open(&source, call, &params));
+    arena_init(&scratch);
+    limn_status status = data_source_use_model(source, call, mediate->model);
+    if (status == LIMN_OK) {
+        status = run_records(mediate, source, &scratch);
+    }
+    arena_free(&scratch);
+    data_source_close(source);
+    if (status == LIMN_OK && mediate->n_units == 0) {
+        status = fail(LIMN_NOT_FOUND, "%s: no record to measure effects on", mediate->params->data.file.bytes);
+    }
+    return status;
+}
+
+static limn_status run(MethodCall *call, Result *result) {
+    Mediate mediate = {.call = call, .params = call->params, .result = result};
+    limn_status status = open_model(&mediate);
+    if (status == LIMN_OK) {
+        status = mediate.params->data.file.bytes != NULL ? run_data(&mediate) : run_one(&mediate);
+    }
+    if (status == LIMN_OK && !mediate.params->estimate) {
+        status = mediate_report(&mediate);
+    }
+    free(mediate.figures.p0);
+    free(mediate.figures.p1);
+    free(mediate.figures.p2);
+    return status == LIMN_OK ? result_status(result) : status;
+}
+
+static const limn_param rows[] = {
+    MODEL_ROW(MediateParams, model),
+    PROMPT_ROWS(MediateParams, pair.prompt),
+    PARAM_ROW("subject", 0, LIMN_PARAM_TEXT, "WORDS",
+              "the key words of the prompt that are noised, wherever they stand", offsetof(MediateParams, subject)),
+    PARAM_ROW("subject-span", 0, LIMN_PARAM_TEXT, "A:B", "the same as tokens A up to but without B of the prompt",
+              offsetof(MediateParams, subject_span)),
+    {"noise", 0, LIMN_PARAM_NUMBER, .metavar = "X", .default_text = "3", .minimum = 0, .maximum = 1e6,
+     .help = "noise in standard deviations of the embedding table's entries", .field = offsetof(MediateParams, noise)},
+    {"samples", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "10", .minimum = 1, .maximum = 10000,
+     .help = "how many draws of noise", .field = offsetof(MediateParams, samples)},
+    PARAM_ROW("noise-values", 0, LIMN_PARAM_FILE, "FILE.safetensors",
+              "noise from a file instead: tensor `noise` [samples, key tokens, D]",
+              offsetof(MediateParams, noise_values)),
+    CORRUPT_ROWS(MediateParams, pair),
+    TARGET_ROWS(MediateParams, target),
+    PARAM_ROW("contrast", 0, LIMN_PARAM_TEXT, "TEXT", "with --metric logit-diff: the answer it is measured against",
+              offsetof(MediateParams, target.contrast)),
+    DATA_OPTION_ROW(MediateParams, data),
+    DATA_ROWS(MediateParams, data),
+    PARAM_ROW("subject-field", 0, LIMN_PARAM_TEXT, "FIELD", "of a data set: the field with the key words",
+              offsetof(MediateParams, data.words_field)),
+    PARAM_ROW("corrupt-field", 0, LIMN_PARAM_TEXT, "FIELD", "of a data set: the field that is the corrupt prompt",
+              offsetof(MediateParams, data.other_field)),
+    PARAM_ROW("corrupt-template", 0, LIMN_PARAM_TEXT, "TEXT", "the corrupt prompt made of fields, as --template",
+              offsetof(MediateParams, data.other_template)),
+    {"site", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "SITE",
+     .help = "what is restored: mlp_out, attn_out, resid_post (all three when none is named), resid_pre, resid_mid, "
+             "mlp_post, q, k, v, z",
+     .field = offsetof(MediateParams, sites)},
+    {"by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .default_text = "layer", .choices = "layer|position|head|neuron",
+     .help = "one layer, or one position, head or neuron of a layer at a time", .field = offsetof(MediateParams, by)},
+    PARAM_ROW("positions", 0, LIMN_PARAM_TEXT, "WHICH",
+              "where it is restored: all, keys, last-key, last or A:B; without it all, of the stream last-key",
+              offsetof(MediateParams, positions)),
+    {"window", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "1", .minimum = 1, .maximum = 1e6,
+     .help = "restore N layers at once, around each", .field = offsetof(MediateParams, window)},
+    PARAM_ROW("onward", 0, LIMN_PARAM_FLAG, NULL, "restore every layer from one on", offsetof(MediateParams, onward)),
+    PARAM_ROW("layers", 0, LIMN_PARAM_TEXT, "A:B", "only layers A up to but without B",
+              offsetof(MediateParams, layers)),
+    {"metric", 0, LIMN_PARAM_CHOICE, .metavar = "P", .default_text = "prob", .choices = "prob|logprob|logit|logit-diff",
+     .help = "what P is of the answer", .field = offsetof(MediateParams, metric)},
+    PARAM_ROW("tokens", 0, LIMN_PARAM_IDS, "N,N,...", "probabilities of these tokens as well",
+              offsetof(MediateParams, tokens)),
+    {"top-k", 0, LIMN_PARAM_INTEGER, .metavar = "K", .default_text = "5", .minimum = 0, .maximum = 20,
+     .help = "... and of the K likeliest of the prompt as it is", .field = offsetof(MediateParams, top_k)},
+    {"top", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "20", .minimum = 1, .maximum = 1e4,
+     .help = "how many positions, heads or neurons are listed", .field = offsetof(MediateParams, top)},
+    PARAM_ROW("values", 0, LIMN_PARAM_OUTPUT, "FILE.safetensors", "keep noise, p0, p1 and p2 of every unit as tensors",
+              offsetof(MediateParams, values)),
+    ESTIMATE_ROW(MediateParams, estimate),
+};
+
+const Method method_mediate = {
+    .command = {.name = "mediate",
+                .summary = "through which layer key words reach the answer: causal mediation",
+                .description =
+                    "Spoils the key words of a prompt (noise on their embeddings, or other words in their place) and "
+                    "restores one part of the model after another to what it was: P0 is the prompt as it is, P1 the "
+                    "spoilt one, P2 with the part restored. IE = P2 - P1, DE = P0 - P2, TE = P0 - P1 = IE + DE. A part "
+                    "is named only when its effect is clear of the others'.",
+                .examples = "limn mediate MODEL -p 'The capital of France is' --subject France\n"
+                            "limn mediate MODEL -p 'The capital of France is' --subject France --by position\n"
+                            "limn mediate MODEL -p 'The capital of France is' --corrupt 'The capital of Italy is' "
+                            "--site mlp_out --onward\n"
+                            "limn mediate MODEL --data facts.jsonl --prompt-field prompt --subject-field subject "
+                            "--label-field answer --by head",
+                .params = rows,
+                .n_params = sizeof rows / sizeof rows[0]},
+    .title = "Causal mediation",
+    .params_bytes = sizeof(MediateParams),
+    .run = run,
+    .about = {.answers = "Through which layer, position, head or neuron do the key words reach the answer?",
+              .formula = "TE = P0 - P1, IE = P2 - P1, DE = P0 - P2 (as it is, spoilt, spoilt with one part restored)",
+              .paper = "Vig et al. 2020 (2004.12265), Meng et al. 2022 (2202.05262)",
+              .cost = "for each draw of noise (or record) one pass, then for each part the rows and layers it changes",
+              .lies = "Noise leaves what no prompt gives, and what it breaks besides the words counts as theirs. "
+                      "Restoring finds what suffices, not what is needed. Effects do not add up; a window says no more "
+                      "than its width."},
+    .explains = true,
+};

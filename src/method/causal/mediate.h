@@ -1,0 +1,129 @@
+/* What `limn mediate` holds: the parts of the model that may be restored, and what restoring each did, unit by unit. */
+#ifndef LIMN_METHOD_CAUSAL_MEDIATE_H
+#define LIMN_METHOD_CAUSAL_MEDIATE_H
+
+#include <string.h>
+
+#include "ask/data_source.h"
+#include "method/causal/causal_sites.h"
+#include "method/causal/pair.h"
+#include "method/causal/transplant.h"
+#include "statistics/statistics.h"
+
+enum { MEDIATE_SITES = 3, MEDIATE_TOKENS = 32 };
+
+typedef struct MediateParams {
+    Text model;
+    PairParams pair;
+    TargetParams target;
+    DataParams data;
+    Text subject, subject_span;
+    double noise;
+    int64_t samples;
+    Text noise_values;
+    ParamTexts sites;
+    int32_t by;
+    Text positions;
+    int64_t window;
+    bool onward;
+    Text layers;
+    int32_t metric;
+    ParamIds tokens;
+    int64_t top_k;
+    int64_t top;
+    Text values;
+    bool estimate;
+} MediateParams;
+
+/* Order of the choice "layer|position|head|neuron". */
+typedef enum MediateBy { MEDIATE_BY_LAYER, MEDIATE_BY_POSITION, MEDIATE_BY_HEAD, MEDIATE_BY_NEURON } MediateBy;
+
+/* Which positions of a site are restored. */
+typedef enum WhichPositions {
+    POSITIONS_ALL,
+    POSITIONS_KEYS,     /* those that are noised, or differ */
+    POSITIONS_LAST_KEY, /* the last of these */
+    POSITIONS_LAST,     /* where the answer is read */
+    POSITIONS_SPAN
+} WhichPositions;
+
+typedef struct MediateSite {
+    const CausalSite *site;
+    NodeId *nodes; /* [n_layers] */
+    WhichPositions rule;
+    int64_t part_width; /* elements of a head or neuron; 0: the whole row */
+} MediateSite;
+
+static inline bool mediate_is_stream(const CausalSite *site) {
+    return strncmp(site->name, "resid", 5) == 0;
+}
+
+/* One thing that is restored. */
+typedef struct MediateCell {
+    int32_t site, layer;
+    int32_t part; /* position, head or neuron; 0 by layer */
+} MediateCell;
+
+/* One pair of prompts as its runs need it. */
+typedef struct MediatePair {
+    Pair pair;
+    Target target, contrast;
+    int32_t *keys; /* [n_keys] rows that are noised, or differ, in order */
+    int32_t n_keys;
+    const float *noise; /* [samples, n_keys, D]; NULL: the corrupt prompt */
+    int32_t samples;
+} MediatePair;
+
+/* P of one thing that is measured: a number for each unit (and cell). */
+typedef struct MediateFigures {
+    double *p0, *p1; /* [n_units] */
+    double *p2;      /* [n_units, n_cells] */
+} MediateFigures;
+
+typedef struct Mediate {
+    MethodCall *call;
+    const MediateParams *params;
+    Result *result;
+    Session *session;
+    const Model *model;
+    MediateBy by;
+    MediateSite sites[MEDIATE_SITES];
+    int32_t n_sites;
+    int32_t span_begin, span_end;   /* of POSITIONS_SPAN */
+    int32_t layer_begin, layer_end; /* which layers are tried */
+    int32_t n_parts;                /* positions, heads or neurons of a layer; by layer 1 */
+    MediateCell *cells;             /* [n_cells] by site, layer, part */
+    int32_t n_cells;
+    Outcome outcome;
+    double deviation;               /* of the embedding table's entries, as the model reads them */
+    MediatePair one;                /* the only pair, when there is no data set */
+    int32_t n_units, unit_capacity; /* noise samples of one prompt, or records */
+    MediateFigures figures;
+    /* of the first unit's prompt: any tokens, means over samples; NULL with a data set */
+    int32_t tokens[MEDIATE_TOKENS];
+    int32_t n_tokens;
+    double *token_p0, *token_p1, *token_p2; /* [n_tokens], [n_tokens], [n_tokens, n_cells] */
+    double plain_error, ends_error;         /* NaN: not asked */
+    bool plain_done;
+} Mediate;
+
+/* mediate_pair.c: reads one prompt, its corruption and its target; remarks go to the result. number: of the record. */
+limn_status mediate_read_pair(Mediate *mediate, MediatePair *pair, MethodCall *call, const PairParams *prompts,
+                              const TargetParams *target, Text subject, int64_t number, Result *result);
+
+/* mediate_noise.c */
+limn_status mediate_find_deviation(Mediate *mediate);
+limn_status mediate_make_noise(const Mediate *mediate, MediatePair *pair, MethodCall *call, int64_t number);
+
+/* mediate_run.c: runs a pair and adds its units. */
+limn_status mediate_run_pair(Mediate *mediate, MediatePair *pair, MethodCall *call);
+limn_status mediate_estimate(Mediate *mediate, MediatePair *pair);
+
+/* mediate_report.c */
+limn_status mediate_report(Mediate *mediate);
+
+/* Mean over units of P2 - P1 of a cell. */
+double mediate_effect(const Mediate *mediate, int32_t cell);
+double mediate_mean(const double *values, int32_t n);
+
+#endif

@@ -1,0 +1,345 @@
+/* PDF files as libqpdf reads them: their structure, and what must stand in them. */
+#include "base/text_buffer.h"
+#include "pdf/pdf.h"
+#include "render/render.h"
+#include "result/result.h"
+
+#include <math.h>
+#include <qpdf/qpdf-c.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char *read_file(const char *path, size_t *length) {
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        fail_msg("%s: cannot be opened", path);
+    }
+    fseek(file, 0, SEEK_END);
+    long size = ftell(file);
+    rewind(file);
+    char *bytes = malloc((size_t)size + 1);
+    assert_non_null(bytes);
+    *length = fread(bytes, 1, (size_t)size, file);
+    bytes[*length] = '\0';
+    fclose(file);
+    return bytes;
+}
+
+/* The documents that tests/result builds and pins. */
+static Result *document(const char *name) {
+    char path[512];
+    size_t length;
+    snprintf(path, sizeof path, LIMN_TEST_SOURCE_DIR "/tests/result/golden/%s.json", name);
+    char *json = read_file(path, &length);
+    Result *result;
+    if (result_read_json(&result, json, length, path) != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+    free(json);
+    return result;
+}
+
+typedef struct Pdf {
+    TextBuffer bytes;
+    qpdf_data qpdf;
+} Pdf;
+
+static Pdf made(const Result *result, const char *language) {
+    Pdf pdf = {.qpdf = qpdf_init()};
+    if (pdf_document(&pdf.bytes, result, language) != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+    qpdf_silence_errors(pdf.qpdf);
+    assert_int_equal(qpdf_read_memory(pdf.qpdf, "pdf", pdf.bytes.data, pdf.bytes.length, NULL), QPDF_SUCCESS);
+    assert_int_equal(qpdf_check_pdf(pdf.qpdf), QPDF_SUCCESS);
+    return pdf;
+}
+
+static void gone(Pdf *pdf) {
+    qpdf_cleanup(&pdf->qpdf);
+    text_buffer_free(&pdf->bytes);
+}
+
+static qpdf_oh at(const Pdf *pdf, qpdf_oh object, const char *key) {
+    return qpdf_oh_get_key(pdf->qpdf, object, key);
+}
+
+/* ---- structure ---- */
+
+static void add_text_of(const Pdf *pdf, TextBuffer *out, qpdf_oh element, const char *key) {
+    if (qpdf_oh_has_key(pdf->qpdf, element, key)) {
+        text_buffer_printf(out, " %s=%s", key + 1, qpdf_oh_get_utf8_value(pdf->qpdf, at(pdf, element, key)));
+    }
+}
+
+static void add_element(const Pdf *pdf, TextBuffer *out, qpdf_oh element, int depth) {
+    text_buffer_printf(out, "%*s%s", 2 * depth, "", qpdf_oh_get_name(pdf->qpdf, at(pdf, element, "/S")) + 1);
+    add_text_of(pdf, out, element, "/Lang");
+    add_text_of(pdf, out, element, "/Alt");
+    if (qpdf_oh_has_key(pdf->qpdf, element, "/A")) {
+        text_buffer_printf(out, " %s", qpdf_oh_get_name(pdf->qpdf, at(pdf, at(pdf, element, "/A"), "/Scope")) + 1);
+    }
+    text_buffer_add_char(out, '\n');
+    qpdf_oh children = at(pdf, element, "/K");
+    int n = qpdf_oh_is_array(pdf->qpdf, children) ? qpdf_oh_get_array_n_items(pdf->qpdf, children) : 0;
+    for (int i = 0; i < n; i++) {
+        qpdf_oh child = qpdf_oh_get_array_item(pdf->qpdf, children, i);
+        if (qpdf_oh_is_dictionary(pdf->qpdf, child) && qpdf_oh_has_key(pdf->qpdf, child, "/S")) {
+            add_element(pdf, out, child, depth + 1);
+        }
+    }
+}
+
+static void add_outline(const Pdf *pdf, TextBuffer *out, qpdf_oh item, int depth) {
+    for (qpdf_oh entry = at(pdf, item, "/First"); qpdf_oh_is_dictionary(pdf->qpdf, entry);
+         entry = at(pdf, entry, "/Next")) {
+        text_buffer_printf(out, "%*s- %s\n", 2 * depth, "",
+                           qpdf_oh_get_utf8_value(pdf->qpdf, at(pdf, entry, "/Title")));
+        add_outline(pdf, out, entry, depth + 1);
+    }
+}
+
+static char *described(const Pdf *pdf) {
+    TextBuffer out = TEXT_BUFFER_INIT;
+    qpdf_oh catalog = qpdf_get_root(pdf->qpdf), root = at(pdf, catalog, "/StructTreeRoot");
+    text_buffer_printf(
+        &out, "Lang %s, title %s, %d pages\n", qpdf_oh_get_utf8_value(pdf->qpdf, at(pdf, catalog, "/Lang")),
+        qpdf_get_info_key(pdf->qpdf, "/Title") == NULL ? "(none)" : "given", qpdf_get_num_pages(pdf->qpdf));
+    add_outline(pdf, &out, at(pdf, catalog, "/Outlines"), 0);
+    add_element(pdf, &out, qpdf_oh_get_array_item(pdf->qpdf, at(pdf, root, "/K"), 0), 0);
+    assert_int_equal(text_buffer_status(&out), LIMN_OK);
+    return text_buffer_take(&out);
+}
+
+/* LIMN_UPDATE_GOLDEN=1 writes the files anew: look at them, and at the pages, before committing. */
+static void test_structure(void **state) {
+    static const char *const cases[][2] = {{"sample", "en"}, {"sample", "zh"}, {"report", "en"}, {"report", "zh"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Result *result = document(cases[i][0]);
+        Pdf pdf = made(result, cases[i][1]);
+        char path[512], *found = described(&pdf);
+        snprintf(path, sizeof path, LIMN_TEST_SOURCE_DIR "/tests/pdf/golden/%s_%s.txt", cases[i][0], cases[i][1]);
+        if (getenv("LIMN_UPDATE_GOLDEN") != NULL) {
+            FILE *file = fopen(path, "wb");
+            assert_non_null(file);
+            fputs(found, file);
+            fclose(file);
+        }
+        size_t length;
+        char *golden = read_file(path, &length);
+        if (strcmp(found, golden) != 0) {
+            fail_msg("%s differs; run with LIMN_UPDATE_GOLDEN=1 and look at the difference", path);
+        }
+        free(golden);
+        free(found);
+        gone(&pdf);
+        result_free(result);
+    }
+}
+
+/* ---- what must stand in it ---- */
+
+/* Every mark of a page belongs to an element or is an artifact. */
+static void check_page(const Pdf *pdf, qpdf_oh page) {
+    unsigned char *content;
+    size_t length;
+    assert_int_equal(qpdf_oh_get_page_content_data(pdf->qpdf, page, &content, &length), QPDF_SUCCESS);
+    char *text = calloc(length + 1, 1);
+    assert_non_null(text);
+    memcpy(text, content, length);
+    assert_null(strstr(text, "NonStruct"));
+    assert_non_null(strstr(text, "/Artifact BMC")); /* its foot */
+    int open = 0, shown = 0;
+    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        size_t n = strlen(line);
+        open += strcmp(line, "EMC") == 0
+                    ? -1
+                    : n > 4 && (strcmp(line + n - 4, " BDC") == 0 || strcmp(line + n - 4, " BMC") == 0);
+        assert_in_range(open, 0, 3);
+        bool text_shown = n > 2 && (strcmp(line + n - 2, "TJ") == 0 || strcmp(line + n - 2, "Tj") == 0);
+        assert_false(text_shown && open == 0);
+        shown += text_shown;
+    }
+    assert_int_equal(open, 0);
+    assert_true(shown > 0);
+    free(text);
+    free(content);
+}
+
+static void check_fonts(const Pdf *pdf, qpdf_oh page) {
+    qpdf_oh fonts = at(pdf, at(pdf, page, "/Resources"), "/Font");
+    qpdf_oh_begin_dict_key_iter(pdf->qpdf, fonts);
+    char names[64][64];
+    int n = 0;
+    while (qpdf_oh_dict_more_keys(pdf->qpdf) && n < 64) {
+        snprintf(names[n++], sizeof names[0], "%s", qpdf_oh_dict_next_key(pdf->qpdf));
+    }
+    assert_in_range(n, 1, 63);
+    for (int i = 0; i < n; i++) {
+        qpdf_oh font = at(pdf, fonts, names[i]);
+        const char *name = qpdf_oh_get_name(pdf->qpdf, at(pdf, font, "/BaseFont"));
+        assert_true(strstr(name, "Noto") != NULL || strstr(name, "DejaVu") != NULL);
+        assert_true(qpdf_oh_has_key(pdf->qpdf, font, "/ToUnicode")); /* its letters can be read back */
+        qpdf_oh below = at(pdf, font, "/DescendantFonts");
+        qpdf_oh real = qpdf_oh_is_array(pdf->qpdf, below) ? qpdf_oh_get_array_item(pdf->qpdf, below, 0) : font;
+        qpdf_oh descriptor = at(pdf, real, "/FontDescriptor");
+        assert_true(qpdf_oh_has_key(pdf->qpdf, descriptor, "/FontFile2") ||
+                    qpdf_oh_has_key(pdf->qpdf, descriptor, "/FontFile3"));
+    }
+}
+
+static void test_pages(void **state) {
+    Result *result = document("report");
+    Pdf pdf = made(result, "en");
+    for (int i = 0; i < qpdf_get_num_pages(pdf.qpdf); i++) {
+        qpdf_oh page = qpdf_get_page_n(pdf.qpdf, (size_t)i);
+        check_page(&pdf, page);
+        check_fonts(&pdf, page);
+        assert_string_equal(qpdf_oh_get_name(pdf.qpdf, at(&pdf, page, "/Tabs")), "/S");
+    }
+    /* the contents lead to pages, and say where */
+    qpdf_oh links = at(&pdf, qpdf_get_page_n(pdf.qpdf, 0), "/Annots");
+    assert_int_equal(qpdf_oh_get_array_n_items(pdf.qpdf, links), 4);
+    for (int i = 0; i < 4; i++) {
+        qpdf_oh link = qpdf_oh_get_array_item(pdf.qpdf, links, i);
+        assert_true(qpdf_oh_has_key(pdf.qpdf, link, "/Dest") || qpdf_oh_has_key(pdf.qpdf, link, "/A"));
+        assert_true(strlen(qpdf_oh_get_utf8_value(pdf.qpdf, at(&pdf, link, "/Contents"))) > 0);
+    }
+    qpdf_oh catalog = qpdf_get_root(pdf.qpdf);
+    assert_true(
+        qpdf_oh_get_bool_value(pdf.qpdf, at(&pdf, at(&pdf, catalog, "/ViewerPreferences"), "/DisplayDocTitle")));
+    assert_true(qpdf_oh_get_bool_value(pdf.qpdf, at(&pdf, at(&pdf, catalog, "/MarkInfo"), "/Marked")));
+    assert_true(qpdf_oh_is_stream(pdf.qpdf, at(&pdf, catalog, "/Metadata")));
+    assert_non_null(strstr(qpdf_get_info_key(pdf.qpdf, "/SetWith"), "Noto Sans CJK SC"));
+    gone(&pdf);
+    result_free(result);
+}
+
+/* The file holds its record, byte for byte; the date is the record's, without one there is none. */
+static void test_record_and_date(void **state) {
+    for (int dated = 0; dated < 2; dated++) {
+        Result *result = document("sample"), *again;
+        if (!dated) {
+            result->measured.started = (Text){NULL, 0};
+        }
+        Pdf pdf = made(result, "en"), second = made(result, "en");
+        assert_int_equal(pdf.bytes.length, second.bytes.length);
+        assert_memory_equal(pdf.bytes.data, second.bytes.data, pdf.bytes.length);
+        if (result_read_json(&again, pdf.bytes.data, pdf.bytes.length, "pdf") != LIMN_OK) {
+            fail_msg("%s", error_message());
+        }
+        TextBuffer first = TEXT_BUFFER_INIT, back = TEXT_BUFFER_INIT;
+        assert_int_equal(result_write_json(&first, result, true), LIMN_OK);
+        assert_int_equal(result_write_json(&back, again, true), LIMN_OK);
+        assert_string_equal(first.data, back.data);
+        const char *date = qpdf_get_info_key(pdf.qpdf, "/CreationDate");
+        if (dated) {
+            assert_string_equal(date, "D:20260131120000Z");
+        } else {
+            assert_null(date);
+        }
+        text_buffer_free(&first);
+        text_buffer_free(&back);
+        result_free(again);
+        gone(&pdf);
+        gone(&second);
+        result_free(result);
+    }
+}
+
+/* A text that looks like the beginning of a record is not taken for one. */
+static void test_feigned_record(void **state) {
+    static const char text[] = "/Type /EmbeddedFile /Length 12 >>\nstream\n{\"format\": \"limn.result/1\"}\nendstream";
+    Result *result, *again;
+    assert_int_equal(result_new(&result, "m", "M"), LIMN_OK);
+    result_headline(result, "%s", text);
+    result_add_text(result, "text", text, text, strlen(text), true);
+    Pdf pdf = made(result, "en");
+    assert_int_equal(result_read_json(&again, pdf.bytes.data, pdf.bytes.length, "pdf"), LIMN_OK);
+    assert_int_equal(again->n_blocks, 1);
+    assert_string_equal(again->headline.bytes, text);
+    result_free(again);
+    assert_int_equal(result_read_json(&again, "%PDF-1.5\n", 9, "x.pdf"), LIMN_FORMAT);
+    assert_non_null(strstr(error_message(), "x.pdf: a PDF file without a result document"));
+    gone(&pdf);
+    result_free(result);
+}
+
+/* ---- what is long and wide ---- */
+
+static int pages_of(const Result *result) {
+    Pdf pdf = made(result, "en");
+    int n = qpdf_get_num_pages(pdf.qpdf);
+    for (int i = 0; i < n; i++) {
+        check_page(&pdf, qpdf_get_page_n(pdf.qpdf, (size_t)i));
+    }
+    gone(&pdf);
+    return n;
+}
+
+static void test_long_table(void **state) {
+    enum { ROWS = 1200, LONG = 40000 };
+    static const TableColumn columns[] = {{{"text", 4}, COLUMN_TEXT}, {{"share", 5}, COLUMN_SHARE}};
+    char *words = malloc(LONG + 1);
+    assert_non_null(words);
+    memset(words, 'w', LONG);
+    words[LONG] = '\0';
+    Result *result;
+    assert_int_equal(result_new(&result, "m", "Table"), LIMN_OK);
+    TableBlock *table = result_add_table(result, "table", "Table", columns, 2);
+    for (int i = 0; i < ROWS; i++) { /* one row is longer than a page */
+        table_row(table, (const Value[]){value_text(i == 3 ? words : "words"), value_number(sin(i))});
+    }
+    assert_in_range(pages_of(result), 20, 60);
+    result_free(result);
+    free(words);
+}
+
+static void test_wide_table(void **state) {
+    enum { COLUMNS = 40 };
+    TableColumn columns[COLUMNS];
+    Value cells[COLUMNS];
+    char names[COLUMNS][16];
+    for (int i = 0; i < COLUMNS; i++) {
+        snprintf(names[i], sizeof names[i], "column%d", i);
+        columns[i] = (TableColumn){text_of(names[i]), COLUMN_NUMBER};
+        cells[i] = value_number(1.0 / 3 + i);
+    }
+    Result *result;
+    assert_int_equal(result_new(&result, "m", "Table"), LIMN_OK);
+    table_row(result_add_table(result, "table", "Table", columns, COLUMNS), cells);
+    assert_in_range(pages_of(result), 1, 2);
+    result_free(result);
+}
+
+/* A large matrix is a picture of cells and the strongest of them; an empty one nothing. */
+static void test_matrices(void **state) {
+    for (int side = 1; side <= 400; side *= 20) {
+        Result *result;
+        assert_int_equal(result_new(&result, "m", "Matrix"), LIMN_OK);
+        MatrixBlock *matrix = result_add_matrix(result, "matrix", "Matrix", side, side);
+        for (int i = 0; i < side * side; i++) {
+            matrix_set(matrix, i / side, i % side, i == 7 ? (double)NAN : sin(i));
+        }
+        result_add_matrix(result, "empty", "Empty", 0, 3);
+        result_add_series(result, "points", "No points", NULL, 0, "x", "y");
+        assert_in_range(pages_of(result), 1, 4);
+        result_free(result);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_structure),       cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_record_and_date), cmocka_unit_test(test_feigned_record),
+        cmocka_unit_test(test_long_table),      cmocka_unit_test(test_wide_table),
+        cmocka_unit_test(test_matrices),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
