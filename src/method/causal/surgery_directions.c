@@ -10,7 +10,6 @@
 
 #include "base/random.h"
 #include "method/causal/surgery.h"
-#include "text/tokenizer.h"
 
 enum { RECORDS_MAX = 256, PROMPT_MAX = 4096 };
 
