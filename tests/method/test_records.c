@@ -50,6 +50,8 @@ static const struct {
              "\"no-spectrum\": true, \"limit\": 1000000}"},
     {"surgery", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"choices\": \"de,f\", "
                 "\"label-field\": \"label\", \"focus\": \"lang == 'x'\", \"set\": [\"blocks.0.hook_mlp_out=zero\"]}"},
+    {"ablate", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"target\": \"d\", "
+               "\"limit\": 1000000}"},
     {"replace", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt\": \"a cab is\", \"target\": \"d\", "
                 "\"prompt-field\": \"text\"}"},
     /* three numbers of each record: P0, P1 and one P2, of which intervals are made */
