@@ -10,7 +10,6 @@
  * which is what calibration measures. */
 #include "method/data/predict.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,8 @@
 #include "base/map.h"
 #include "call/model_edits.h"
 #include "files/hash.h"
+#include "files/hash.h"
+#include "method/data/record_log.h"
 
 bool predict_each(const Predictor *predictor) {
     return predictor->model->config.outputs == OUTPUT_EACH;
@@ -35,16 +36,6 @@ static limn_status read_names(Predictor *predictor) {
 }
 
 /* ---- settings ---- */
-
-static void hash_text(char hex[17], TextBuffer *text) {
-    snprintf(hex, 17, "%016" PRIx64, hash_bytes(text->data != NULL ? text->data : "", text->length));
-    text_buffer_clear(text);
-}
-
-static void add_part(TextBuffer *out, Text text) {
-    text_buffer_printf(out, "%zu:", text.length);
-    text_buffer_add_bytes(out, text.bytes, text.length);
-}
 
 static limn_status make_settings(Predictor *predictor) {
     const CommonOptions *common = &predictor->call->common;
@@ -64,22 +55,25 @@ static limn_status make_settings(Predictor *predictor) {
     hash_text(settings->hash[SETTING_MODEL], &text);
     add_part(&text, predictor->params->data.prompt_field);
     add_part(&text, predictor->params->data.template_text);
+    record_log_hash(settings->hash[SETTING_MODEL], &text);
+    record_log_hash_part(&text, predictor->params->data.prompt_field);
+    record_log_hash_part(&text, predictor->params->data.template_text);
     EncodeOptions encode = data_source_encode_options(predictor->source, predictor->call);
     text_buffer_printf(&text, "%d%s", (int)encode.bos, encode.no_special ? " chat" : "");
     if (predictor->params->truncate != TRUNCATE_NONE) {
         text_buffer_printf(&text, " cut %d", (int)predictor->params->truncate);
     }
-    hash_text(settings->hash[SETTING_PROMPT], &text);
+    record_log_hash(settings->hash[SETTING_PROMPT], &text);
     for (int32_t c = 0; c < predictor->n; c++) {
-        add_part(&text, predictor->choices[c]);
-        add_part(&text, predictor->names[c]);
+        record_log_hash_part(&text, predictor->choices[c]);
+        record_log_hash_part(&text, predictor->names[c]);
     }
     if (predict_each(predictor)) {
         text_buffer_printf(&text, "each");
     }
-    hash_text(settings->hash[SETTING_CHOICES], &text);
+    record_log_hash(settings->hash[SETTING_CHOICES], &text);
     text_buffer_printf(&text, "%d %d %d " LIMN_VERSION, (int)common->dtype, (int)common->frame, (int)common->backend);
-    hash_text(settings->hash[SETTING_NUMBERS], &text);
+    record_log_hash(settings->hash[SETTING_NUMBERS], &text);
     settings->names = predictor->names;
     settings->n_choices = predictor->n;
     settings->each = predict_each(predictor);
@@ -101,7 +95,11 @@ static limn_status prepare(Predictor *predictor) {
     TRY(data_source_open(&predictor->source, call, &params->data)); /* its mistakes before the model is opened */
     TRY(method_session(call, params->model.bytes, &predictor->session));
     predictor->model = session_model(predictor->session);
-    TRY(read_names(predictor));
+    ChoiceNames names;
+    TRY(choice_names_read(&names, call, predictor->model, &params->choices, params->labels));
+    predictor->choices = names.choices;
+    predictor->names = names.names;
+    predictor->n = names.n;
     TRY(predict_read_limits(predictor));
     TRY(data_source_use_model(predictor->source, call, predictor->model));
     ChoiceOptions options = predict_choice_options(predictor, false);

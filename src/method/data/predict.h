@@ -6,7 +6,8 @@
 #include "measure/choice_names.h"
 #include "measure/choices.h"
 #include "measure/metrics.h"
-#include "method/data/limits.h"
+#include "measure/limits.h"
+#include "method/data/choice_names.h"
 #include "method/data/predictions.h"
 
 enum {

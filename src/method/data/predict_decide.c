@@ -31,6 +31,7 @@ static limn_status find_group(Predictor *predictor, Text name, PredictGroup **gr
     }
     for (int32_t i = 0; i < predictor->n_groups; i++) {
         if (text_equal(predictor->groups[i].name, name)) {
+        if (same_text(predictor->groups[i].name, name)) {
             *group = &predictor->groups[i];
             return LIMN_OK;
         }
@@ -40,7 +41,7 @@ static limn_status find_group(Predictor *predictor, Text name, PredictGroup **gr
                     PREDICT_GROUPS_MAX);
     }
     PredictGroup *made = &predictor->groups[predictor->n_groups];
-    TRY(predict_copy_text(&made->name, predictor->call, name));
+    TRY(copy_text_in(&made->name, predictor->call, name));
     if (predictor->group_intervals && predictor->n_groups == PREDICT_INTERVALS_MAX) {
         return fail(LIMN_USAGE,
                     "predict: more than %d groups; expected fewer where a limit on a group needs a bootstrap",
@@ -158,7 +159,8 @@ static limn_status read_item(Predictor *predictor, Window *window, bool *there) 
     prediction->label = -1;
     limn_status status = data_source_next(predictor->source, item, &window->arena, there);
     if (status == LIMN_OK && *there) {
-        status = find_label(predictor, item, &prediction->label);
+        const ChoiceNames names = {predictor->choices, predictor->names, predictor->n};
+        status = choice_names_find(&prediction->label, &names, data_source_path(predictor->source), item);
     }
     if (status != LIMN_OK && (!*there || !status_is_of_input(status))) {
         return status;
