@@ -5,9 +5,8 @@
 
 #include "measure/choice_names.h"
 #include "measure/choices.h"
-#include "measure/metrics.h"
 #include "measure/limits.h"
-#include "method/data/choice_names.h"
+#include "measure/metrics.h"
 #include "method/data/predictions.h"
 
 enum {
