@@ -57,6 +57,8 @@ static const struct {
                   "\"words\": \"/tmp/limn-records-words.txt\", \"ordinary\": 2}"},
     {"diff", "{\"model\": \"%s\", \"other\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"target\": \"d\", "
              "\"no-spectrum\": true, \"limit\": 1000000}"},
+    {"surgery", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"choices\": \"de,f\", "
+                "\"label-field\": \"label\", \"focus\": \"lang == 'x'\", \"set\": [\"blocks.0.hook_mlp_out=zero\"]}"},
     {"ablate", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"target\": \"d\", "
                "\"limit\": 1000000}"},
     {"replace", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt\": \"a cab is\", \"target\": \"d\", "
