@@ -167,8 +167,8 @@ static limn_status write_report(Report *report) {
     copy_checks(report);
     copy_warnings(report);
     add_glance(report);
-    TRY(report_sections(report));
-    return report_appendix(report);
+    TRY(joined_sections(report));
+    return joined_appendix(report);
 }
 
 static limn_status run(MethodCall *call, Result *result) {

@@ -27,7 +27,7 @@ typedef struct Report {
 
 #define REPORT_SAYS(report, english, chinese_) ((report)->chinese ? (chinese_) : (english))
 
-limn_status report_sections(const Report *report); /* what each result found */
-limn_status report_appendix(const Report *report); /* to repeat it */
+limn_status joined_sections(const Report *report); /* what each result found */
+limn_status joined_appendix(const Report *report); /* to repeat it */
 
 #endif

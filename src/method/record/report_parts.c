@@ -90,7 +90,7 @@ static void add_section(const Report *report, int32_t i) {
     }
 }
 
-limn_status report_sections(const Report *report) {
+limn_status joined_sections(const Report *report) {
     for (int32_t i = 0; i < report->n; i++) {
         add_section(report, i);
     }
@@ -223,7 +223,7 @@ static limn_status add_commands(const Report *report) {
     return LIMN_OK;
 }
 
-limn_status report_appendix(const Report *report) {
+limn_status joined_appendix(const Report *report) {
     result_add_section(report->result, "appendix", REPORT_SAYS(report, "Appendix: to repeat it", "附录：如何重现"), 1);
     result_block_detail(report->result);
     add_files(report);
