@@ -406,8 +406,8 @@ limn_status yardstick_run(Yardstick *yardstick, int32_t also) {
     return yardstick_confirm(yardstick, units, n);
 }
 
-limn_status yardstick_exchange(Yardstick *yardstick, const Exchanges *exchanges, int32_t n, Answered *answered,
-                               bool *good, const char *stage) {
+limn_status yardstick_exchange_many(Yardstick *yardstick, const ExchangeList *lists, int32_t n, Answered *answered,
+                                    bool *good, const char *stage) {
     Arena *arena = yardstick->call->arena;
     AnswerCase *cases = ARENA_ARRAY(arena, AnswerCase, n + 1);
     Answered *found = ARENA_ARRAY(arena, Answered, n + 1);
@@ -417,7 +417,7 @@ limn_status yardstick_exchange(Yardstick *yardstick, const Exchanges *exchanges,
     int64_t made = 0;
     for (int32_t i = 0; i < n; i++) {
         Rewritten rewritten;
-        TRY(rewrite_prompt(&rewritten, &good[i], &yardstick->rewriter, exchanges[i].items, exchanges[i].n));
+        TRY(rewrite_prompt(&rewritten, &good[i], &yardstick->rewriter, lists[i].items, lists[i].n));
         if (good[i]) {
             cases[made++] = (AnswerCase){.ids = rewritten.ids, .n = rewritten.n};
         }
@@ -429,6 +429,18 @@ limn_status yardstick_exchange(Yardstick *yardstick, const Exchanges *exchanges,
         }
     }
     return LIMN_OK;
+}
+
+limn_status yardstick_exchange(Yardstick *yardstick, const Exchanges *exchanges, int32_t n, Answered *answered,
+                               bool *good, const char *stage) {
+    ExchangeList *lists = ARENA_ARRAY(yardstick->call->arena, ExchangeList, n + 1);
+    if (lists == NULL) {
+        return method_no_memory(yardstick->call);
+    }
+    for (int32_t i = 0; i < n; i++) {
+        lists[i] = (ExchangeList){exchanges[i].items, exchanges[i].n};
+    }
+    return yardstick_exchange_many(yardstick, lists, n, answered, good, stage);
 }
 
 limn_status yardstick_version(Yardstick *yardstick, const Exchanges *exchanges, const int32_t **ids, int32_t *n) {

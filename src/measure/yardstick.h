@@ -77,6 +77,13 @@ typedef struct Exchanges {
 } Exchanges;
 limn_status yardstick_exchange(Yardstick *yardstick, const Exchanges *exchanges, int32_t n, Answered *answered,
                                bool *good, const char *stage);
+/* The same with any number at once. */
+typedef struct ExchangeList {
+    const Exchange *items; /* [n] in the order of units */
+    int32_t n;
+} ExchangeList;
+limn_status yardstick_exchange_many(Yardstick *yardstick, const ExchangeList *lists, int32_t n, Answered *answered,
+                                    bool *good, const char *stage);
 /* The prompt's tokens with these exchanged. *n 0: they cannot stand there. In the call's arena. */
 limn_status yardstick_version(Yardstick *yardstick, const Exchanges *exchanges, const int32_t **ids, int32_t *n);
 /* The strongest unit's last version in a pass of its own, nothing shared: how far its lead is off. NaN: the answer is
