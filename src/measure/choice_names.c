@@ -72,6 +72,10 @@ static limn_status read_choices(ChoiceNames *names, MethodCall *call, const Mode
         if (given->n > 0) {
             return fail(LIMN_USAGE, "%s: %s is a classifier: its classes are the choices", command, model->path);
         }
+        if (config->outputs == OUTPUT_VALUE || config->n_classes < 2) {
+            return fail(LIMN_USAGE, "%s: %s has %s, between which nothing is chosen (problem_type, id2label)", command,
+                        model->path, config->outputs == OUTPUT_VALUE ? "numbers as outputs" : "one label");
+        }
         names->n = config->n_classes;
         names->choices = ARENA_ARRAY(call->arena, Text, names->n + 1);
         for (int32_t i = 0; names->choices != NULL && i < names->n; i++) {

@@ -3,10 +3,10 @@
 #ifndef LIMN_METHOD_DATA_PREDICT_H
 #define LIMN_METHOD_DATA_PREDICT_H
 
+#include "measure/choice_names.h"
 #include "measure/choices.h"
-#include "measure/metrics.h"
 #include "measure/limits.h"
-#include "method/data/choice_names.h"
+#include "measure/metrics.h"
 #include "method/data/predictions.h"
 
 enum {
