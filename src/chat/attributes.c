@@ -4,15 +4,15 @@
 #include "base/integers.h"
 #include "chat/evaluate.h"
 
-static limn_status undefined(Value *value, Machine *machine, const char *format, const Value *object,
+static limn_status undefined(TemplateValue *value, Machine *machine, const char *format, const TemplateValue *object,
                              const char *name) {
-    const char *type = object->kind == VALUE_NONE ? "None" : value_type(object);
+    const char *type = object->kind == TEMPLATE_NONE ? "None" : value_type(object);
     char *missing = arena_printf(&machine->arena, format, type, name);
     *value = value_of_undefined(missing);
     return missing != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "%s: out of memory", machine->parsed->name);
 }
 
-static limn_status no_attribute(Value *value, Machine *machine, const Value *object, const Str *name) {
+static limn_status no_attribute(TemplateValue *value, Machine *machine, const TemplateValue *object, const Str *name) {
     return undefined(value, machine, "'%s object' has no attribute '%.80s'", object, name->bytes);
 }
 
@@ -22,13 +22,13 @@ static bool is_private(const Str *name) {
 }
 
 /* Names that would change a list or a dict: there, and refused when they are used. */
-static bool changes(const Value *object, const Str *name) {
+static bool changes(const TemplateValue *object, const Str *name) {
     static const char *const of_lists[] = {"append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove"};
     static const char *const of_dicts[] = {"clear", "pop", "popitem", "setdefault", "update"};
-    bool list = object->kind == VALUE_LIST;
-    size_t n = list                         ? sizeof of_lists / sizeof *of_lists
-               : object->kind == VALUE_DICT ? sizeof of_dicts / sizeof *of_dicts
-                                            : 0;
+    bool list = object->kind == TEMPLATE_LIST;
+    size_t n = list                            ? sizeof of_lists / sizeof *of_lists
+               : object->kind == TEMPLATE_DICT ? sizeof of_dicts / sizeof *of_dicts
+                                               : 0;
     for (size_t i = 0; i < n; i++) {
         const char *row = list ? of_lists[i] : of_dicts[i];
         if (str_is(name, row, strlen(row))) {
@@ -39,17 +39,18 @@ static bool changes(const Value *object, const Str *name) {
 }
 
 /* What Python's getattr finds; *found false: nothing. */
-static limn_status own_attribute(bool *found, Value *value, Machine *machine, const Value *object, const Str *name) {
+static limn_status own_attribute(bool *found, TemplateValue *value, Machine *machine, const TemplateValue *object,
+                                 const Str *name) {
     *found = true;
     if (is_private(name) || changes(object, name)) {
         return undefined(value, machine, "access to attribute '%2$.80s' of '%1$s' object is unsafe.", object,
                          name->bytes);
     }
-    if (object->kind == VALUE_LOOP) {
+    if (object->kind == TEMPLATE_LOOP) {
         return loop_attribute(value, machine, object->loop, name);
     }
-    if (object->kind == VALUE_NAMESPACE) {
-        const Value *item;
+    if (object->kind == TEMPLATE_NAMESPACE) {
+        const TemplateValue *item;
         TRY(dict_find_text(&item, machine, object->dict, name->bytes, name->length));
         *found = item != NULL;
         *value = item != NULL ? *item : *value;
@@ -67,28 +68,28 @@ static limn_status own_attribute(bool *found, Value *value, Machine *machine, co
     return function_new(value, machine, (Function){.kind = FUNCTION_BUILTIN, .builtin = row, .self = *object});
 }
 
-static limn_status check_object(const Machine *machine, const Value *object) {
-    if (object->kind == VALUE_UNDEFINED) {
+static limn_status check_object(const Machine *machine, const TemplateValue *object) {
+    if (object->kind == TEMPLATE_UNDEFINED) {
         return machine_fail(machine, LIMN_FORMAT, "%s", object->missing);
     }
-    if (object->kind == VALUE_FUNCTION) {
+    if (object->kind == TEMPLATE_FUNCTION) {
         return machine_fail(machine, LIMN_UNSUPPORTED, "attributes of functions are not implemented");
     }
-    if (object->kind == VALUE_STRING && object->string->markup) {
+    if (object->kind == TEMPLATE_STRING && object->string->markup) {
         return machine_fail(machine, LIMN_UNSUPPORTED, "computing with safe text is not implemented");
     }
     return LIMN_OK;
 }
 
-limn_status get_attribute(Value *value, Machine *machine, const Value *object, const Str *name) {
+limn_status get_attribute(TemplateValue *value, Machine *machine, const TemplateValue *object, const Str *name) {
     bool found;
     TRY(check_object(machine, object));
     TRY(own_attribute(&found, value, machine, object, name));
     if (found) {
         return LIMN_OK;
     }
-    if (object->kind == VALUE_DICT) {
-        const Value *item;
+    if (object->kind == TEMPLATE_DICT) {
+        const TemplateValue *item;
         TRY(dict_find_text(&item, machine, object->dict, name->bytes, name->length));
         if (item != NULL) {
             *value = *item;
@@ -100,10 +101,10 @@ limn_status get_attribute(Value *value, Machine *machine, const Value *object, c
 
 /* ---- slices ---- */
 
-static limn_status slice_bound(int64_t *bound, Machine *machine, const Value *value, int64_t n, int64_t least,
+static limn_status slice_bound(int64_t *bound, Machine *machine, const TemplateValue *value, int64_t n, int64_t least,
                                int64_t fallback) {
     *bound = fallback;
-    if (value->kind == VALUE_NONE) {
+    if (value->kind == TEMPLATE_NONE) {
         return LIMN_OK;
     }
     if (!value_is_whole(value)) {
@@ -122,7 +123,7 @@ typedef struct Range {
 
 static limn_status slice_range(Range *range, Machine *machine, const Slice *slice, int64_t n) {
     int64_t begin, end, step = 1;
-    if (slice->step.kind != VALUE_NONE) {
+    if (slice->step.kind != TEMPLATE_NONE) {
         step = value_is_whole(&slice->step) ? value_whole(&slice->step) : 0;
         if (step == 0) {
             return machine_fail(machine, LIMN_FORMAT, "a slice's step must be an integer other than zero");
@@ -137,14 +138,14 @@ static limn_status slice_range(Range *range, Machine *machine, const Slice *slic
     return LIMN_OK;
 }
 
-static limn_status slice_text(Value *value, Machine *machine, const Str *string, const Range *range) {
+static limn_status slice_text(TemplateValue *value, Machine *machine, const Str *string, const Range *range) {
     TRY(machine_step(machine, string->length / 64 + 1));
     if (range->step == 1) {
         size_t begin = str_offset(string, (size_t)range->begin);
         const Str rest = {.bytes = string->bytes + begin, .length = string->length - begin};
         return str_part(value, machine, string, begin, begin + str_offset(&rest, (size_t)range->count));
     }
-    const Value whole = value_of_str(string);
+    const TemplateValue whole = value_of_str(string);
     List *characters;
     TRY(value_items(&characters, machine, &whole));
     Builder builder = {.machine = machine};
@@ -154,17 +155,18 @@ static limn_status slice_text(Value *value, Machine *machine, const Str *string,
     return builder_finish(value, &builder);
 }
 
-static limn_status get_slice(bool *found, Value *value, Machine *machine, const Value *object, const Slice *slice) {
+static limn_status get_slice(bool *found, TemplateValue *value, Machine *machine, const TemplateValue *object,
+                             const Slice *slice) {
     Range range;
     int64_t n;
-    *found = object->kind == VALUE_STRING || object->kind == VALUE_LIST || object->kind == VALUE_TUPLE ||
-             (object->kind == VALUE_LAZY && object->list->lazy == LAZY_RANGE);
+    *found = object->kind == TEMPLATE_STRING || object->kind == TEMPLATE_LIST || object->kind == TEMPLATE_TUPLE ||
+             (object->kind == TEMPLATE_LAZY && object->list->lazy == LAZY_RANGE);
     if (!*found) {
         return LIMN_OK;
     }
     TRY(value_length(&n, machine, object));
     TRY(slice_range(&range, machine, slice, n));
-    if (object->kind == VALUE_STRING) {
+    if (object->kind == TEMPLATE_STRING) {
         return slice_text(value, machine, object->string, &range);
     }
     TRY(machine_step(machine, (size_t)range.count));
@@ -179,11 +181,12 @@ static limn_status get_slice(bool *found, Value *value, Machine *machine, const 
 
 /* ---- items ---- */
 
-static limn_status get_index(bool *found, Value *value, Machine *machine, const Value *object, int64_t index) {
+static limn_status get_index(bool *found, TemplateValue *value, Machine *machine, const TemplateValue *object,
+                             int64_t index) {
     int64_t n;
     *found = false;
-    if (object->kind != VALUE_STRING && object->kind != VALUE_LIST && object->kind != VALUE_TUPLE &&
-        !(object->kind == VALUE_LAZY && object->list->lazy == LAZY_RANGE)) {
+    if (object->kind != TEMPLATE_STRING && object->kind != TEMPLATE_LIST && object->kind != TEMPLATE_TUPLE &&
+        !(object->kind == TEMPLATE_LAZY && object->list->lazy == LAZY_RANGE)) {
         return LIMN_OK;
     }
     TRY(value_length(&n, machine, object));
@@ -192,29 +195,29 @@ static limn_status get_index(bool *found, Value *value, Machine *machine, const 
     if (!*found) {
         return LIMN_OK;
     }
-    if (object->kind != VALUE_STRING) {
+    if (object->kind != TEMPLATE_STRING) {
         *value = object->list->items[index];
         return LIMN_OK;
     }
     return slice_text(value, machine, object->string, &(Range){index, 1, 1});
 }
 
-limn_status get_item(Value *value, Machine *machine, const Value *object, const Value *key) {
+limn_status get_item(TemplateValue *value, Machine *machine, const TemplateValue *object, const TemplateValue *key) {
     bool found = false;
     TRY(check_object(machine, object));
-    if (key->kind == VALUE_SLICE) {
+    if (key->kind == TEMPLATE_SLICE) {
         TRY(get_slice(&found, value, machine, object, key->slice));
         return found ? LIMN_OK : machine_fail(machine, LIMN_FORMAT, "'%s' object cannot be sliced", value_type(object));
     }
-    if (object->kind == VALUE_DICT && key->kind != VALUE_LIST && key->kind != VALUE_DICT) {
-        const Value *item;
+    if (object->kind == TEMPLATE_DICT && key->kind != TEMPLATE_LIST && key->kind != TEMPLATE_DICT) {
+        const TemplateValue *item;
         TRY(dict_find(&item, machine, object->dict, key));
         found = item != NULL;
         *value = item != NULL ? *item : *value;
     } else if (value_is_whole(key)) {
         TRY(get_index(&found, value, machine, object, value_whole(key)));
     }
-    if (!found && key->kind == VALUE_STRING) {
+    if (!found && key->kind == TEMPLATE_STRING) {
         TRY(own_attribute(&found, value, machine, object, key->string));
         return found ? LIMN_OK : no_attribute(value, machine, object, key->string);
     }

@@ -5,31 +5,31 @@
 
 #include "chat/evaluate.h"
 
-limn_status function_new(Value *value, Machine *machine, Function function) {
+limn_status function_new(TemplateValue *value, Machine *machine, Function function) {
     void *memory;
     TRY(machine_take(&memory, machine, 1, sizeof(Function)));
     *(Function *)memory = function;
-    *value = (Value){.kind = VALUE_FUNCTION, .function = memory};
+    *value = (TemplateValue){.kind = TEMPLATE_FUNCTION, .function = memory};
     return LIMN_OK;
 }
 
 /* ---- arguments ---- */
 
-static limn_status add_starred(Given *given, Machine *machine, const Value *star, const Value *stars) {
+static limn_status add_starred(Given *given, Machine *machine, const TemplateValue *star, const TemplateValue *stars) {
     List *more = NULL;
     size_t n = given->n, n_named = given->n_named;
-    if (star->kind != VALUE_ABSENT) {
+    if (star->kind != TEMPLATE_ABSENT) {
         TRY(value_items(&more, machine, star));
         n += more->n;
     }
-    if (stars->kind != VALUE_ABSENT && stars->kind != VALUE_DICT) {
+    if (stars->kind != TEMPLATE_ABSENT && stars->kind != TEMPLATE_DICT) {
         return machine_fail(machine, LIMN_FORMAT, "argument after ** must be a mapping, not %s", value_type(stars));
     }
-    n_named += stars->kind == VALUE_DICT ? stars->dict->n : 0;
+    n_named += stars->kind == TEMPLATE_DICT ? stars->dict->n : 0;
     void *positional, *names, *named;
-    TRY(machine_take(&positional, machine, n, sizeof(Value)));
+    TRY(machine_take(&positional, machine, n, sizeof(TemplateValue)));
     TRY(machine_take(&names, machine, n_named, sizeof(Str *)));
-    TRY(machine_take(&named, machine, n_named, sizeof(Value)));
+    TRY(machine_take(&named, machine, n_named, sizeof(TemplateValue)));
     Given all = {positional, n, names, named, n_named};
     for (size_t i = 0; i < n; i++) {
         all.positional[i] = i < given->n ? given->positional[i] : more->items[i - given->n];
@@ -39,8 +39,8 @@ static limn_status add_starred(Given *given, Machine *machine, const Value *star
         all.named[i] = given->named[i];
     }
     for (size_t i = given->n_named; i < n_named; i++) {
-        const Value *key = &stars->dict->keys[i - given->n_named];
-        if (key->kind != VALUE_STRING) {
+        const TemplateValue *key = &stars->dict->keys[i - given->n_named];
+        if (key->kind != TEMPLATE_STRING) {
             return machine_fail(machine, LIMN_FORMAT, "keywords must be strings");
         }
         all.names[i] = key->string;
@@ -56,8 +56,8 @@ limn_status evaluate_arguments(Given *given, Machine *machine, Scope *scope, con
         return LIMN_OK;
     }
     void *positional, *named;
-    TRY(machine_take(&positional, machine, arguments->positional.n, sizeof(Value)));
-    TRY(machine_take(&named, machine, arguments->named.n, sizeof(Value)));
+    TRY(machine_take(&positional, machine, arguments->positional.n, sizeof(TemplateValue)));
+    TRY(machine_take(&named, machine, arguments->named.n, sizeof(TemplateValue)));
     *given = (Given){positional, arguments->positional.n, arguments->names, named, arguments->named.n};
     for (size_t i = 0; i < given->n; i++) {
         TRY(evaluate(&given->positional[i], machine, scope, arguments->positional.items[i]));
@@ -65,19 +65,19 @@ limn_status evaluate_arguments(Given *given, Machine *machine, Scope *scope, con
     for (size_t i = 0; i < given->n_named; i++) {
         TRY(evaluate(&given->named[i], machine, scope, arguments->named.items[i]));
     }
-    Value star = value_of(VALUE_ABSENT), stars = value_of(VALUE_ABSENT);
+    TemplateValue star = value_of(TEMPLATE_ABSENT), stars = value_of(TEMPLATE_ABSENT);
     TRY(arguments->star != NULL ? evaluate(&star, machine, scope, arguments->star) : LIMN_OK);
     TRY(arguments->stars != NULL ? evaluate(&stars, machine, scope, arguments->stars) : LIMN_OK);
-    bool any = star.kind != VALUE_ABSENT || stars.kind != VALUE_ABSENT;
+    bool any = star.kind != TEMPLATE_ABSENT || stars.kind != TEMPLATE_ABSENT;
     return any ? add_starred(given, machine, &star, &stars) : LIMN_OK;
 }
 
 /* ---- rows of the tables ---- */
 
-static limn_status bind_named(Call *call, const char *name, size_t length, Value *value) {
+static limn_status bind_named(Call *call, const char *name, size_t length, TemplateValue *value) {
     for (size_t k = 0; k < call->given->n_named; k++) {
         if (str_is(call->given->names[k], name, length)) {
-            if (value->kind != VALUE_ABSENT) {
+            if (value->kind != TEMPLATE_ABSENT) {
                 return call_fail(call, "argument '%.*s' is given twice", (int)length, name);
             }
             *value = call->given->named[k];
@@ -93,12 +93,12 @@ static limn_status bind(Call *call) {
     while (*at != '\0') {
         size_t length = strcspn(at, " ?");
         bool optional = at[length] == '?';
-        Value *value = &call->args[n];
-        *value = n < given->n ? given->positional[n] : value_of(VALUE_ABSENT);
-        bool before = value->kind != VALUE_ABSENT;
+        TemplateValue *value = &call->args[n];
+        *value = n < given->n ? given->positional[n] : value_of(TEMPLATE_ABSENT);
+        bool before = value->kind != TEMPLATE_ABSENT;
         TRY(bind_named(call, at, length, value));
-        bound += !before && value->kind != VALUE_ABSENT;
-        if (value->kind == VALUE_ABSENT && !optional) {
+        bound += !before && value->kind != TEMPLATE_ABSENT;
+        if (value->kind == TEMPLATE_ABSENT && !optional) {
             return call_fail(call, "argument '%.*s' is missing", (int)length, at);
         }
         at += length + optional;
@@ -114,7 +114,8 @@ static limn_status bind(Call *call) {
     return LIMN_OK;
 }
 
-limn_status builtin_call(Machine *machine, const Builtin *builtin, Value self, const Given *given, Value *result) {
+limn_status builtin_call(Machine *machine, const Builtin *builtin, TemplateValue self, const Given *given,
+                         TemplateValue *result) {
     Call call = {.machine = machine, .builtin = builtin, .self = self, .given = given};
     if (builtin->run == NULL) {
         return machine_fail(machine, LIMN_UNSUPPORTED, "'%s' is not implemented", builtin->name);
@@ -156,11 +157,11 @@ limn_status call_fail(const Call *call, const char *format, ...) {
     return machine_fail(call->machine, LIMN_FORMAT, "%s: %s", call->builtin->name, text);
 }
 
-limn_status call_need_text(const Str **text, const Call *call, const Value *value) {
-    if (value->kind == VALUE_UNDEFINED) {
+limn_status call_need_text(const Str **text, const Call *call, const TemplateValue *value) {
+    if (value->kind == TEMPLATE_UNDEFINED) {
         return machine_fail(call->machine, LIMN_FORMAT, "%s", value->missing);
     }
-    if (value->kind != VALUE_STRING) {
+    if (value->kind != TEMPLATE_STRING) {
         return call_fail(call, "found %s, expected str", value_type(value));
     }
     if (value->string->markup) {
@@ -170,7 +171,7 @@ limn_status call_need_text(const Str **text, const Call *call, const Value *valu
     return LIMN_OK;
 }
 
-limn_status call_need_whole(int64_t *whole, const Call *call, const Value *value) {
+limn_status call_need_whole(int64_t *whole, const Call *call, const TemplateValue *value) {
     if (!value_is_whole(value)) {
         return call_fail(call, "found %s, expected int", value_type(value));
     }
@@ -180,29 +181,29 @@ limn_status call_need_whole(int64_t *whole, const Call *call, const Value *value
 
 limn_status call_take_whole(int64_t *whole, const Call *call, int index, int64_t fallback) {
     *whole = fallback;
-    const Value *value = &call->args[index];
-    return value->kind == VALUE_ABSENT ? LIMN_OK : call_need_whole(whole, call, value);
+    const TemplateValue *value = &call->args[index];
+    return value->kind == TEMPLATE_ABSENT ? LIMN_OK : call_need_whole(whole, call, value);
 }
 
 limn_status call_take_text(const Str **text, const Call *call, int index, const Str *fallback) {
     *text = fallback;
-    const Value *value = &call->args[index];
-    return value->kind == VALUE_ABSENT ? LIMN_OK : call_need_text(text, call, value);
+    const TemplateValue *value = &call->args[index];
+    return value->kind == TEMPLATE_ABSENT ? LIMN_OK : call_need_text(text, call, value);
 }
 
 bool call_take_bool(const Call *call, int index, bool fallback) {
-    return call->args[index].kind == VALUE_ABSENT ? fallback : value_truth(&call->args[index]);
+    return call->args[index].kind == TEMPLATE_ABSENT ? fallback : value_truth(&call->args[index]);
 }
 
 limn_status call_self_text(const Str **text, Call *call) {
-    Value value;
+    TemplateValue value;
     TRY(value_to_str(&value, call->machine, &call->self));
     return call_need_text(text, call, &value);
 }
 
 /* ---- macros ---- */
 
-static limn_status bind_default(Value *value, Machine *machine, Scope *scope, const Node *node, size_t index) {
+static limn_status bind_default(TemplateValue *value, Machine *machine, Scope *scope, const Node *node, size_t index) {
     size_t first = node->items.n - node->defaults.n;
     if (index >= first) {
         return evaluate(value, machine, scope, node->defaults.items[index - first]);
@@ -242,7 +243,7 @@ static limn_status bind_rest(Machine *machine, Scope *scope, const Node *node, c
                : machine_fail(machine, LIMN_FORMAT, "the macro takes no keyword argument '%s'", unknown->bytes);
 }
 
-static limn_status call_macro(Value *result, Machine *machine, const Function *function, const Given *given) {
+static limn_status call_macro(TemplateValue *result, Machine *machine, const Function *function, const Given *given) {
     const Node *node = function->node;
     Scope *scope;
     void *memory;
@@ -252,17 +253,17 @@ static limn_status call_macro(Value *result, Machine *machine, const Function *f
     uint32_t at = machine->at;
     for (size_t i = 0; i < node->items.n; i++) {
         const Node *name = node->items.items[i];
-        Value value = i < given->n ? given->positional[i] : value_of(VALUE_ABSENT);
+        TemplateValue value = i < given->n ? given->positional[i] : value_of(TEMPLATE_ABSENT);
         for (size_t k = 0; k < given->n_named; k++) {
             if (str_is(given->names[k], name->name->bytes, name->name->length)) {
-                if (value.kind != VALUE_ABSENT) {
+                if (value.kind != TEMPLATE_ABSENT) {
                     return machine_fail(machine, LIMN_FORMAT, "the macro got '%s' twice", name->name->bytes);
                 }
                 value = given->named[k];
                 taken[k] = true;
             }
         }
-        if (value.kind == VALUE_ABSENT) {
+        if (value.kind == TEMPLATE_ABSENT) {
             TRY(bind_default(&value, machine, scope, node, i));
         }
         TRY(scope_set(machine, scope, name->id, value));
@@ -275,7 +276,7 @@ static limn_status call_macro(Value *result, Machine *machine, const Function *f
 
 /* ---- everything that can be called ---- */
 
-static limn_status call_loop(Value *result, Machine *machine, const Loop *loop, const Given *given) {
+static limn_status call_loop(TemplateValue *result, Machine *machine, const Loop *loop, const Given *given) {
     if (!loop->node->recursive || given->n != 1 || given->n_named > 0) {
         return machine_fail(machine, LIMN_FORMAT,
                             loop->node->recursive ? "loop() takes one argument"
@@ -291,7 +292,8 @@ static limn_status call_loop(Value *result, Machine *machine, const Loop *loop, 
     return builder_finish(result, &builder);
 }
 
-static limn_status call_function(Value *result, Machine *machine, const Function *function, const Given *given) {
+static limn_status call_function(TemplateValue *result, Machine *machine, const Function *function,
+                                 const Given *given) {
     switch (function->kind) {
     case FUNCTION_MACRO:
         return call_macro(result, machine, function, given);
@@ -305,11 +307,11 @@ static limn_status call_function(Value *result, Machine *machine, const Function
     }
 }
 
-limn_status call_value(Value *result, Machine *machine, const Value *callee, const Given *given) {
-    if (callee->kind == VALUE_UNDEFINED) {
+limn_status call_value(TemplateValue *result, Machine *machine, const TemplateValue *callee, const Given *given) {
+    if (callee->kind == TEMPLATE_UNDEFINED) {
         return machine_fail(machine, LIMN_FORMAT, "%s", callee->missing);
     }
-    if (callee->kind != VALUE_FUNCTION && callee->kind != VALUE_LOOP) {
+    if (callee->kind != TEMPLATE_FUNCTION && callee->kind != TEMPLATE_LOOP) {
         return machine_fail(machine, LIMN_FORMAT, "'%s' object is not callable", value_type(callee));
     }
     if (machine->depth >= CHAT_DEPTH_MAX) {
@@ -318,8 +320,8 @@ limn_status call_value(Value *result, Machine *machine, const Value *callee, con
     machine->depth++;
     uint32_t at = machine->at;
     Mark message = machine->message;
-    limn_status status = callee->kind == VALUE_LOOP ? call_loop(result, machine, callee->loop, given)
-                                                    : call_function(result, machine, callee->function, given);
+    limn_status status = callee->kind == TEMPLATE_LOOP ? call_loop(result, machine, callee->loop, given)
+                                                       : call_function(result, machine, callee->function, given);
     machine->message = message;
     machine->at = at;
     machine->depth--;

@@ -114,7 +114,7 @@ static bool write_field(char *out, size_t size, const ChatDate *date, char lette
     }
 }
 
-limn_status date_format(Value *result, Machine *machine, const ChatDate *date, const Str *format) {
+limn_status date_format(TemplateValue *result, Machine *machine, const ChatDate *date, const Str *format) {
     Builder builder = {.machine = machine};
     for (size_t at = 0; at < format->length; at++) {
         if (format->bytes[at] != '%') {

@@ -13,7 +13,7 @@ limn_status scope_new(Scope **scope, Machine *machine, Scope *parent) {
     return LIMN_OK;
 }
 
-limn_status scope_set(Machine *machine, Scope *scope, uint32_t id, Value value) {
+limn_status scope_set(Machine *machine, Scope *scope, uint32_t id, TemplateValue value) {
     for (size_t i = 0; i < scope->n; i++) {
         if (scope->items[i].id == id) {
             scope->items[i].value = value;
@@ -34,7 +34,7 @@ limn_status scope_set(Machine *machine, Scope *scope, uint32_t id, Value value) 
     return LIMN_OK;
 }
 
-const Value *scope_get(const Scope *scope, uint32_t id) {
+const TemplateValue *scope_get(const Scope *scope, uint32_t id) {
     for (; scope != NULL; scope = scope->parent) {
         for (size_t i = 0; i < scope->n; i++) {
             if (scope->items[i].id == id) {
@@ -45,10 +45,10 @@ const Value *scope_get(const Scope *scope, uint32_t id) {
     return NULL;
 }
 
-static limn_status assign_namespace(Machine *machine, const Scope *scope, const Node *target, Value value) {
-    const Value *space = scope_get(scope, target->id);
+static limn_status assign_namespace(Machine *machine, const Scope *scope, const Node *target, TemplateValue value) {
+    const TemplateValue *space = scope_get(scope, target->id);
     machine->at = target->at;
-    if (space == NULL || space->kind != VALUE_NAMESPACE) {
+    if (space == NULL || space->kind != TEMPLATE_NAMESPACE) {
         return machine_fail(machine, LIMN_FORMAT, "cannot assign attribute '%s' on a non-namespace object",
                             target->attribute->bytes);
     }
@@ -59,7 +59,7 @@ static limn_status assign_namespace(Machine *machine, const Scope *scope, const 
     return dict_set(machine, space->dict, value_of_str(target->attribute), value);
 }
 
-limn_status scope_assign(Machine *machine, Scope *scope, const Node *target, Value value) {
+limn_status scope_assign(Machine *machine, Scope *scope, const Node *target, TemplateValue value) {
     if (target->kind == NODE_NAME) {
         return scope_set(machine, scope, target->id, value);
     }
@@ -81,8 +81,8 @@ limn_status scope_assign(Machine *machine, Scope *scope, const Node *target, Val
 
 /* ---- expressions ---- */
 
-static limn_status evaluate_name(Value *value, Machine *machine, const Scope *scope, const Node *node) {
-    const Value *found = scope_get(scope, node->id);
+static limn_status evaluate_name(TemplateValue *value, Machine *machine, const Scope *scope, const Node *node) {
+    const TemplateValue *found = scope_get(scope, node->id);
     if (found != NULL) {
         *value = *found;
         return LIMN_OK;
@@ -99,8 +99,8 @@ static limn_status evaluate_name(Value *value, Machine *machine, const Scope *sc
     return missing != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "%s: out of memory", machine->parsed->name);
 }
 
-static limn_status evaluate_items(Value *value, Machine *machine, Scope *scope, const Node *node) {
-    ValueKind kind = node->kind == NODE_LIST ? VALUE_LIST : VALUE_TUPLE;
+static limn_status evaluate_items(TemplateValue *value, Machine *machine, Scope *scope, const Node *node) {
+    TemplateKind kind = node->kind == NODE_LIST ? TEMPLATE_LIST : TEMPLATE_TUPLE;
     TRY(value_list(value, machine, kind, node->items.n));
     for (size_t i = 0; i < node->items.n; i++) {
         TRY(evaluate(&value->list->items[i], machine, scope, node->items.items[i]));
@@ -108,10 +108,10 @@ static limn_status evaluate_items(Value *value, Machine *machine, Scope *scope, 
     return LIMN_OK;
 }
 
-static limn_status evaluate_dict(Value *value, Machine *machine, Scope *scope, const Node *node) {
+static limn_status evaluate_dict(TemplateValue *value, Machine *machine, Scope *scope, const Node *node) {
     TRY(value_dict(value, machine, node->items.n / 2));
     for (size_t i = 0; i + 1 < node->items.n; i += 2) {
-        Value key, item;
+        TemplateValue key, item;
         TRY(evaluate(&key, machine, scope, node->items.items[i]));
         TRY(evaluate(&item, machine, scope, node->items.items[i + 1]));
         TRY(dict_set(machine, value->dict, key, item));
@@ -119,30 +119,30 @@ static limn_status evaluate_dict(Value *value, Machine *machine, Scope *scope, c
     return LIMN_OK;
 }
 
-static limn_status evaluate_slice(Value *value, Machine *machine, Scope *scope, const Node *node) {
+static limn_status evaluate_slice(TemplateValue *value, Machine *machine, Scope *scope, const Node *node) {
     void *memory;
     TRY(machine_take(&memory, machine, 1, sizeof(Slice)));
     Slice *slice = memory;
-    slice->begin = slice->end = slice->step = value_of(VALUE_NONE);
+    slice->begin = slice->end = slice->step = value_of(TEMPLATE_NONE);
     TRY(node->a != NULL ? evaluate(&slice->begin, machine, scope, node->a) : LIMN_OK);
     TRY(node->b != NULL ? evaluate(&slice->end, machine, scope, node->b) : LIMN_OK);
     TRY(node->c != NULL ? evaluate(&slice->step, machine, scope, node->c) : LIMN_OK);
-    *value = (Value){.kind = VALUE_SLICE, .slice = slice};
+    *value = (TemplateValue){.kind = TEMPLATE_SLICE, .slice = slice};
     return LIMN_OK;
 }
 
-static limn_status evaluate_sign(Value *value, Machine *machine, Scope *scope, const Node *node) {
+static limn_status evaluate_sign(TemplateValue *value, Machine *machine, Scope *scope, const Node *node) {
     TRY(evaluate(value, machine, scope, node->a));
     machine->at = node->at;
     bool negative = node->kind == NODE_NEGATIVE;
-    if (value->kind == VALUE_UNDEFINED) {
+    if (value->kind == TEMPLATE_UNDEFINED) {
         return machine_fail(machine, LIMN_FORMAT, "%s", value->missing);
     }
     if (!value_is_number(value)) {
         return machine_fail(machine, LIMN_FORMAT, "bad operand type for unary %c: '%s'", negative ? '-' : '+',
                             value_type(value));
     }
-    if (value->kind == VALUE_REAL) {
+    if (value->kind == TEMPLATE_REAL) {
         value->real = negative ? -value->real : value->real;
         return LIMN_OK;
     }
@@ -154,18 +154,18 @@ static limn_status evaluate_sign(Value *value, Machine *machine, Scope *scope, c
     return LIMN_OK;
 }
 
-static limn_status evaluate_concat(Value *value, Machine *machine, Scope *scope, const Node *node) {
+static limn_status evaluate_concat(TemplateValue *value, Machine *machine, Scope *scope, const Node *node) {
     Builder builder = {.machine = machine};
     for (size_t i = 0; i < node->items.n; i++) {
-        Value item;
+        TemplateValue item;
         TRY(evaluate(&item, machine, scope, node->items.items[i]));
         TRY(value_write_str(&builder, &item));
     }
     return builder_finish(value, &builder);
 }
 
-static limn_status evaluate_compare(Value *value, Machine *machine, Scope *scope, const Node *node) {
-    Value left, right;
+static limn_status evaluate_compare(TemplateValue *value, Machine *machine, Scope *scope, const Node *node) {
+    TemplateValue left, right;
     bool holds = true;
     TRY(evaluate(&left, machine, scope, node->a));
     for (size_t i = 0; i < node->items.n && holds; i++) {
@@ -179,8 +179,8 @@ static limn_status evaluate_compare(Value *value, Machine *machine, Scope *scope
     return LIMN_OK;
 }
 
-static limn_status evaluate_test(Value *value, Machine *machine, Scope *scope, const Node *node) {
-    Value self;
+static limn_status evaluate_test(TemplateValue *value, Machine *machine, Scope *scope, const Node *node) {
+    TemplateValue self;
     Given given;
     TRY(evaluate(&self, machine, scope, node->a));
     TRY(evaluate_arguments(&given, machine, scope, node->arguments));
@@ -188,8 +188,9 @@ static limn_status evaluate_test(Value *value, Machine *machine, Scope *scope, c
     return builtin_call(machine, node->builtin, self, &given, value);
 }
 
-limn_status apply_filters(Value *value, Machine *machine, Scope *scope, const Node *node, const Value *first) {
-    Value self;
+limn_status apply_filters(TemplateValue *value, Machine *machine, Scope *scope, const Node *node,
+                          const TemplateValue *first) {
+    TemplateValue self;
     Given given;
     if (node->a == NULL) {
         self = *first;
@@ -204,8 +205,8 @@ limn_status apply_filters(Value *value, Machine *machine, Scope *scope, const No
     return builtin_call(machine, node->builtin, self, &given, value);
 }
 
-static limn_status evaluate_call(Value *value, Machine *machine, Scope *scope, const Node *node) {
-    Value callee;
+static limn_status evaluate_call(TemplateValue *value, Machine *machine, Scope *scope, const Node *node) {
+    TemplateValue callee;
     Given given;
     TRY(evaluate(&callee, machine, scope, node->a));
     TRY(evaluate_arguments(&given, machine, scope, node->arguments));
@@ -213,8 +214,8 @@ static limn_status evaluate_call(Value *value, Machine *machine, Scope *scope, c
     return call_value(value, machine, &callee, &given);
 }
 
-static limn_status evaluate_condition(Value *value, Machine *machine, Scope *scope, const Node *node) {
-    Value condition;
+static limn_status evaluate_condition(TemplateValue *value, Machine *machine, Scope *scope, const Node *node) {
+    TemplateValue condition;
     TRY(evaluate(&condition, machine, scope, node->a));
     if (value_truth(&condition)) {
         return evaluate(value, machine, scope, node->b);
@@ -226,8 +227,8 @@ static limn_status evaluate_condition(Value *value, Machine *machine, Scope *sco
     return LIMN_OK;
 }
 
-static limn_status evaluate_pair(Value *value, Machine *machine, Scope *scope, const Node *node) {
-    Value a, b;
+static limn_status evaluate_pair(TemplateValue *value, Machine *machine, Scope *scope, const Node *node) {
+    TemplateValue a, b;
     TRY(evaluate(&a, machine, scope, node->a));
     if (node->kind == NODE_AND || node->kind == NODE_OR) {
         if (value_truth(&a) == (node->kind == NODE_OR)) {
@@ -244,8 +245,8 @@ static limn_status evaluate_pair(Value *value, Machine *machine, Scope *scope, c
     return operate(value, machine, node->op, &a, &b);
 }
 
-static limn_status evaluate_node(Value *value, Machine *machine, Scope *scope, const Node *node) {
-    Value made;
+static limn_status evaluate_node(TemplateValue *value, Machine *machine, Scope *scope, const Node *node) {
+    TemplateValue made;
     switch (node->kind) {
     case NODE_CONSTANT:
         *value = node->constant;
@@ -287,7 +288,7 @@ static limn_status evaluate_node(Value *value, Machine *machine, Scope *scope, c
     }
 }
 
-limn_status evaluate(Value *value, Machine *machine, Scope *scope, const Node *node) {
+limn_status evaluate(TemplateValue *value, Machine *machine, Scope *scope, const Node *node) {
     machine->at = node->at;
     TRY(machine_step(machine, 1));
     if (machine->depth >= CHAT_DEPTH_MAX) {

@@ -25,8 +25,8 @@ static void emit_run(Machine *machine, const Str *string, size_t begin, size_t e
     builder_add(machine->out, string->bytes + begin, end - begin, message_of(mark) != 0 ? mark : mark | fill);
 }
 
-limn_status emit(Machine *machine, const Value *value) {
-    Value text;
+limn_status emit(Machine *machine, const TemplateValue *value) {
+    TemplateValue text;
     TRY(value_to_str(&text, machine, value));
     const Str *string = text.string;
     Mark fill = filling(machine, string);
@@ -45,7 +45,7 @@ limn_status emit(Machine *machine, const Value *value) {
     return machine->out->status;
 }
 
-limn_status execute_captured(Value *text, Flow *flow, Machine *machine, Scope *scope, const Nodes *body) {
+limn_status execute_captured(TemplateValue *text, Flow *flow, Machine *machine, Scope *scope, const Nodes *body) {
     Builder builder = {.machine = machine};
     Builder *outer = machine->out;
     machine->out = &builder;
@@ -59,12 +59,12 @@ limn_status execute_captured(Value *text, Flow *flow, Machine *machine, Scope *s
 
 /* The items that the loop's own condition keeps. */
 static limn_status filter_items(List **items, Machine *machine, Scope *outer, const Node *node) {
-    Value kept;
-    TRY(value_list(&kept, machine, VALUE_LIST, (*items)->n));
+    TemplateValue kept;
+    TRY(value_list(&kept, machine, TEMPLATE_LIST, (*items)->n));
     kept.list->n = 0;
     for (size_t i = 0; i < (*items)->n; i++) {
         Scope *scope;
-        Value condition;
+        TemplateValue condition;
         TRY(scope_new(&scope, machine, outer));
         TRY(scope_assign(machine, scope, node->a, (*items)->items[i]));
         TRY(evaluate(&condition, machine, scope, node->c));
@@ -77,16 +77,16 @@ static limn_status filter_items(List **items, Machine *machine, Scope *outer, co
 }
 
 static limn_status run_iteration(Flow *flow, Machine *machine, Loop *loop, uint64_t loop_id) {
-    const Value *item = &loop->items->items[loop->index];
+    const TemplateValue *item = &loop->items->items[loop->index];
     Scope *scope;
     TRY(machine_step(machine, 1));
     TRY(scope_new(&scope, machine, loop->outer));
     if (loop_id != UINT64_MAX) {
-        TRY(scope_set(machine, scope, (uint32_t)loop_id, (Value){.kind = VALUE_LOOP, .loop = loop}));
+        TRY(scope_set(machine, scope, (uint32_t)loop_id, (TemplateValue){.kind = TEMPLATE_LOOP, .loop = loop}));
     }
     TRY(scope_assign(machine, scope, loop->node->a, *item));
     Mark before = machine->message;
-    if (item->kind == VALUE_DICT && item->dict->is_message) {
+    if (item->kind == TEMPLATE_DICT && item->dict->is_message) {
         machine->message = message_of(item->dict->mark);
     }
     TRY(execute_body(flow, machine, scope, &loop->node->body));
@@ -94,11 +94,11 @@ static limn_status run_iteration(Flow *flow, Machine *machine, Loop *loop, uint6
     return LIMN_OK;
 }
 
-limn_status execute_loop(Flow *flow, Machine *machine, Scope *outer, const Node *node, const Value *over,
+limn_status execute_loop(Flow *flow, Machine *machine, Scope *outer, const Node *node, const TemplateValue *over,
                          int64_t depth) {
     List *items;
     machine->at = node->b->at;
-    if (over->kind == VALUE_UNDEFINED && strncmp(over->missing, "access to", 9) == 0) {
+    if (over->kind == TEMPLATE_UNDEFINED && strncmp(over->missing, "access to", 9) == 0) {
         return machine_fail(machine, LIMN_FORMAT, "%s", over->missing);
     }
     TRY(value_items(&items, machine, over));
@@ -122,7 +122,7 @@ limn_status execute_loop(Flow *flow, Machine *machine, Scope *outer, const Node 
 }
 
 static limn_status execute_for(Flow *flow, Machine *machine, Scope *scope, const Node *node) {
-    Value over;
+    TemplateValue over;
     TRY(evaluate(&over, machine, scope, node->b));
     return execute_loop(flow, machine, scope, node, &over, 0);
 }
@@ -131,7 +131,7 @@ static limn_status execute_for(Flow *flow, Machine *machine, Scope *scope, const
 
 static limn_status execute_if(Flow *flow, Machine *machine, Scope *scope, const Node *node) {
     for (;;) {
-        Value condition;
+        TemplateValue condition;
         TRY(evaluate(&condition, machine, scope, node->a));
         if (value_truth(&condition)) {
             return execute_body(flow, machine, scope, &node->body);
@@ -145,9 +145,10 @@ static limn_status execute_if(Flow *flow, Machine *machine, Scope *scope, const 
 }
 
 /* What the body writes, through the node's filters; nothing when the body leaves the flow. */
-static limn_status execute_filtered(Value *value, Flow *flow, Machine *machine, Scope *scope, const Node *node) {
+static limn_status execute_filtered(TemplateValue *value, Flow *flow, Machine *machine, Scope *scope,
+                                    const Node *node) {
     Scope *inner;
-    Value text;
+    TemplateValue text;
     TRY(scope_new(&inner, machine, scope));
     TRY(execute_captured(&text, flow, machine, inner, &node->body));
     *value = text;
@@ -155,13 +156,13 @@ static limn_status execute_filtered(Value *value, Flow *flow, Machine *machine, 
 }
 
 static limn_status execute_set_block(Flow *flow, Machine *machine, Scope *scope, const Node *node) {
-    Value value;
+    TemplateValue value;
     TRY(execute_filtered(&value, flow, machine, scope, node));
     return *flow == FLOW_ON ? scope_assign(machine, scope, node->a, value) : LIMN_OK;
 }
 
 static limn_status execute_filter_block(Flow *flow, Machine *machine, Scope *scope, const Node *node) {
-    Value value;
+    TemplateValue value;
     TRY(execute_filtered(&value, flow, machine, scope, node));
     return *flow == FLOW_ON ? emit(machine, &value) : LIMN_OK;
 }
@@ -170,7 +171,7 @@ static limn_status execute_with(Flow *flow, Machine *machine, Scope *scope, cons
     Scope *inner;
     TRY(scope_new(&inner, machine, scope));
     for (size_t i = 0; i + 1 < node->items.n; i += 2) {
-        Value value;
+        TemplateValue value;
         TRY(evaluate(&value, machine, scope, node->items.items[i + 1]));
         TRY(scope_assign(machine, inner, node->items.items[i], value));
     }
@@ -179,7 +180,7 @@ static limn_status execute_with(Flow *flow, Machine *machine, Scope *scope, cons
 
 static limn_status execute_generation(Machine *machine, Scope *scope, const Node *node) {
     Scope *inner;
-    Value text;
+    TemplateValue text;
     Flow flow = FLOW_ON;
     TRY(scope_new(&inner, machine, scope));
     TRY(execute_captured(&text, &flow, machine, inner, &node->body));
@@ -198,29 +199,29 @@ static limn_status execute_generation(Machine *machine, Scope *scope, const Node
 }
 
 static limn_status execute_macro(Machine *machine, Scope *scope, const Node *node) {
-    Value macro;
+    TemplateValue macro;
     TRY(function_new(&macro, machine, (Function){.kind = FUNCTION_MACRO, .node = node, .scope = scope}));
     return scope_set(machine, scope, node->id, macro);
 }
 
 /* {% call macro(...) %}body{% endcall %}: the macro gets the body as `caller`. */
 static limn_status execute_call_block(Machine *machine, Scope *scope, const Node *node) {
-    Value callee, caller, result;
+    TemplateValue callee, caller, result;
     Given given;
     TRY(evaluate(&callee, machine, scope, node->a->a));
     TRY(evaluate_arguments(&given, machine, scope, node->a->arguments));
     TRY(function_new(&caller, machine, (Function){.kind = FUNCTION_MACRO, .node = node, .scope = scope}));
     void *names, *named;
     TRY(machine_take(&names, machine, given.n_named + 1, sizeof(Str *)));
-    TRY(machine_take(&named, machine, given.n_named + 1, sizeof(Value)));
+    TRY(machine_take(&named, machine, given.n_named + 1, sizeof(TemplateValue)));
     const Str **all = names;
     static const Str name = {.bytes = "caller", .length = 6};
     for (size_t i = 0; i < given.n_named; i++) {
         all[i] = given.names[i];
-        ((Value *)named)[i] = given.named[i];
+        ((TemplateValue *)named)[i] = given.named[i];
     }
     all[given.n_named] = &name;
-    ((Value *)named)[given.n_named] = caller;
+    ((TemplateValue *)named)[given.n_named] = caller;
     given.names = all;
     given.named = named;
     given.n_named++;
@@ -230,7 +231,7 @@ static limn_status execute_call_block(Machine *machine, Scope *scope, const Node
 }
 
 static limn_status execute_node(Flow *flow, Machine *machine, Scope *scope, const Node *node) {
-    Value value;
+    TemplateValue value;
     switch (node->kind) {
     case NODE_DATA:
         value = value_of_str(node->name);

@@ -8,37 +8,37 @@
 
 /* ---- texts ---- */
 
-static limn_status run_trim(Call *call, Value *result) {
+static limn_status run_trim(Call *call, TemplateValue *result) {
     const Str *text, *chars = NULL;
     size_t begin, end;
     TRY(call_self_text(&text, call));
-    if (call->args[0].kind != VALUE_NONE) {
+    if (call->args[0].kind != TEMPLATE_NONE) {
         TRY(call_take_text(&chars, call, 0, NULL));
     }
     text_strip(&begin, &end, text, chars, true, true);
     return str_part(result, call->machine, text, begin, end);
 }
 
-static limn_status change(Call *call, Value *result, CaseChange how) {
+static limn_status change(Call *call, TemplateValue *result, CaseChange how) {
     const Str *text;
     TRY(call_self_text(&text, call));
     return text_change_case(result, call->machine, text, how);
 }
 
-static limn_status run_upper(Call *call, Value *result) {
+static limn_status run_upper(Call *call, TemplateValue *result) {
     return change(call, result, CASE_UPPER);
 }
 
-static limn_status run_lower(Call *call, Value *result) {
+static limn_status run_lower(Call *call, TemplateValue *result) {
     return change(call, result, CASE_LOWER);
 }
 
-static limn_status run_capitalize(Call *call, Value *result) {
+static limn_status run_capitalize(Call *call, TemplateValue *result) {
     return change(call, result, CASE_CAPITALIZE);
 }
 
 /* Words begin after white space and - ( { [ <, unlike in the method of the same name. */
-static limn_status run_title(Call *call, Value *result) {
+static limn_status run_title(Call *call, TemplateValue *result) {
     const Str *text;
     TRY(call_self_text(&text, call));
     Builder builder = {.machine = call->machine};
@@ -49,7 +49,7 @@ static limn_status run_title(Call *call, Value *result) {
         if (!character_is_space(c) && (c >= 0x80 || strchr("-({[<", (int)c) == NULL || c == 0)) {
             continue;
         }
-        Value word, made;
+        TemplateValue word, made;
         TRY(str_part(&word, call->machine, text, begin, at));
         TRY(text_change_case(&made, call->machine, word.string, CASE_CAPITALIZE));
         builder_add_str(&builder, made.string);
@@ -61,24 +61,24 @@ static limn_status run_title(Call *call, Value *result) {
     return builder_finish(result, &builder);
 }
 
-static limn_status run_replace(Call *call, Value *result) {
+static limn_status run_replace(Call *call, TemplateValue *result) {
     const Str *text, *old, *fresh;
     int64_t count;
     TRY(call_self_text(&text, call));
     TRY(call_need_text(&old, call, &call->args[0]));
     TRY(call_need_text(&fresh, call, &call->args[1]));
-    if (call->args[2].kind == VALUE_NONE) {
-        call->args[2].kind = VALUE_ABSENT;
+    if (call->args[2].kind == TEMPLATE_NONE) {
+        call->args[2].kind = TEMPLATE_ABSENT;
     }
     TRY(call_take_whole(&count, call, 2, -1));
     return text_replace(result, call->machine, text, old, fresh, count);
 }
 
-static limn_status run_string(Call *call, Value *result) {
+static limn_status run_string(Call *call, TemplateValue *result) {
     return value_to_str(result, call->machine, &call->self);
 }
 
-static limn_status mark_safe(Call *call, Value *result, const Str *text) {
+static limn_status mark_safe(Call *call, TemplateValue *result, const Str *text) {
     void *memory;
     TRY(machine_take(&memory, call->machine, 1, sizeof(Str)));
     *(Str *)memory = *text;
@@ -87,15 +87,15 @@ static limn_status mark_safe(Call *call, Value *result, const Str *text) {
     return LIMN_OK;
 }
 
-static limn_status run_safe(Call *call, Value *result) {
-    Value text;
+static limn_status run_safe(Call *call, TemplateValue *result) {
+    TemplateValue text;
     TRY(value_to_str(&text, call->machine, &call->self));
     return mark_safe(call, result, text.string);
 }
 
-static limn_status run_escape(Call *call, Value *result) {
+static limn_status run_escape(Call *call, TemplateValue *result) {
     static const char *const entities[] = {"&&amp;", "<&lt;", ">&gt;", "'&#39;", "\"&#34;"};
-    Value text;
+    TemplateValue text;
     TRY(value_to_str(&text, call->machine, &call->self));
     if (text.string->markup) {
         *result = text;
@@ -117,26 +117,26 @@ static limn_status run_escape(Call *call, Value *result) {
     return mark_safe(call, result, result->string);
 }
 
-static limn_status run_center(Call *call, Value *result) {
+static limn_status run_center(Call *call, TemplateValue *result) {
     int64_t width;
     TRY(call_take_whole(&width, call, 0, 80));
-    Value text, given_width = value_of_integer(width);
+    TemplateValue text, given_width = value_of_integer(width);
     TRY(value_to_str(&text, call->machine, &call->self));
     const Given given = {.positional = &given_width, .n = 1};
     return builtin_call(call->machine, text_method_row("center", 6), text, &given, result);
 }
 
-static limn_status run_indent(Call *call, Value *result) {
+static limn_status run_indent(Call *call, TemplateValue *result) {
     const Str *text, *with = NULL;
     int64_t width = 4;
     TRY(call_need_text(&text, call, &call->self)); /* unlike its neighbours it takes nothing else */
     bool first = call_take_bool(call, 1, false), blank = call_take_bool(call, 2, false);
-    if (call->args[0].kind == VALUE_STRING) {
+    if (call->args[0].kind == TEMPLATE_STRING) {
         with = call->args[0].string;
     } else {
         TRY(call_take_whole(&width, call, 0, 4));
     }
-    Value lines, self = value_of_str(text);
+    TemplateValue lines, self = value_of_str(text);
     const Given none = {0};
     TRY(builtin_call(call->machine, text_method_row("splitlines", 10), self, &none, &lines));
     size_t step = 0, n = lines.list->n; /* the reference adds a newline, then splits: an empty last line stays */
@@ -159,29 +159,29 @@ static limn_status run_indent(Call *call, Value *result) {
     return builder_finish(result, &builder);
 }
 
-static limn_status run_format(Call *call, Value *result) {
+static limn_status run_format(Call *call, TemplateValue *result) {
     const Str *text;
     TRY(call_self_text(&text, call));
     if (call->given->n_named > 0) {
         return machine_fail(call->machine, LIMN_UNSUPPORTED, "format with names is not implemented");
     }
-    Value values;
-    TRY(value_list(&values, call->machine, VALUE_TUPLE, call->given->n));
+    TemplateValue values;
+    TRY(value_list(&values, call->machine, TEMPLATE_TUPLE, call->given->n));
     if (call->given->n > 0) {
-        memcpy(values.list->items, call->given->positional, call->given->n * sizeof(Value));
+        memcpy(values.list->items, call->given->positional, call->given->n * sizeof(TemplateValue));
     }
     return text_format_percent(result, call->machine, text, &values);
 }
 
-static limn_status run_tojson(Call *call, Value *result) {
+static limn_status run_tojson(Call *call, TemplateValue *result) {
     static const Str comma = {.bytes = ",", .length = 1}, wide = {.bytes = ", ", .length = 2},
                      colon = {.bytes = ": ", .length = 2};
-    const Value *indent = &call->args[1], *separators = &call->args[2];
+    const TemplateValue *indent = &call->args[1], *separators = &call->args[2];
     JsonStyle style = {.ascii = call_take_bool(call, 0, false), .sort = call_take_bool(call, 3, false)};
-    style.indented = indent->kind != VALUE_ABSENT && indent->kind != VALUE_NONE;
+    style.indented = indent->kind != TEMPLATE_ABSENT && indent->kind != TEMPLATE_NONE;
     style.between = style.indented ? &comma : &wide;
     style.colon = &colon;
-    if (style.indented && indent->kind == VALUE_STRING) {
+    if (style.indented && indent->kind == TEMPLATE_STRING) {
         style.indent = indent->string;
     } else if (style.indented) {
         int64_t width;
@@ -190,14 +190,14 @@ static limn_status run_tojson(Call *call, Value *result) {
             return call_fail(call, "an indent of more than 64 (the limit)");
         }
         Builder builder = {.machine = call->machine};
-        Value spaces;
+        TemplateValue spaces;
         for (int64_t i = 0; i < width; i++) {
             builder_add_text(&builder, " ");
         }
         TRY(builder_finish(&spaces, &builder));
         style.indent = spaces.string;
     }
-    if (separators->kind != VALUE_ABSENT && separators->kind != VALUE_NONE) {
+    if (separators->kind != TEMPLATE_ABSENT && separators->kind != TEMPLATE_NONE) {
         List *pair;
         TRY(value_items(&pair, call->machine, separators));
         if (pair->n != 2) {
@@ -213,17 +213,18 @@ static limn_status run_tojson(Call *call, Value *result) {
 
 /* ---- values ---- */
 
-static limn_status run_default(Call *call, Value *result) {
-    bool wanted = call->self.kind == VALUE_UNDEFINED || (call_take_bool(call, 1, false) && !value_truth(&call->self));
+static limn_status run_default(Call *call, TemplateValue *result) {
+    bool wanted =
+        call->self.kind == TEMPLATE_UNDEFINED || (call_take_bool(call, 1, false) && !value_truth(&call->self));
     *result = call->self;
-    if (wanted && call->args[0].kind != VALUE_ABSENT) {
+    if (wanted && call->args[0].kind != TEMPLATE_ABSENT) {
         *result = call->args[0];
         return LIMN_OK;
     }
     return wanted ? value_of_text(result, call->machine, "", 0, 0) : LIMN_OK;
 }
 
-static limn_status run_length(Call *call, Value *result) {
+static limn_status run_length(Call *call, TemplateValue *result) {
     int64_t length;
     TRY(value_length(&length, call->machine, &call->self));
     *result = value_of_integer(length);
@@ -266,25 +267,25 @@ static bool text_to_real(double *real, const Str *text) {
 }
 
 static limn_status refuse_undefined(const Call *call) {
-    return call->self.kind != VALUE_UNDEFINED ? LIMN_OK
-                                              : machine_fail(call->machine, LIMN_FORMAT, "%s", call->self.missing);
+    return call->self.kind != TEMPLATE_UNDEFINED ? LIMN_OK
+                                                 : machine_fail(call->machine, LIMN_FORMAT, "%s", call->self.missing);
 }
 
-static limn_status run_int(Call *call, Value *result) {
+static limn_status run_int(Call *call, TemplateValue *result) {
     int64_t whole;
     double real = 0;
     TRY(refuse_undefined(call));
-    *result = call->args[0].kind == VALUE_ABSENT ? value_of_integer(0) : call->args[0];
-    if (call->args[1].kind != VALUE_ABSENT) {
+    *result = call->args[0].kind == TEMPLATE_ABSENT ? value_of_integer(0) : call->args[0];
+    if (call->args[1].kind != TEMPLATE_ABSENT) {
         return machine_fail(call->machine, LIMN_UNSUPPORTED, "int with a base is not implemented");
     }
     if (value_is_whole(&call->self)) {
         *result = value_of_integer(value_whole(&call->self));
-    } else if (call->self.kind == VALUE_STRING && text_to_whole(&whole, call->self.string)) {
+    } else if (call->self.kind == TEMPLATE_STRING && text_to_whole(&whole, call->self.string)) {
         *result = value_of_integer(whole);
-    } else if (call->self.kind == VALUE_REAL ||
-               (call->self.kind == VALUE_STRING && text_to_real(&real, call->self.string))) {
-        real = call->self.kind == VALUE_REAL ? call->self.real : real;
+    } else if (call->self.kind == TEMPLATE_REAL ||
+               (call->self.kind == TEMPLATE_STRING && text_to_real(&real, call->self.string))) {
+        real = call->self.kind == TEMPLATE_REAL ? call->self.real : real;
         if (fabs(real) >= 0x1p63) {
             return machine_fail(call->machine, LIMN_UNSUPPORTED, "integers beyond 64 bits are not implemented");
         }
@@ -293,23 +294,23 @@ static limn_status run_int(Call *call, Value *result) {
     return LIMN_OK;
 }
 
-static limn_status run_float(Call *call, Value *result) {
+static limn_status run_float(Call *call, TemplateValue *result) {
     double real;
     TRY(refuse_undefined(call));
-    *result = call->args[0].kind == VALUE_ABSENT ? value_of_real(0) : call->args[0];
+    *result = call->args[0].kind == TEMPLATE_ABSENT ? value_of_real(0) : call->args[0];
     if (value_is_number(&call->self)) {
         *result = value_of_real(value_number(&call->self));
-    } else if (call->self.kind == VALUE_STRING && text_to_real(&real, call->self.string)) {
+    } else if (call->self.kind == TEMPLATE_STRING && text_to_real(&real, call->self.string)) {
         *result = value_of_real(real);
     }
     return LIMN_OK;
 }
 
-static limn_status run_abs(Call *call, Value *result) {
+static limn_status run_abs(Call *call, TemplateValue *result) {
     if (!value_is_number(&call->self)) {
         return call_fail(call, "bad operand type for abs(): '%s'", value_type(&call->self));
     }
-    if (call->self.kind == VALUE_REAL) {
+    if (call->self.kind == TEMPLATE_REAL) {
         *result = value_of_real(fabs(call->self.real));
         return LIMN_OK;
     }
@@ -321,7 +322,7 @@ static limn_status run_abs(Call *call, Value *result) {
     return LIMN_OK;
 }
 
-static limn_status run_round(Call *call, Value *result) {
+static limn_status run_round(Call *call, TemplateValue *result) {
     static const Str common = {.bytes = "common", .length = 6};
     int64_t precision;
     const Str *method;
@@ -351,10 +352,10 @@ static limn_status run_round(Call *call, Value *result) {
     return LIMN_OK;
 }
 
-static limn_status run_attr(Call *call, Value *result) {
+static limn_status run_attr(Call *call, TemplateValue *result) {
     const Str *name;
     TRY(call_need_text(&name, call, &call->args[0]));
-    if (call->self.kind == VALUE_DICT) { /* getattr alone: never the keys */
+    if (call->self.kind == TEMPLATE_DICT) { /* getattr alone: never the keys */
         return machine_fail(call->machine, LIMN_UNSUPPORTED, "'attr' of a dict is not implemented");
     }
     return get_attribute(result, call->machine, &call->self, name);

@@ -38,7 +38,8 @@ static void add_padded(Builder *builder, const Str *text, const Conversion *conv
     }
 }
 
-static limn_status convert_number(Value *text, Machine *machine, const Conversion *conversion, const Value *value) {
+static limn_status convert_number(TemplateValue *text, Machine *machine, const Conversion *conversion,
+                                  const TemplateValue *value) {
     if (!value_is_number(value)) {
         return machine_fail(machine, LIMN_FORMAT, "%%%c format: a number is required, not %s", conversion->letter,
                             value_type(value));
@@ -50,7 +51,7 @@ static limn_status convert_number(Value *text, Machine *machine, const Conversio
         if (conversion->precision >= 0 || fabs(real) >= 0x1p62) {
             return machine_fail(machine, LIMN_UNSUPPORTED, "this conversion of a number is not implemented");
         }
-        long long whole = value->kind == VALUE_REAL ? (long long)real : value_whole(value);
+        long long whole = value->kind == TEMPLATE_REAL ? (long long)real : value_whole(value);
         unsigned long long size = (unsigned long long)(whole < 0 ? -whole : whole);
         const char *sign = whole < 0 ? "-" : conversion->plus ? "+" : "";
         snprintf(made, sizeof made,
@@ -70,9 +71,10 @@ static limn_status convert_number(Value *text, Machine *machine, const Conversio
     return value_of_text(text, machine, made, strlen(made), 0);
 }
 
-static limn_status convert(Builder *builder, const Conversion *conversion, const Value *value, const Str *format) {
+static limn_status convert(Builder *builder, const Conversion *conversion, const TemplateValue *value,
+                           const Str *format) {
     Machine *machine = builder->machine;
-    Value text;
+    TemplateValue text;
     bool number = strchr("dixXfeg", conversion->letter) != NULL;
     if (number) {
         TRY(convert_number(&text, machine, conversion, value));
@@ -108,10 +110,11 @@ static size_t read_conversion(Conversion *conversion, const Str *format, size_t 
     return at;
 }
 
-limn_status text_format_percent(Value *result, Machine *machine, const Str *format, const Value *values) {
-    bool tuple = values->kind == VALUE_TUPLE;
+limn_status text_format_percent(TemplateValue *result, Machine *machine, const Str *format,
+                                const TemplateValue *values) {
+    bool tuple = values->kind == TEMPLATE_TUPLE;
     size_t n = tuple ? values->list->n : 1, used = 0;
-    const Value *items = tuple ? values->list->items : values;
+    const TemplateValue *items = tuple ? values->list->items : values;
     Builder builder = {.machine = machine};
     for (size_t at = 0; at < format->length; at++) {
         if (format->bytes[at] != '%') {
@@ -129,8 +132,9 @@ limn_status text_format_percent(Value *result, Machine *machine, const Str *form
         }
         TRY(convert(&builder, &conversion, &items[used++], format));
     }
-    bool subscripted = values->kind == VALUE_DICT || values->kind == VALUE_LIST || values->kind == VALUE_UNDEFINED ||
-                       (values->kind == VALUE_LAZY && values->list->lazy == LAZY_RANGE);
+    bool subscripted = values->kind == TEMPLATE_DICT || values->kind == TEMPLATE_LIST ||
+                       values->kind == TEMPLATE_UNDEFINED ||
+                       (values->kind == TEMPLATE_LAZY && values->list->lazy == LAZY_RANGE);
     if (used < n && !subscripted) { /* what has subscripts might have been asked by name */
         return machine_fail(machine, LIMN_FORMAT, "not all arguments converted during string formatting");
     }
@@ -138,7 +142,7 @@ limn_status text_format_percent(Value *result, Machine *machine, const Str *form
 }
 
 /* The argument that "{}", "{0}" or "{name}" asks for. */
-static limn_status find_argument(const Value **value, Machine *machine, const Str *format, const Given *given,
+static limn_status find_argument(const TemplateValue **value, Machine *machine, const Str *format, const Given *given,
                                  size_t begin, size_t end, size_t *next) {
     int index = -1;
     *value = NULL;
@@ -165,7 +169,7 @@ static limn_status find_argument(const Value **value, Machine *machine, const St
 
 static limn_status add_field(Builder *builder, const Str *format, const Given *given, size_t begin, size_t end,
                              size_t *next) {
-    const Value *value;
+    const TemplateValue *value;
     const char *text = format->bytes;
     size_t name = begin;
     while (name < end && text[name] != ':' && text[name] != '!') {
@@ -192,7 +196,7 @@ static limn_status add_field(Builder *builder, const Str *format, const Given *g
     return convert(builder, &conversion, value, format);
 }
 
-limn_status text_format_braces(Value *result, Machine *machine, const Str *format, const Given *given) {
+limn_status text_format_braces(TemplateValue *result, Machine *machine, const Str *format, const Given *given) {
     Builder builder = {.machine = machine};
     size_t next = 0;
     for (size_t at = 0; at < format->length; at++) {

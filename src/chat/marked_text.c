@@ -82,7 +82,7 @@ void builder_add_codepoint(Builder *builder, uint32_t c, Mark mark) {
     builder_add(builder, out, utf8_encode(c, out), mark);
 }
 
-limn_status builder_finish(Value *value, Builder *builder) {
+limn_status builder_finish(TemplateValue *value, Builder *builder) {
     TRY(builder->status);
     void *memory;
     TRY(machine_take(&memory, builder->machine, 1, sizeof(Str)));
@@ -118,7 +118,7 @@ Mark str_mark_at(const Str *string, size_t at) {
     return string->runs[low].mark;
 }
 
-limn_status str_part(Value *value, Machine *machine, const Str *string, size_t begin, size_t end) {
+limn_status str_part(TemplateValue *value, Machine *machine, const Str *string, size_t begin, size_t end) {
     Builder builder = {.machine = machine};
     builder_add_part(&builder, string, begin, end);
     return builder_finish(value, &builder);

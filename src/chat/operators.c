@@ -23,7 +23,7 @@ static limn_status power(int64_t *result, Machine *machine, int64_t base, int64_
     return LIMN_OK;
 }
 
-static limn_status operate_whole(Value *value, Machine *machine, Operator op, int64_t a, int64_t b) {
+static limn_status operate_whole(TemplateValue *value, Machine *machine, Operator op, int64_t a, int64_t b) {
     int64_t result = 0;
     bool overflow = false;
     if ((op == OP_DIV || op == OP_FLOOR_DIV || op == OP_MOD) && b == 0) {
@@ -61,7 +61,7 @@ static limn_status operate_whole(Value *value, Machine *machine, Operator op, in
     return overflow ? too_large(machine) : LIMN_OK;
 }
 
-static limn_status operate_real(Value *value, Machine *machine, Operator op, double a, double b) {
+static limn_status operate_real(TemplateValue *value, Machine *machine, Operator op, double a, double b) {
     if ((op == OP_DIV || op == OP_FLOOR_DIV || op == OP_MOD) && b == 0) {
         return machine_fail(machine, LIMN_FORMAT, "division by zero");
     }
@@ -102,9 +102,9 @@ static limn_status operate_real(Value *value, Machine *machine, Operator op, dou
     }
 }
 
-static limn_status repeat(Value *value, Machine *machine, const Value *what, int64_t times) {
+static limn_status repeat(TemplateValue *value, Machine *machine, const TemplateValue *what, int64_t times) {
     size_t n = times > 0 ? (size_t)times : 0;
-    if (what->kind == VALUE_STRING) {
+    if (what->kind == TEMPLATE_STRING) {
         Builder builder = {.machine = machine};
         for (size_t i = 0; i < n && what->string->length > 0; i++) {
             TRY(machine_step(machine, 1));
@@ -114,18 +114,18 @@ static limn_status repeat(Value *value, Machine *machine, const Value *what, int
         return builder_finish(value, &builder);
     }
     const List *list = what->list;
-    if (list->n > 0 && n > SIZE_MAX / sizeof(Value) / list->n) {
+    if (list->n > 0 && n > SIZE_MAX / sizeof(TemplateValue) / list->n) {
         return machine_fail(machine, LIMN_RANGE, "a list of %zu times %zu elements is too large", n, list->n);
     }
     TRY(value_list(value, machine, what->kind, list->n * n));
     TRY(machine_step(machine, list->n * n));
     for (size_t i = 0; i < n && list->n > 0; i++) {
-        memcpy(value->list->items + i * list->n, list->items, list->n * sizeof(Value));
+        memcpy(value->list->items + i * list->n, list->items, list->n * sizeof(TemplateValue));
     }
     return LIMN_OK;
 }
 
-static limn_status join_lists(Value *value, Machine *machine, const Value *a, const Value *b) {
+static limn_status join_lists(TemplateValue *value, Machine *machine, const TemplateValue *a, const TemplateValue *b) {
     TRY(value_list(value, machine, a->kind, a->list->n + b->list->n));
     TRY(machine_step(machine, value->list->n));
     for (size_t i = 0; i < value->list->n; i++) {
@@ -134,8 +134,8 @@ static limn_status join_lists(Value *value, Machine *machine, const Value *a, co
     return LIMN_OK;
 }
 
-static bool repeats(const Value *a) {
-    return a->kind == VALUE_STRING || a->kind == VALUE_LIST || a->kind == VALUE_TUPLE;
+static bool repeats(const TemplateValue *a) {
+    return a->kind == TEMPLATE_STRING || a->kind == TEMPLATE_LIST || a->kind == TEMPLATE_TUPLE;
 }
 
 static const char *operator_text(Operator op) {
@@ -144,12 +144,13 @@ static const char *operator_text(Operator op) {
     return texts[op];
 }
 
-limn_status operate(Value *value, Machine *machine, Operator op, const Value *a, const Value *b) {
-    const Value *undefined = a->kind == VALUE_UNDEFINED ? a : b->kind == VALUE_UNDEFINED ? b : NULL;
-    if (undefined != NULL && !(op == OP_MOD && a->kind == VALUE_STRING)) {
+limn_status operate(TemplateValue *value, Machine *machine, Operator op, const TemplateValue *a,
+                    const TemplateValue *b) {
+    const TemplateValue *undefined = a->kind == TEMPLATE_UNDEFINED ? a : b->kind == TEMPLATE_UNDEFINED ? b : NULL;
+    if (undefined != NULL && !(op == OP_MOD && a->kind == TEMPLATE_STRING)) {
         return machine_fail(machine, LIMN_FORMAT, "%s", undefined->missing);
     }
-    if ((a->kind == VALUE_STRING && a->string->markup) || (b->kind == VALUE_STRING && b->string->markup)) {
+    if ((a->kind == TEMPLATE_STRING && a->string->markup) || (b->kind == TEMPLATE_STRING && b->string->markup)) {
         return machine_fail(machine, LIMN_UNSUPPORTED, "computing with safe text is not implemented");
     }
     if (value_is_number(a) && value_is_number(b)) {
@@ -157,29 +158,29 @@ limn_status operate(Value *value, Machine *machine, Operator op, const Value *a,
         return whole ? operate_whole(value, machine, op, value_whole(a), value_whole(b))
                      : operate_real(value, machine, op, value_number(a), value_number(b));
     }
-    if (op == OP_ADD && a->kind == VALUE_STRING && b->kind == VALUE_STRING) {
+    if (op == OP_ADD && a->kind == TEMPLATE_STRING && b->kind == TEMPLATE_STRING) {
         Builder builder = {.machine = machine};
         builder_add_str(&builder, a->string);
         builder_add_str(&builder, b->string);
         return builder_finish(value, &builder);
     }
-    if (op == OP_ADD && a->kind == b->kind && (a->kind == VALUE_LIST || a->kind == VALUE_TUPLE)) {
+    if (op == OP_ADD && a->kind == b->kind && (a->kind == TEMPLATE_LIST || a->kind == TEMPLATE_TUPLE)) {
         return join_lists(value, machine, a, b);
     }
     if (op == OP_MUL && ((repeats(a) && value_is_whole(b)) || (repeats(b) && value_is_whole(a)))) {
         return repeats(a) ? repeat(value, machine, a, value_whole(b)) : repeat(value, machine, b, value_whole(a));
     }
-    if (op == OP_MOD && a->kind == VALUE_STRING) {
+    if (op == OP_MOD && a->kind == TEMPLATE_STRING) {
         return text_format_percent(value, machine, a->string, b);
     }
-    if (op == OP_ADD && a->kind == VALUE_STRING) {
+    if (op == OP_ADD && a->kind == TEMPLATE_STRING) {
         return machine_fail(machine, LIMN_FORMAT, "can only concatenate str (not \"%s\") to str", value_type(b));
     }
     return machine_fail(machine, LIMN_FORMAT, "unsupported operand type(s) for %s: '%s' and '%s'", operator_text(op),
                         value_type(a), value_type(b));
 }
 
-limn_status compare(bool *holds, Machine *machine, Operator op, const Value *a, const Value *b) {
+limn_status compare(bool *holds, Machine *machine, Operator op, const TemplateValue *a, const TemplateValue *b) {
     int order;
     switch (op) {
     case OP_EQ:

@@ -192,7 +192,7 @@ static limn_status parse_pow(Node **node, Parser *parser) {
 
 /* ---- what stands by itself ---- */
 
-static limn_status constant(Node **node, Parser *parser, const SourceToken *token, Value value) {
+static limn_status constant(Node **node, Parser *parser, const SourceToken *token, TemplateValue value) {
     TRY(parser_node(node, parser, NODE_CONSTANT, token->at));
     (*node)->constant = value;
     return LIMN_OK;
@@ -201,13 +201,13 @@ static limn_status constant(Node **node, Parser *parser, const SourceToken *toke
 static limn_status parse_name(Node **node, Parser *parser) {
     static const struct {
         const char *name;
-        Value value;
-    } constants[] = {{"true", {.kind = VALUE_BOOL, .boolean = true}},
-                     {"True", {.kind = VALUE_BOOL, .boolean = true}},
-                     {"false", {.kind = VALUE_BOOL, .boolean = false}},
-                     {"False", {.kind = VALUE_BOOL, .boolean = false}},
-                     {"none", {.kind = VALUE_NONE}},
-                     {"None", {.kind = VALUE_NONE}}};
+        TemplateValue value;
+    } constants[] = {{"true", {.kind = TEMPLATE_BOOL, .boolean = true}},
+                     {"True", {.kind = TEMPLATE_BOOL, .boolean = true}},
+                     {"false", {.kind = TEMPLATE_BOOL, .boolean = false}},
+                     {"False", {.kind = TEMPLATE_BOOL, .boolean = false}},
+                     {"none", {.kind = TEMPLATE_NONE}},
+                     {"None", {.kind = TEMPLATE_NONE}}};
     const SourceToken *token = parser_token(parser);
     parser->at++;
     for (size_t i = 0; i < sizeof constants / sizeof *constants; i++) {
@@ -406,7 +406,7 @@ static limn_status parse_dot(Node **node, Parser *parser) {
     const SourceToken *token = parser_token(parser);
     made->a = *node;
     *node = made;
-    if (token->kind == TOKEN_NUMBER && token->number.kind == VALUE_INTEGER) {
+    if (token->kind == TOKEN_NUMBER && token->number.kind == TEMPLATE_INTEGER) {
         made->kind = NODE_ITEM;
         parser->at++;
         return constant(&made->b, parser, token, token->number);

@@ -117,9 +117,9 @@ static void write_quoted(Builder *builder, const Str *string) {
     builder_add(builder, &quote, 1, mark);
 }
 
-static limn_status write_list(Builder *builder, const Value *value) {
+static limn_status write_list(Builder *builder, const TemplateValue *value) {
     const List *list = value->list;
-    bool tuple = value->kind == VALUE_TUPLE;
+    bool tuple = value->kind == TEMPLATE_TUPLE;
     builder_add(builder, tuple ? "(" : "[", 1, list->mark);
     for (size_t i = 0; i < list->n; i++) {
         if (i > 0) {
@@ -148,35 +148,35 @@ static limn_status write_dict(Builder *builder, const Dict *dict) {
     return builder->status;
 }
 
-static limn_status write_value(Builder *builder, const Value *value) {
+static limn_status write_value(Builder *builder, const TemplateValue *value) {
     char text[40];
     switch (value->kind) {
-    case VALUE_UNDEFINED:
+    case TEMPLATE_UNDEFINED:
         builder_add_text(builder, "Undefined");
         break;
-    case VALUE_NONE:
+    case TEMPLATE_NONE:
         builder_add_text(builder, "None");
         break;
-    case VALUE_BOOL:
+    case TEMPLATE_BOOL:
         builder_add_text(builder, value->boolean ? "True" : "False");
         break;
-    case VALUE_INTEGER:
+    case TEMPLATE_INTEGER:
         snprintf(text, sizeof text, "%lld", (long long)value->integer);
         builder_add_text(builder, text);
         break;
-    case VALUE_REAL:
+    case TEMPLATE_REAL:
         builder_add_text(builder, real_text(value->real, text));
         break;
-    case VALUE_STRING:
+    case TEMPLATE_STRING:
         if (value->string->markup) {
             return machine_fail(builder->machine, LIMN_UNSUPPORTED, "the repr of safe text is not implemented");
         }
         write_quoted(builder, value->string);
         break;
-    case VALUE_LIST:
-    case VALUE_TUPLE:
+    case TEMPLATE_LIST:
+    case TEMPLATE_TUPLE:
         return write_list(builder, value);
-    case VALUE_DICT:
+    case TEMPLATE_DICT:
         return write_dict(builder, value->dict);
     default:
         return machine_fail(builder->machine, LIMN_UNSUPPORTED, "printing a %s is not implemented", value_type(value));
@@ -184,7 +184,7 @@ static limn_status write_value(Builder *builder, const Value *value) {
     return builder->status;
 }
 
-limn_status value_write_repr(Builder *builder, const Value *value) {
+limn_status value_write_repr(Builder *builder, const TemplateValue *value) {
     Machine *machine = builder->machine;
     TRY(machine_step(machine, 1));
     if (machine->depth >= CHAT_DEPTH_MAX) {
@@ -196,16 +196,16 @@ limn_status value_write_repr(Builder *builder, const Value *value) {
     return status;
 }
 
-limn_status value_write_str(Builder *builder, const Value *value) {
-    if (value->kind == VALUE_STRING) {
+limn_status value_write_str(Builder *builder, const TemplateValue *value) {
+    if (value->kind == TEMPLATE_STRING) {
         builder_add_str(builder, value->string);
         return builder->status;
     }
-    return value->kind == VALUE_UNDEFINED ? LIMN_OK : value_write_repr(builder, value);
+    return value->kind == TEMPLATE_UNDEFINED ? LIMN_OK : value_write_repr(builder, value);
 }
 
-limn_status value_to_str(Value *text, Machine *machine, const Value *value) {
-    if (value->kind == VALUE_STRING) {
+limn_status value_to_str(TemplateValue *text, Machine *machine, const TemplateValue *value) {
+    if (value->kind == TEMPLATE_STRING) {
         *text = *value;
         return LIMN_OK;
     }
@@ -259,7 +259,7 @@ typedef struct JsonWriter {
     size_t level;
 } JsonWriter;
 
-static limn_status write_json(JsonWriter *writer, const Value *value);
+static limn_status write_json(JsonWriter *writer, const TemplateValue *value);
 
 static void begin_item(JsonWriter *writer, bool first, Mark mark) {
     if (!first) {
@@ -294,13 +294,13 @@ static limn_status write_json_list(JsonWriter *writer, const List *list) {
     return writer->builder->status;
 }
 
-static limn_status write_json_key(JsonWriter *writer, const Value *key) {
+static limn_status write_json_key(JsonWriter *writer, const TemplateValue *key) {
     Builder *builder = writer->builder;
-    if (key->kind == VALUE_STRING) {
+    if (key->kind == TEMPLATE_STRING) {
         write_json_text(builder, key->string, writer->style->ascii);
         return builder->status;
     }
-    if (!value_is_number(key) && key->kind != VALUE_NONE) {
+    if (!value_is_number(key) && key->kind != TEMPLATE_NONE) {
         return machine_fail(builder->machine, LIMN_FORMAT, "tojson: keys must be str, int, float, bool or None, not %s",
                             value_type(key));
     }
@@ -351,27 +351,27 @@ static limn_status write_json_dict(JsonWriter *writer, const Dict *dict) {
     return writer->builder->status;
 }
 
-static limn_status write_json_value(JsonWriter *writer, const Value *value) {
+static limn_status write_json_value(JsonWriter *writer, const TemplateValue *value) {
     Builder *builder = writer->builder;
     switch (value->kind) {
-    case VALUE_NONE:
+    case TEMPLATE_NONE:
         builder_add_text(builder, "null");
         return builder->status;
-    case VALUE_BOOL:
+    case TEMPLATE_BOOL:
         builder_add_text(builder, value->boolean ? "true" : "false");
         return builder->status;
-    case VALUE_INTEGER:
+    case TEMPLATE_INTEGER:
         return value_write_str(builder, value);
-    case VALUE_REAL:
+    case TEMPLATE_REAL:
         write_json_real(builder, value->real);
         return builder->status;
-    case VALUE_STRING:
+    case TEMPLATE_STRING:
         write_json_text(builder, value->string, writer->style->ascii);
         return builder->status;
-    case VALUE_LIST:
-    case VALUE_TUPLE:
+    case TEMPLATE_LIST:
+    case TEMPLATE_TUPLE:
         return write_json_list(writer, value->list);
-    case VALUE_DICT:
+    case TEMPLATE_DICT:
         return write_json_dict(writer, value->dict);
     default:
         return machine_fail(builder->machine, LIMN_FORMAT, "tojson: object of type %s is not JSON serializable",
@@ -379,7 +379,7 @@ static limn_status write_json_value(JsonWriter *writer, const Value *value) {
     }
 }
 
-static limn_status write_json(JsonWriter *writer, const Value *value) {
+static limn_status write_json(JsonWriter *writer, const TemplateValue *value) {
     Machine *machine = writer->builder->machine;
     TRY(machine_step(machine, 1));
     if (machine->depth >= CHAT_DEPTH_MAX) {
@@ -391,7 +391,7 @@ static limn_status write_json(JsonWriter *writer, const Value *value) {
     return status;
 }
 
-limn_status value_write_json(Builder *builder, const Value *value, const JsonStyle *style) {
+limn_status value_write_json(Builder *builder, const TemplateValue *value, const JsonStyle *style) {
     JsonWriter writer = {builder, style, 0};
     return write_json(&writer, value);
 }

@@ -26,7 +26,7 @@ typedef struct SourceToken {
     uint32_t at;      /* byte of the source */
     const char *text; /* DATA, NAME, OPERATOR: as it stands there (DATA trimmed); STRING: its value */
     size_t length;
-    Value number; /* NUMBER */
+    TemplateValue number; /* NUMBER */
 } SourceToken;
 
 typedef struct Tokens {
@@ -116,7 +116,7 @@ struct Node {
     uint32_t id;    /* of the name among the template's names */
     const Str *name;
     const Str *attribute; /* NAMESPACE_REF */
-    Value constant;
+    TemplateValue constant;
     Node *a, *b, *c;
     Nodes items, defaults, body, other;
     const Arguments *arguments;

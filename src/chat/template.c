@@ -136,7 +136,7 @@ void chat_template_free(ChatTemplate *parsed) {
 
 /* ---- running ---- */
 
-static limn_status bind(Machine *machine, Scope *scope, const char *name, Value value) {
+static limn_status bind(Machine *machine, Scope *scope, const char *name, TemplateValue value) {
     uint64_t id;
     return map_get(&machine->parsed->ids, name, strlen(name), &id) ? scope_set(machine, scope, (uint32_t)id, value)
                                                                    : LIMN_OK; /* nobody asks for it */
@@ -144,7 +144,7 @@ static limn_status bind(Machine *machine, Scope *scope, const char *name, Value 
 
 static limn_status bind_json(Machine *machine, Scope *scope, const char *name, const json_t *json) {
     uint64_t id;
-    Value value = value_of(VALUE_NONE);
+    TemplateValue value = value_of(TEMPLATE_NONE);
     if (!map_get(&machine->parsed->ids, name, strlen(name), &id)) {
         return LIMN_OK;
     }
@@ -153,16 +153,16 @@ static limn_status bind_json(Machine *machine, Scope *scope, const char *name, c
 }
 
 /* A message under the names that templates know its reasoning by, as the reference offers them. */
-static limn_status alias_reasoning(Value *message, Machine *machine) {
+static limn_status alias_reasoning(TemplateValue *message, Machine *machine) {
     static const char *const names[] = {"reasoning_content", "thinking", "reasoning"};
-    const Value *reasoning = NULL;
-    for (size_t i = 0; i < 3 && (reasoning == NULL || reasoning->kind == VALUE_NONE); i++) {
+    const TemplateValue *reasoning = NULL;
+    for (size_t i = 0; i < 3 && (reasoning == NULL || reasoning->kind == TEMPLATE_NONE); i++) {
         TRY(dict_find_text(&reasoning, machine, message->dict, names[i], strlen(names[i])));
     }
-    if (reasoning == NULL || reasoning->kind == VALUE_NONE) {
+    if (reasoning == NULL || reasoning->kind == TEMPLATE_NONE) {
         return LIMN_OK;
     }
-    Value key, made;
+    TemplateValue key, made;
     const Dict *from = message->dict;
     TRY(value_dict(&made, machine, from->n + 2));
     TRY(value_of_text(&key, machine, "thinking", 8, 0));
@@ -177,19 +177,20 @@ static limn_status alias_reasoning(Value *message, Machine *machine) {
     return LIMN_OK;
 }
 
-static limn_status read_messages(Value *messages, Machine *machine) {
+static limn_status read_messages(TemplateValue *messages, Machine *machine) {
     const json_t *json = machine->input->messages;
-    TRY(value_list(messages, machine, VALUE_LIST, json_array_size(json)));
+    TRY(value_list(messages, machine, TEMPLATE_LIST, json_array_size(json)));
     for (size_t i = 0; i < messages->list->n; i++) {
-        Value *message = &messages->list->items[i];
+        TemplateValue *message = &messages->list->items[i];
         Mark mark = (Mark)(i + 1) * MARK_MESSAGE;
         TRY(value_from_json(message, machine, json_array_get(json, i), mark | MARK_CONTENT));
         TRY(alias_reasoning(message, machine));
         message->dict->is_message = true;
-        const Value *role;
+        const TemplateValue *role;
         TRY(dict_find_text(&role, machine, message->dict, "role", 4));
-        if (role != NULL && role->kind == VALUE_STRING) { /* whose, not what */
-            TRY(value_of_text((Value *)(uintptr_t)role, machine, role->string->bytes, role->string->length, mark));
+        if (role != NULL && role->kind == TEMPLATE_STRING) { /* whose, not what */
+            TRY(value_of_text((TemplateValue *)(uintptr_t)role, machine, role->string->bytes, role->string->length,
+                              mark));
         }
     }
     return LIMN_OK;
@@ -197,7 +198,7 @@ static limn_status read_messages(Value *messages, Machine *machine) {
 
 static limn_status bind_input(Machine *machine, Scope *scope, bool generation_prompt) {
     const ChatInput *input = machine->input;
-    Value messages;
+    TemplateValue messages;
     for (size_t i = 0; i < 2; i++) {
         const char *name;
         json_t *value;
@@ -214,7 +215,7 @@ static limn_status bind_input(Machine *machine, Scope *scope, bool generation_pr
 
 typedef struct Render {
     Machine machine;
-    Value text;
+    TemplateValue text;
 } Render;
 
 static limn_status render(Render *to, const ChatTemplate *parsed, const ChatInput *input, bool generation_prompt) {

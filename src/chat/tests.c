@@ -4,34 +4,34 @@
 #include "chat/evaluate.h"
 
 #define TEST(name, expression)                                                                                         \
-    static limn_status test_##name(Call *call, Value *result) {                                                        \
-        const Value *self = &call->self;                                                                               \
+    static limn_status test_##name(Call *call, TemplateValue *result) {                                                \
+        const TemplateValue *self = &call->self;                                                                       \
         *result = value_of_bool(expression);                                                                           \
         return LIMN_OK;                                                                                                \
     }
 
-TEST(defined, self->kind != VALUE_UNDEFINED)
-TEST(undefined, self->kind == VALUE_UNDEFINED)
-TEST(none, self->kind == VALUE_NONE)
-TEST(boolean, self->kind == VALUE_BOOL)
-TEST(true, self->kind == VALUE_BOOL && self->boolean)
-TEST(false, self->kind == VALUE_BOOL && !self->boolean)
-TEST(integer, self->kind == VALUE_INTEGER)
-TEST(float, self->kind == VALUE_REAL)
+TEST(defined, self->kind != TEMPLATE_UNDEFINED)
+TEST(undefined, self->kind == TEMPLATE_UNDEFINED)
+TEST(none, self->kind == TEMPLATE_NONE)
+TEST(boolean, self->kind == TEMPLATE_BOOL)
+TEST(true, self->kind == TEMPLATE_BOOL && self->boolean)
+TEST(false, self->kind == TEMPLATE_BOOL && !self->boolean)
+TEST(integer, self->kind == TEMPLATE_INTEGER)
+TEST(float, self->kind == TEMPLATE_REAL)
 TEST(number, value_is_number(self))
-TEST(string, self->kind == VALUE_STRING)
-TEST(mapping, self->kind == VALUE_DICT)
-TEST(callable, self->kind == VALUE_FUNCTION || self->kind == VALUE_LOOP || self->kind == VALUE_UNDEFINED)
-TEST(iterable, value_is_sequence(self) || self->kind == VALUE_STRING || self->kind == VALUE_DICT ||
-                   self->kind == VALUE_UNDEFINED || self->kind == VALUE_LOOP)
-TEST(sequence, self->kind == VALUE_LIST || self->kind == VALUE_TUPLE || self->kind == VALUE_STRING ||
-                   self->kind == VALUE_DICT || self->kind == VALUE_UNDEFINED ||
-                   (self->kind == VALUE_LAZY && self->list->lazy == LAZY_RANGE))
-TEST(escaped, self->kind == VALUE_STRING && self->string->markup)
+TEST(string, self->kind == TEMPLATE_STRING)
+TEST(mapping, self->kind == TEMPLATE_DICT)
+TEST(callable, self->kind == TEMPLATE_FUNCTION || self->kind == TEMPLATE_LOOP || self->kind == TEMPLATE_UNDEFINED)
+TEST(iterable, value_is_sequence(self) || self->kind == TEMPLATE_STRING || self->kind == TEMPLATE_DICT ||
+                   self->kind == TEMPLATE_UNDEFINED || self->kind == TEMPLATE_LOOP)
+TEST(sequence, self->kind == TEMPLATE_LIST || self->kind == TEMPLATE_TUPLE || self->kind == TEMPLATE_STRING ||
+                   self->kind == TEMPLATE_DICT || self->kind == TEMPLATE_UNDEFINED ||
+                   (self->kind == TEMPLATE_LAZY && self->list->lazy == LAZY_RANGE))
+TEST(escaped, self->kind == TEMPLATE_STRING && self->string->markup)
 
 /* self % by == rest */
-static limn_status divisible(Call *call, Value *result, Value by, int64_t rest) {
-    Value found, expected = value_of_integer(rest);
+static limn_status divisible(Call *call, TemplateValue *result, TemplateValue by, int64_t rest) {
+    TemplateValue found, expected = value_of_integer(rest);
     bool equal;
     TRY(operate(&found, call->machine, OP_MOD, &call->self, &by));
     TRY(value_equal(&equal, call->machine, &found, &expected));
@@ -39,19 +39,19 @@ static limn_status divisible(Call *call, Value *result, Value by, int64_t rest) 
     return LIMN_OK;
 }
 
-static limn_status test_odd(Call *call, Value *result) {
+static limn_status test_odd(Call *call, TemplateValue *result) {
     return divisible(call, result, value_of_integer(2), 1);
 }
 
-static limn_status test_even(Call *call, Value *result) {
+static limn_status test_even(Call *call, TemplateValue *result) {
     return divisible(call, result, value_of_integer(2), 0);
 }
 
-static limn_status test_divisible(Call *call, Value *result) {
+static limn_status test_divisible(Call *call, TemplateValue *result) {
     return divisible(call, result, call->args[0], 0);
 }
 
-static limn_status compared(Call *call, Value *result, Operator op) {
+static limn_status compared(Call *call, TemplateValue *result, Operator op) {
     bool holds;
     TRY(compare(&holds, call->machine, op, &call->self, &call->args[0]));
     *result = value_of_bool(holds);
@@ -59,7 +59,7 @@ static limn_status compared(Call *call, Value *result, Operator op) {
 }
 
 #define COMPARISON(name, op)                                                                                           \
-    static limn_status test_##name(Call *call, Value *result) {                                                        \
+    static limn_status test_##name(Call *call, TemplateValue *result) {                                                \
         return compared(call, result, op);                                                                             \
     }
 
@@ -71,23 +71,24 @@ COMPARISON(gt, OP_GT)
 COMPARISON(ge, OP_GE)
 COMPARISON(in, OP_IN)
 
-static limn_status test_same(Call *call, Value *result) {
-    const Value *a = &call->self, *b = &call->args[0];
-    bool simple = a->kind == VALUE_NONE || a->kind == VALUE_BOOL || b->kind == VALUE_NONE || b->kind == VALUE_BOOL;
-    if (!simple && a->kind == b->kind && a->kind != VALUE_DICT && a->kind != VALUE_LIST) {
+static limn_status test_same(Call *call, TemplateValue *result) {
+    const TemplateValue *a = &call->self, *b = &call->args[0];
+    bool simple =
+        a->kind == TEMPLATE_NONE || a->kind == TEMPLATE_BOOL || b->kind == TEMPLATE_NONE || b->kind == TEMPLATE_BOOL;
+    if (!simple && a->kind == b->kind && a->kind != TEMPLATE_DICT && a->kind != TEMPLATE_LIST) {
         return machine_fail(call->machine, LIMN_UNSUPPORTED,
                             "'sameas' is implemented for none, true, false, lists and dicts only");
     }
-    *result = value_of_bool(a->kind == b->kind && (a->kind == VALUE_NONE   ? true
-                                                   : a->kind == VALUE_BOOL ? a->boolean == b->boolean
-                                                                           : a->dict == b->dict));
+    *result = value_of_bool(a->kind == b->kind && (a->kind == TEMPLATE_NONE   ? true
+                                                   : a->kind == TEMPLATE_BOOL ? a->boolean == b->boolean
+                                                                              : a->dict == b->dict));
     return LIMN_OK;
 }
 
 /* str.islower and str.isupper: cased characters, all of one case. */
-static limn_status test_case(Call *call, Value *result, CaseChange change) {
+static limn_status test_case(Call *call, TemplateValue *result, CaseChange change) {
     const Str *text;
-    Value same, other;
+    TemplateValue same, other;
     TRY(call_self_text(&text, call));
     TRY(text_change_case(&same, call->machine, text, change));
     TRY(text_change_case(&other, call->machine, text, change == CASE_LOWER ? CASE_UPPER : CASE_LOWER));
@@ -96,22 +97,22 @@ static limn_status test_case(Call *call, Value *result, CaseChange change) {
     return LIMN_OK;
 }
 
-static limn_status test_lower(Call *call, Value *result) {
+static limn_status test_lower(Call *call, TemplateValue *result) {
     return test_case(call, result, CASE_LOWER);
 }
 
-static limn_status test_upper(Call *call, Value *result) {
+static limn_status test_upper(Call *call, TemplateValue *result) {
     return test_case(call, result, CASE_UPPER);
 }
 
-static limn_status test_filter(Call *call, Value *result) {
+static limn_status test_filter(Call *call, TemplateValue *result) {
     const Str *name;
     TRY(call_need_text(&name, call, &call->self));
     *result = value_of_bool(filter_row(name->bytes, name->length) != NULL);
     return LIMN_OK;
 }
 
-static limn_status test_test(Call *call, Value *result) {
+static limn_status test_test(Call *call, TemplateValue *result) {
     const Str *name;
     TRY(call_need_text(&name, call, &call->self));
     *result = value_of_bool(test_row(name->bytes, name->length) != NULL);

@@ -32,7 +32,7 @@ static bool is_cased(uint32_t c) {
     return utf8proc_toupper(in) != in || utf8proc_tolower(in) != in;
 }
 
-limn_status text_change_case(Value *result, Machine *machine, const Str *text, CaseChange change) {
+limn_status text_change_case(TemplateValue *result, Machine *machine, const Str *text, CaseChange change) {
     Builder builder = {.machine = machine};
     bool first = true;
     size_t step;
@@ -53,7 +53,7 @@ limn_status text_change_case(Value *result, Machine *machine, const Str *text, C
 }
 
 #define CASE_METHOD(name, change)                                                                                      \
-    static limn_status run_##name(Call *call, Value *result) {                                                         \
+    static limn_status run_##name(Call *call, TemplateValue *result) {                                                 \
         return text_change_case(result, call->machine, call->self.string, change);                                     \
     }
 
@@ -97,9 +97,9 @@ void text_strip(size_t *begin, size_t *end, const Str *text, const Str *chars, b
     }
 }
 
-static limn_status strip(Call *call, Value *result, bool left, bool right) {
+static limn_status strip(Call *call, TemplateValue *result, bool left, bool right) {
     const Str *chars = NULL;
-    if (call->args[0].kind != VALUE_NONE) {
+    if (call->args[0].kind != TEMPLATE_NONE) {
         TRY(call_take_text(&chars, call, 0, NULL));
     }
     size_t begin, end;
@@ -108,15 +108,15 @@ static limn_status strip(Call *call, Value *result, bool left, bool right) {
     return str_part(result, call->machine, call->self.string, begin, end);
 }
 
-static limn_status run_strip(Call *call, Value *result) {
+static limn_status run_strip(Call *call, TemplateValue *result) {
     return strip(call, result, true, true);
 }
 
-static limn_status run_lstrip(Call *call, Value *result) {
+static limn_status run_lstrip(Call *call, TemplateValue *result) {
     return strip(call, result, true, false);
 }
 
-static limn_status run_rstrip(Call *call, Value *result) {
+static limn_status run_rstrip(Call *call, TemplateValue *result) {
     return strip(call, result, false, true);
 }
 
@@ -126,9 +126,9 @@ typedef struct Part {
     size_t begin, end;
 } Part;
 
-static limn_status parts_to_list(Value *result, Machine *machine, const Str *text, const Part *parts, size_t n,
+static limn_status parts_to_list(TemplateValue *result, Machine *machine, const Str *text, const Part *parts, size_t n,
                                  bool reversed) {
-    TRY(value_list(result, machine, VALUE_LIST, n));
+    TRY(value_list(result, machine, TEMPLATE_LIST, n));
     for (size_t i = 0; i < n; i++) {
         const Part *part = &parts[reversed ? n - 1 - i : i];
         TRY(str_part(&result->list->items[i], machine, text, part->begin, part->end));
@@ -187,10 +187,10 @@ static size_t split_text(Part *parts, const Str *text, const Str *separator, uin
     return n;
 }
 
-static limn_status split(Call *call, Value *result, bool from_right) {
+static limn_status split(Call *call, TemplateValue *result, bool from_right) {
     const Str *text = call->self.string, *separator = NULL;
     int64_t most;
-    if (call->args[0].kind != VALUE_NONE) {
+    if (call->args[0].kind != TEMPLATE_NONE) {
         TRY(call_take_text(&separator, call, 0, NULL));
     }
     TRY(call_take_whole(&most, call, 1, -1));
@@ -212,11 +212,11 @@ static limn_status split(Call *call, Value *result, bool from_right) {
                          from_right);
 }
 
-static limn_status run_split(Call *call, Value *result) {
+static limn_status run_split(Call *call, TemplateValue *result) {
     return split(call, result, false);
 }
 
-static limn_status run_rsplit(Call *call, Value *result) {
+static limn_status run_rsplit(Call *call, TemplateValue *result) {
     return split(call, result, true);
 }
 
@@ -224,7 +224,7 @@ static bool ends_line(uint32_t c) {
     return (c >= 10 && c <= 13) || (c >= 28 && c <= 30) || c == 0x85 || c == 0x2028 || c == 0x2029;
 }
 
-static limn_status run_splitlines(Call *call, Value *result) {
+static limn_status run_splitlines(Call *call, TemplateValue *result) {
     const Str *text = call->self.string;
     bool keep = call_take_bool(call, 0, false);
     void *memory;
@@ -245,7 +245,7 @@ static limn_status run_splitlines(Call *call, Value *result) {
     return parts_to_list(result, call->machine, text, parts, n, false);
 }
 
-static limn_status partition(Call *call, Value *result, bool from_right) {
+static limn_status partition(Call *call, TemplateValue *result, bool from_right) {
     const Str *text = call->self.string, *separator;
     TRY(call_need_text(&separator, call, &call->args[0]));
     if (separator->length == 0) {
@@ -262,15 +262,15 @@ static limn_status partition(Call *call, Value *result, bool from_right) {
         parts[2] = (Part){at + separator->length, text->length};
     }
     TRY(parts_to_list(result, call->machine, text, parts, 3, false));
-    result->kind = VALUE_TUPLE;
+    result->kind = TEMPLATE_TUPLE;
     return LIMN_OK;
 }
 
-static limn_status run_partition(Call *call, Value *result) {
+static limn_status run_partition(Call *call, TemplateValue *result) {
     return partition(call, result, false);
 }
 
-static limn_status run_rpartition(Call *call, Value *result) {
+static limn_status run_rpartition(Call *call, TemplateValue *result) {
     return partition(call, result, true);
 }
 
@@ -281,8 +281,8 @@ static limn_status window(Call *call, size_t *begin, size_t *end, bool *crossed)
     const Str *text = call->self.string;
     int64_t n = (int64_t)str_count(text), from, to;
     for (int i = 1; i <= 2; i++) {
-        if (call->args[i].kind == VALUE_NONE) {
-            call->args[i].kind = VALUE_ABSENT;
+        if (call->args[i].kind == TEMPLATE_NONE) {
+            call->args[i].kind = TEMPLATE_ABSENT;
         }
     }
     TRY(call_take_whole(&from, call, 1, 0));
@@ -295,7 +295,7 @@ static limn_status window(Call *call, size_t *begin, size_t *end, bool *crossed)
     return LIMN_OK;
 }
 
-static limn_status affix_one(bool *holds, Call *call, const Value *affix, bool at_end) {
+static limn_status affix_one(bool *holds, Call *call, const TemplateValue *affix, bool at_end) {
     const Str *part;
     size_t begin, end;
     bool crossed;
@@ -307,9 +307,9 @@ static limn_status affix_one(bool *holds, Call *call, const Value *affix, bool a
     return LIMN_OK;
 }
 
-static limn_status affix(Call *call, Value *result, bool at_end) {
+static limn_status affix(Call *call, TemplateValue *result, bool at_end) {
     bool holds = false;
-    if (call->args[0].kind != VALUE_TUPLE) {
+    if (call->args[0].kind != TEMPLATE_TUPLE) {
         TRY(affix_one(&holds, call, &call->args[0], at_end));
     } else {
         const List *list = call->args[0].list;
@@ -321,15 +321,15 @@ static limn_status affix(Call *call, Value *result, bool at_end) {
     return LIMN_OK;
 }
 
-static limn_status run_startswith(Call *call, Value *result) {
+static limn_status run_startswith(Call *call, TemplateValue *result) {
     return affix(call, result, false);
 }
 
-static limn_status run_endswith(Call *call, Value *result) {
+static limn_status run_endswith(Call *call, TemplateValue *result) {
     return affix(call, result, true);
 }
 
-static limn_status find(Call *call, Value *result, bool from_right) {
+static limn_status find(Call *call, TemplateValue *result, bool from_right) {
     const Str *text = call->self.string, *part;
     size_t begin, end;
     bool crossed;
@@ -343,20 +343,20 @@ static limn_status find(Call *call, Value *result, bool from_right) {
     return LIMN_OK;
 }
 
-static limn_status run_find(Call *call, Value *result) {
+static limn_status run_find(Call *call, TemplateValue *result) {
     return find(call, result, false);
 }
 
-static limn_status run_rfind(Call *call, Value *result) {
+static limn_status run_rfind(Call *call, TemplateValue *result) {
     return find(call, result, true);
 }
 
-static limn_status run_index(Call *call, Value *result) {
+static limn_status run_index(Call *call, TemplateValue *result) {
     TRY(find(call, result, false));
     return result->integer >= 0 ? LIMN_OK : call_fail(call, "substring not found");
 }
 
-static limn_status run_count(Call *call, Value *result) {
+static limn_status run_count(Call *call, TemplateValue *result) {
     const Str *text = call->self.string, *part;
     TRY(call_need_text(&part, call, &call->args[0]));
     TRY(machine_step(call->machine, text->length / 64 + 1));
@@ -368,7 +368,7 @@ static limn_status run_count(Call *call, Value *result) {
     return LIMN_OK;
 }
 
-static limn_status all_are(Call *call, Value *result, bool (*is)(uint32_t c)) {
+static limn_status all_are(Call *call, TemplateValue *result, bool (*is)(uint32_t c)) {
     const Str *text = call->self.string;
     bool all = text->length > 0;
     size_t step;
@@ -393,7 +393,7 @@ static bool is_alnum(uint32_t c) {
     return is_alpha(c) || (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO);
 }
 
-static limn_status run_isalpha(Call *call, Value *result) {
+static limn_status run_isalpha(Call *call, TemplateValue *result) {
     return all_are(call, result, is_alpha);
 }
 
@@ -402,7 +402,7 @@ static bool is_other_number(uint32_t c) {
 }
 
 /* Superscripts and their like are digits to Python, fractions are not: no table here tells them apart. */
-static limn_status run_isdigit(Call *call, Value *result) {
+static limn_status run_isdigit(Call *call, TemplateValue *result) {
     const Str *text = call->self.string;
     size_t step;
     for (size_t at = 0; at < text->length; at += step) {
@@ -413,31 +413,31 @@ static limn_status run_isdigit(Call *call, Value *result) {
     return all_are(call, result, is_decimal);
 }
 
-static limn_status run_isdecimal(Call *call, Value *result) {
+static limn_status run_isdecimal(Call *call, TemplateValue *result) {
     return all_are(call, result, is_decimal);
 }
 
-static limn_status run_isalnum(Call *call, Value *result) {
+static limn_status run_isalnum(Call *call, TemplateValue *result) {
     return all_are(call, result, is_alnum);
 }
 
-static limn_status run_isspace(Call *call, Value *result) {
+static limn_status run_isspace(Call *call, TemplateValue *result) {
     return all_are(call, result, character_is_space);
 }
 
-static limn_status run_islower(Call *call, Value *result) {
+static limn_status run_islower(Call *call, TemplateValue *result) {
     const Given none = {0};
     return builtin_call(call->machine, test_row("lower", 5), call->self, &none, result);
 }
 
-static limn_status run_isupper(Call *call, Value *result) {
+static limn_status run_isupper(Call *call, TemplateValue *result) {
     const Given none = {0};
     return builtin_call(call->machine, test_row("upper", 5), call->self, &none, result);
 }
 
 /* ---- making ---- */
 
-limn_status text_replace(Value *result, Machine *machine, const Str *text, const Str *old, const Str *fresh,
+limn_status text_replace(TemplateValue *result, Machine *machine, const Str *text, const Str *old, const Str *fresh,
                          int64_t count) {
     Builder builder = {.machine = machine};
     size_t at = 0, step;
@@ -469,7 +469,7 @@ limn_status text_replace(Value *result, Machine *machine, const Str *text, const
     return builder_finish(result, &builder);
 }
 
-static limn_status run_replace(Call *call, Value *result) {
+static limn_status run_replace(Call *call, TemplateValue *result) {
     const Str *old, *fresh;
     int64_t count;
     TRY(call_need_text(&old, call, &call->args[0]));
@@ -478,7 +478,7 @@ static limn_status run_replace(Call *call, Value *result) {
     return text_replace(result, call->machine, call->self.string, old, fresh, count);
 }
 
-static limn_status run_join(Call *call, Value *result) {
+static limn_status run_join(Call *call, TemplateValue *result) {
     List *items;
     const Str *item;
     Builder builder = {.machine = call->machine};
@@ -493,7 +493,7 @@ static limn_status run_join(Call *call, Value *result) {
     return builder_finish(result, &builder);
 }
 
-static limn_status remove_affix(Call *call, Value *result, bool at_end) {
+static limn_status remove_affix(Call *call, TemplateValue *result, bool at_end) {
     const Str *part, *text = call->self.string;
     bool holds;
     TRY(call_need_text(&part, call, &call->args[0]));
@@ -502,16 +502,16 @@ static limn_status remove_affix(Call *call, Value *result, bool at_end) {
     return str_part(result, call->machine, text, at_end ? 0 : cut, at_end ? text->length - cut : text->length);
 }
 
-static limn_status run_removeprefix(Call *call, Value *result) {
+static limn_status run_removeprefix(Call *call, TemplateValue *result) {
     return remove_affix(call, result, false);
 }
 
-static limn_status run_removesuffix(Call *call, Value *result) {
+static limn_status run_removesuffix(Call *call, TemplateValue *result) {
     return remove_affix(call, result, true);
 }
 
 /* str.center puts the odd one on the left when the width is odd. */
-static limn_status pad(Call *call, Value *result, int where) {
+static limn_status pad(Call *call, TemplateValue *result, int where) {
     static const Str space = {.bytes = " ", .length = 1};
     const Str *with;
     int64_t width;
@@ -534,19 +534,19 @@ static limn_status pad(Call *call, Value *result, int where) {
     return builder_finish(result, &builder);
 }
 
-static limn_status run_center(Call *call, Value *result) {
+static limn_status run_center(Call *call, TemplateValue *result) {
     return pad(call, result, 0);
 }
 
-static limn_status run_ljust(Call *call, Value *result) {
+static limn_status run_ljust(Call *call, TemplateValue *result) {
     return pad(call, result, -1);
 }
 
-static limn_status run_rjust(Call *call, Value *result) {
+static limn_status run_rjust(Call *call, TemplateValue *result) {
     return pad(call, result, 1);
 }
 
-static limn_status run_format(Call *call, Value *result) {
+static limn_status run_format(Call *call, TemplateValue *result) {
     return text_format_braces(result, call->machine, call->self.string, call->given);
 }
 

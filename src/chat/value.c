@@ -5,22 +5,22 @@
 
 /* ---- making ---- */
 
-limn_status value_list(Value *value, Machine *machine, ValueKind kind, size_t n) {
+limn_status value_list(TemplateValue *value, Machine *machine, TemplateKind kind, size_t n) {
     void *list, *items;
     TRY(machine_take(&list, machine, 1, sizeof(List)));
-    TRY(machine_take(&items, machine, n, sizeof(Value)));
-    *value = (Value){.kind = kind, .list = list};
+    TRY(machine_take(&items, machine, n, sizeof(TemplateValue)));
+    *value = (TemplateValue){.kind = kind, .list = list};
     value->list->items = items;
     value->list->n = n;
     return LIMN_OK;
 }
 
-limn_status value_dict(Value *value, Machine *machine, size_t capacity) {
+limn_status value_dict(TemplateValue *value, Machine *machine, size_t capacity) {
     void *dict, *keys, *values;
     TRY(machine_take(&dict, machine, 1, sizeof(Dict)));
-    TRY(machine_take(&keys, machine, capacity, sizeof(Value)));
-    TRY(machine_take(&values, machine, capacity, sizeof(Value)));
-    *value = (Value){.kind = VALUE_DICT, .dict = dict};
+    TRY(machine_take(&keys, machine, capacity, sizeof(TemplateValue)));
+    TRY(machine_take(&values, machine, capacity, sizeof(TemplateValue)));
+    *value = (TemplateValue){.kind = TEMPLATE_DICT, .dict = dict};
     *value->dict = (Dict){.keys = keys, .values = values, .capacity = capacity};
     return LIMN_OK;
 }
@@ -28,11 +28,11 @@ limn_status value_dict(Value *value, Machine *machine, size_t capacity) {
 static limn_status dict_grow(Machine *machine, Dict *dict) {
     void *keys, *values;
     size_t capacity = dict->capacity < 8 ? 8 : 2 * dict->capacity;
-    TRY(machine_take(&keys, machine, capacity, sizeof(Value)));
-    TRY(machine_take(&values, machine, capacity, sizeof(Value)));
+    TRY(machine_take(&keys, machine, capacity, sizeof(TemplateValue)));
+    TRY(machine_take(&values, machine, capacity, sizeof(TemplateValue)));
     if (dict->n > 0) {
-        memcpy(keys, dict->keys, dict->n * sizeof(Value));
-        memcpy(values, dict->values, dict->n * sizeof(Value));
+        memcpy(keys, dict->keys, dict->n * sizeof(TemplateValue));
+        memcpy(values, dict->values, dict->n * sizeof(TemplateValue));
     }
     dict->keys = keys;
     dict->values = values;
@@ -40,23 +40,23 @@ static limn_status dict_grow(Machine *machine, Dict *dict) {
     return LIMN_OK;
 }
 
-static limn_status check_hashable(const Machine *machine, const Value *key) {
-    if (key->kind == VALUE_LIST || key->kind == VALUE_DICT) {
+static limn_status check_hashable(const Machine *machine, const TemplateValue *key) {
+    if (key->kind == TEMPLATE_LIST || key->kind == TEMPLATE_DICT) {
         return machine_fail(machine, LIMN_FORMAT, "unhashable type: '%s'", value_type(key));
     }
     return LIMN_OK;
 }
 
-limn_status dict_find(const Value **found, Machine *machine, const Dict *dict, const Value *key) {
+limn_status dict_find(const TemplateValue **found, Machine *machine, const Dict *dict, const TemplateValue *key) {
     *found = NULL;
     TRY(check_hashable(machine, key));
     TRY(machine_step(machine, dict->n / 8 + 1));
     for (size_t i = 0; i < dict->n; i++) {
-        const Value *at = &dict->keys[i];
+        const TemplateValue *at = &dict->keys[i];
         bool equal;
-        if (at->kind == VALUE_STRING && key->kind == VALUE_STRING) {
+        if (at->kind == TEMPLATE_STRING && key->kind == TEMPLATE_STRING) {
             equal = str_is(at->string, key->string->bytes, key->string->length);
-        } else if (at->kind == VALUE_STRING || key->kind == VALUE_STRING) {
+        } else if (at->kind == TEMPLATE_STRING || key->kind == TEMPLATE_STRING) {
             equal = false;
         } else {
             TRY(value_equal(&equal, machine, at, key));
@@ -69,14 +69,15 @@ limn_status dict_find(const Value **found, Machine *machine, const Dict *dict, c
     return LIMN_OK;
 }
 
-limn_status dict_find_text(const Value **found, Machine *machine, const Dict *dict, const char *key, size_t length) {
+limn_status dict_find_text(const TemplateValue **found, Machine *machine, const Dict *dict, const char *key,
+                           size_t length) {
     const Str string = {.bytes = key, .length = length};
-    const Value value = value_of_str(&string);
+    const TemplateValue value = value_of_str(&string);
     return dict_find(found, machine, dict, &value);
 }
 
-limn_status dict_set(Machine *machine, Dict *dict, Value key, Value item) {
-    const Value *found;
+limn_status dict_set(Machine *machine, Dict *dict, TemplateValue key, TemplateValue item) {
+    const TemplateValue *found;
     TRY(dict_find(&found, machine, dict, &key));
     if (found != NULL) {
         dict->values[found - dict->values] = item;
@@ -90,7 +91,7 @@ limn_status dict_set(Machine *machine, Dict *dict, Value key, Value item) {
     return LIMN_OK;
 }
 
-limn_status value_of_text(Value *value, Machine *machine, const char *bytes, size_t length, Mark mark) {
+limn_status value_of_text(TemplateValue *value, Machine *machine, const char *bytes, size_t length, Mark mark) {
     void *copy, *string;
     TRY(machine_take(&copy, machine, length + 1, 1));
     TRY(machine_take(&string, machine, 1, sizeof(Str)));
@@ -102,9 +103,9 @@ limn_status value_of_text(Value *value, Machine *machine, const char *bytes, siz
     return LIMN_OK;
 }
 
-static limn_status array_from_json(Value *value, Machine *machine, const json_t *json, Mark mark) {
+static limn_status array_from_json(TemplateValue *value, Machine *machine, const json_t *json, Mark mark) {
     size_t n = json_array_size(json);
-    TRY(value_list(value, machine, VALUE_LIST, n));
+    TRY(value_list(value, machine, TEMPLATE_LIST, n));
     value->list->mark = mark;
     for (size_t i = 0; i < n; i++) {
         TRY(value_from_json(&value->list->items[i], machine, json_array_get(json, i), mark));
@@ -112,7 +113,7 @@ static limn_status array_from_json(Value *value, Machine *machine, const json_t 
     return LIMN_OK;
 }
 
-static limn_status object_from_json(Value *value, Machine *machine, const json_t *json, Mark mark) {
+static limn_status object_from_json(TemplateValue *value, Machine *machine, const json_t *json, Mark mark) {
     TRY(value_dict(value, machine, json_object_size(json)));
     value->dict->mark = mark;
     const char *key;
@@ -126,7 +127,7 @@ static limn_status object_from_json(Value *value, Machine *machine, const json_t
     return LIMN_OK;
 }
 
-limn_status value_from_json(Value *value, Machine *machine, const json_t *json, Mark mark) {
+limn_status value_from_json(TemplateValue *value, Machine *machine, const json_t *json, Mark mark) {
     if (machine->depth >= CHAT_DEPTH_MAX) {
         return machine_fail(machine, LIMN_RANGE, "JSON nested deeper than %d (the limit)", CHAT_DEPTH_MAX);
     }
@@ -153,7 +154,7 @@ limn_status value_from_json(Value *value, Machine *machine, const json_t *json, 
         *value = value_of_bool(json_is_true(json));
         break;
     default:
-        *value = value_of(VALUE_NONE);
+        *value = value_of(TEMPLATE_NONE);
     }
     machine->depth--;
     return status;
@@ -161,34 +162,34 @@ limn_status value_from_json(Value *value, Machine *machine, const json_t *json, 
 
 /* ---- asking ---- */
 
-const char *value_type(const Value *value) {
+const char *value_type(const TemplateValue *value) {
     static const char *const names[] = {"nothing", "Undefined", "NoneType", "bool",        "int",
                                         "float",   "str",       "list",     "tuple",       "generator",
                                         "dict",    "Namespace", "function", "LoopContext", "slice"};
     static const char *const lazy[] = {"range", "generator", "dict view"};
-    return value->kind == VALUE_LAZY ? lazy[value->list->lazy] : names[value->kind];
+    return value->kind == TEMPLATE_LAZY ? lazy[value->list->lazy] : names[value->kind];
 }
 
-bool value_truth(const Value *value) {
+bool value_truth(const TemplateValue *value) {
     switch (value->kind) {
-    case VALUE_ABSENT:
-    case VALUE_UNDEFINED:
-    case VALUE_NONE:
+    case TEMPLATE_ABSENT:
+    case TEMPLATE_UNDEFINED:
+    case TEMPLATE_NONE:
         return false;
-    case VALUE_BOOL:
+    case TEMPLATE_BOOL:
         return value->boolean;
-    case VALUE_INTEGER:
+    case TEMPLATE_INTEGER:
         return value->integer != 0;
-    case VALUE_REAL:
+    case TEMPLATE_REAL:
         return value->real != 0;
-    case VALUE_STRING:
+    case TEMPLATE_STRING:
         return value->string->length > 0;
-    case VALUE_LIST:
-    case VALUE_TUPLE:
+    case TEMPLATE_LIST:
+    case TEMPLATE_TUPLE:
         return value->list->n > 0;
-    case VALUE_LAZY:
+    case TEMPLATE_LAZY:
         return value->list->lazy == LAZY_GENERATOR || value->list->n > 0;
-    case VALUE_DICT:
+    case TEMPLATE_DICT:
         return value->dict->n > 0;
     default:
         return true;
@@ -196,8 +197,8 @@ bool value_truth(const Value *value) {
 }
 
 static limn_status characters(List **items, Machine *machine, const Str *string) {
-    Value list;
-    TRY(value_list(&list, machine, VALUE_LIST, str_count(string)));
+    TemplateValue list;
+    TRY(value_list(&list, machine, TEMPLATE_LIST, str_count(string)));
     size_t at = 0;
     for (size_t i = 0; i < list.list->n; i++) {
         size_t step;
@@ -209,33 +210,33 @@ static limn_status characters(List **items, Machine *machine, const Str *string)
     return LIMN_OK;
 }
 
-limn_status value_items(List **items, Machine *machine, const Value *value) {
-    Value none;
+limn_status value_items(List **items, Machine *machine, const TemplateValue *value) {
+    TemplateValue none;
     switch (value->kind) {
-    case VALUE_UNDEFINED:
-        TRY(value_list(&none, machine, VALUE_LIST, 0));
+    case TEMPLATE_UNDEFINED:
+        TRY(value_list(&none, machine, TEMPLATE_LIST, 0));
         *items = none.list;
         return LIMN_OK;
-    case VALUE_STRING:
+    case TEMPLATE_STRING:
         return characters(items, machine, value->string);
-    case VALUE_LIST:
-    case VALUE_TUPLE:
+    case TEMPLATE_LIST:
+    case TEMPLATE_TUPLE:
         *items = value->list;
         return machine_step(machine, value->list->n);
-    case VALUE_LAZY:
+    case TEMPLATE_LAZY:
         if (value->list->lazy == LAZY_GENERATOR && value->list->used) {
-            TRY(value_list(&none, machine, VALUE_LIST, 0));
+            TRY(value_list(&none, machine, TEMPLATE_LIST, 0));
             *items = none.list;
             return LIMN_OK;
         }
         value->list->used = true;
         *items = value->list;
         return machine_step(machine, value->list->n);
-    case VALUE_DICT: {
-        Value list;
-        TRY(value_list(&list, machine, VALUE_LIST, value->dict->n));
+    case TEMPLATE_DICT: {
+        TemplateValue list;
+        TRY(value_list(&list, machine, TEMPLATE_LIST, value->dict->n));
         if (value->dict->n > 0) {
-            memcpy(list.list->items, value->dict->keys, value->dict->n * sizeof(Value));
+            memcpy(list.list->items, value->dict->keys, value->dict->n * sizeof(TemplateValue));
         }
         *items = list.list;
         return LIMN_OK;
@@ -245,22 +246,22 @@ limn_status value_items(List **items, Machine *machine, const Value *value) {
     }
 }
 
-limn_status value_length(int64_t *length, Machine *machine, const Value *value) {
+limn_status value_length(int64_t *length, Machine *machine, const TemplateValue *value) {
     *length = 0;
     switch (value->kind) {
-    case VALUE_UNDEFINED:
+    case TEMPLATE_UNDEFINED:
         return LIMN_OK;
-    case VALUE_STRING:
+    case TEMPLATE_STRING:
         *length = (int64_t)str_count(value->string);
         return LIMN_OK;
-    case VALUE_LIST:
-    case VALUE_TUPLE:
+    case TEMPLATE_LIST:
+    case TEMPLATE_TUPLE:
         *length = (int64_t)value->list->n;
         return LIMN_OK;
-    case VALUE_DICT:
+    case TEMPLATE_DICT:
         *length = (int64_t)value->dict->n;
         return LIMN_OK;
-    case VALUE_LAZY:
+    case TEMPLATE_LAZY:
         *length = (int64_t)value->list->n;
         if (value->list->lazy != LAZY_GENERATOR) {
             return LIMN_OK;
@@ -283,7 +284,7 @@ static limn_status lists_equal(bool *equal, Machine *machine, const List *a, con
 static limn_status dicts_equal(bool *equal, Machine *machine, const Dict *a, const Dict *b) {
     *equal = a->n == b->n;
     for (size_t i = 0; i < a->n && *equal; i++) {
-        const Value *other;
+        const TemplateValue *other;
         TRY(dict_find(&other, machine, b, &a->keys[i]));
         *equal = other != NULL;
         if (other != NULL) {
@@ -293,7 +294,7 @@ static limn_status dicts_equal(bool *equal, Machine *machine, const Dict *a, con
     return LIMN_OK;
 }
 
-static limn_status compare_equal(bool *equal, Machine *machine, const Value *a, const Value *b) {
+static limn_status compare_equal(bool *equal, Machine *machine, const TemplateValue *a, const TemplateValue *b) {
     *equal = false;
     if (value_is_number(a) && value_is_number(b)) {
         *equal = value_is_whole(a) && value_is_whole(b) ? value_whole(a) == value_whole(b)
@@ -304,23 +305,23 @@ static limn_status compare_equal(bool *equal, Machine *machine, const Value *a, 
         return LIMN_OK;
     }
     switch (a->kind) {
-    case VALUE_UNDEFINED:
-    case VALUE_NONE:
+    case TEMPLATE_UNDEFINED:
+    case TEMPLATE_NONE:
         *equal = true;
         return LIMN_OK;
-    case VALUE_STRING:
+    case TEMPLATE_STRING:
         *equal = str_is(a->string, b->string->bytes, b->string->length);
         return LIMN_OK;
-    case VALUE_LIST:
-    case VALUE_TUPLE:
+    case TEMPLATE_LIST:
+    case TEMPLATE_TUPLE:
         return lists_equal(equal, machine, a->list, b->list);
-    case VALUE_LAZY:
+    case TEMPLATE_LAZY:
         if (a->list->lazy == LAZY_RANGE && b->list->lazy == LAZY_RANGE) {
             return lists_equal(equal, machine, a->list, b->list);
         }
         *equal = a->list == b->list;
         return LIMN_OK;
-    case VALUE_DICT:
+    case TEMPLATE_DICT:
         return dicts_equal(equal, machine, a->dict, b->dict);
     default:
         *equal = a->dict == b->dict; /* one pointer is as good as another */
@@ -328,7 +329,7 @@ static limn_status compare_equal(bool *equal, Machine *machine, const Value *a, 
     }
 }
 
-limn_status value_equal(bool *equal, Machine *machine, const Value *a, const Value *b) {
+limn_status value_equal(bool *equal, Machine *machine, const TemplateValue *a, const TemplateValue *b) {
     TRY(machine_step(machine, 1));
     if (machine->depth >= CHAT_DEPTH_MAX) {
         return machine_fail(machine, LIMN_RANGE, "values nested deeper than %d (the limit)", CHAT_DEPTH_MAX);
@@ -357,7 +358,8 @@ static limn_status list_order(int *order, Machine *machine, const List *a, const
     return LIMN_OK;
 }
 
-limn_status value_order(int *order, Machine *machine, const Value *a, const Value *b, const char *what) {
+limn_status value_order(int *order, Machine *machine, const TemplateValue *a, const TemplateValue *b,
+                        const char *what) {
     TRY(machine_step(machine, 1));
     *order = 0;
     if (value_is_whole(a) && value_is_whole(b)) {
@@ -372,14 +374,14 @@ limn_status value_order(int *order, Machine *machine, const Value *a, const Valu
         *order = (x > y) - (x < y);
         return LIMN_OK;
     }
-    if (a->kind == VALUE_STRING && b->kind == VALUE_STRING) {
+    if (a->kind == TEMPLATE_STRING && b->kind == TEMPLATE_STRING) {
         *order = text_order(a->string, b->string);
         return LIMN_OK;
     }
-    if (a->kind == b->kind && (a->kind == VALUE_LIST || a->kind == VALUE_TUPLE)) {
+    if (a->kind == b->kind && (a->kind == TEMPLATE_LIST || a->kind == TEMPLATE_TUPLE)) {
         return list_order(order, machine, a->list, b->list, what);
     }
-    const Value *undefined = a->kind == VALUE_UNDEFINED ? a : b->kind == VALUE_UNDEFINED ? b : NULL;
+    const TemplateValue *undefined = a->kind == TEMPLATE_UNDEFINED ? a : b->kind == TEMPLATE_UNDEFINED ? b : NULL;
     if (undefined != NULL) {
         return machine_fail(machine, LIMN_FORMAT, "%s", undefined->missing);
     }
@@ -387,10 +389,10 @@ limn_status value_order(int *order, Machine *machine, const Value *a, const Valu
                         value_type(a), value_type(b));
 }
 
-limn_status value_contains(bool *contains, Machine *machine, const Value *whole, const Value *part) {
+limn_status value_contains(bool *contains, Machine *machine, const TemplateValue *whole, const TemplateValue *part) {
     *contains = false;
-    if (whole->kind == VALUE_STRING) {
-        if (part->kind != VALUE_STRING) {
+    if (whole->kind == TEMPLATE_STRING) {
+        if (part->kind != TEMPLATE_STRING) {
             return machine_fail(machine, LIMN_FORMAT, "'in <string>' requires string as left operand, not %s",
                                 value_type(part));
         }
@@ -398,13 +400,13 @@ limn_status value_contains(bool *contains, Machine *machine, const Value *whole,
         *contains = str_find(whole->string, part->string, 0) != SIZE_MAX;
         return LIMN_OK;
     }
-    if (whole->kind == VALUE_DICT) {
-        const Value *found;
+    if (whole->kind == TEMPLATE_DICT) {
+        const TemplateValue *found;
         TRY(dict_find(&found, machine, whole->dict, part));
         *contains = found != NULL;
         return LIMN_OK;
     }
-    if (!value_is_sequence(whole) && whole->kind != VALUE_UNDEFINED) {
+    if (!value_is_sequence(whole) && whole->kind != TEMPLATE_UNDEFINED) {
         return machine_fail(machine, LIMN_FORMAT, "argument of type '%s' is not iterable", value_type(whole));
     }
     List *items;

@@ -24,32 +24,32 @@ typedef struct Str {
     bool markup; /* came out of `safe` or `escape`: refuses to be computed with */
 } Str;
 
-typedef enum ValueKind {
-    VALUE_ABSENT, /* an argument that was not given */
-    VALUE_UNDEFINED,
-    VALUE_NONE,
-    VALUE_BOOL,
-    VALUE_INTEGER,
-    VALUE_REAL,
-    VALUE_STRING,
-    VALUE_LIST,
-    VALUE_TUPLE,
-    VALUE_LAZY, /* a range, a generator, a view of a dict: items without a spelling of their own */
-    VALUE_DICT,
-    VALUE_NAMESPACE,
-    VALUE_FUNCTION,
-    VALUE_LOOP,
-    VALUE_SLICE
-} ValueKind;
+typedef enum TemplateKind {
+    TEMPLATE_ABSENT, /* an argument that was not given */
+    TEMPLATE_UNDEFINED,
+    TEMPLATE_NONE,
+    TEMPLATE_BOOL,
+    TEMPLATE_INTEGER,
+    TEMPLATE_REAL,
+    TEMPLATE_STRING,
+    TEMPLATE_LIST,
+    TEMPLATE_TUPLE,
+    TEMPLATE_LAZY, /* a range, a generator, a view of a dict: items without a spelling of their own */
+    TEMPLATE_DICT,
+    TEMPLATE_NAMESPACE,
+    TEMPLATE_FUNCTION,
+    TEMPLATE_LOOP,
+    TEMPLATE_SLICE
+} TemplateKind;
 
-typedef struct Value Value;
+typedef struct TemplateValue TemplateValue;
 typedef struct Loop Loop;
 typedef struct Function Function;
 
 typedef enum LazyKind { LAZY_RANGE, LAZY_GENERATOR, LAZY_VIEW } LazyKind;
 
 typedef struct List {
-    Value *items; /* [n] */
+    TemplateValue *items; /* [n] */
     size_t n;
     LazyKind lazy;
     bool used; /* a generator gives its items once */
@@ -57,8 +57,8 @@ typedef struct List {
 } List;
 
 typedef struct Dict {
-    Value *keys;   /* [n] */
-    Value *values; /* [n] */
+    TemplateValue *keys;   /* [n] */
+    TemplateValue *values; /* [n] */
     size_t n, capacity;
     Mark mark;
     bool is_message;
@@ -66,8 +66,8 @@ typedef struct Dict {
 
 typedef struct Slice Slice;
 
-struct Value {
-    ValueKind kind;
+struct TemplateValue {
+    TemplateKind kind;
     union {
         bool boolean;
         int64_t integer;
@@ -83,7 +83,7 @@ struct Value {
 };
 
 struct Slice {
-    Value begin, end, step; /* NONE: left out */
+    TemplateValue begin, end, step; /* NONE: left out */
 };
 
 /* ---- the machine that evaluates one template once ---- */
@@ -113,62 +113,64 @@ limn_status machine_take(void **memory, Machine *machine, size_t count, size_t s
 
 /* ---- making values ---- */
 
-static inline Value value_of(ValueKind kind) {
-    return (Value){.kind = kind};
+static inline TemplateValue value_of(TemplateKind kind) {
+    return (TemplateValue){.kind = kind};
 }
-static inline Value value_of_bool(bool boolean) {
-    return (Value){.kind = VALUE_BOOL, .boolean = boolean};
+static inline TemplateValue value_of_bool(bool boolean) {
+    return (TemplateValue){.kind = TEMPLATE_BOOL, .boolean = boolean};
 }
-static inline Value value_of_integer(int64_t integer) {
-    return (Value){.kind = VALUE_INTEGER, .integer = integer};
+static inline TemplateValue value_of_integer(int64_t integer) {
+    return (TemplateValue){.kind = TEMPLATE_INTEGER, .integer = integer};
 }
-static inline Value value_of_real(double real) {
-    return (Value){.kind = VALUE_REAL, .real = real};
+static inline TemplateValue value_of_real(double real) {
+    return (TemplateValue){.kind = TEMPLATE_REAL, .real = real};
 }
-static inline Value value_of_str(const Str *string) {
-    return (Value){.kind = VALUE_STRING, .string = string};
+static inline TemplateValue value_of_str(const Str *string) {
+    return (TemplateValue){.kind = TEMPLATE_STRING, .string = string};
 }
-static inline Value value_of_undefined(const char *missing) {
-    return (Value){.kind = VALUE_UNDEFINED, .missing = missing};
+static inline TemplateValue value_of_undefined(const char *missing) {
+    return (TemplateValue){.kind = TEMPLATE_UNDEFINED, .missing = missing};
 }
 
-limn_status value_list(Value *value, Machine *machine, ValueKind kind, size_t n); /* n absent items to fill */
-limn_status value_dict(Value *value, Machine *machine, size_t capacity);
-limn_status dict_set(Machine *machine, Dict *dict, Value key, Value item);
+limn_status value_list(TemplateValue *value, Machine *machine, TemplateKind kind,
+                       size_t n); /* n absent items to fill */
+limn_status value_dict(TemplateValue *value, Machine *machine, size_t capacity);
+limn_status dict_set(Machine *machine, Dict *dict, TemplateValue key, TemplateValue item);
 /* *found is NULL when there is none. */
-limn_status dict_find(const Value **found, Machine *machine, const Dict *dict, const Value *key);
-limn_status dict_find_text(const Value **found, Machine *machine, const Dict *dict, const char *key, size_t length);
-limn_status value_from_json(Value *value, Machine *machine, const json_t *json, Mark mark);
-limn_status value_of_text(Value *value, Machine *machine, const char *bytes, size_t length, Mark mark);
+limn_status dict_find(const TemplateValue **found, Machine *machine, const Dict *dict, const TemplateValue *key);
+limn_status dict_find_text(const TemplateValue **found, Machine *machine, const Dict *dict, const char *key,
+                           size_t length);
+limn_status value_from_json(TemplateValue *value, Machine *machine, const json_t *json, Mark mark);
+limn_status value_of_text(TemplateValue *value, Machine *machine, const char *bytes, size_t length, Mark mark);
 
 /* ---- asking values ---- */
 
-const char *value_type(const Value *value); /* "str": as Python calls it */
-bool value_truth(const Value *value);
+const char *value_type(const TemplateValue *value); /* "str": as Python calls it */
+bool value_truth(const TemplateValue *value);
 /* Of a list, tuple, dict, text, undefined: its elements, which for a text are characters. LIMN_FORMAT: not iterable. */
-limn_status value_items(List **items, Machine *machine, const Value *value);
-limn_status value_length(int64_t *length, Machine *machine, const Value *value);
-limn_status value_equal(bool *equal, Machine *machine, const Value *a, const Value *b);
+limn_status value_items(List **items, Machine *machine, const TemplateValue *value);
+limn_status value_length(int64_t *length, Machine *machine, const TemplateValue *value);
+limn_status value_equal(bool *equal, Machine *machine, const TemplateValue *a, const TemplateValue *b);
 /* *order < 0, 0, > 0; LIMN_FORMAT when the two cannot be ordered. `what` is the operator for messages. */
-limn_status value_order(int *order, Machine *machine, const Value *a, const Value *b, const char *what);
-limn_status value_contains(bool *contains, Machine *machine, const Value *whole, const Value *part);
-static inline bool value_is_text(const Value *value) {
-    return value->kind == VALUE_STRING;
+limn_status value_order(int *order, Machine *machine, const TemplateValue *a, const TemplateValue *b, const char *what);
+limn_status value_contains(bool *contains, Machine *machine, const TemplateValue *whole, const TemplateValue *part);
+static inline bool value_is_text(const TemplateValue *value) {
+    return value->kind == TEMPLATE_STRING;
 }
-static inline bool value_is_whole(const Value *value) { /* bool is an int to Python */
-    return value->kind == VALUE_INTEGER || value->kind == VALUE_BOOL;
+static inline bool value_is_whole(const TemplateValue *value) { /* bool is an int to Python */
+    return value->kind == TEMPLATE_INTEGER || value->kind == TEMPLATE_BOOL;
 }
-static inline int64_t value_whole(const Value *value) {
-    return value->kind == VALUE_BOOL ? value->boolean : value->integer;
+static inline int64_t value_whole(const TemplateValue *value) {
+    return value->kind == TEMPLATE_BOOL ? value->boolean : value->integer;
 }
-static inline bool value_is_number(const Value *value) {
-    return value_is_whole(value) || value->kind == VALUE_REAL;
+static inline bool value_is_number(const TemplateValue *value) {
+    return value_is_whole(value) || value->kind == TEMPLATE_REAL;
 }
-static inline double value_number(const Value *value) {
-    return value->kind == VALUE_REAL ? value->real : (double)value_whole(value);
+static inline double value_number(const TemplateValue *value) {
+    return value->kind == TEMPLATE_REAL ? value->real : (double)value_whole(value);
 }
-static inline bool value_is_sequence(const Value *value) {
-    return value->kind == VALUE_LIST || value->kind == VALUE_TUPLE || value->kind == VALUE_LAZY;
+static inline bool value_is_sequence(const TemplateValue *value) {
+    return value->kind == TEMPLATE_LIST || value->kind == TEMPLATE_TUPLE || value->kind == TEMPLATE_LAZY;
 }
 
 /* ---- texts ---- */
@@ -188,10 +190,10 @@ void builder_add_text(Builder *builder, const char *text); /* mark 0 */
 void builder_add_part(Builder *builder, const Str *string, size_t begin, size_t end);
 void builder_add_str(Builder *builder, const Str *string);
 void builder_add_codepoint(Builder *builder, uint32_t codepoint, Mark mark);
-limn_status builder_finish(Value *value, Builder *builder);
+limn_status builder_finish(TemplateValue *value, Builder *builder);
 
 Mark str_mark_at(const Str *string, size_t at);
-limn_status str_part(Value *value, Machine *machine, const Str *string, size_t begin, size_t end);
+limn_status str_part(TemplateValue *value, Machine *machine, const Str *string, size_t begin, size_t end);
 size_t str_count(const Str *string);                /* characters */
 size_t str_offset(const Str *string, size_t index); /* byte of the character; its end when there are fewer */
 static inline bool str_is(const Str *string, const char *text, size_t length) {
@@ -204,9 +206,9 @@ bool character_is_space(uint32_t c); /* str.isspace of Python */
 bool character_is_printable(uint32_t c);
 
 /* As str() and repr() of Python write it. */
-limn_status value_write_str(Builder *builder, const Value *value);
-limn_status value_write_repr(Builder *builder, const Value *value);
-limn_status value_to_str(Value *text, Machine *machine, const Value *value);
+limn_status value_write_str(Builder *builder, const TemplateValue *value);
+limn_status value_write_repr(Builder *builder, const TemplateValue *value);
+limn_status value_to_str(TemplateValue *text, Machine *machine, const TemplateValue *value);
 const char *real_text(double real, char buffer[40]); /* repr(float) */
 
 typedef struct JsonStyle {
@@ -216,6 +218,6 @@ typedef struct JsonStyle {
     const Str *between, *colon;
 } JsonStyle;
 /* json.dumps */
-limn_status value_write_json(Builder *builder, const Value *value, const JsonStyle *style);
+limn_status value_write_json(Builder *builder, const TemplateValue *value, const JsonStyle *style);
 
 #endif

@@ -1,3 +1,4 @@
+/* The table of operations, expanded from ops.def. */
 #include "graph/graph.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Frequencies of rotary embeddings, where they depend on the length of a text. */
 #include <math.h>
 
 #include "graph/graph.h"

@@ -2,7 +2,7 @@
 #ifndef LIMN_MODEL_ARCH_H
 #define LIMN_MODEL_ARCH_H
 
-#include "model/blocks.h"
+#include "model/graph_pieces.h"
 #include "model/model.h"
 #include "model/settings.h"
 #include "model/weights.h"

@@ -1,3 +1,4 @@
+/* Which architecture a folder or file holds, and what its classifiers put out. */
 #include "model/arch.h"
 
 #include <stdarg.h>

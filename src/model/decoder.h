@@ -3,7 +3,7 @@
 #define LIMN_MODEL_DECODER_H
 
 #include "model/arch.h"
-#include "model/blocks.h"
+#include "model/graph_pieces.h"
 
 typedef enum DecoderOrder {
     DECODER_SERIAL,          /* m = x + attn(ln1(x)), m + mlp(ln2(m)) */

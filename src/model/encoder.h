@@ -7,7 +7,7 @@
 #define LIMN_MODEL_ENCODER_H
 
 #include "model/arch.h"
-#include "model/blocks.h"
+#include "model/graph_pieces.h"
 
 typedef struct EncoderLayer {
     AttentionSpec attention;

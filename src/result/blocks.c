@@ -1,3 +1,4 @@
+/* Adding blocks to a result, kind by kind. */
 #include <math.h>
 #include <string.h>
 

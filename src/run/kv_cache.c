@@ -1,3 +1,4 @@
+/* Keys and values kept of one sequence, for the rows that come behind it. */
 #include <stdlib.h>
 #include <string.h>
 

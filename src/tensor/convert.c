@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "tensor/blocks.h"
+#include "tensor/block_formats.h"
 #include "tensor/tensor.h"
 
 enum { RUN = 64 };

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "tensor/blocks.h"
+#include "tensor/block_formats.h"
 #include "tensor/tensor.h"
 
 /* A value is not finite when its exponent bits are all ones. Adding one to the lowest exponent bit of the masked

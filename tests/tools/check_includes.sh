@@ -7,7 +7,9 @@
 #   - limn.h is for api/, for call/ and method/ (whose parameter rows it shows as they are) and for the faces (cli/,
 #     serve/, python/); the faces include nothing else of the library
 #   - the library neither ends the process nor prints (stderr only in backend/backend.c, for LIMN_TRACE)
-#   - a .c or .h file has at most 800 lines, a function at most 80
+#   - a .c or .h file has at most 800 lines, a function at most 80, and says at its head what it is (or its .h does)
+#   - a row of src/layers.def names only folders that its own includes, directly or by way of others (api/, which has
+#     the methods by name, apart)
 #
 # Prints one line for each breach and ends with 1 if there was any.
 set -u
@@ -78,7 +80,20 @@ function read_row(line,    parts, names, n, i) {
             report("src/layers.def: " layer " sees " names[i] ", which no row above names")
         }
         sees[layer, names[i]] = 1
+        named[layer, names[i]] = 1
     }
+}
+
+# Whether the includes of a folder lead to another one.
+function leads_to(from, to,    n, next_folders, i) {
+    passed[from] = 1
+    n = split(ways[from], next_folders, " ")
+    for (i = 1; i <= n; i++) {
+        if (next_folders[i] == to || (!(next_folders[i] in passed) && leads_to(next_folders[i], to))) {
+            return 1
+        }
+    }
+    return 0
 }
 
 # Follows includes from a file; "open" is the way so far.
@@ -99,6 +114,7 @@ function begin_file(    parts) {
     split(FILENAME, parts, "/")
     folder = parts[1] == "python" ? "python" : parts[2]
     group = parts[2] == "method" && parts[4] != "" ? parts[3] : ""
+    in_use[folder] = 1
     face = folder == "cli" || folder == "serve" || folder == "python"
     in_comment = 0
     function_start = 0
@@ -130,6 +146,10 @@ function check_include(name,    parts, n_parts, allowed) {
         report(FILENAME ":" FNR ": the group " (group == "" ? "table" : group) "/ may not include \"" name "\"")
     }
     edges[FILENAME] = edges[FILENAME] " src/" name
+    if (!((folder, parts[1]) in direct)) {
+        direct[folder, parts[1]] = 1
+        ways[folder] = ways[folder] " " parts[1]
+    }
     allowed = face ? parts[1] == folder : ((folder, parts[1]) in sees)
     if (!allowed) {
         report(FILENAME ":" FNR ": " folder "/ may not include \"" name "\"" (face ? " (a face sees limn.h only)" : ""))
@@ -164,7 +184,11 @@ function check_length(code) {
 }
 
 FILENAME == "src/layers.def" { read_row($0); next }
-FNR == 1 { begin_file() }
+FNR == 1 {
+    begin_file()
+    speaks[FILENAME] = $0 ~ /^\/\*/
+    library[FILENAME] = !face && FILENAME ~ /\.[ch]$/
+}
 {
     if (!in_comment && $0 ~ /^[ ]*#[ ]*include[ ]*"/) {
         split($0, quoted, "\"")
@@ -177,6 +201,20 @@ FNR == 1 { begin_file() }
     }
 }
 END {
+    for (file in library) {
+        header = file
+        sub(/c$/, "h", header)
+        if (library[file] && !speaks[file] && !speaks[header]) {
+            report(file ": does not say at its head what it is")
+        }
+    }
+    for (pair in named) {
+        split(pair, ends, SUBSEP)
+        split("", passed)
+        if ((ends[1] in in_use) && ends[1] != "api" && !leads_to(ends[1], ends[2])) {
+            report("src/layers.def: " ends[1] " may see " ends[2] ", of which it includes nothing")
+        }
+    }
     for (file in edges) {
         if (state[file] == 0) {
             visit(file)

@@ -9,9 +9,10 @@ failures=0
 fresh() {
     rm -rf "$tree/src" "$tree/python"
     mkdir -p "$tree/src/base" "$tree/src/tensor" "$tree/src/graph" "$tree/src/api" "$tree/src/cli" "$tree/python"
-    printf 'LAYER(base, "")\nLAYER(tensor, "")\nLAYER(graph, "tensor")\nLAYER(api, "graph")\n' > "$tree/src/layers.def"
+    printf 'LAYER(base, "")\nLAYER(tensor, "")\nLAYER(graph, "")\nLAYER(api, "graph")\n' > "$tree/src/layers.def"
     printf '/* exit( printf( stdout "cli/a.h" */\n#include <stdio.h>\n#include "base/b.h"\n// abort(\nconst char *t = "puts(stderr)";\n' \
         > "$tree/src/graph/a.c"
+    printf '/* Speaks. */\n#include "graph/a.h"\n' > "$tree/src/api/a.c"
     printf '#include "limn.h"\n#include "cli/own.h"\n#include "own.h"\nint main(void) {\n    exit(0);\n}\n' > "$tree/src/cli/main.c"
 }
 
@@ -55,9 +56,15 @@ breach src/graph/a.c "$(yes 'int x;\n' | head -n 801 | tr -d '\n')" 'more than 8
 breach src/graph/a.c "void f(void) {\n$(yes '    g();\n' | head -n 80 | tr -d '\n')}\n" 'a function of 82 lines'
 breach src/layers.def 'LAYER(odd, "later")\nLAYER(later, "")\n' 'which no row above names'
 fresh
-printf '#include "graph/d.h"\n' > "$tree/src/graph/c.h"
-printf '#include "graph/c.h"\n' > "$tree/src/graph/d.h"
+printf '/* C. */\n#include "graph/d.h"\n' > "$tree/src/graph/c.h"
+printf '/* D. */\n#include "graph/c.h"\n' > "$tree/src/graph/d.h"
 expect 1 'includes itself by way of'
 breach src/method/one/a.c '#include "method/two/b.h"\n' 'the group one/ may not include'
+breach src/graph/b.c 'int x;\n' 'src/graph/b.c: does not say at its head what it is'
+fresh
+mkdir -p "$tree/src/run"
+printf 'LAYER(run, "graph api")\n' >> "$tree/src/layers.def"
+printf '/* Runs. */\n#include "graph/g.h"\n' > "$tree/src/run/a.c"
+expect 1 'run may see api, of which it includes nothing'
 breach src/odd/a.c 'int x;\n' 'src/odd has no row'
 exit "$failures"

@@ -1,3 +1,4 @@
+/* Which of the vector kernels this machine runs. */
 #include "backend/cpu/dnnl_matmul.h"
 #include "backend/cpu/vector.h"
 

@@ -1,3 +1,4 @@
+/* Two sets of decisions, as they are shown: figures, limits, what changed. */
 #include <math.h>
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* Decisions on a data set, as they are shown: measures, choices, calibration, the surest mistakes. */
 #include <math.h>
 
 #include "method/data/predict.h"

@@ -1,4 +1,4 @@
-#include "model/blocks.h"
+#include "model/graph_pieces.h"
 
 #include <stdio.h>
 

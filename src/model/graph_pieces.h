@@ -2,8 +2,8 @@
  *
  * The graph always holds the fine-grained chain, every value with its name; the planner fuses what nobody looks at.
  * Nothing here checks for failure: a graph keeps its first one and graph_seal reports it. */
-#ifndef LIMN_MODEL_BLOCKS_H
-#define LIMN_MODEL_BLOCKS_H
+#ifndef LIMN_MODEL_GRAPH_PIECES_H
+#define LIMN_MODEL_GRAPH_PIECES_H
 
 #include "graph/graph.h"
 #include "model/rope.h"

@@ -1,6 +1,6 @@
 /* Quantised blocks as GGUF stores them. Private to tensor/. */
-#ifndef LIMN_TENSOR_BLOCKS_H
-#define LIMN_TENSOR_BLOCKS_H
+#ifndef LIMN_TENSOR_BLOCK_FORMATS_H
+#define LIMN_TENSOR_BLOCK_FORMATS_H
 
 #include <stdint.h>
 

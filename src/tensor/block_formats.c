@@ -15,7 +15,7 @@
  *   Q5_K: d, m, 12 bytes of s and o, 32 of fifth bits, 128   value = (d s) q - (m o)
  *   Q6_K: 128 bytes, 64 of fifth and sixth bits, 16 x int8 s, d   value = (d s) (q - 32)
  * The order of these products is the reference's: values come out equal in every bit. */
-#include "tensor/blocks.h"
+#include "tensor/block_formats.h"
 
 #include <string.h>
 
