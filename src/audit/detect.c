@@ -74,6 +74,10 @@ limn_status findings_detect(Findings *findings, StepRunner *runner) {
     for (size_t i = 0; i < sizeof detectors / sizeof detectors[0]; i++) {
         TRY(detectors[i].run(&detection));
     }
+    if (runner->plan->inside.method != NULL) {
+        TRY(inside_run(findings, runner));
+    }
+    TRY(detect_layers(&detection));
     TRY(findings_conclude(findings, &runner->plan->findings));
     return list_absent(findings, &runner->plan->findings);
 }
