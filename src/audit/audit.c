@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit/record.h"
 #include "base/file.h"
 
 static limn_status read_plan(Audit *audit) {
@@ -45,6 +46,8 @@ static limn_status conclude(Audit *audit) {
         return method_no_memory(audit->call);
     }
     TRY(findings_detect(&audit->findings, &audit->runner));
+    TRY(case_pages_run(&audit->pages, &audit->runner));
+    TRY(index_write(audit));
     TRY(gates_judge(audit->gates, &audit->runner, &audit->findings, audit->has_earlier ? &audit->earlier : NULL));
     TRY(report_write(audit));
     return audit_write_files(audit);
@@ -57,9 +60,25 @@ static limn_status work(Audit *audit) {
     if (params->dry_run) {
         return audit_dry_run(audit);
     }
+    TRY(audit_take_budget(audit, params->work.bytes));
     TRY(step_runner_open(&audit->runner, audit->call, &audit->plan, params->work.bytes));
-    TRY(steps_run(&audit->runner));
-    return conclude(audit);
+    if (params->baseline.bytes != NULL) {
+        TRY(baseline_open(audit));
+    }
+    TRY(audit_weigh(audit->runner.weights, audit));
+    if (params->work.bytes == NULL) {
+        TRY(steps_run(&audit->runner));
+        return conclude(audit);
+    }
+    AuditLog log = {.file = -1};
+    limn_status status = record_open(&log, audit);
+    audit->runner.log = &log;
+    status = status == LIMN_OK ? steps_run(&audit->runner) : status;
+    status = status == LIMN_OK ? conclude(audit) : status;
+    status = status == LIMN_OK ? record_close(&log, audit) : status;
+    log_close(&log);
+    audit->runner.log = NULL;
+    return status;
 }
 
 static limn_status run(MethodCall *call, Result *result) {
@@ -104,11 +123,14 @@ static const limn_param rows[] = {
               offsetof(AuditParams, init)),
     PARAM_ROW("baseline", 0, LIMN_PARAM_FILE, "DIR", "the work folder of an earlier audit, for gates on drift",
               offsetof(AuditParams, baseline)),
+    PARAM_ROW("key", 0, LIMN_PARAM_TEXT, "FILE",
+              "the Ed25519 key that signs the record, made when it is not there; without it a key in the work folder",
+              offsetof(AuditParams, key)),
     PARAM_ROW("junit", 0, LIMN_PARAM_OUTPUT, "FILE.xml", "write gates and findings as JUnit test cases",
               offsetof(AuditParams, junit)),
     PARAM_ROW("sarif", 0, LIMN_PARAM_OUTPUT, "FILE.sarif", "write gates and findings as SARIF 2.1.0",
               offsetof(AuditParams, sarif)),
-    PARAM_ROW("summary", 0, LIMN_PARAM_OUTPUT, "FILE.json", "write verdict, gates and findings as short JSON",
+    PARAM_ROW("summary", 0, LIMN_PARAM_OUTPUT, "FILE", "write verdict, gates and findings as short JSON",
               offsetof(AuditParams, summary)),
 };
 
