@@ -73,10 +73,14 @@ static limn_status show_lens(const Lens *lens, ValuesFile *values) {
 }
 
 static void show_answer(const Lens *lens) {
-    const TableColumn columns[] = {
-        {{"layer", 5}, COLUMN_INTEGER}, {{"likeliest", 9}, COLUMN_TOKEN},     {{"probability", 11}, COLUMN_PROBABILITY},
-        {{"second", 6}, COLUMN_TOKEN},  {{"third", 5}, COLUMN_TOKEN},         {{"target", 6}, COLUMN_PROBABILITY},
-        {{"rank", 4}, COLUMN_INTEGER},  {{"contrast", 8}, COLUMN_PROBABILITY}};
+    const TableColumn columns[] = {{{"layer", 5}, COLUMN_INTEGER},
+                                   {{"likeliest", 9}, COLUMN_TOKEN},
+                                   {{"probability", 11}, COLUMN_PROBABILITY},
+                                   {{"second choice", 13}, COLUMN_TOKEN},
+                                   {{"third choice", 12}, COLUMN_TOKEN},
+                                   {{"target", 6}, COLUMN_PROBABILITY},
+                                   {{"rank", 4}, COLUMN_INTEGER},
+                                   {{"contrast", 8}, COLUMN_PROBABILITY}};
     MethodCall *call = lens->call;
     if (is_number(lens)) {
         return;
