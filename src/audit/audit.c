@@ -45,6 +45,8 @@ static limn_status conclude(Audit *audit) {
         return method_no_memory(audit->call);
     }
     TRY(findings_detect(&audit->findings, &audit->runner));
+    TRY(case_pages_run(&audit->pages, &audit->runner));
+    TRY(index_write(audit));
     TRY(gates_judge(audit->gates, &audit->runner, &audit->findings, audit->has_earlier ? &audit->earlier : NULL));
     TRY(report_write(audit));
     return audit_write_files(audit);
@@ -57,7 +59,12 @@ static limn_status work(Audit *audit) {
     if (params->dry_run) {
         return audit_dry_run(audit);
     }
+    TRY(audit_take_budget(audit, params->work.bytes));
     TRY(step_runner_open(&audit->runner, audit->call, &audit->plan, params->work.bytes));
+    if (params->baseline.bytes != NULL) {
+        TRY(baseline_open(audit));
+    }
+    TRY(audit_weigh(audit->runner.weights, audit));
     TRY(steps_run(&audit->runner));
     return conclude(audit);
 }
@@ -108,7 +115,7 @@ static const limn_param rows[] = {
               offsetof(AuditParams, junit)),
     PARAM_ROW("sarif", 0, LIMN_PARAM_OUTPUT, "FILE.sarif", "write gates and findings as SARIF 2.1.0",
               offsetof(AuditParams, sarif)),
-    PARAM_ROW("summary", 0, LIMN_PARAM_OUTPUT, "FILE.json", "write verdict, gates and findings as short JSON",
+    PARAM_ROW("summary", 0, LIMN_PARAM_OUTPUT, "FILE", "write verdict, gates and findings as short JSON",
               offsetof(AuditParams, summary)),
 };
 

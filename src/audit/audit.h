@@ -2,6 +2,7 @@
 #ifndef LIMN_AUDIT_AUDIT_H
 #define LIMN_AUDIT_AUDIT_H
 
+#include "audit/case_pages.h"
 #include "audit/gates.h"
 
 typedef struct AuditParams {
@@ -26,6 +27,7 @@ typedef struct Audit {
     StepRunner earlier; /* runs only: of --baseline */
     bool has_earlier;
     Findings findings;
+    CasePages pages;
     GateOutcome *gates; /* [plan.n_gates] */
 } Audit;
 
@@ -37,6 +39,7 @@ limn_status report_write(Audit *audit);
 limn_status report_glance(Audit *audit);   /* what a manager reads in a minute */
 limn_status report_system(Audit *audit);   /* whose system, which models, which data */
 limn_status report_steps(Audit *audit);    /* what each step found */
+limn_status report_cases(Audit *audit);    /* misjudged inputs one by one */
 limn_status report_law(Audit *audit);      /* which section serves which duty */
 limn_status report_appendix(Audit *audit); /* to repeat it */
 
@@ -44,10 +47,24 @@ limn_status report_appendix(Audit *audit); /* to repeat it */
 limn_status command_line(TextBuffer *out, const Plan *plan, const PlanStep *step);
 limn_status shell_word(TextBuffer *out, const char *text);
 
+/* ---- an earlier audit (baseline.c) ---- */
+
+limn_status index_write(const Audit *audit); /* which file is the result of which step */
+limn_status baseline_open(Audit *audit); /* reads the earlier results; adds a comparison for each file of decisions */
+
 /* ---- other files ---- */
 
-limn_status audit_dry_run(Audit *audit);                  /* dry.c */
-limn_status audit_init(MethodCall *call, Result *result); /* init.c */
-limn_status audit_write_files(const Audit *audit);        /* exports.c: JUnit, SARIF, summary */
+/* dry.c */
+typedef struct Estimate {
+    double seconds_a_unit; /* NaN: nothing could be measured */
+    int64_t records[PLAN_NAMES_MAX];
+    int64_t peak; /* bytes */
+} Estimate;
+
+limn_status audit_dry_run(Audit *audit);
+limn_status audit_weigh(double *weights, const Audit *audit);  /* [plan.n_steps] expected work of each step */
+limn_status audit_take_budget(Audit *audit, const char *work); /* numbers of records, kept in the work folder */
+limn_status audit_init(MethodCall *call, Result *result);      /* init.c */
+limn_status audit_write_files(const Audit *audit);             /* exports.c: JUnit, SARIF, summary */
 
 #endif

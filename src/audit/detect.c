@@ -1,6 +1,7 @@
 #include "audit/detect.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct Detector {
     const char *name;
@@ -46,7 +47,7 @@ static limn_status add_absent(Findings *findings, const FindingRules *rules, con
         double smallest = smallest_effect((item->effect.high - item->effect.low) / 2, rules->level, findings->n);
         absent.smallest = !(absent.smallest >= smallest) ? smallest : absent.smallest; /* of the bluntest test */
     }
-    if (first->in_points && absent.smallest < rules->floor) {
+    if (strcmp(first->unit, "points") == 0 && absent.smallest < rules->floor) {
         absent.smallest = rules->floor;
     }
     return findings_add_absent(findings, &absent);

@@ -1,5 +1,6 @@
 /* Is the model as sure as it is right? mean(confidence - right) over all labelled records: nothing is chosen by the
- * data, so no half is spent. Student's test; positive: too sure. */
+ * data, so no half is spent. Positive: too sure, which is the fault that is tested for (Student, one-sided); a model
+ * that is less sure than it is right is no finding. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -18,27 +19,28 @@ static limn_status judge(Detection *detection, const Cases *cases) {
         }
     }
     Interval effect = mean_interval(gap, n, 0.95);
-    double p = n >= 2 ? mean_p(gap, n) : (double)NAN;
+    double p = n < 2 ? (double)NAN : effect.value > 0 ? mean_p(gap, n) / 2 : 1;
     free(gap);
     if (n < 30) {
         return LIMN_OK;
     }
     const char *id = detection->runner->plan->steps[cases->step].id;
-    Hypothesis made = {
-        .kind = "calibration",
-        .what = TELL(detection, effect.value >= 0 ? "too sure of its decisions" : "less sure than it is right",
-                     effect.value >= 0 ? "对自己的判定过于自信" : "自信程度低于实际正确率"),
-        .where = id,
-        .effect = effect,
-        .in_points = true,
-        .unit = "points",
-        .p = p,
-        .n = n,
-        .evidence = TELL(detection, "mean probability of the decision less the share decided rightly",
-                         "判定的平均概率减去判对的比例"),
-        .null = TELL(detection, "Student's test of a mean of 0 over records", "按记录对均值为 0 的学生检验"),
-        .step = cases->step,
-        .harmful = effect.value > 0};
+    Hypothesis made = {.kind = "calibration",
+                       .what = TELL(detection,
+                                    effect.value >= 0 ? "too sure of its decisions" : "less sure than it is right",
+                                    effect.value >= 0 ? "对自己的判定过于自信" : "自信程度低于实际正确率"),
+                       .where = id,
+                       .effect = effect,
+                       .points = effect.value,
+                       .unit = "points",
+                       .p = p,
+                       .n = n,
+                       .evidence = TELL(detection, "mean probability of the decision less the share decided rightly",
+                                        "判定的平均概率减去判对的比例"),
+                       .null = TELL(detection, "Student's test of a mean of 0 over records, one-sided",
+                                    "按记录对均值为 0 的学生检验（单侧）"),
+                       .step = cases->step,
+                       .harmful = effect.value > 0};
     return findings_add(detection->findings, &made);
 }
 

@@ -26,7 +26,7 @@ static limn_status add_row(Detection *detection, int32_t step, const TableBlock 
                        .what = TELL(detection, "accuracy against the other version", "与另一版本相比的准确率"),
                        .where = where,
                        .effect = {number_in_cell(cells[1]), number_in_cell(cells[2]), number_in_cell(cells[3])},
-                       .in_points = true,
+                       .points = number_in_cell(cells[1]),
                        .unit = "points",
                        .p = number_in_cell(cells[4]),
                        .n = (int64_t)number_in_cell(cells[5]),

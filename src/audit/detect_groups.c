@@ -69,9 +69,10 @@ static limn_status confirm(Detection *detection, const Cases *cases, int32_t fie
                        .what = what,
                        .where = where,
                        .effect = effect,
-                       .in_points = true,
+                       .points = effect.value,
                        .unit = "points",
-                       .p = fisher_exact(in.count, in.n - in.count, out.count, out.n - out.count),
+                       .p =
+                           effect.value > 0 ? fisher_exact(in.count, in.n - in.count, out.count, out.n - out.count) : 1,
                        .n = in.n + out.n,
                        .evidence = evidence,
                        .null = TELL(detection, "Fisher's exact test on the half that did not name the group",

@@ -57,11 +57,11 @@ const char *severity_name(Severity severity) {
 
 /* Of shares: how many decisions it touches. Of other units only the test speaks. */
 static Severity severity_of(const Hypothesis *item) {
-    double size = fabs(item->effect.value);
+    double size = fabs(item->points);
     if (!item->harmful) {
         return SEVERITY_LOW;
     }
-    if (!item->in_points) {
+    if (isnan(item->points)) {
         return SEVERITY_MEDIUM;
     }
     return size >= 0.20 ? SEVERITY_HIGH : size >= 0.05 ? SEVERITY_MEDIUM : SEVERITY_LOW;
@@ -89,9 +89,8 @@ static int by_weight(const void *a, const void *b) {
     if (first->found && first->severity != second->severity) {
         return first->severity > second->severity ? -1 : 1;
     }
-    double left = fabs(first->effect.value), right = fabs(second->effect.value);
-    bool shares = first->in_points && second->in_points;
-    if (first->found && shares && left != right) {
+    double left = fabs(first->points), right = fabs(second->points);
+    if (first->found && left != right && !isnan(left) && !isnan(right)) {
         return left > right ? -1 : 1;
     }
     if (first->adjusted != second->adjusted && !isnan(first->adjusted) && !isnan(second->adjusted)) {
@@ -118,7 +117,7 @@ limn_status findings_conclude(Findings *findings, const FindingRules *rules) {
     for (int32_t i = 0; i < findings->n; i++) {
         Hypothesis *item = &findings->items[i];
         item->adjusted = isnan(item->p) ? (double)NAN : p[tested++];
-        item->found = item->adjusted < rules->level && (!item->in_points || fabs(item->effect.value) >= rules->floor);
+        item->found = item->adjusted < rules->level && !(fabs(item->points) < rules->floor);
         item->severity = severity_of(item);
         findings->n_found += item->found;
         TRY(name_item(item, findings->arena));

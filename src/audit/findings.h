@@ -17,11 +17,11 @@ typedef struct Hypothesis {
     const char *what;  /* the thing: "bitcoin" */
     const char *where; /* in what: "label no, 211 records that hold it" */
     Interval effect;
-    bool in_points;       /* a share: the plan's floor holds */
-    const char *unit;     /* "points", "nats" */
-    double p;             /* of its own test; NaN: it could not be made */
-    double adjusted;      /* among all: by findings_conclude */
-    int64_t n;            /* records */
+    double points;    /* the same in shares of records, for the floor and severity: 0.02 is 2 points; NaN: not known */
+    const char *unit; /* "points", "nats" */
+    double p;         /* of its own test; NaN: it could not be made */
+    double adjusted;  /* among all: by findings_conclude */
+    int64_t n;        /* records */
     const char *evidence; /* a sentence */
     const char *null;     /* what it beats */
     const char *command;  /* shows it again */

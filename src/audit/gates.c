@@ -65,10 +65,14 @@ static int64_t failed_checks(const StepRunner *runner) {
     return n;
 }
 
-/* What changed since the earlier audit. Of shares that were measured on the same records `compare decisions` is
- * sharper; here the two intervals are taken as independent. */
+/* What changed since the earlier audit: by the records that both decided where there are such, else by the two
+ * intervals as if they were independent. */
 static bool drift(Interval *figure, const Judge *judge, const char *name) {
     Interval now, before;
+    char *paired = arena_printf(judge->runner->call->arena, "drift-%s", name);
+    if (paired != NULL && step_figure(figure, judge->runner, paired)) {
+        return true;
+    }
     if (judge->earlier == NULL || !step_figure(&now, judge->runner, name) ||
         !step_figure(&before, judge->earlier, name)) {
         return false;

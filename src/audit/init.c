@@ -237,8 +237,9 @@ static void add_steps(TextBuffer *out, const MethodCall *call, const DataSeen *s
             text_buffer_printf(out, "  # - run: %s   # `limn %s --help` has its options\n", more[i], more[i]);
         }
     }
+    text_buffer_printf(out, "\n# Misjudged inputs shown one by one.\ncases:\n  count: %d\n  run: why\n\n",
+                       registry_find(call->registry, "why") != NULL ? 3 : 0);
     text_buffer_add(out,
-                    "\n# Misjudged inputs shown one by one.\ncases:\n  count: 3\n  run: why\n\n"
                     "findings:\n"
                     "  level: 0.05   # chance of one false alarm among all tests of the audit\n"
                     "  floor: 0.02   # 2 of 100 records: a smaller effect is no finding\n\n"

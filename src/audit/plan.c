@@ -182,8 +182,28 @@ static limn_status find_adapters(Plan *plan, PlanModel *model) {
     return LIMN_OK;
 }
 
+static limn_status find_edits(Plan *plan, PlanModel *model) {
+    const char *const *given = NULL;
+    TRY(plan_take_texts(plan, model->node, "edit", &given, &model->n_edits));
+    const char **paths = ARENA_ARRAY(plan->arena, const char *, model->n_edits + 1);
+    if (paths == NULL) {
+        return no_memory(plan);
+    }
+    for (int32_t i = 0; i < model->n_edits; i++) {
+        paths[i] = plan_path(plan, given[i]);
+        if (paths[i] == NULL) {
+            return no_memory(plan);
+        }
+        if (!file_exists(paths[i])) {
+            return plan_fail(plan, yaml_get(model->node, "edit"), "there is no edit file '%s'", paths[i]);
+        }
+    }
+    model->edits = paths;
+    return LIMN_OK;
+}
+
 static limn_status read_model(Plan *plan, const YamlPair *pair, const PlanOverrides *overrides) {
-    static const char *const keys[] = {"model", "adapter"};
+    static const char *const keys[] = {"model", "adapter", "edit"};
     PlanModel *model = &plan->models[plan->n_models++];
     *model = (PlanModel){.name = pair->key->text, .node = pair->value};
     if (pair->value->kind == YAML_TEXT) {
@@ -192,6 +212,7 @@ static limn_status read_model(Plan *plan, const YamlPair *pair, const PlanOverri
         TRY(plan_check_keys(plan, pair->value, "a model", keys, sizeof keys / sizeof keys[0]));
         TRY(plan_take_text(plan, pair->value, "model", &model->path));
         TRY(find_adapters(plan, model));
+        TRY(find_edits(plan, model));
     }
     if (model->path == NULL || model->path[0] == '\0') {
         return plan_fail(plan, pair->key, "the model '%s' says no path: 'model: PATH'", model->name);
@@ -362,7 +383,8 @@ static limn_status read_cases(Plan *plan, const YamlNode *root) {
         TRY(plan_take_text(plan, map, "run", &plan->cases.method));
     }
     plan->cases.count = (int64_t)count;
-    return LIMN_OK;
+    const YamlNode *run = yaml_get(map, "run");
+    return plan->cases.count > 0 ? case_pages_check(plan, run != NULL ? run : map) : LIMN_OK;
 }
 
 static limn_status read_head(Plan *plan, const YamlNode *root, const PlanOverrides *overrides) {

@@ -18,6 +18,8 @@ typedef struct PlanModel {
     const char *path;
     const char *const *adapters; /* [n_adapters] DIR or DIR:WEIGHT */
     int32_t n_adapters;
+    const char *const *edits; /* [n_edits] edit files in force */
+    int32_t n_edits;
     const YamlNode *node;
 } PlanModel;
 
@@ -146,6 +148,8 @@ limn_status plan_duration(double *seconds, const char *text);
 
 limn_status plan_read_steps(Plan *plan, const YamlNode *root, const PlanOverrides *overrides); /* plan_steps.c */
 limn_status plan_read_gates(Plan *plan, const YamlNode *root);                                 /* plan_gates.c */
+/* Refuses a command for `cases` that explains no single prompt (case_pages.c). */
+limn_status case_pages_check(const Plan *plan, const YamlNode *node);
 /* A step of the audit's own behind the others: its place; params is taken over, also on failure. */
 limn_status plan_add_step(Plan *plan, const PlanStep *step, int32_t *place);
 /* The option of a method by its name; NULL: it has none. */

@@ -20,6 +20,11 @@ static const limn_param *own_option(const Method *method, const char *name) {
     return NULL;
 }
 
+/* The option that says which records are read at all: of some commands `where` says something else. */
+static const char *filter_of(const Method *method) {
+    return own_option(method, "only") != NULL ? "only" : "where";
+}
+
 static const limn_param *common_option(const Method *method, const char *name) {
     for (size_t i = 0; i < common_params_count; i++) {
         if (!common_params[i].face && strcmp(common_params[i].name, name) == 0 &&
@@ -253,7 +258,7 @@ static limn_status take_half(Plan *plan, PlanStep *step) {
         return LIMN_OK;
     }
     const PlanData *data = step->data >= 0 ? &plan->data[step->data] : NULL;
-    if (data == NULL || own_option(step->method, "where") == NULL) {
+    if (data == NULL || own_option(step->method, filter_of(step->method)) == NULL) {
         return plan_fail(plan, where, "'half': %s reads no data set of which to take one", step->method->command.name);
     }
     if (data->id_field == NULL && data->cluster_field == NULL) {
@@ -265,23 +270,26 @@ static limn_status take_half(Plan *plan, PlanStep *step) {
 
 /* ---- what becomes of it ---- */
 
+static limn_status add_texts(const Plan *plan, const PlanStep *step, const char *name, const char *const *texts,
+                             int32_t n) {
+    json_t *list = n > 0 ? json_array() : NULL;
+    for (int32_t i = 0; list != NULL && i < n; i++) {
+        if (json_array_append_new(list, json_string(texts[i])) != 0) {
+            json_decref(list);
+            return no_memory(plan);
+        }
+    }
+    return n > 0 ? set(plan, step->params, name, list) : LIMN_OK;
+}
+
 static limn_status add_model(const Plan *plan, const PlanStep *step) {
     if (step->model < 0) {
         return LIMN_OK;
     }
     const PlanModel *model = &plan->models[step->model];
     TRY(set(plan, step->params, "model", json_string(model->path)));
-    if (model->n_adapters == 0) {
-        return LIMN_OK;
-    }
-    json_t *adapters = json_array();
-    for (int32_t i = 0; adapters != NULL && i < model->n_adapters; i++) {
-        if (json_array_append_new(adapters, json_string(model->adapters[i])) != 0) {
-            json_decref(adapters);
-            return no_memory(plan);
-        }
-    }
-    return set(plan, step->params, "adapter", adapters);
+    TRY(add_texts(plan, step, "adapter", model->adapters, model->n_adapters));
+    return add_texts(plan, step, "edit", model->edits, model->n_edits);
 }
 
 /* Where a field's half of the records is meant, beside what the data set's own filter says. */
@@ -290,11 +298,11 @@ static limn_status add_half(const Plan *plan, const PlanStep *step, const PlanDa
         return LIMN_OK;
     }
     const char *field = data->cluster_field != NULL ? data->cluster_field : data->id_field;
-    const char *own = json_string_value(json_object_get(step->params, "where"));
+    const char *own = json_string_value(json_object_get(step->params, filter_of(step->method)));
     const char *text = arena_printf(plan->arena, "%s%s%ssplit(`%s`, %lld) %s 0.5", own != NULL ? "(" : "",
                                     own != NULL ? own : "", own != NULL ? ") and " : "", field, (long long)plan->seed,
                                     step->half == HALF_NOMINATE ? "<" : ">=");
-    return text != NULL ? set(plan, step->params, "where", json_string(text)) : no_memory(plan);
+    return text != NULL ? set(plan, step->params, filter_of(step->method), json_string(text)) : no_memory(plan);
 }
 
 static limn_status add_data(const Plan *plan, const PlanStep *step) {
@@ -306,14 +314,15 @@ static limn_status add_data(const Plan *plan, const PlanStep *step) {
     const char *name;
     json_t *value;
     json_object_foreach(data->options, name, value) {
-        const limn_param *row = plan_option(step->method, name);
+        const char *known = strcmp(name, "where") == 0 ? filter_of(step->method) : name;
+        const limn_param *row = plan_option(step->method, known);
         if (row == NULL) {
             continue; /* nothing this command asks */
         }
         if (check_value(plan, step->method, row, value) != LIMN_OK) {
             return plan_fail_at(plan, data->node);
         }
-        TRY(set(plan, step->params, name, json_incref(value)));
+        TRY(set(plan, step->params, known, json_incref(value)));
     }
     return LIMN_OK;
 }

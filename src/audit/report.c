@@ -200,7 +200,7 @@ static void add_summary(const Audit *audit) {
     for (int32_t i = 0; i < findings->n_found && i < 3; i++) {
         const Hypothesis *item = &findings->items[i];
         text_buffer_add(&text, i > 0 ? AUDIT_SAYS(audit, "; ", "；") : "");
-        if (item->in_points) {
+        if (strcmp(item->unit, "points") == 0) {
             text_buffer_printf(&text,
                                AUDIT_SAYS(audit, "%s (%s, %s): %+.1f points [%+.1f, %+.1f]",
                                           "%s（%s，%s）：%+.1f 个百分点 [%+.1f, %+.1f]"),
@@ -237,6 +237,7 @@ limn_status report_write(Audit *audit) {
     TRY(report_glance(audit));
     TRY(report_system(audit));
     TRY(report_steps(audit));
+    TRY(report_cases(audit));
     TRY(report_law(audit));
     return report_appendix(audit);
 }

@@ -36,7 +36,7 @@ static void add_step(const Audit *audit, int32_t i) {
     snprintf(id, sizeof id, "step-%s", step->id);
     const char *title = step->title != NULL ? step->title : step->method->title;
     result_add_section(audit->result, id, title, 2);
-    snprintf(id, sizeof id, "s%d-said", (int)i + 1);
+    snprintf(id, sizeof id, "said-%s", step->id);
     result_add_text(audit->result, id, "", result->headline.bytes != NULL ? result->headline.bytes : "",
                     result->headline.length, false);
     for (int32_t k = 0; k < result->n_blocks; k++) {
@@ -51,7 +51,9 @@ limn_status report_steps(Audit *audit) {
     for (int section = 0; section < SECTIONS; section++) {
         bool begun = false;
         for (int32_t i = 0; i < audit->runner.done; i++) {
-            if (audit->runner.runs[i].result == NULL || section_of(&audit->plan.steps[i]) != section) {
+            if (audit->runner.runs[i].result == NULL ||
+                (audit->plan.steps[i].added && audit->plan.steps[i].title == NULL) ||
+                section_of(&audit->plan.steps[i]) != section) {
                 continue;
             }
             if (!begun) {

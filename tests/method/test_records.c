@@ -48,6 +48,8 @@ static const struct {
                 "\"label-field\": \"label\", \"group-field\": \"lang\"}"},
     {"diff", "{\"model\": \"%s\", \"other\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"target\": \"d\", "
              "\"no-spectrum\": true, \"limit\": 1000000}"},
+    {"ablate", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"target\": \"d\", "
+               "\"limit\": 1000000}"},
     {"replace", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt\": \"a cab is\", \"target\": \"d\", "
                 "\"prompt-field\": \"text\"}"},
     /* three numbers of each record: P0, P1 and one P2, of which intervals are made */

@@ -1,0 +1,63 @@
+# An audit of a tiny model as a person would run it: refused, dry, whole, kept, exported, night after night.
+. "$(dirname "$0")/expect.sh"
+letters_model
+{
+    i=0
+    while [ $i -lt 40 ]; do
+        printf '{"id": "r%d", "text": "a cab%s", "answer": "%s", "lang": "%s"}\n' $i "$([ $((i % 3)) -eq 0 ] || echo ' is')" \
+            "$([ $((i % 2)) -eq 0 ] && echo d || echo x)" "$([ $((i % 5)) -eq 0 ] && echo en || echo zh)"
+        i=$((i + 1))
+    done
+} >"$work/data.jsonl"
+
+wrong 2 'needs --model MODEL and --data FILE' audit "$work/plan.yaml" --init
+limn audit "$work/plan.yaml" --init --model "$letters" --data "$work/data.jsonl"
+expect_code 0
+expect_out 'is written'
+sed -i "s/choices: .*/choices: ['d', 'x']/; s/# label-field: .*/label-field: answer/; s/groups: \[\]/groups: [lang]/; s/count: 3/count: 1/" "$work/plan.yaml"
+sed -i 's/findings.high/findings.word/; s/value: 80%/value: 1%/; s/prompt-field: .*/prompt-field: text/' "$work/plan.yaml"
+limn audit "$work/plan.yaml" --dry-run
+expect_code 0
+expect_out 'steps, 2 gates; about'
+expect_out 'limn predict'
+
+limn audit "$work/plan.yaml" --work "$work/kept" -o "$work/audit.html" -o "$work/audit.md" -o "$work/audit.json" \
+    --junit "$work/audit.xml" --sarif "$work/audit.sarif" --summary "$work/summary.json"
+expect_code 0
+for name in audit.html audit.md audit.xml audit.sarif summary.json kept/index.json; do
+    [ -s "$work/$name" ] || problem "$name is missing"
+done
+grep -q '"verdict": "pass"' "$work/summary.json" || problem "the verdict of the summary"
+grep -q 'At a glance' "$work/audit.md" || problem "the first page"
+[ "$(ls "$work/kept/steps/" | grep -c 'decisions.*json$')" -eq 1 ] || problem "one kept step"
+limn audit "$work/plan.yaml" --work "$work/kept" -o "$work/again.md"
+grep -v '^- \*\*\(started\|seconds\|peak\)' "$work/audit.md" | sed '/Measured/,$d' >"$work/a"
+grep -v '^- \*\*\(started\|seconds\|peak\)' "$work/again.md" | sed '/Measured/,$d' >"$work/b"
+cmp -s "$work/a" "$work/b" || problem "an audit of kept steps says something else"
+
+limn audit "$work/plan.yaml" --work "$work/kept" --language zh -o "$work/zh.md"
+expect_code 0
+grep -q '概览' "$work/zh.md" || problem "a report in Chinese"
+
+# a gate that fails, and one that cannot be judged
+sed -i 's/value: 1%/value: 100%, by: value/' "$work/plan.yaml"
+limn audit "$work/plan.yaml" --work "$work/kept"
+expect_code 1
+sed -i 's/metric: decisions.accuracy/metric: drift.decisions.accuracy/' "$work/plan.yaml"
+limn audit "$work/plan.yaml" --work "$work/kept"
+expect_code 4
+wrong 2 'expected NAME=PATH' audit "$work/plan.yaml" --model juged=x
+sed -i 's/metric: drift/metric: drft/' "$work/plan.yaml"
+wrong 2 'plan.yaml:[0-9]*:[0-9]*: no step makes' audit "$work/plan.yaml"
+sed -i 's/metric: drft/metric: drift/' "$work/plan.yaml"
+
+# night after night
+what="examples/ci/nightly"
+mkdir -p "$work/nights/2020-01-01"
+cp -r "$work/kept" "$work/nights/2020-01-01/work"
+ln -s 2020-01-01 "$work/nights/last"
+LIMN="$LIMN" "$SOURCE/examples/ci/nightly" "$work/plan.yaml" "$work/nights" >"$out" 2>"$err"
+code=$?
+expect_code 1 # no change, and all of it was demanded
+[ "$(readlink "$work/nights/last")" = "$(date -u +%Y-%m-%d)" ] || problem "the last night is not today"
+finish
