@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask/data_spans.h"
 #include "data/template.h"
 #include "files/json.h"
 #include "files/record_json.h"
@@ -17,8 +18,10 @@ typedef struct SkippedRecord {
 struct DataSource {
     const DataParams *params; /* borrowed from the call */
     Dataset *dataset;
-    Template prompt; /* in the call's arena */
-    Template other;  /* no parts: not asked for */
+    const Record *record; /* of the last item */
+    Template prompt;      /* in the call's arena */
+    Template other;       /* no parts: not asked for */
+    size_t *edges;        /* [2 * fields] of the last prompt made */
     TextBuffer scratch;
     int64_t given;
     const Model *model;     /* of chats */
@@ -77,6 +80,11 @@ static limn_status make_template(DataSource *source, MethodCall *call) {
                 command);
 }
 
+static limn_status make_edges(DataSource *source, MethodCall *call) {
+    source->edges = ARENA_ARRAY(call->arena, size_t, 2 * template_fields(&source->prompt) + 1);
+    return source->edges != NULL ? LIMN_OK : method_no_memory(call);
+}
+
 /* The second prompt of a record, where a method has one. */
 static limn_status make_other(DataSource *source, MethodCall *call) {
     const DataParams *params = source->params;
@@ -105,7 +113,8 @@ static limn_status open_source(DataSource *source, MethodCall *call) {
                               .progress = call->progress};
     TRY(dataset_open(&source->dataset, params->file.bytes, &options));
     TRY(make_other(source, call));
-    return make_template(source, call);
+    TRY(make_template(source, call));
+    return make_edges(source, call);
 }
 
 limn_status data_source_open(DataSource **source, MethodCall *call, const DataParams *params) {
@@ -142,6 +151,10 @@ void data_source_close(DataSource *source) {
 
 const char *data_source_path(const DataSource *source) {
     return dataset_path(source->dataset);
+}
+
+const Record *data_source_record(const DataSource *source) {
+    return source->record;
 }
 
 bool data_source_is_regular(const DataSource *source) {
@@ -259,7 +272,22 @@ static limn_status count_chat(DataSource *source, const ChatFile *chat, const Ch
     return LIMN_OK;
 }
 
-static limn_status render_chat(DataSource *source, const ChatFile *chat, Text *prompt, Arena *arena) {
+/* What of the chat is the record's own. */
+static limn_status find_spans(DataItem *item, const DataSource *source, const ChatFile *chat, const ChatText *text,
+                              Arena *arena) {
+    TextSpans fields = {0}, spans;
+    Text made = {NULL, 0};
+    if (source->params->as_chat) {
+        made = (Text){source->scratch.data != NULL ? source->scratch.data : "", source->scratch.length};
+        TRY(spans_of_fields(&fields, &source->prompt, source->edges, arena));
+    }
+    TRY(spans_of_chat(&spans, text, chat->messages, made, &fields, arena));
+    item->spans = spans.items;
+    item->n_spans = spans.n;
+    return LIMN_OK;
+}
+
+static limn_status render_chat(DataSource *source, const ChatFile *chat, DataItem *item, Arena *arena) {
     const ChatTemplate *parsed;
     ChatInput input;
     ChatText text = {0};
@@ -268,14 +296,17 @@ static limn_status render_chat(DataSource *source, const ChatFile *chat, Text *p
     limn_status status = count_chat(source, chat, &text);
     if (status == LIMN_OK) {
         char *copy = arena_strndup(arena, text.text, text.length);
-        *prompt = (Text){copy, text.length};
+        item->prompt = (Text){copy, text.length};
         status = copy != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "a text of %zu bytes", text.length);
+    }
+    if (status == LIMN_OK) {
+        status = find_spans(item, source, chat, &text, arena);
     }
     chat_text_free(&text);
     return status;
 }
 
-static limn_status read_chat(DataSource *source, const Record *record, Text *prompt, Arena *arena) {
+static limn_status read_chat(DataSource *source, const Record *record, DataItem *item, Arena *arena) {
     const DataParams *params = source->params;
     ChatFile chat = {0};
     const char *path = data_source_path(source);
@@ -288,7 +319,7 @@ static limn_status read_chat(DataSource *source, const Record *record, Text *pro
     limn_status status =
         params->as_chat ? messages_of_prompt(&chat, source, where) : messages_of_field(&chat, source, record, where);
     if (status == LIMN_OK) {
-        status = render_chat(source, &chat, prompt, arena);
+        status = render_chat(source, &chat, item, arena);
         status = status == LIMN_OK ? status : fail_context("%s", where);
     }
     json_decref(chat.json);
@@ -379,19 +410,25 @@ limn_status data_source_finish(const DataSource *source, Result *result) {
 
 /* ---- records ---- */
 
-static limn_status read_prompt(DataSource *source, const Record *record, Text *prompt, Arena *arena) {
+static limn_status read_prompt(DataSource *source, const Record *record, DataItem *item, Arena *arena) {
+    TextSpans fields;
     text_buffer_clear(&source->scratch);
-    TRY(template_fill(&source->scratch, &source->prompt, data_source_path(source), record));
-    return is_chat(source->params) ? read_chat(source, record, prompt, arena)
-                                   : copy_text(prompt, &source->scratch, arena);
+    TRY(template_fill(&source->scratch, source->edges, &source->prompt, data_source_path(source), record));
+    if (is_chat(source->params)) {
+        return read_chat(source, record, item, arena);
+    }
+    TRY(spans_of_fields(&fields, &source->prompt, source->edges, arena));
+    item->spans = fields.items;
+    item->n_spans = fields.n;
+    return copy_text(&item->prompt, &source->scratch, arena);
 }
 
 static limn_status read_item(DataSource *source, const Record *record, DataItem *item, Arena *arena) {
     const DataParams *params = source->params;
-    TRY(read_prompt(source, record, &item->prompt, arena));
+    TRY(read_prompt(source, record, item, arena));
     if (source->other.n > 0) {
         text_buffer_clear(&source->scratch);
-        TRY(template_fill(&source->scratch, &source->other, data_source_path(source), record));
+        TRY(template_fill(&source->scratch, NULL, &source->other, data_source_path(source), record));
         TRY(copy_text(&item->other, &source->scratch, arena));
     }
     TRY(field_of(&item->words, source, record, params->words_field, true, arena));
@@ -418,6 +455,7 @@ limn_status data_source_next(DataSource *source, DataItem *item, Arena *arena, b
     limn_status status = dataset_next(source->dataset, &record);
     record = status == LIMN_OK ? record : dataset_bad(source->dataset);
     *there = record != NULL;
+    source->record = record;
     if (record == NULL) {
         return status;
     }

@@ -4,6 +4,7 @@
 #define LIMN_ASK_DATA_SOURCE_H
 
 #include "ask/chat_render.h"
+#include "ask/text_span.h"
 #include "data/dataset.h"
 
 typedef struct DataParams {
@@ -43,8 +44,14 @@ typedef enum OnError { ON_ERROR_STOP, ON_ERROR_SKIP } OnError;
               "a data set: .jsonl, .json, .csv, .tsv or .txt; see --prompt-field and --where",                         \
               offsetof(type, member.file))
 
-/* What the prompts are made of. A method has CHAT_ROWS too, of the same ChatParams. */
-#define DATA_PROMPT_ROWS(type, member)                                                                                 \
+/* What the prompts are made of (DATA_MADE_ROWS) and of which records. A method has CHAT_ROWS too, of the same
+ * ChatParams. */
+#define DATA_WHERE_ROW(type, member)                                                                                   \
+    PARAM_ROW("where", 0, LIMN_PARAM_TEXT, "FILTER",                                                                   \
+              "only records for which this holds: \"label != pred and length(text) > 9 and text ~ 'bank.?run'\"",      \
+              offsetof(type, member.where))
+#define DATA_PROMPT_ROWS(type, member) DATA_MADE_ROWS(type, member), DATA_WHERE_ROW(type, member)
+#define DATA_MADE_ROWS(type, member)                                                                                   \
     PARAM_ROW("prompt-field", 0, LIMN_PARAM_TEXT, "FIELD", "the field that is the prompt (of .txt: the line)",         \
               offsetof(type, member.prompt_field)),                                                                    \
         PARAM_ROW("template", 0, LIMN_PARAM_TEXT, "TEXT",                                                              \
@@ -57,9 +64,6 @@ typedef enum OnError { ON_ERROR_STOP, ON_ERROR_SKIP } OnError;
                   "give the prompt as a user's message by the model's chat template", offsetof(type, member.as_chat)), \
         PARAM_ROW("system", 0, LIMN_PARAM_TEXT, "TEXT", "with --as-chat: the system message before it",                \
                   offsetof(type, member.system)),                                                                      \
-        PARAM_ROW("where", 0, LIMN_PARAM_TEXT, "FILTER",                                                               \
-                  "only records for which this holds: \"label != pred and length(text) > 9 and text ~ 'bank.?run'\"",  \
-                  offsetof(type, member.where)),                                                                       \
         {.name = "on-error",                                                                                           \
          .kind = LIMN_PARAM_CHOICE,                                                                                    \
          .metavar = "WHAT",                                                                                            \
@@ -73,12 +77,10 @@ typedef enum OnError { ON_ERROR_STOP, ON_ERROR_SKIP } OnError;
         .field = offsetof(type, member.format)                                                                         \
     }
 
-#define DATA_ROWS(type, member)                                                                                        \
-    DATA_PROMPT_ROWS(type, member),                                                                                    \
-        PARAM_ROW("label-field", 0, LIMN_PARAM_TEXT, "FIELD", "the field with the right answer",                       \
-                  offsetof(type, member.label_field)),                                                                 \
-        PARAM_ROW("group-field", 0, LIMN_PARAM_TEXT, "FIELD", "report each value of this field by itself as well",     \
-                  offsetof(type, member.group_field)),                                                                 \
+/* Labels, names of records, and how many. */
+#define DATA_LABEL_ROWS(type, member)                                                                                  \
+    PARAM_ROW("label-field", 0, LIMN_PARAM_TEXT, "FIELD", "the field with the right answer",                           \
+              offsetof(type, member.label_field)),                                                                     \
         PARAM_ROW("id-field", 0, LIMN_PARAM_TEXT, "FIELD", "the field that names a record; without it, its number",    \
                   offsetof(type, member.id_field)),                                                                    \
         {.name = "limit",                                                                                              \
@@ -88,13 +90,17 @@ typedef enum OnError { ON_ERROR_STOP, ON_ERROR_SKIP } OnError;
          .maximum = 9e15,                                                                                              \
          .help = "stop after N records",                                                                               \
          .field = offsetof(type, member.limit)},                                                                       \
-        PARAM_ROW("allow-empty", 0, LIMN_PARAM_FLAG, NULL, "no record at all is a failed check, not wrong use",        \
-                  offsetof(type, member.allow_empty)),                                                                 \
     {                                                                                                                  \
         .name = "sample", .kind = LIMN_PARAM_INTEGER, .metavar = "N", .minimum = 1, .maximum = 1e9,                    \
         .help = "N records drawn at random by --seed, in the order of the file",                                       \
         .field = offsetof(type, member.sample)                                                                         \
     }
+#define DATA_ROWS(type, member)                                                                                        \
+    DATA_PROMPT_ROWS(type, member), DATA_LABEL_ROWS(type, member),                                                     \
+        PARAM_ROW("group-field", 0, LIMN_PARAM_TEXT, "FIELD", "report each value of this field by itself as well",     \
+                  offsetof(type, member.group_field)),                                                                 \
+        PARAM_ROW("allow-empty", 0, LIMN_PARAM_FLAG, NULL, "no record at all is a failed check, not wrong use",        \
+                  offsetof(type, member.allow_empty))
 
 typedef struct DataItem {
     int64_t number; /* of the record in its file, from 0 */
@@ -106,6 +112,8 @@ typedef struct DataItem {
     Text label; /* absent: not asked for, null or empty */
     Text group; /* absent: not asked for; "" where the record has none */
     Text id;
+    const TextSpan *spans; /* [n_spans] what of the prompt is the record's own: its fields, what its messages say */
+    int32_t n_spans;
     int64_t done, total; /* for progress, once this item is done */
 } DataItem;
 
@@ -124,6 +132,9 @@ EncodeOptions data_source_encode_options(const DataSource *source, const MethodC
 /* *there false: no more. Texts are copied into the arena. With a failure, *there true says that it is this record's
  * alone: item has its number, line and hash, and the next call goes on behind it. */
 limn_status data_source_next(DataSource *source, DataItem *item, Arena *arena, bool *there);
+
+/* The record of the last item; borrowed until the next one. */
+const Record *data_source_record(const DataSource *source);
 
 bool data_source_skips(const DataSource *source); /* --on-error skip */
 /* For --on-error skip: counts and lists a record that cannot be used; why as error_message says it. */

@@ -3,12 +3,7 @@
 #define LIMN_ASK_DOCUMENTS_H
 
 #include "ask/prompt.h"
-
-/* A part of the text that belongs together: a document, a field of a data set's template. */
-typedef struct TextSpan {
-    size_t from, to;
-    Text name;
-} TextSpan;
+#include "ask/text_span.h"
 
 /* One span for each document of --documents whose longest text the prompt holds, in the order of the text. *n 0: there
  * are none, or the template does not write them out. */

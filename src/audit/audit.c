@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit/record.h"
 #include "base/file.h"
 
 static limn_status read_plan(Audit *audit) {
@@ -65,8 +66,19 @@ static limn_status work(Audit *audit) {
         TRY(baseline_open(audit));
     }
     TRY(audit_weigh(audit->runner.weights, audit));
-    TRY(steps_run(&audit->runner));
-    return conclude(audit);
+    if (params->work.bytes == NULL) {
+        TRY(steps_run(&audit->runner));
+        return conclude(audit);
+    }
+    AuditLog log = {.file = -1};
+    limn_status status = record_open(&log, audit);
+    audit->runner.log = &log;
+    status = status == LIMN_OK ? steps_run(&audit->runner) : status;
+    status = status == LIMN_OK ? conclude(audit) : status;
+    status = status == LIMN_OK ? record_close(&log, audit) : status;
+    log_close(&log);
+    audit->runner.log = NULL;
+    return status;
 }
 
 static limn_status run(MethodCall *call, Result *result) {
@@ -111,6 +123,9 @@ static const limn_param rows[] = {
               offsetof(AuditParams, init)),
     PARAM_ROW("baseline", 0, LIMN_PARAM_FILE, "DIR", "the work folder of an earlier audit, for gates on drift",
               offsetof(AuditParams, baseline)),
+    PARAM_ROW("key", 0, LIMN_PARAM_TEXT, "FILE",
+              "the Ed25519 key that signs the record, made when it is not there; without it a key in the work folder",
+              offsetof(AuditParams, key)),
     PARAM_ROW("junit", 0, LIMN_PARAM_OUTPUT, "FILE.xml", "write gates and findings as JUnit test cases",
               offsetof(AuditParams, junit)),
     PARAM_ROW("sarif", 0, LIMN_PARAM_OUTPUT, "FILE.sarif", "write gates and findings as SARIF 2.1.0",

@@ -15,6 +15,7 @@ typedef struct AuditParams {
     Text language;
     bool dry_run, init;
     Text baseline;
+    Text key;
     Text junit, sarif, summary;
 } AuditParams;
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit/record.h"
 #include "base/file.h"
 #include "call/call.h"
 #include "call/estimate.h"
@@ -225,6 +226,7 @@ limn_status steps_run(StepRunner *runner) {
         if (run_step(runner, &step_tick) != LIMN_OK) {
             return fail_context("%s: step '%s'", runner->plan->name, runner->plan->steps[runner->done].id);
         }
+        TRY(runner->log != NULL ? record_step(runner->log, runner, runner->done) : LIMN_OK);
         runner->done++;
     }
     return LIMN_OK;

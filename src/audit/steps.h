@@ -16,8 +16,11 @@ typedef struct StepRun {
     const char *why;
 } StepRun;
 
+typedef struct AuditLog AuditLog; /* log.h */
+
 typedef struct StepRunner {
     MethodCall *call;
+    AuditLog *log; /* hears of each step; NULL: nobody does */
     Plan *plan;
     const char *work; /* folder */
     FileHashes hashes;

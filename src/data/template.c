@@ -61,7 +61,17 @@ limn_status template_of_field(Template *made, const char *name, size_t length, A
     return made->parts != NULL ? add_part(made, true, name, length, arena) : no_memory();
 }
 
-limn_status template_fill(TextBuffer *out, const Template *made, const char *path, const Record *record) {
+size_t template_fields(const Template *made) {
+    size_t n = 0;
+    for (size_t i = 0; i < made->n; i++) {
+        n += made->parts[i].is_field ? 1 : 0;
+    }
+    return n;
+}
+
+limn_status template_fill(TextBuffer *out, size_t *edges, const Template *made, const char *path,
+                          const Record *record) {
+    size_t field = 0;
     for (size_t i = 0; i < made->n; i++) {
         const TemplatePart *part = &made->parts[i];
         if (!part->is_field) {
@@ -82,7 +92,13 @@ limn_status template_fill(TextBuffer *out, const Template *made, const char *pat
                         "--template a {field} of it)",
                         path, (long long)record->line, part->bytes, json_is_array(value.json) ? "a list" : "an object");
         }
+        size_t from = out->length;
         TRY(field_text(out, &value));
+        if (edges != NULL) {
+            edges[2 * field] = from;
+            edges[2 * field + 1] = out->length;
+        }
+        field++;
     }
     return text_buffer_status(out);
 }

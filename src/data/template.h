@@ -22,7 +22,9 @@ limn_status template_parse(Template *made, const char *text, size_t length, Aren
 /* The template that is one field as it is. */
 limn_status template_of_field(Template *made, const char *name, size_t length, Arena *arena);
 
-/* Appends. A field that the record lacks (or that is null) is refused with the record's line. */
-limn_status template_fill(TextBuffer *out, const Template *made, const char *path, const Record *record);
+size_t template_fields(const Template *made); /* how many of its parts are fields */
+/* Appends. A field that the record lacks (or that is null) is refused with the record's line. edges: [2 * fields] where
+ * in `out` each field begins and ends; may be NULL. */
+limn_status template_fill(TextBuffer *out, size_t *edges, const Template *made, const char *path, const Record *record);
 
 #endif

@@ -32,8 +32,8 @@ struct Draws {
     Rewriter units; /* what is exchanged */
     Rewriter words; /* their words */
     DrawsAsked asked;
-    WordLists lists;
-    bool lists_open;
+    const WordLists *lists;
+    WordLists own_lists; /* where none were given */
     Proposals *proposals;
     DrawList *of_units; /* [units] */
     DrawList *of_words; /* [words]; the same where units are words */
@@ -51,8 +51,8 @@ static bool units_are_words(const Draws *draws) {
 
 void draws_free(Draws *draws) {
     if (draws != NULL) {
-        if (draws->lists_open) {
-            word_lists_close(&draws->lists);
+        if (draws->lists == &draws->own_lists) {
+            word_lists_close(&draws->own_lists);
         }
         proposals_free(draws->proposals);
         free(draws);
@@ -74,9 +74,11 @@ limn_status draws_new(Draws **draws, const Rewriter *rewriter, const Units *word
     limn_status status = LIMN_OK;
     if (made->of_words == NULL || made->of_units == NULL) {
         status = method_no_memory(call);
+    } else if (made->asked.lists != NULL) {
+        made->lists = made->asked.lists;
     } else {
-        status = word_lists_open(&made->lists, call->arena);
-        made->lists_open = status == LIMN_OK;
+        status = word_lists_open(&made->own_lists, call->arena);
+        made->lists = status == LIMN_OK ? &made->own_lists : NULL;
     }
     if (status != LIMN_OK) {
         draws_free(made);
@@ -186,7 +188,7 @@ static bool ends(Text word, const char *ending) {
 }
 
 static uint64_t category_of_example(const Draws *draws, const char *example) {
-    return word_lists_categories(&draws->lists, text_of(example));
+    return word_lists_categories(draws->lists, text_of(example));
 }
 
 /* What a word that no list has most likely is: by its ending, else a thing; with a capital a name. */
@@ -210,11 +212,11 @@ static uint64_t guess(const Draws *draws, const Unit *unit, Text word) {
 /* The categories of the word as written, else in small letters: "Today" stands where "today" is listed. */
 static uint64_t categories(const Draws *draws, const Unit *unit) {
     Text word = unit_text(draws->words.prompt, unit);
-    uint64_t bits = word_lists_categories(&draws->lists, word);
+    uint64_t bits = word_lists_categories(draws->lists, word);
     if (bits == 0 && unit->kind.class == WORD_LETTERS) {
         size_t length;
         char *lower = word_in_case(word, WORD_LOWER, &length, draws->call->arena);
-        bits = lower == NULL ? 0 : word_lists_categories(&draws->lists, (Text){lower, length});
+        bits = lower == NULL ? 0 : word_lists_categories(draws->lists, (Text){lower, length});
         bits = bits == 0 ? guess(draws, unit, word) : bits;
     }
     return bits;
@@ -223,8 +225,8 @@ static uint64_t categories(const Draws *draws, const Unit *unit) {
 /* Words of the kind, in its case. any: of every category. */
 static limn_status from_categories(Candidates *list, const Draws *draws, int32_t word, uint64_t bits, bool any) {
     const Unit *unit = &draws->words.units->items[word];
-    for (int32_t i = 0; i < draws->lists.n; i++) {
-        const ListedWord *item = &draws->lists.items[i];
+    for (int32_t i = 0; i < draws->lists->n; i++) {
+        const ListedWord *item = &draws->lists->items[i];
         Text text = item->text;
         if (!any && (bits >> item->category & 1) == 0) {
             continue;

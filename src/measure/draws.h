@@ -50,6 +50,7 @@ typedef struct DrawsAsked {
     Session *base; /* the base model with its adapters off; NULL: it cannot propose */
     const Target *target;
     const Target *contrast; /* NULL or kind TARGET_NONE: none */
+    const WordLists *lists; /* opened once for many prompts; NULL: they are opened for this one */
 } DrawsAsked;
 
 typedef struct Draws Draws;

@@ -103,3 +103,18 @@ limn_status rewrite_prompt(Rewritten *made, bool *good, const Rewriter *rewriter
     text_buffer_free(&text);
     return status;
 }
+
+limn_status rewrite_text(Text *text, const Rewriter *rewriter, const Exchange *exchanges, int32_t n) {
+    Arena *arena = rewriter->call->arena;
+    TextBuffer buffer = TEXT_BUFFER_INIT;
+    Place *places = ARENA_ARRAY(arena, Place, n + 1);
+    limn_status status = places == NULL ? method_no_memory(rewriter->call) : LIMN_OK;
+    status = status == LIMN_OK ? write(&buffer, places, rewriter, exchanges, n) : status;
+    if (status == LIMN_OK) {
+        char *copy = arena_strndup(arena, buffer.data == NULL ? "" : buffer.data, buffer.length);
+        *text = (Text){copy, buffer.length};
+        status = copy == NULL ? method_no_memory(rewriter->call) : LIMN_OK;
+    }
+    text_buffer_free(&buffer);
+    return status;
+}

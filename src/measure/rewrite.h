@@ -28,4 +28,7 @@ typedef struct Rewritten {
  * length, or an unknown or special token came of it. Lives in the call's arena. */
 limn_status rewrite_prompt(Rewritten *made, bool *good, const Rewriter *rewriter, const Exchange *exchanges, int32_t n);
 
+/* The text alone, in the call's arena. */
+limn_status rewrite_text(Text *text, const Rewriter *rewriter, const Exchange *exchanges, int32_t n);
+
 #endif

@@ -132,11 +132,9 @@ static const Method method_stuck = {
     .command = {.name = "stuck"}, .title = "Stuck", .params_bytes = 1, .run = stuck, .explains = true};
 static const Method method_verify = {.command = {.name = "verify"}, .title = "Verify", .params_bytes = 1, .run = stuck};
 
-extern const Method method_audit;
-static const MethodEntry entries[] = {{&method_predict, GROUP_DATA},
-                                      {&method_telling, GROUP_LOOK},
-                                      {&method_stuck, GROUP_LOOK},
-                                      {&method_verify, GROUP_AUDIT},
-                                      {&method_audit, GROUP_AUDIT}};
+extern const Method method_audit, method_log_verify;
+static const MethodEntry entries[] = {{&method_predict, GROUP_DATA}, {&method_telling, GROUP_LOOK},
+                                      {&method_stuck, GROUP_LOOK},   {&method_verify, GROUP_AUDIT},
+                                      {&method_audit, GROUP_AUDIT},  {&method_log_verify, GROUP_AUDIT}};
 static const MethodTable table = {entries, sizeof entries / sizeof entries[0]};
 const Registry fake_registry = {.methods = &table};

@@ -51,6 +51,38 @@ sed -i 's/metric: drift/metric: drft/' "$work/plan.yaml"
 wrong 2 'plan.yaml:[0-9]*:[0-9]*: no step makes' audit "$work/plan.yaml"
 sed -i 's/metric: drft/metric: drift/' "$work/plan.yaml"
 
+# the record: whole, and what is changed is named
+limn log verify "$work/kept"
+expect_code 0
+expect_out 'The record is whole'
+limn log verify "$work/kept" --key "$work/kept/signing.key.pub" --entry 1
+expect_code 0
+expect_out 'Inclusion proof'
+step=$(ls "$work"/kept/steps/decisions.*.jsonl | head -n 1)
+cp "$step" "$work/saved"
+sed -i 's/"pred": "d"/"pred": "x"/' "$step"
+limn log verify "$work/kept"
+expect_code 1
+expect_out "$(basename "$step" | cut -c1-20)"
+cp "$work/saved" "$step"
+limn log verify "$work/kept"
+expect_code 0
+wrong 2 'signing.key.pub' log verify "$work"
+
+# killed at any moment, the same audit comes to the same end
+cp "$work/kept/report.json" "$work/expected.json"
+for wait in 0.02 0.05 0.1 0.2 0.4; do
+    "$LIMN" audit "$work/plan.yaml" --work "$work/killed" >/dev/null 2>&1 &
+    victim=$!
+    sleep "$wait"
+    kill -9 "$victim" 2>/dev/null
+    wait "$victim" 2>/dev/null
+done
+limn audit "$work/plan.yaml" --work "$work/killed"
+cmp -s "$work/killed/report.json" "$work/expected.json" || problem "an audit that was killed five times ends otherwise"
+limn log verify "$work/killed"
+expect_code 0
+
 # night after night
 what="examples/ci/nightly"
 mkdir -p "$work/nights/2020-01-01"

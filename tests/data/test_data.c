@@ -275,7 +275,7 @@ static limn_status filled(TextBuffer *out, const char *text, const Record *recor
     text_buffer_clear(out);
     limn_status status = template_parse(&made, text, strlen(text), &arena);
     if (status == LIMN_OK) {
-        status = template_fill(out, &made, "file.jsonl", record);
+        status = template_fill(out, NULL, &made, "file.jsonl", record);
     }
     arena_free(&arena);
     return status;
@@ -309,10 +309,10 @@ static void templates(void **state) {
     Template field;
     arena_init(&arena);
     must(template_of_field(&field, "u", 1, &arena));
-    assert_int_equal(template_fill(&out, &field, "file.jsonl", record), LIMN_USAGE);
+    assert_int_equal(template_fill(&out, NULL, &field, "file.jsonl", record), LIMN_USAGE);
     assert_non_null(strstr(error_message(), "file.jsonl: line 1: the field 'u' is an object, expected a text"));
     must(template_of_field(&field, "l", 1, &arena));
-    assert_int_equal(template_fill(&out, &field, "file.jsonl", record), LIMN_USAGE);
+    assert_int_equal(template_fill(&out, NULL, &field, "file.jsonl", record), LIMN_USAGE);
     assert_non_null(strstr(error_message(), "'l' is a list"));
     arena_free(&arena);
     must(filled(&out, "{l} of {u}", record)); /* in a template they are JSON */

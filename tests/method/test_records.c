@@ -46,6 +46,9 @@ static const struct {
 } commands[] = {
     {"predict", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"choices\": \"de,f,ghi\", "
                 "\"label-field\": \"label\", \"group-field\": \"lang\"}"},
+    {"attribute", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"choices\": \"de,f\", "
+                  "\"label-field\": \"label\", \"where\": \"pred != 'none'\", \"flips\": 200, "
+                  "\"least\": 2, \"inputs\": 20, \"words\": 4}"},
     {"diff", "{\"model\": \"%s\", \"other\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"target\": \"d\", "
              "\"no-spectrum\": true, \"limit\": 1000000}"},
     {"ablate", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"target\": \"d\", "
@@ -70,11 +73,11 @@ static const char *params_of(const char *command) {
 static void write_records(const char *path, int n) {
     TextBuffer text = TEXT_BUFFER_INIT;
     for (int i = 0; i < n; i++) {
-        text_buffer_printf(&text, "{\"text\": \"a cab%s\", \"key\": \"cab\", \"label\": \"%s\", \"lang\": \"%s\"}\n",
+        text_buffer_printf(&text, "{\"text\": \"a cab%s %d\", \"key\": \"cab\", \"label\": \"%s\", \"lang\": \"%s\"}\n",
                            i % 3 == 0   ? " is"
                            : i % 3 == 1 ? ""
                                         : " a bad",
-                           i % 2 == 0 ? "de" : "f", i % 5 == 0 ? "x" : "y");
+                           i % 7, i % 2 == 0 ? "de" : "f", i % 5 == 0 ? "x" : "y");
     }
     assert_int_equal(file_write_atomic(path, text.data, text.length), LIMN_OK);
     text_buffer_free(&text);

@@ -4,8 +4,8 @@
 #define LIMN_METHOD_DATA_COMPARE_DECISIONS_H
 
 #include "base/map.h"
+#include "measure/limits.h"
 #include "method/data/decisions.h"
-#include "method/data/limits.h"
 #include "statistics/proportions.h"
 
 enum { COMPARE_CHOICES_MAX = 1000, COMPARE_GROUPS_MAX = 1000 };

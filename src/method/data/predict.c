@@ -10,126 +10,19 @@
  * which is what calibration measures. */
 #include "method/data/predict.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "base/map.h"
 #include "files/hash.h"
-
-/* ---- choices and labels ---- */
-
-/* "a,b" at its commas. */
-static limn_status split(Text **parts, int32_t *n, MethodCall *call, Text text) {
-    int32_t count = 1;
-    for (size_t i = 0; i < text.length; i++) {
-        count += text.bytes[i] == ',';
-    }
-    *parts = ARENA_ARRAY(call->arena, Text, count);
-    if (*parts == NULL) {
-        return method_no_memory(call);
-    }
-    *n = 0;
-    for (size_t begin = 0; *n < count;) {
-        const char *comma = memchr(text.bytes + begin, ',', text.length - begin);
-        size_t end = comma != NULL ? (size_t)(comma - text.bytes) : text.length;
-        TRY(predict_copy_text(&(*parts)[(*n)++], call, (Text){text.bytes + begin, end - begin}));
-        begin = end + 1;
-    }
-    return LIMN_OK;
-}
-
-static limn_status check_names(const Predictor *predictor, const char *option) {
-    for (int32_t i = 0; i < predictor->n; i++) {
-        if (predictor->names[i].length == 0) {
-            return fail(LIMN_USAGE, "predict: %s: number %d is empty", option, (int)i + 1);
-        }
-        for (int32_t k = 0; k < i; k++) {
-            if (predict_same_text(predictor->names[i], predictor->names[k])) {
-                return fail(LIMN_USAGE, "predict: %s: numbers %d and %d are the same, '%.40s'", option, (int)k + 1,
-                            (int)i + 1, predictor->names[i].bytes);
-            }
-        }
-    }
-    return LIMN_OK;
-}
-
-static limn_status read_choices(Predictor *predictor) {
-    MethodCall *call = predictor->call;
-    const ParamTexts *given = &predictor->params->choices;
-    const ModelConfig *config = &predictor->model->config;
-    if (config->task == TASK_CLASSIFIER) {
-        if (given->n > 0) {
-            return fail(LIMN_USAGE, "predict: %s is a classifier: its classes are the choices", predictor->model->path);
-        }
-        if (config->outputs == OUTPUT_VALUE || config->n_classes < 2) {
-            return fail(LIMN_USAGE, "predict: %s has %s, between which nothing is chosen (problem_type, id2label)",
-                        predictor->model->path, config->outputs == OUTPUT_VALUE ? "numbers as outputs" : "one label");
-        }
-        predictor->n = config->n_classes;
-        predictor->choices = ARENA_ARRAY(call->arena, Text, predictor->n + 1);
-        for (int32_t i = 0; predictor->choices != NULL && i < predictor->n; i++) {
-            predictor->choices[i] = text_of(config->labels[i]);
-        }
-        return predictor->choices != NULL ? LIMN_OK : method_no_memory(call);
-    }
-    if (given->n == 0) {
-        return fail(LIMN_USAGE, "predict needs --choices, as in --choices ' yes',' no'");
-    }
-    if (given->n == 1) {
-        return split(&predictor->choices, &predictor->n, call, given->items[0]);
-    }
-    predictor->n = given->n;
-    predictor->choices = ARENA_ARRAY(call->arena, Text, given->n);
-    if (predictor->choices == NULL) {
-        return method_no_memory(call);
-    }
-    memcpy(predictor->choices, given->items, (size_t)given->n * sizeof *given->items);
-    return LIMN_OK;
-}
+#include "method/data/record_log.h"
 
 bool predict_each(const Predictor *predictor) {
     return predictor->model->config.outputs == OUTPUT_EACH;
 }
 
-static limn_status read_names(Predictor *predictor) {
-    MethodCall *call = predictor->call;
-    TRY(read_choices(predictor));
-    if (predictor->n < 2 || predictor->n > PREDICT_CHOICES_MAX) {
-        return fail(LIMN_USAGE, "predict: %d choices, expected from 2 to %d (--choices ' yes',' no')",
-                    (int)predictor->n, PREDICT_CHOICES_MAX);
-    }
-    if (predictor->params->labels.bytes != NULL) {
-        int32_t n;
-        TRY(split(&predictor->names, &n, call, predictor->params->labels));
-        if (n != predictor->n) {
-            return fail(LIMN_USAGE, "predict: --labels names %d, there are %d choices", (int)n, (int)predictor->n);
-        }
-        return check_names(predictor, "--labels");
-    }
-    predictor->names = ARENA_ARRAY(call->arena, Text, predictor->n);
-    if (predictor->names == NULL) {
-        return method_no_memory(call);
-    }
-    for (int32_t i = 0; i < predictor->n; i++) {
-        TRY(predict_copy_text(&predictor->names[i], call, predict_trimmed(predictor->choices[i])));
-    }
-    return check_names(predictor, "--choices");
-}
-
 /* ---- settings ---- */
-
-static void hash_text(char hex[17], TextBuffer *text) {
-    snprintf(hex, 17, "%016" PRIx64, hash_bytes(text->data != NULL ? text->data : "", text->length));
-    text_buffer_clear(text);
-}
-
-static void add_part(TextBuffer *out, Text text) {
-    text_buffer_printf(out, "%zu:", text.length);
-    text_buffer_add_bytes(out, text.bytes, text.length);
-}
 
 static limn_status make_settings(Predictor *predictor) {
     const CommonOptions *common = &predictor->call->common;
@@ -142,25 +35,25 @@ static limn_status make_settings(Predictor *predictor) {
         TRY(model_adapter_hash(predictor->model, i, predictor->call->team, false, model));
         text_buffer_printf(&text, " %s %a", model, predictor->model->adapters[i].weight);
     }
-    hash_text(settings->hash[SETTING_MODEL], &text);
-    add_part(&text, predictor->params->data.prompt_field);
-    add_part(&text, predictor->params->data.template_text);
+    record_log_hash(settings->hash[SETTING_MODEL], &text);
+    record_log_hash_part(&text, predictor->params->data.prompt_field);
+    record_log_hash_part(&text, predictor->params->data.template_text);
     EncodeOptions encode = data_source_encode_options(predictor->source, predictor->call);
     text_buffer_printf(&text, "%d%s", (int)encode.bos, encode.no_special ? " chat" : "");
     if (predictor->params->truncate != TRUNCATE_NONE) {
         text_buffer_printf(&text, " cut %d", (int)predictor->params->truncate);
     }
-    hash_text(settings->hash[SETTING_PROMPT], &text);
+    record_log_hash(settings->hash[SETTING_PROMPT], &text);
     for (int32_t c = 0; c < predictor->n; c++) {
-        add_part(&text, predictor->choices[c]);
-        add_part(&text, predictor->names[c]);
+        record_log_hash_part(&text, predictor->choices[c]);
+        record_log_hash_part(&text, predictor->names[c]);
     }
     if (predict_each(predictor)) {
         text_buffer_printf(&text, "each");
     }
-    hash_text(settings->hash[SETTING_CHOICES], &text);
+    record_log_hash(settings->hash[SETTING_CHOICES], &text);
     text_buffer_printf(&text, "%d %d %d " LIMN_VERSION, (int)common->dtype, (int)common->frame, (int)common->backend);
-    hash_text(settings->hash[SETTING_NUMBERS], &text);
+    record_log_hash(settings->hash[SETTING_NUMBERS], &text);
     settings->names = predictor->names;
     settings->n_choices = predictor->n;
     settings->each = predict_each(predictor);
@@ -182,7 +75,11 @@ static limn_status prepare(Predictor *predictor) {
     TRY(data_source_open(&predictor->source, call, &params->data)); /* its mistakes before the model is opened */
     TRY(method_session(call, params->model.bytes, &predictor->session));
     predictor->model = session_model(predictor->session);
-    TRY(read_names(predictor));
+    ChoiceNames names;
+    TRY(choice_names_read(&names, call, predictor->model, &params->choices, params->labels));
+    predictor->choices = names.choices;
+    predictor->names = names.names;
+    predictor->n = names.n;
     TRY(predict_read_limits(predictor));
     TRY(data_source_use_model(predictor->source, call, predictor->model));
     ChoiceOptions options = predict_choice_options(predictor, false);

@@ -5,12 +5,12 @@
 
 #include "measure/choices.h"
 #include "measure/metrics.h"
-#include "method/data/limits.h"
+#include "measure/limits.h"
+#include "method/data/choice_names.h"
 #include "method/data/predictions.h"
 
 enum {
     PREDICT_GROUPS_MAX = 1000,
-    PREDICT_CHOICES_MAX = 1000,
     PREDICT_GAP_CHOICES = 100,  /* of which the gaps are shown */
     PREDICT_INTERVALS_MAX = 200 /* groups with intervals by bootstrap: each takes memory */
 };
@@ -69,12 +69,8 @@ typedef struct Predictor {
     double recheck; /* largest difference to a plain pass; NaN: not made */
 } Predictor;
 
-Text predict_trimmed(Text text); /* without white space around it */
 /* Its choices are labels that may hold together. */
 bool predict_each(const Predictor *predictor);
-bool predict_same_text(Text a, Text b);
-limn_status predict_copy_text(Text *out, MethodCall *call, Text text); /* into the call's arena */
-
 /* plain: each prompt and choice in a pass of its own. */
 ChoiceOptions predict_choice_options(const Predictor *predictor, bool plain);
 /* Reads, scores, writes and counts all records. */

@@ -8,57 +8,6 @@
 
 enum { WINDOW = 64 }; /* records read before they are scored, unless --batch says otherwise */
 
-/* ---- texts ---- */
-
-static bool is_blank(char c) {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-Text predict_trimmed(Text text) {
-    while (text.length > 0 && is_blank(text.bytes[0])) {
-        text = (Text){text.bytes + 1, text.length - 1};
-    }
-    while (text.length > 0 && is_blank(text.bytes[text.length - 1])) {
-        text.length--;
-    }
-    return text;
-}
-
-limn_status predict_copy_text(Text *out, MethodCall *call, Text text) {
-    char *copy = arena_strndup(call->arena, text.bytes, text.length);
-    *out = (Text){copy, text.length};
-    return copy != NULL ? LIMN_OK : method_no_memory(call);
-}
-
-bool predict_same_text(Text a, Text b) {
-    return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
-/* Which choice the data's label is. */
-static limn_status find_label(const Predictor *predictor, const DataItem *item, int32_t *label) {
-    *label = -1;
-    if (item->label.bytes == NULL) {
-        return LIMN_OK;
-    }
-    Text wanted = predict_trimmed(item->label);
-    TextBuffer names = TEXT_BUFFER_INIT;
-    for (int32_t c = 0; c < predictor->n; c++) {
-        if (predict_same_text(wanted, predictor->names[c])) {
-            text_buffer_free(&names);
-            *label = c;
-            return LIMN_OK;
-        }
-        text_buffer_printf(&names, "%s%s", c > 0 ? ", " : "", predictor->names[c].bytes);
-    }
-    limn_status status = fail(LIMN_USAGE,
-                              "%s: line %lld: the label '%.60s' is none of %.200s; --labels says how the "
-                              "data spells the choices",
-                              data_source_path(predictor->source), (long long)item->line, item->label.bytes,
-                              names.data != NULL ? names.data : "");
-    text_buffer_free(&names);
-    return status;
-}
-
 /* ---- one decision ---- */
 
 static limn_status find_group(Predictor *predictor, Text name, PredictGroup **group) {
@@ -67,7 +16,7 @@ static limn_status find_group(Predictor *predictor, Text name, PredictGroup **gr
         return LIMN_OK;
     }
     for (int32_t i = 0; i < predictor->n_groups; i++) {
-        if (predict_same_text(predictor->groups[i].name, name)) {
+        if (same_text(predictor->groups[i].name, name)) {
             *group = &predictor->groups[i];
             return LIMN_OK;
         }
@@ -77,7 +26,7 @@ static limn_status find_group(Predictor *predictor, Text name, PredictGroup **gr
                     PREDICT_GROUPS_MAX);
     }
     PredictGroup *made = &predictor->groups[predictor->n_groups];
-    TRY(predict_copy_text(&made->name, predictor->call, name));
+    TRY(copy_text_in(&made->name, predictor->call, name));
     if (predictor->group_intervals && predictor->n_groups == PREDICT_INTERVALS_MAX) {
         return fail(LIMN_USAGE,
                     "predict: more than %d groups; expected fewer where a limit on a group needs a bootstrap",
@@ -195,7 +144,8 @@ static limn_status read_item(Predictor *predictor, Window *window, bool *there) 
     prediction->label = -1;
     limn_status status = data_source_next(predictor->source, item, &window->arena, there);
     if (status == LIMN_OK && *there) {
-        status = find_label(predictor, item, &prediction->label);
+        const ChoiceNames names = {predictor->choices, predictor->names, predictor->n};
+        status = choice_names_find(&prediction->label, &names, data_source_path(predictor->source), item);
     }
     if (status != LIMN_OK && (!*there || !status_is_of_input(status))) {
         return status;

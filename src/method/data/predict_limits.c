@@ -83,7 +83,7 @@ static limn_status find_choice(const Predictor *predictor, Limit *limit) {
                              limit->measure.bytes, limit->given);
     }
     for (limit->place = 0; wanted && limit->place < predictor->n; limit->place++) {
-        if (predict_same_text(predictor->names[limit->place], limit->choice)) {
+        if (same_text(predictor->names[limit->place], limit->choice)) {
             return LIMN_OK;
         }
     }
@@ -135,7 +135,7 @@ static limn_status judge_groups(const Predictor *predictor, const Limit *limit) 
     bool any = false;
     for (int32_t i = 0; i < predictor->n_groups; i++) {
         const PredictGroup *group = &predictor->groups[i];
-        if (limit->each || predict_same_text(group->name, limit->group)) {
+        if (limit->each || same_text(group->name, limit->group)) {
             const char *name =
                 arena_printf(predictor->call->arena, "%.*s@%.60s",
                              (int)(strlen(limit->given) - limit->group.length - 1), limit->given, group->name.bytes);

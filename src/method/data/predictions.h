@@ -33,7 +33,7 @@ typedef struct PredictionSettings {
 
 typedef struct PredictionFile PredictionFile;
 
-/* Opens or makes it; nothing is changed before the first append. settings are borrowed. */
+/* Opens or makes it; nothing is changed before the first append. path and settings are borrowed. */
 limn_status prediction_file_open(PredictionFile **file, const char *path, const PredictionSettings *settings);
 
 /* The next line that is there already, which must be about `item`; *done false: it is not yet. prediction's arrays

@@ -3,8 +3,8 @@
  *
  * A limit is judged by the measure's 95% interval: clear of it on the good side passes, on the bad side fails, and
  * where the limit lies inside, or there is no interval, the evidence does not decide. */
-#ifndef LIMN_METHOD_DATA_LIMITS_H
-#define LIMN_METHOD_DATA_LIMITS_H
+#ifndef LIMN_MEASURE_LIMITS_H
+#define LIMN_MEASURE_LIMITS_H
 
 #include "call/method.h"
 #include "statistics/statistics.h"

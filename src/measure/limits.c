@@ -1,4 +1,4 @@
-#include "method/data/limits.h"
+#include "measure/limits.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,0 +1,221 @@
+/* What `limn attribute` says: the headline, who misleads, who was suspected, the halves, checks. */
+#include <math.h>
+
+#include "method/data/attribute.h"
+
+enum { SHOWN = 30, SHOWN_LITTLE = 100 };
+static const double alarm = 0.05;
+static const double plain_tolerance = 1e-3, plain_tolerance_bf16 = 0.5;
+
+/* ---- order ---- */
+
+/* Those that are told from chance first, then by harm. */
+static bool before(const Suspect *a, const Suspect *b) {
+    bool clear_a = a->p <= alarm, clear_b = b->p <= alarm;
+    return clear_a != clear_b ? clear_a : a->harm > b->harm;
+}
+
+static limn_status order_suspects(const Suspect ***order, int32_t *n, const Attributor *attributor) {
+    *order = ARENA_ARRAY(attributor->call->arena, const Suspect *, attributor->n_tested + 1);
+    *n = 0;
+    if (*order == NULL) {
+        return method_no_memory(attributor->call);
+    }
+    for (int32_t i = 0; i < attributor->n_tested; i++) {
+        const Suspect *one = &attributor->suspects.items[attributor->tested[i]];
+        if (isnan(one->harm)) {
+            continue;
+        }
+        int32_t place = (*n)++;
+        while (place > 0 && before(one, (*order)[place - 1])) {
+            (*order)[place] = (*order)[place - 1];
+            place--;
+        }
+        (*order)[place] = one;
+    }
+    return LIMN_OK;
+}
+
+/* ---- words ---- */
+
+static const char *kind_name(const Attributor *attributor, PlaceKind kind) {
+    static const char *const english[PLACE_KINDS] = {"word", "opening", "ending", "first words", "last words", "field"};
+    static const char *const chinese[PLACE_KINDS] = {"词", "开头", "结尾", "前几个词", "末几个词", "字段"};
+    return SAY(attributor->call, english[kind], chinese[kind]);
+}
+
+/* A place has no words of its own: its name takes their place. */
+static Text name_of(const Attributor *attributor, const Suspect *suspect) {
+    if (suspect->text.bytes != NULL) {
+        return suspect->text;
+    }
+    char *name = arena_printf(attributor->call->arena, "<%s: %.*s>", kind_name(attributor, suspect->kind),
+                              (int)suspect->span.length, suspect->span.bytes);
+    return text_of(name == NULL ? "?" : name);
+}
+
+/* ---- blocks ---- */
+
+static void show_words(const Attributor *attributor, const Suspect **order, int32_t n) {
+    static const TableColumn columns[] = {
+        {{"word", 4}, COLUMN_TOKEN},  {{"harm", 4}, COLUMN_SIGNED},       {{"low", 3}, COLUMN_SIGNED},
+        {{"high", 4}, COLUMN_SIGNED}, {{"n", 1}, COLUMN_INTEGER},         {{"p", 1}, COLUMN_NUMBER},
+        {{"where", 5}, COLUMN_TEXT},  {{"wrong", 5}, COLUMN_PROBABILITY}, {{"wrong without", 13}, COLUMN_PROBABILITY}};
+    bool labelled = attributor->labelled;
+    TableBlock *table = result_add_table(
+        attributor->result, "words",
+        labelled ? SAY(attributor->call, "What misleads the model", "什么误导了模型")
+                 : SAY(attributor->call, "What its decisions hang on: a ranking", "决定取决于什么：排名"),
+        columns, labelled ? 9 : 7);
+    for (int32_t i = 0; i < n && i < SHOWN; i++) {
+        const Suspect *one = order[i];
+        Text name = name_of(attributor, one);
+        const Value cells[] = {value_bytes(name.bytes, name.length),
+                               value_number(one->harm),
+                               value_number(one->low),
+                               value_number(one->high),
+                               value_integer(one->count),
+                               value_number(one->p),
+                               value_text(kind_name(attributor, one->kind)),
+                               value_number(one->wrong),
+                               value_number(one->wrong_without)};
+        table_row(table, cells);
+    }
+    result_block_unit(attributor->result, "log-probability");
+    if (labelled) {
+        result_block_note(attributor->result,
+                          "harm: how much likelier the right answer becomes, on average over the n inputs that hold it "
+                          "(each label weighs alike), when others take its place; low to high: 95%% for all %d tested "
+                          "together; p of no harm likewise; wrong: share of these inputs decided wrongly, as they are "
+                          "and without it",
+                          (int)attributor->family);
+    } else {
+        result_block_note(attributor->result,
+                          "how much less likely the model's own decision becomes when others take its place; low to "
+                          "high: 95%% for all %d together; nothing is tested, since nothing says what is right",
+                          (int)attributor->family);
+    }
+}
+
+static void show_nominated(const Attributor *attributor) {
+    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},
+                                          {{"where", 5}, COLUMN_TEXT},
+                                          {{"score", 5}, COLUMN_SIGNED},
+                                          {{"inputs", 6}, COLUMN_INTEGER}};
+    TableBlock *table = result_add_table(attributor->result, "nominated",
+                                         SAY(attributor->call, "Who was suspected", "被怀疑的"), columns, 4);
+    for (int32_t i = 0; i < attributor->n_tested && i < SHOWN_LITTLE; i++) {
+        const Suspect *one = &attributor->suspects.items[attributor->tested[i]];
+        Text name = name_of(attributor, one);
+        double score = one->squares > 0 ? one->sum / sqrt(one->squares) : (double)NAN;
+        const Value cells[] = {value_bytes(name.bytes, name.length), value_text(kind_name(attributor, one->kind)),
+                               value_number(score), value_integer(one->scored)};
+        table_row(table, cells);
+    }
+    result_block_note(attributor->result,
+                      "score: sum over root of the sum of squares of what %s says in the inputs that nominate; places "
+                      "are tested always",
+                      attributor->scorer->command.name);
+    result_block_detail(attributor->result);
+}
+
+static void show_halves(const Attributor *attributor) {
+    static const TableColumn columns[] = {{{"half", 4}, COLUMN_TEXT},
+                                          {{"records", 7}, COLUMN_INTEGER},
+                                          {{"decided", 7}, COLUMN_INTEGER},
+                                          {{"wrong", 5}, COLUMN_INTEGER}};
+    TableBlock *table = result_add_table(attributor->result, "halves",
+                                         SAY(attributor->call, "The two halves", "数据的两半"), columns, 4);
+    const Value first[] = {value_text("nominates"), value_integer(attributor->nominating),
+                           value_integer(attributor->decided[0]),
+                           attributor->labelled ? value_integer(attributor->wrong[0]) : value_null()};
+    const Value second[] = {value_text("tests"), value_integer(attributor->records - attributor->nominating),
+                            value_integer(attributor->decided[1]),
+                            attributor->labelled ? value_integer(attributor->wrong[1]) : value_null()};
+    table_row(table, first);
+    table_row(table, second);
+    result_block_note(attributor->result,
+                      "records fall into halves by their bytes and the seed; decided: of the half that tests, those "
+                      "that hold something suspected");
+    result_block_detail(attributor->result);
+}
+
+/* ---- what is said ---- */
+
+static void say_words(const Attributor *attributor, TextBuffer *out, const Suspect **order, int32_t n) {
+    for (int32_t i = 0; i < n; i++) {
+        Text name = name_of(attributor, order[i]);
+        text_buffer_add(out, i == 0 ? "" : ", ");
+        text_buffer_add(out, order[i]->text.bytes == NULL ? "" : "\"");
+        text_buffer_add_bytes(out, name.bytes, name.length);
+        text_buffer_add(out, order[i]->text.bytes == NULL ? "" : "\"");
+    }
+}
+
+static void say_headline(const Attributor *attributor, const Suspect **order, int32_t n, int32_t n_clear) {
+    enum { NAMED = 5 };
+    const MethodCall *call = attributor->call;
+    TextBuffer names = TEXT_BUFFER_INIT;
+    const int family = (int)attributor->family;
+    if (!attributor->labelled) {
+        say_words(attributor, &names, order, n < NAMED ? n : NAMED);
+        result_headline(attributor->result,
+                        SAY(call, "Decisions hang most on %.*s: a ranking, since there are no labels",
+                            "决定最取决于 %.*s：没有标签，这只是排名"),
+                        (int)names.length, names.data == NULL ? "" : names.data);
+    } else if (n_clear == 0) {
+        result_headline(attributor->result,
+                        SAY(call,
+                            "Nothing misleads the model that could be told from chance: %d words and places tested on "
+                            "%lld inputs",
+                            "没有发现误导模型的词或位置（与偶然无法区分）：检验了 %d 个，%lld 条输入"),
+                        family, (long long)attributor->measuring);
+    } else {
+        say_words(attributor, &names, order, n_clear < NAMED ? n_clear : NAMED);
+        result_headline(
+            attributor->result,
+            SAY(call,
+                "Misled by %.*s: with others in place of the first, wrong decisions go from %.0f%% to "
+                "%.0f%% of %lld inputs (%d of %d words and places tested stand out)",
+                "误导模型的是 %.*s：把第一个换成别的，错误从 %.0f%% 变为 %.0f%%（%lld 条输入；%d 个显著，共检验 "
+                "%d 个词和位置）"),
+            (int)names.length, names.data == NULL ? "" : names.data, 100 * order[0]->wrong,
+            100 * order[0]->wrong_without, (long long)order[0]->count, (int)n_clear, family);
+    }
+    text_buffer_free(&names);
+}
+
+static void add_checks(const Attributor *attributor) {
+    Result *result = attributor->result;
+    bool bf16 = session_compute(attributor->session) == COMPUTE_BF16;
+    if (!isnan(attributor->recheck)) {
+        result_check(result, "first version alone", attributor->recheck, CHECK_AT_MOST,
+                     bf16 ? plain_tolerance_bf16 : plain_tolerance,
+                     "largest difference of a log-probability of the first changed input when it is scored by itself");
+    }
+    if (!attributor->labelled) {
+        result_warn(result,
+                    "there are no labels: what carries right and wrong decisions alike is ranked, and nothing is "
+                    "tested (--label-field)");
+    }
+    if (attributor->unlabelled > 0) {
+        result_warn(result, "%lld of %lld records have no label and have no part in this",
+                    (long long)attributor->unlabelled, (long long)attributor->records);
+    }
+}
+
+limn_status attribute_report(Attributor *attributor) {
+    const Suspect **order;
+    int32_t n, n_clear = 0;
+    TRY(order_suspects(&order, &n, attributor));
+    while (n_clear < n && order[n_clear]->p <= alarm) {
+        n_clear++;
+    }
+    say_headline(attributor, order, n, n_clear);
+    add_checks(attributor);
+    TRY(data_source_finish(attributor->source, attributor->result));
+    show_words(attributor, order, n);
+    show_nominated(attributor);
+    show_halves(attributor);
+    return result_status(attributor->result);
+}

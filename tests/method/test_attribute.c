@@ -1,0 +1,381 @@
+/* `attribute`: harm is what `predict` says of the changed texts, records that nominate are never tested, a run that was
+ * cut short comes to the same bytes, chance raises nothing, and what is refused. */
+#include <jansson.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/random.h"
+#include "method/calls.h"
+
+#include <cmocka.h> /* last: it has a macro named fail */
+
+typedef struct Fixture {
+    char letters[64];
+    char data[64], effects[64], list[64], other[64], decisions[64];
+} Fixture;
+
+static Fixture files;
+
+static void must(limn_status status) {
+    if (status != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+}
+
+static int set_up(void **state) {
+    int id = (int)getpid();
+    make_letters_model(files.letters);
+    snprintf(files.data, sizeof files.data, "/tmp/limn-attribute-%d.jsonl", id);
+    snprintf(files.effects, sizeof files.effects, "/tmp/limn-attribute-%d-effects.jsonl", id);
+    snprintf(files.list, sizeof files.list, "/tmp/limn-attribute-%d.txt", id);
+    snprintf(files.other, sizeof files.other, "/tmp/limn-attribute-%d-other.jsonl", id);
+    snprintf(files.decisions, sizeof files.decisions, "/tmp/limn-attribute-%d-out.jsonl", id);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    const char *const all[] = {files.data, files.effects, files.list, files.other, files.decisions};
+    remove_letters_model(files.letters);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        unlink(all[i]);
+    }
+    return 0;
+}
+
+static void write_text(const char *path, const TextBuffer *text) {
+    must(file_write_atomic(path, text->data, text->length));
+}
+
+static const char *const nouns[] = {"cat", "dog", "fig", "hen", "jug", "log"};
+
+/* Records with words that recur; labels by chance. */
+static void write_records(const char *path, int n, uint64_t seed) {
+    TextBuffer text = TEXT_BUFFER_INIT;
+    Random random;
+    random_seed(&random, seed);
+    for (int i = 0; i < n; i++) {
+        const char *a = nouns[random_below(&random, 6)], *b = nouns[random_below(&random, 6)];
+        const char *label = random_below(&random, 2) == 0 ? "d" : "f";
+        text_buffer_printf(&text, "{\"id\": %d, \"text\": \"the %s met %s %d\", \"y\": \"%s\"}\n", i, a, b, i, label);
+    }
+    write_text(path, &text);
+    text_buffer_free(&text);
+}
+
+static limn_status ask(Result **result, const char *more) {
+    return call_method(result, "attribute",
+                       "{\"model\": \"%s\", \"data\": \"%s\", \"template\": \"say {text} so\", \"choices\": \"d,f\", "
+                       "\"flips\": 500%s}",
+                       files.letters, files.data, more);
+}
+
+static const TableBlock *table_of(const Result *result, const char *id) {
+    const Block *block = result_find_block(result, id);
+    assert_non_null(block);
+    return block->content;
+}
+
+static const char labels[] = ", \"label-field\": \"y\"";
+
+/* ---- against predict ---- */
+
+/* log of the label's share, of each record of a file by its id, by `predict`. */
+static void decide(const char *data, double *logs, int n) {
+    Result *result;
+    unlink(files.decisions);
+    must(call_method(&result, "predict",
+                     "{\"model\": \"%s\", \"data\": \"%s\", \"template\": \"say {text} so\", \"choices\": \"d,f\", "
+                     "\"label-field\": \"y\", \"id-field\": \"id\", \"decisions\": \"%s\"}",
+                     files.letters, data, files.decisions));
+    result_free(result);
+    FILE *file = fopen(files.decisions, "r");
+    char line[4096];
+    int seen = 0;
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        json_t *one = json_loads(line, 0, NULL);
+        const char *label = json_string_value(json_object_get(one, "label"));
+        int id = atoi(json_string_value(json_object_get(one, "id")));
+        assert_in_range(id, 0, n - 1);
+        logs[id] = log(json_number_value(json_object_get(json_object_get(one, "probabilities"), label)));
+        json_decref(one);
+        seen++;
+    }
+    fclose(file);
+    assert_int_equal(seen, n);
+}
+
+/* The word exchanged for "rag" in every record, and which records it stands in. */
+static void write_changed(const char *word, bool *holds) {
+    char *bytes;
+    size_t length;
+    must(file_read(&bytes, &length, files.data, 1 << 20));
+    TextBuffer text = TEXT_BUFFER_INIT;
+    int record = 0;
+    for (const char *at = bytes, *end = bytes + length; at < end; record++) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        holds[record] = false;
+        while (at <= stop) {
+            bool here = strncmp(at, word, strlen(word)) == 0 && at[-1] == ' ' && at[strlen(word)] == ' ';
+            holds[record] = holds[record] || here;
+            text_buffer_add_bytes(&text, here ? "rag" : at, here ? 3 : 1);
+            at += here ? strlen(word) : 1;
+        }
+    }
+    write_text(files.other, &text);
+    text_buffer_free(&text);
+    free(bytes);
+}
+
+/* Which records tested the word, and their labels, by the file of effects. */
+static int tested(const char *word, bool *was_tested, const char **label, int n) {
+    FILE *file = fopen(files.effects, "r"), *data = fopen(files.data, "r");
+    char line[8192], key[32];
+    snprintf(key, sizeof key, "0\t\t%s", word);
+    memset(was_tested, 0, (size_t)n * sizeof *was_tested);
+    int found = 0;
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        json_t *one = json_loads(line, 0, NULL);
+        int record = (int)json_integer_value(json_object_get(one, "record"));
+        was_tested[record] = json_object_get(json_object_get(one, "effects"), key) != NULL;
+        found += was_tested[record];
+        assert_true(!was_tested[record] || json_object_get(one, "scores") == NULL);
+        json_decref(one);
+    }
+    for (int i = 0; fgets(line, sizeof line, data) != NULL; i++) {
+        label[i] = strstr(line, "\"y\": \"d\"") != NULL ? "d" : "f";
+    }
+    fclose(file);
+    fclose(data);
+    return found;
+}
+
+static void harm_is_what_predict_says(void **state) {
+    enum { N = 160 };
+    static double before[N], after[N];
+    static bool holds[N], was_tested[N];
+    static const char *label[N];
+    write_records(files.data, N, 1);
+    must(file_write_atomic(files.list, "rag\n", 4));
+    unlink(files.effects);
+    char more[256];
+    snprintf(more, sizeof more, "%s, \"draws\": 1, \"replacements\": \"%s\", \"effects\": \"%s\", \"least\": 5", labels,
+             files.list, files.effects);
+    Result *result;
+    must(ask(&result, more));
+    decide(files.data, before, N);
+    const TableBlock *words = table_of(result, "words");
+    int compared = 0;
+    double largest = 0;
+    for (int32_t r = 0; r < words->n_rows; r++) {
+        const char *word = table_cell(words, r, 0)->text.bytes;
+        if (strcmp(table_cell(words, r, 6)->text.bytes, "word") != 0 || strlen(word) != 3 || strcmp(word, "the") == 0) {
+            continue;
+        }
+        write_changed(word, holds);
+        decide(files.other, after, N);
+        int n = tested(word, was_tested, label, N);
+        double sums[2] = {0}, counts[2] = {0};
+        for (int i = 0; i < N; i++) {
+            if (was_tested[i]) {
+                assert_true(holds[i]);
+                sums[label[i][0] == 'd'] += after[i] - before[i];
+                counts[label[i][0] == 'd'] += 1;
+            }
+        }
+        assert_int_equal(n, table_cell(words, r, 4)->integer);
+        assert_true(counts[0] > 0 && counts[1] > 0);
+        double harm = (sums[0] / counts[0] + sums[1] / counts[1]) / 2;
+        if (!(fabs(table_cell(words, r, 1)->number - harm) <= 1e-4)) {
+            fail_msg("%s: %g, expected %g", word, table_cell(words, r, 1)->number, harm);
+        }
+        largest = fmax(largest, fabs(harm));
+        compared++;
+    }
+    assert_true(largest > 5e-3); /* something to compare */
+    assert_in_range(compared, 3, 7);
+    result_free(result);
+}
+
+/* ---- going on ---- */
+
+static char *blocks_of(const Result *result) {
+    TextBuffer out = TEXT_BUFFER_INIT;
+    for (int32_t b = 0; b < result->n_blocks; b++) {
+        const TableBlock *table = result->blocks[b].content;
+        for (int32_t i = 0; i < table->n_rows * table->n_columns; i++) {
+            const Value *cell = &table->cells[i];
+            text_buffer_printf(&out, "%d %lld %a %s\n", (int)cell->kind, (long long)cell->integer, cell->number,
+                               cell->kind == VALUE_TEXT ? cell->text.bytes : "");
+        }
+    }
+    text_buffer_add(&out, result->headline.bytes);
+    must(text_buffer_status(&out));
+    return out.data;
+}
+
+static void a_run_goes_on(void **state) {
+    write_records(files.data, 120, 2);
+    unlink(files.effects);
+    char more[256];
+    snprintf(more, sizeof more, "%s, \"effects\": \"%s\", \"least\": 5", labels, files.effects);
+    Result *whole, *part;
+    must(ask(&whole, more));
+    char *bytes, *again, *want = blocks_of(whole);
+    size_t length, again_length;
+    must(file_read(&bytes, &length, files.effects, 1 << 24));
+    const size_t cuts[] = {0, length / 5, length / 2, length - 7, length};
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        must(file_write_atomic(files.effects, bytes, cuts[i]));
+        must(ask(&part, more));
+        char *got = blocks_of(part);
+        assert_string_equal(got, want);
+        free(got);
+        result_free(part);
+        must(file_read(&again, &again_length, files.effects, 1 << 24));
+        assert_int_equal(again_length, length);
+        assert_memory_equal(again, bytes, length);
+        free(again);
+    }
+    /* it is another question's */
+    snprintf(more, sizeof more, "%s, \"effects\": \"%s\", \"least\": 6", labels, files.effects);
+    assert_int_equal(ask(&part, more), LIMN_USAGE);
+    assert_non_null(strstr(error_message(), "other numbers asked for"));
+    write_records(files.data, 121, 3);
+    snprintf(more, sizeof more, "%s, \"effects\": \"%s\", \"least\": 5", labels, files.effects);
+    assert_int_equal(ask(&part, more), LIMN_USAGE);
+    free(bytes);
+    free(want);
+    result_free(whole);
+}
+
+/* ---- who is tested ---- */
+
+static bool has_row(const TableBlock *table, const char *word, const char *where, int32_t column) {
+    for (int32_t r = 0; r < table->n_rows; r++) {
+        if (strcmp(table_cell(table, r, 0)->text.bytes, word) == 0 &&
+            strcmp(table_cell(table, r, column)->text.bytes, where) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Openings, endings and places are suspects too; of nested ones the longest; fields by their names. */
+static void places_are_suspects(void **state) {
+    TextBuffer text = TEXT_BUFFER_INIT;
+    static const char *const ends[] = {"so says dad", "he did go",  "it is red",
+                                       "we run far",  "do not ask", "an old hat"};
+    for (int i = 0; i < 240; i++) {
+        const char *end = ends[i / 2 % 6];
+        text_buffer_printf(&text, "{\"text\": \"at %d the %s met %s\", \"who\": \"%s %d\", \"y\": \"%s\"}\n", i,
+                           nouns[i % 6], end, nouns[i % 5], i, i % 2 == 0 ? "d" : "f");
+    }
+    write_text(files.data, &text);
+    text_buffer_free(&text);
+    Result *result;
+    must(call_method(&result, "attribute",
+                     "{\"model\": \"%s\", \"data\": \"%s\", \"template\": \"by {who}: {text}.\", \"choices\": \"d,f\", "
+                     "\"label-field\": \"y\", \"where\": \"pred != 'x'\", \"flips\": 200, \"least\": 5, "
+                     "\"words\": 1000}",
+                     files.letters, files.data));
+    const TableBlock *tested_ones = table_of(result, "nominated");
+    assert_true(has_row(tested_ones, "<first words: text>", "first words", 1));
+    assert_true(has_row(tested_ones, "<last words: text>", "last words", 1));
+    assert_true(has_row(tested_ones, "<field: who>", "field", 1));
+    assert_true(has_row(tested_ones, "<field: text>", "field", 1));
+    int endings = 0;
+    for (int32_t r = 0; r < tested_ones->n_rows; r++) {
+        const char *word = table_cell(tested_ones, r, 0)->text.bytes;
+        bool ending = strcmp(table_cell(tested_ones, r, 1)->text.bytes, "ending") == 0;
+        assert_false(ending && strncmp(word, "says", 4) == 0); /* "so says dad" is what recurs */
+        endings += ending;
+    }
+    assert_true(endings > 0);
+    result_free(result);
+}
+
+/* Without labels there is a ranking, and it says so. */
+static void without_labels_nothing_is_tested(void **state) {
+    write_records(files.data, 80, 5);
+    Result *result;
+    must(ask(&result, ", \"least\": 5"));
+    const TableBlock *words = table_of(result, "words");
+    assert_int_equal(words->n_columns, 7);
+    for (int32_t r = 0; r < words->n_rows; r++) {
+        assert_int_equal(table_cell(words, r, 5)->kind, VALUE_NULL);
+    }
+    assert_non_null(strstr(result->headline.bytes, "a ranking"));
+    assert_int_equal(result->n_warnings, 1);
+    result_free(result);
+}
+
+/* A field that holds the template all prompts share: that stays. */
+static void what_all_share_stays(void **state) {
+    TextBuffer text = TEXT_BUFFER_INIT;
+    for (int i = 0; i < 80; i++) {
+        text_buffer_printf(&text, "{\"p\": \"say the %s %d met %s now\", \"y\": \"%s\"}\n", nouns[i % 6], i,
+                           nouns[i % 5], i % 2 == 0 ? "d" : "f");
+    }
+    write_text(files.data, &text);
+    text_buffer_free(&text);
+    Result *result;
+    unlink(files.effects);
+    must(call_method(&result, "attribute",
+                     "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"p\", \"choices\": \"d,f\", "
+                     "\"where\": \"pred != 'x'\", \"flips\": 200, \"least\": 5, \"effects\": \"%s\"}",
+                     files.letters, files.data, files.effects));
+    result_free(result);
+    char *bytes;
+    size_t length;
+    must(file_read(&bytes, &length, files.effects, 1 << 24));
+    assert_non_null(strstr(bytes, "\"0\\t\\tmet\""));
+    assert_null(strstr(bytes, "\"0\\t\\tsay\""));
+    assert_null(strstr(bytes, "\"0\\t\\tnow\""));
+    free(bytes);
+}
+
+/* ---- what is refused ---- */
+
+static void refused(limn_status status, const char *more, const char *says) {
+    Result *result;
+    limn_status found = ask(&result, more);
+    if (found != status || strstr(error_message(), says) == NULL) {
+        fail_msg("%s: %s, found %s, expected %s and '%s'", more, error_message(), status_name(found),
+                 status_name(status), says);
+    }
+    assert_int_equal(status_exit_code(found), 2);
+}
+
+static void bad_questions_are_refused(void **state) {
+    write_records(files.data, 60, 7);
+    refused(LIMN_USAGE, ", \"label-field\": \"y\", \"where\": \"pred == 'none of these'\"",
+            "--where holds for none of");
+    refused(LIMN_NOT_FOUND, ", \"label-field\": \"y\", \"where\": \"pred != lable\", \"least\": 5", "'lable'");
+    refused(LIMN_NOT_FOUND, ", \"label-field\": \"z\"", "'z'");
+    refused(LIMN_NOT_FOUND, ", \"where\": \"pred != label\"", "'label'"); /* which no record has */
+    refused(LIMN_USAGE, ", \"label-field\": \"y\", \"least\": 50", "no word occurs in 50 or more");
+    refused(LIMN_USAGE, ", \"label-field\": \"id\"", "is none of d, f");
+    refused(LIMN_USAGE, ", \"label-field\": \"y\", \"only\": \"id > 1000\"", "no records");
+    refused(LIMN_USAGE, ", \"label-field\": \"y\", \"method\": \"predict\"", "predict");
+    refused(LIMN_USAGE, ", \"label-field\": \"y\", \"labels\": \"a\"", "--labels");
+    refused(LIMN_USAGE, ", \"label-field\": \"y\", \"where\": \"pred =! label\"", "where");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(harm_is_what_predict_says), cmocka_unit_test(a_run_goes_on),
+        cmocka_unit_test(places_are_suspects),       cmocka_unit_test(without_labels_nothing_is_tested),
+        cmocka_unit_test(what_all_share_stays),      cmocka_unit_test(bad_questions_are_refused),
+    };
+    return cmocka_run_group_tests_name("attribute", tests, set_up, tear_down);
+}

@@ -1,0 +1,323 @@
+/* `sensitive`: shifts are differences of the leads that `predict` gives, tests are those of the statistics, limits and
+ * refusals. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "files/json.h"
+#include "method/calls.h"
+#include "statistics/proportions.h"
+
+#include <cmocka.h> /* last: it has a macro named fail */
+
+typedef struct Fixture {
+    char letters[64], data[64], words[64], out[64];
+} Fixture;
+
+enum { RECORDS = 8 };
+
+/* Seven with words of the lists, one without, one of both sides. */
+static const char records[] = "{\"text\": \"a cab is bad\", \"label\": \"de\", \"lang\": \"x\"}\n"
+                              "{\"text\": \"the bus is bad\", \"label\": \"f\", \"lang\": \"y\"}\n"
+                              "{\"text\": \"we call a cab\", \"label\": \"de\", \"lang\": \"x\"}\n"
+                              "{\"text\": \"no word at all\", \"label\": \"f\", \"lang\": \"y\"}\n"
+                              "{\"text\": \"a bus or a cab\", \"label\": \"f\", \"lang\": \"y\"}\n"
+                              "{\"text\": \"cab\", \"label\": \"f\", \"lang\": \"y\"}\n"
+                              "{\"text\": \"see the bus go\", \"label\": \"de\", \"lang\": \"x\"}\n"
+                              "{\"text\": \"one more cab for us\", \"label\": \"de\", \"lang\": \"x\"}\n"
+                              "{\"text\": \"the last bus\", \"label\": \"de\", \"lang\": \"x\"}\n";
+static const char *const with_cab[] = {"a cab is bad",   "the cab is bad",      "we call a cab", "cab",
+                                       "see the cab go", "one more cab for us", "the last cab"};
+static const char *const with_bus[] = {"a bus is bad",   "the bus is bad",      "we call a bus", "bus",
+                                       "see the bus go", "one more bus for us", "the last bus"};
+enum { PAIRS = 7 };
+
+static void must(limn_status status) {
+    if (status != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+}
+
+static void write_words(const Fixture *fixture, const char *text) {
+    must(file_write_atomic(fixture->words, text, strlen(text)));
+}
+
+static int set_up(void **state) {
+    static Fixture fixture;
+    make_letters_model(fixture.letters);
+    snprintf(fixture.data, sizeof fixture.data, "/tmp/limn-sensitive-%d.jsonl", (int)getpid());
+    snprintf(fixture.words, sizeof fixture.words, "/tmp/limn-sensitive-%d.txt", (int)getpid());
+    snprintf(fixture.out, sizeof fixture.out, "/tmp/limn-sensitive-%d-out.jsonl", (int)getpid());
+    must(file_write_atomic(fixture.data, records, sizeof records - 1));
+    write_words(&fixture, "[ride: cab | bus]\ncab | bus\n");
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    const Fixture *fixture = *state;
+    remove_letters_model(fixture->letters);
+    unlink(fixture->data);
+    unlink(fixture->words);
+    unlink(fixture->out);
+    return 0;
+}
+
+/* `more` begins with a comma or is empty. */
+static limn_status sensitive(Result **result, const Fixture *fixture, const char *more) {
+    return call_method(result, "sensitive",
+                       "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"choices\": \"de,f,ghi\", "
+                       "\"words\": \"%s\", \"ordinary\": 6%s}",
+                       fixture->letters, fixture->data, fixture->words, more);
+}
+
+static double cell(const Result *result, const char *id, int32_t row, const char *name) {
+    const Block *block = result_find_block(result, id);
+    assert_non_null(block);
+    const TableBlock *table = block->content;
+    for (int32_t c = 0; c < table->n_columns; c++) {
+        if (strncmp(table->columns[c].name.bytes, name, table->columns[c].name.length) == 0 &&
+            strlen(name) == table->columns[c].name.length) {
+            const Value *value = table_cell(table, row, c);
+            return value->kind == VALUE_INTEGER  ? (double)value->integer
+                   : value->kind == VALUE_NUMBER ? value->number
+                   : value->kind == VALUE_BOOL   ? value->boolean
+                                                 : (double)NAN;
+        }
+    }
+    fail_msg("no column %s", name);
+    return 0;
+}
+
+/* The lead of "de" over the best other, and whether it is decided, for each text by `predict`. */
+static void predict(const Fixture *fixture, const char *const *texts, int32_t n, double *leads, bool *decided) {
+    TextBuffer lines = TEXT_BUFFER_INIT;
+    char data[80];
+    Result *result;
+    snprintf(data, sizeof data, "%s.jsonl", fixture->words);
+    for (int32_t i = 0; i < n; i++) {
+        text_buffer_printf(&lines, "{\"text\": \"%s\"}\n", texts[i]);
+    }
+    must(file_write_atomic(data, lines.data, lines.length));
+    text_buffer_free(&lines);
+    unlink(fixture->out);
+    must(call_method(&result, "predict",
+                     "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"choices\": \"de,f,ghi\", "
+                     "\"decisions\": \"%s\", \"backend\": \"ref\"}",
+                     fixture->letters, data, fixture->out));
+    result_free(result);
+    char *bytes;
+    size_t length;
+    must(file_read(&bytes, &length, fixture->out, 1 << 20));
+    const char *line = bytes;
+    for (int32_t i = 0; i < n; i++, line = strchr(line, '\n') + 1) {
+        json_t *json = json_loadb(line, (size_t)(strchr(line, '\n') - line), 0, NULL);
+        const json_t *logs = json_object_get(json, "log_probabilities");
+        double others =
+            fmax(json_number_value(json_object_get(logs, "f")), json_number_value(json_object_get(logs, "ghi")));
+        leads[i] = json_number_value(json_object_get(logs, "de")) - others;
+        decided[i] = strcmp(json_string_value(json_object_get(json, "pred")), "de") == 0;
+        json_decref(json);
+    }
+    free(bytes);
+    unlink(data);
+}
+
+static void assert_near(double found, double expected, double tolerance, const char *what) {
+    if (!(fabs(found - expected) <= tolerance)) {
+        fail_msg("%s: %.12g, expected %.12g", what, found, expected);
+    }
+}
+
+/* ---- figures ---- */
+
+/* All signs that seven shifts could have, by T of the test. */
+static double exact_p(const double *shifts) {
+    double observed = 0;
+    int32_t as_far = 0;
+    for (int32_t i = 0; i < PAIRS; i++) {
+        observed += shifts[i];
+    }
+    for (int32_t signs = 0; signs < 1 << PAIRS; signs++) {
+        double sum = 0;
+        for (int32_t i = 0; i < PAIRS; i++) {
+            sum += (signs >> i & 1) != 0 ? -shifts[i] : shifts[i];
+        }
+        as_far += fabs(sum) >= fabs(observed) - 1e-9;
+    }
+    return (double)as_far / (1 << PAIRS);
+}
+
+static void shifts_are_differences_of_leads(void **state) {
+    const Fixture *fixture = *state;
+    double cab[PAIRS], bus[PAIRS], shifts[PAIRS];
+    bool decided_cab[PAIRS], decided_bus[PAIRS];
+    int64_t gained = 0, lost = 0;
+    Result *result;
+    predict(fixture, with_cab, PAIRS, cab, decided_cab);
+    predict(fixture, with_bus, PAIRS, bus, decided_bus);
+    for (int32_t i = 0; i < PAIRS; i++) {
+        shifts[i] = cab[i] - bus[i];
+        gained += decided_cab[i] && !decided_bus[i];
+        lost += decided_bus[i] && !decided_cab[i];
+    }
+    must(sensitive(&result, fixture, ""));
+    Interval shift = mean_interval(shifts, PAIRS, 0.95);
+    assert_int_equal(cell(result, "categories", 0, "records"), PAIRS);
+    assert_near(cell(result, "categories", 0, "shift"), shift.value, 1e-4, "shift");
+    assert_near(cell(result, "categories", 0, "low"), shift.low, 1e-3, "low");
+    assert_near(cell(result, "categories", 0, "high"), shift.high, 1e-3, "high");
+    assert_near(cell(result, "categories", 0, "p"), exact_p(shifts), 1e-12, "p");
+    assert_near(cell(result, "pairs", 0, "shift"), shift.value, 1e-4, "shift of the pair");
+    assert_int_equal(cell(result, "decisions", 0, "gained"), gained);
+    assert_int_equal(cell(result, "decisions", 0, "lost"), lost);
+    assert_near(cell(result, "decisions", 0, "p"), mcnemar_exact(gained, lost), 1e-12, "McNemar");
+    Interval change = paired_difference(gained, lost, PAIRS, 0.95);
+    assert_near(cell(result, "decisions", 0, "low"), change.low, 1e-9, "low of the change");
+    assert_true(cell(result, "categories", 0, "ordinary") > 0);
+    assert_true(result_passed(result));
+    assert_int_equal(result->n_warnings, 1); /* the record with both */
+    result_free(result);
+}
+
+/* Student's t of the shift over what two ordinary words differ by. */
+static void ordinary_words_are_the_null(void **state) {
+    Result *result;
+    must(sensitive(&result, *state, ""));
+    double t = fabs(cell(result, "categories", 0, "shift")) / cell(result, "categories", 0, "ordinary");
+    assert_near(cell(result, "categories", 0, "p ordinary"), 2 * student_cdf(-t, 5), 1e-9, "p ordinary");
+    bool both = cell(result, "categories", 0, "p ordinary") <= 0.05 && cell(result, "categories", 0, "p") <= 0.05;
+    assert_int_equal(cell(result, "categories", 0, "raised"), both);
+    result_free(result);
+}
+
+static void sides_exchanged_change_the_sign(void **state) {
+    const Fixture *fixture = *state;
+    Result *one, *other;
+    must(sensitive(&one, fixture, ", \"explain\": 0"));
+    write_words(fixture, "[ride: bus | cab]\nbus | cab\n");
+    must(sensitive(&other, fixture, ", \"explain\": 0"));
+    write_words(fixture, "[ride: cab | bus]\ncab | bus\n");
+    static const char *const same[] = {"p", "ordinary", "p ordinary"};
+    assert_near(cell(other, "categories", 0, "shift"), -cell(one, "categories", 0, "shift"), 1e-12, "shift");
+    assert_near(cell(other, "categories", 0, "low"), -cell(one, "categories", 0, "high"), 1e-12, "low");
+    for (size_t i = 0; i < 2; i++) {
+        assert_near(cell(other, "categories", 0, same[0]), cell(one, "categories", 0, same[0]), 1e-12, same[0]);
+    }
+    assert_null(result_find_block(one, "attribution"));
+    result_free(one);
+    result_free(other);
+}
+
+static void shares_lie_between_nothing_and_all(void **state) {
+    Result *result;
+    must(sensitive(&result, *state, ", \"at-most\": [\"share=1\", \"gap:ride=1000\", \"turned=1\"]"));
+    assert_int_equal(cell(result, "attribution", 0, "records"),
+                     PAIRS + 1); /* the one of both sides has its words too */
+    double share = cell(result, "attribution", 0, "share"), others = cell(result, "attribution", 0, "others");
+    assert_true(share > 0 && share < 1);
+    assert_true(others > 0 && others < 1);
+    assert_true(result_passed(result));
+    assert_int_equal(result_verdict(result), CHECK_PASS);
+    result_free(result);
+}
+
+static CheckState verdict(const Fixture *fixture, const char *limit) {
+    Result *result;
+    char more[128];
+    snprintf(more, sizeof more, ", \"at-most\": [\"%s\"]", limit);
+    must(sensitive(&result, fixture, more));
+    CheckState state = result_verdict(result);
+    result_free(result);
+    return state;
+}
+
+static void limits_judge_by_intervals(void **state) {
+    Result *result;
+    char inside[64];
+    must(sensitive(&result, *state, ""));
+    double low = cell(result, "attribution", 0, "low"), high = cell(result, "attribution", 0, "high");
+    result_free(result);
+    snprintf(inside, sizeof inside, "share=%.6f", (low + high) / 2);
+    assert_int_equal(verdict(*state, inside), CHECK_INCONCLUSIVE);
+    assert_int_equal(verdict(*state, "share=0.0000001"), low > 1e-7 ? CHECK_FAIL : CHECK_INCONCLUSIVE);
+    assert_int_equal(verdict(*state, "gap=0"), CHECK_INCONCLUSIVE); /* of a size, whose interval may begin at 0 */
+}
+
+static void groups_have_rates(void **state) {
+    Result *result;
+    must(sensitive(&result, *state, ", \"groups\": \"lang\", \"label-field\": \"label\", \"explain\": 0"));
+    const TableBlock *groups = result_find_block(result, "groups")->content;
+    const TableBlock *gaps = result_find_block(result, "gaps")->content;
+    assert_int_equal(groups->n_rows, 2);
+    assert_int_equal(cell(result, "groups", 0, "records"), 5);
+    assert_int_equal(cell(result, "groups", 1, "records"), 4);
+    assert_int_equal(gaps->n_rows, 5);
+    assert_true(isnan(cell(result, "gaps", 0, "low"))); /* too few */
+    result_free(result);
+    must(sensitive(&result, *state, ", \"groups\": \"lang\", \"explain\": 0"));
+    assert_int_equal(((const TableBlock *)result_find_block(result, "gaps")->content)->n_rows, 2);
+    result_free(result);
+}
+
+static void another_target(void **state) {
+    Result *de, *f;
+    must(sensitive(&de, *state, ", \"explain\": 0"));
+    must(sensitive(&f, *state, ", \"explain\": 0, \"target\": \"f\""));
+    assert_true(cell(de, "categories", 0, "shift") != cell(f, "categories", 0, "shift"));
+    result_free(de);
+    result_free(f);
+}
+
+/* ---- refusals ---- */
+
+static void refused(const Fixture *fixture, const char *more, const char *message) {
+    Result *result;
+    limn_status status = sensitive(&result, fixture, more);
+    if (status == LIMN_OK) {
+        result_free(result);
+        fail_msg("%s: not refused", more);
+    }
+    if (strstr(error_message(), message) == NULL) {
+        fail_msg("%s: '%s' does not say '%s'", more, error_message(), message);
+    }
+}
+
+static void refuses(void **state) {
+    const Fixture *fixture = *state;
+    refused(fixture, ", \"category\": [\"rides\"]", "there is no 'rides' in the lists; nearest: 'ride'");
+    refused(fixture, ", \"target\": \"g\"", "there is no choice 'g'; nearest: ");
+    refused(fixture, ", \"method\": \"predict\"", "tokens get no scores by the method 'predict'");
+    refused(fixture, ", \"at-most\": [\"size=1\"]", "there is no measure 'size'; expected one of share, gap");
+    refused(fixture, ", \"at-most\": [\"gap:rid=1\"]", "no category 'rid' has a part; nearest: 'ride'");
+    refused(fixture, ", \"at-most\": [\"gap@x=1\"]", "found 'gap@x', expected gap=1");
+    refused(fixture, ", \"at-most\": [\"odds-gap=1\"], \"groups\": \"lang\"", "needs the right answers: --label-field");
+    refused(fixture, ", \"at-least\": [\"impact-ratio=1\"]", "needs groups: --groups FIELD");
+    refused(fixture, ", \"at-most\": [\"share=1\"], \"explain\": 0", "--explain is 0");
+    write_words(fixture, "[ride: cab | bus]\ntrain | plane\n");
+    refused(fixture, "", "none of 9 records holds any of the 2 words");
+    write_words(fixture, "ride: cab | bus\n");
+    refused(fixture, "", "line 1: words before any category");
+    write_words(fixture, "[ride: cab | bus]\ncab | bus\n");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shifts_are_differences_of_leads),
+        cmocka_unit_test(ordinary_words_are_the_null),
+        cmocka_unit_test(sides_exchanged_change_the_sign),
+        cmocka_unit_test(shares_lie_between_nothing_and_all),
+        cmocka_unit_test(limits_judge_by_intervals),
+        cmocka_unit_test(groups_have_rates),
+        cmocka_unit_test(another_target),
+        cmocka_unit_test(refuses),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
