@@ -5,6 +5,7 @@
 
 #include "ask/data_spans.h"
 #include "data/template.h"
+#include "data/where.h"
 #include "files/json.h"
 #include "files/record_json.h"
 
@@ -14,6 +15,11 @@ typedef struct SkippedRecord {
     int64_t number, line;
     const char *why;
 } SkippedRecord;
+
+typedef struct DataMark {
+    const char *option;
+    Where *filter;
+} DataMark;
 
 struct DataSource {
     const DataParams *params; /* borrowed from the call */
@@ -33,6 +39,8 @@ struct DataSource {
     SkippedRecord *skipped; /* [n_kept] the first of them */
     int32_t n_kept, capacity;
     Arena reasons;
+    DataMark marks[DATA_MARKS_MAX]; /* [n_marks] */
+    int n_marks;
 };
 
 static bool is_chat(const DataParams *params) {
@@ -137,9 +145,31 @@ limn_status data_source_open(DataSource **source, MethodCall *call, const DataPa
     return LIMN_OK;
 }
 
+limn_status data_source_add_mark(DataSource *source, MethodCall *call, const char *option, Text filter) {
+    DataMark *mark = &source->marks[source->n_marks];
+    mark->option = option;
+    TRY(expression_parse(&mark->filter, EXPRESSION_CONDITION, option, filter.bytes, filter.length, call->arena));
+    source->n_marks++;
+    return LIMN_OK;
+}
+
+limn_status data_source_check_marks(const DataSource *source) {
+    for (int i = 0; i < source->n_marks; i++) {
+        const char *unseen = where_unseen_name(source->marks[i].filter);
+        if (unseen != NULL && source->given > 0) {
+            return fail(LIMN_NOT_FOUND, "option '%s': no record of %s has the field '%.80s' (a text stands in quotes)",
+                        source->marks[i].option, data_source_path(source), unseen);
+        }
+    }
+    return LIMN_OK;
+}
+
 void data_source_close(DataSource *source) {
     if (source == NULL) {
         return;
+    }
+    for (int i = 0; i < source->n_marks; i++) {
+        where_free(source->marks[i].filter);
     }
     dataset_close(source->dataset);
     chat_renderer_free(source->renderer);
@@ -423,8 +453,19 @@ static limn_status read_prompt(DataSource *source, const Record *record, DataIte
     return copy_text(&item->prompt, &source->scratch, arena);
 }
 
+static limn_status read_marks(const DataSource *source, const Record *record, DataItem *item) {
+    for (int i = 0; i < source->n_marks; i++) {
+        bool holds;
+        TRY(where_test(source->marks[i].filter, record, &holds));
+        item->marks |= holds ? 1U << i : 0;
+    }
+    return LIMN_OK;
+}
+
 static limn_status read_item(DataSource *source, const Record *record, DataItem *item, Arena *arena) {
     const DataParams *params = source->params;
+    TRY(read_marks(source, record, item));
+    TRY(read_prompt(source, record, &item->prompt, arena));
     TRY(read_prompt(source, record, item, arena));
     if (source->other.n > 0) {
         text_buffer_clear(&source->scratch);

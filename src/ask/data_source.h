@@ -112,6 +112,7 @@ typedef struct DataItem {
     Text label; /* absent: not asked for, null or empty */
     Text group; /* absent: not asked for; "" where the record has none */
     Text id;
+    uint32_t marks;      /* bit i: mark i holds (data_source_add_mark) */
     const TextSpan *spans; /* [n_spans] what of the prompt is the record's own: its fields, what its messages say */
     int32_t n_spans;
     int64_t done, total; /* for progress, once this item is done */
@@ -122,6 +123,12 @@ typedef struct DataSource DataSource;
 limn_status data_source_open(DataSource **source, MethodCall *call, const DataParams *params);
 /* Before the first record: chats need the model's template. */
 limn_status data_source_use_model(DataSource *source, MethodCall *call, const Model *model);
+/* Before the first record: a further filter, asked of each record that is given and told by a bit of its marks, the
+ * first added by bit 0. option: who asks, for messages. */
+enum { DATA_MARKS_MAX = 4 };
+limn_status data_source_add_mark(DataSource *source, MethodCall *call, const char *option, Text filter);
+/* Behind the last record: refuses a mark that asks for a field that no record had. */
+limn_status data_source_check_marks(const DataSource *source);
 void data_source_close(DataSource *source); /* NULL is fine */
 const char *data_source_path(const DataSource *source);
 bool data_source_is_regular(const DataSource *source); /* a file that can be read again */

@@ -57,7 +57,7 @@ static limn_status bind(ModelEdits *edits, MethodCall *call, Model *model) {
     for (int32_t i = 0; i < edits->n_files; i++) {
         TRY(edit_file_bind(&edits->plan, &edits->files[i], model, hash, &edits->arena));
     }
-    return edit_file_edits(&edits->edits, &edits->n_edits, &edits->plan, &edits->arena);
+    return edit_plan_bind_all(&edits->edits, &edits->n_edits, &edits->plan, &edits->arena);
 }
 
 /* Files are read at every call, so that one that was written anew is another one. */

@@ -292,11 +292,3 @@ limn_status edit_file_bind(EditPlan *plan, const EditFile *file, const Model *mo
     }
     return LIMN_OK;
 }
-
-limn_status edit_file_edits(Edit **edits, int32_t *n_edits, const EditPlan *plan, Arena *arena) {
-    TRY(edit_plan_bind(edits, n_edits, plan, 0, INT32_MAX, 1, arena));
-    for (int32_t i = 0; i < *n_edits; i++) {
-        (*edits)[i].row_end = -1;
-    }
-    return LIMN_OK;
-}

@@ -43,11 +43,10 @@ typedef struct EditFile {
 /* Reads and checks what can be checked without the model, hashes of the other files included. Lives in the arena. */
 limn_status edit_file_read(EditFile *file, const char *path, Team *team, Arena *arena);
 
-/* Its edits as a session keeps them (SessionOptions.edits), added behind those of files before it; refuses a file made
- * for another model or frame. *edits [*n_edits] and the plan live in the arena. */
+/* Its edits, added to the plan behind those of files before it (edit_plan_bind_all makes of it what a session keeps);
+ * refuses a file made for another model or frame. The plan lives in the arena. */
 limn_status edit_file_bind(EditPlan *plan, const EditFile *file, const Model *model, const char *model_hash,
                            Arena *arena);
-limn_status edit_file_edits(Edit **edits, int32_t *n_edits, const EditPlan *plan, Arena *arena);
 
 /* Refuses edits that no file can hold: of one position, or of sites over keys. */
 limn_status edit_file_check(const Graph *graph, const Texts *edits, Arena *arena);

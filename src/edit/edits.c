@@ -449,6 +449,14 @@ limn_status edit_plan_bind(Edit **edits, int32_t *n_edits, const EditPlan *plan,
     return LIMN_OK;
 }
 
+limn_status edit_plan_bind_all(Edit **edits, int32_t *n_edits, const EditPlan *plan, Arena *arena) {
+    TRY(edit_plan_bind(edits, n_edits, plan, 0, INT32_MAX, 1, arena));
+    for (int32_t i = 0; i < *n_edits; i++) {
+        (*edits)[i].row_end = -1;
+    }
+    return LIMN_OK;
+}
+
 void edit_plan_describe(Result *result, const EditPlan *plan) {
     static const TableColumn columns[] = {{{"site", 4}, COLUMN_TEXT},     {{"new value", 9}, COLUMN_TEXT},
                                           {{"from", 4}, COLUMN_INTEGER},  {{"to", 2}, COLUMN_INTEGER},

@@ -16,7 +16,11 @@
 
 #include <cmocka.h> /* last: it has a macro named fail */
 
-enum { FEW = 200, MANY = 2000, BYTES_PER_RECORD = 24 /* a number in a list is fine, the model's V floats are not */ };
+enum {
+    FEW = 200,
+    MANY = 2000,
+    BYTES_PER_RECORD = 48 /* a few numbers in lists are fine, the model's V floats are not */
+};
 
 static size_t heap_in_use(void) {
     struct mallinfo2 info = mallinfo2();
@@ -49,8 +53,12 @@ static const struct {
     {"attribute", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"choices\": \"de,f\", "
                   "\"label-field\": \"label\", \"where\": \"pred != 'none'\", \"flips\": 200, "
                   "\"least\": 2, \"inputs\": 20, \"words\": 4}"},
+    {"sensitive", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"choices\": \"de,f\", "
+                  "\"words\": \"/tmp/limn-records-words.txt\", \"ordinary\": 2}"},
     {"diff", "{\"model\": \"%s\", \"other\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"target\": \"d\", "
              "\"no-spectrum\": true, \"limit\": 1000000}"},
+    {"surgery", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"choices\": \"de,f\", "
+                "\"label-field\": \"label\", \"focus\": \"lang == 'x'\", \"set\": [\"blocks.0.hook_mlp_out=zero\"]}"},
     {"ablate", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"target\": \"d\", "
                "\"limit\": 1000000}"},
     {"replace", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt\": \"a cab is\", \"target\": \"d\", "
@@ -129,6 +137,8 @@ static void records_leave_nothing_behind(void **state) {
     make_letters_model(folder);
     snprintf(few, sizeof few, "/tmp/limn-records-%d-few.jsonl", (int)getpid());
     snprintf(many, sizeof many, "/tmp/limn-records-%d-many.jsonl", (int)getpid());
+    static const char words[] = "[ride: cab | bus]\ncab | bus\n";
+    assert_int_equal(file_write_atomic("/tmp/limn-records-words.txt", words, sizeof words - 1), LIMN_OK);
     write_records(few, FEW);
     write_records(many, MANY);
     int found = 0;
@@ -153,6 +163,7 @@ static void records_leave_nothing_behind(void **state) {
     remove_letters_model(folder);
     unlink(few);
     unlink(many);
+    unlink("/tmp/limn-records-words.txt");
 }
 
 int main(void) {

@@ -6,10 +6,10 @@
 
 #include "ask/decided_filter.h"
 #include "base/map.h"
+#include "measure/choice_names.h"
 #include "measure/choices.h"
 #include "measure/draws.h"
 #include "measure/token_scores.h"
-#include "method/data/choice_names.h"
 #include "method/data/record_log.h"
 #include "statistics/statistics.h"
 

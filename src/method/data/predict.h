@@ -3,10 +3,10 @@
 #ifndef LIMN_METHOD_DATA_PREDICT_H
 #define LIMN_METHOD_DATA_PREDICT_H
 
+#include "measure/choice_names.h"
 #include "measure/choices.h"
-#include "measure/metrics.h"
 #include "measure/limits.h"
-#include "method/data/choice_names.h"
+#include "measure/metrics.h"
 #include "method/data/predictions.h"
 
 enum {
@@ -71,6 +71,8 @@ typedef struct Predictor {
 
 /* Its choices are labels that may hold together. */
 bool predict_each(const Predictor *predictor);
+limn_status predict_copy_text(Text *out, MethodCall *call, Text text); /* into the call's arena */
+
 /* plain: each prompt and choice in a pass of its own. */
 ChoiceOptions predict_choice_options(const Predictor *predictor, bool plain);
 /* Reads, scores, writes and counts all records. */
