@@ -465,7 +465,6 @@ static limn_status read_marks(const DataSource *source, const Record *record, Da
 static limn_status read_item(DataSource *source, const Record *record, DataItem *item, Arena *arena) {
     const DataParams *params = source->params;
     TRY(read_marks(source, record, item));
-    TRY(read_prompt(source, record, &item->prompt, arena));
     TRY(read_prompt(source, record, item, arena));
     if (source->other.n > 0) {
         text_buffer_clear(&source->scratch);
