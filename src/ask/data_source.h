@@ -112,7 +112,7 @@ typedef struct DataItem {
     Text label; /* absent: not asked for, null or empty */
     Text group; /* absent: not asked for; "" where the record has none */
     Text id;
-    uint32_t marks;      /* bit i: mark i holds (data_source_add_mark) */
+    uint32_t marks;        /* bit i: mark i holds (data_source_add_mark) */
     const TextSpan *spans; /* [n_spans] what of the prompt is the record's own: its fields, what its messages say */
     int32_t n_spans;
     int64_t done, total; /* for progress, once this item is done */

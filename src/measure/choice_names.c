@@ -2,14 +2,12 @@
 
 #include <string.h>
 
-#include "base/text_buffer.h"
 /* ---- texts ---- */
 
 static bool is_blank(char c) {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-Text text_trimmed(Text text) {
 Text trimmed_text(Text text) {
     while (text.length > 0 && is_blank(text.bytes[0])) {
         text = (Text){text.bytes + 1, text.length - 1};
@@ -20,11 +18,6 @@ Text trimmed_text(Text text) {
     return text;
 }
 
-bool text_equal(Text a, Text b) {
-    return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
-static limn_status copy_text(Text *out, MethodCall *call, Text text) {
 limn_status copy_text_in(Text *out, MethodCall *call, Text text) {
     char *copy = arena_strndup(call->arena, text.bytes, text.length);
     *out = (Text){copy, text.length};
@@ -51,22 +44,12 @@ static limn_status split(Text **parts, int32_t *n, MethodCall *call, Text text) 
     for (size_t begin = 0; *n < count;) {
         const char *comma = memchr(text.bytes + begin, ',', text.length - begin);
         size_t end = comma != NULL ? (size_t)(comma - text.bytes) : text.length;
-        TRY(copy_text(&(*parts)[(*n)++], call, (Text){text.bytes + begin, end - begin}));
         TRY(copy_text_in(&(*parts)[(*n)++], call, (Text){text.bytes + begin, end - begin}));
         begin = end + 1;
     }
     return LIMN_OK;
 }
 
-static limn_status check_names(const ChoiceNames *names, const char *command, const char *option) {
-    for (int32_t i = 0; i < names->n; i++) {
-        if (names->names[i].length == 0) {
-            return fail(LIMN_USAGE, "%s: %s: number %d is empty", command, option, (int)i + 1);
-        }
-        for (int32_t k = 0; k < i; k++) {
-            if (text_equal(names->names[i], names->names[k])) {
-                return fail(LIMN_USAGE, "%s: %s: numbers %d and %d are the same, '%.40s'", command, option, (int)k + 1,
-                            (int)i + 1, names->names[i].bytes);
 static limn_status check_names(const ChoiceNames *names, const MethodCall *call, const char *option) {
     for (int32_t i = 0; i < names->n; i++) {
         if (names->names[i].length == 0) {
@@ -82,27 +65,6 @@ static limn_status check_names(const ChoiceNames *names, const MethodCall *call,
     return LIMN_OK;
 }
 
-static limn_status read_classes(ChoiceNames *names, MethodCall *call, const Model *model) {
-    const ModelConfig *config = &model->config;
-    if (config->outputs == OUTPUT_VALUE || config->n_classes < 2) {
-        return fail(LIMN_USAGE, "%s: %s has %s, between which nothing is chosen (problem_type, id2label)",
-                    call->method->command.name, model->path,
-                    config->outputs == OUTPUT_VALUE ? "numbers as outputs" : "one label");
-    }
-    names->n = config->n_classes;
-    names->choices = ARENA_ARRAY(call->arena, Text, names->n + 1);
-    for (int32_t i = 0; names->choices != NULL && i < names->n; i++) {
-        names->choices[i] = text_of(config->labels[i]);
-    }
-    return names->choices != NULL ? LIMN_OK : method_no_memory(call);
-}
-
-static limn_status read_choices(ChoiceNames *names, MethodCall *call, const Model *model, const ParamTexts *given) {
-    const char *command = call->method->command.name;
-    if (model->config.task == TASK_CLASSIFIER) {
-        return given->n == 0
-                   ? read_classes(names, call, model)
-                   : fail(LIMN_USAGE, "%s: %s is a classifier: its classes are the choices", command, model->path);
 static limn_status read_choices(ChoiceNames *names, MethodCall *call, const Model *model, const ParamTexts *given) {
     const ModelConfig *config = &model->config;
     const char *command = call->method->command.name;
@@ -141,9 +103,6 @@ limn_status choice_names_read(ChoiceNames *names, MethodCall *call, const Model 
     const char *command = call->method->command.name;
     *names = (ChoiceNames){0};
     TRY(read_choices(names, call, model, choices));
-    if (names->n < 2 || names->n > CHOICE_NAMES_MAX) {
-        return fail(LIMN_USAGE, "%s: %d choices, expected from 2 to %d (--choices ' yes',' no')", command,
-                    (int)names->n, CHOICE_NAMES_MAX);
     if (names->n < 2 || names->n > CHOICES_MAX) {
         return fail(LIMN_USAGE, "%s: %d choices, expected from 2 to %d (--choices ' yes',' no')", command,
                     (int)names->n, CHOICES_MAX);
@@ -154,7 +113,6 @@ limn_status choice_names_read(ChoiceNames *names, MethodCall *call, const Model 
         if (n != names->n) {
             return fail(LIMN_USAGE, "%s: --labels names %d, there are %d choices", command, (int)n, (int)names->n);
         }
-        return check_names(names, command, "--labels");
         return check_names(names, call, "--labels");
     }
     names->names = ARENA_ARRAY(call->arena, Text, names->n);
@@ -162,9 +120,6 @@ limn_status choice_names_read(ChoiceNames *names, MethodCall *call, const Model 
         return method_no_memory(call);
     }
     for (int32_t i = 0; i < names->n; i++) {
-        TRY(copy_text(&names->names[i], call, text_trimmed(names->choices[i])));
-    }
-    return check_names(names, command, "--choices");
         TRY(copy_text_in(&names->names[i], call, trimmed_text(names->choices[i])));
     }
     return check_names(names, call, "--choices");
@@ -175,15 +130,6 @@ limn_status choice_names_find(int32_t *label, const ChoiceNames *names, const ch
     if (item->label.bytes == NULL) {
         return LIMN_OK;
     }
-    Text wanted = text_trimmed(item->label);
-    TextBuffer all = TEXT_BUFFER_INIT;
-    for (int32_t c = 0; c < names->n; c++) {
-        if (text_equal(wanted, names->names[c])) {
-            text_buffer_free(&all);
-            *label = c;
-            return LIMN_OK;
-        }
-        text_buffer_printf(&all, "%s%s", c > 0 ? ", " : "", names->names[c].bytes);
     Text wanted = trimmed_text(item->label);
     TextBuffer known = TEXT_BUFFER_INIT;
     for (int32_t c = 0; c < names->n; c++) {
@@ -197,8 +143,6 @@ limn_status choice_names_find(int32_t *label, const ChoiceNames *names, const ch
     limn_status status = fail(LIMN_USAGE,
                               "%s: line %lld: the label '%.60s' is none of %.200s; --labels says how the "
                               "data spells the choices",
-                              path, (long long)item->line, item->label.bytes, all.data != NULL ? all.data : "");
-    text_buffer_free(&all);
                               path, (long long)item->line, item->label.bytes, known.data != NULL ? known.data : "");
     text_buffer_free(&known);
     return status;

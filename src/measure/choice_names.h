@@ -1,11 +1,9 @@
-/* The choices that decisions are made among, as they are scored and as the data spells them. */
 /* The answers among which is decided: as they are scored, and as a data set spells them. */
 #ifndef LIMN_MEASURE_CHOICE_NAMES_H
 #define LIMN_MEASURE_CHOICE_NAMES_H
 
 #include "ask/data_source.h"
 
-enum { CHOICE_NAMES_MAX = 1000 };
 enum { CHOICES_MAX = 1000 };
 
 typedef struct ChoiceNames {
@@ -14,31 +12,6 @@ typedef struct ChoiceNames {
     int32_t n;
 } ChoiceNames;
 
-#define CHOICE_NAME_ROWS(type, choices_member, labels_member)                                                          \
-    {"choices",                                                                                                        \
-     0,                                                                                                                \
-     LIMN_PARAM_TEXT,                                                                                                  \
-     .repeated = true,                                                                                                 \
-     .metavar = "A,B,...",                                                                                             \
-     .help = "the continuations to choose among, leading space included: ' yes',' no' (given several times, each is "  \
-             "one choice, commas included); a masked model is asked at the mask, a classifier has its classes",        \
-     .field = offsetof(type, choices_member)},                                                                         \
-    {                                                                                                                  \
-        "labels", 0, LIMN_PARAM_TEXT, .metavar = "A,B,...",                                                            \
-                                      .help = "how the data spells the choices, in their order; without it, the "      \
-                                              "choices without white space around",                                    \
-                                      .field = offsetof(type, labels_member)                                           \
-    }
-
-/* From --choices and --labels; of a classifier from its classes. Lives in call->arena. */
-limn_status choice_names_read(ChoiceNames *names, MethodCall *call, const Model *model, const ParamTexts *choices,
-                              Text labels);
-
-/* Which choice a record's label is; -1: it has none. */
-limn_status choice_names_find(int32_t *label, const ChoiceNames *names, const char *path, const DataItem *item);
-
-Text text_trimmed(Text text); /* without white space around it */
-bool text_equal(Text a, Text b);
 /* Of --choices (given once: split at its commas) and --labels; a classifier has its classes. In the call's arena. */
 limn_status choice_names_read(ChoiceNames *names, MethodCall *call, const Model *model, const ParamTexts *choices,
                               Text labels);

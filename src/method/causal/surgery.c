@@ -55,7 +55,7 @@ static limn_status find_alarm(Surgery *surgery) {
         return LIMN_OK;
     }
     for (surgery->alarm = 0; surgery->alarm < names->n; surgery->alarm++) {
-        if (text_equal(text_trimmed(wanted), names->names[surgery->alarm])) {
+        if (same_text(trimmed_text(wanted), names->names[surgery->alarm])) {
             return LIMN_OK;
         }
     }
@@ -209,7 +209,12 @@ static limn_status run(MethodCall *call, Result *result) {
 static const limn_param rows[] = {
     MODEL_ROW(SurgeryParams, model),
     DATA_WORD_ROW(SurgeryParams, data),
-    CHOICE_NAME_ROWS(SurgeryParams, choices, labels),
+    {"choices", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "A,B,...",
+     .help = "the continuations to choose among, leading space included: ' yes',' no'; a classifier has its classes",
+     .field = offsetof(SurgeryParams, choices)},
+    PARAM_ROW("labels", 0, LIMN_PARAM_TEXT, "A,B,...",
+              "how the data spells the choices, in their order; without it, the choices without white space around",
+              offsetof(SurgeryParams, labels)),
     {"set", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "EDIT",
      .help = EDIT_HELP ". For every prompt: without pos", .field = offsetof(SurgeryParams, set)},
     {"choose", 0, LIMN_PARAM_CHOICE, .metavar = "KIND", .choices = SURGERY_KINDS,

@@ -15,24 +15,11 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/map.h"
-#include "call/model_edits.h"
-#include "files/hash.h"
 #include "files/hash.h"
 #include "method/data/record_log.h"
 
 bool predict_each(const Predictor *predictor) {
     return predictor->model->config.outputs == OUTPUT_EACH;
-}
-
-static limn_status read_names(Predictor *predictor) {
-    ChoiceNames names;
-    TRY(choice_names_read(&names, predictor->call, predictor->model, &predictor->params->choices,
-                          predictor->params->labels));
-    predictor->choices = names.choices;
-    predictor->names = names.names;
-    predictor->n = names.n;
-    return LIMN_OK;
 }
 
 /* ---- settings ---- */
@@ -48,13 +35,6 @@ static limn_status make_settings(Predictor *predictor) {
         TRY(model_adapter_hash(predictor->model, i, predictor->call->team, false, model));
         text_buffer_printf(&text, " %s %a", model, predictor->model->adapters[i].weight);
     }
-    const ModelEdits *edits = predictor->call->edits;
-    for (int32_t i = 0; edits != NULL && i < edits->n_files; i++) {
-        text_buffer_printf(&text, " %s", edits->files[i].hash);
-    }
-    hash_text(settings->hash[SETTING_MODEL], &text);
-    add_part(&text, predictor->params->data.prompt_field);
-    add_part(&text, predictor->params->data.template_text);
     record_log_hash(settings->hash[SETTING_MODEL], &text);
     record_log_hash_part(&text, predictor->params->data.prompt_field);
     record_log_hash_part(&text, predictor->params->data.template_text);
@@ -163,7 +143,14 @@ static limn_status run(MethodCall *call, Result *result) {
 static const limn_param rows[] = {
     MODEL_ROW(PredictParams, model),
     DATA_WORD_ROW(PredictParams, data),
-    CHOICE_NAME_ROWS(PredictParams, choices, labels),
+    {"choices", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "A,B,...",
+     .help =
+         "the continuations to choose among, leading space included: ' yes',' no' (given several times, each is one "
+         "choice, commas included); a masked model is asked at the mask, a classifier has its classes",
+     .field = offsetof(PredictParams, choices)},
+    {"labels", 0, LIMN_PARAM_TEXT, .metavar = "A,B,...",
+     .help = "how the data spells the choices, in their order; without it, the choices without white space around",
+     .field = offsetof(PredictParams, labels)},
     DATA_ROWS(PredictParams, data),
     CHAT_ROWS(PredictParams, data.chat),
     {"batch", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "0", .maximum = 65536,

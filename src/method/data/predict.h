@@ -71,8 +71,6 @@ typedef struct Predictor {
 
 /* Its choices are labels that may hold together. */
 bool predict_each(const Predictor *predictor);
-limn_status predict_copy_text(Text *out, MethodCall *call, Text text); /* into the call's arena */
-
 /* plain: each prompt and choice in a pass of its own. */
 ChoiceOptions predict_choice_options(const Predictor *predictor, bool plain);
 /* Reads, scores, writes and counts all records. */

@@ -8,20 +8,6 @@
 
 enum { WINDOW = 64 }; /* records read before they are scored, unless --batch says otherwise */
 
-/* ---- texts ---- */
-
-limn_status predict_copy_text(Text *out, MethodCall *call, Text text) {
-    char *copy = arena_strndup(call->arena, text.bytes, text.length);
-    *out = (Text){copy, text.length};
-    return copy != NULL ? LIMN_OK : method_no_memory(call);
-}
-
-/* Which choice the data's label is. */
-static limn_status find_label(const Predictor *predictor, const DataItem *item, int32_t *label) {
-    const ChoiceNames names = {predictor->choices, predictor->names, predictor->n};
-    return choice_names_find(label, &names, data_source_path(predictor->source), item);
-}
-
 /* ---- one decision ---- */
 
 static limn_status find_group(Predictor *predictor, Text name, PredictGroup **group) {
@@ -30,7 +16,6 @@ static limn_status find_group(Predictor *predictor, Text name, PredictGroup **gr
         return LIMN_OK;
     }
     for (int32_t i = 0; i < predictor->n_groups; i++) {
-        if (text_equal(predictor->groups[i].name, name)) {
         if (same_text(predictor->groups[i].name, name)) {
             *group = &predictor->groups[i];
             return LIMN_OK;

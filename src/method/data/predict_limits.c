@@ -83,7 +83,6 @@ static limn_status find_choice(const Predictor *predictor, Limit *limit) {
                              limit->measure.bytes, limit->given);
     }
     for (limit->place = 0; wanted && limit->place < predictor->n; limit->place++) {
-        if (text_equal(predictor->names[limit->place], limit->choice)) {
         if (same_text(predictor->names[limit->place], limit->choice)) {
             return LIMN_OK;
         }
@@ -136,7 +135,6 @@ static limn_status judge_groups(const Predictor *predictor, const Limit *limit) 
     bool any = false;
     for (int32_t i = 0; i < predictor->n_groups; i++) {
         const PredictGroup *group = &predictor->groups[i];
-        if (limit->each || text_equal(group->name, limit->group)) {
         if (limit->each || same_text(group->name, limit->group)) {
             const char *name =
                 arena_printf(predictor->call->arena, "%.*s@%.60s",
