@@ -46,7 +46,6 @@ limn_status report_appendix(Audit *audit); /* to repeat it */
 
 /* "limn predict MODEL DATA --choices ..." as a shell reads it. */
 limn_status command_line(TextBuffer *out, const Plan *plan, const PlanStep *step);
-limn_status shell_word(TextBuffer *out, const char *text);
 
 /* ---- an earlier audit (baseline.c) ---- */
 

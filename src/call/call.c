@@ -230,7 +230,9 @@ static limn_status run_method(Result *result, MethodCall *call, const json_t *pa
         TRY(describe_model(result, call->described, hash));
     }
     TRY(describe_provenance(result, call));
-    describe_measured(result, started, &begin);
+    if (!call->method->undated) {
+        describe_measured(result, started, &begin);
+    }
     return result_status(result);
 }
 

@@ -98,6 +98,7 @@ struct Method {
     size_t params_bytes; /* size of the method's own struct, zeroed before it is filled */
     MethodFunction run;
     bool explains;            /* answers about a model's behaviour: `limn verify` can run it again */
+    bool undated;             /* says nothing of when it ran and how long: files of it are the same again */
     TokenScorer score_tokens; /* NULL: it gives tokens no scores */
     MethodAbout about;        /* of methods that explain */
 };

@@ -177,6 +177,13 @@ static void draw_contents(Paper *paper) {
 
 /* ---- blocks ---- */
 
+/* Room that a heading wants behind it: the beginning of its block, of a picture all of it. */
+static double keep_of(const Block *block) {
+    return block->kind == BLOCK_SERIES                                                            ? 240
+           : block->kind == BLOCK_MATRIX && ((const MatrixBlock *)block->content)->n_columns > 12 ? 280
+                                                                                                  : 60;
+}
+
 static void draw_block(Paper *paper, const Block *block) {
     static void (*const functions[])(Paper *, const Block *) = {
 #define BLOCK(kind, name, type, help) pdf_##name,
@@ -185,7 +192,7 @@ static void draw_block(Paper *paper, const Block *block) {
     };
     bool paragraph = paper->level > 0 && block->kind == BLOCK_TEXT && block->title.length == 0;
     if (block->kind != BLOCK_SECTION && !paragraph) {
-        paper_heading(paper, paper->level + 2, title_of(block), block->unit, block, 60);
+        paper_heading(paper, paper->level + 2, title_of(block), block->unit, block, keep_of(block));
     }
     functions[block->kind](paper, block);
     if (block->kind != BLOCK_SECTION && block->note.length > 0) {

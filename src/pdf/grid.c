@@ -3,9 +3,10 @@
 #include <math.h>
 #include <string.h>
 
-#define PAD_X 4.0
-#define PAD_Y 2.5
-#define BAR   46.0 /* width of a column's bars */
+#define PAD_X  4.0
+#define PAD_Y  2.5
+#define NARROW 80.0
+#define BAR    46.0 /* width of a column's bars */
 
 enum { MEASURED_ROWS = 400 };
 
@@ -71,9 +72,22 @@ static double total(const double *widths, int32_t n) {
     return sum;
 }
 
+/* Narrow columns keep their words in one line while there is room for that. */
+static void keep_narrow(Plan *plan, double room) {
+    int32_t n = plan->grid->columns;
+    double sum = 0;
+    for (int32_t i = 0; i < n; i++) {
+        sum += plan->natural[i] <= NARROW ? plan->natural[i] : plan->least[i];
+    }
+    for (int32_t i = 0; i < n && sum <= room; i++) {
+        plan->least[i] = plan->natural[i] <= NARROW ? plan->natural[i] : plan->least[i];
+    }
+}
+
 /* What is left beside the least goes to those that want more. */
 static void share_out(Plan *plan, double room) {
     int32_t n = plan->grid->columns;
+    keep_narrow(plan, room);
     double least = total(plan->least, n), natural = total(plan->natural, n);
     for (int32_t i = 0; i < n; i++) {
         plan->widths[i] =
@@ -185,7 +199,7 @@ static void draw_part(Paper *paper, const Plan *plan, const Box *boxes, int32_t 
     }
     paper_end(paper, "TR");
     paper->y += height;
-    draw_rule(paper, plan, INK_SOFT, 0.25);
+    draw_rule(paper, plan, INK_RULE, 0.5);
 }
 
 /* repeated: on a page that goes on with the table, where readers of the structure have had it. */

@@ -17,7 +17,7 @@
 #define PAPER_BOTTOM (PAPER_HEIGHT - 62.0)
 #define PAPER_TEXT   (PAPER_WIDTH - 2 * PAPER_LEFT) /* width of a line */
 
-typedef enum Ink { INK_TEXT, INK_SOFT, INK_GOOD, INK_BAD, INK_WARN, INK_WHITE, INK_COUNT } Ink;
+typedef enum Ink { INK_TEXT, INK_SOFT, INK_GOOD, INK_BAD, INK_WARN, INK_RULE, INK_COUNT } Ink;
 
 /* What a structure element says besides its content. Cairo knows no such things: they are put in afterwards, the
  * elements counted in the order in which they begin. */

@@ -108,7 +108,7 @@ static void draw_axes(Paper *paper, const SeriesBlock *series, const Frame *f) {
     cairo_set_line_width(paper->cr, 0.4);
     for (int i = 0, n = (int)lrint((f->y1 - f->y0) / step); i <= n && i < 20; i++) {
         double y = f->y0 + i * step, at = place_y(f, y);
-        paper_colour(paper, (Colour){0xD0, 0xD4, 0xD9});
+        paper_ink(paper, INK_RULE);
         cairo_move_to(paper->cr, f->left, at);
         cairo_line_to(paper->cr, f->right, at);
         cairo_stroke(paper->cr);

@@ -1,0 +1,154 @@
+/* `report`: what it makes of results whose checks, sections and texts are known; which it refuses. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "method/calls.h"
+
+#include <cmocka.h> /* last: it has a macro named fail */
+
+#define GOLDEN LIMN_TEST_SOURCE_DIR "/tests/result/golden/"
+
+static char path[64];
+
+static void must(limn_status status) {
+    if (status != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+}
+
+static int set_up(void **state) {
+    snprintf(path, sizeof path, "/tmp/limn-report-%d.json", (int)getpid());
+    return 0;
+}
+
+static int tear_down(void **state) {
+    unlink(path);
+    return 0;
+}
+
+static void write_result(Result *result) {
+    TextBuffer json = TEXT_BUFFER_INIT;
+    must(result_write_json(&json, result, true));
+    must(file_write_atomic(path, json.data, json.length));
+    text_buffer_free(&json);
+    result_free(result);
+}
+
+static const TableBlock *table_of(const Result *result, const char *id) {
+    const Block *block = result_find_block(result, id);
+    if (block == NULL || block->kind != BLOCK_TABLE) {
+        fail_msg("no table %s", id);
+    }
+    return block->content;
+}
+
+static void assert_cell(const Result *result, const char *id, int32_t row, int32_t column, const char *expected) {
+    const Value *value = table_cell(table_of(result, id), row, column);
+    assert_int_equal(value->kind, VALUE_TEXT);
+    assert_string_equal(value->text.bytes, expected);
+}
+
+static int32_t level_of(const Result *result, const char *id) {
+    const Block *block = result_find_block(result, id);
+    if (block == NULL || block->kind != BLOCK_SECTION) {
+        fail_msg("no section %s", id);
+    }
+    return ((const SectionBlock *)block->content)->level;
+}
+
+/* Checks of all, failed ones first, each under the number of its result; a section for each, one level down. */
+static void test_order(void **state) {
+    static const char *const names[] = {"1. deletion", "2. accuracy",     "3. deletion",    "1. cause",
+                                        "3. cause",    "1. completeness", "3. completeness"};
+    Result *result;
+    must(call_method(&result, "report", "{\"result\": [\"%s\", \"%s\", \"%s\"]}", GOLDEN "sample.json",
+                     GOLDEN "report.json", GOLDEN "sample.json"));
+    assert_int_equal(result->n_checks, 7);
+    for (int32_t i = 0; i < 7; i++) {
+        assert_string_equal(result->checks[i].name.bytes, names[i]);
+        assert_int_equal(result->checks[i].advisory, strstr(names[i], "cause") != NULL);
+    }
+    assert_int_equal(result_verdict(result), CHECK_FAIL);
+    assert_string_equal(result->headline.bytes, "Report of 3 results: of 5 checks 3 failed, 0 are undecided");
+    assert_int_equal(result->n_warnings, 2);
+    assert_memory_equal(result->warnings[0].bytes, "1. ", 3);
+    assert_cell(result, "results", 0, 4, "1 / 2");
+    assert_int_equal(level_of(result, "r1"), 1);
+    assert_int_equal(level_of(result, "r2"), 1);
+    assert_int_equal(level_of(result, "r2-b1-in-short"), 2);
+    int32_t before = 0;
+    for (int32_t i = 0; i < result->n_blocks; i++) { /* in the order given */
+        int number = 0;
+        if (sscanf(result->blocks[i].id, "r%d", &number) == 1 && number > 0) {
+            assert_true(number >= before);
+            before = number;
+        }
+    }
+    assert_int_equal(before, 3);
+    const TextBlock *said = result_find_block(result, "r1-said")->content;
+    assert_string_equal(said->text.bytes, "\" Mary\" is the likeliest next token.");
+    assert_int_equal(table_of(result, "models")->n_rows, 1); /* the same model twice */
+    assert_cell(result, "models", 0, 3, "1, 3");
+    assert_null(result->measured.started.bytes);
+    result_free(result);
+}
+
+static void test_words(void **state) {
+    Result *result;
+    must(call_method(&result, "report", "{\"result\": [\"%s\"], \"title\": \"Spring\", \"language\": \"zh\"}",
+                     GOLDEN "sample.json"));
+    assert_string_equal(result->headline.bytes, "Spring：2 项检验中 1 项未通过，0 项无定论");
+    assert_string_equal(result_find_block(result, "appendix")->title.bytes, "附录：如何重现");
+    result_free(result);
+}
+
+/* A check that says of itself what its figures do not is refused. */
+static void test_feigned_check(void **state) {
+    Result *made, *result;
+    must(result_new(&made, "m", "M"));
+    result_check(made, "gap", 0.5, CHECK_AT_MOST, 0.1, "a gap");
+    made->checks[0].state = CHECK_PASS;
+    write_result(made);
+    assert_int_equal(call_method(&result, "report", "{\"result\": [\"%s\"]}", path), LIMN_FORMAT);
+    assert_non_null(strstr(error_message(), "its own numbers say otherwise"));
+}
+
+/* The command is what a shell takes back; what is the default already is left out. */
+static void test_command(void **state) {
+    Result *made, *result;
+    must(result_new(&made, "run", "Run"));
+    result_request(made, "run",
+                   "{\"prompt\": \"it's\\na \\\\ cab\", \"model\": \"my model\", \"dtype\": \"f32\", \"seed\": 7, "
+                   "\"save\": [\"a\", \"b c\"]}");
+    write_result(made);
+    must(call_method(&result, "report", "{\"result\": [\"%s\"]}", path));
+    const Value *command = table_cell(table_of(result, "commands"), 0, 1);
+    assert_string_equal(command->text.bytes,
+                        "limn run 'my model' --prompt $'it\\'s\\na \\\\ cab' --save a --save 'b c' --seed 7");
+    result_free(result);
+}
+
+static void test_refused(void **state) {
+    Result *result;
+    assert_int_equal(call_method(&result, "report", "{\"result\": []}"), LIMN_USAGE);
+    assert_int_equal(call_method(&result, "report", "{\"result\": [\"/nowhere.json\"]}"), LIMN_NOT_FOUND);
+    must(file_write_atomic(path, "{}", 2));
+    assert_int_equal(call_method(&result, "report", "{\"result\": [\"%s\", \"%s\"]}", GOLDEN "sample.json", path),
+                     LIMN_FORMAT);
+    assert_non_null(strstr(error_message(), path));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order),   cmocka_unit_test(test_words),   cmocka_unit_test(test_feigned_check),
+        cmocka_unit_test(test_command), cmocka_unit_test(test_refused),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
