@@ -132,9 +132,128 @@ static const Method method_stuck = {
     .command = {.name = "stuck"}, .title = "Stuck", .params_bytes = 1, .run = stuck, .explains = true};
 static const Method method_verify = {.command = {.name = "verify"}, .title = "Verify", .params_bytes = 1, .run = stuck};
 
+static const limn_param why_rows[] = {
+    {"model", 0, LIMN_PARAM_FILE, .positional = true, .required = true, .field = offsetof(FakeParams, model)},
+    PARAM_ROW("prompt", 0, LIMN_PARAM_TEXT, "T", "", offsetof(FakeParams, prompt_field)),
+    PARAM_ROW("target", 0, LIMN_PARAM_TEXT, "T", "", offsetof(FakeParams, label_field)),
+    PARAM_ROW("contrast", 0, LIMN_PARAM_TEXT, "T", "", offsetof(FakeParams, id_field)),
+    {"fixed", 0, LIMN_PARAM_TEXT, .repeated = true, .field = offsetof(FakeParams, choices)},
+};
+
+/* "bitcoin" carries the answer and "painted" hardly; of a prompt "none" nothing does. */
+static limn_status why(MethodCall *call, Result *result) {
+    static const TableColumn causes[] = {{{"word", 4}, COLUMN_TOKEN},        {{"before", 6}, COLUMN_PROBABILITY},
+                                         {{"after", 5}, COLUMN_PROBABILITY}, {{"low", 3}, COLUMN_PROBABILITY},
+                                         {{"high", 4}, COLUMN_PROBABILITY},  {{"n", 1}, COLUMN_INTEGER}};
+    static const TableColumn turns[] = {
+        {{"word", 4}, COLUMN_TOKEN}, {{"with", 4}, COLUMN_TOKEN}, {{"answer", 6}, COLUMN_TOKEN}};
+    const FakeParams *params = call->params;
+    fake_calls++;
+    bool none = strcmp(params->prompt_field.bytes, "none") == 0;
+    TableBlock *table = result_add_table(result, "causes", "Causes", causes, 6);
+    const Value first[] = {value_text(" bitcoin"), value_number(0.82), value_number(0.16),
+                           value_number(0.12),     value_number(0.2),  value_integer(32)};
+    const Value second[] = {value_text(" painted"), value_number(0.82), value_number(0.79),
+                            value_number(0.77),     value_number(0.81), value_integer(32)};
+    if (!none) {
+        table_row(table, first);
+    }
+    if (!none) {
+        table_row(table, second);
+    }
+    table = result_add_table(result, "counterfactuals", "Turns", turns, 3);
+    const Value turn[] = {value_text(" bitcoin"), value_text(" money"), value_text(" no")};
+    if (!none) {
+        table_row(table, turn);
+    }
+    result_headline(result, "because");
+    result_check(result, "decided", 1, CHECK_ABOVE, 0, "the lower end");
+    return result_status(result);
+}
+
+static const Method method_whying = {
+    .command = {.name = "why", .params = why_rows, .n_params = sizeof why_rows / sizeof why_rows[0]},
+    .title = "Why",
+    .params_bytes = sizeof(FakeParams),
+    .run = why,
+    .explains = true};
+
+/* Misleading words as `attribute` has them: one that misleads, one by too little to matter, one by chance, a place. */
+static limn_status attribute(MethodCall *call, Result *result) {
+    static const TableColumn columns[] = {
+        {{"word", 4}, COLUMN_TOKEN},  {{"harm", 4}, COLUMN_SIGNED},       {{"low", 3}, COLUMN_SIGNED},
+        {{"high", 4}, COLUMN_SIGNED}, {{"n", 1}, COLUMN_INTEGER},         {{"p", 1}, COLUMN_NUMBER},
+        {{"where", 5}, COLUMN_TEXT},  {{"wrong", 5}, COLUMN_PROBABILITY}, {{"wrong without", 13}, COLUMN_PROBABILITY}};
+    static const struct {
+        const char *word, *where;
+        double harm, p, wrong, without;
+    } found[] = {{"bitcoin", "word", 1.5, 1e-4, 0.6, 0.1},
+                 {"little", "word", 0.1, 1e-4, 0.11, 0.1},
+                 {"chance", "word", 0.3, 0.4, 0.3, 0.1},
+                 {"<ending: prompt>", "ending", 2.5, 1e-4, 0.9, 0.05}};
+    (void)call;
+    fake_calls++;
+    TableBlock *table_of = result_add_table(result, "words", "Words", columns, 9);
+    for (size_t i = 0; i < sizeof found / sizeof found[0]; i++) {
+        const Value cells[] = {
+            value_text(found[i].word),       value_number(found[i].harm),  value_number(found[i].harm / 2),
+            value_number(found[i].harm * 2), value_integer(100),           value_number(found[i].p),
+            value_text(found[i].where),      value_number(found[i].wrong), value_number(found[i].without)};
+        table_row(table_of, cells);
+    }
+    return result_status(result);
+}
+
+/* Two contrasts as `sensitive` has them: one that moves decisions beyond ordinary words, one that ordinary words match.
+ */
+static limn_status sensitive(MethodCall *call, Result *result) {
+    static const TableColumn categories[] = {{{"category", 8}, COLUMN_TEXT},   {{"first", 5}, COLUMN_TEXT},
+                                             {{"second", 6}, COLUMN_TEXT},     {{"records", 7}, COLUMN_INTEGER},
+                                             {{"shift", 5}, COLUMN_SIGNED},    {{"low", 3}, COLUMN_SIGNED},
+                                             {{"high", 4}, COLUMN_SIGNED},     {{"p", 1}, COLUMN_NUMBER},
+                                             {{"ordinary", 8}, COLUMN_NUMBER}, {{"p ordinary", 10}, COLUMN_NUMBER}};
+    static const TableColumn decisions[] = {{{"category", 8}, COLUMN_TEXT},
+                                            {{"first", 5}, COLUMN_TEXT},
+                                            {{"second", 6}, COLUMN_TEXT},
+                                            {{"change", 6}, COLUMN_SHARE}};
+    (void)call;
+    fake_calls++;
+    TableBlock *a = result_add_table(result, "categories", "Categories", categories, 10);
+    for (int i = 0; i < 2; i++) {
+        const Value cells[] = {value_text(i == 0 ? "origin" : "gender"),
+                               value_text(i == 0 ? "immigrant" : "he"),
+                               value_text(i == 0 ? "local" : "she"),
+                               value_integer(200),
+                               value_number(-0.8),
+                               value_number(-1.0),
+                               value_number(-0.6),
+                               value_number(1e-4),
+                               value_number(0.1),
+                               value_number(i == 0 ? 1e-3 : 0.6)};
+        table_row(a, cells);
+    }
+    TableBlock *b = result_add_table(result, "decisions", "Decisions", decisions, 4);
+    const Value cells[] = {value_text("origin"), value_text("immigrant"), value_text("local"), value_number(-0.105)};
+    table_row(b, cells);
+    return result_status(result);
+}
+
+#define ON_MODEL(name_, run_)                                                                                          \
+    {                                                                                                                  \
+        .command = {.name = (name_),                                                                                   \
+                    .params = predict_rows,                                                                            \
+                    .n_params = sizeof predict_rows / sizeof predict_rows[0] - 1}, /* leaves no decisions */           \
+            .title = (name_), .params_bytes = sizeof(FakeParams), .run = (run_), .explains = true                      \
+    }
+static const Method method_attributing = ON_MODEL("attribute", attribute);
+static const Method method_sensing = ON_MODEL("sensitive", sensitive);
+
+extern const Method method_reasons;
 extern const Method method_audit, method_log_verify;
-static const MethodEntry entries[] = {{&method_predict, GROUP_DATA}, {&method_telling, GROUP_LOOK},
-                                      {&method_stuck, GROUP_LOOK},   {&method_verify, GROUP_AUDIT},
-                                      {&method_audit, GROUP_AUDIT},  {&method_log_verify, GROUP_AUDIT}};
+static const MethodEntry entries[] = {{&method_predict, GROUP_DATA},     {&method_telling, GROUP_LOOK},
+                                      {&method_stuck, GROUP_LOOK},       {&method_whying, GROUP_EXPLAIN},
+                                      {&method_attributing, GROUP_DATA}, {&method_sensing, GROUP_AUDIT},
+                                      {&method_reasons, GROUP_AUDIT},    {&method_verify, GROUP_AUDIT},
+                                      {&method_audit, GROUP_AUDIT},      {&method_log_verify, GROUP_AUDIT}};
 static const MethodTable table = {entries, sizeof entries / sizeof entries[0]};
 const Registry fake_registry = {.methods = &table};
