@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from bench_tools import bytes_text, first_error, interleave, seconds_text, whole_process
+from explain_sections import explain
 
 
 # Forward ------------------------------------------------------------------------------------------------------------
@@ -659,4 +660,4 @@ def sweep_live(bench, ask, length):
 
 
 SECTIONS = {"forward": forward, "ig": integrated_gradients, "answer": answer, "predict": predict, "memory": memory,
-            "start": start, "families": families, "sweep": sweep}
+            "start": start, "families": families, "sweep": sweep, "explain": explain}
