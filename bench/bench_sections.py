@@ -697,7 +697,7 @@ def patching_here(bench, folder, clean, corrupt, site, window):
     matrix = next(block for block in result["blocks"] if block["id"] == "effects")
     values = {item["name"]: item["value"] for item in result["checks"]}
     return {**reply, "effects": matrix["values"], "base": result["params"]["corrupt-value"],
-            "contrast": result["contrast"]["ids"][0], "plain": values.get("plain pass", 0)}
+            "contrast": result["target"]["contrast"]["ids"][0], "plain": values.get("plain pass", 0)}
 
 
 def patching_row(bench, folder, clean, corrupt, site, window, what, goal):
