@@ -658,5 +658,73 @@ def sweep_live(bench, ask, length):
                     f"{bytes_text(reply['kept_bytes'])} kept", f"p50 {seconds_text(p50)}, p99 {seconds_text(p99)}")
 
 
+# Patching -----------------------------------------------------------------------------------------------------------
+
+PATCHING = (  # site, window, what, goal
+    ("resid_pre", 1, "stream, all layers and positions", 8),
+    ("mlp_out", 5, "MLPs, windows of 5 layers", 5),
+    ("z", 1, "heads, all layers", 4),
+)
+
+
+def patching(bench):
+    """`limn patch` beside TransformerLens on GPT-2 small's shape, 64 tokens that differ from the first on (so that no
+    cell is skipped). The peer runs some of the cells, evenly spread: each is a pass over the whole prompt there, whichever
+    it is, so their time is taken for all."""
+    folder = bench.cache / "gpt2-small-f32"
+    if not (folder / "config.json").exists():
+        if not bench.peers:
+            bench.table.add("patch", f"{folder} is not there: give --peers once to make it")
+            return
+        subprocess.run([bench.peers, str(bench.root / "bench" / "peers" / "gpt2_small.py"), str(bench.cache)], check=True)
+    length = 64
+    corrupt = ids_of_length(length)
+    clean = [corrupt[i] if i % 9 else corrupt[i] + 1 for i in range(length)]
+    if bench.peer:
+        bench.peer.ask(do="open", model=str(folder), dtype="f32")
+    for site, window, what, goal in PATCHING:
+        patching_row(bench, folder, clean, corrupt, site, window, what, goal)
+
+
+def patching_here(bench, folder, clean, corrupt, site, window):
+    params = {"model": str(folder), "ids": ",".join(map(str, clean)), "corrupt-ids": ",".join(map(str, corrupt)),
+              "target-id": 42, "site": site, "window": window, "threads": bench.threads}
+    reply = bench.limn.ask(do="call", command="patch", params=params)
+    if "error" in reply:
+        return reply
+    result = reply["result"] if isinstance(reply["result"], dict) else json.loads(reply["result"])
+    matrix = next(block for block in result["blocks"] if block["id"] == "effects")
+    values = {item["name"]: item["value"] for item in result["checks"]}
+    return {**reply, "effects": matrix["values"], "base": result["params"]["corrupt-value"],
+            "contrast": result["contrast"]["ids"][0], "plain": values.get("plain pass", 0)}
+
+
+def patching_row(bench, folder, clean, corrupt, site, window, what, goal):
+    patching_here(bench, folder, clean, corrupt, site, window)  # opens the model, packs its weights
+    ours = patching_here(bench, folder, clean, corrupt, site, window)
+    what = f"patch, GPT-2 small's shape, T={len(clean)}: {what}"
+    if "error" in ours or not bench.peer:
+        bench.table.add(what, ours.get("error", ""), "", seconds_text(ours.get("seconds")),
+                        equal=False if "error" in ours else None)
+        return
+    layers, columns = len(ours["effects"]), len(ours["effects"][0])
+    step = 1 if not bench.quick else 16 if columns == len(clean) else 4
+    cells = [(layer, column) for layer in range(layers) for column in range(step // 2, columns, step)]
+    theirs = bench.peer.ask(do="patch", clean=clean, corrupt=corrupt, target=42, contrast=ours["contrast"], site=site,
+                            window=window, cells=cells)
+    if "error" in theirs:
+        bench.table.add(what, theirs["error"], equal=False)
+        return
+    worst = max(abs(value - ours["base"] - ours["effects"][layer][column])
+                for value, (layer, column) in zip(theirs["values"], cells))
+    spread = max(map(max, ours["effects"])) - min(map(min, ours["effects"]))
+    seconds = theirs["seconds"] * layers * columns / len(cells) + theirs["prepare"][bench.peer.clock]
+    ratio = seconds / ours["seconds"]
+    asked = "" if step == 1 else f" ({len(cells)} of {layers * columns} cells, times {layers * columns / len(cells):g})"
+    bench.table.add(what, f"max diff {worst:.1e} of {spread:.1f}", f"{seconds_text(seconds)}{asked}",
+                    seconds_text(ours["seconds"]), f"{ratio:.1f}x", f">= {goal}x", ratio >= goal,
+                    worst <= 1e-4 and spread > 0.1)
+
+
 SECTIONS = {"forward": forward, "ig": integrated_gradients, "answer": answer, "predict": predict, "memory": memory,
-            "start": start, "families": families, "sweep": sweep}
+            "start": start, "families": families, "sweep": sweep, "patch": patching}

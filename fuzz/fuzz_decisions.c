@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "method/data/limits.h"
+#include "measure/limits.h"
 
 static void use_limit(const uint8_t *data, size_t length) {
     Arena arena;

@@ -56,7 +56,7 @@ static void use_template(const char *text, size_t length, const Record *record, 
     TextBuffer out = TEXT_BUFFER_INIT;
     limn_status status = template_parse(&made, text, length, arena);
     if (status == LIMN_OK) {
-        status = template_fill(&out, &made, "f", record);
+        status = template_fill(&out, NULL, &made, "f", record);
     }
     if (status != LIMN_OK) {
         check_failure(status);

@@ -12,6 +12,7 @@ worker (bench/limn_bench.c), which answers to the same words, so that both are m
     {"do": "answer", "text"|"ids", "answer": [...], "baseline", "rule", "steps", "batch"}
     {"do": "decode", "ids", "count", "attention"}              greedy, one token after another, with the cache
     {"do": "predict", "prompts": [...], "choices": [" yes", " no"], "batch": 8, "adapter": FOLDER or nothing}
+    {"do": "patch", "clean", "corrupt", "target", "contrast", "site", "cells", "window"}    by TransformerLens (lens.py)
     {"do": "peak"}                                             this process's peak resident bytes
 """
 import json
@@ -48,6 +49,7 @@ class Peer:
         self.model_path = None
         self.adapter_path = None
         self.adapter_model = None
+        self.hooked = self.hooked_path = None
 
     def versions(self, _request):
         import captum
@@ -185,6 +187,12 @@ class Peer:
             self.adapter_model = peft.PeftModel.from_pretrained(base, adapter).merge_and_unload().eval()
             self.adapter_path = adapter
         return self.adapter_model
+
+    def patch(self, request):
+        import lens
+        if self.hooked is None or self.hooked_path != self.model_path:
+            self.hooked, self.hooked_path = lens.hooked(self.model), self.model_path
+        return lens.patch(self.hooked, request, Stopwatch)
 
     def peak(self, _request):
         return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}

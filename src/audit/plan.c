@@ -430,7 +430,7 @@ static limn_status read_subject(Plan *plan, const YamlNode *root) {
 
 static limn_status read_plan(Plan *plan, const YamlNode *root, const PlanOverrides *overrides) {
     static const char *const keys[] = {"limn", "title", "language", "seed",     "system", "models", "subject",
-                                       "data", "steps", "gates",    "findings", "cases",  "budget"};
+                                       "data", "steps", "gates",    "findings", "cases",  "budget", "inside"};
     TRY(plan_check_keys(plan, root, "a plan", keys, sizeof keys / sizeof keys[0]));
     plan->models = ARENA_ARRAY(plan->arena, PlanModel, PLAN_NAMES_MAX);
     plan->data = ARENA_ARRAY(plan->arena, PlanData, PLAN_NAMES_MAX);
@@ -447,6 +447,7 @@ static limn_status read_plan(Plan *plan, const YamlNode *root, const PlanOverrid
     TRY(read_map(plan, root, "data", overrides, read_data, &plan->n_data));
     TRY(read_subject(plan, root));
     TRY(plan_read_steps(plan, root, overrides));
+    TRY(plan_read_inside(plan, root));
     return plan_read_gates(plan, root);
 }
 
@@ -483,6 +484,8 @@ void plan_free(Plan *plan) {
         json_decref(plan->steps[i].params);
         plan->steps[i].params = NULL;
     }
+    json_decref(plan->inside.params);
+    plan->inside.params = NULL;
     for (int32_t i = 0; plan->data != NULL && i < plan->n_data; i++) {
         json_decref(plan->data[i].options);
         plan->data[i].options = NULL;

@@ -105,6 +105,8 @@ typedef struct Plan {
     int32_t n_gates;
     FindingRules findings;
     PlanCases cases;
+    PlanStep inside; /* what is asked of the words that were found, with a focus on them; method NULL: nothing */
+    int32_t inside_count;
     double budget; /* seconds; 0: none */
     Arena *arena;
     const Registry *registry;
@@ -147,6 +149,7 @@ const char *plan_path(const Plan *plan, const char *path);
 limn_status plan_duration(double *seconds, const char *text);
 
 limn_status plan_read_steps(Plan *plan, const YamlNode *root, const PlanOverrides *overrides); /* plan_steps.c */
+limn_status plan_read_inside(Plan *plan, const YamlNode *root);                                /* plan_steps.c */
 limn_status plan_read_gates(Plan *plan, const YamlNode *root);                                 /* plan_gates.c */
 /* Refuses a command for `cases` that explains no single prompt (case_pages.c). */
 limn_status case_pages_check(const Plan *plan, const YamlNode *node);

@@ -404,6 +404,30 @@ static limn_status read_step(Plan *plan, const YamlNode *node) {
     return LIMN_OK;
 }
 
+limn_status plan_read_inside(Plan *plan, const YamlNode *root) {
+    static const char *const keys[] = {"run", "model", "data", "half", "with", "count"};
+    const YamlNode *node = yaml_get(root, "inside");
+    PlanStep step = {.node = node, .id = "inside", .model = -1, .data = -1};
+    double count = 1;
+    if (yaml_is_null(node)) {
+        return LIMN_OK;
+    }
+    TRY(plan_check_keys(plan, node, "'inside'", keys, sizeof keys / sizeof keys[0]));
+    TRY(plan_take_number(plan, node, "count", 0, 20, &count));
+    TRY(find_method(plan, &step));
+    TRY(take_named(plan, &step, true, plan->subject, &step.model));
+    TRY(take_named(plan, &step, false, 0, &step.data));
+    TRY(take_half(plan, &step));
+    if (own_option(step.method, "focus") == NULL || step.data < 0) {
+        return plan_fail(plan, yaml_get(node, "run"), "'inside': %s has no records to put a focus on, as surgery has",
+                         step.method->command.name);
+    }
+    step.params = json_object();
+    plan->inside = step;
+    plan->inside_count = (int32_t)count;
+    return step.params != NULL ? fill_params(plan, &plan->inside) : no_memory(plan);
+}
+
 limn_status plan_read_steps(Plan *plan, const YamlNode *root, const PlanOverrides *overrides) {
     (void)overrides;
     const YamlNode *list = yaml_get(root, "steps");

@@ -126,6 +126,12 @@ limn_status method_adapted_session(MethodCall *call, const char *path, const cha
  * memory, and the result stays about the session's own model. Without either the session itself. */
 limn_status method_beside_session(MethodCall *call, Session *session, Session **base);
 
+/* What a context keeps warm between calls, one thing at a time: a run that the next call goes on from. Taken, it is the
+ * call's own (so a call made meanwhile finds none) until it is kept again; whatever else was kept by then is freed.
+ * key: all that it depends on; another key finds nothing. It goes before the context's models and sessions do. */
+void *method_take_kept(MethodCall *call, const char *key); /* NULL: there is none */
+limn_status method_keep(MethodCall *call, const char *key, void *object, void (*free_object)(void *object));
+
 /* The blocks that the result holds so far are final, and who listens gets them: after a part that took long, before one
  * that will. Those left are told when the method has ended. */
 limn_status method_blocks_done(MethodCall *call, const Result *result);

@@ -26,12 +26,20 @@ typedef struct CachedSession {
     const MethodCall *holder; /* NULL: nobody's */
 } CachedSession;
 
+/* method_keep */
+typedef struct Kept {
+    char *key; /* NULL: nothing is kept */
+    void *object;
+    void (*free_object)(void *object);
+} Kept;
+
 struct ModelCache {
     CachedModel *models; /* [n_models] */
     size_t n_models;
     CachedSession *sessions; /* [n_sessions] */
     size_t n_sessions;
     ModelEditsCache edits;
+    Kept kept;
 };
 
 static void close_model(CachedModel *cached) {
@@ -45,10 +53,41 @@ limn_status model_cache_new(ModelCache **cache) {
     return *cache != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "no memory for a context");
 }
 
+static void forget(Kept *kept) {
+    if (kept->key != NULL) {
+        kept->free_object(kept->object);
+        free(kept->key);
+    }
+    *kept = (Kept){0};
+}
+
+void *method_take_kept(MethodCall *call, const char *key) {
+    Kept *kept = &call->models->kept;
+    if (kept->key == NULL || strcmp(kept->key, key) != 0) {
+        return NULL;
+    }
+    void *object = kept->object;
+    free(kept->key);
+    *kept = (Kept){0};
+    return object;
+}
+
+limn_status method_keep(MethodCall *call, const char *key, void *object, void (*free_object)(void *object)) {
+    char *copy = strdup(key);
+    if (copy == NULL) {
+        free_object(object);
+        return method_no_memory(call);
+    }
+    forget(&call->models->kept);
+    call->models->kept = (Kept){copy, object, free_object};
+    return LIMN_OK;
+}
+
 void model_cache_free(ModelCache *cache) {
     if (cache == NULL) {
         return;
     }
+    forget(&cache->kept);
     for (size_t i = 0; i < cache->n_sessions; i++) {
         session_free(cache->sessions[i].session);
     }

@@ -1,71 +1,23 @@
 #include "chat.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "lines.h"
 #include "terminal.h"
 #include "text.h"
-
-enum { LINE_MAX_BYTES = 1 << 20 };
 
 typedef struct Chat {
     const limn_command *command;
     const Arguments *arguments;
     limn_context *context;
     json_t *messages; /* the conversation */
-    Text pending;     /* read and not yet a line */
-    Text answer;      /* as it streams */
-    bool talks;       /* somebody sits at both ends */
-    bool broken;      /* standard output took no more */
-    bool ended;       /* so did standard input */
+    LineReader lines;
+    Text answer; /* as it streams */
+    bool talks;  /* somebody sits at both ends */
+    bool broken; /* standard output took no more */
 } Chat;
-
-/* ---- reading ---- */
-
-typedef enum Reading { READ_LINE, READ_END, READ_INTERRUPTED, READ_FAILED } Reading;
-
-/* The first line of what is pending, without its end; false: there is none yet. */
-static bool take_line(Text *line, Chat *chat) {
-    Text *pending = &chat->pending;
-    char *end = pending->length > 0 ? memchr(pending->data, '\n', pending->length) : NULL;
-    if (end == NULL && !(chat->ended && pending->length > 0)) {
-        return false;
-    }
-    size_t length = end != NULL ? (size_t)(end - pending->data) : pending->length;
-    size_t used = length + (end != NULL ? 1 : 0);
-    size_t kept = length > 0 && pending->data[length - 1] == '\r' ? length - 1 : length;
-    text_add_bytes(line, pending->data, kept);
-    memmove(pending->data, pending->data + used, pending->length - used);
-    pending->length -= used;
-    return true;
-}
-
-static Reading read_line(Text *line, Chat *chat) {
-    char bytes[4096];
-    while (!take_line(line, chat)) {
-        if (chat->ended) {
-            return READ_END;
-        }
-        ssize_t n = read(STDIN_FILENO, bytes, sizeof bytes);
-        if (n < 0 && errno == EINTR) {
-            chat->pending.length = 0;
-            return READ_INTERRUPTED;
-        }
-        if (n < 0) {
-            complain("standard input: %s", strerror(errno));
-            return READ_FAILED;
-        }
-        chat->ended = n == 0;
-        text_add_bytes(&chat->pending, bytes, (size_t)n);
-        if (chat->pending.failed || chat->pending.length > LINE_MAX_BYTES) {
-            complain("a line of more than %d bytes", LINE_MAX_BYTES);
-            return READ_FAILED;
-        }
-    }
-    return line->failed ? READ_FAILED : READ_LINE;
-}
 
 /* ---- the conversation ---- */
 
@@ -209,7 +161,7 @@ static int converse(Chat *chat) {
         if (chat->talks && !write_text(STDOUT_FILENO, "> ")) {
             return limn_status_exit_code(LIMN_IO);
         }
-        Reading reading = read_line(&line, chat);
+        Reading reading = read_line(&line, &chat->lines);
         limn_status status = reading == READ_FAILED ? LIMN_IO : LIMN_OK;
         bool on = reading == READ_LINE || reading == READ_INTERRUPTED;
         if (reading == READ_INTERRUPTED) {
@@ -256,7 +208,7 @@ int chat_run(const limn_command *command, const Arguments *arguments) {
     }
     limn_context_free(chat.context);
     json_decref(chat.messages);
-    text_free(&chat.pending);
+    text_free(&chat.lines.pending);
     text_free(&chat.answer);
     return code;
 }

@@ -10,6 +10,7 @@
 #include "chat.h"
 #include "documents.h"
 #include "help.h"
+#include "live.h"
 #include "terminal.h"
 
 typedef struct Listener {
@@ -260,9 +261,11 @@ static int run_command(const char *name, int n_words, char **words) {
             help_command(&text, command);
             code = end_with_text(&text);
         } else {
-            code = strcmp(name, "chat") == 0 && json_object_get(arguments.params, "messages") == NULL
-                       ? chat_run(command, &arguments)
-                       : call_command(command, &arguments);
+            bool chats = strcmp(name, "chat") == 0 && json_object_get(arguments.params, "messages") == NULL;
+            bool lives = strcmp(name, "live") == 0 && live_wanted(&arguments);
+            code = chats   ? chat_run(command, &arguments)
+                   : lives ? live_run(command, &arguments)
+                           : call_command(command, &arguments);
         }
     }
     arguments_free(&arguments);

@@ -131,8 +131,8 @@ static void test_findings(void **state) {
     result = must_audit("");
     assert_int_equal(result_table(result, "findings")->n_rows, 0);
     const TableBlock *absent = result_table(result, "not-found");
-    assert_int_equal(absent->n_rows, 2); /* groups and calibration */
-    for (int32_t i = 0; i < absent->n_rows; i++) {
+    assert_int_equal(absent->n_rows, 7); /* groups and calibration were looked for, five kinds were not */
+    for (int32_t i = 0; i < 2; i++) {
         double smallest = number_in_cell(table_cell(absent, i, table_column(absent, "smallest effect")));
         assert_true(smallest >= 0.02 && smallest < 0.4);
     }
@@ -305,6 +305,23 @@ static void test_tables(void **state) {
     result_free(result);
 }
 
+/* The strongest word is taken inside, and what carries it there joins the findings. */
+static void test_inside(void **state) {
+    (void)state;
+    write_plan("fair.jsonl", STEPS "- run: attribute\ninside: {run: surgery}\n");
+    Result *result = must_audit("");
+    const TableBlock *found = result_table(result, "findings");
+    bool layer = false;
+    for (int32_t i = 0; i < found->n_rows; i++) {
+        bool this = strcmp(text_at(found, i, "kind"), "layer") == 0;
+        layer = layer || (this && strcmp(text_at(found, i, "what"), "blocks.3.hook_mlp_out=zero") == 0);
+    }
+    assert_true(layer);
+    result_free(result);
+    write_plan("fair.jsonl", STEPS "inside: {run: tell}\n");
+    assert_int_equal(audit(&result, ""), LIMN_USAGE);
+}
+
 static Result *reasons(const char *more) {
     char text[400];
     snprintf(text, sizeof text, "{\"model\": \"%s/m.gguf\", \"target\": \" yes\"%s}", folder, more);
@@ -416,6 +433,7 @@ int main(void) {
         cmocka_unit_test(test_findings), cmocka_unit_test(test_false_alarms),    cmocka_unit_test(test_gates),
         cmocka_unit_test(test_kept),     cmocka_unit_test(test_cannot_be_asked), cmocka_unit_test(test_exports),
         cmocka_unit_test(test_init),     cmocka_unit_test(test_baseline),        cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_reasons),  cmocka_unit_test(test_cases),           cmocka_unit_test(test_tables)};
+        cmocka_unit_test(test_reasons),  cmocka_unit_test(test_cases),           cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_inside)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

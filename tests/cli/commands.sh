@@ -308,7 +308,7 @@ expect_code 0
 expect_out 'the same bytes again'
 limn compare decisions "$work/whole.jsonl" "$work/worse.jsonl" --at-least accuracy=0.9
 expect_code 1
-wrong 2 "there is no command 'compare'; nearest: 'compare decisions'" compare dec
+wrong 2 "there is no command 'compare'; nearest: 'compare methods', 'compare decisions'" compare dec
 wrong 2 'compare decisions needs B.jsonl' compare decisions "$work/whole.jsonl"
 limn verify "$work/skip.json"
 expect_code 0

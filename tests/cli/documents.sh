@@ -24,6 +24,7 @@ keeps_to_schema ig "$letters" -p 'a cab' --target da --matrix --steps 4 --rule t
 keeps_to_schema ig "$letters" -p 'a cab' --target d --check quick
 keeps_to_schema grad "$letters" -p 'a cab' --target d --kind smoothgrad --samples 3
 keeps_to_schema lrp "$letters" -p 'a cab' --target d --rules relp
+keeps_to_schema compare methods "$letters" -p 'a cab de' --target d --methods grad,lrp,shap:samples=20 --sets 4
 keeps_to_schema shap "$letters" -p 'a cab' --target d --samples 20
 keeps_to_schema lime "$letters" -p 'a cab' --target d --samples 20 --repeats 2 --language zh
 keeps_to_schema causal-grad "$letters" -p 'a cab' --corrupt 'a dab' --target d --steps 2

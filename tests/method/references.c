@@ -129,3 +129,20 @@ double matrix_error(const MatrixBlock *matrix, const json_t *reference) {
     }
     return largest / scale;
 }
+
+json_t *reference_question(const char *name, const char *model, const json_t *entry) {
+    json_t *params = json_pack("{s:s, s:O}", "model", model, "ids", json_object_get(entry, "ids"));
+    int target = (int)json_integer_value(json_object_get(entry, "target"));
+    char text[32];
+    if (strstr(name, "classifier") != NULL) {
+        snprintf(text, sizeof text, "%d", target);
+        json_object_set_new(params, "class", json_string(text));
+        return params;
+    }
+    if (strstr(name, "bert") != NULL) {
+        snprintf(text, sizeof text, "%d", (int)json_integer_value(json_object_get(entry, "at")));
+        json_object_set_new(params, "at", json_string(text));
+    }
+    json_object_set_new(params, "target-id", json_integer(target));
+    return params;
+}

@@ -12,6 +12,9 @@ json_t *read_reference(const char *file); /* "rollout.json" */
 /* The folder or file of a case; NULL, after saying so, where a real model is absent. */
 const char *reference_model(const char *name, char path[1024]);
 
+/* Model, ids and the target (or class) of a reference's entry: ids, at, target. */
+json_t *reference_question(const char *name, const char *model, const json_t *entry);
+
 /* A method on a model, params taken. Fails the test when it fails. */
 Result *call_json(const char *method, json_t *params);
 /* The same that must be refused, with this in its line. */

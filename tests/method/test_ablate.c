@@ -24,26 +24,8 @@ static int free_cache(void **state) {
     return 0;
 }
 
-/* The question of a reference. */
-static json_t *question(const char *name, const char *model, const json_t *entry) {
-    json_t *params = json_pack("{s:s, s:O}", "model", model, "ids", json_object_get(entry, "ids"));
-    int target = (int)json_integer_value(json_object_get(entry, "target"));
-    char text[32];
-    if (strstr(name, "classifier") != NULL) {
-        snprintf(text, sizeof text, "%d", target);
-        json_object_set_new(params, "class", json_string(text));
-        return params;
-    }
-    if (strstr(name, "bert") != NULL) {
-        snprintf(text, sizeof text, "%d", (int)json_integer_value(json_object_get(entry, "at")));
-        json_object_set_new(params, "at", json_string(text));
-    }
-    json_object_set_new(params, "target-id", json_integer(target));
-    return params;
-}
-
 static Result *asked(const char *name, const char *model, const json_t *entry, const char *option, const char *value) {
-    json_t *params = question(name, model, entry);
+    json_t *params = reference_question(name, model, entry);
     json_object_set_new(params, option, json_string(value));
     return call_json("ablate", params);
 }
@@ -98,7 +80,7 @@ static void check_joint(const char *name, const char *model, const json_t *entry
     if (pairs == NULL) {
         return;
     }
-    json_t *params = question(name, model, entry);
+    json_t *params = reference_question(name, model, entry);
     json_object_set_new(params, "pairs", json_integer((json_int_t)json_array_size(pairs)));
     json_object_set_new(params, "curve", json_integer((json_int_t)json_array_size(curve) - 1));
     Result *result = call_json("ablate", params);
@@ -119,7 +101,7 @@ static void check_neurons(const char *name, const char *model, const json_t *ent
     if (!json_is_array(neurons)) {
         return;
     }
-    json_t *params = question(name, model, entry);
+    json_t *params = reference_question(name, model, entry);
     json_object_set_new(params, "what", json_string("neuron"));
     json_object_set_new(params, "top", json_integer((json_int_t)json_array_size(neurons)));
     Result *result = call_json("ablate", params);

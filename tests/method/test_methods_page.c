@@ -24,7 +24,8 @@ static const char opening[] =
     "No method is right everywhere. Each carries the check that could refute it, and those that score tokens are held\n"
     "against what exchanging words does (`docs/explain.md`). `limn METHOD --help` has the options.\n"
     "\n"
-    "Cost is counted in passes over the prompt; a backward pass costs about one and a half forward passes.\n";
+    "Cost is counted in passes over the prompt; a backward pass costs about one and a half forward passes.\n"
+    "`limn compare methods` asks several of them the same question and says which predicts replacement best.\n";
 
 static const Method *method_at(size_t i) {
     return test_registry.methods->items[i].method;

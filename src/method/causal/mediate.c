@@ -71,7 +71,8 @@ static limn_status add_site(Mediate *mediate, const char *name) {
     TRY(causal_site_find(&made->site, "site", name));
     TRY(causal_site_nodes(&made->nodes, mediate->call, mediate->model, made->site));
     made->rule = mediate_is_stream(made->site) && mediate->by == MEDIATE_BY_LAYER ? POSITIONS_LAST_KEY : POSITIONS_ALL;
-    if (mediate->params->positions.bytes != NULL) {
+    made->chosen = mediate->params->positions.bytes == NULL;
+    if (!made->chosen) {
         TRY(parse_rule(mediate, &made->rule, mediate->params->positions.bytes));
     }
     mediate->n_sites++;

@@ -51,6 +51,7 @@ typedef struct MediateSite {
     const CausalSite *site;
     NodeId *nodes; /* [n_layers] */
     WhichPositions rule;
+    bool chosen;        /* nobody named positions */
     int64_t part_width; /* elements of a head or neuron; 0: the whole row */
 } MediateSite;
 

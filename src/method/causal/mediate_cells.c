@@ -85,6 +85,9 @@ static limn_status add_layer(MediateWork *work, const MediateCell *cell, int32_t
     case POSITIONS_SPAN:
         return add_rows(work, donor, mediate->span_begin, mediate->span_end, begin, end);
     case POSITIONS_LAST_KEY:
+        if (site->chosen && alignment_source(&pair->pair.alignment, row) < 0) {
+            return add_rows(work, donor, first, n, begin, end); /* all that have a counterpart: the key has none */
+        }
         break;
     }
     return add_rows(work, donor, row, row + 1, begin, end);

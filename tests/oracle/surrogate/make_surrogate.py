@@ -68,7 +68,7 @@ def faithfulness(rng):
     out["actual"] = (whole - forward(1 - masks)).tolist()
     versions = torch.tensor(rng.normal(size=(3, WORDS)))
     ready = iter(torch.cat([attribution, versions]))
-    out["sensitivity"] = float(sensitivity_max(lambda x: torch.stack([next(ready) for _ in range(len(x))]),
+    out["sensitivity"] = float(sensitivity_max(lambda x: (torch.stack([next(ready) for _ in range(len(x))]),),
                                                torch.ones(1, WORDS, dtype=torch.float64), lambda x, *_: x,
                                                n_perturb_samples=3, max_examples_per_batch=1))
     out["scores"], out["versions"] = attribution[0].tolist(), versions.tolist()
