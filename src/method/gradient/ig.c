@@ -420,12 +420,12 @@ const Method method_ig = {
                   "token?",
               .formula = "score_t = (x_t - b_t) . integral over a in [0, 1] of dF/dx_t at b + a (x - b)",
               .paper = "Sundararajan et al. 2017 (1703.01365)",
-              .cost = "16 to some hundred forward and backward passes, until the sum of gaps is small",
+              .cost = "some hundred forward and backward passes, until the sum of gaps is small",
               .lies =
                   "It is exact about a path from a baseline, and the baseline is a choice: a small sum of gaps says "
-                  "that the "
-                  "integral is right, not that the question was. Near jumps float32 ends what can be resolved "
-                  "(said)."},
+                  "that the integral is right, not that the question was. By default it is the mean over eight draws "
+                  "of tokens of the same kind; where these disagree that is said first. Near jumps float32 ends what "
+                  "can be resolved (said)."},
     .explains = true,
     .score_tokens = score_tokens,
 };
