@@ -289,7 +289,6 @@ static const Method method_cutting = {
 static const Method method_attributing = ON_MODEL("attribute", attribute);
 static const Method method_sensing = ON_MODEL("sensitive", sensitive);
 
-extern const Method method_reasons;
 extern const Method method_audit, method_log_verify;
 static const MethodEntry entries[] = {
     {&method_predict, GROUP_DATA},   {&method_telling, GROUP_LOOK},    {&method_stuck, GROUP_LOOK},
