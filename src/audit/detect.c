@@ -53,6 +53,52 @@ static limn_status add_absent(Findings *findings, const FindingRules *rules, con
     return findings_add_absent(findings, &absent);
 }
 
+/* What an audit can look for, and who would look. */
+static const struct {
+    const char *kind, *command, *english, *chinese;
+} searches[] = {{"word", "attribute", "a step attribute", "步骤 attribute"},
+                {"place", "attribute", "a step attribute", "步骤 attribute"},
+                {"protected", "sensitive", "a step sensitive", "步骤 sensitive"},
+                {"group-error", "predict", "groups of a labelled data set", "带标签数据集的 groups"},
+                {"calibration", "predict", "labels", "标签"},
+                {"difference", "compare decisions", "a step compare decisions, or --baseline",
+                 "步骤 compare decisions 或 --baseline"},
+                {"layer", "surgery", "inside, or a step surgery", "inside 或步骤 surgery"}};
+
+static bool has_run(const StepRunner *runner, const char *command) {
+    bool ran = false;
+    for (int32_t i = 0; i < runner->done; i++) {
+        ran = ran ||
+              (runner->runs[i].result != NULL && strcmp(runner->plan->steps[i].method->command.name, command) == 0);
+    }
+    return ran;
+}
+
+/* Kinds of which there was no hypothesis at all: nobody looked, or nothing came up to be tested. */
+static limn_status list_untested(Findings *findings, const StepRunner *runner) {
+    bool chinese = runner->plan->language == LANGUAGE_ZH;
+    for (size_t k = 0; k < sizeof searches / sizeof searches[0]; k++) {
+        bool any = false;
+        for (int32_t i = 0; i < findings->n; i++) {
+            any = any || strcmp(findings->items[i].kind, searches[k].kind) == 0;
+        }
+        bool ran = has_run(runner, searches[k].command);
+        const char *needs = chinese ? searches[k].chinese : searches[k].english;
+        NotFound absent = {.kind = searches[k].kind, .what = searches[k].kind, .smallest = (double)NAN, .unit = ""};
+        absent.why =
+            ran ? arena_printf(findings->arena,
+                               chinese ? "没有可供检验的对象（需要%s）" : "nothing came up to be tested (needs %s)",
+                               needs)
+                : arena_printf(findings->arena, chinese ? "未查：计划中没有%s" : "not looked for: the plan has no %s",
+                               needs);
+        if (absent.why == NULL) {
+            return method_no_memory(runner->call);
+        }
+        TRY(any ? LIMN_OK : findings_add_absent(findings, &absent));
+    }
+    return LIMN_OK;
+}
+
 static limn_status list_absent(Findings *findings, const FindingRules *rules) {
     for (int32_t i = 0; i < findings->n; i++) {
         bool seen = false, any = false;
@@ -74,6 +120,11 @@ limn_status findings_detect(Findings *findings, StepRunner *runner) {
     for (size_t i = 0; i < sizeof detectors / sizeof detectors[0]; i++) {
         TRY(detectors[i].run(&detection));
     }
+    if (runner->plan->inside.method != NULL) {
+        TRY(inside_run(findings, runner));
+    }
+    TRY(detect_layers(&detection));
     TRY(findings_conclude(findings, &runner->plan->findings));
-    return list_absent(findings, &runner->plan->findings);
+    TRY(list_absent(findings, &runner->plan->findings));
+    return list_untested(findings, runner);
 }

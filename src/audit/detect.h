@@ -19,6 +19,8 @@ typedef struct Detection {
 #include "audit/detectors.def"
 #undef DETECTOR
 
+limn_status detect_layers(Detection *detection); /* last: it may have been asked because of the others (inside.c) */
+
 /* A text in the language of the plan. */
 #define TELL(detection, english, chinese) ((detection)->runner->plan->language == LANGUAGE_ZH ? (chinese) : (english))
 

@@ -30,7 +30,7 @@ static const char *text_cell(const Detection *detection, const TableBlock *table
 
 static limn_status add_word(Detection *detection, int32_t step, const WordRow *row) {
     const char *id = detection->runner->plan->steps[step].id;
-    bool is_word = row->word[0] != '<'; /* a place is named in brackets */
+    bool is_word = row->place[0] == '\0' || strcmp(row->place, "word") == 0 || strcmp(row->place, "词") == 0;
     const char *where = arena_printf(detection->arena, "%s%s%s", id, row->place[0] != '\0' ? ", " : "", row->place);
     const char *evidence =
         isnan(row->wrong)

@@ -107,6 +107,7 @@ limn_status findings_conclude(Findings *findings, const FindingRules *rules) {
         return no_memory();
     }
     int32_t tested = 0;
+    findings->n_found = 0;
     for (int32_t i = 0; i < findings->n; i++) {
         if (!isnan(findings->items[i].p)) {
             p[tested++] = findings->items[i].p;

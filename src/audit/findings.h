@@ -57,6 +57,9 @@ limn_status findings_conclude(Findings *findings, const FindingRules *rules);
 int64_t findings_count(const Findings *findings, const char *what);
 const char *severity_name(Severity severity);
 
+/* Adds the plan's `inside` for the strongest words that were found, and runs it (inside.c). */
+limn_status inside_run(Findings *findings, StepRunner *runner);
+
 /* Runs every detector over the steps there are (detectors.def). Detectors may add steps of their own and run them. */
 limn_status findings_detect(Findings *findings, StepRunner *runner);
 

@@ -238,6 +238,47 @@ static limn_status sensitive(MethodCall *call, Result *result) {
     return result_status(result);
 }
 
+/* An edit chosen for the records in focus, as `surgery` has it. */
+static limn_status surgery(MethodCall *call, Result *result) {
+    static const TableColumn rows_of[] = {
+        {{"records", 7}, COLUMN_TEXT},  {{"measure", 7}, COLUMN_TEXT}, {{"n", 1}, COLUMN_INTEGER},
+        {{"before", 6}, COLUMN_NUMBER}, {{"after", 5}, COLUMN_NUMBER}, {{"difference", 10}, COLUMN_SIGNED},
+        {{"low", 3}, COLUMN_SIGNED},    {{"high", 4}, COLUMN_SIGNED},  {{"p", 1}, COLUMN_NUMBER}};
+    static const TableColumn edits[] = {{{"edit", 4}, COLUMN_TEXT}, {{"judged", 6}, COLUMN_FLAG}};
+    static const char *const scopes[] = {"focus", "others"}, *const measures[] = {"accuracy", "false alarms"};
+    const FakeParams *params = call->params;
+    fake_calls++;
+    if (params->where.bytes == NULL || strcmp(params->where.bytes, "`text` ~ '(?i)bitcoin'") != 0) {
+        return fail(LIMN_USAGE, "surgery: focus is '%s'", params->where.bytes);
+    }
+    TableBlock *table_of = result_add_table(result, "before-after", "Before and after", rows_of, 9);
+    for (int i = 0; i < 4; i++) {
+        double before = i == 0 ? 0.4 : 0.6, after = i == 0 ? 0.8 : 0.2;
+        const Value cells[] = {
+            value_text(scopes[i / 2]),          value_text(measures[i % 2]),        value_integer(50),
+            value_number(i / 2 ? 0.9 : before), value_number(i / 2 ? 0.89 : after), value_number(after - before),
+            value_number(after - before - 0.1), value_number(after - before + 0.1), value_number(1e-5)};
+        table_row(table_of, cells);
+    }
+    table_of = result_add_table(result, "controls", "Controls", edits, 2);
+    const Value cells[] = {value_text("blocks.3.hook_mlp_out=zero"), value_bool(true)};
+    table_row(table_of, cells);
+    return result_status(result);
+}
+
+static const limn_param surgery_rows[] = {
+    {"model", 0, LIMN_PARAM_FILE, .positional = true, .required = true, .field = offsetof(FakeParams, model)},
+    {"data", 0, LIMN_PARAM_FILE, .positional = true, .required = true, .field = offsetof(FakeParams, data)},
+    PARAM_ROW("prompt-field", 0, LIMN_PARAM_TEXT, "F", "", offsetof(FakeParams, prompt_field)),
+    PARAM_ROW("focus", 0, LIMN_PARAM_TEXT, "F", "", offsetof(FakeParams, where)),
+};
+static const Method method_cutting = {
+    .command = {.name = "surgery", .params = surgery_rows, .n_params = sizeof surgery_rows / sizeof surgery_rows[0]},
+    .title = "Surgery",
+    .params_bytes = sizeof(FakeParams),
+    .run = surgery,
+    .explains = true};
+
 #define ON_MODEL(name_, run_)                                                                                          \
     {                                                                                                                  \
         .command = {.name = (name_),                                                                                   \
@@ -248,12 +289,11 @@ static limn_status sensitive(MethodCall *call, Result *result) {
 static const Method method_attributing = ON_MODEL("attribute", attribute);
 static const Method method_sensing = ON_MODEL("sensitive", sensitive);
 
-extern const Method method_reasons;
 extern const Method method_audit, method_log_verify;
-static const MethodEntry entries[] = {{&method_predict, GROUP_DATA},     {&method_telling, GROUP_LOOK},
-                                      {&method_stuck, GROUP_LOOK},       {&method_whying, GROUP_EXPLAIN},
-                                      {&method_attributing, GROUP_DATA}, {&method_sensing, GROUP_AUDIT},
-                                      {&method_reasons, GROUP_AUDIT},    {&method_verify, GROUP_AUDIT},
-                                      {&method_audit, GROUP_AUDIT},      {&method_log_verify, GROUP_AUDIT}};
+static const MethodEntry entries[] = {
+    {&method_predict, GROUP_DATA},   {&method_telling, GROUP_LOOK},    {&method_stuck, GROUP_LOOK},
+    {&method_whying, GROUP_EXPLAIN}, {&method_cutting, GROUP_CHANGE},  {&method_attributing, GROUP_DATA},
+    {&method_sensing, GROUP_AUDIT},  {&method_reasons, GROUP_AUDIT},   {&method_verify, GROUP_AUDIT},
+    {&method_audit, GROUP_AUDIT},    {&method_log_verify, GROUP_AUDIT}};
 static const MethodTable table = {entries, sizeof entries / sizeof entries[0]};
 const Registry fake_registry = {.methods = &table};

@@ -63,6 +63,9 @@ static const struct {
                "\"limit\": 1000000}"},
     {"replace", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt\": \"a cab is\", \"target\": \"d\", "
                 "\"prompt-field\": \"text\"}"},
+    /* some three hundred passes for each record that is asked about */
+    {"reasons", "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"choices\": \"de,f\", "
+                "\"limit\": 20}"},
     /* three numbers of each record: P0, P1 and one P2, of which intervals are made */
     {"mediate",
      "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"subject-field\": \"key\", \"target\": "

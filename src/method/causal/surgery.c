@@ -25,6 +25,7 @@
 #include "base/file.h"
 #include "call/model_edits.h"
 #include "files/hash.h"
+#include "model/bake.h"
 
 /* ---- what is asked ---- */
 
@@ -63,12 +64,20 @@ static limn_status find_alarm(Surgery *surgery) {
                 wanted.bytes, names->names[0].bytes);
 }
 
+static limn_status check_bake(const Surgery *surgery) {
+    if (surgery->call->common.edits.n > 0) {
+        return fail(LIMN_USAGE, "surgery: option 'bake': edits in force by --edit are not baked; give them by --set");
+    }
+    return model_bake_check(surgery->model, surgery->params->bake.bytes);
+}
+
 static limn_status prepare(Surgery *surgery) {
     MethodCall *call = surgery->call;
     const SurgeryParams *params = surgery->params;
     TRY(check_params(surgery));
     TRY(method_session(call, params->model.bytes, &surgery->session));
     surgery->model = session_model(surgery->session);
+    TRY(params->bake.bytes != NULL ? check_bake(surgery) : LIMN_OK);
     surgery->standing = session_standing(surgery->session, &surgery->n_standing);
     if (surgery->model->config.task == TASK_CLASSIFIER && surgery->model->config.outputs == OUTPUT_EACH) {
         return fail(LIMN_USAGE, "surgery: the labels of %s may hold together, expected a model that decides for one",
@@ -80,6 +89,7 @@ static limn_status prepare(Surgery *surgery) {
         TRY(edit_file_check(&surgery->model->graph, &params->set, call->arena));
         surgery->edits = params->set;
         TRY(surgery_plan(surgery)); /* its mistakes before any record is read */
+        TRY(params->bake.bytes != NULL ? surgery_bake(surgery, false) : LIMN_OK);
     } else {
         TRY(surgery_list_candidates(surgery));
         if (params->count > surgery->candidates.n) {
@@ -196,7 +206,8 @@ static limn_status operate(Surgery *surgery) {
     TRY(control(surgery));
     TRY(record_data_hash(surgery));
     TRY(surgery_report(surgery));
-    return save_edit(surgery);
+    TRY(save_edit(surgery));
+    return surgery->params->bake.bytes != NULL ? surgery_bake(surgery, true) : LIMN_OK;
 }
 
 static limn_status run(MethodCall *call, Result *result) {
@@ -246,6 +257,9 @@ static const limn_param rows[] = {
               offsetof(SurgeryParams, save_edit)),
     PARAM_ROW("note", 0, LIMN_PARAM_TEXT, "TEXT", "with --save-edit: why, for who reads the file",
               offsetof(SurgeryParams, note)),
+    PARAM_ROW("bake", 0, LIMN_PARAM_OUTPUT, "FOLDER",
+              "write a new model folder whose weights have the edit in them, and the adapters merged",
+              offsetof(SurgeryParams, bake)),
 };
 
 const Method method_surgery = {

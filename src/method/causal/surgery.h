@@ -1,5 +1,6 @@
 /* What the parts of `limn surgery` share: the command (surgery.c), passes over the records (surgery_records.c), edits
- * as cuts with others of their kind (surgery_cuts.c, surgery_directions.c), what it says (surgery_report.c). */
+ * as cuts with others of their kind (surgery_cuts.c, surgery_directions.c), as weights (surgery_bake.c), what it says
+ * (surgery_report.c). */
 #ifndef LIMN_METHOD_CAUSAL_SURGERY_H
 #define LIMN_METHOD_CAUSAL_SURGERY_H
 
@@ -161,6 +162,12 @@ limn_status surgery_list_controls(Surgery *surgery);
 limn_status surgery_plan_set(EditPlan *plan, const Surgery *surgery, const CutSet *set, Arena *arena);
 
 limn_status surgery_draw_directions(Surgery *surgery);
+
+/* ---- as weights (surgery_bake.c) ---- */
+
+/* A new model folder that has the edit in its weights; refuses edits that no weight can hold. write
+ * false: nothing but that. */
+limn_status surgery_bake(const Surgery *surgery, bool write);
 
 /* ---- what it says (surgery_report.c) ---- */
 

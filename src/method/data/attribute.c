@@ -233,7 +233,7 @@ static const limn_param rows[] = {
     {"least", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "10", .minimum = 2, .maximum = 1e9,
      .help = "test what occurs in at least N records of the half that tests",
      .field = offsetof(AttributeParams, least)},
-    {"words", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "40", .minimum = 1, .maximum = 100000,
+    {"words", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "30", .minimum = 1, .maximum = 100000,
      .help = "test at most N of those nominated (places are tested besides)",
      .field = offsetof(AttributeParams, words)},
     {"inputs", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "200", .minimum = 2, .maximum = 1e9,

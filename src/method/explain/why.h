@@ -2,6 +2,7 @@
 #ifndef LIMN_METHOD_EXPLAIN_WHY_H
 #define LIMN_METHOD_EXPLAIN_WHY_H
 
+#include "ask/words.h"
 #include "measure/turning.h"
 
 enum { WHY_CAUSES = 5 };
@@ -21,6 +22,29 @@ typedef struct WhyFindings {
     const Turnings *turnings;
     Text answers[TURNINGS_MAX]; /* [turnings->n] what is said with them */
 } WhyFindings;
+
+/* One prompt under examination. */
+typedef struct WhyWork {
+    MethodCall *call;
+    Result *result; /* not looked at here */
+    Session *session;
+    const Model *model;
+    Prompt prompt;
+    Target target;
+    Target contrast;
+    TokenRuns words;
+    Yardstick *yardstick;
+    WhyFindings findings;
+    Turnings turnings;
+} WhyWork;
+
+/* ---- finding (why_find.c). Session, model, prompt, target and contrast are there; the yardstick is the caller's to
+ * free, also after a failure ---- */
+
+limn_status why_begin(WhyWork *work, const YardstickAsked *asked);
+limn_status why_find(WhyWork *work);
+
+/* ---- saying (why_words.c) ---- */
 
 /* The whole answer in plain words, in the call's language. With `first` only its first sentences. */
 limn_status why_say(TextBuffer *out, const WhyFindings *findings, bool first);
