@@ -188,6 +188,43 @@ class Peer:
             self.adapter_path = adapter
         return self.adapter_model
 
+    def neurons(self, request):
+        """Attribution patching of all neurons: values of both prompts at every MLP, one backward pass."""
+        self.use_attention(request)
+        ids = {name: torch.tensor([request[name]]) for name in ("clean", "corrupt")}
+        kept, layers = {}, self.model.model.layers
+
+        def keep(layer):
+            def hook(_module, inputs):
+                kept[layer] = inputs[0]
+                if inputs[0].requires_grad:
+                    inputs[0].retain_grad()
+            return hook
+        hooks = [layer.mlp.down_proj.register_forward_pre_hook(keep(i)) for i, layer in enumerate(layers)]
+        table = self.model.get_input_embeddings()
+        try:
+            watch = Stopwatch()
+            with torch.no_grad():
+                self.model(input_ids=ids["clean"], use_cache=False, logits_to_keep=1)
+                clean = [kept[i] for i in range(len(layers))]
+            x = table(ids["corrupt"]).detach().requires_grad_(True)
+            logits = self.model(inputs_embeds=x, use_cache=False, logits_to_keep=1).logits[0, -1]
+            logits[request["target"]].backward()
+            effects = torch.stack([((c - kept[i].detach()) * kept[i].grad).sum((0, 1)) for i, c in enumerate(clean)])
+            reply = watch.report()
+        finally:
+            for hook in hooks:
+                hook.remove()
+        effects.float().numpy().tofile(request["save"])
+        return reply
+
+    def neurons_error(self, request):
+        """Largest difference of limn's effects from those of `neurons`, over the largest."""
+        from safetensors.numpy import load_file
+        ours = load_file(request["values"])["effects.neuron"]
+        theirs = numpy.fromfile(request["with"], dtype=numpy.float32).reshape(ours.shape)
+        return {"largest": float(numpy.abs(ours - theirs).max() / numpy.abs(theirs).max())}
+
     def patch(self, request):
         import lens
         if self.hooked is None or self.hooked_path != self.model_path:
