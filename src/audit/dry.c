@@ -20,8 +20,8 @@ static const struct {
     const char *command;
     double per_record, fixed;
 } costs[] = {{"predict", 1, 2},   {"attribute", 5.5, 50}, {"sensitive", 10, 20},
-             {"mediate", 60, 50}, {"surgery", 20, 200},  {"compare decisions", 0, 1},
-             {"why", 0, 250},     {"replace", 0, 250},   {"ig", 0, 150},
+             {"mediate", 60, 50}, {"surgery", 20, 200},   {"compare decisions", 0, 1},
+             {"why", 0, 250},     {"replace", 0, 250},    {"ig", 0, 150},
              {"diff", 0, 500},    {"grad", 0, 10}};
 
 static void cost_of(const char *command, double *per_record, double *fixed) {
