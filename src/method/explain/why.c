@@ -25,10 +25,12 @@ typedef struct WhyParams {
     PromptParams prompt;
     TargetParams target;
     YardstickParams yardstick;
+    ParamTexts methods;
 } WhyParams;
 
 static limn_status prepare(WhyWork *work, const WhyParams *params) {
     MethodCall *call = work->call;
+    TRY(token_scorers_named(&work->scorers, &work->n_scorers, call, "methods", &params->methods));
     TRY(method_session(call, params->model.bytes, &work->session));
     work->model = session_model(work->session);
     TRY(prompt_read(&work->prompt, call, work->model, &params->prompt));
@@ -68,6 +70,29 @@ static void join_exchanges(TextBuffer *words, TextBuffer *with, const WhyWork *w
         text_buffer_add(with, k == 0 ? "" : " + ");
         text_buffer_add_bytes(with, exchange->text.bytes, exchange->text.length);
     }
+}
+
+static void show_pointed(const WhyWork *work) {
+    static const TableColumn columns[] = {{{"method", 6}, COLUMN_TEXT},   {{"word", 4}, COLUMN_TOKEN},
+                                          {{"effect", 6}, COLUMN_SIGNED}, {{"low", 3}, COLUMN_SIGNED},
+                                          {{"high", 4}, COLUMN_SIGNED},   {{"cause", 5}, COLUMN_FLAG}};
+    const MethodCall *call = work->call;
+    TableBlock *table = result_add_table(work->result, "methods",
+                                         SAY(call, "What each method names first", "各方法首推的词"), columns, 6);
+    for (int32_t m = 0; m < work->n_scorers; m++) {
+        const WhyPointed *pointed = &work->pointed[m];
+        const Effect none = {.effect = (double)NAN, .low = (double)NAN, .high = (double)NAN};
+        const Effect *effect = pointed->unit < 0 ? &none : yardstick_effect(work->yardstick, pointed->unit);
+        Text text = pointed->unit < 0 ? text_of("") : yardstick_text(work->yardstick, pointed->unit);
+        const Value cells[] = {value_text(pointed->method),  value_bytes(text.bytes, text.length),
+                               value_number(effect->effect), value_number(effect->low),
+                               value_number(effect->high),   value_bool(effect->low > 0.0)};
+        table_row(table, cells);
+    }
+    result_block_note(work->result, "%s",
+                      SAY(call,
+                          "effect: how far the answer's lead falls with other words there; cause: clearly above 0",
+                          "作用：换成别的词后回答的领先量下降多少；因果：明确大于 0"));
 }
 
 static void show_turnings(const WhyWork *work) {
@@ -154,6 +179,9 @@ static limn_status report(WhyWork *work) {
     TRY(show_answer(work));
     show_causes(work);
     show_turnings(work);
+    if (work->n_scorers > 0) {
+        show_pointed(work);
+    }
     show_words(work);
     target_describe(work->result, work->call, work->model, &work->target, &work->contrast, 0);
     return check(work);
@@ -169,8 +197,14 @@ static limn_status run(MethodCall *call, Result *result) {
 }
 
 static const limn_param rows[] = {
-    MODEL_ROW(WhyParams, model),         PROMPT_ROWS(WhyParams, prompt),       TARGET_ROWS(WhyParams, target),
-    TARGET_MORE_ROWS(WhyParams, target), YARDSTICK_ROWS(WhyParams, yardstick),
+    MODEL_ROW(WhyParams, model),
+    PROMPT_ROWS(WhyParams, prompt),
+    TARGET_ROWS(WhyParams, target),
+    TARGET_MORE_ROWS(WhyParams, target),
+    YARDSTICK_ROWS(WhyParams, yardstick),
+    {"methods", 'm', LIMN_PARAM_TEXT, .repeated = true, .metavar = SCORERS_METAVAR,
+     .help = "whose first words are held against the causes (without it: gradients): ig,lrp:rules=relp,rollout",
+     .field = offsetof(WhyParams, methods)},
 };
 
 const Method method_why = {
@@ -184,6 +218,7 @@ const Method method_why = {
              "decides.",
          .examples = "limn why MODEL -p 'The capital of France is'\n"
                      "limn why MODEL -p 'The nurse said that' --target ' she' --contrast ' he'\n"
+                     "limn why MODEL -p 'The capital of France is' --methods ig,lrp,rollout\n"
                      "limn why MODEL --adapter DIR -p 'Tweet: Talking of bitcoin.' --language zh -o why.html",
          .params = rows,
          .n_params = sizeof rows / sizeof rows[0]},

@@ -72,30 +72,55 @@ static void find_causes(WhyWork *work) {
     }
 }
 
-/* The word that gradient times input names first. */
-static limn_status ask_gradient(WhyWork *work) {
-    const Method *method;
-    const void *params;
-    TRY(token_scorer_find(&method, work->call, "grad"));
-    TRY(token_scorer_params(&params, work->call, method, NULL));
+/* The word that a method names first. */
+static limn_status ask_method(const WhyWork *work, const NamedScorer *scorer, int32_t *unit) {
     const TokenQuestion question = {.session = work->session,
                                     .prompt = &work->prompt,
                                     .target = &work->target,
                                     .contrast = &work->contrast,
-                                    .params = params,
+                                    .params = scorer->params,
                                     .seed = work->call->common.seed};
     TokenScores scores;
-    TRY(token_scores(&scores, work->call, method, &question));
+    limn_status status = token_scores(&scores, work->call, scorer->method, &question);
+    TRY(status == LIMN_OK ? status : fail_context("%s", scorer->name));
     const Units *units = yardstick_units(work->yardstick);
     double best = 0.0;
+    *unit = -1;
     for (int32_t u = 0; u < units->n; u++) {
         double score = token_scores_sum(&scores, units->items[u].begin, units->items[u].end);
         bool counts = !units->items[u].fixed && yardstick_effect(work->yardstick, u)->n > 0;
         if (counts && score > best) {
             best = score;
-            work->findings.pointed = u;
+            *unit = u;
         }
     }
+    return LIMN_OK;
+}
+
+static limn_status ask_usual(WhyWork *work) {
+    static const Text grad = {"grad", 4};
+    static const ParamTexts usual = {&grad, 1};
+    NamedScorer *scorer;
+    int32_t n;
+    TRY(token_scorers_named(&scorer, &n, work->call, "methods", &usual));
+    return ask_method(work, scorer, &work->findings.pointed);
+}
+
+/* The first of those that were named is the one that the answer speaks of. */
+static limn_status ask_methods(WhyWork *work) {
+    if (work->n_scorers == 0) {
+        return ask_usual(work);
+    }
+    work->pointed = ARENA_ARRAY(work->call->arena, WhyPointed, work->n_scorers + 1);
+    if (work->pointed == NULL) {
+        return method_no_memory(work->call);
+    }
+    for (int32_t m = 0; m < work->n_scorers; m++) {
+        work->pointed[m].method = work->scorers[m].name;
+        TRY(ask_method(work, &work->scorers[m], &work->pointed[m].unit));
+    }
+    work->findings.pointed = work->pointed[0].unit;
+    work->findings.pointed_by = work->pointed[0].method;
     return LIMN_OK;
 }
 
@@ -197,18 +222,29 @@ static limn_status name_answers(WhyWork *work) {
     return LIMN_OK;
 }
 
+/* Adds a unit that is not among them. */
+static void add_unit(int32_t *units, int32_t *n, int32_t unit) {
+    bool there = unit < 0;
+    for (int32_t i = 0; i < *n; i++) {
+        there = there || units[i] == unit;
+    }
+    if (!there) {
+        units[(*n)++] = unit;
+    }
+}
+
 limn_status why_find(WhyWork *work) {
-    int32_t units[YARDSTICK_LEADING + 1], n;
+    int32_t *units = ARENA_ARRAY(work->call->arena, int32_t, YARDSTICK_LEADING + work->n_scorers + 2), n;
+    if (units == NULL) {
+        return method_no_memory(work->call);
+    }
     TRY(yardstick_screen(work->yardstick));
     TRY(tell_first(work));
     yardstick_leading(work->yardstick, units, &n);
-    TRY(ask_gradient(work));
-    bool there = work->findings.pointed < 0;
-    for (int32_t i = 0; i < n; i++) {
-        there = there || units[i] == work->findings.pointed;
-    }
-    if (!there) {
-        units[n++] = work->findings.pointed;
+    TRY(ask_methods(work));
+    add_unit(units, &n, work->findings.pointed);
+    for (int32_t m = 0; m < work->n_scorers; m++) {
+        add_unit(units, &n, work->pointed[m].unit);
     }
     TRY(yardstick_confirm(work->yardstick, units, n));
     find_causes(work);
