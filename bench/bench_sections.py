@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from bench_tools import bytes_text, first_error, interleave, seconds_text, whole_process
+from ablate_section import ablate
 from explain_sections import explain
 
 
@@ -728,4 +729,4 @@ def patching_row(bench, folder, clean, corrupt, site, window, what, goal):
 
 
 SECTIONS = {"forward": forward, "ig": integrated_gradients, "answer": answer, "predict": predict, "memory": memory,
-            "start": start, "families": families, "sweep": sweep, "patch": patching, "explain": explain}
+            "start": start, "families": families, "sweep": sweep, "patch": patching, "explain": explain, "ablate": ablate}

@@ -13,6 +13,8 @@ worker (bench/limn_bench.c), which answers to the same words, so that both are m
     {"do": "decode", "ids", "count", "attention"}              greedy, one token after another, with the cache
     {"do": "predict", "prompts": [...], "choices": [" yes", " no"], "batch": 8, "adapter": FOLDER or nothing}
     {"do": "patch", "clean", "corrupt", "target", "contrast", "site", "cells", "window"}    by TransformerLens (lens.py)
+    {"do": "heads", "ids", "target"}                           each head's result zero, by TransformerLens (lens.py)
+    {"do": "rollout", "ids", "kind": "plain"|"flow"}           by numpy and networkx, of attentions that are there
     {"do": "peak"}                                             this process's peak resident bytes
 """
 import json
@@ -230,6 +232,16 @@ class Peer:
         if self.hooked is None or self.hooked_path != self.model_path:
             self.hooked, self.hooked_path = lens.hooked(self.model), self.model_path
         return lens.patch(self.hooked, request, Stopwatch)
+
+    def heads(self, request):
+        import lens
+        if self.hooked is None or self.hooked_path != self.model_path:
+            self.hooked, self.hooked_path = lens.hooked(self.model), self.model_path
+        return lens.without_heads(self.hooked, request, Stopwatch)
+
+    def rollout(self, request):
+        import rollouts
+        return rollouts.rollout(self.model, request, Stopwatch)
 
     def peak(self, _request):
         return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}

@@ -406,6 +406,9 @@ static void refused(const char *more, limn_status status, const char *says) {
 static void bad_input_is_refused_by_name(void **state) {
     refused("\"target-id\":1", LIMN_USAGE, "what is spoilt?");
     refused("\"subject-span\":\"1:2\",\"corrupt-ids\":\"1,2,9,4,5\"", LIMN_USAGE, "key words and a corrupt prompt");
+    refused("\"subject-span\":\"1:2\",\"limit\":3", LIMN_USAGE, "'limit' goes with --data");
+    refused("\"subject-span\":\"1:2\",\"label-field\":\"y\"", LIMN_USAGE, "'label-field' goes with --data");
+    refused("\"data\":\"x.jsonl\",\"subject-field\":\"s\"", LIMN_USAGE, "both a prompt and --data");
     refused("\"subject-span\":\"1:2\",\"noise\":0", LIMN_RANGE, "option 'noise': found 0");
     refused("\"subject-span\":\"1:9\"", LIMN_USAGE, "within the prompt's 5 tokens");
     refused("\"subject\":\"abc\"", LIMN_USAGE, "use --subject-span");
