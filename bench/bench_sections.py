@@ -11,6 +11,8 @@ import tempfile
 import time
 
 from bench_tools import bytes_text, first_error, interleave, seconds_text, whole_process
+from ablate_section import ablate
+from explain_sections import explain
 
 
 # Forward ------------------------------------------------------------------------------------------------------------
@@ -752,7 +754,7 @@ def patching_here(bench, folder, clean, corrupt, site, window):
     matrix = next(block for block in result["blocks"] if block["id"] == "effects")
     values = {item["name"]: item["value"] for item in result["checks"]}
     return {**reply, "effects": matrix["values"], "base": result["params"]["corrupt-value"],
-            "contrast": result["contrast"]["ids"][0], "plain": values.get("plain pass", 0)}
+            "contrast": result["target"]["contrast"]["ids"][0], "plain": values.get("plain pass", 0)}
 
 
 def patching_row(bench, folder, clean, corrupt, site, window, what, goal):
@@ -783,4 +785,4 @@ def patching_row(bench, folder, clean, corrupt, site, window, what, goal):
 
 
 SECTIONS = {"forward": forward, "ig": integrated_gradients, "answer": answer, "predict": predict, "memory": memory,
-            "start": start, "families": families, "sweep": sweep, "live": live, "patch": patching}
+            "start": start, "families": families, "sweep": sweep, "live": live, "patch": patching, "explain": explain, "ablate": ablate}

@@ -5,6 +5,7 @@
  *     {"do": "nodes", "ids": [...], "target": 7042, "baseline": 2, "count": 48, "batch": 16}
  *     {"do": "call", "command": "ig", "params": {...}}      a public command, its result as JSON
  *     {"do": "decode", "ids": [...], "count": 32}           greedy, one token after another, with the cache
+ *     {"do": "relevance", "ids": [...], "target": 7042}     RelP in one pass, and the logit it must come to
  *     {"do": "sweep", "ids": [...], "other": [...], "target": 7042, "how": "joined"|"full"}   see sweeps.h
  *     {"do": "peak"}
  *
@@ -284,6 +285,48 @@ done:
     return status;
 }
 
+static limn_status add_relevance(void *context, NodeId node, int32_t row_begin, int32_t n_rows, int64_t width,
+                                 const float *value, const float *gradient) {
+    (void)node;
+    (void)row_begin;
+    double *sum = context;
+    for (int64_t i = 0; i < n_rows * width; i++) {
+        *sum += (double)value[i] * (double)gradient[i];
+    }
+    return LIMN_OK;
+}
+
+/* One modified backward pass; without biases the tokens' relevance comes to the logit. */
+static limn_status worker_relevance(Worker *worker, const json_t *request, json_t *reply) {
+    int32_t n, target = (int32_t)json_integer_value(json_object_get(request, "target"));
+    int32_t *ids = request_ids(request, &n); /* [n] */
+    if (ids == NULL || n == 0) {
+        free(ids);
+        return fail(LIMN_USAGE, "relevance: ids expected");
+    }
+    double sum = 0.0;
+    NodeId embed = worker->model->graph.embed;
+    SequenceInput sequence = {.ids = ids, .n = n};
+    OutputRow output = {.row = n - 1, .target = target, .weight = 1.0F};
+    GradientSink sink = {.nodes = &embed, .n = 1, .with_values = true, .function = add_relevance, .context = &sum};
+    RunRequest run = {.sequences = &sequence,
+                      .n_sequences = 1,
+                      .outputs = &output,
+                      .n_outputs = 1,
+                      .objective = OBJECTIVE_LOGIT,
+                      .rules = RULES_RELP,
+                      .sink = &sink};
+    Stopwatch start = stopwatch_start();
+    limn_status status = session_run(worker->session, &run, NULL);
+    stopwatch_report(&start, reply);
+    if (status == LIMN_OK) {
+        json_object_set_new(reply, "sum", json_real(sum));
+        json_object_set_new(reply, "logit", json_real((double)session_objective(worker->session)[0]));
+    }
+    free(ids);
+    return status;
+}
+
 static limn_status worker_call(Worker *worker, const json_t *request, json_t *reply) {
     if (worker->context == NULL) {
         TRY(limn_context_new(&worker->context));
@@ -347,6 +390,9 @@ static limn_status worker_answer(Worker *worker, const json_t *request, json_t *
     }
     if (strcmp(verb, "forward") == 0) {
         return worker_forward(worker, request, reply);
+    }
+    if (strcmp(verb, "relevance") == 0) {
+        return worker_relevance(worker, request, reply);
     }
     if (strcmp(verb, "nodes") == 0) {
         return worker_nodes(worker, request, reply);

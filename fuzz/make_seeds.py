@@ -566,7 +566,21 @@ def make_adapter():
         write("adapter", "refused-" + name, adapter(config))
 
 
+def make_plan():
+    head = "limn: audit/1\nmodels: {m: /}\ndata: {d: {file: /dev/null, id-field: id, where: a == 1, limit: 3}}\n"
+    steps = "steps:\n- {run: predict, half: nominate}\n- {run: predict, id: b, with: {limit: 2, data: 'step:predict'}}\n"
+    gates = ("gates:\n- {metric: predict.accuracy, op: <=, value: 3%}\n- {metric: 'predict.ece + b.brier', op: <=, value: 3}\n"
+             "- {metric: predict.gaps.p, aggregation: each, op: '>=', value: 2 points}\n- {metric: drift.b.accuracy, op: <, value: 1}\n")
+    rest = "budget: 20m\nseed: 7\nlanguage: zh\nfindings: {level: 0.01, floor: 0.1}\nsystem: {name: x, regimes: [cn, reg-b]}\n"
+    write("plan", "whole", (head + steps + gates + rest).encode())
+    write("plan", "alias", b"limn: audit/1\na: &x [*x]\n")
+    write("plan", "block", (head + "title: |\n  two\n  lines\n" + steps).encode())
+    write("plan", "unknown", (head + "steps:\n- {run: predit, modle: m}\n").encode())
+    write("plan", "types", (head + "steps:\n- run: predict\n  with: {limit: many, where: [a, b]}\n").encode())
+
+
 make_adapter()
+make_plan()
 make_safetensors()
 make_shards()
 make_chat()

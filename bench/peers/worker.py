@@ -13,6 +13,8 @@ worker (bench/limn_bench.c), which answers to the same words, so that both are m
     {"do": "decode", "ids", "count", "attention"}              greedy, one token after another, with the cache
     {"do": "predict", "prompts": [...], "choices": [" yes", " no"], "batch": 8, "adapter": FOLDER or nothing}
     {"do": "patch", "clean", "corrupt", "target", "contrast", "site", "cells", "window"}    by TransformerLens (lens.py)
+    {"do": "heads", "ids", "target"}                           each head's result zero, by TransformerLens (lens.py)
+    {"do": "rollout", "ids", "kind": "plain"|"flow"}           by numpy and networkx, of attentions that are there
     {"do": "peak"}                                             this process's peak resident bytes
 """
 import json
@@ -188,11 +190,58 @@ class Peer:
             self.adapter_path = adapter
         return self.adapter_model
 
+    def neurons(self, request):
+        """Attribution patching of all neurons: values of both prompts at every MLP, one backward pass."""
+        self.use_attention(request)
+        ids = {name: torch.tensor([request[name]]) for name in ("clean", "corrupt")}
+        kept, layers = {}, self.model.model.layers
+
+        def keep(layer):
+            def hook(_module, inputs):
+                kept[layer] = inputs[0]
+                if inputs[0].requires_grad:
+                    inputs[0].retain_grad()
+            return hook
+        hooks = [layer.mlp.down_proj.register_forward_pre_hook(keep(i)) for i, layer in enumerate(layers)]
+        table = self.model.get_input_embeddings()
+        try:
+            watch = Stopwatch()
+            with torch.no_grad():
+                self.model(input_ids=ids["clean"], use_cache=False, logits_to_keep=1)
+                clean = [kept[i] for i in range(len(layers))]
+            x = table(ids["corrupt"]).detach().requires_grad_(True)
+            logits = self.model(inputs_embeds=x, use_cache=False, logits_to_keep=1).logits[0, -1]
+            logits[request["target"]].backward()
+            effects = torch.stack([((c - kept[i].detach()) * kept[i].grad).sum((0, 1)) for i, c in enumerate(clean)])
+            reply = watch.report()
+        finally:
+            for hook in hooks:
+                hook.remove()
+        effects.float().numpy().tofile(request["save"])
+        return reply
+
+    def neurons_error(self, request):
+        """Largest difference of limn's effects from those of `neurons`, over the largest."""
+        from safetensors.numpy import load_file
+        ours = load_file(request["values"])["effects.neuron"]
+        theirs = numpy.fromfile(request["with"], dtype=numpy.float32).reshape(ours.shape)
+        return {"largest": float(numpy.abs(ours - theirs).max() / numpy.abs(theirs).max())}
+
     def patch(self, request):
         import lens
         if self.hooked is None or self.hooked_path != self.model_path:
             self.hooked, self.hooked_path = lens.hooked(self.model), self.model_path
         return lens.patch(self.hooked, request, Stopwatch)
+
+    def heads(self, request):
+        import lens
+        if self.hooked is None or self.hooked_path != self.model_path:
+            self.hooked, self.hooked_path = lens.hooked(self.model), self.model_path
+        return lens.without_heads(self.hooked, request, Stopwatch)
+
+    def rollout(self, request):
+        import rollouts
+        return rollouts.rollout(self.model, request, Stopwatch)
 
     def peak(self, _request):
         return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}

@@ -95,6 +95,10 @@ static int first_automatic(int32_t *id, const Model *model) {
     return -1;
 }
 
+bool baseline_has_mask(const Model *model) {
+    return special_id(model, SPECIAL_MASK) >= 0;
+}
+
 bool baseline_ends_text(const Model *model) {
     int32_t id;
     return first_automatic(&id, model) >= 0 && id == special_id(model, SPECIAL_EOS);
@@ -208,6 +212,6 @@ limn_status baseline_fill(float *out, const char **name, MethodCall *call, Sessi
     if (strncmp(spec, "ids:", 4) == 0) {
         return fill_ids(out, name, call, session, spec + 4, n_tokens);
     }
-    return fail(LIMN_USAGE, "option 'baseline': found '%s', expected auto, pad, mean, zero, token:STR or ids:FILE",
+    return fail(LIMN_USAGE, "option 'baseline': found '%s', expected sampled, auto, pad, mean, zero, token:STR or ids:FILE",
                 spec);
 }

@@ -12,6 +12,9 @@ limn_status baseline_fill(float *out, const char **name, MethodCall *call, Sessi
 /* Embedding rows of ids, as the model makes them; out [n, D]. */
 limn_status embed_ids(float *out, Session *session, const int32_t *ids, int32_t n, const Progress *progress);
 
+/* Whether the model has a token that stands for "something is missing here", as masked models do. */
+bool baseline_has_mask(const Model *model);
+
 /* Whether the token that auto takes also ends a text or a turn, so that it is no silence to the model. */
 bool baseline_ends_text(const Model *model);
 

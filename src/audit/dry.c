@@ -19,9 +19,9 @@ enum { PROBED = 8, SAMPLE_LEAST = 60, SIZES_CAP = 1 << 20 };
 static const struct {
     const char *command;
     double per_record, fixed;
-} costs[] = {{"predict", 1, 2},   {"attribute", 12, 50}, {"sensitive", 10, 20},
-             {"mediate", 60, 50}, {"surgery", 20, 200},  {"compare decisions", 0, 1},
-             {"why", 0, 250},     {"replace", 0, 250},   {"ig", 0, 150},
+} costs[] = {{"predict", 1, 2},   {"attribute", 5.5, 50}, {"sensitive", 10, 20},
+             {"mediate", 60, 50}, {"surgery", 20, 200},   {"compare decisions", 0, 1},
+             {"why", 0, 250},     {"replace", 0, 250},    {"ig", 0, 150},
              {"diff", 0, 500},    {"grad", 0, 10}};
 
 static void cost_of(const char *command, double *per_record, double *fixed) {

@@ -17,6 +17,7 @@ typedef struct LogParams {
     Text folder;
     Text key;
     ParamTexts moved;
+    ParamTexts pages;
     int64_t entry;
 } LogParams;
 
@@ -199,6 +200,72 @@ static limn_status check_manifest(Verifier *verifier, int64_t *seen) {
     return status;
 }
 
+/* ---- reports that went elsewhere ---- */
+
+static limn_status read_document(Result **result, const char *path) {
+    char *bytes;
+    size_t length;
+    TRY(file_read(&bytes, &length, path, (size_t)1 << 30));
+    limn_status status = result_read_json(result, bytes, length, path);
+    free(bytes);
+    return status;
+}
+
+static bool same_block(const Result *a, const Result *b, int32_t i) {
+    TextBuffer first = TEXT_BUFFER_INIT, second = TEXT_BUFFER_INIT;
+    bool same = result_write_block(&first, a, i) == LIMN_OK && result_write_block(&second, b, i) == LIMN_OK &&
+                first.length == second.length && memcmp(first.data, second.data, first.length) == 0;
+    text_buffer_free(&first);
+    text_buffer_free(&second);
+    return same;
+}
+
+static bool same_text(Text a, Text b) {
+    return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
+}
+
+/* The document inside a page (or a JSON file) must say what the signed report says. */
+static void compare_documents(Verifier *verifier, const char *path, const Result *page, const Result *report) {
+    if (!same_text(page->headline, report->headline)) {
+        problem(verifier, path, "another headline", "that of report.json");
+    }
+    bool checks = page->n_checks == report->n_checks;
+    for (int32_t i = 0; checks && i < page->n_checks; i++) {
+        checks = same_text(page->checks[i].name, report->checks[i].name) &&
+                 page->checks[i].state == report->checks[i].state && page->checks[i].limit == report->checks[i].limit;
+    }
+    if (!checks) {
+        problem(verifier, path, "other checks", "those of report.json");
+    }
+    if (page->n_blocks != report->n_blocks) {
+        problem(verifier, path, "another number of blocks", "that of report.json");
+        return;
+    }
+    for (int32_t i = 0; i < page->n_blocks; i++) {
+        if (!same_block(page, report, i)) {
+            problem(verifier, path,
+                    arena_printf(verifier->call->arena, "the block '%s' says something else", page->blocks[i].id),
+                    "that of report.json");
+        }
+    }
+}
+
+static limn_status check_pages(Verifier *verifier) {
+    for (int32_t i = 0; i < verifier->params->pages.n; i++) {
+        const char *path = verifier->params->pages.items[i].bytes, *own = inside(verifier, "report.json");
+        Result *page = NULL, *report = NULL;
+        limn_status status = own != NULL ? read_document(&report, own) : method_no_memory(verifier->call);
+        status = status == LIMN_OK ? read_document(&page, path) : status;
+        if (status == LIMN_OK) {
+            compare_documents(verifier, path, page, report);
+        }
+        result_free(page);
+        result_free(report);
+        TRY(status);
+    }
+    return LIMN_OK;
+}
+
 static limn_status verify(Verifier *verifier) {
     static const TableColumn columns[] = {
         {{"file", 4}, COLUMN_TEXT}, {{"found", 5}, COLUMN_TEXT}, {{"expected", 8}, COLUMN_TEXT}};
@@ -213,6 +280,7 @@ static limn_status verify(Verifier *verifier) {
     verifier->problems = result_add_table(verifier->result, "problems", "What is not as it was signed", columns, 3);
     TRY(check_log(verifier));
     TRY(check_manifest(verifier, &seen));
+    TRY(check_pages(verifier));
     show_proof(verifier);
     if (verifier->params->key.bytes == NULL) {
         result_warn(verifier->result,
@@ -249,6 +317,9 @@ static const limn_param rows[] = {
               offsetof(LogParams, key)),
     {"moved", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "PATH=PATH",
      .help = "where a model, adapter or data set lies now", .field = offsetof(LogParams, moved)},
+    {"page", 0, LIMN_PARAM_FILE, .repeated = true, .metavar = "FILE",
+     .help = "a report of this audit as .html or .json: does it say what was signed?",
+     .field = offsetof(LogParams, pages)},
     {"entry", 0, LIMN_PARAM_INTEGER, .metavar = "N", .minimum = 0, .maximum = 9e15,
      .help = "show the proof that entry N (from 0) is in the log", .field = offsetof(LogParams, entry)},
 };
@@ -261,7 +332,7 @@ const Method method_log_verify = {
                     "every entry of its log against what was signed, and names what was changed. The exit code "
                     "is 0 when all is as it was and 1 when not.",
                 .examples = "limn log verify out/audit\n"
-                            "limn log verify out/audit --key kept-elsewhere.pub --entry 3",
+                            "limn log verify out/audit --key kept-elsewhere.pub --page audit.html --entry 3",
                 .params = rows,
                 .n_params = sizeof rows / sizeof rows[0],
                 .from_record = true},

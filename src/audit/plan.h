@@ -148,6 +148,8 @@ const char *plan_path(const Plan *plan, const char *path);
 /* "20m", "90s", "2h" -> seconds */
 limn_status plan_duration(double *seconds, const char *text);
 
+limn_status plan_read_model(Plan *plan, const YamlPair *pair, const PlanOverrides *overrides); /* plan_parts.c */
+limn_status plan_read_data(Plan *plan, const YamlPair *pair, const PlanOverrides *overrides);
 limn_status plan_read_steps(Plan *plan, const YamlNode *root, const PlanOverrides *overrides); /* plan_steps.c */
 limn_status plan_read_inside(Plan *plan, const YamlNode *root);                                /* plan_steps.c */
 limn_status plan_read_gates(Plan *plan, const YamlNode *root);                                 /* plan_gates.c */
@@ -155,6 +157,14 @@ limn_status plan_read_gates(Plan *plan, const YamlNode *root);                  
 limn_status case_pages_check(const Plan *plan, const YamlNode *node);
 /* A step of the audit's own behind the others: its place; params is taken over, also on failure. */
 limn_status plan_add_step(Plan *plan, const PlanStep *step, int32_t *place);
+/* ---- parameters of commands (plan_params.c) ---- */
+
+const limn_param *plan_own_option(const Method *method, const char *name); /* not one that all commands have */
+/* The option that says which records are read at all: of some commands `where` says something else. */
+const char *plan_filter(const Method *method);
+limn_status plan_check_params(const Plan *plan, const Method *method, const json_t *params);
+/* What model, data set, half and `with` come to, in step->params. */
+limn_status plan_fill_params(const Plan *plan, const PlanStep *step);
 /* The option of a method by its name; NULL: it has none. */
 const limn_param *plan_option(const Method *method, const char *name);
 int32_t plan_step_place(const Plan *plan, const char *id, size_t length); /* -1: none */

@@ -24,15 +24,15 @@ static void say_headline(const Audit *audit) {
     count_gates(audit, counts);
     const char *verdict = first_word(audit, counts);
     int n = audit->findings.n_found;
+    const char *plural = AUDIT_SAYS(audit, n == 1 ? "" : "s", "");
     if (audit->plan.n_gates == 0) {
-        result_headline(audit->result, AUDIT_SAYS(audit, "%s: %s; %d finding%s", "%s：%s；%d 项发现%s"),
-                        audit->plan.title, verdict, n, AUDIT_SAYS(audit, n == 1 ? "" : "s", ""));
+        result_headline(audit->result, AUDIT_SAYS(audit, "%s; %d finding%s. %s", "%s；%d 项发现%s。%s"), verdict, n,
+                        plural, audit->plan.title);
     } else {
         result_headline(
             audit->result,
-            AUDIT_SAYS(audit, "%s: %s; %d of %d gates hold; %d finding%s", "%s：%s；关卡 %d / %d 成立；%d 项发现%s"),
-            audit->plan.title, verdict, (int)counts[CHECK_PASS], (int)audit->plan.n_gates, n,
-            AUDIT_SAYS(audit, n == 1 ? "" : "s", ""));
+            AUDIT_SAYS(audit, "%s: %d of %d gates hold; %d finding%s. %s", "%s：关卡 %d / %d 成立；%d 项发现%s。%s"),
+            verdict, (int)counts[CHECK_PASS], (int)audit->plan.n_gates, n, plural, audit->plan.title);
     }
 }
 
@@ -184,6 +184,22 @@ static void add_evidence(const Audit *audit) {
     }
 }
 
+static const char *kind_said(const Audit *audit, const char *kind) {
+    static const char *const names[][3] = {{"word", "a word that misleads it", "误导它的词"},
+                                           {"place", "a place that misleads it", "误导它的位置"},
+                                           {"protected", "protected words move decisions", "受保护词影响判定"},
+                                           {"group-error", "a group it errs on more", "判错更多的群体"},
+                                           {"calibration", "calibration", "校准"},
+                                           {"difference", "another version", "与另一版本之差"},
+                                           {"layer", "inside the model", "模型内部"}};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i][0], kind) == 0) {
+            return AUDIT_SAYS(audit, names[i][1], names[i][2]);
+        }
+    }
+    return kind;
+}
+
 /* One paragraph that a manager can read aloud. */
 static void add_summary(const Audit *audit) {
     TextBuffer text = TEXT_BUFFER_INIT;
@@ -199,20 +215,9 @@ static void add_summary(const Audit *audit) {
     }
     for (int32_t i = 0; i < findings->n_found && i < 3; i++) {
         const Hypothesis *item = &findings->items[i];
-        text_buffer_add(&text, i > 0 ? AUDIT_SAYS(audit, "; ", "；") : "");
-        if (strcmp(item->unit, "points") == 0) {
-            text_buffer_printf(&text,
-                               AUDIT_SAYS(audit, "%s (%s, %s): %+.1f points [%+.1f, %+.1f]",
-                                          "%s（%s，%s）：%+.1f 个百分点 [%+.1f, %+.1f]"),
-                               item->what, item->kind, item->where, 100 * item->effect.value, 100 * item->effect.low,
-                               100 * item->effect.high);
-        } else {
-            text_buffer_printf(
-                &text,
-                AUDIT_SAYS(audit, "%s (%s, %s): %+.3g %s [%+.3g, %+.3g]", "%s（%s，%s）：%+.3g %s [%+.3g, %+.3g]"),
-                item->what, item->kind, item->where, item->effect.value, item->unit, item->effect.low,
-                item->effect.high);
-        }
+        text_buffer_printf(&text, AUDIT_SAYS(audit, "%s%s (%s): %s", "%s%s（%s）：%s"),
+                           i > 0 ? AUDIT_SAYS(audit, "; ", "；") : "", item->what, kind_said(audit, item->kind),
+                           item->evidence);
     }
     text_buffer_add(&text, findings->n_found > 0 ? AUDIT_SAYS(audit, ".", "。") : "");
     result_add_text(audit->result, "summary", "", text.data != NULL ? text.data : "", text.length, false);

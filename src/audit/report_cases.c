@@ -37,7 +37,8 @@ static void add_page(const Audit *audit, const CasePage *page, int32_t number) {
     for (int32_t pass = 0; pass < 2; pass++) { /* the heatmap first */
         for (int32_t k = 0; k < result->n_blocks; k++) {
             const Block *block = &result->blocks[k];
-            if (!block->detail && block->kind != BLOCK_SECTION && (block->kind == BLOCK_TOKENS) == (pass == 0)) {
+            bool strip = block->kind == BLOCK_TOKENS;
+            if (strip == (pass == 0) && block->kind != BLOCK_SECTION && (strip || !block->detail)) {
                 snprintf(id, sizeof id, "c%d-%.60s", (int)number, block->id);
                 result_copy_block(audit->result, block, id);
             }

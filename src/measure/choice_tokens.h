@@ -10,7 +10,8 @@ typedef struct ChoicePrompt {
     const int32_t **tails; /* [choices] tokens behind the prompt; a classifier: NULL */
     int32_t *n_tails;      /* [choices] */
     int32_t row;           /* whose output is the answer */
-    int32_t shared;        /* rows read from the head */
+    const KvCache *prefix; /* its first `shared` rows are read from there; NULL: shared is 0 */
+    int32_t shared;
 } ChoicePrompt;
 
 typedef struct ChoiceTokens {

@@ -171,6 +171,7 @@ typedef struct Work {
     ChoicePrompt *prompts; /* [n] */
     int32_t n;
     double *log_probabilities; /* [n, choices] */
+    KvCache **keep;            /* [n] where their keys and values stay; NULL: nowhere */
 } Work;
 
 typedef struct Batch {
@@ -188,9 +189,26 @@ static double *logs_of(const Batch *batch, int64_t i) {
     return batch->work->log_probabilities + batch->cases[i] * batch->work->scorer->options.n;
 }
 
+/* The cache that holds a prompt of the batch once it has run. */
+static KvCache *cache_of(const Batch *batch, int64_t i) {
+    const Work *work = batch->work;
+    return work->keep != NULL ? work->keep[batch->cases[i]] : work->scorer->caches[i];
+}
+
+static limn_status begin_cache(KvCache *cache, const ChoicePrompt *prompt) {
+    cache->length = 0;
+    return prompt->shared > 0 ? kv_cache_copy(cache, prompt->prefix, prompt->shared) : LIMN_OK;
+}
+
 /* One cache for each prompt, holding what it shares of the head. */
 static limn_status reserve_caches(const Batch *batch) {
     ChoiceScorer *scorer = batch->work->scorer;
+    if (batch->work->keep != NULL) {
+        for (int64_t i = 0; i < batch->n; i++) {
+            TRY(begin_cache(cache_of(batch, i), prompt_of(batch, i)));
+        }
+        return LIMN_OK;
+    }
     if (batch->n > scorer->n_caches) {
         KvCache **grown = realloc(scorer->caches, (size_t)batch->n * sizeof(void *));
         if (grown == NULL) {
@@ -207,10 +225,7 @@ static limn_status reserve_caches(const Batch *batch) {
             scorer->caches[i] = NULL;
             TRY(session_cache_new(&scorer->caches[i], scorer->session, cache_rows(one)));
         }
-        scorer->caches[i]->length = 0;
-        if (one->shared > 0) {
-            TRY(kv_cache_copy(scorer->caches[i], scorer->head, one->shared));
-        }
+        TRY(begin_cache(scorer->caches[i], one));
     }
     return LIMN_OK;
 }
@@ -228,14 +243,21 @@ static limn_status run_prompts(const Batch *batch, const Progress *progress) {
         const ChoicePrompt *one = prompt_of(batch, i);
         sequences[i] = (SequenceInput){.ids = one->ids + one->shared,
                                        .n = one->n - one->shared,
-                                       .prefix = one->shared > 0 ? scorer->head : NULL,
+                                       .prefix = one->shared > 0 ? one->prefix : NULL,
                                        .prefix_length = one->shared};
         outputs[i] = (OutputRow){.sequence = i, .row = one->row - one->shared, .target = -1};
     }
     RunRequest request = {.sequences = sequences, .n_sequences = n, .outputs = outputs, .n_outputs = n, .logits = true};
-    if (scorer->several) {
+    if (scorer->several || batch->work->keep != NULL) {
+        KvCache **appends = ARENA_ARRAY(&scorer->arena, KvCache *, n);
+        if (appends == NULL) {
+            return method_no_memory(scorer->call);
+        }
         TRY(reserve_caches(batch));
-        request.appends = scorer->caches;
+        for (int32_t i = 0; i < n; i++) {
+            appends[i] = cache_of(batch, i);
+        }
+        request.appends = appends;
     }
     TRY(session_run(scorer->session, &request, progress));
     int32_t width = output_width(scorer->model);
@@ -291,7 +313,7 @@ static limn_status rest_sequence(SequenceInput *sequence, const Batch *batch, co
     if (!runs_whole(batch, rest)) {
         *sequence = (SequenceInput){.ids = one->tails[rest->choice],
                                     .n = length,
-                                    .prefix = scorer->caches[rest->prompt],
+                                    .prefix = cache_of(batch, rest->prompt),
                                     .prefix_length = one->n};
         return LIMN_OK;
     }
@@ -460,6 +482,9 @@ static limn_status run_cases(void *context, const int64_t *cases, int64_t n, con
         return status; /* comes again in parts */
     }
     drop_head(scorer);
+    if (work->keep != NULL) {
+        work->keep[cases[0]]->length = 0;
+    }
     for (ChoicePrompt *one = work->prompts; one < work->prompts + work->n; one++) {
         one->shared = 0;
     }
@@ -501,15 +526,19 @@ static limn_status encode_prompts(ChoiceScorer *scorer, const Text *prompts, int
     return LIMN_OK;
 }
 
-static limn_status run_all(ChoiceScorer *scorer, ChoicePrompt *encoded, int32_t n, double *log_probabilities,
-                           const Progress *progress) {
-    TRY(seek_head(scorer, encoded, n, progress));
+/* What each prompt shares of the head. */
+static void share_head(const ChoiceScorer *scorer, ChoicePrompt *prompts, int32_t n) {
     for (int32_t i = 0; i < n && scorer->head != NULL; i++) {
-        if (model_lengths_alike(&scorer->model->config, scorer->head->length, encoded[i].n)) {
-            encoded[i].shared = common_length(scorer->head_ids, scorer->head->length, encoded[i].ids, encoded[i].n - 1);
+        if (model_lengths_alike(&scorer->model->config, scorer->head->length, prompts[i].n)) {
+            prompts[i].prefix = scorer->head;
+            prompts[i].shared = common_length(scorer->head_ids, scorer->head->length, prompts[i].ids, prompts[i].n - 1);
         }
     }
-    Work work = {.scorer = scorer, .prompts = encoded, .n = n, .log_probabilities = log_probabilities};
+}
+
+static limn_status run_all(ChoiceScorer *scorer, ChoicePrompt *encoded, int32_t n, double *log_probabilities,
+                           KvCache **keep, const Progress *progress) {
+    Work work = {.scorer = scorer, .prompts = encoded, .n = n, .log_probabilities = log_probabilities, .keep = keep};
     const BatchJob job = {.n = n, .context = &work, .cost = cost_of_prompt, .run = run_cases};
     size_t held = 0;
     for (int32_t i = 0; i < scorer->n_caches; i++) {
@@ -522,21 +551,9 @@ static limn_status run_all(ChoiceScorer *scorer, ChoicePrompt *encoded, int32_t 
     return batch_run(&scorer->prompts, &job);
 }
 
-limn_status choice_scorer_run(ChoiceScorer *scorer, const Text *prompts, int32_t n, double *log_probabilities,
-                              ChoiceOutcome *outcomes, const Progress *progress) {
-    size_t width = (size_t)scorer->options.n;
-    arena_reset(&scorer->arena);
-    scorer->several = false;
-    ChoicePrompt *encoded = ARENA_ARRAY(&scorer->arena, ChoicePrompt, n + 1);
-    int32_t *places = ARENA_ARRAY(&scorer->arena, int32_t, n + 1);
-    if (encoded == NULL || places == NULL) {
-        return method_no_memory(scorer->call);
-    }
-    int32_t n_good;
-    TRY(encode_prompts(scorer, prompts, n, encoded, places, &n_good, outcomes));
-    memset(log_probabilities, 0, (size_t)n * width * sizeof *log_probabilities);
-    TRY(run_all(scorer, encoded, n_good, log_probabilities, progress));
-    int32_t left = n_good; /* what was scored lies first: to its own place, from the end on */
+/* What was scored lies first: to its own place, from the end on; the others have no numbers. */
+static void spread(double *log_probabilities, const int32_t *places, int32_t n_good, int32_t n, size_t width) {
+    int32_t left = n_good;
     for (int32_t i = n; i-- > 0;) {
         double *own = log_probabilities + (size_t)i * width;
         if (left > 0 && places[left - 1] == i) {
@@ -548,5 +565,121 @@ limn_status choice_scorer_run(ChoiceScorer *scorer, const Text *prompts, int32_t
             own[c] = (double)NAN;
         }
     }
+}
+
+/* Prompts of one call, those that can be encoded first. */
+typedef struct Encoded {
+    ChoicePrompt *prompts; /* [n_good] */
+    int32_t *places;       /* [n_good] among the n given */
+    int32_t n, n_good;
+} Encoded;
+
+static limn_status encode_all(Encoded *encoded, ChoiceScorer *scorer, const Text *prompts, int32_t n,
+                              ChoiceOutcome *outcomes) {
+    *encoded = (Encoded){.prompts = ARENA_ARRAY(&scorer->arena, ChoicePrompt, n + 1),
+                         .places = ARENA_ARRAY(&scorer->arena, int32_t, n + 1),
+                         .n = n};
+    if (encoded->prompts == NULL || encoded->places == NULL) {
+        return method_no_memory(scorer->call);
+    }
+    return encode_prompts(scorer, prompts, n, encoded->prompts, encoded->places, &encoded->n_good, outcomes);
+}
+
+static limn_status score(ChoiceScorer *scorer, const Encoded *encoded, KvCache **keep, double *log_probabilities,
+                         const Progress *progress) {
+    size_t width = (size_t)scorer->options.n;
+    memset(log_probabilities, 0, (size_t)encoded->n * width * sizeof *log_probabilities);
+    TRY(run_all(scorer, encoded->prompts, encoded->n_good, log_probabilities, keep, progress));
+    spread(log_probabilities, encoded->places, encoded->n_good, encoded->n, width);
     return LIMN_OK;
+}
+
+limn_status choice_scorer_run(ChoiceScorer *scorer, const Text *prompts, int32_t n, double *log_probabilities,
+                              ChoiceOutcome *outcomes, const Progress *progress) {
+    Encoded encoded;
+    arena_reset(&scorer->arena);
+    scorer->several = false;
+    TRY(encode_all(&encoded, scorer, prompts, n, outcomes));
+    TRY(seek_head(scorer, encoded.prompts, encoded.n_good, progress));
+    share_head(scorer, encoded.prompts, encoded.n_good);
+    return score(scorer, &encoded, NULL, log_probabilities, progress);
+}
+
+/* ---- versions of prompts ---- */
+
+static void free_kept(KvCache **kept, int32_t n) {
+    for (int32_t i = 0; i < n && kept != NULL; i++) {
+        kv_cache_free(kept[i]);
+    }
+    free(kept);
+}
+
+/* A cache for each prompt; *kept NULL where that is not worth it or there is no memory for all of them. */
+static limn_status make_kept(KvCache ***kept, ChoiceScorer *scorer, const Encoded *prompts) {
+    *kept = NULL;
+    size_t bytes = 0;
+    for (int32_t i = 0; i < prompts->n_good; i++) {
+        bytes += kv_cache_row_bytes(scorer->model) * (size_t)cache_rows(&prompts->prompts[i]);
+    }
+    if (!scorer->model->config.causal || runs_plain(scorer) || bytes > session_memory_left(scorer->session) / 2) {
+        return LIMN_OK;
+    }
+    KvCache **made = calloc((size_t)prompts->n_good + 1, sizeof(void *));
+    if (made == NULL) {
+        return method_no_memory(scorer->call);
+    }
+    for (int32_t i = 0; i < prompts->n_good; i++) {
+        limn_status status = luxury_cache(&made[i], scorer, cache_rows(&prompts->prompts[i]));
+        if (status != LIMN_OK || made[i] == NULL) {
+            free_kept(made, i);
+            return status;
+        }
+    }
+    *kept = made;
+    return LIMN_OK;
+}
+
+/* What each version begins with as its prompt does, where that is more than the head. */
+static void share_kept(const ChoiceScorer *scorer, Encoded *versions, const int32_t *of, const Encoded *prompts,
+                       KvCache *const *kept) {
+    for (int32_t v = 0; v < versions->n_good; v++) {
+        ChoicePrompt *version = &versions->prompts[v];
+        int32_t wanted = of[versions->places[v]], p = 0;
+        while (p < prompts->n_good && prompts->places[p] != wanted) {
+            p++;
+        }
+        if (p == prompts->n_good || !model_lengths_alike(&scorer->model->config, prompts->prompts[p].n, version->n)) {
+            continue;
+        }
+        int32_t most = version->n - 1 < kept[p]->length ? version->n - 1 : kept[p]->length;
+        int32_t same = common_length(prompts->prompts[p].ids, prompts->prompts[p].n, version->ids, most);
+        if (same > version->shared) {
+            version->prefix = kept[p];
+            version->shared = same;
+        }
+    }
+}
+
+limn_status choice_scorer_run_versions(ChoiceScorer *scorer, const ChoiceVersions *asked, double *log_probabilities,
+                                       ChoiceOutcome *outcomes, const Progress *progress) {
+    Encoded prompts, versions;
+    KvCache **kept;
+    arena_reset(&scorer->arena);
+    scorer->several = false;
+    TRY(encode_all(&prompts, scorer, asked->prompts, asked->n, outcomes));
+    TRY(encode_all(&versions, scorer, asked->versions, asked->n_versions, outcomes + asked->n));
+    TRY(seek_head(scorer, prompts.prompts, prompts.n_good, progress));
+    share_head(scorer, prompts.prompts, prompts.n_good);
+    share_head(scorer, versions.prompts, versions.n_good);
+    TRY(make_kept(&kept, scorer, &prompts));
+    limn_status status = score(scorer, &prompts, kept, log_probabilities, progress);
+    if (status == LIMN_OK && kept != NULL) {
+        share_kept(scorer, &versions, asked->of, &prompts, kept);
+    }
+    if (status == LIMN_OK) {
+        double *own = log_probabilities + (size_t)asked->n * (size_t)scorer->options.n;
+        status = score(scorer, &versions, NULL, own, progress);
+    }
+    free_kept(kept, prompts.n_good);
+    return status;
 }

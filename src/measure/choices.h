@@ -39,6 +39,20 @@ typedef struct ChoiceOutcome {
 limn_status choice_scorer_run(ChoiceScorer *scorer, const Text *prompts, int32_t n, double *log_probabilities,
                               ChoiceOutcome *outcomes, const Progress *progress);
 
+/* Prompts and versions of them, each with a part changed: what a version begins with as its prompt does is computed
+ * once, with the prompt. */
+typedef struct ChoiceVersions {
+    const Text *prompts; /* [n] */
+    int32_t n;
+    const Text *versions; /* [n_versions] */
+    const int32_t *of;    /* [n_versions] each one's prompt */
+    int32_t n_versions;
+} ChoiceVersions;
+
+/* log_probabilities: [n + n_versions, options.n] and outcomes: [n + n_versions], the prompts' first. */
+limn_status choice_scorer_run_versions(ChoiceScorer *scorer, const ChoiceVersions *asked, double *log_probabilities,
+                                       ChoiceOutcome *outcomes, const Progress *progress);
+
 int64_t choice_scorer_tokens(const ChoiceScorer *scorer); /* of all prompts so far */
 int32_t choice_scorer_head(const ChoiceScorer *scorer);   /* tokens of the shared beginning */
 

@@ -88,6 +88,75 @@ limn_status token_scorer_params(const void **params, MethodCall *call, const Met
     return status;
 }
 
+/* ---- several by name ---- */
+
+/* text: taken apart. */
+static limn_status read_scorer(NamedScorer *scorer, MethodCall *call, const char *option, char *text) {
+    char *rest = strchr(text, ':');
+    json_t *given = json_object();
+    bool made = given != NULL;
+    scorer->name = arena_strdup(call->arena, text);
+    if (rest != NULL) {
+        *rest++ = '\0';
+    }
+    limn_status status = token_scorer_find(&scorer->method, call, text);
+    while (status == LIMN_OK && rest != NULL && made) {
+        char *next = strchr(rest, ':'), *value = strchr(rest, '=');
+        if (next != NULL) {
+            *next++ = '\0';
+        }
+        if (value == NULL || value == rest) {
+            status = fail(LIMN_USAGE, "option '%s': found '%s' of %s, expected OPTION=VALUE", option, rest, text);
+            break;
+        }
+        *value++ = '\0';
+        made = json_object_set_new(given, rest, json_string(value)) == 0;
+        rest = next;
+    }
+    if (status == LIMN_OK) {
+        status = made && scorer->name != NULL ? token_scorer_params(&scorer->params, call, scorer->method, given)
+                                              : method_no_memory(call);
+    }
+    json_decref(given);
+    return status;
+}
+
+static int32_t count_names(const ParamTexts *lists) {
+    int32_t n = lists->n;
+    for (int32_t i = 0; i < lists->n; i++) {
+        for (size_t c = 0; c < lists->items[i].length; c++) {
+            n += lists->items[i].bytes[c] == ',' ? 1 : 0;
+        }
+    }
+    return n;
+}
+
+limn_status token_scorers_named(NamedScorer **scorers, int32_t *n, MethodCall *call, const char *option,
+                                const ParamTexts *lists) {
+    *n = 0;
+    *scorers = ARENA_ARRAY(call->arena, NamedScorer, count_names(lists) + 1);
+    for (int32_t i = 0; i < lists->n; i++) {
+        char *text = arena_strndup(call->arena, lists->items[i].bytes, lists->items[i].length);
+        if (*scorers == NULL || text == NULL) {
+            return method_no_memory(call);
+        }
+        for (char *next; text != NULL; text = next) {
+            next = strchr(text, ',');
+            if (next != NULL) {
+                *next++ = '\0';
+            }
+            for (int32_t k = 0; k < *n; k++) {
+                if (strcmp((*scorers)[k].name, text) == 0) {
+                    return fail(LIMN_USAGE, "option '%s': found '%s' twice", option, text);
+                }
+            }
+            TRY(read_scorer(&(*scorers)[*n], call, option, text));
+            (*n)++;
+        }
+    }
+    return *scorers == NULL ? method_no_memory(call) : LIMN_OK;
+}
+
 /* ---- scores ---- */
 
 static limn_status check_scores(const TokenScores *scores, const char *name, const TokenQuestion *question) {

@@ -45,6 +45,19 @@ struct TokenScores {
 /* A method that scores tokens, by its command's name. Refuses other names and methods that do not. */
 limn_status token_scorer_find(const Method **method, const MethodCall *call, const char *name);
 
+/* Methods as a person names them: "ig,lrp:rules=relp:metric=logit", options of a method behind colons. */
+typedef struct NamedScorer {
+    const char *name; /* as it was typed */
+    const Method *method;
+    const void *params;
+} NamedScorer;
+/* scorers: [*n] in the call's arena. Refuses what is named twice, and what token_scorer_find and token_scorer_params
+ * do; option: "methods", for messages. */
+limn_status token_scorers_named(NamedScorer **scorers, int32_t *n, MethodCall *call, const char *option,
+                                const ParamTexts *lists);
+/* The help of such a row: "NAME[:OPTION=VALUE],..." */
+#define SCORERS_METAVAR "NAME[:OPTION=VALUE],..."
+
 /* Its parameters from a JSON object (NULL: all by default), in the call's arena. Refuses what comes with the question
  * (model, prompt, target) and files to write. */
 limn_status token_scorer_params(const void **params, MethodCall *call, const Method *method, const json_t *given);

@@ -173,7 +173,9 @@ static limn_status open_yardstick(Yardstick *yardstick, Session *session, const 
                     call->method->command.name);
     }
     const DrawData *data = yardstick->asked.data;
-    const UnitsAsked asked = {&yardstick->asked.fixed, data == NULL ? NULL : data->spans, data == NULL ? 0 : data->n};
+    const UnitsAsked asked = {.fixed = &yardstick->asked.fixed,
+                              .fields = data == NULL ? yardstick->asked.fields : data->spans,
+                              .n_fields = data == NULL ? yardstick->asked.n_fields : data->n};
     TRY(units_of_words(&yardstick->words, call, yardstick->model, prompt, words, target, &asked));
     TRY(make_units(yardstick, words));
     if (yardstick->units.n_free == 0) {
@@ -355,6 +357,9 @@ limn_status yardstick_screen(Yardstick *yardstick) {
 limn_status yardstick_confirm(Yardstick *yardstick, const int32_t *units, int32_t n) {
     TRY(draws_take(yardstick->draws, units, n, yardstick->asked.draws));
     TRY(answer_draws(yardstick, units, n, "exchange the leading words"));
+    for (int32_t i = 0, screened = yardstick->tried; i < n && screened == 0; i++) {
+        yardstick->tried += yardstick->effects[units[i]].n > 0 ? 1 : 0;
+    }
     for (int32_t i = 0; i < n; i++) {
         if (yardstick->effects[units[i]].n > 0) {
             TRY(sum_up(yardstick, units[i]));

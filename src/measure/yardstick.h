@@ -26,6 +26,8 @@ typedef struct YardstickAsked {
     ParamTexts fixed;
     Text replacements;         /* a file; absent: none */
     const DrawData *data;      /* NULL: none */
+    const TextSpan *fields;    /* [n_fields] without data: the rest of the prompt is its template's and stays */
+    int32_t n_fields;
     const TextSpan *documents; /* [n_documents] of a chat */
     int32_t n_documents;
     int32_t screen, leading, draws; /* 0: the usual numbers */
@@ -59,7 +61,7 @@ void yardstick_free(Yardstick *yardstick); /* NULL is fine */
 
 /* All units with few draws. LIMN_USAGE: for none of them there is anything to draw. */
 limn_status yardstick_screen(Yardstick *yardstick);
-/* Many draws for these units. */
+/* Many draws for these units. Without a screening before, they are all that was tried: chosen by other evidence. */
 limn_status yardstick_confirm(Yardstick *yardstick, const int32_t *units, int32_t n);
 /* At least k draws for these units, unanswered: for exchanges of several at once. */
 limn_status yardstick_draw(Yardstick *yardstick, const int32_t *units, int32_t n, int32_t k);

@@ -139,6 +139,7 @@ static void draw_band(Paper *paper, const SeriesBlock *series, const SeriesLine 
     static const double lightness = 0.82;
     Colour c = line_colour(index);
     bool any = false;
+    cairo_new_path(paper->cr); /* text leaves its last point behind */
     cairo_set_source_rgb(paper->cr, c.red / 255.0 * (1 - lightness) + lightness,
                          c.green / 255.0 * (1 - lightness) + lightness, c.blue / 255.0 * (1 - lightness) + lightness);
     for (int32_t j = 0; j < series->n; j++) {

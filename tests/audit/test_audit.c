@@ -322,40 +322,6 @@ static void test_inside(void **state) {
     assert_int_equal(audit(&result, ""), LIMN_USAGE);
 }
 
-static Result *reasons(const char *more) {
-    char text[400];
-    snprintf(text, sizeof text, "{\"model\": \"%s/m.gguf\", \"target\": \" yes\"%s}", folder, more);
-    json_t *params = json_loads(text, 0, NULL);
-    ModelCache *models;
-    Result *result = NULL;
-    assert_int_equal(model_cache_new(&models), LIMN_OK);
-    CallListeners listeners = {0};
-    limn_status status = method_call(&result, &fake_registry, models, "reasons", params, &listeners);
-    assert_string_equal(status == LIMN_OK ? "" : error_message(), "");
-    model_cache_free(models);
-    json_decref(params);
-    return result;
-}
-
-/* What hardly moves the answer is no reason, and where nothing does that is said. */
-static void test_reasons(void **state) {
-    (void)state;
-    Result *result = reasons(", \"prompt\": \"x\", \"decision\": \"Refused.\"");
-    assert_string_equal(result->headline.bytes,
-                        "Refused. The main reason is \"bitcoin\": with other words in its place the answer would have "
-                        "been 16% likely instead of 82% (12% to 20%; 32 others tried). With \"money\" in place of "
-                        "\"bitcoin\" it would have been \"no\".");
-    assert_int_equal(result_table(result, "reasons-table")->n_rows, 1);
-    assert_int_equal(result_verdict(result), CHECK_PASS);
-    result_free(result);
-    result = reasons(", \"prompt\": \"none\"");
-    assert_non_null(strstr(result->headline.bytes, "No single word of the text is a reason"));
-    result_free(result);
-    result = reasons(", \"prompt\": \"x\", \"language\": \"zh\"");
-    assert_non_null(strstr(result->headline.bytes, "主要原因是“bitcoin”"));
-    result_free(result);
-}
-
 /* A page for each misjudged input. */
 static void test_cases(void **state) {
     (void)state;
@@ -433,7 +399,6 @@ int main(void) {
         cmocka_unit_test(test_findings), cmocka_unit_test(test_false_alarms),    cmocka_unit_test(test_gates),
         cmocka_unit_test(test_kept),     cmocka_unit_test(test_cannot_be_asked), cmocka_unit_test(test_exports),
         cmocka_unit_test(test_init),     cmocka_unit_test(test_baseline),        cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_reasons),  cmocka_unit_test(test_cases),           cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_inside)};
+        cmocka_unit_test(test_cases),    cmocka_unit_test(test_tables),          cmocka_unit_test(test_inside)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

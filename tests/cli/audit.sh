@@ -58,6 +58,13 @@ expect_out 'The record is whole'
 limn log verify "$work/kept" --key "$work/kept/signing.key.pub" --entry 1
 expect_code 0
 expect_out 'Inclusion proof'
+limn audit "$work/plan.yaml" --work "$work/kept" -o "$work/page.html"
+limn log verify "$work/kept" --page "$work/page.html"
+expect_code 0
+sed 's/not stated/all stated/' "$work/page.html" >"$work/forged.html"
+limn log verify "$work/kept" --page "$work/forged.html"
+expect_code 1
+expect_out 'forged.html'
 step=$(ls "$work"/kept/steps/decisions.*.jsonl | head -n 1)
 cp "$step" "$work/saved"
 sed -i 's/"pred": "d"/"pred": "x"/' "$step"

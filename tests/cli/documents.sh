@@ -29,6 +29,10 @@ keeps_to_schema shap "$letters" -p 'a cab' --target d --samples 20
 keeps_to_schema lime "$letters" -p 'a cab' --target d --samples 20 --repeats 2 --language zh
 keeps_to_schema causal-grad "$letters" -p 'a cab' --corrupt 'a dab' --target d --steps 2
 keeps_to_schema causal-grad "$letters" -p 'a cab' --against mean --kind atp-star --check quick --language zh
+keeps_to_schema patch "$letters" -p 'a cab' --corrupt 'a dab' --target d --site z --language zh
+keeps_to_schema patch "$letters" -p 'a cab' --corrupt 'a bit' --metric kl --reverse
+keeps_to_schema mediate "$letters" -p 'a cab' --subject c --target d --by position --samples 6
+keeps_to_schema mediate "$letters" -p 'a cab' --corrupt 'a dab' --tokens 3,4 --onward --language zh
 keeps_to_schema why "$letters" -p 'a cab is red' --target d
 keeps_to_schema why "$letters" -p 'a cab is red' --target d --contrast e --language zh
 keeps_to_schema replace "$letters" -p 'a cab is red' --target d --pairs
@@ -52,7 +56,7 @@ keeps_to_schema verify "$work/why.json"
 limn verify "$work/why.html"
 expect_code 0
 expect_out 'the same bytes again'
-for command in why 'replace --pairs' 'grad --kind norm'; do # what was drawn is drawn again
+for command in why 'replace --pairs' 'grad --kind norm' 'mediate --subject c --samples 2'; do # what was drawn is drawn again
     limn $command "$letters" -p 'a cab is red' --target d -o "$work/record.json"
     limn verify "$work/record.json"
     expect_code 0

@@ -85,6 +85,12 @@ if command -v pdftotext >/dev/null 2>&1; then
     expect_out '^  H1'
     expect_out '/Scope /Column'
     [ ! -s "$err" ] || problem "it complains"
+    # letters are not drawn together (fi): readers of the structure get each
+    limn report "$SOURCE/tests/result/golden/sample.json" -q -o "$work/s.pdf"
+    expect_code 1
+    pdfinfo -struct-text "$work/s.pdf" >"$out" 2>"$err"
+    expect_out '"strongest first"'
+    expect_out '玛'
     what="pdffonts"
     pdffonts "$work/zh.pdf" | tail -n +3 >"$out"
     [ -s "$out" ] || problem "it has no fonts"

@@ -31,6 +31,19 @@ sed 's/"a cab"/"a cub"/' one.html >two.html && mv two.html one.html
 limn verify a.json
 expect_code 1
 
+# the contents say on which page a section begins
+if command -v pdftotext >/dev/null 2>&1; then
+    limn report sample.json report.json sample.json -q -o long.pdf
+    what="contents of a report"
+    pdftotext -layout long.pdf "$out"
+    for section in '1. Integrated gradients' '3. Integrated gradients' 'Appendix: to repeat it'; do
+        page=$(sed -n "s/^ *$section[ .]* \([0-9][0-9]*\)\$/\1/p" "$out" | head -n 1)
+        [ -n "$page" ] || problem "$section is not in the contents"
+        pdftotext -f "$page" -l "$page" -layout long.pdf - | grep -q "^ *$section *$" ||
+            problem "$section is not on page $page"
+    done
+fi
+
 wrong 2 "report needs RESULT" report
 wrong 2 "no.json" report no.json
 wrong 3 "report.md" report report.md

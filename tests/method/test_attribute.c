@@ -344,6 +344,96 @@ static void what_all_share_stays(void **state) {
     free(bytes);
 }
 
+/* ---- chance ---- */
+
+enum { RUNS = 20, MOST_ALARMS = 2 };
+
+/* Whether a run names anything at .05. */
+static bool alarms(const Result *result) {
+    const TableBlock *words = table_of(result, "words");
+    for (int32_t r = 0; r < words->n_rows; r++) {
+        if (table_cell(words, r, 5)->number <= 0.05) {
+            print_message("  named: %s, harm %g, p %g\n", table_cell(words, r, 0)->text.bytes,
+                          table_cell(words, r, 1)->number, table_cell(words, r, 5)->number);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Labels that have nothing to do with the texts: of twenty runs one may raise an alarm, and two are not surprising. */
+static void chance_raises_nothing(void **state) {
+    int raised = 0;
+    for (int run_ = 0; run_ < RUNS; run_++) {
+        Result *result;
+        char more[128];
+        write_records(files.data, 120, 100 + (uint64_t)run_);
+        snprintf(more, sizeof more, "%s, \"least\": 8, \"seed\": %d", labels, run_);
+        must(ask(&result, more));
+        raised += alarms(result);
+        result_free(result);
+    }
+    assert_in_range(raised, 0, MOST_ALARMS);
+}
+
+/* Copies lines of a data set with the values of "label" put in another order. */
+static void permute_labels(const char *from, const char *to, int n, uint64_t seed) {
+    FILE *file = fopen(from, "r");
+    TextBuffer out = TEXT_BUFFER_INIT;
+    static json_t *records[1000], *values[1000];
+    static char line[65536];
+    Random random;
+    random_seed(&random, seed);
+    assert_non_null(file);
+    int read = 0;
+    while (read < n && fgets(line, sizeof line, file) != NULL) {
+        records[read] = json_loads(line, 0, NULL);
+        values[read] = json_incref(json_object_get(records[read], "label"));
+        read++;
+    }
+    fclose(file);
+    for (int i = read - 1; i > 0; i--) {
+        int k = (int)random_below(&random, (uint64_t)i + 1);
+        json_t *other = values[i];
+        values[i] = values[k];
+        values[k] = other;
+    }
+    for (int i = 0; i < read; i++) {
+        json_object_set_new(records[i], "label", values[i]);
+        char *text = json_dumps(records[i], JSON_COMPACT);
+        text_buffer_printf(&out, "%s\n", text);
+        free(text);
+        json_decref(records[i]);
+    }
+    write_text(to, &out);
+    text_buffer_free(&out);
+}
+
+/* The same on a real model: LIMN_PERMUTED=MODEL.gguf asks for it; half an hour. */
+static void chance_raises_nothing_on_a_real_model(void **state) {
+    const char *model = getenv("LIMN_PERMUTED");
+    if (model == NULL) {
+        print_message("LIMN_PERMUTED=MODEL is not set: no permuted labels on a real model\n");
+        skip();
+    }
+    int raised = 0;
+    for (int run_ = 0; run_ < RUNS; run_++) {
+        Result *result;
+        permute_labels(LIMN_TEST_SOURCE_DIR "/examples/bankrun/held-out.jsonl", files.data, 240, (uint64_t)run_);
+        must(call_method(&result, "attribute",
+                         "{\"model\": \"%s\", \"adapter\": [\"" LIMN_TEST_SOURCE_DIR
+                         "/examples/bankrun/adapter\"], \"data\": \"%s\", \"template\": "
+                         "\"Tweet: {text}\\\\nBank run now?\", \"choices\": \" yes, no\", \"label-field\": \"label\", "
+                         "\"words\": 8, \"inputs\": 40, \"draws\": 1, \"seed\": %d}",
+                         model, files.data, run_));
+        raised += alarms(result);
+        print_message("run %d: %s\n", run_, result->headline.bytes);
+        result_free(result);
+    }
+    print_message("%d of %d runs named something\n", raised, RUNS);
+    assert_in_range(raised, 0, MOST_ALARMS);
+}
+
 /* ---- what is refused ---- */
 
 static void refused(limn_status status, const char *more, const char *says) {
@@ -373,9 +463,14 @@ static void bad_questions_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(harm_is_what_predict_says), cmocka_unit_test(a_run_goes_on),
-        cmocka_unit_test(places_are_suspects),       cmocka_unit_test(without_labels_nothing_is_tested),
-        cmocka_unit_test(what_all_share_stays),      cmocka_unit_test(bad_questions_are_refused),
+        cmocka_unit_test(harm_is_what_predict_says),
+        cmocka_unit_test(a_run_goes_on),
+        cmocka_unit_test(places_are_suspects),
+        cmocka_unit_test(without_labels_nothing_is_tested),
+        cmocka_unit_test(what_all_share_stays),
+        cmocka_unit_test(chance_raises_nothing),
+        cmocka_unit_test(chance_raises_nothing_on_a_real_model),
+        cmocka_unit_test(bad_questions_are_refused),
     };
     return cmocka_run_group_tests_name("attribute", tests, set_up, tear_down);
 }

@@ -146,6 +146,70 @@ static void edges_are_the_largest_cells(void **state) {
     result_free(result);
 }
 
+/* ---- weighted kinds and flow ---- */
+
+static Result *kind_of(const char *name, const char *model, const json_t *entry, const char *kind) {
+    json_t *params = reference_question(name, model, entry);
+    json_object_set_new(params, "check", json_string("none"));
+    json_object_set_new(params, "kind", json_string(kind));
+    return call_json("rollout", params);
+}
+
+static void check_scores(const char *name, const Result *result, const json_t *scores) {
+    const TokensBlock *tokens = tokens_of(result, "attribution");
+    double scale = 0.0;
+    for (int32_t t = 0; t < tokens->n; t++) {
+        scale = fmax(scale, fabs(json_number_value(json_array_get(scores, (size_t)t))));
+    }
+    for (int32_t t = 0; t < tokens->n; t++) {
+        double expected = json_number_value(json_array_get(scores, (size_t)t));
+        if (!(fabs(tokens->items[t].score - expected) <= 1e-4 * scale)) {
+            fail_msg("%s: token %d has %g, the reference %g", name, (int)t, tokens->items[t].score, expected);
+        }
+    }
+}
+
+static void check_kind(const char *name, const char *model, const json_t *entry, const char *kind) {
+    const json_t *reference = json_object_get(entry, kind);
+    const json_t *mutant = json_object_get(json_object_get(entry, "mutants"), kind);
+    Result *result = kind_of(name, model, entry, kind);
+    const MatrixBlock *matrix = matrix_of(result, "rollout");
+    bool flow = strcmp(kind, "flow") == 0;
+    json_t *rows = flow ? json_pack("[O]", reference) : json_incref((json_t *)(uintptr_t)reference);
+    double error = matrix_error(matrix, rows);
+    if (!(error <= 1e-4)) {
+        fail_msg("%s, %s: a cell is %.2e of the largest from the reference's", name, kind, error);
+    }
+    if (mutant != NULL && !(matrix_error(matrix, mutant) > 1e-3)) {
+        fail_msg("%s, %s: the mutant misses by %.2e only", name, kind, matrix_error(matrix, mutant));
+    }
+    if (strcmp(kind, "alti") == 0) {
+        check_scores(name, result, json_object_get(entry, "scores"));
+    } else if (flow) {
+        check_scores(name, result, reference);
+    }
+    assert_true(result_passed(result));
+    json_decref(rows);
+    result_free(result);
+}
+
+static void kinds_are_the_references(void **state) {
+    static const char *const kinds[] = {"gradient", "value", "alti", "flow"};
+    json_t *document = read_reference("kinds.json"), *entry;
+    const char *name;
+    int compared = 0;
+    json_object_foreach(document, name, entry) {
+        char path[1024];
+        const char *model = reference_model(name, path);
+        for (size_t k = 0; k < sizeof kinds / sizeof kinds[0] && model != NULL; k++) {
+            check_kind(name, model, entry, kinds[k]);
+            compared++;
+        }
+    }
+    assert_true(compared >= 24);
+    json_decref(document);
+}
+
 static void wrong_questions_are_refused(void **state) {
     json_t *params = small_question();
     json_object_set_new(params, "residual", json_real(-1));
@@ -154,6 +218,21 @@ static void wrong_questions_are_refused(void **state) {
                 json_pack("{s:s, s:[i,i], s:i}", "model", LIMN_TEST_SOURCE_DIR "/tests/golden/bert-bare", "ids", 5, 17,
                           "target-id", 3),
                 LIMN_USAGE, "is a bare encoder");
+    static const char *const weighted[] = {"gradient", "alti"};
+    for (size_t k = 0; k < 2; k++) {
+        params = small_question();
+        json_object_set_new(params, "kind", json_string(weighted[k]));
+        json_object_set_new(params, "residual", json_real(0.5));
+        refuse_json("rollout", params, LIMN_USAGE, "option 'residual' goes with --kind plain, value or flow");
+        params = small_question();
+        json_object_set_new(params, "kind", json_string(weighted[k]));
+        json_object_set_new(params, "sinks", json_string("drop"));
+        refuse_json("rollout", params, LIMN_USAGE, "option 'sinks' goes with --kind plain, value or flow");
+        refuse_json("rollout",
+                    json_pack("{s:s, s:[i,i], s:s}", "model", LIMN_TEST_SOURCE_DIR "/tests/golden/bert-bare", "ids", 5,
+                              17, "kind", weighted[k]),
+                    LIMN_USAGE, "is a bare encoder");
+    }
     params = small_question();
     json_object_set_new(params, "values", json_string("rollout.txt"));
     refuse_json("rollout", params, LIMN_USAGE, "safetensors");
@@ -161,8 +240,8 @@ static void wrong_questions_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rollout_is_the_listings), cmocka_unit_test(sinks_can_be_left_out),
-        cmocka_unit_test(longer_answers_are_means), cmocka_unit_test(edges_are_the_largest_cells),
-        cmocka_unit_test(wrong_questions_are_refused)};
+        cmocka_unit_test(rollout_is_the_listings),     cmocka_unit_test(kinds_are_the_references),
+        cmocka_unit_test(sinks_can_be_left_out),       cmocka_unit_test(longer_answers_are_means),
+        cmocka_unit_test(edges_are_the_largest_cells), cmocka_unit_test(wrong_questions_are_refused)};
     return cmocka_run_group_tests_name("rollout", tests, open_cache, free_cache);
 }

@@ -21,8 +21,6 @@ typedef struct Fixture {
     char letters[64], data[64], words[64], out[64];
 } Fixture;
 
-enum { RECORDS = 8 };
-
 /* Seven with words of the lists, one without, one of both sides. */
 static const char records[] = "{\"text\": \"a cab is bad\", \"label\": \"de\", \"lang\": \"x\"}\n"
                               "{\"text\": \"the bus is bad\", \"label\": \"f\", \"lang\": \"y\"}\n"
@@ -181,7 +179,7 @@ static void shifts_are_differences_of_leads(void **state) {
     assert_near(cell(result, "decisions", 0, "p"), mcnemar_exact(gained, lost), 1e-12, "McNemar");
     Interval change = paired_difference(gained, lost, PAIRS, 0.95);
     assert_near(cell(result, "decisions", 0, "low"), change.low, 1e-9, "low of the change");
-    assert_true(cell(result, "categories", 0, "ordinary") > 0);
+    assert_true(cell(result, "ordinary", 0, "ordinary") > 0);
     assert_true(result_passed(result));
     assert_int_equal(result->n_warnings, 1); /* the record with both */
     result_free(result);
@@ -191,9 +189,9 @@ static void shifts_are_differences_of_leads(void **state) {
 static void ordinary_words_are_the_null(void **state) {
     Result *result;
     must(sensitive(&result, *state, ""));
-    double t = fabs(cell(result, "categories", 0, "shift")) / cell(result, "categories", 0, "ordinary");
-    assert_near(cell(result, "categories", 0, "p ordinary"), 2 * student_cdf(-t, 5), 1e-9, "p ordinary");
-    bool both = cell(result, "categories", 0, "p ordinary") <= 0.05 && cell(result, "categories", 0, "p") <= 0.05;
+    double t = fabs(cell(result, "categories", 0, "shift")) / cell(result, "ordinary", 0, "ordinary");
+    assert_near(cell(result, "ordinary", 0, "p"), 2 * student_cdf(-t, 5), 1e-9, "p ordinary");
+    bool both = cell(result, "ordinary", 0, "p") <= 0.05 && cell(result, "categories", 0, "p") <= 0.05;
     assert_int_equal(cell(result, "categories", 0, "raised"), both);
     result_free(result);
 }
@@ -205,12 +203,9 @@ static void sides_exchanged_change_the_sign(void **state) {
     write_words(fixture, "[ride: bus | cab]\nbus | cab\n");
     must(sensitive(&other, fixture, ", \"explain\": 0"));
     write_words(fixture, "[ride: cab | bus]\ncab | bus\n");
-    static const char *const same[] = {"p", "ordinary", "p ordinary"};
     assert_near(cell(other, "categories", 0, "shift"), -cell(one, "categories", 0, "shift"), 1e-12, "shift");
     assert_near(cell(other, "categories", 0, "low"), -cell(one, "categories", 0, "high"), 1e-12, "low");
-    for (size_t i = 0; i < 2; i++) {
-        assert_near(cell(other, "categories", 0, same[0]), cell(one, "categories", 0, same[0]), 1e-12, same[0]);
-    }
+    assert_near(cell(other, "categories", 0, "p"), cell(one, "categories", 0, "p"), 1e-12, "p");
     assert_null(result_find_block(one, "attribution"));
     result_free(one);
     result_free(other);
@@ -276,6 +271,63 @@ static void another_target(void **state) {
     result_free(f);
 }
 
+/* ---- raised or not ---- */
+
+enum { TRIALS = 20, LINES = 24 };
+
+/* Records "WORD NOUN is VERB", whose first word is one of two. */
+static void write_records(const Fixture *fixture, const char *first, const char *second) {
+    static const char *const nouns[] = {"man", "dog", "sea", "hat", "sun", "map"};
+    static const char *const verbs[] = {"red", "old", "here", "mine"};
+    TextBuffer lines = TEXT_BUFFER_INIT;
+    for (int i = 0; i < LINES; i++) {
+        text_buffer_printf(&lines, "{\"text\": \"the %s %s is %s\"}\n", i % 2 == 0 ? first : second, nouns[i % 6],
+                           verbs[i / 6]);
+    }
+    must(file_write_atomic(fixture->data, lines.data, lines.length));
+    text_buffer_free(&lines);
+}
+
+static bool raises(const Fixture *fixture, const char *first, const char *second, int ordinary) {
+    Result *result;
+    char list[128], more[64];
+    snprintf(list, sizeof list, "[pair: one | other]\n%s | %s\n", first, second);
+    write_words(fixture, list);
+    write_records(fixture, first, second);
+    snprintf(more, sizeof more, ", \"explain\": 0, \"ordinary\": %d", ordinary);
+    must(sensitive(&result, fixture, more));
+    assert_int_equal(cell(result, "categories", 0, "records"), LINES);
+    bool raised = cell(result, "categories", 0, "raised") != 0;
+    result_free(result);
+    return raised;
+}
+
+/* Two words of no meaning to the model, twenty times: one in twenty is what chance allows on
+ * average. The
+ * shift itself is told from 0 in nearly all of them: without ordinary words to compare with everything would be raised.
+ */
+static void neutral_words_raise_next_to_nothing(void **state) {
+    static const char *const words[] = {"bread", "wheel", "chair", "stone", "cloud", "spoon", "grass", "plate",
+                                        "shirt", "tiger", "lemon", "piano", "candy", "brush", "glove", "horse",
+                                        "juice", "medal", "olive", "pearl", "robot", "salad", "tower", "uncle",
+                                        "wagon", "zebra", "angel", "beach", "cabin", "diary", "eagle", "flute",
+                                        "grape", "honey", "ivory", "jelly", "kayak", "maple", "ocean", "paint"};
+    int32_t raised = 0, alone = 0;
+    for (int32_t i = 0; i < TRIALS; i++) {
+        raised += raises(*state, words[2 * i], words[2 * i + 1], 12);
+        alone += raises(*state, words[2 * i], words[2 * i + 1], 0);
+    }
+    assert_in_range(raised, 0, 3); /* more than 3 of 20 at 0.05: in 2 of 100 such tests */
+    assert_in_range(alone, 8, TRIALS);
+}
+
+/* A word unlike any other, of the same kind. */
+static void a_word_with_weight_is_raised(void **state) {
+    assert_true(raises(*state, "bread", "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz", 12));
+    must(file_write_atomic(((Fixture *)*state)->data, records, sizeof records - 1));
+    write_words(*state, "[ride: cab | bus]\ncab | bus\n");
+}
+
 /* ---- refusals ---- */
 
 static void refused(const Fixture *fixture, const char *more, const char *message) {
@@ -318,6 +370,8 @@ int main(void) {
         cmocka_unit_test(groups_have_rates),
         cmocka_unit_test(another_target),
         cmocka_unit_test(refuses),
+        cmocka_unit_test(neutral_words_raise_next_to_nothing),
+        cmocka_unit_test(a_word_with_weight_is_raised),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

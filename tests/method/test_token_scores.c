@@ -166,9 +166,9 @@ static void check_like_command(Asker *asker, const char *given, const char *cont
         snprintf(options, sizeof options, ", %.*s", (int)strlen(given) - 2, given + 1);
     }
     must(ask(&asked, asker, "ig", given, text, "d", contrast, NULL));
-    must(call_method(&result, "ig", "{\"model\": \"%s\", \"prompt\": \"%s\", \"target\": \"d\"%s%s%s%s}", asker->folder,
-                     text, contrast == NULL ? "" : ", \"contrast\": \"", contrast == NULL ? "" : contrast,
-                     contrast == NULL ? "" : "\"", options));
+    must(call_method(&result, "ig", "{\"model\": \"%s\", \"prompt\": \"%s\", \"target\": \"d\", \"seed\": 7%s%s%s%s}",
+                     asker->folder, text, contrast == NULL ? "" : ", \"contrast\": \"",
+                     contrast == NULL ? "" : contrast, contrast == NULL ? "" : "\"", options));
     const Block *block = result_find_block(result, "attribution");
     assert_non_null(block);
     const TokensBlock *strip = block->content;

@@ -292,6 +292,26 @@ static void ids_are_not_checked(void **state) {
     result_free(result);
 }
 
+/* Each method that is named has its first word beside the effect of exchanging it. */
+static void methods_are_taken_by_name(void **state) {
+    Result *result = ask("why", ", \"methods\": [\"grad,lrp:rules=relp\"]");
+    const TableBlock *table = table_of(result, "methods"), *words = table_of(result, "causes");
+    assert_int_equal(table->n_rows, 2);
+    assert_string_equal(table_cell(table, 1, 0)->text.bytes, "lrp:rules=relp");
+    for (int32_t m = 0; m < 2; m++) { /* a cause is one that is listed as such */
+        bool listed = false;
+        for (int32_t i = 0; i < words->n_rows; i++) {
+            listed = listed || strcmp(table_cell(words, i, 0)->text.bytes, table_cell(table, m, 1)->text.bytes) == 0;
+        }
+        assert_true(listed || !table_cell(table, m, 5)->boolean);
+    }
+    result_free(result);
+    assert_int_equal(
+        call_method(&result, "why", "{\"model\": \"%s\", \"prompt\": \"a b\", \"methods\": [\"grat\"]}", letters),
+        LIMN_USAGE);
+    assert_non_null(strstr(error_message(), "'grad'"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(causes_are_what_replacement_finds),
@@ -300,6 +320,7 @@ int main(void) {
         cmocka_unit_test(speaks_chinese),
         cmocka_unit_test(the_check_tells_causes_apart),
         cmocka_unit_test(the_check_leaves_open),
+        cmocka_unit_test(methods_are_taken_by_name),
         cmocka_unit_test(ids_are_not_checked),
     };
     return cmocka_run_group_tests_name("why", tests, set_up, tear_down);

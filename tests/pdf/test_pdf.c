@@ -271,6 +271,69 @@ static void test_feigned_record(void **state) {
     result_free(result);
 }
 
+/* Words in another language than the document's say so; a sign no font has is told by its number. */
+static void test_languages(void **state) {
+    static const TableColumn columns[] = {{{"text", 4}, COLUMN_TEXT}};
+    static const char chinese[] = "刘备关羽张飞";
+    Result *result;
+    assert_int_equal(result_new(&result, "m", "M"), LIMN_OK);
+    result_add_text(result, "text", "Words", chinese, strlen(chinese), false);
+    table_row(result_add_table(result, "table", "Table", columns, 1), (const Value[]){value_text(chinese)});
+    for (int zh = 0; zh < 2; zh++) {
+        Pdf pdf = made(result, zh ? "zh" : "en");
+        char *found = described(&pdf);
+        assert_true((strstr(found, "  P Lang=zh\n") == NULL) == zh);
+        assert_true((strstr(found, "      TD Lang=zh\n") == NULL) == zh);
+        free(found);
+        gone(&pdf);
+    }
+    result_free(result);
+    Fonts fonts;
+    TextBuffer shown = TEXT_BUFFER_INIT;
+    static const char text[] = "a✓中\xF3\xB0\x80\x80 \xE2\x80\x8D";
+    assert_int_equal(fonts_open(&fonts, "en"), LIMN_OK);
+    fonts_show(&fonts, &shown, text, strlen(text));
+    assert_string_equal(shown.data, "a✓中\\u{f0000} \xE2\x80\x8D");
+    text_buffer_free(&shown);
+    fonts_close(&fonts);
+}
+
+/* What a page draws. The caller's. */
+static char *content_of(const Pdf *pdf, int page) {
+    unsigned char *content;
+    size_t length;
+    assert_int_equal(
+        qpdf_oh_get_page_content_data(pdf->qpdf, qpdf_get_page_n(pdf->qpdf, (size_t)page), &content, &length),
+        QPDF_SUCCESS);
+    char *text = calloc(length + 1, 1);
+    assert_non_null(text);
+    memcpy(text, content, length);
+    free(content);
+    return text;
+}
+
+static void test_sign_without_colour(void **state) {
+    Result *result = document("sample");
+    Pdf pdf = made(result, "en");
+    char *page = content_of(&pdf, 0);
+    assert_non_null(strstr(page, "[ 2.5 1.5] 0 d")); /* below words that speak against */
+    free(page);
+    gone(&pdf);
+    result_free(result);
+}
+
+/* Artifacts of a page that show text. */
+static int shown_artifacts(const Pdf *pdf, int page) {
+    char *content = content_of(pdf, page);
+    int n = 0;
+    for (char *at = content; (at = strstr(at, "/Artifact BMC\n")) != NULL; at++) {
+        char *end = strstr(at, "\nEMC"), *text = strstr(at, "BT\n");
+        n += text != NULL && end != NULL && text < end;
+    }
+    free(content);
+    return n;
+}
+
 /* ---- what is long and wide ---- */
 
 static int pages_of(const Result *result) {
@@ -297,6 +360,10 @@ static void test_long_table(void **state) {
         table_row(table, (const Value[]){value_text(i == 3 ? words : "words"), value_number(sin(i))});
     }
     assert_in_range(pages_of(result), 20, 60);
+    Pdf pdf = made(result, "en");
+    assert_int_equal(shown_artifacts(&pdf, 0), 1); /* the foot */
+    assert_int_equal(shown_artifacts(&pdf, 1), 2); /* and the head of the table again */
+    gone(&pdf);
     result_free(result);
     free(words);
 }
@@ -338,6 +405,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_structure),       cmocka_unit_test(test_pages),
         cmocka_unit_test(test_record_and_date), cmocka_unit_test(test_feigned_record),
+        cmocka_unit_test(test_languages),       cmocka_unit_test(test_sign_without_colour),
         cmocka_unit_test(test_long_table),      cmocka_unit_test(test_wide_table),
         cmocka_unit_test(test_matrices),
     };

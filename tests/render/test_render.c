@@ -672,7 +672,7 @@ static Result *wide(void) {
                               value_text("a prompt of so many words that its column would be a sliver on a phone")});
     TableColumn numbers[9];
     Value cells[9];
-    char names[9][16];
+    char names[9][24];
     for (int i = 0; i < 9; i++) {
         snprintf(names[i], sizeof names[i], "number %d", i);
         numbers[i] = (TableColumn){text_of(names[i]), COLUMN_NUMBER};

@@ -7,6 +7,9 @@
  * more mixing through. The answer's row of R (the mean over rows of an answer of several tokens; of a bare encoder what
  * its sentence embedding is made of) scores the prompt's tokens.
  *
+ * Kinds that weigh attention by what it carries or brings are in files of their own: rollout_values.c (value,
+ * ALTI-Logit), rollout_gradient.c (Chefer), rollout_flow.c (maximum flow).
+ *
  * Invariants (checked): rows of R sum to 1; in a causal model nothing comes from behind. Equal to PyTorch's product of
  * Hugging Face's attentions (tests/oracle/attention).
  *
@@ -36,7 +39,8 @@ static limn_status score_tokens(TokenScores *scores, MethodCall *call, const Tok
     scores->scores = rollout.scores;
     scores->reach = rollout.reach;
     scores->sound = true;
-    scores->unit = "attention";
+    static const char *const units[] = {"attention", "relevance", "attention", "logit", "flow"};
+    scores->unit = units[rollout.params->kind];
     return LIMN_OK;
 }
 
@@ -73,6 +77,10 @@ static const limn_param rows[] = {
     PROMPT_PAIR_ROWS(RolloutParams, prompt),
     TARGET_ROWS(RolloutParams, target),
     TARGET_MORE_ROWS(RolloutParams, target),
+    {"kind", 0, LIMN_PARAM_CHOICE, .metavar = "K", .default_text = "plain", .choices = "plain|gradient|value|alti|flow",
+     .help = "plain; attention weighted by the answer's gradient (Chefer), or by the values it carries; ALTI-Logit; "
+             "maximum flow",
+     .field = offsetof(RolloutParams, kind)},
     {"residual", 0, LIMN_PARAM_NUMBER, .metavar = "R", .minimum = 0, .maximum = 1000,
      .help = "weight of each row's own stream beside attention's 1 (default 1: half and half)",
      .field = offsetof(RolloutParams, residual)},
@@ -94,6 +102,7 @@ const Method method_rollout = {
                                "here, compares the two.",
                 .examples = "limn rollout MODEL -p 'The capital of France is'\n"
                             "limn rollout MODEL -p 'The nurse said that' --sinks drop --check none\n"
+                            "limn rollout MODEL -p 'The capital of France is' --kind alti --contrast ' London'\n"
                             "limn rollout ENCODER -p 'income is insufficient for this loan' --residual 0.1\n"
                             "limn rollout MODEL -p 'The capital of France is' --values rollout.safetensors --json",
                 .params = rows,
@@ -101,15 +110,20 @@ const Method method_rollout = {
     .title = "Attention rollout",
     .params_bytes = sizeof(RolloutParams),
     .run = run,
-    .about = {.answers = "Where does attention lead from, through all layers, to the place where the answer is read?",
-              .formula = "M_l = rows of (mean over heads of A_l + r I) divided by their sums    R = M_L ... M_2 M_1    "
-                         "score_t = the answer's row of R",
-              .paper = "Abnar and Zuidema 2020 (2005.00928)",
-              .cost = "1 forward pass, and the attention of each layer once more",
-              .lies = "Attention says where a head looked, not what it took from there nor whether the answer hangs on "
-                      "it; signs, values and MLPs do not occur, and two answers of one place have the same rollout. In "
-                      "a causal model everything flows back to the first token, layer by layer: `--sinks drop` leaves "
-                      "out what rests there. Its check of causes is advisory."},
+    .about =
+        {.answers = "Where does attention lead from, through all layers, to the place where the answer is read?",
+         .formula = "M_l = rows of (mean over heads of A_l + r I) divided by their sums    R = M_L ... M_2 M_1    "
+                    "score_t = the answer's row of R",
+         .paper =
+             "Abnar and Zuidema 2020 (2005.00928); gradient: Chefer et al. 2021 (2103.15679); value: Kobayashi et al. "
+             "2020 (2004.10102); alti: Ferrando et al. 2022, 2023 (2203.04212, 2305.12535)",
+         .cost =
+             "1 forward pass, and the attention of each layer once more; gradient and alti 1 backward pass; flow one "
+             "maximum flow for each token",
+         .lies = "Attention says where a head looked, not what it took from there nor whether the answer hangs on "
+                 "it; signs, values and MLPs do not occur, and two answers of one place have the same rollout. In "
+                 "a causal model everything flows back to the first token, layer by layer: `--sinks drop` leaves "
+                 "out what rests there. Its check of causes is advisory."},
     .explains = true,
     .score_tokens = score_tokens,
 };

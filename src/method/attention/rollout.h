@@ -7,7 +7,7 @@
 #include "method/attention/layers.h"
 
 /* Order of the choice of --kind. */
-typedef enum RolloutKind { ROLLOUT_PLAIN, ROLLOUT_KINDS } RolloutKind;
+typedef enum RolloutKind { ROLLOUT_PLAIN, ROLLOUT_GRADIENT, ROLLOUT_VALUE, ROLLOUT_ALTI, ROLLOUT_FLOW } RolloutKind;
 
 typedef struct RolloutParams {
     Text model;
@@ -42,6 +42,9 @@ typedef struct Rollout {
     double *matrix; /* [n, n] rows queries, columns keys */
     double *spare;  /* [n, n] */
     double *answer; /* [n] the answer's row */
+    double cut_gap; /* of FLOW: how far flows are from the cuts that bound them */
+    double logit;   /* of ALTI: what is attributed */
+    double traced;  /* ... and how much of it came through attention and the embedding */
     double *scores; /* [prompt->n] NaN: held */
     int32_t reach;  /* tokens of the prompt that can have influence */
 } Rollout;
@@ -54,6 +57,24 @@ void rollout_drop_sinks(const Rollout *rollout, double *mixing);
 void rollout_close_rows(const Rollout *rollout, double *mixing);
 /* matrix <- mixing matrix. */
 limn_status rollout_multiply(Rollout *rollout);
+
+/* A layer's matrix into `mixing`, by kind. */
+limn_status rollout_mix_plain(Rollout *rollout, int32_t layer);
+limn_status rollout_mix_value(Rollout *rollout, int32_t layer);
+
+/* Kinds that are no product of such matrices alone: fill matrix and answer themselves. */
+limn_status rollout_gradient(Rollout *rollout);
+limn_status rollout_alti(Rollout *rollout);
+limn_status rollout_flow(Rollout *rollout);
+
+/* W_O v of each row and head, [n, H, D], into out, from the layer's values [n, H, K] (repeated for grouped heads). */
+limn_status rollout_written(Rollout *rollout, int32_t layer, const float *values, float *out);
+/* The layer's values with grouped heads repeated, [n, H, K]. */
+limn_status rollout_values(Rollout *rollout, int32_t layer, float *values);
+
+void rollout_identity(Rollout *rollout);
+/* answer <- the mean over its rows of the matrix. */
+void rollout_read_answer(Rollout *rollout);
 
 /* Matrix, answer and scores. */
 limn_status rollout_compute(Rollout *rollout);

@@ -86,7 +86,7 @@ limn_status rollout_multiply(Rollout *rollout) {
 
 /* ---- kinds ---- */
 
-static limn_status mix_plain(Rollout *rollout, int32_t layer) {
+limn_status rollout_mix_plain(Rollout *rollout, int32_t layer) {
     const float *pattern;
     TRY(layers_pattern(&rollout->layers, layer, &pattern));
     rollout_mean_heads(rollout, pattern, rollout->mixing);
@@ -95,15 +95,38 @@ static limn_status mix_plain(Rollout *rollout, int32_t layer) {
     return LIMN_OK;
 }
 
+void rollout_identity(Rollout *rollout) {
+    int64_t n = rollout->n;
+    memset(rollout->matrix, 0, (size_t)(n * n) * sizeof *rollout->matrix);
+    for (int64_t i = 0; i < n; i++) {
+        rollout->matrix[i * n + i] = 1.0;
+    }
+}
+
 static limn_status roll(Rollout *rollout) {
     int32_t n_layers = rollout->layers.n_layers;
-    for (int64_t i = 0; i < rollout->n; i++) {
-        rollout->matrix[i * rollout->n + i] = 1.0;
-    }
+    rollout_identity(rollout);
     for (int32_t layer = 0; layer < n_layers; layer++) {
         TRY(progress_tick(rollout->call->progress, "layers", layer, n_layers));
-        TRY(mix_plain(rollout, layer));
+        TRY(rollout->params->kind == (int32_t)ROLLOUT_VALUE ? rollout_mix_value(rollout, layer)
+                                                            : rollout_mix_plain(rollout, layer));
         TRY(rollout_multiply(rollout));
+    }
+    rollout_read_answer(rollout);
+    return LIMN_OK;
+}
+
+static limn_status compute_kind(Rollout *rollout) {
+    switch ((RolloutKind)rollout->params->kind) {
+    case ROLLOUT_GRADIENT:
+        return rollout_gradient(rollout);
+    case ROLLOUT_ALTI:
+        return rollout_alti(rollout);
+    case ROLLOUT_FLOW:
+        return rollout_flow(rollout);
+    case ROLLOUT_PLAIN:
+    case ROLLOUT_VALUE:
+        return roll(rollout);
     }
     return LIMN_OK;
 }
@@ -142,15 +165,20 @@ static limn_status choose_rows(Rollout *rollout) {
     return LIMN_OK;
 }
 
-static void read_answer(Rollout *rollout) {
-    const Prompt *prompt = rollout->prompt;
+void rollout_read_answer(Rollout *rollout) {
     int64_t n = rollout->n;
-    int32_t last = 0;
     for (int32_t i = 0; i < rollout->n_rows; i++) {
-        last = (int32_t)larger(last, rollout->rows[i]);
         for (int64_t j = 0; j < n; j++) {
             rollout->answer[j] += rollout->weights[i] * rollout->matrix[rollout->rows[i] * n + j];
         }
+    }
+}
+
+static void fill_scores(Rollout *rollout) {
+    const Prompt *prompt = rollout->prompt;
+    int32_t last = 0;
+    for (int32_t i = 0; i < rollout->n_rows; i++) {
+        last = (int32_t)larger(last, rollout->rows[i]);
     }
     rollout->reach = rollout->model->config.causal ? (int32_t)smaller(last + 1, prompt->n) : prompt->n;
     for (int32_t t = 0; t < prompt->n; t++) {
@@ -175,9 +203,24 @@ static limn_status make_room(Rollout *rollout) {
                : method_no_memory(rollout->call);
 }
 
+static limn_status check_options(const Rollout *rollout) {
+    const RolloutParams *params = rollout->params;
+    bool weighs = params->kind != (int32_t)ROLLOUT_GRADIENT && params->kind != (int32_t)ROLLOUT_ALTI;
+    if (!weighs && (!isnan(params->residual) || params->sinks == 1)) {
+        return fail(LIMN_USAGE, "rollout: option '%s' goes with --kind plain, value or flow",
+                    params->sinks == 1 ? "sinks" : "residual");
+    }
+    if (!weighs && rollout->target == NULL) {
+        return fail(LIMN_USAGE, "rollout: --kind %s is about an answer, and %s is a bare encoder",
+                    params->kind == (int32_t)ROLLOUT_ALTI ? "alti" : "gradient", rollout->model->path);
+    }
+    return LIMN_OK;
+}
+
 limn_status rollout_compute(Rollout *rollout) {
     rollout->sequence = rollout->target != NULL ? target_sequence(rollout->target) : prompt_sequence(rollout->prompt);
     rollout->n = rollout->sequence.n;
+    TRY(check_options(rollout));
     rollout->residual = isnan(rollout->params->residual) ? 1.0 : rollout->params->residual;
     TRY(choose_rows(rollout));
     TRY(make_room(rollout));
@@ -185,9 +228,9 @@ limn_status rollout_compute(Rollout *rollout) {
         rollout->sinks[t] = t == 0 || rollout->prompt->tokens[t].special;
     }
     limn_status status = layers_open(&rollout->layers, rollout->call, rollout->session, &rollout->sequence);
-    status = status == LIMN_OK ? roll(rollout) : status;
+    status = status == LIMN_OK ? compute_kind(rollout) : status;
     layers_close(&rollout->layers);
     TRY(status);
-    read_answer(rollout);
+    fill_scores(rollout);
     return LIMN_OK;
 }

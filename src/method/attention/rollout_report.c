@@ -118,7 +118,8 @@ static void label(const Rollout *rollout, MatrixBlock *matrix, int32_t place, in
 /* Of long prompts the answer's rows alone. */
 static void add_matrix(const Rollout *rollout, Result *result) {
     const MethodCall *call = rollout->call;
-    bool whole = rollout->n <= MATRIX_MOST;
+    bool flow = rollout->params->kind == (int32_t)ROLLOUT_FLOW; /* has no other rows */
+    bool whole = rollout->n <= MATRIX_MOST && !flow;
     int32_t n_rows = whole ? rollout->n : rollout->n_rows;
     MatrixBlock *matrix = result_add_matrix(result, "rollout", SAY(call, "Rollout of all layers", "各层注意力的累积"),
                                             n_rows, rollout->n);
@@ -136,7 +137,7 @@ static void add_matrix(const Rollout *rollout, Result *result) {
     for (int32_t j = 0; j < rollout->n; j++) {
         label(rollout, matrix, j, j, false);
     }
-    if (!whole) {
+    if (!whole && !flow) {
         result_block_note(result,
                           SAY(call, "the answer's rows; --values FILE.safetensors has all %d",
                               "仅答案所在的行；--values FILE.safetensors 保存全部 %d 行"),
@@ -145,6 +146,10 @@ static void add_matrix(const Rollout *rollout, Result *result) {
 }
 
 /* ---- invariants ---- */
+
+static bool is_signed(const Rollout *rollout) {
+    return rollout->params->kind == (int32_t)ROLLOUT_ALTI;
+}
 
 static void check_matrix(const Rollout *rollout, Result *result) {
     double worst = 0.0, future = 0.0;
@@ -159,8 +164,15 @@ static void check_matrix(const Rollout *rollout, Result *result) {
         bool unseen = rollout->sequence.mask != NULL && rollout->sequence.mask[i] == 0;
         worst = unseen ? worst : fmax(worst, isnan(sum) ? INFINITY : fabs(sum - 1.0));
     }
-    result_check(result, "row sums", worst, CHECK_AT_MOST, sum_tolerance,
-                 SAY(rollout->call, "how far the sum of a row is from 1, at most", "各行之和与 1 的最大偏差"));
+    RolloutKind kind = (RolloutKind)rollout->params->kind;
+    if (kind == ROLLOUT_FLOW) {
+        result_check(result, "cut", rollout->cut_gap, CHECK_AT_MOST, sum_tolerance,
+                     SAY(rollout->call, "how far a flow is from the capacity of the cut that bounds it, at most",
+                         "各流与限定它的割的容量之间的最大差"));
+    } else if (kind != ROLLOUT_GRADIENT) {
+        result_check(result, "row sums", worst, CHECK_AT_MOST, sum_tolerance,
+                     SAY(rollout->call, "how far the sum of a row is from 1, at most", "各行之和与 1 的最大偏差"));
+    }
     if (rollout->model->config.causal) {
         result_check(result, "future", future, CHECK_AT_MOST, 0.0,
                      SAY(rollout->call, "the largest cell of a later token, which no row can see",
@@ -173,17 +185,16 @@ static void check_matrix(const Rollout *rollout, Result *result) {
 static void say_headline(const Rollout *rollout, Result *result, const Attribution *attribution) {
     MethodCall *call = rollout->call;
     int32_t first = attribution_first(attribution);
-    if (first < 0) {
+    if (first < 0 || is_signed(rollout)) { /* whose headline is that of any attribution */
         return;
     }
     const int32_t *begins = attribution->words.begins;
     Text word = text_bare(run_text(call, rollout->model, rollout->prompt, begins[first], begins[first + 1]));
     result_headline(result,
-                    rollout->target != NULL
-                        ? SAY(call, "Attention leads to the answer most from \"%.*s\" (%.2f of 1)",
-                              "通向答案的注意力最多来自“%.*s”（%.2f，总和 1）")
-                        : SAY(call, "Attention leads to the embedding most from \"%.*s\" (%.2f of 1)",
-                              "通向句向量的注意力最多来自“%.*s”（%.2f，总和 1）"),
+                    rollout->target != NULL ? SAY(call, "Attention leads to the answer most from \"%.*s\" (%.3g)",
+                                                  "通向答案的注意力最多来自“%.*s”（%.3g）")
+                                            : SAY(call, "Attention leads to the embedding most from \"%.*s\" (%.3g)",
+                                                  "通向句向量的注意力最多来自“%.*s”（%.3g）"),
                     (int)word.length, word.bytes, attribution->word_scores[first]);
 }
 
@@ -193,7 +204,8 @@ static void warn_of_sinks(const Rollout *rollout, Result *result) {
     for (int32_t t = 0; t < rollout->prompt->n; t++) {
         sum += rollout->sinks[t] ? rollout->answer[t] : 0.0;
     }
-    if (sum > most_on_sinks && rollout->params->sinks == 0 && rollout->prompt->n > 1) {
+    bool shares = rollout->params->kind == (int32_t)ROLLOUT_PLAIN || rollout->params->kind == (int32_t)ROLLOUT_VALUE;
+    if (shares && sum > most_on_sinks && rollout->params->sinks == 0 && rollout->prompt->n > 1) {
         result_warn(
             result,
             SAY(rollout->call,
@@ -225,18 +237,57 @@ static limn_status check_causes(const Rollout *rollout, Result *result, const At
                               .scores = attribution->word_scores,
                               .effort = (CauseEffort)rollout->params->check,
                               .advisory = true,
-                              .unsigned_scores = true};
+                              .unsigned_scores = rollout->params->kind != (int32_t)ROLLOUT_ALTI &&
+                                                 rollout->params->kind != (int32_t)ROLLOUT_GRADIENT};
     return cause_check(result, &cause);
+}
+
+static const char *unit_of(const Rollout *rollout) {
+    const MethodCall *call = rollout->call;
+    switch ((RolloutKind)rollout->params->kind) {
+    case ROLLOUT_GRADIENT:
+        return SAY(call, "relevance", "相关性");
+    case ROLLOUT_ALTI:
+        return "logit";
+    case ROLLOUT_FLOW:
+        return SAY(call, "flow", "流量");
+    case ROLLOUT_PLAIN:
+    case ROLLOUT_VALUE:
+        break;
+    }
+    return SAY(call, "share of attention", "注意力份额");
+}
+
+static const char *note_of(const Rollout *rollout) {
+    const MethodCall *call = rollout->call;
+    switch ((RolloutKind)rollout->params->kind) {
+    case ROLLOUT_GRADIENT:
+        return SAY(call, "attention weighted by how much the answer gains from it, through all layers",
+                   "以答案由此所得加权的注意力，贯穿各层");
+    case ROLLOUT_ALTI:
+        return arena_printf(call->arena,
+                            SAY(call,
+                                "of a logit of %.4g: what attention brought here (%.4g), by where it came from; what "
+                                "MLPs wrote and biases are left out",
+                                "总 logit 为 %.4g：注意力带来的部分（%.4g），按其来源；MLP 与偏置不计"),
+                            rollout->logit, rollout->traced);
+    case ROLLOUT_FLOW:
+        return SAY(call, "the most that can flow from the answer's row to the token, 1 at most",
+                   "从答案所在行至该词元的最大流量，至多为 1");
+    case ROLLOUT_PLAIN:
+    case ROLLOUT_VALUE:
+        break;
+    }
+    return arena_printf(call->arena,
+                        SAY(call, "share of the answer's row; %.0f%% of it leads to special tokens and is not shown",
+                            "占答案行的份额；其中 %.0f%% 通向特殊词元，未显示"),
+                        100.0 * on_held(rollout));
 }
 
 limn_status rollout_report(Rollout *rollout, Result *result, ValuesFile *values) {
     static const Target nothing;
     MethodCall *call = rollout->call;
-    const char *note =
-        arena_printf(call->arena,
-                     SAY(call, "share of the answer's row; %.0f%% of it leads to special tokens and is not shown",
-                         "占答案行的份额；其中 %.0f%% 通向特殊词元，未显示"),
-                     100.0 * on_held(rollout));
+    const char *note = note_of(rollout);
     if (note == NULL) {
         return method_no_memory(call);
     }
@@ -248,15 +299,20 @@ limn_status rollout_report(Rollout *rollout, Result *result, ValuesFile *values)
                                .contrast = rollout->contrast,
                                .scores = rollout->scores,
                                .reach = rollout->reach,
-                               .unit = SAY(call, "share of attention", "注意力份额"),
+                               .unit = unit_of(rollout),
                                .note = note,
-                               .by = rollout->params->by};
+                               .by = rollout->params->by,
+                               .is_signed = is_signed(rollout)};
     TRY(attribution_rank(&attribution));
-    result_param_number(result, "residual", rollout->residual);
+    if (rollout->params->kind != (int32_t)ROLLOUT_GRADIENT && rollout->params->kind != (int32_t)ROLLOUT_ALTI) {
+        result_param_number(result, "residual", rollout->residual);
+    }
     attribution_show(&attribution);
     say_headline(rollout, result, &attribution);
     warn_of_sinks(rollout, result);
-    TRY(add_edges(rollout, result, &attribution.words));
+    if (rollout->params->kind != (int32_t)ROLLOUT_FLOW) { /* which knows the answer's rows alone */
+        TRY(add_edges(rollout, result, &attribution.words));
+    }
     add_matrix(rollout, result);
     if (rollout->target != NULL) {
         target_describe(result, call, rollout->model, rollout->target, rollout->contrast, LIKELIEST);

@@ -108,6 +108,13 @@ typedef struct Mediate {
     bool plain_done;
 } Mediate;
 
+/* mediate_ask.c: refuses options that do not go together; fills sites; fills cells once the pair is read. */
+limn_status mediate_check_options(const Mediate *mediate);
+limn_status mediate_choose_sites(Mediate *mediate);
+limn_status mediate_make_cells(Mediate *mediate);
+/* "A:B" within [0, limit) */
+limn_status mediate_parse_span(int32_t *begin, int32_t *end, const char *option, const char *text, int64_t limit);
+
 /* mediate_pair.c: reads one prompt, its corruption and its target; remarks go to the result. number: of the record. */
 limn_status mediate_read_pair(Mediate *mediate, MediatePair *pair, MethodCall *call, const PairParams *prompts,
                               const TargetParams *target, Text subject, int64_t number, Result *result);

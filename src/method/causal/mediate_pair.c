@@ -98,10 +98,7 @@ static limn_status check_metric(const Mediate *mediate, const MediatePair *pair)
                     "logprob",
                     outcome_name(metric), (int)pair->target.n);
     }
-    if (!single && pair->target.n_outputs == 1) {
-        return fail(LIMN_USAGE, "mediate: option 'metric': %s has one output, a number; expected logit",
-                    mediate->model->path);
-    }
+    TRY(outcome_check(metric, "mediate", mediate->model));
     return pair->contrast.kind == TARGET_NONE || metric == OUTCOME_LOGIT_DIFF
                ? LIMN_OK
                : fail(LIMN_USAGE, "mediate: option 'contrast' goes with --metric logit-diff");

@@ -14,18 +14,30 @@ static limn_status check_single(const Outcome *outcome, const MethodCall *call, 
                       call->method->command.name, outcome_name(outcome->metric), (int)target->n, (int)contrast->n);
 }
 
+bool outcome_has_shares(const Model *model) {
+    return model->config.task != TASK_CLASSIFIER ||
+           (model->config.outputs == OUTPUT_ONE_OF && model->config.n_classes > 1);
+}
+
+limn_status outcome_check(OutcomeMetric metric, const char *command, const Model *model) {
+    if (outcome_has_shares(model) || metric == OUTCOME_LOGIT ||
+        (metric == OUTCOME_LOGIT_DIFF && model->config.n_classes > 1)) {
+        return LIMN_OK;
+    }
+    return fail(LIMN_USAGE, "%s: option 'metric': found %s, but the outputs of %s are no shares of one; expected logit",
+                command, outcome_name(metric), model->path);
+}
+
 limn_status outcome_choose(Outcome *outcome, const MethodCall *call, const Model *model, const Target *target,
                            const Target *contrast, int32_t asked) {
     const char *name = call->method->command.name;
-    bool number = target->n_outputs == 1;
+    bool shares = outcome_has_shares(model);
     outcome->width = target->n_outputs;
     outcome->metric = asked >= 0      ? (OutcomeMetric)asked
-                      : number        ? OUTCOME_LOGIT
+                      : !shares       ? OUTCOME_LOGIT
                       : target->n > 1 ? OUTCOME_LOG_PROB
                                       : OUTCOME_LOGIT_DIFF;
-    if (number && outcome->metric != OUTCOME_LOGIT) {
-        return fail(LIMN_USAGE, "%s: option 'metric': %s has one output, a number; expected logit", name, model->path);
-    }
+    TRY(outcome_check(outcome->metric, name, model));
     bool single = outcome->metric == OUTCOME_LOGIT_DIFF || outcome->metric == OUTCOME_LOGIT;
     if (!single && contrast->kind != TARGET_NONE) {
         return fail(LIMN_USAGE, "%s: option 'contrast' goes with --metric logit-diff", name);

@@ -30,7 +30,13 @@ typedef struct Outcome {
     int64_t width;          /* of logits */
 } Outcome;
 
-/* What was asked (-1: nothing: the difference of logits, of several tokens the log-probability, of a number the logit),
+/* Whether a model's outputs are shares of one: not where labels hold each by itself, nor where outputs are numbers. */
+bool outcome_has_shares(const Model *model);
+/* There only logits mean something: LIMN_USAGE for any other metric. */
+limn_status outcome_check(OutcomeMetric metric, const char *command, const Model *model);
+
+/* What was asked (-1: nothing: the difference of logits, of several tokens the log-probability, where outputs are no
+ * shares of one the logit),
  * refused where target and contrast cannot have it. Fills metric and width. */
 limn_status outcome_choose(Outcome *outcome, const MethodCall *call, const Model *model, const Target *target,
                            const Target *contrast, int32_t asked);

@@ -100,22 +100,22 @@ static int32_t strongest_cells(const Patch *patch, int32_t *best, int32_t top) {
 static void show_strongest(const Patch *patch, const int32_t *best, int32_t n) {
     bool heads = patch->by == PATCH_BY_HEAD;
     const TableColumn columns[] = {
-        {{"layer", 5}, COLUMN_INTEGER},      {text_of(heads ? "head" : "position"), COLUMN_INTEGER},
-        {{"token", 5}, COLUMN_TOKEN},        {{"effect", 6}, COLUMN_SIGNED},
-        {{"normalised", 10}, COLUMN_NUMBER}, {{"after", 5}, COLUMN_NUMBER}};
+        {{"layer", 5}, COLUMN_INTEGER}, {text_of(heads ? "head" : "position"), COLUMN_INTEGER},
+        {{"effect", 6}, COLUMN_SIGNED}, {{"normalised", 10}, COLUMN_NUMBER},
+        {{"after", 5}, COLUMN_NUMBER},  {{"token", 5}, COLUMN_TOKEN}}; /* the last: of positions */
     MethodCall *call = patch->call;
-    TableBlock *table =
-        result_add_table(patch->result, "strongest", SAY(call, "Where it matters most", "作用最大之处"), columns, 6);
+    TableBlock *table = result_add_table(patch->result, "strongest", SAY(call, "Where it matters most", "作用最大之处"),
+                                         columns, heads ? 5 : 6);
     for (int32_t i = 0; i < n; i++) {
         int32_t column = best[i] % patch->n_columns;
         double after = patch->after[best[i]];
         Text token = column_text(patch, column);
         const Value cells[] = {value_integer(best[i] / patch->n_columns),
                                value_integer(column),
-                               heads ? value_null() : value_bytes(token.bytes, token.length),
                                value_number(after - base_value(patch)),
                                apart(patch) ? value_number(patch_share(patch, after)) : value_null(),
-                               value_number(after)};
+                               value_number(after),
+                               value_bytes(token.bytes, token.length)};
         table_row(table, cells);
     }
     result_block_unit(patch->result, outcome_text(call, &patch->outcome));

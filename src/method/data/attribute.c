@@ -5,11 +5,11 @@
  *
  * p is the share of the label among the choices, as in `limn predict`; what takes w's place are words of its kind out
  * of the same field of the other records (measure/draws.h). Half of the records, by their hashes, only nominate: where
- * the filter holds (`pred != label`) a cheap gradient says which words speak for the decision. The other half tests:
+ * the filter holds (`pred != label`) a cheap gradient says on which words the decision hangs. The other half tests:
  * there every input that holds a suspect counts, whatever was decided, so that choosing mistakes makes nobody guilty.
- * Harm above 0 is tested by flipping the signs of whole records, with the largest statistic of all suspects in each
- * flip (Westfall and Young 1993, step-down max-T): one false alarm among all has the stated chance. Places (openings,
- * endings, the first and last words, fields) are suspects as words are.
+ * Harm above 0 is tested by flipping the signs of records, matched across labels (attribute_judge.c), with the largest
+ * statistic of all suspects in each flip (Westfall and Young 1993, step-down max-T): one false alarm among all has the
+ * stated chance. Places (openings, endings, the first and last words, fields) are suspects as words are.
  *
  * Invariants: a record never both nominates and tests; the order of the records does not matter to who is tested; the
  * same seed gives the same bytes, whether a run was cut short or not; without labels nothing is tested.
@@ -233,7 +233,7 @@ static const limn_param rows[] = {
     {"least", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "10", .minimum = 2, .maximum = 1e9,
      .help = "test what occurs in at least N records of the half that tests",
      .field = offsetof(AttributeParams, least)},
-    {"words", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "40", .minimum = 1, .maximum = 100000,
+    {"words", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "30", .minimum = 1, .maximum = 100000,
      .help = "test at most N of those nominated (places are tested besides)",
      .field = offsetof(AttributeParams, words)},
     {"inputs", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "200", .minimum = 2, .maximum = 1e9,

@@ -74,9 +74,10 @@ typedef struct RecordView {
 typedef struct Suspect {
     PlaceKind kind;
     Text key, text, span, shorter;
-    int64_t count;       /* records of the half that tests, as counted; later as measured */
-    bool nested;         /* a longer opening or ending stands wherever it stands */
-    double sum, squares; /* of its scores in records that nominate */
+    int64_t count; /* records of the half that tests, as counted; later as measured */
+    bool nested;   /* a longer opening or ending stands wherever it stands */
+    double sum;    /* of the sizes of its scores in records that nominate */
+    double weight; /* that over the root of `count`: who is suspected most */
     int64_t scored;
     int32_t place; /* among those tested, -1: it is not tested */
     double harm, low, high, p;

@@ -21,7 +21,7 @@ typedef struct Changed {
 typedef struct Measured {
     DataItem item;
     int32_t label;
-    int32_t own; /* the version that is the record itself; -1: the log has it */
+    int32_t own; /* its place among the prompts; -1: the log has it */
     bool right;
     Changed *changed; /* [n] */
     int32_t n;
@@ -33,10 +33,13 @@ typedef struct MeasuredWindow {
     Arena scratch;           /* of one record's draws */
     Measured items[RECORDS]; /* [n] */
     int32_t n;
+    Text prompts[RECORDS]; /* [n_prompts] of records that are asked */
+    int32_t n_prompts;
     Text *versions; /* [n_versions] */
+    int32_t *of;    /* [n_versions] the prompt of each */
     int32_t n_versions, capacity;
-    ChoiceOutcome *outcomes;
-    double *logs; /* [n_versions, C] */
+    ChoiceOutcome *outcomes; /* [n_prompts + n_versions] */
+    double *logs;            /* [n_prompts + n_versions, C] */
     bool ended;
 } MeasuredWindow;
 
@@ -46,15 +49,19 @@ static limn_status add_version(MeasuredWindow *window, const Attributor *attribu
     if (window->n_versions == window->capacity) {
         int32_t capacity = window->capacity == 0 ? 2 * VERSIONS : 2 * window->capacity;
         Text *grown = ARENA_ARRAY(&window->arena, Text, capacity);
-        if (grown == NULL) {
+        int32_t *of = ARENA_ARRAY(&window->arena, int32_t, capacity);
+        if (grown == NULL || of == NULL) {
             return method_no_memory(attributor->call);
         }
         if (window->n_versions > 0) {
             memcpy(grown, window->versions, (size_t)window->n_versions * sizeof *grown);
+            memcpy(of, window->of, (size_t)window->n_versions * sizeof *of);
         }
         window->versions = grown;
+        window->of = of;
         window->capacity = capacity;
     }
+    window->of[window->n_versions] = window->n_prompts;
     window->versions[window->n_versions++] = text;
     return LIMN_OK;
 }
@@ -265,8 +272,8 @@ static limn_status read_one(Attributor *attributor, DataSource *source, Measured
     if (one->known) {
         window->n_versions = before;
     } else {
-        one->own = window->n_versions;
-        TRY(add_version(window, attributor, one->item.prompt));
+        one->own = window->n_prompts;
+        window->prompts[window->n_prompts++] = one->item.prompt;
     }
     window->n += one->useless ? 0 : 1;
     return LIMN_OK;
@@ -274,7 +281,7 @@ static limn_status read_one(Attributor *attributor, DataSource *source, Measured
 
 static limn_status read_window(Attributor *attributor, DataSource *source, MeasuredWindow *window) {
     arena_reset(&window->arena);
-    window->n = window->n_versions = window->capacity = 0;
+    window->n = window->n_prompts = window->n_versions = window->capacity = 0;
     while (window->n < RECORDS && window->n_versions < VERSIONS && !window->ended) {
         bool there;
         TRY(read_one(attributor, source, window, &there));
@@ -297,7 +304,7 @@ static bool tick_part(void *context, const char *stage, int64_t done, int64_t to
 }
 
 static limn_status score_window(Attributor *attributor, MeasuredWindow *window) {
-    int32_t n = window->n_versions;
+    int32_t n = window->n_prompts + window->n_versions;
     window->logs = ARENA_ARRAY(&window->arena, double, (n + 1) * attributor->names.n);
     window->outcomes = ARENA_ARRAY(&window->arena, ChoiceOutcome, n + 1);
     if (window->logs == NULL || window->outcomes == NULL) {
@@ -305,9 +312,13 @@ static limn_status score_window(Attributor *attributor, MeasuredWindow *window) 
     }
     Part part = {attributor, &window->items[0].item};
     const Progress progress = {tick_part, &part};
-    return n == 0
-               ? LIMN_OK
-               : choice_scorer_run(attributor->choices, window->versions, n, window->logs, window->outcomes, &progress);
+    const ChoiceVersions asked = {.prompts = window->prompts,
+                                  .n = window->n_prompts,
+                                  .versions = window->versions,
+                                  .of = window->of,
+                                  .n_versions = window->n_versions};
+    return n == 0 ? LIMN_OK
+                  : choice_scorer_run_versions(attributor->choices, &asked, window->logs, window->outcomes, &progress);
 }
 
 /* The first changed version once more, by itself. */
@@ -331,7 +342,7 @@ static limn_status recheck(Attributor *attributor, const MeasuredWindow *window)
     choice_scorer_free(plain);
     attributor->recheck = 0;
     for (int32_t c = 0; c < n && status == LIMN_OK; c++) {
-        attributor->recheck = fmax(attributor->recheck, fabs(logs[c] - window->logs[c]));
+        attributor->recheck = fmax(attributor->recheck, fabs(logs[c] - window->logs[window->n_prompts * n + c]));
     }
     return status;
 }
@@ -370,7 +381,7 @@ static void sum_up(const Attributor *attributor, const MeasuredWindow *window, M
         Changed *changed = &one->changed[i];
         changed->value = changed->right_after = 0;
         for (int32_t k = 0; k < changed->n; k++) {
-            const double *logs = window->logs + (int64_t)(changed->first + k) * n;
+            const double *logs = window->logs + (int64_t)(window->n_prompts + changed->first + k) * n;
             changed->value += (attribute_share_log(logs, n, label) - before) / changed->n;
             changed->right_after += (attribute_likeliest(logs, n) == label ? 1.0 : 0.0) / changed->n;
         }
@@ -384,7 +395,7 @@ static const ChoiceOutcome *first_failure(const MeasuredWindow *window, const Me
     }
     for (int32_t i = 0; i < one->n; i++) {
         for (int32_t k = 0; k < one->changed[i].n; k++) {
-            const ChoiceOutcome *outcome = &window->outcomes[one->changed[i].first + k];
+            const ChoiceOutcome *outcome = &window->outcomes[window->n_prompts + one->changed[i].first + k];
             if (outcome->status != LIMN_OK) {
                 return outcome;
             }

@@ -1,7 +1,9 @@
 /* Who is suspected: in the half of the records that nominates, those for which the filter holds are asked, by a cheap
- * method that scores tokens, which words speak for the decision and against the right answer (without a label: the next
- * best one). Of each suspect its scores are summed over records, each record's divided by its largest, and
- * sum / sqrt(sum of squares) decides: what speaks for the mistake again and again, not once and loudly. */
+ * method that scores tokens, on which words the decision depends rather than the right answer (without a label: the
+ * next best one). A suspect's weight is the sum of the sizes of its scores in these records, each record's divided by
+ * its largest, over the square root of how many records hold it at all: what the answer leans on where it is wrong, and
+ * what is found there more often than elsewhere. Sizes, since a gradient's sign compares with an embedding of zero,
+ * which means nothing: of a word that misleads it is as often negative. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,8 +86,7 @@ static limn_status score_words(double *scores, Attributor *attributor, Nominee *
 }
 
 static void take_score(Suspect *suspect, double score) {
-    suspect->sum += score;
-    suspect->squares += score * score;
+    suspect->sum += fabs(score);
     suspect->scored++;
 }
 
@@ -300,7 +301,7 @@ static limn_status work_window(Attributor *attributor, NomineeWindow *window) {
 /* ---- who is tested ---- */
 
 static double weight(const Suspect *suspect) {
-    return suspect->squares > 0 ? suspect->sum / sqrt(suspect->squares) : 0.0;
+    return suspect->sum / sqrt((double)suspect->count);
 }
 
 typedef struct Weighed {
@@ -337,7 +338,9 @@ static limn_status choose(Attributor *attributor) {
         attributor->tested[attributor->n_tested++] = order[i].suspect;
     }
     for (int32_t i = 0; i < attributor->n_tested; i++) {
-        suspects->items[attributor->tested[i]].place = i;
+        Suspect *one = &suspects->items[attributor->tested[i]];
+        one->place = i;
+        one->weight = one->scored > 0 ? weight(one) : (double)NAN;
     }
     return LIMN_OK;
 }

@@ -100,22 +100,22 @@ static void show_words(const Attributor *attributor, const Suspect **order, int3
 static void show_nominated(const Attributor *attributor) {
     static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},
                                           {{"where", 5}, COLUMN_TEXT},
-                                          {{"score", 5}, COLUMN_SIGNED},
+                                          {{"weight", 6}, COLUMN_NUMBER},
                                           {{"inputs", 6}, COLUMN_INTEGER}};
     TableBlock *table = result_add_table(attributor->result, "nominated",
                                          SAY(attributor->call, "Who was suspected", "被怀疑的"), columns, 4);
     for (int32_t i = 0; i < attributor->n_tested && i < SHOWN_LITTLE; i++) {
         const Suspect *one = &attributor->suspects.items[attributor->tested[i]];
         Text name = name_of(attributor, one);
-        double score = one->squares > 0 ? one->sum / sqrt(one->squares) : (double)NAN;
         const Value cells[] = {value_bytes(name.bytes, name.length), value_text(kind_name(attributor, one->kind)),
-                               value_number(score), value_integer(one->scored)};
+                               value_number(one->weight), value_integer(one->scored)};
         table_row(table, cells);
     }
-    result_block_note(attributor->result,
-                      "score: sum over root of the sum of squares of what %s says in the inputs that nominate; places "
-                      "are tested always",
-                      attributor->scorer->command.name);
+    result_block_note(
+        attributor->result,
+        "weight: sum of the sizes of what %s says of it in the inputs that nominate, over the root of how many "
+        "inputs hold it; places are tested always",
+        attributor->scorer->command.name);
     result_block_detail(attributor->result);
 }
 

@@ -20,7 +20,6 @@
  * convinces them, which need not be what moves the model. */
 #include "method/explain/compare_methods.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "call/registry.h"
@@ -30,103 +29,44 @@
 
 static const char random_name[] = "random order";
 
-/* "lrp:rules=relp:by=token" -> name and parameters. text: changed. */
-static limn_status parse_method(Compared *compared, MethodCall *call, char *text) {
-    char *rest = strchr(text, ':');
-    json_t *given = json_object();
-    bool made = given != NULL;
-    compared->name = arena_strdup(call->arena, text);
-    if (rest != NULL) {
-        *rest++ = '\0';
-    }
-    limn_status status = token_scorer_find(&compared->method, call, text);
-    while (status == LIMN_OK && rest != NULL && made) {
-        char *next = strchr(rest, ':'), *value = strchr(rest, '=');
-        if (next != NULL) {
-            *next++ = '\0';
-        }
-        if (value == NULL || value == rest) {
-            status = fail(LIMN_USAGE, "option 'methods': found '%s' of %s, expected OPTION=VALUE", rest, text);
-            break;
-        }
-        *value++ = '\0';
-        made = json_object_set_new(given, rest, json_string(value)) == 0;
-        rest = next;
-    }
-    if (status == LIMN_OK) {
-        status = made && compared->name != NULL ? token_scorer_params(&compared->params, call, compared->method, given)
-                                                : method_no_memory(call);
-    }
-    json_decref(given);
-    return status;
-}
-
-static int32_t count_named(const ParamTexts *methods) {
-    int32_t n = 0;
-    for (int32_t i = 0; i < methods->n; i++) {
-        n++;
-        for (size_t c = 0; c < methods->items[i].length; c++) {
-            n += methods->items[i].bytes[c] == ',' ? 1 : 0;
-        }
-    }
-    return n;
-}
-
-static limn_status add_named(Comparing *comparing, Text list) {
-    char *text = arena_strndup(comparing->call->arena, list.bytes, list.length);
-    if (text == NULL) {
-        return method_no_memory(comparing->call);
-    }
-    for (char *next; text != NULL; text = next) {
-        next = strchr(text, ',');
-        if (next != NULL) {
-            *next++ = '\0';
-        }
-        for (int32_t m = 0; m < comparing->n; m++) {
-            if (strcmp(comparing->methods[m].name, text) == 0) {
-                return fail(LIMN_USAGE, "option 'methods': found '%s' twice", text);
-            }
-        }
-        Compared *compared = &comparing->methods[comparing->n];
-        TRY(parse_method(compared, comparing->call, text));
-        compared->named = true;
-        comparing->n++;
-    }
-    return LIMN_OK;
+static void add_method(Comparing *comparing, const NamedScorer *scorer, bool named) {
+    comparing->methods[comparing->n++] =
+        (Compared){.name = scorer->name, .method = scorer->method, .params = scorer->params, .named = named};
 }
 
 /* All that score tokens. */
 static limn_status add_usual(Comparing *comparing) {
     const MethodTable *table = comparing->call->registry->methods;
     for (size_t i = 0; i < table->n; i++) {
-        const Method *method = table->items[i].method;
-        if (method->score_tokens != NULL) {
-            char name[64];
-            snprintf(name, sizeof name, "%s", method->command.name);
-            TRY(parse_method(&comparing->methods[comparing->n++], comparing->call, name));
+        NamedScorer scorer = {.name = table->items[i].method->command.name, .method = table->items[i].method};
+        if (scorer.method->score_tokens != NULL) {
+            TRY(token_scorer_params(&scorer.params, comparing->call, scorer.method, NULL));
+            add_method(comparing, &scorer, false);
         }
     }
     return LIMN_OK;
 }
 
 static limn_status find_methods(Comparing *comparing) {
-    const ParamTexts *named = &comparing->params->methods;
-    int32_t most = count_named(named) + (int32_t)comparing->call->registry->methods->n + 1;
-    comparing->methods = arena_zalloc(comparing->call->arena, (size_t)most * sizeof *comparing->methods);
+    MethodCall *call = comparing->call;
+    NamedScorer *named;
+    int32_t n;
+    TRY(token_scorers_named(&named, &n, call, "methods", &comparing->params->methods));
+    size_t most = (size_t)n + call->registry->methods->n + 1;
+    comparing->methods = arena_zalloc(call->arena, most * sizeof *comparing->methods);
     if (comparing->methods == NULL) {
-        return method_no_memory(comparing->call);
+        return method_no_memory(call);
     }
-    for (int32_t i = 0; i < named->n; i++) {
-        TRY(add_named(comparing, named->items[i]));
+    for (int32_t i = 0; i < n; i++) {
+        add_method(comparing, &named[i], true);
     }
-    TRY(named->n == 0 ? add_usual(comparing) : LIMN_OK);
+    TRY(n == 0 ? add_usual(comparing) : LIMN_OK);
     if (comparing->n < 2) {
         return fail(LIMN_USAGE, "option 'methods': found %d, expected at least two to compare", (int)comparing->n);
     }
     comparing->methods[comparing->n].name = random_name;
-    comparing->pairs =
-        arena_zalloc(comparing->call->arena, (size_t)(comparing->n * comparing->n) * sizeof *comparing->pairs);
-    return comparing->pairs == NULL ? method_no_memory(comparing->call) : LIMN_OK;
+    comparing->pairs = arena_zalloc(call->arena, (size_t)(comparing->n * comparing->n) * sizeof *comparing->pairs);
+    return comparing->pairs == NULL ? method_no_memory(call) : LIMN_OK;
 }
 
 /* ---- one prompt ---- */
@@ -276,7 +216,7 @@ static limn_status run(MethodCall *call, Result *result) {
 
 static const limn_param rows[] = {
     MODEL_ROW(CompareMethodsParams, model),
-    {"methods", 'm', LIMN_PARAM_TEXT, .repeated = true, .metavar = "NAME[:OPTION=VALUE],...",
+    {"methods", 'm', LIMN_PARAM_TEXT, .repeated = true, .metavar = SCORERS_METAVAR,
      .help = "which methods, with options of their own: ig,grad:kind=smoothgrad,lrp:rules=relp; without it, all that "
              "score tokens",
      .field = offsetof(CompareMethodsParams, methods)},

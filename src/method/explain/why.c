@@ -13,233 +13,32 @@
  * looked for among the draws, so that none was found proves nothing. */
 #include <math.h>
 #include <string.h>
-#include <strings.h>
 
-#include "measure/distribution.h"
 #include "measure/target_score.h"
-#include "measure/token_scores.h"
 #include "measure/yardstick_rows.h"
 #include "method/explain/why.h"
 
 static const double plain_tolerance = 1e-4;
-static const double least_ratio = 0.5; /* as in the check of causes */
 
 typedef struct WhyParams {
     Text model;
     PromptParams prompt;
     TargetParams target;
     YardstickParams yardstick;
+    ParamTexts methods;
 } WhyParams;
 
-typedef struct WhyWork {
-    MethodCall *call;
-    const WhyParams *params;
-    Result *result;
-    Session *session;
-    const Model *model;
-    Prompt prompt;
-    Target target;
-    Target contrast;
-    TokenRuns words;
-    Yardstick *yardstick;
-    WhyFindings findings;
-    Turnings turnings;
-} WhyWork;
-
-static limn_status prepare(WhyWork *work) {
+static limn_status prepare(WhyWork *work, const WhyParams *params) {
     MethodCall *call = work->call;
-    TRY(method_session(call, work->params->model.bytes, &work->session));
+    TRY(token_scorers_named(&work->scorers, &work->n_scorers, call, "methods", &params->methods));
+    TRY(method_session(call, params->model.bytes, &work->session));
     work->model = session_model(work->session);
-    TRY(prompt_read(&work->prompt, call, work->model, &work->params->prompt));
+    TRY(prompt_read(&work->prompt, call, work->model, &params->prompt));
     prompt_describe(work->result, call, work->model, &work->prompt);
-    TRY(target_resolve(&work->target, &work->contrast, call, work->session, &work->prompt, &work->params->target, NULL,
+    TRY(target_resolve(&work->target, &work->contrast, call, work->session, &work->prompt, &params->target, NULL,
                        work->result));
-    TRY(words_of(&work->words, call, work->model, &work->prompt));
-    const YardstickAsked asked = {.fixed = work->params->yardstick.fixed,
-                                  .replacements = work->params->yardstick.replacements};
-    TRY(yardstick_new(&work->yardstick, call, work->session, &work->prompt, &work->target, &work->contrast,
-                      &work->words, &asked));
-    work->findings = (WhyFindings){.call = call,
-                                   .model = work->model,
-                                   .target = &work->target,
-                                   .contrast = &work->contrast,
-                                   .yardstick = work->yardstick,
-                                   .against = -1,
-                                   .largest = -1,
-                                   .pointed = -1,
-                                   .turnings = &work->turnings};
-    return LIMN_OK;
-}
-
-/* The largest supporting effect so far, for whoever watches: "so far: "bitcoin"". */
-static limn_status tell_first(WhyWork *work) {
-    const Units *units = yardstick_units(work->yardstick);
-    int32_t best = -1;
-    for (int32_t u = 0; u < units->n; u++) {
-        double effect = yardstick_effect(work->yardstick, u)->effect;
-        best = !isnan(effect) && (best < 0 || effect > yardstick_effect(work->yardstick, best)->effect) ? u : best;
-    }
-    Text text = yardstick_text(work->yardstick, best);
-    char *stage = arena_printf(work->call->arena, "so far \"%.*s\" matters most", (int)text.length, text.bytes);
-    return stage == NULL ? method_no_memory(work->call) : progress_tick(work->call->progress, stage, 0, 0);
-}
-
-/* Clear supporters by size; the clearest opponent; the largest of all. */
-static void find_causes(WhyWork *work) {
-    WhyFindings *findings = &work->findings;
-    const Units *units = yardstick_units(work->yardstick);
-    for (int32_t u = 0; u < units->n; u++) {
-        const Effect *effect = yardstick_effect(work->yardstick, u);
-        if (isnan(effect->effect)) {
-            continue;
-        }
-        const Effect *most = findings->largest < 0 ? NULL : yardstick_effect(work->yardstick, findings->largest);
-        findings->largest = most == NULL || fabs(effect->effect) > fabs(most->effect) ? u : findings->largest;
-        if (!effect_is_clear(effect)) {
-            continue;
-        }
-        if (effect->effect < 0.0) {
-            bool more =
-                findings->against < 0 || effect->effect < yardstick_effect(work->yardstick, findings->against)->effect;
-            findings->against = more ? u : findings->against;
-            continue;
-        }
-        int32_t place = findings->n_causes < WHY_CAUSES ? findings->n_causes++ : WHY_CAUSES;
-        while (place > 0 && effect->effect > yardstick_effect(work->yardstick, findings->causes[place - 1])->effect) {
-            place--;
-            if (place + 1 < WHY_CAUSES) {
-                findings->causes[place + 1] = findings->causes[place];
-            }
-        }
-        if (place < WHY_CAUSES) {
-            findings->causes[place] = u;
-        }
-    }
-}
-
-/* The word that gradient times input names first. */
-static limn_status ask_gradient(WhyWork *work) {
-    const Method *method;
-    const void *params;
-    TRY(token_scorer_find(&method, work->call, "grad"));
-    TRY(token_scorer_params(&params, work->call, method, NULL));
-    const TokenQuestion question = {.session = work->session,
-                                    .prompt = &work->prompt,
-                                    .target = &work->target,
-                                    .contrast = &work->contrast,
-                                    .params = params,
-                                    .seed = work->call->common.seed};
-    TokenScores scores;
-    TRY(token_scores(&scores, work->call, method, &question));
-    const Units *units = yardstick_units(work->yardstick);
-    double best = 0.0;
-    for (int32_t u = 0; u < units->n; u++) {
-        double score = token_scores_sum(&scores, units->items[u].begin, units->items[u].end);
-        bool counts = !units->items[u].fixed && yardstick_effect(work->yardstick, u)->n > 0;
-        if (counts && score > best) {
-            best = score;
-            work->findings.pointed = u;
-        }
-    }
-    return LIMN_OK;
-}
-
-static void compare(WhyWork *work) {
-    WhyFindings *findings = &work->findings;
-    if (findings->pointed >= 0 && findings->n_causes > 0) {
-        const Effect *own = yardstick_effect(work->yardstick, findings->pointed);
-        double largest = yardstick_effect(work->yardstick, findings->causes[0])->effect;
-        findings->agrees = effect_is_clear(own) && own->effect >= least_ratio * largest;
-    }
-}
-
-/* ---- what would have been said ---- */
-
-static bool begins_word(const WhyWork *work, int32_t id) {
-    Text text = token_text(work->call, work->model, id);
-    bool special = tokenizer_is_special(work->model->tokenizer, id);
-    return special || text.length == 0 || text.bytes[0] == ' ' || text.bytes[0] == '\n' ||
-           word_kind((Text){text.bytes, 1}).class == WORD_PUNCTUATION;
-}
-
-/* A word's first token as the whole word that the model would write; text: of those tokens together. */
-static limn_status whole_word(Text *text, const WhyWork *work, const int32_t *ids, int32_t n, int32_t first) {
-    enum { MOST_TOKENS = 6 };
-    MethodCall *call = work->call;
-    int32_t *longer = ARENA_ARRAY(call->arena, int32_t, n + MOST_TOKENS + 1);
-    TextBuffer joined = TEXT_BUFFER_INIT;
-    if (longer == NULL) {
-        return method_no_memory(call);
-    }
-    memcpy(longer, ids, (size_t)n * sizeof *ids);
-    limn_status status = LIMN_OK;
-    for (int32_t k = 0, next = first; k < MOST_TOKENS && (k == 0 || !begins_word(work, next)); k++) {
-        Text piece = token_text(call, work->model, next);
-        text_buffer_add_bytes(&joined, piece.bytes, piece.length);
-        longer[n + k] = next;
-        if (work->model->config.n_context > 0 && n + k + 1 >= work->model->config.n_context) {
-            break;
-        }
-        SequenceInput sequence = {.ids = longer, .n = n + k + 1};
-        OutputRow output = {.row = n + k, .target = -1};
-        RunRequest request = {
-            .sequences = &sequence, .n_sequences = 1, .outputs = &output, .n_outputs = 1, .logits = true};
-        status = session_run(work->session, &request, call->progress);
-        if (status != LIMN_OK) {
-            break;
-        }
-        next = logit_argmax(session_logits(work->session), work->model->config.n_vocab);
-    }
-    status = status == LIMN_OK ? text_buffer_status(&joined) : status;
-    if (status == LIMN_OK) {
-        char *copy = arena_strndup(call->arena, joined.data, joined.length);
-        *text = text_bare((Text){copy, joined.length});
-        status = copy == NULL ? method_no_memory(call) : LIMN_OK;
-    }
-    text_buffer_free(&joined);
-    return status;
-}
-
-/* What is said to a prompt that turned: the target, the contrast, or whatever came first. */
-static limn_status answer_of(Text *text, const WhyWork *work, const Turning *turning) {
-    if (turning->answered.decided) {
-        *text = why_target_text(&work->findings, &work->target);
-        return LIMN_OK;
-    }
-    if (work->contrast.kind != TARGET_NONE) {
-        *text = why_target_text(&work->findings, &work->contrast);
-        return LIMN_OK;
-    }
-    int32_t best = turning->answered.best;
-    *text = best < 0 ? text_of("?") : text_bare(output_text(work->call, work->model, best));
-    if (best < 0 || work->target.kind != TARGET_TOKENS) {
-        return LIMN_OK;
-    }
-    const int32_t *ids;
-    int32_t n;
-    TRY(yardstick_version(work->yardstick, &turning->exchanges, &ids, &n));
-    return n > 0 ? whole_word(text, work, ids, n, best) : LIMN_OK;
-}
-
-static bool same_words(Text a, Text b) {
-    return a.length == b.length && strncasecmp(a.bytes, b.bytes, a.length) == 0;
-}
-
-/* An answer that is the same words by other tokens (without the space, with a capital) is no other answer. */
-static limn_status name_answers(WhyWork *work) {
-    Turnings *turnings = &work->turnings;
-    Text target = why_target_text(&work->findings, &work->target);
-    int32_t kept = 0;
-    for (int32_t i = 0; i < turnings->n; i++) {
-        Text answer;
-        TRY(answer_of(&answer, work, &turnings->items[i]));
-        if (turnings->items[i].answered.decided || !same_words(answer, target)) {
-            turnings->items[kept] = turnings->items[i];
-            work->findings.answers[kept++] = answer;
-        }
-    }
-    turnings->n = kept;
-    return LIMN_OK;
+    const YardstickAsked asked = {.fixed = params->yardstick.fixed, .replacements = params->yardstick.replacements};
+    return why_begin(work, &asked);
 }
 
 /* ---- what is shown ---- */
@@ -271,6 +70,29 @@ static void join_exchanges(TextBuffer *words, TextBuffer *with, const WhyWork *w
         text_buffer_add(with, k == 0 ? "" : " + ");
         text_buffer_add_bytes(with, exchange->text.bytes, exchange->text.length);
     }
+}
+
+static void show_pointed(const WhyWork *work) {
+    static const TableColumn columns[] = {{{"method", 6}, COLUMN_TEXT},   {{"word", 4}, COLUMN_TOKEN},
+                                          {{"effect", 6}, COLUMN_SIGNED}, {{"low", 3}, COLUMN_SIGNED},
+                                          {{"high", 4}, COLUMN_SIGNED},   {{"cause", 5}, COLUMN_FLAG}};
+    const MethodCall *call = work->call;
+    TableBlock *table = result_add_table(work->result, "methods",
+                                         SAY(call, "What each method names first", "各方法首推的词"), columns, 6);
+    for (int32_t m = 0; m < work->n_scorers; m++) {
+        const WhyPointed *pointed = &work->pointed[m];
+        const Effect none = {.effect = (double)NAN, .low = (double)NAN, .high = (double)NAN};
+        const Effect *effect = pointed->unit < 0 ? &none : yardstick_effect(work->yardstick, pointed->unit);
+        Text text = pointed->unit < 0 ? text_of("") : yardstick_text(work->yardstick, pointed->unit);
+        const Value cells[] = {value_text(pointed->method),  value_bytes(text.bytes, text.length),
+                               value_number(effect->effect), value_number(effect->low),
+                               value_number(effect->high),   value_bool(effect->low > 0.0)};
+        table_row(table, cells);
+    }
+    result_block_note(work->result, "%s",
+                      SAY(call,
+                          "effect: how far the answer's lead falls with other words there; cause: clearly above 0",
+                          "作用：换成别的词后回答的领先量下降多少；因果：明确大于 0"));
 }
 
 static void show_turnings(const WhyWork *work) {
@@ -357,43 +179,32 @@ static limn_status report(WhyWork *work) {
     TRY(show_answer(work));
     show_causes(work);
     show_turnings(work);
+    if (work->n_scorers > 0) {
+        show_pointed(work);
+    }
     show_words(work);
     target_describe(work->result, work->call, work->model, &work->target, &work->contrast, 0);
     return check(work);
 }
 
-static limn_status find_all(WhyWork *work) {
-    int32_t units[YARDSTICK_LEADING + 1], n;
-    TRY(yardstick_screen(work->yardstick));
-    TRY(tell_first(work));
-    yardstick_leading(work->yardstick, units, &n);
-    TRY(ask_gradient(work));
-    bool there = work->findings.pointed < 0;
-    for (int32_t i = 0; i < n; i++) {
-        there = there || units[i] == work->findings.pointed;
-    }
-    if (!there) {
-        units[n++] = work->findings.pointed;
-    }
-    TRY(yardstick_confirm(work->yardstick, units, n));
-    find_causes(work);
-    compare(work);
-    TRY(turnings_find(&work->turnings, work->yardstick, work->call));
-    return name_answers(work);
-}
-
 static limn_status run(MethodCall *call, Result *result) {
-    WhyWork work = {.call = call, .params = call->params, .result = result};
-    limn_status status = prepare(&work);
-    status = status == LIMN_OK ? find_all(&work) : status;
+    WhyWork work = {.call = call, .result = result};
+    limn_status status = prepare(&work, call->params);
+    status = status == LIMN_OK ? why_find(&work) : status;
     status = status == LIMN_OK ? report(&work) : status;
     yardstick_free(work.yardstick);
     return status == LIMN_OK ? result_status(result) : status;
 }
 
 static const limn_param rows[] = {
-    MODEL_ROW(WhyParams, model),         PROMPT_ROWS(WhyParams, prompt),       TARGET_ROWS(WhyParams, target),
-    TARGET_MORE_ROWS(WhyParams, target), YARDSTICK_ROWS(WhyParams, yardstick),
+    MODEL_ROW(WhyParams, model),
+    PROMPT_ROWS(WhyParams, prompt),
+    TARGET_ROWS(WhyParams, target),
+    TARGET_MORE_ROWS(WhyParams, target),
+    YARDSTICK_ROWS(WhyParams, yardstick),
+    {"methods", 'm', LIMN_PARAM_TEXT, .repeated = true, .metavar = SCORERS_METAVAR,
+     .help = "whose first words are held against the causes (without it: gradients): ig,lrp:rules=relp,rollout",
+     .field = offsetof(WhyParams, methods)},
 };
 
 const Method method_why = {
@@ -407,6 +218,7 @@ const Method method_why = {
              "decides.",
          .examples = "limn why MODEL -p 'The capital of France is'\n"
                      "limn why MODEL -p 'The nurse said that' --target ' she' --contrast ' he'\n"
+                     "limn why MODEL -p 'The capital of France is' --methods ig,lrp,rollout\n"
                      "limn why MODEL --adapter DIR -p 'Tweet: Talking of bitcoin.' --language zh -o why.html",
          .params = rows,
          .n_params = sizeof rows / sizeof rows[0]},

@@ -162,8 +162,16 @@ static void add_disagreement(TextBuffer *out, const WhyFindings *findings) {
     if (findings->pointed < 0 || findings->agrees || findings->n_causes == 0) {
         return;
     }
-    text_buffer_add(out, say(findings, "Two ways of asking disagree: judged by small nudges the answer leans most on ",
-                             "两种问法不一致：从细微扰动看，回答最依赖"));
+    if (findings->pointed_by == NULL) {
+        text_buffer_add(out,
+                        say(findings, "Two ways of asking disagree: judged by small nudges the answer leans most on ",
+                            "两种问法不一致：从细微扰动看，回答最依赖"));
+    } else {
+        text_buffer_printf(out,
+                           say(findings, "Two ways of asking disagree: by %s the answer leans most on ",
+                               "两种问法不一致：按 %s，回答最依赖"),
+                           findings->pointed_by);
+    }
     add_quoted(out, findings, yardstick_text(findings->yardstick, findings->pointed));
     text_buffer_add(out, say(findings, ", but ", "，但"));
     add_change(out, findings, findings->pointed);

@@ -10,7 +10,8 @@
  * bytes for any number of threads.
  *
  * How it fails: near-jumps of F that f32 cannot resolve (said: "noise floor"); too few nodes (said: "not converged");
- * a baseline that is itself meaningful to the model, which no figure here can show: compare several. */
+ * a baseline that is itself meaningful to the model: the default is the mean over several draws of tokens that could as
+ * well stand there (expected gradients: Erion et al. 1906.10670; docs/baselines.md says how well each does). */
 #include <math.h>
 #include <string.h>
 
@@ -20,7 +21,9 @@
 #include "measure/target_score.h"
 #include "method/gradient/ig.h"
 
+enum { LEAST_STEPS = 4 }; /* of a fixed rule on one of several draws */
 static const double beside_zero = 1e-3;
+static const char sampled_name[] = "sampled";
 static const char zero_name[] = "zero embedding (from 0.001 of the input on: norms jump at 0)",
                   zero_name_chinese[] = "零嵌入（从输入的 0.001 处开始：归一化在 0 处跳变）";
 
@@ -105,18 +108,52 @@ static limn_status prepare(IgWork *work) {
 
 /* ---- integration ---- */
 
-const char *ig_baseline_spec(const IgParams *params, int32_t which) {
-    return params->baselines.n == 0 ? "auto" : params->baselines.items[which].bytes;
+const char *ig_baseline_spec(const IgWork *work, int32_t which) {
+    const ParamTexts *given = &work->params->baselines;
+    if (given->n == 0) {
+        return work->model->tokenizer == NULL || baseline_has_mask(work->model) ? "auto" : sampled_name;
+    }
+    return given->items[given->n == 1 ? 0 : which].bytes;
 }
 
-static limn_status fill_baseline(IgWork *work, int32_t which) {
+/* Nodes of a fixed rule on each line: draws share them. */
+static int32_t steps_each(const IgWork *work) {
+    int64_t steps = work->params->steps, shared = (steps + IG_SAMPLED - 1) / IG_SAMPLED;
+    return (int32_t)(!work->pooled ? steps : shared < LEAST_STEPS ? LEAST_STEPS : shared);
+}
+
+static bool is_sampled(const IgWork *work, int32_t which) {
+    return strcmp(ig_baseline_spec(work, which), sampled_name) == 0;
+}
+
+/* Draw number `which`: a token of the same kind for each. */
+static limn_status fill_sampled(IgWork *work, int32_t which, float *baseline) {
     IgPath *path = &work->path;
-    TRY(baseline_fill(path->baseline, &work->names[which], work->call, work->session,
-                      ig_baseline_spec(work->params, which), path->n_tokens));
+    int32_t *ids = ARENA_ARRAY(work->call->arena, int32_t, path->n_tokens + 1);
+    work->names[which] = arena_printf(
+        work->call->arena, SAY(work->call, "sampled tokens, draw %d", "抽取的词元，第 %d 次"), (int)which + 1);
+    if (ids == NULL || work->names[which] == NULL) {
+        return method_no_memory(work->call);
+    }
+    if (work->sampled == NULL) {
+        SampledTokens *made;
+        TRY(sampled_tokens_new(&made, work->call, work->model));
+        work->sampled = made;
+    }
+    uint64_t draw = (uint64_t)work->call->common.seed * 1000003U + (uint64_t)which;
+    TRY(sampled_tokens_draw(ids, work->sampled, work->prompt.ids, path->n_tokens, draw));
+    return embed_ids(baseline, work->session, ids, path->n_tokens, work->call->progress);
+}
+
+static limn_status fill_baseline(IgWork *work, int32_t which, float *baseline) {
+    IgPath *path = &work->path;
+    TRY(is_sampled(work, which) ? fill_sampled(work, which, baseline)
+                                : baseline_fill(baseline, &work->names[which], work->call, work->session,
+                                                ig_baseline_spec(work, which), path->n_tokens));
     for (int32_t t = 0; t < path->n_tokens; t++) {
         if (path->fixed[t]) {
-            memcpy(path->baseline + t * path->d_model, path->input + t * path->d_model,
-                   (size_t)path->d_model * sizeof *path->baseline);
+            memcpy(baseline + t * path->d_model, path->input + t * path->d_model,
+                   (size_t)path->d_model * sizeof *baseline);
         }
     }
     return LIMN_OK;
@@ -126,18 +163,34 @@ static limn_status fill_baseline(IgWork *work, int32_t which) {
 static limn_status integrate(IgWork *work, int32_t which, int64_t look) {
     IgPath *path = &work->path;
     const IgParams *params = work->params;
-    const char *spec = ig_baseline_spec(params, which);
-    TRY(fill_baseline(work, which));
+    TRY(fill_baseline(work, which, path->baseline));
     /* A root-mean-square norm jumps at zero, where its gradient overflows: the path begins just beside it. */
-    bool jumps = strcmp(spec, "zero") == 0;
+    bool jumps = strcmp(ig_baseline_spec(work, which), "zero") == 0;
     IgAdaptive adaptive = {.tolerance = params->tolerance,
                            .max_nodes = params->max_nodes,
                            .begin = jumps ? beside_zero : 0.0,
                            .look = look};
     work->names[which] = jumps ? SAY(work->call, zero_name, zero_name_chinese) : work->names[which];
-    return params->steps > 0
-               ? ig_integrate_fixed(&work->integrals[which], path, (IgRule)params->rule, (int32_t)params->steps)
-               : ig_integrate_adaptive(&work->integrals[which], path, &adaptive);
+    return params->steps > 0 ? ig_integrate_fixed(&work->integrals[which], path, (IgRule)params->rule, steps_each(work))
+                             : ig_integrate_adaptive(&work->integrals[which], path, &adaptive);
+}
+
+/* All draws together. */
+static limn_status integrate_pooled(IgWork *work, int64_t look) {
+    IgPath *path = &work->path;
+    const IgParams *params = work->params;
+    size_t values = (size_t)path->n_tokens * (size_t)path->d_model;
+    const float *baselines[IG_SAMPLED];
+    for (int32_t b = 0; b < work->n_baselines; b++) {
+        float *baseline = arena_alloc_aligned(work->call->arena, values * sizeof *baseline, 64);
+        if (baseline == NULL) {
+            return method_no_memory(work->call);
+        }
+        TRY(fill_baseline(work, b, baseline));
+        baselines[b] = baseline;
+    }
+    const IgAdaptive adaptive = {.tolerance = params->tolerance, .max_nodes = params->max_nodes, .look = look};
+    return ig_integrate_pooled(work->integrals, path, baselines, work->n_baselines, &adaptive);
 }
 
 /* Mean and standard deviation over baselines of each token's sum over components. */
@@ -164,6 +217,8 @@ static void combine(IgWork *work) {
 static limn_status alloc_integrals(IgWork *work) {
     Arena *arena = work->call->arena;
     work->n_baselines = work->params->baselines.n == 0 ? 1 : work->params->baselines.n;
+    work->pooled = work->n_baselines == 1 && is_sampled(work, 0);
+    work->n_baselines = work->pooled ? IG_SAMPLED : work->n_baselines;
     work->integrals = ARENA_ARRAY(arena, IgIntegral, work->n_baselines);
     work->names = ARENA_ARRAY(arena, const char *, work->n_baselines);
     work->score = ARENA_ARRAY(arena, double, work->prompt.n + 1);
@@ -176,6 +231,11 @@ static limn_status alloc_integrals(IgWork *work) {
 
 static limn_status attribute(IgWork *work) {
     TRY(alloc_integrals(work));
+    if (work->pooled && work->params->steps == 0) {
+        TRY(integrate_pooled(work, 0));
+        combine(work);
+        return LIMN_OK;
+    }
     for (int32_t b = 0; b < work->n_baselines; b++) {
         work->path.integrals = work->n_baselines - b;
         TRY(integrate(work, b, 0));
@@ -198,6 +258,7 @@ IgJudgement ig_judge(const IgWork *work) {
         judgement.change = fmax(judgement.change, integral->token_change);
         judgement.end = integral->end == IG_GAVE_UP ? IG_GAVE_UP : judgement.end;
     }
+    judgement.gap = work->pooled ? ig_pooled_gap(work->integrals, work->n_baselines) : judgement.gap;
     judgement.gap_counts = judgement.end != IG_NOISE_FLOOR || ig_is_routed(work); /* jumps are no noise */
     bool adds_up = !judgement.gap_counts || judgement.gap <= tolerance;
     judgement.sound = adds_up && (judgement.end == IG_FIXED_RULE || judgement.change <= tolerance);
@@ -272,18 +333,19 @@ static limn_status estimate(IgWork *work, double started) {
     bool fixed_rule = params->steps > 0;
     TRY(alloc_integrals(work));
     if (fixed_rule) {
-        TRY(fill_baseline(work, 0));
+        TRY(fill_baseline(work, 0, work->path.baseline));
     } else {
-        TRY(integrate(work, 0, LOOK_NODES));
+        TRY(work->pooled ? integrate_pooled(work, LOOK_NODES) : integrate(work, 0, LOOK_NODES));
     }
     const IgIntegral *begun = &work->integrals[0];
-    int64_t each = fixed_rule ? params->steps : begun->expected;
+    int64_t integrals = work->pooled && !fixed_rule ? 1 : work->n_baselines, spent = work->path.evaluations;
+    int64_t each = fixed_rule ? steps_each(work) : begun->expected;
     int64_t ends = fixed_rule ? 2 : 0; /* the adaptive rule's are nodes */
-    IgCost cost = {.nodes = each * work->n_baselines - begun->nodes,
+    IgCost cost = {.nodes = each * integrals - spent,
                    .values = work->n_baselines * ends + cause_most_passes((CauseEffort)params->check, work->words.n),
-                   .most = fixed_rule ? 0 : params->max_nodes * work->n_baselines,
+                   .most = fixed_rule ? 0 : params->max_nodes * integrals,
                    .seconds = estimate_clock() - started,
-                   .spent = begun->nodes};
+                   .spent = spent};
     return ig_estimate(work->result, &work->path, &cost);
 }
 
@@ -311,15 +373,18 @@ static const limn_param rows[] = {
     {"metric", 0, LIMN_PARAM_CHOICE, .metavar = "F", .choices = "logprob|prob|logit|logit-diff|nll",
      .help = "what is explained (default: logprob; a classifier's logit)", .field = offsetof(IgParams, metric)},
     {"baseline", 0, LIMN_PARAM_TEXT, .repeated = true, .metavar = "B",
-     .help = "auto (mask, else padding, unknown, end-of-text token), pad, mean, zero, token:STR, ids:FILE; several "
-             "give a mean and a spread",
+     .help =
+         "sampled (the mean over 8 draws of other tokens of the same kind: the default, but with a mask token), auto "
+         "(mask, else padding, unknown, end-of-text token), pad, mean, zero, token:STR, ids:FILE; several give a "
+         "mean and a spread",
      .field = offsetof(IgParams, baselines)},
     {"tolerance", 0, LIMN_PARAM_NUMBER, .metavar = "T", .default_text = "0.03", .minimum = 1e-6, .maximum = 1,
      .help = "adaptive rule: how far gaps and tokens may be off", .field = offsetof(IgParams, tolerance)},
     {"max-nodes", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "4096", .minimum = 64, .maximum = 1000000,
      .help = "adaptive rule: give up (and say so) after N nodes", .field = offsetof(IgParams, max_nodes)},
     {"steps", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "0", .minimum = 0, .maximum = 1000000,
-     .help = "a fixed rule with N nodes instead of the adaptive one", .field = offsetof(IgParams, steps)},
+     .help = "a fixed rule with N nodes instead of the adaptive one (the draws of sampled share them)",
+     .field = offsetof(IgParams, steps)},
     {"rule", 0, LIMN_PARAM_CHOICE, .metavar = "R", .default_text = "gauss-legendre",
      .choices = "gauss-legendre|trapezoid|riemann|riemann-left|riemann-right",
      .help = "the fixed rule of --steps, as Captum defines it (riemann: middles)", .field = offsetof(IgParams, rule)},
@@ -355,12 +420,12 @@ const Method method_ig = {
                   "token?",
               .formula = "score_t = (x_t - b_t) . integral over a in [0, 1] of dF/dx_t at b + a (x - b)",
               .paper = "Sundararajan et al. 2017 (1703.01365)",
-              .cost = "16 to some hundred forward and backward passes, until the sum of gaps is small",
+              .cost = "some hundred forward and backward passes, until the sum of gaps is small",
               .lies =
                   "It is exact about a path from a baseline, and the baseline is a choice: a small sum of gaps says "
-                  "that the "
-                  "integral is right, not that the question was. Near jumps float32 ends what can be resolved "
-                  "(said)."},
+                  "that the integral is right, not that the question was. By default it is the mean over eight draws "
+                  "of tokens of the same kind; where these disagree that is said first. Near jumps float32 ends what "
+                  "can be resolved (said)."},
     .explains = true,
     .score_tokens = score_tokens,
 };

@@ -2,6 +2,7 @@
 #ifndef LIMN_METHOD_GRADIENT_IG_H
 #define LIMN_METHOD_GRADIENT_IG_H
 
+#include "ask/sampled_tokens.h"
 #include "ask/words.h"
 #include "measure/token_scores.h"
 #include "method/gradient/ig_integrate.h"
@@ -39,8 +40,10 @@ typedef struct IgWork {
     IgIntegral *integrals; /* [n_baselines] */
     const char **names;    /* [n_baselines] what each baseline is */
     int32_t n_baselines;
-    double *score;  /* [prompt.n] mean over baselines, all components; NaN: fixed */
-    double *spread; /* [prompt.n] standard deviation over baselines; NaN: one baseline */
+    bool pooled;                  /* they are draws of one kind, integrated together: figures are of their mean */
+    const SampledTokens *sampled; /* NULL: none are drawn */
+    double *score;                /* [prompt.n] mean over baselines, all components; NaN: fixed */
+    double *spread;               /* [prompt.n] standard deviation over baselines; NaN: one baseline */
     TokenRuns words;
     TokenRuns sentences;
 } IgWork;
@@ -56,11 +59,21 @@ typedef struct IgJudgement {
 
 IgJudgement ig_judge(const IgWork *work);
 
-/* What was asked of baseline number `which`: "auto" where nobody said. */
-const char *ig_baseline_spec(const IgParams *params, int32_t which);
+enum { IG_SAMPLED = 8 }; /* lines of the baseline "sampled" */
+
+/* What was asked of baseline number `which`. Where nobody said: sampled, or auto where the model has a mask token or no
+ * tokenizer. */
+const char *ig_baseline_spec(const IgWork *work, int32_t which);
 
 /* F jumps where a row's choice of experts changes, which no number of nodes can smooth. */
 bool ig_is_routed(const IgWork *work);
+
+/* ig_agreement.c. Standard deviation over the baselines of the score of tokens [begin, end); NaN: one baseline. */
+double ig_group_spread(const IgWork *work, int32_t begin, int32_t end);
+/* The word that a baseline names first for the target; -1: none speaks for it. */
+int32_t ig_first_word(const IgWork *work, int32_t which);
+/* How many baselines name that word first. */
+int32_t ig_baselines_agreeing(const IgWork *work, int32_t word);
 
 /* Scores, words, figures and checks into the result. */
 limn_status ig_report(IgWork *work);

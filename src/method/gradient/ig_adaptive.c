@@ -20,6 +20,7 @@
 
 enum {
     FIRST_INTERVALS = 12,
+    FIRST_POOLED = 4, /* of each of several lines */
     MOST_SPLITS = 16,
     MOST_DEPTH = 22,
     MOST_STALLS = 2,
@@ -40,6 +41,7 @@ typedef struct Interval {
     int depth;
     int stalls;
     bool simpson;
+    int32_t line; /* which of several it is of */
 } Interval;
 
 typedef struct Adaptive {
@@ -48,6 +50,10 @@ typedef struct Adaptive {
     Interval *intervals;
     int32_t n;
     int32_t capacity;
+    const float *const *baselines; /* [n_lines] */
+    IgIntegral *integrals;         /* [n_lines] */
+    int32_t n_lines;
+    IgIntegral all;   /* of all lines: their sums */
     double *previous; /* [C, P] attributions at the last refinement */
     int64_t previous_nodes;
 } Adaptive;
@@ -78,13 +84,13 @@ static void measure(const Adaptive *adaptive, Interval *interval) {
     }
 }
 
-/* Attributions from all intervals, each brought to its exact difference of F. */
-static void sum_up(const Adaptive *adaptive, double *attribution) {
+/* Attributions from all intervals of a line, each brought to its exact difference of F. */
+static void sum_up(const Adaptive *adaptive, int32_t line, double *attribution) {
     const IgPath *path = adaptive->path;
     memset(attribution, 0, (size_t)path->n_parts * (size_t)path->n_tokens * sizeof *attribution);
     for (int32_t i = 0; i < adaptive->n; i++) {
         const Interval *interval = &adaptive->intervals[i];
-        for (int32_t c = 0; c < path->n_parts; c++) {
+        for (int32_t c = 0; interval->line == line && c < path->n_parts; c++) {
             int64_t first = (int64_t)c * path->n_tokens;
             double sum = 0.0, size = 0.0;
             for (int64_t k = first; k < first + path->n_tokens; k++) {
@@ -120,26 +126,31 @@ static limn_status evaluate_all(Adaptive *adaptive, IgNode **nodes, int32_t n) {
     return LIMN_OK;
 }
 
-static limn_status new_node(const Adaptive *adaptive, double alpha, IgNode **node) {
+static limn_status new_node(const Adaptive *adaptive, int32_t line, double alpha, IgNode **node) {
     *node = ARENA_NEW(adaptive->path->call->arena, IgNode);
     if (*node == NULL) {
         return method_no_memory(adaptive->path->call);
     }
     (*node)->alpha = alpha;
+    (*node)->baseline = adaptive->baselines[line];
     return LIMN_OK;
 }
 
 static limn_status start(Adaptive *adaptive) {
-    enum { NODES = 2 * FIRST_INTERVALS + 1 };
-    IgNode *nodes[NODES];
+    int32_t intervals = adaptive->n_lines > 1 ? FIRST_POOLED : FIRST_INTERVALS, each = 2 * intervals + 1;
+    IgNode **nodes = ARENA_ARRAY(adaptive->path->call->arena, IgNode *, each * adaptive->n_lines);
     double begin = adaptive->options->begin;
-    for (int i = 0; i < NODES; i++) {
-        TRY(new_node(adaptive, begin + (1.0 - begin) * i / (NODES - 1), &nodes[i]));
+    if (nodes == NULL) {
+        return method_no_memory(adaptive->path->call);
     }
-    TRY(evaluate_all(adaptive, nodes, NODES));
-    for (int i = 0; i < FIRST_INTERVALS; i++) {
+    for (int32_t i = 0; i < each * adaptive->n_lines; i++) {
+        TRY(new_node(adaptive, i / each, begin + (1.0 - begin) * (i % each) / (each - 1), &nodes[i]));
+    }
+    TRY(evaluate_all(adaptive, nodes, each * adaptive->n_lines));
+    for (int32_t i = 0; i < intervals * adaptive->n_lines; i++) {
+        int32_t line = i / intervals, first = line * each + 2 * (i % intervals);
         Interval *interval = &adaptive->intervals[adaptive->n++];
-        *interval = (Interval){.a = nodes[2 * i], .m = nodes[2 * i + 1], .b = nodes[2 * i + 2]};
+        *interval = (Interval){.a = nodes[first], .m = nodes[first + 1], .b = nodes[first + 2], .line = line};
         measure(adaptive, interval);
     }
     return LIMN_OK;
@@ -165,13 +176,13 @@ static int by_worth(const void *left, const void *right) {
     if (difference != 0.0) {
         return difference > 0.0 ? 1 : -1;
     }
-    return a->a->alpha < b->a->alpha ? -1 : 1;
+    return a->line != b->line ? a->line - b->line : a->a->alpha < b->a->alpha ? -1 : 1;
 }
 
 static void halve(Adaptive *adaptive, int32_t index, const IgNode *left, const IgNode *right, double scale) {
     Interval parent = adaptive->intervals[index];
-    Interval first = {.a = parent.a, .m = left, .b = parent.m, .depth = parent.depth + 1};
-    Interval second = {.a = parent.m, .m = right, .b = parent.b, .depth = parent.depth + 1};
+    Interval first = {.a = parent.a, .m = left, .b = parent.m, .depth = parent.depth + 1, .line = parent.line};
+    Interval second = {.a = parent.m, .m = right, .b = parent.b, .depth = parent.depth + 1, .line = parent.line};
     measure(adaptive, &first);
     measure(adaptive, &second);
     bool stalled = first.gap + second.gap > stall_ratio * parent.gap && parent.gap < noise_share * scale;
@@ -193,8 +204,9 @@ static limn_status refine(Adaptive *adaptive, double scale, int32_t *split) {
     IgNode *nodes[2 * MOST_SPLITS];
     for (int32_t i = 0; i < n; i++) {
         const Interval *interval = &adaptive->intervals[i];
-        TRY(new_node(adaptive, 0.5 * (interval->a->alpha + interval->m->alpha), &nodes[2 * i]));
-        TRY(new_node(adaptive, 0.5 * (interval->m->alpha + interval->b->alpha), &nodes[2 * i + 1]));
+        double a = interval->a->alpha, m = interval->m->alpha, b = interval->b->alpha;
+        TRY(new_node(adaptive, interval->line, 0.5 * (a + m), &nodes[2 * i]));
+        TRY(new_node(adaptive, interval->line, 0.5 * (m + b), &nodes[2 * i + 1]));
     }
     TRY(evaluate_all(adaptive, nodes, 2 * n));
     for (int32_t i = 0; i < n; i++) {
@@ -203,44 +215,76 @@ static limn_status refine(Adaptive *adaptive, double scale, int32_t *split) {
     return LIMN_OK;
 }
 
-static double end_of(const Adaptive *adaptive, double alpha) {
+static double end_of(const Adaptive *adaptive, int32_t line, double alpha) {
     for (int32_t i = 0; i < adaptive->n; i++) {
         const Interval *interval = &adaptive->intervals[i];
-        if (interval->a->alpha == alpha) {
+        if (interval->line == line && interval->a->alpha == alpha) {
             return interval->a->f;
         }
-        if (interval->b->alpha == alpha) {
+        if (interval->line == line && interval->b->alpha == alpha) {
             return interval->b->f;
         }
     }
     return (double)NAN;
 }
 
-/* Takes stock: sums, gaps, and how far the tokens moved since the last look. */
-static void assess(Adaptive *adaptive, IgIntegral *integral) {
-    const IgPath *path = adaptive->path;
-    int64_t values = (int64_t)path->n_parts * path->n_tokens;
-    integral->f_baseline = end_of(adaptive, adaptive->options->begin);
-    integral->f_input = end_of(adaptive, 1.0);
+/* The sums of one line. */
+static void assess_line(Adaptive *adaptive, int32_t line) {
+    IgIntegral *integral = &adaptive->integrals[line];
+    integral->f_baseline = end_of(adaptive, line, adaptive->options->begin);
+    integral->f_input = end_of(adaptive, line, 1.0);
     integral->gap_scale = fmax(fabs(integral->f_input - integral->f_baseline), gap_floor);
-    integral->gap_sum = 0.0;
-    integral->noise = 0.0;
+    integral->gap_sum = integral->noise = 0.0;
+    int32_t n = 0;
     for (int32_t i = 0; i < adaptive->n; i++) {
-        integral->gap_sum += adaptive->intervals[i].gap;
-        integral->noise += is_settled(&adaptive->intervals[i]) ? adaptive->intervals[i].gap : 0.0;
+        const Interval *interval = &adaptive->intervals[i];
+        if (interval->line == line) {
+            integral->gap_sum += interval->gap;
+            integral->noise += is_settled(interval) ? interval->gap : 0.0;
+            n++;
+        }
     }
-    integral->nodes = path->evaluations;
-    sum_up(adaptive, integral->attribution);
-    if ((double)integral->nodes >= refinement * (double)adaptive->previous_nodes) {
+    integral->nodes = 2 * n + 1;
+    sum_up(adaptive, line, integral->attribution);
+}
+
+/* Sums over the lines: what is of their mean, times their number. */
+static void add_lines(Adaptive *adaptive) {
+    IgIntegral *all = &adaptive->all;
+    int64_t values = (int64_t)adaptive->path->n_parts * adaptive->path->n_tokens;
+    double change = 0.0;
+    all->gap_sum = all->noise = 0.0;
+    for (int32_t line = 0; line < adaptive->n_lines; line++) {
+        const IgIntegral *integral = &adaptive->integrals[line];
+        change += integral->f_input - integral->f_baseline;
+        all->gap_sum += integral->gap_sum;
+        all->noise += integral->noise;
+        for (int64_t k = 0; k < values; k++) {
+            all->attribution[k] = integral->attribution[k] + (line > 0 ? all->attribution[k] : 0.0);
+        }
+    }
+    all->gap_scale = fmax(fabs(change), gap_floor * adaptive->n_lines);
+    all->nodes = adaptive->path->evaluations;
+}
+
+/* Takes stock: sums, gaps, and how far the tokens moved since the last look. */
+static void assess(Adaptive *adaptive) {
+    IgIntegral *all = &adaptive->all;
+    int64_t values = (int64_t)adaptive->path->n_parts * adaptive->path->n_tokens;
+    for (int32_t line = 0; line < adaptive->n_lines; line++) {
+        assess_line(adaptive, line);
+    }
+    add_lines(adaptive);
+    if ((double)all->nodes >= refinement * (double)adaptive->previous_nodes) {
         if (adaptive->previous_nodes > 0) {
             double largest = 0.0;
             for (int64_t k = 0; k < values; k++) {
-                largest = fmax(largest, fabs(integral->attribution[k] - adaptive->previous[k]));
+                largest = fmax(largest, fabs(all->attribution[k] - adaptive->previous[k]));
             }
-            integral->token_change = largest / fmax(largest_magnitude(integral->attribution, values), 1e-12);
+            all->token_change = largest / fmax(largest_magnitude(all->attribution, values), 1e-12);
         }
-        memcpy(adaptive->previous, integral->attribution, (size_t)values * sizeof(double));
-        adaptive->previous_nodes = integral->nodes;
+        memcpy(adaptive->previous, all->attribution, (size_t)values * sizeof(double));
+        adaptive->previous_nodes = all->nodes;
     }
 }
 
@@ -254,10 +298,11 @@ static int64_t expected_nodes(const Adaptive *adaptive, const IgIntegral *integr
     return (int64_t)fmin(expected, (double)adaptive->options->max_nodes);
 }
 
-static limn_status iterate(Adaptive *adaptive, IgIntegral *integral) {
+static limn_status iterate(Adaptive *adaptive) {
     const IgAdaptive *options = adaptive->options;
+    IgIntegral *integral = &adaptive->all;
     TRY(start(adaptive));
-    assess(adaptive, integral);
+    assess(adaptive);
     for (;;) {
         integral->expected = expected_nodes(adaptive, integral);
         ig_path_expect(adaptive->path, integral->expected);
@@ -275,7 +320,7 @@ static limn_status iterate(Adaptive *adaptive, IgIntegral *integral) {
         bool only_noise = integral->gap_sum - integral->noise <= noise_left * options->tolerance * integral->gap_scale;
         int32_t split;
         TRY(refine(adaptive, integral->gap_scale, &split));
-        assess(adaptive, integral);
+        assess(adaptive);
         if (split == 0 || (only_noise && tokens_stand)) {
             integral->end = IG_NOISE_FLOOR;
             integral->expected = integral->nodes;
@@ -284,18 +329,49 @@ static limn_status iterate(Adaptive *adaptive, IgIntegral *integral) {
     }
 }
 
-limn_status ig_integrate_adaptive(IgIntegral *integral, IgPath *path, const IgAdaptive *options) {
-    Arena *arena = path->call->arena;
-    int64_t values = (int64_t)path->n_parts * path->n_tokens;
+static limn_status allocate(Adaptive *adaptive, int64_t max_nodes) {
+    Arena *arena = adaptive->path->call->arena;
+    size_t values = (size_t)adaptive->path->n_parts * (size_t)adaptive->path->n_tokens + 1;
+    int32_t first =
+        FIRST_INTERVALS > FIRST_POOLED * adaptive->n_lines ? FIRST_INTERVALS : FIRST_POOLED * adaptive->n_lines;
+    adaptive->capacity = (int32_t)(max_nodes / 2 + first + MOST_SPLITS);
+    adaptive->intervals = ARENA_ARRAY(arena, Interval, adaptive->capacity);
+    adaptive->previous = ARENA_ARRAY(arena, double, values);
+    adaptive->all = (IgIntegral){.attribution = ARENA_ARRAY(arena, double, values), .token_change = INFINITY};
+    bool made = adaptive->intervals != NULL && adaptive->previous != NULL && adaptive->all.attribution != NULL;
+    for (int32_t line = 0; line < adaptive->n_lines && made; line++) {
+        adaptive->integrals[line] = (IgIntegral){.attribution = ARENA_ARRAY(arena, double, values)};
+        made = adaptive->integrals[line].attribution != NULL;
+    }
+    return made ? LIMN_OK : method_no_memory(adaptive->path->call);
+}
+
+limn_status ig_integrate_pooled(IgIntegral *integrals, IgPath *path, const float *const *baselines, int32_t n,
+                                const IgAdaptive *options) {
     ig_path_begin(path);
     ig_path_expect(path, options->max_nodes < FIRST_GUESS ? options->max_nodes : FIRST_GUESS);
-    Adaptive adaptive = {.path = path, .options = options};
-    adaptive.capacity = (int32_t)(options->max_nodes / 2 + FIRST_INTERVALS + MOST_SPLITS);
-    adaptive.intervals = ARENA_ARRAY(arena, Interval, adaptive.capacity);
-    adaptive.previous = ARENA_ARRAY(arena, double, values + 1);
-    *integral = (IgIntegral){.attribution = ARENA_ARRAY(arena, double, values + 1), .token_change = INFINITY};
-    if (adaptive.intervals == NULL || adaptive.previous == NULL || integral->attribution == NULL) {
-        return method_no_memory(path->call);
+    Adaptive adaptive = {
+        .path = path, .options = options, .baselines = baselines, .integrals = integrals, .n_lines = n};
+    TRY(allocate(&adaptive, options->max_nodes));
+    TRY(iterate(&adaptive));
+    for (int32_t line = 0; line < n; line++) {
+        integrals[line].token_change = adaptive.all.token_change;
+        integrals[line].expected = adaptive.all.expected;
+        integrals[line].end = adaptive.all.end;
     }
-    return iterate(&adaptive, integral);
+    return LIMN_OK;
+}
+
+limn_status ig_integrate_adaptive(IgIntegral *integral, IgPath *path, const IgAdaptive *options) {
+    const float *baseline = path->baseline;
+    return ig_integrate_pooled(integral, path, &baseline, 1, options);
+}
+
+double ig_pooled_gap(const IgIntegral *integrals, int32_t n) {
+    double gaps = 0.0, change = 0.0;
+    for (int32_t line = 0; line < n; line++) {
+        gaps += integrals[line].gap_sum;
+        change += integrals[line].f_input - integrals[line].f_baseline;
+    }
+    return gaps / fmax(fabs(change), gap_floor * n);
 }

@@ -41,4 +41,13 @@ typedef struct IgAdaptive {
 limn_status ig_integrate_fixed(IgIntegral *integral, IgPath *path, IgRule rule, int32_t steps);
 limn_status ig_integrate_adaptive(IgIntegral *integral, IgPath *path, const IgAdaptive *options);
 
+/* Several lines at once, one from each baseline: nodes go where the mean of all gains most, and the tolerance and the
+ * limit of nodes hold for the mean. integrals: [n]; baselines: [n] of [P, D]. What is of all (token_change, expected,
+ * end) is the same in each. */
+limn_status ig_integrate_pooled(IgIntegral *integrals, IgPath *path, const float *const *baselines, int32_t n,
+                                const IgAdaptive *options);
+
+/* Sum of gaps of all, over what it is compared with: the size of the summed F(x) - F(b). */
+double ig_pooled_gap(const IgIntegral *integrals, int32_t n);
+
 #endif

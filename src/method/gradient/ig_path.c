@@ -61,13 +61,17 @@ typedef struct Evaluation {
     bool gradient;
 } Evaluation;
 
+static const float *baseline_of(const IgPath *path, const IgNode *node) {
+    return node->baseline != NULL ? node->baseline : path->baseline;
+}
+
 /* Row `row` of node i: baseline + alpha (input - baseline). */
 static void interpolate(void *context, int64_t i, int32_t row, float *out) {
     const Evaluation *work = context;
     const IgPath *path = work->path;
     float alpha = (float)work->nodes[i]->alpha;
     const float *x = path->input + row * path->d_model;
-    const float *b = path->baseline + row * path->d_model;
+    const float *b = baseline_of(path, work->nodes[i]) + row * path->d_model;
     if (path->fixed[row]) {
         memcpy(out, x, (size_t)path->d_model * sizeof *out);
         return;
@@ -88,11 +92,12 @@ static double dot_difference(const float *gradient, const float *x, const float 
 
 static void read_derivatives(const IgPath *path, IgNode *node, int32_t p, const AnswerPart *part) {
     int64_t width = path->d_model;
+    const float *baseline = baseline_of(path, node);
     for (int32_t t = path->first; t < path->n_tokens; t++) {
         bool reached = t < part->first + part->n && !path->fixed[t];
         const float *gradient = part->grads[0] + (int64_t)(t - part->first) * width;
         int64_t at = (int64_t)t * width;
-        double d = reached ? part->slope * dot_difference(gradient, path->input + at, path->baseline + at, width) : 0.0;
+        double d = reached ? part->slope * dot_difference(gradient, path->input + at, baseline + at, width) : 0.0;
         node->d[(int64_t)p * path->n_tokens + t] = (float)d;
         node->slope += d;
     }

@@ -27,10 +27,11 @@ typedef struct IgPath {
 
 typedef struct IgNode {
     double alpha;
-    double f;     /* F */
-    double slope; /* dF/dalpha: the sum of d */
-    double *f_of; /* [C] */
-    float *d;     /* [C, P]; 0 on fixed rows */
+    double f;              /* F */
+    double slope;          /* dF/dalpha: the sum of d */
+    double *f_of;          /* [C] */
+    float *d;              /* [C, P]; 0 on fixed rows */
+    const float *baseline; /* [P, D] where the node's line begins; NULL: at the path's */
 } IgNode;
 
 /* The path of an answer, which it takes over whatever comes of it. fixed, [prompt->n]: rows that stay as they are.

@@ -20,7 +20,7 @@ static void add_grouping(const IgWork *work, TokensBlock *strip, const char *nam
         groups[g].begin = runs->begins[g];
         groups[g].end = runs->begins[g + 1];
         groups[g].score = group_sum(work, runs->begins[g], runs->begins[g + 1]);
-        groups[g].spread = (double)NAN;
+        groups[g].spread = ig_group_spread(work, runs->begins[g], runs->begins[g + 1]);
     }
 }
 
@@ -44,13 +44,18 @@ static const char *unit_of(const IgWork *work) {
 /* What the scores are against, and what was left out of them. */
 static void note_strip(const IgWork *work) {
     const MethodCall *call = work->call;
-    bool speaks = strcmp(ig_baseline_spec(work->params, 0), "auto") == 0 && baseline_ends_text(work->model);
+    bool speaks =
+        work->n_baselines == 1 && strcmp(ig_baseline_spec(work, 0), "auto") == 0 && baseline_ends_text(work->model);
     const char *more = work->n_baselines > 1 ? SAY(call, " and others: mean over baselines", "等：取各基线的均值")
                        : speaks ? SAY(call, ", which also ends a text and so says something; see --baseline mean too",
                                       "，它也表示文本结束，因而并非毫无含义；另见 --baseline mean")
                                 : "";
     bool held = work->prompt.chat != NULL && work->params->template_tokens == 0;
-    result_block_note(work->result, SAY(call, "baseline: %s%s%s", "基线：%s%s%s"), work->names[0], more,
+    const char *first =
+        work->pooled ? SAY(call, "other tokens of the same kind in the place of each", "每个词元换成同类的其他词元")
+                     : work->names[0];
+    more = work->pooled ? SAY(call, ", mean over 8 draws", "，取 8 次抽取的均值") : more;
+    result_block_note(work->result, SAY(call, "baseline: %s%s%s", "基线：%s%s%s"), first, more,
                       held ? SAY(call,
                                  "; what the chat template puts around the messages is held fixed (--template-tokens "
                                  "scored scores it too)",
@@ -169,9 +174,27 @@ static void say_strongest(const IgWork *work, TextBuffer *out, const char *befor
     }
 }
 
+/* Said first: where most baselines name another word than their mean does. */
+static void say_disagreement(const IgWork *work, TextBuffer *line, const double *scores, const int32_t *order,
+                             int32_t n) {
+    double sign = work->metric == ANSWER_NLL ? -1.0 : 1.0;
+    int32_t first = -1;
+    for (int32_t i = 0; i < n && first < 0; i++) {
+        first = sign * scores[order[i]] > 0.0 ? order[i] : -1;
+    }
+    int32_t agreeing = work->n_baselines > 1 && first >= 0 ? ig_baselines_agreeing(work, first) : work->n_baselines;
+    if (2 * agreeing < work->n_baselines) {
+        text_buffer_printf(line,
+                           SAY(work->call, "Baselines disagree (%d of %d name the same word first). ",
+                               "各基线不一致（%d/%d 个首先指向同一个词）。"),
+                           (int)agreeing, (int)work->n_baselines);
+    }
+}
+
 static void say_headline(const IgWork *work, const double *scores, const int32_t *order, int32_t n) {
     TextBuffer line = TEXT_BUFFER_INIT;
     const MethodCall *call = work->call;
+    say_disagreement(work, &line, scores, order, n);
     text_buffer_add(&line, SAY(call, "Why ", "为什么是"));
     say_target(work, &line, &work->target);
     if (work->contrast.kind != TARGET_NONE) {
@@ -223,32 +246,42 @@ static void show_integration(const IgWork *work) {
     static const TableColumn several[] = {
         {{"baseline", 8}, COLUMN_TEXT}, {{"F(input)", 8}, COLUMN_NUMBER},     {{"F(baseline)", 11}, COLUMN_NUMBER},
         {{"nodes", 5}, COLUMN_INTEGER}, {{"sum of gaps", 11}, COLUMN_NUMBER}, {{"token change", 12}, COLUMN_NUMBER},
-        {{"end", 3}, COLUMN_TEXT}};
+        {{"end", 3}, COLUMN_TEXT},      {{"names first", 11}, COLUMN_TOKEN}};
     bool single = work->n_baselines == 1;
     TableBlock *table = result_add_table(work->result, "integration",
                                          SAY(work->call, "The path from baseline to input", "从基线到输入的路径"),
-                                         single ? one : several, single ? 2 : 7);
+                                         single ? one : several, single ? 2 : 8);
     if (single) {
         show_one_path(work, table, work->names[0], &work->integrals[0]);
         return;
     }
     for (int32_t b = 0; b < work->n_baselines; b++) {
         const IgIntegral *integral = &work->integrals[b];
+        int32_t first = ig_first_word(work, b);
+        Text word = {NULL, 0};
+        if (first >= 0) {
+            word = run_text(work->call, work->model, &work->prompt, work->words.begins[first],
+                            work->words.begins[first + 1]);
+        }
         Value cells[] = {value_text(work->names[b]),
                          value_number(integral->f_input),
                          value_number(integral->f_baseline),
                          value_integer(integral->nodes),
                          value_number(integral->gap_sum),
                          value_number(integral->token_change),
-                         value_text(end_text(work, integral->end))};
+                         value_text(end_text(work, integral->end)),
+                         first >= 0 ? value_bytes(word.bytes, word.length) : value_null()};
         table_row(table, cells);
     }
 }
 
 static void warn_of_ends(const IgWork *work) {
     const MethodCall *call = work->call;
-    for (int32_t b = 0; b < work->n_baselines; b++) {
+    for (int32_t b = 0; b < (work->pooled ? 1 : work->n_baselines); b++) {
         const IgIntegral *integral = &work->integrals[b];
+        double gap =
+            work->pooled ? ig_pooled_gap(work->integrals, work->n_baselines) : integral->gap_sum / integral->gap_scale;
+        int64_t nodes = work->pooled ? work->path.evaluations : integral->nodes;
         if (integral->end == IG_GAVE_UP) {
             result_warn(work->result,
                         SAY(call,
@@ -256,19 +289,18 @@ static void warn_of_ends(const IgWork *work) {
                             "F(baseline); raise --max-nodes or --tolerance",
                             "%lld 个节点之后仍未收敛（基线：%s）：缺口之和为 F(输入) - F(基线) 的 %.1f%%；请加大 "
                             "--max-nodes 或 --tolerance"),
-                        (long long)integral->nodes, work->names[b], 100.0 * integral->gap_sum / integral->gap_scale);
-        } else if (integral->end == IG_NOISE_FLOOR &&
-                   integral->gap_sum > work->params->tolerance * integral->gap_scale) {
-            result_warn(
-                work->result,
-                SAY(call,
-                    "%s the sum of gaps at %.1f%% (baseline: %s); the token scores moved by %.2f%% in the last "
-                    "refinement",
-                    "%s缺口之和停在 %.1f%%（基线：%s）；最后一次细化时词元得分变动 %.2f%%"),
-                ig_is_routed(work) ? SAY(call, "F jumps where a token's choice of experts changes: the jumps keep",
-                                         "F 在词元的专家选择改变处有跳变，使")
-                                   : SAY(call, "F's own rounding noise keeps", "F 自身的舍入噪声使"),
-                100.0 * integral->gap_sum / integral->gap_scale, work->names[b], 100.0 * integral->token_change);
+                        (long long)nodes, work->names[b], 100.0 * gap);
+        } else if (integral->end == IG_NOISE_FLOOR && gap > work->params->tolerance) {
+            result_warn(work->result,
+                        SAY(call,
+                            "%s the sum of gaps at %.1f%% (baseline: %s); the token scores moved by %.2f%% in the last "
+                            "refinement",
+                            "%s缺口之和停在 %.1f%%（基线：%s）；最后一次细化时词元得分变动 %.2f%%"),
+                        ig_is_routed(work)
+                            ? SAY(call, "F jumps where a token's choice of experts changes: the jumps keep",
+                                  "F 在词元的专家选择改变处有跳变，使")
+                            : SAY(call, "F's own rounding noise keeps", "F 自身的舍入噪声使"),
+                        100.0 * gap, work->names[b], 100.0 * integral->token_change);
         }
     }
 }

@@ -298,5 +298,5 @@ const Method method_lrp = {
               .cost = "1 forward and backward pass",
               .lies = "The rules are a choice: that nothing is lost does not say that it went to the right token. What "
                       "raises every logit alike counts as support (`--contrast` takes it out). Under relp a word that "
-                      "only steers attention gets little."},
+                      "only steers attention gets little, and a first token on which heads rest may get much."},
 };

@@ -8,21 +8,8 @@
 #include <string.h>
 
 #include "base/integers.h"
+#include "measure/direct.h"
 #include "method/representation/lens.h"
-
-/* What sublayers read, in every family. */
-static const char *const read_sites[] = {"attn.hook_q",
-                                         "attn.hook_k",
-                                         "attn.hook_v",
-                                         "mlp.hook_pre",
-                                         "mlp.hook_pre_linear",
-                                         "mlp.hook_router_logits",
-                                         "mlp.experts.hook_pre",
-                                         "mlp.experts.hook_pre_linear",
-                                         "mlp.shared_expert.hook_gate",
-                                         "mlp.shared_expert.hook_pre",
-                                         "mlp.shared_expert.hook_pre_linear"};
-enum { READ_SITES = sizeof read_sites / sizeof read_sites[0] };
 
 /* What a node's shares are added to. */
 typedef enum PartKind {
@@ -88,24 +75,6 @@ static limn_status list_parts(Direct *direct) {
         add_part(direct, layer_site(model, layer, "hook_mlp_out"), PART_MLP, layer);
         add_part(direct, layer_site(model, layer, "attn.hook_z"), PART_Z, layer);
         add_part(direct, layer_site(model, layer, "mlp.hook_post"), PART_POST, layer);
-    }
-    return LIMN_OK;
-}
-
-static limn_status list_stops(const Lens *lens, Edit **edits, int32_t *n) {
-    *edits = ARENA_ARRAY(lens->call->arena, Edit, READ_SITES * lens->n_layers + 1);
-    *n = 0;
-    if (*edits == NULL) {
-        return method_no_memory(lens->call);
-    }
-    for (int32_t layer = 0; layer < lens->n_layers; layer++) {
-        for (int k = 0; k < READ_SITES; k++) {
-            NodeId node = layer_site(lens->model, layer, read_sites[k]);
-            if (node != NODE_NONE) {
-                (*edits)[(*n)++] =
-                    (Edit){.node = node, .kind = EDIT_STOP, .sequence = -1, .row_end = -1, .element_end = -1};
-            }
-        }
     }
     return LIMN_OK;
 }
@@ -186,12 +155,6 @@ static limn_status take_rows(void *context, NodeId node, int32_t row_begin, int3
 
 /* ---- the pass ---- */
 
-/* Before a soft cap logits are linear. */
-static NodeId logits_node(const Model *model) {
-    const GraphNode *logits = &model->graph.nodes[model->graph.logits];
-    return logits->op.kind == OP_SOFTCAP ? logits->inputs[0] : model->graph.logits;
-}
-
 /* A head that is one linear map of a normed stream; a masked model's has a layer of its own. */
 static bool is_linear(const Lens *lens) {
     return lens->model->config.causal && layer_site(lens->model, 0, "hook_normalized_resid_mid") == NODE_NONE;
@@ -201,7 +164,7 @@ static limn_status run_pass(Direct *direct) {
     Lens *lens = direct->lens;
     Edit *edits;
     int32_t n_edits;
-    TRY(list_stops(lens, &edits, &n_edits));
+    TRY(direct_stops(&edits, &n_edits, lens->call, lens->model));
     OutputRow *outputs = ARENA_ARRAY(lens->call->arena, OutputRow, lens->target.n + 1);
     if (outputs == NULL) {
         return method_no_memory(lens->call);
@@ -209,7 +172,7 @@ static limn_status run_pass(Direct *direct) {
     for (int32_t i = 0; i < lens->target.n; i++) {
         outputs[i] = (OutputRow){.row = lens->target.rows[i], .target = lens->target.ids[i], .weight = 1.0F};
     }
-    Seed seed = {.node = logits_node(lens->model), .kind = SEED_LOGIT};
+    Seed seed = {.node = direct_logits(lens->model), .kind = SEED_LOGIT};
     if (lens->contrast.kind != TARGET_NONE) {
         seed.kind = SEED_DIFFERENCE;
         seed.contrasts = (IdSets){.ids = lens->contrast.ids, .n = 1};

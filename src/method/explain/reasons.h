@@ -1,0 +1,49 @@
+/* What `reasons` is asked and has found, as the part that puts it into words sees it. */
+#ifndef LIMN_METHOD_EXPLAIN_REASONS_H
+#define LIMN_METHOD_EXPLAIN_REASONS_H
+
+#include "ask/data_source.h"
+#include "measure/choice_names.h"
+#include "measure/yardstick_rows.h"
+#include "method/explain/why.h"
+
+typedef struct ReasonsParams {
+    Text model;
+    PromptParams prompt;
+    TargetParams target;
+    YardstickParams yardstick;
+    DataParams data;
+    ParamTexts choices;
+    Text labels;
+    Text decision; /* only decisions that came out so */
+    int64_t most;
+} ReasonsParams;
+
+/* A cause that survived: told from 0 among all words tried, and again over draws of its own. */
+typedef struct Reason {
+    int32_t unit;
+    const Effect *first; /* among all words tried */
+    const Effect *again; /* over fresh draws */
+} Reason;
+
+/* One decision. */
+typedef struct Decided {
+    WhyWork why;
+    Text record;            /* its id; absent: there is only one */
+    Text name, other;       /* what was decided; what else could have been, absent: not known */
+    bool many;              /* of more than two: what it would have been instead is not said */
+    const TextSpan *fields; /* [n_fields] what is the record\'s own; n 0: all */
+    int32_t n_fields;
+    const Reason *reasons; /* [n] the weightiest first */
+    int32_t n;
+    int32_t dropped; /* causes that did not hold over fresh draws */
+} Decided;
+
+/* All of it in the call's language, for the person decided upon: one paragraph. */
+limn_status reasons_say(TextBuffer *out, const Decided *decided);
+/* The sentence or line around a word, "Talking of bitcoin.", within what is the record's own; borrowed. */
+Text reasons_place(const Decided *decided, int32_t unit);
+/* The smallest change that would have turned the decision; NULL: none was found. */
+const Turning *reasons_turning(const Decided *decided);
+
+#endif
