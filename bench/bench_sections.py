@@ -10,8 +10,9 @@ import subprocess
 import tempfile
 import time
 
-from bench_tools import bytes_text, first_error, interleave, seconds_text, whole_process
 from ablate_section import ablate
+from attribute_sections import attribute, why
+from bench_tools import bytes_text, first_error, interleave, seconds_text, whole_process
 from explain_sections import explain
 
 
@@ -785,4 +786,5 @@ def patching_row(bench, folder, clean, corrupt, site, window, what, goal):
 
 
 SECTIONS = {"forward": forward, "ig": integrated_gradients, "answer": answer, "predict": predict, "memory": memory,
-            "start": start, "families": families, "sweep": sweep, "live": live, "patch": patching, "explain": explain, "ablate": ablate}
+            "start": start, "families": families, "sweep": sweep, "live": live, "patch": patching, "explain": explain, "ablate": ablate,
+            "attribute": attribute, "why": why}
