@@ -253,7 +253,7 @@ static const limn_param rows[] = {
      .field = offsetof(SurgeryParams, draws)},
     PARAM_ROW("no-controls", 0, LIMN_PARAM_FLAG, NULL, "hold the edit against no others",
               offsetof(SurgeryParams, no_controls)),
-    PARAM_ROW("save-edit", 0, LIMN_PARAM_OUTPUT, "FILE.json", "keep the edit: --edit FILE.json puts it in force",
+    PARAM_ROW("save-edit", 0, LIMN_PARAM_OUTPUT, "FILE", "keep the edit as .json: --edit FILE puts it in force",
               offsetof(SurgeryParams, save_edit)),
     PARAM_ROW("note", 0, LIMN_PARAM_TEXT, "TEXT", "with --save-edit: why, for who reads the file",
               offsetof(SurgeryParams, note)),
