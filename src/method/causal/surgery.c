@@ -296,5 +296,8 @@ const Method method_surgery = {
                       "others for each candidate",
               .lies = "Zero is not \"without\": layers behind may answer to a value they never saw. An edit that mends "
                       "these records may harm what is not among them; one that is chosen by its score scores best by "
-                      "luck too, so only the records it was not chosen on count."},
+                      "luck too, so only the records it was not chosen on count.",
+              .measured = "examples/bankrun, planted fault: layer 28, chosen on one half, takes false alarms with bitcoin "
+                          "from 63% to 37% on the other (-26 points [-49, -5]); 3 of 29 other layers score as well "
+                          "(docs/surgery.md has the command)"},
 };
