@@ -179,7 +179,7 @@ static void shifts_are_differences_of_leads(void **state) {
     assert_near(cell(result, "decisions", 0, "p"), mcnemar_exact(gained, lost), 1e-12, "McNemar");
     Interval change = paired_difference(gained, lost, PAIRS, 0.95);
     assert_near(cell(result, "decisions", 0, "low"), change.low, 1e-9, "low of the change");
-    assert_true(cell(result, "categories", 0, "ordinary") > 0);
+    assert_true(cell(result, "ordinary", 0, "ordinary") > 0);
     assert_true(result_passed(result));
     assert_int_equal(result->n_warnings, 1); /* the record with both */
     result_free(result);
@@ -189,9 +189,9 @@ static void shifts_are_differences_of_leads(void **state) {
 static void ordinary_words_are_the_null(void **state) {
     Result *result;
     must(sensitive(&result, *state, ""));
-    double t = fabs(cell(result, "categories", 0, "shift")) / cell(result, "categories", 0, "ordinary");
-    assert_near(cell(result, "categories", 0, "p ordinary"), 2 * student_cdf(-t, 5), 1e-9, "p ordinary");
-    bool both = cell(result, "categories", 0, "p ordinary") <= 0.05 && cell(result, "categories", 0, "p") <= 0.05;
+    double t = fabs(cell(result, "categories", 0, "shift")) / cell(result, "ordinary", 0, "ordinary");
+    assert_near(cell(result, "ordinary", 0, "p"), 2 * student_cdf(-t, 5), 1e-9, "p ordinary");
+    bool both = cell(result, "ordinary", 0, "p") <= 0.05 && cell(result, "categories", 0, "p") <= 0.05;
     assert_int_equal(cell(result, "categories", 0, "raised"), both);
     result_free(result);
 }
@@ -203,12 +203,9 @@ static void sides_exchanged_change_the_sign(void **state) {
     write_words(fixture, "[ride: bus | cab]\nbus | cab\n");
     must(sensitive(&other, fixture, ", \"explain\": 0"));
     write_words(fixture, "[ride: cab | bus]\ncab | bus\n");
-    static const char *const same[] = {"p", "ordinary", "p ordinary"};
     assert_near(cell(other, "categories", 0, "shift"), -cell(one, "categories", 0, "shift"), 1e-12, "shift");
     assert_near(cell(other, "categories", 0, "low"), -cell(one, "categories", 0, "high"), 1e-12, "low");
-    for (size_t i = 0; i < 2; i++) {
-        assert_near(cell(other, "categories", 0, same[0]), cell(one, "categories", 0, same[0]), 1e-12, same[0]);
-    }
+    assert_near(cell(other, "categories", 0, "p"), cell(one, "categories", 0, "p"), 1e-12, "p");
     assert_null(result_find_block(one, "attribution"));
     result_free(one);
     result_free(other);

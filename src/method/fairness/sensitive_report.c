@@ -65,25 +65,29 @@ static void headline(const Sensitive *work) {
 
 /* ---- tables ---- */
 
+static void name_cells(const Sensitive *work, Value *cells, const Contrast *one) {
+    const ProtectedCategory *category = sensitive_category(work, one->category);
+    cells[0] = text_cell(category->name);
+    cells[1] = text_cell(category->sides[one->first]);
+    cells[2] = text_cell(category->sides[one->second]);
+}
+
 static void report_categories(const Sensitive *work) {
     static const TableColumn columns[] = {
-        {{"category", 8}, COLUMN_TEXT},      {{"first", 5}, COLUMN_TEXT},   {{"second", 6}, COLUMN_TEXT},
-        {{"records", 7}, COLUMN_INTEGER},    {{"shift", 5}, COLUMN_SIGNED}, {{"low", 3}, COLUMN_SIGNED},
-        {{"high", 4}, COLUMN_SIGNED},        {{"p", 1}, COLUMN_NUMBER},     {{"ordinary", 8}, COLUMN_NUMBER},
-        {{"p ordinary", 10}, COLUMN_NUMBER}, {{"raised", 6}, COLUMN_FLAG}};
+        {{"category", 8}, COLUMN_TEXT},   {{"first", 5}, COLUMN_TEXT},   {{"second", 6}, COLUMN_TEXT},
+        {{"records", 7}, COLUMN_INTEGER}, {{"shift", 5}, COLUMN_SIGNED}, {{"low", 3}, COLUMN_SIGNED},
+        {{"high", 4}, COLUMN_SIGNED},     {{"p", 1}, COLUMN_NUMBER},     {{"raised", 6}, COLUMN_FLAG}};
     TableBlock *table =
         result_add_table(work->result, "categories",
-                         SAY(work->call, "What exchanging protected words does", "互换受保护词的效果"), columns, 11);
+                         SAY(work->call, "What exchanging protected words does", "互换受保护词的效果"), columns, 9);
     for (int32_t k = 0; k < work->n_contrasts; k++) {
         const Contrast *one = &work->contrasts[k];
-        const ProtectedCategory *category = sensitive_category(work, one->category);
-        Value cells[11] = {text_cell(category->name), text_cell(category->sides[one->first]),
-                           text_cell(category->sides[one->second]), value_integer(one->n)};
+        Value cells[9];
+        name_cells(work, cells, one);
+        cells[3] = value_integer(one->n);
         interval_cells(cells + 4, one->shift);
         cells[7] = value_number(one->p);
-        cells[8] = value_number(one->ordinary);
-        cells[9] = value_number(one->p_ordinary);
-        cells[10] = value_bool(one->raised);
+        cells[8] = value_bool(one->raised);
         table_row(table, cells);
     }
     result_block_unit(work->result, SAY(work->call, "lead in log-probability", "对数概率之领先"));
@@ -91,13 +95,40 @@ static void report_categories(const Sensitive *work) {
         work->result,
         SAY(work->call,
             "shift: mean lead of \"%s\" with words of the first side less that with the second, in the same records; "
-            "low to high: 95%% for all %d together; p: sign flips by record, max-T. ordinary: what two ordinary words "
-            "in that place differ by; p ordinary: as far apart among such words (Student, Holm). raised: both at most "
-            "0.05",
+            "low to high: 95%% for all %d together; p: sign flips by record, max-T. raised: p at most 0.05, and "
+            "against "
+            "ordinary words too (next table)",
             "变化：同一批记录中，「%s」在第一方用词下的平均领先减去第二方的；下限至上限：全部 %d "
-            "项同时成立的 95%% 区间；p：按记录翻转符号，max-T。普通词：该处两个普通词之间的差；p（普通词）："
-            "普通词之间相差如此之大的概率（Student，Holm）。提示：两者均不超过 0.05"),
+            "项同时成立的 95%% 区间；p：按记录翻转符号，max-T。提示：p 不超过 0.05，且相对普通词亦然（见下表）"),
         work->names.names[work->target].bytes, (int)work->n_contrasts);
+}
+
+/* The null: what any two words in that place do. */
+static void report_ordinary(const Sensitive *work) {
+    static const TableColumn columns[] = {{{"category", 8}, COLUMN_TEXT},   {{"first", 5}, COLUMN_TEXT},
+                                          {{"second", 6}, COLUMN_TEXT},     {{"shift", 5}, COLUMN_SIGNED},
+                                          {{"ordinary", 8}, COLUMN_NUMBER}, {{"p", 1}, COLUMN_NUMBER}};
+    if (work->params->ordinary == 0) {
+        return;
+    }
+    TableBlock *table = result_add_table(work->result, "ordinary",
+                                         SAY(work->call, "Against ordinary words", "与普通词相比"), columns, 6);
+    for (int32_t k = 0; k < work->n_contrasts; k++) {
+        const Contrast *one = &work->contrasts[k];
+        Value cells[6];
+        name_cells(work, cells, one);
+        cells[3] = value_number(one->shift.value);
+        cells[4] = value_number(one->ordinary);
+        cells[5] = value_number(one->p_ordinary);
+        table_row(table, cells);
+    }
+    result_block_note(
+        work->result,
+        SAY(work->call,
+            "ordinary: what two of %d ordinary words of the same kind in that place differ by; p: how often "
+            "two of them lie as far apart (Student, Holm)",
+            "普通词：该处 %d 个同类普通词两两之间的差；p：其中两个相差如此之大的概率（Student，Holm）"),
+        (int)work->params->ordinary);
 }
 
 static void report_decisions(const Sensitive *work) {
@@ -110,13 +141,11 @@ static void report_decisions(const Sensitive *work) {
                                          SAY(work->call, "Decisions that turn", "随之改变的判定"), columns, 10);
     for (int32_t k = 0; k < work->n_contrasts; k++) {
         const Contrast *one = &work->contrasts[k];
-        const ProtectedCategory *category = sensitive_category(work, one->category);
-        Value cells[10] = {text_cell(category->name),
-                           text_cell(category->sides[one->first]),
-                           text_cell(category->sides[one->second]),
-                           value_integer(one->n),
-                           value_integer(one->gained),
-                           value_integer(one->lost)};
+        Value cells[10];
+        name_cells(work, cells, one);
+        cells[3] = value_integer(one->n);
+        cells[4] = value_integer(one->gained);
+        cells[5] = value_integer(one->lost);
         interval_cells(cells + 6, one->change);
         cells[9] = value_number(one->p_decisions);
         table_row(table, cells);
@@ -332,6 +361,7 @@ limn_status sensitive_report(Sensitive *work) {
     headline(work);
     warn(work);
     report_categories(work);
+    report_ordinary(work);
     report_decisions(work);
     report_pairs(work);
     TRY(report_chart(work));
