@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 import time
 
+from ablate_section import ablate
+from attribute_sections import attribute, why
 from bench_tools import bytes_text, first_error, interleave, seconds_text, whole_process
 from explain_sections import explain
 
@@ -659,6 +661,62 @@ def sweep_live(bench, ask, length):
                     f"{bytes_text(reply['kept_bytes'])} kept", f"p50 {seconds_text(p50)}, p99 {seconds_text(p99)}")
 
 
+# Live edits -----------------------------------------------------------------------------------------------------------
+
+LIVE_NEAR = 3000  # (layers above) x (positions behind) within which an edit is to be answered in 100 ms
+
+
+def live(bench):
+    """`limn live` on SmolLM2 in bf16, 512 tokens: from an edit's text to the changed distribution in a result document, the
+    prompt's run being warm. Each edit is asked twice: the first time its site is new to the session."""
+    model = smollm2_file(bench)
+    if not model:
+        bench.table.add("live", "SmolLM2 is not there", equal=False)
+        return
+    length, layers = 512, 30
+    ids = ",".join(map(str, ids_of_length(length)))
+    params = {"model": str(model), "ids": ids, "dtype": "bf16", "check": "none", "threads": bench.threads}
+    started = bench.limn.ask(do="call", command="live", params=params)
+    if "error" in started:
+        bench.table.add("live", started["error"], equal=False)
+        return
+    full = min(live_seconds(bench, {**params, "set": ["hook_embed[pos=0]=times:1.5"]})[0] for _ in range(2))
+    bench.table.add(f"live, T={length} bf16: all rows and layers", "", "", seconds_text(full))
+    cells = [(layer, position) for layer in range(1, layers, 8 if bench.quick else 3)
+             for position in (511, 503, 479, 412, 312, 112, 8)]
+    near, far = [], []
+    for layer, position in cells:
+        ask = {**params, "set": [f"blocks.{layer}.hook_mlp_out[pos={position}]=zero"]}
+        first, share = live_seconds(bench, ask)
+        again = min(live_seconds(bench, ask)[0] for _ in range(2))
+        reach = (layers - layer) * (length - position)
+        (near if reach <= LIVE_NEAR else far).append((again, first, again / (full * share)))
+    plain = {**params, "set": [f"blocks.{cells[0][0]}.hook_mlp_out[pos=312]=zero"], "check": "pass"}
+    checked = next(c for c in bench.limn.ask(do="call", command="live", params=plain)["result"]["checks"]
+                   if c["name"] == "plain-pass")
+    live_row(bench, f"edits with (L-l)(T-t) <= {LIVE_NEAR}", near, 0, 0.1, checked)
+    live_row(bench, "the same, of a site that is new to the session", near, 1, None, checked)
+    ratios = sorted(cell[2] for cell in far)
+    if ratios:
+        worst = ratios[min(len(ratios) - 1, int(0.99 * len(ratios)))]
+        bench.table.add(f"{len(ratios)} edits that reach further", "", "their share of a pass: 1",
+                        f"p50 {ratios[len(ratios) // 2]:.2f}, p99 {worst:.2f}", "", "<= 1.3", worst <= 1.3)
+
+
+def live_seconds(bench, params):
+    reply = bench.limn.ask(do="call", command="live", params=params)
+    rows = next(block for block in reply["result"]["blocks"] if block["id"] == "change")["rows"]
+    return reply[bench.limn.clock], rows[2][1] / rows[3][1]
+
+
+def live_row(bench, what, cells, which, goal, checked):
+    each = sorted(cell[which] for cell in cells)
+    p50, p99 = each[len(each) // 2], each[min(len(each) - 1, int(0.99 * len(each)))]
+    bench.table.add(f"{len(each)} {what}", f"max diff {checked['value']:.1e} of a full pass", "",
+                    f"p50 {seconds_text(p50)}, p99 {seconds_text(p99)}", "", f"p99 < {1000 * goal:.0f} ms" if goal else "",
+                    p99 < goal if goal else None, checked["pass"])
+
+
 # Patching -----------------------------------------------------------------------------------------------------------
 
 PATCHING = (  # site, window, what, goal
@@ -728,4 +786,5 @@ def patching_row(bench, folder, clean, corrupt, site, window, what, goal):
 
 
 SECTIONS = {"forward": forward, "ig": integrated_gradients, "answer": answer, "predict": predict, "memory": memory,
-            "start": start, "families": families, "sweep": sweep, "patch": patching, "explain": explain}
+            "start": start, "families": families, "sweep": sweep, "live": live, "patch": patching, "explain": explain, "ablate": ablate,
+            "attribute": attribute, "why": why}

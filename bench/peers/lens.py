@@ -62,3 +62,22 @@ def patch(model, request, watch):
         else:
             values = by_helper(model, corrupt, cache, metric, request["site"], cells)
         return timer.report(values=values, base=base, prepare=ready)
+
+
+def without_heads(model, request, watch):
+    """Every head with zeros for its result, one run with a hook each, as its documentation does it."""
+    ids, target = torch.tensor([request["ids"]]), request["target"]
+    with torch.no_grad():
+        timer = watch()
+        base = model(ids)[0, -1, target].item()
+        effects = []
+        for layer in range(model.cfg.n_layers):
+            row = []
+            for head in range(model.cfg.n_heads):
+                def zero(z, hook, head=head):
+                    z[:, :, head] = 0
+                    return z
+                logits = model.run_with_hooks(ids, fwd_hooks=[(f"blocks.{layer}.attn.hook_z", zero)])
+                row.append(logits[0, -1, target].item() - base)
+            effects.append(row)
+        return timer.report(effects=effects)

@@ -12,7 +12,10 @@ worker (bench/limn_bench.c), which answers to the same words, so that both are m
     {"do": "answer", "text"|"ids", "answer": [...], "baseline", "rule", "steps", "batch"}
     {"do": "decode", "ids", "count", "attention"}              greedy, one token after another, with the cache
     {"do": "predict", "prompts": [...], "choices": [" yes", " no"], "batch": 8, "adapter": FOLDER or nothing}
+    {"do": "input_x_gradient", "prompts": [...], "target": " yes", "contrast": " no"}    one after another, by Captum
     {"do": "patch", "clean", "corrupt", "target", "contrast", "site", "cells", "window"}    by TransformerLens (lens.py)
+    {"do": "heads", "ids", "target"}                           each head's result zero, by TransformerLens (lens.py)
+    {"do": "rollout", "ids", "kind": "plain"|"flow"}           by numpy and networkx, of attentions that are there
     {"do": "peak"}                                             this process's peak resident bytes
 """
 import json
@@ -178,6 +181,23 @@ class Peer:
                 out += logits.log_softmax(-1)[:, ids].tolist()
             return watch.report(log_probabilities=out)
 
+    def input_x_gradient(self, request):
+        from captum.attr import InputXGradient
+        tokenizer = transformers.AutoTokenizer.from_pretrained(self.model_path)
+        target, contrast = [tokenizer.encode(request[name], add_special_tokens=False)[0]
+                            for name in ("target", "contrast")]
+
+        def lead(embedded):
+            logits = self.model(inputs_embeds=embedded, use_cache=False, logits_to_keep=1).logits[:, -1]
+            logs = logits.log_softmax(-1)
+            return logs[:, target] - logs[:, contrast]
+        explainer, table, scores = InputXGradient(lead), self.model.get_input_embeddings().weight, []
+        watch = Stopwatch()
+        for prompt in request["prompts"]:
+            x = table[torch.tensor([tokenizer.encode(prompt)])].detach()
+            scores.append(explainer.attribute(x).sum(-1)[0].tolist())
+        return watch.report(scores=scores)
+
     def adapted(self, adapter):
         if not adapter:
             return self.model
@@ -230,6 +250,16 @@ class Peer:
         if self.hooked is None or self.hooked_path != self.model_path:
             self.hooked, self.hooked_path = lens.hooked(self.model), self.model_path
         return lens.patch(self.hooked, request, Stopwatch)
+
+    def heads(self, request):
+        import lens
+        if self.hooked is None or self.hooked_path != self.model_path:
+            self.hooked, self.hooked_path = lens.hooked(self.model), self.model_path
+        return lens.without_heads(self.hooked, request, Stopwatch)
+
+    def rollout(self, request):
+        import rollouts
+        return rollouts.rollout(self.model, request, Stopwatch)
 
     def peak(self, _request):
         return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}

@@ -89,8 +89,7 @@ static limn_status list_untested(Findings *findings, const StepRunner *runner) {
             ran ? arena_printf(findings->arena,
                                chinese ? "没有可供检验的对象（需要%s）" : "nothing came up to be tested (needs %s)",
                                needs)
-                : arena_printf(findings->arena, chinese ? "未查：计划中没有%s" : "not looked for: the plan has no %s",
-                               needs);
+                : arena_printf(findings->arena, chinese ? "未查：需要%s" : "not looked for: it needs %s", needs);
         if (absent.why == NULL) {
             return method_no_memory(runner->call);
         }

@@ -76,7 +76,9 @@ limn_status file_hashes_get(const char **hex, FileHashes *hashes, const char *pa
         if (items == NULL) {
             return no_memory(path);
         }
-        memcpy(items, hashes->items, (size_t)hashes->n * sizeof *items);
+        if (hashes->n > 0) {
+            memcpy(items, hashes->items, (size_t)hashes->n * sizeof *items);
+        }
         hashes->items = items;
         hashes->capacity = capacity;
     }

@@ -48,5 +48,5 @@ int main(int n, char **words) {
     if (status != LIMN_OK) {
         write_whole(STDERR_FILENO, error_message(), strlen(error_message()));
     }
-    return status;
+    return (int)status;
 }

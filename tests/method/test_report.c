@@ -55,6 +55,10 @@ static void assert_cell(const Result *result, const char *id, int32_t row, int32
     assert_string_equal(value->text.bytes, expected);
 }
 
+static const char *cell_text(const TableBlock *table, int32_t row, int32_t column) {
+    return table_cell(table, row, column)->text.bytes;
+}
+
 static int32_t level_of(const Result *result, const char *id) {
     const Block *block = result_find_block(result, id);
     if (block == NULL || block->kind != BLOCK_SECTION) {
@@ -135,6 +139,48 @@ static void test_command(void **state) {
     result_free(result);
 }
 
+/* Nothing of a prompt is left, wherever it stood; the same key gives the same bytes; what stands in place is listed. */
+static void test_redacted(void **state) {
+    static const char *const secret[] = {"Mary", "John", "gave", "When", "someone", "street 9"};
+    char key[80];
+    TextBuffer texts[3] = {TEXT_BUFFER_INIT, TEXT_BUFFER_INIT, TEXT_BUFFER_INIT};
+    static const TableColumn columns[] = {{{"record", 6}, COLUMN_TEXT}, {{"note", 4}, COLUMN_TEXT}};
+    Result *made;
+    must(result_new(&made, "m", "M"));
+    table_row(result_add_table(made, "rows", "Rows", columns, 2),
+              (const Value[]){value_text("someone, street 9"), value_text("it says \"street 9\" and rests on it")});
+    result_add_text(made, "said", "Said", "someone wrote this", 18, true);
+    result_request(made, "run", "{\"prompt\": \"someone\", \"model\": \"my-model\"}");
+    write_result(made);
+    snprintf(key, sizeof key, "%s.key", path);
+    for (int i = 0; i < 3; i++) {
+        Result *result;
+        if (i == 2) {
+            unlink(key);
+        }
+        must(call_method(&result, "report", "{\"result\": [\"%s\", \"%s\"], \"redact\": \"%s\"}", GOLDEN "sample.json",
+                         path, key));
+        must(result_write_json(&texts[i], result, true));
+        for (size_t k = 0; k < sizeof secret / sizeof secret[0]; k++) {
+            if (strstr(texts[i].data, secret[k]) != NULL) {
+                fail_msg("%s got through", secret[k]);
+            }
+        }
+        const TableBlock *listed = table_of(result, "commitments");
+        assert_true(listed->n_rows > 10);
+        assert_memory_equal(cell_text(listed, 0, 0) + 1, cell_text(listed, 0, 1), 8);
+        assert_non_null(strstr(texts[i].data, "and rests on it")); /* the sentence around a quote stays */
+        assert_non_null(strstr(texts[i].data, "my-model"));
+        result_free(result);
+    }
+    assert_string_equal(texts[0].data, texts[1].data);
+    assert_string_not_equal(texts[0].data, texts[2].data);
+    for (int i = 0; i < 3; i++) {
+        text_buffer_free(&texts[i]);
+    }
+    unlink(key);
+}
+
 static void test_refused(void **state) {
     Result *result;
     assert_int_equal(call_method(&result, "report", "{\"result\": []}"), LIMN_USAGE);
@@ -147,8 +193,8 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),   cmocka_unit_test(test_words),   cmocka_unit_test(test_feigned_check),
-        cmocka_unit_test(test_command), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_order),   cmocka_unit_test(test_words),    cmocka_unit_test(test_feigned_check),
+        cmocka_unit_test(test_command), cmocka_unit_test(test_redacted), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -88,11 +88,13 @@ static limn_status add_edges(const Rollout *rollout, Result *result, const Token
         return method_no_memory(rollout->call);
     }
     for (int32_t to = -1; to < words->n; to++) {
+        bool answers = to >= 0 && rollout->n_rows == 1 && words->begins[to] == rollout->rows[0] &&
+                       words->begins[to + 1] == rollout->rows[0] + 1; /* the same row twice */
         for (int32_t from = 0; from < words->n; from++) {
-            double weight =
-                from != to && is_source(rollout, words, from) && (to < 0 || !is_held(rollout, words->begins[to]))
-                    ? word_edge(rollout, words, from, to)
-                    : 0.0;
+            double weight = from != to && !answers && is_source(rollout, words, from) &&
+                                    (to < 0 || !is_held(rollout, words->begins[to]))
+                                ? word_edge(rollout, words, from, to)
+                                : 0.0;
             if (weight > 0.0) {
                 edges[n++] = (RolloutEdge){from, to, weight};
             }

@@ -171,19 +171,23 @@ const Method method_causal_grad = {
     .params_bytes = sizeof(CausalGradParams),
     .run = run,
     .explains = true,
-    .about = {.answers =
-                  "Which layers, positions, heads and neurons would change the answer if they were as in the other "
-                  "prompt? All of them at once, estimated.",
-              .formula = "estimate(site) = (value in the source - value in the base) . dm/d site\n"
-                         "--steps: the gradient's mean on the way; atp-star: exact softmax, mean of |estimate| over "
-                         "passes without one layer",
-              .paper = "Nanda 2023, Attribution patching; AtP*: Kramar et al. 2024 (2403.00745); EAP-IG: Hanna et al. "
-                       "2024 (2403.17806); --rules relp: Jafari et al. 2025 (2508.21258)",
-              .cost =
-                  "2 forward passes and 1 with its backward (`--steps`: as many; atp-star: one for each layer); the "
-                  "check some 200 changed runs",
-              .lies =
-                  "A patch is no nudge: where a softmax is saturated or a norm's scale turns, the estimate is far "
-                  "off, worst for whole streams. Effects that cancel on two ways look like none (atp-star). Its own "
-                  "check says how far it is right here."},
+    .about =
+        {.answers = "Which layers, positions, heads and neurons would change the answer if they were as in the other "
+                    "prompt? All of them at once, estimated.",
+         .formula = "estimate(site) = (value in the source - value in the base) . dm/d site\n"
+                    "--steps: the gradient's mean on the way; atp-star: exact softmax, mean of |estimate| over "
+                    "passes without one layer",
+         .paper = "Nanda 2023, Attribution patching; AtP*: Kramar et al. 2024 (2403.00745); EAP-IG: Hanna et al. "
+                  "2024 (2403.17806); --rules relp: Jafari et al. 2025 (2508.21258)",
+         .cost = "2 forward passes and 1 with its backward (`--steps`: as many; atp-star: one for each layer); the "
+                 "check some 200 changed runs",
+         .lies = "A patch is no nudge: where a softmax is saturated or a norm's scale turns, the estimate is far "
+                 "off, worst for whole streams. Effects that cancel on two ways look like none (atp-star). Its own "
+                 "check says how far it is right here.",
+         .measured =
+             "on SmolLM2's indirect-object prompt six of the ten strongest heads by `--against zero` are among the ten "
+             "of "
+             "`limn ablate` (correlation over all 270 heads .83; by relp three); \"The capital of France\" "
+             "against Italy: correlation with true patching .92 to .999 by kind, queries .92, keys .88 (atp-star .99, "
+             ".98)"},
 };

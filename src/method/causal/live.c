@@ -47,7 +47,9 @@ typedef struct Live {
     const char *key;
     int32_t width;
     EditPlan edits;
-    float *before, *now; /* [width] logits */
+    const float *before, *now; /* [width] logits */
+    double divergence;         /* KL(before || now) */
+    double moved;              /* half the sum of differences of probabilities */
     double row_layers;
 } Live;
 
@@ -111,19 +113,26 @@ static limn_status prepare(Live *live) {
 
 /* ---- answers ---- */
 
-static limn_status ask(Live *live, EditPlan *plan, const ParamTexts *texts, float **logits) {
+static limn_status ask(Live *live, EditPlan *plan, const ParamTexts *texts, const float **logits) {
     Arena *arena = live->call->arena;
     LiveAnswer answer;
     Edit *edits;
     int32_t n;
+    live->row_layers = 0;
+    *plan = (EditPlan){0};
+    if (texts->n == 0) { /* known since the run was made */
+        *logits = live_clean(live->session);
+        return LIMN_OK;
+    }
     TRY(edit_plan(plan, &live->model->graph, texts, live->prompt.n, live->prompt.n, arena));
     TRY(edit_plan_bind(&edits, &n, plan, 0, live->prompt.n, live->prompt.n, arena));
     TRY(live_ask(&answer, live->session, edits, n, live->call->progress));
-    *logits = arena_alloc(arena, (size_t)live->width * sizeof **logits);
-    if (*logits == NULL) {
+    float *copy = arena_alloc(arena, (size_t)live->width * sizeof *copy);
+    if (copy == NULL) {
         return method_no_memory(live->call);
     }
-    memcpy(*logits, answer.logits, (size_t)live->width * sizeof **logits);
+    memcpy(copy, answer.logits, (size_t)live->width * sizeof *copy);
+    *logits = copy;
     live->row_layers = answer.row_layers;
     return LIMN_OK;
 }
@@ -219,29 +228,26 @@ static limn_status add_distribution(const Live *live) {
     return LIMN_OK;
 }
 
-static double divergence(const Live *live) {
+/* Both at once: a vocabulary is long. */
+static void measure_change(Live *live) {
     double now = output_total(live->model, live->now, live->width);
-    double before = output_total(live->model, live->before, live->width), sum = 0;
-    for (int32_t i = 0; i < live->width; i++) {
+    double before = output_total(live->model, live->before, live->width);
+    live->divergence = live->moved = 0;
+    for (int32_t i = 0; i < live->width && live->now != live->before; i++) {
         double log_p = output_log_probability(live->model, live->before[i], before);
         double log_q = output_log_probability(live->model, live->now[i], now);
-        sum += isfinite(log_p) ? exp(log_p) * (log_p - log_q) : 0;
+        double p = exp(log_p);
+        live->divergence += isfinite(log_p) ? p * (log_p - log_q) : 0;
+        live->moved += fabs(exp(log_q) - p) / 2;
     }
-    return sum;
 }
 
 static void add_change(const Live *live) {
     static const TableColumn columns[] = {{{"measure", 7}, COLUMN_TEXT}, {{"value", 5}, COLUMN_NUMBER}};
     const MethodCall *call = live->call;
-    double moved = 0;
-    double now = output_total(live->model, live->now, live->width);
-    double before = output_total(live->model, live->before, live->width);
-    for (int32_t i = 0; i < live->width; i++) {
-        moved += fabs(probability(live, live->now, i, now) - probability(live, live->before, i, before)) / 2;
-    }
     TableBlock *table = result_add_table(live->result, "change", SAY(call, "How much changed", "变化多少"), columns, 2);
-    const Value divergence_cells[] = {value_text("KL(before || now)"), value_number(divergence(live))};
-    const Value moved_cells[] = {value_text(SAY(call, "probability moved", "移动的概率")), value_number(moved)};
+    const Value divergence_cells[] = {value_text("KL(before || now)"), value_number(live->divergence)};
+    const Value moved_cells[] = {value_text(SAY(call, "probability moved", "移动的概率")), value_number(live->moved)};
     const Value work_cells[] = {value_text(SAY(call, "rows x layers computed", "计算的行 x 层")),
                                 value_number(live->row_layers)};
     const Value all_cells[] = {value_text(SAY(call, "rows x layers of a full pass", "完整计算的行 x 层")),
@@ -331,7 +337,7 @@ static void say(const Live *live) {
         live->result,
         SAY(call, "'%.*s' %.1f%%, before '%.*s' %.1f%%; KL %.3g", "“%.*s” %.1f%%，之前“%.*s” %.1f%%；KL %.3g"),
         (int)now.length, now.bytes, 100 * probability(live, live->now, best, total), (int)before.length, before.bytes,
-        100 * probability(live, live->before, was, total_before), divergence(live));
+        100 * probability(live, live->before, was, total_before), live->divergence);
 }
 
 static limn_status answer(Live *live) {
@@ -343,6 +349,7 @@ static limn_status answer(Live *live) {
     result_check(live->result, "finite", (double)bad, CHECK_AT_MOST, 0,
                  SAY(live->call, "outputs that are NaN or infinite", "为 NaN 或无穷的输出"));
     if (bad == 0) {
+        measure_change(live);
         say(live);
         TRY(add_distribution(live));
         add_change(live);
@@ -396,8 +403,8 @@ static const limn_param rows[] = {
      .help = "how many of the likeliest tokens or classes to show", .field = offsetof(LiveParams, top)},
     {"check", 0, LIMN_PARAM_CHOICE, .metavar = "WHAT", .default_text = "pass", .choices = "pass|none",
      .help = "hold the answer against a full pass, which takes as long as one", .field = offsetof(LiveParams, check)},
-    PARAM_ROW("save-edit", 0, LIMN_PARAM_OUTPUT, "FILE.json",
-              "keep the edits (without positions): --edit FILE.json puts them in force",
+    PARAM_ROW("save-edit", 0, LIMN_PARAM_OUTPUT, "FILE",
+              "keep the edits (without positions) as .json: --edit FILE puts them in force",
               offsetof(LiveParams, save_edit)),
     PARAM_ROW("note", 0, LIMN_PARAM_TEXT, "TEXT", "with --save-edit: why, for who reads the file",
               offsetof(LiveParams, note)),

@@ -253,7 +253,7 @@ static const limn_param rows[] = {
      .field = offsetof(SurgeryParams, draws)},
     PARAM_ROW("no-controls", 0, LIMN_PARAM_FLAG, NULL, "hold the edit against no others",
               offsetof(SurgeryParams, no_controls)),
-    PARAM_ROW("save-edit", 0, LIMN_PARAM_OUTPUT, "FILE.json", "keep the edit: --edit FILE.json puts it in force",
+    PARAM_ROW("save-edit", 0, LIMN_PARAM_OUTPUT, "FILE", "keep the edit as .json: --edit FILE puts it in force",
               offsetof(SurgeryParams, save_edit)),
     PARAM_ROW("note", 0, LIMN_PARAM_TEXT, "TEXT", "with --save-edit: why, for who reads the file",
               offsetof(SurgeryParams, note)),
@@ -296,5 +296,8 @@ const Method method_surgery = {
                       "others for each candidate",
               .lies = "Zero is not \"without\": layers behind may answer to a value they never saw. An edit that mends "
                       "these records may harm what is not among them; one that is chosen by its score scores best by "
-                      "luck too, so only the records it was not chosen on count."},
+                      "luck too, so only the records it was not chosen on count.",
+              .measured = "examples/bankrun, planted fault: layer 28, chosen on one half, takes false alarms with bitcoin "
+                          "from 63% to 37% on the other (-26 points [-49, -5]); 3 of 29 other layers score as well "
+                          "(docs/surgery.md has the command)"},
 };

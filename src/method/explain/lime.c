@@ -69,5 +69,7 @@ const Method method_lime = {
               .cost = "`--samples` forward passes for each of `--repeats` fits (eight for each word, three fits)",
               .lies =
                   "A line through a curve: its own check says how much it explains. With n words there are 2^n sets, "
-                  "so that scores, and signs, change with the samples. Small effects are set to 0."},
+                  "so that scores, and signs, change with the samples. Small effects are set to 0.",
+              .measured =
+                  "names the planted word first in 4 of the first 4 turned tweets of `examples/bankrun` (64 samples)"},
 };

@@ -21,24 +21,8 @@
 #include "measure/target_score.h"
 #include "method/explain/reasons.h"
 
-static const double plain_tolerance = 1e-4;
 static const double least_part = 0.2;          /* of the first cause's effect */
-static const double least_held = 0.8;          /* of the candidates, over fresh draws */
 static const int64_t other_draws = 0x5EA50125; /* what the seed is changed by */
-
-typedef struct Reasons {
-    MethodCall *call;
-    const ReasonsParams *params;
-    Result *result;
-    Session *session;
-    const Model *model;
-    ChoiceNames names; /* n 0: no choices were given */
-    DataSource *source;
-    TableBlock *table, *changes, *decisions; /* decisions: with a data set */
-    int64_t decided, explained, left_out;
-    double error;             /* the largest of plain passes; NaN: none */
-    int64_t candidates, held; /* causes at first; those of them that were clear again */
-} Reasons;
 
 /* ---- one decision ---- */
 
@@ -120,128 +104,6 @@ static limn_status try_again(Decided *decided, Yardstick **again, MethodCall *ca
     return LIMN_OK;
 }
 
-/* ---- what is shown ---- */
-
-/* Columns that are left out: of one decision by itself no record is named. */
-static int32_t unnamed(const Reasons *reasons) {
-    return reasons->source == NULL ? 1 : 0;
-}
-
-static void add_reasons(Reasons *reasons, const Decided *decided) {
-    const WhyWork *why = &decided->why;
-    Answered clean = yardstick_clean(why->yardstick);
-    for (int32_t i = 0; i < decided->n; i++) {
-        const Reason *reason = &decided->reasons[i];
-        Text word = yardstick_text(why->yardstick, reason->unit);
-        Text place = reasons_place(decided, reason->unit);
-        const Value cells[] = {value_bytes(decided->record.bytes, decided->record.length),
-                               value_integer(i + 1),
-                               value_bytes(word.bytes, word.length),
-                               value_bytes(place.bytes, place.length),
-                               value_number(clean.probability),
-                               value_number(reason->again->mean_probability),
-                               value_number(reason->again->low_probability),
-                               value_number(reason->again->high_probability),
-                               value_number(reason->first->mean_probability),
-                               value_number(reason->first->p),
-                               value_integer(reason->again->n)};
-        table_row(reasons->table, cells + unnamed(reasons));
-    }
-}
-
-static void add_change(Reasons *reasons, const Decided *decided) {
-    const WhyWork *why = &decided->why;
-    const Turning *turning = reasons_turning(decided);
-    TextBuffer words = TEXT_BUFFER_INIT, with = TEXT_BUFFER_INIT;
-    if (turning == NULL) {
-        return;
-    }
-    for (int32_t k = 0; k < turning->exchanges.n; k++) {
-        const Exchange *exchange = &turning->exchanges.items[k];
-        Text own = yardstick_text(why->yardstick, exchange->unit);
-        text_buffer_add(&words, k == 0 ? "" : " + ");
-        text_buffer_add_bytes(&words, own.bytes, own.length);
-        text_buffer_add(&with, k == 0 ? "" : " + ");
-        text_buffer_add_bytes(&with, exchange->text.bytes, exchange->text.length);
-    }
-    Text other = decided->many                  ? (Text){NULL, 0}
-                 : decided->other.bytes != NULL ? decided->other
-                                                : why->findings.answers[turning - why->turnings.items];
-    const Value cells[] = {value_bytes(decided->record.bytes, decided->record.length),
-                           value_bytes(words.data == NULL ? "" : words.data, words.length),
-                           value_bytes(with.data == NULL ? "" : with.data, with.length),
-                           value_bytes(decided->name.bytes, decided->name.length),
-                           other.bytes == NULL ? value_null() : value_bytes(other.bytes, other.length),
-                           value_number(turning->answered.probability)};
-    table_row(reasons->changes, cells + unnamed(reasons));
-    text_buffer_free(&words);
-    text_buffer_free(&with);
-}
-
-static void begin_tables(Reasons *reasons) {
-    static const TableColumn decided[] = {{{"record", 6}, COLUMN_TEXT},
-                                          {{"decision", 8}, COLUMN_TEXT},
-                                          {{"probability", 11}, COLUMN_PROBABILITY},
-                                          {{"what is said", 12}, COLUMN_TEXT}};
-    static const TableColumn columns[] = {{{"record", 6}, COLUMN_TEXT},
-                                          {{"number", 6}, COLUMN_INTEGER},
-                                          {{"word", 4}, COLUMN_TOKEN},
-                                          {{"place", 5}, COLUMN_TEXT},
-                                          {{"before", 6}, COLUMN_PROBABILITY},
-                                          {{"after", 5}, COLUMN_PROBABILITY},
-                                          {{"low", 3}, COLUMN_PROBABILITY},
-                                          {{"high", 4}, COLUMN_PROBABILITY},
-                                          {{"after at first", 14}, COLUMN_PROBABILITY},
-                                          {{"p at first", 10}, COLUMN_NUMBER},
-                                          {{"n", 1}, COLUMN_INTEGER}};
-    static const TableColumn changes[] = {{{"record", 6}, COLUMN_TEXT}, {{"word", 4}, COLUMN_TOKEN},
-                                          {{"with", 4}, COLUMN_TOKEN},  {{"decision", 8}, COLUMN_TEXT},
-                                          {{"then", 4}, COLUMN_TEXT},   {{"probability", 11}, COLUMN_PROBABILITY}};
-    MethodCall *call = reasons->call;
-    int32_t skip = unnamed(reasons);
-    if (reasons->source != NULL) {
-        reasons->decisions = result_add_table(reasons->result, "decisions",
-                                              SAY(call, "What each person is told", "对每个人的说明"), decided, 4);
-    }
-    reasons->table =
-        result_add_table(reasons->result, "reasons", SAY(call, "Reasons", "理由"), columns + skip, 11 - skip);
-    result_block_note(reasons->result, "%s",
-                      SAY(call,
-                          "after: how likely the decision is with other words there, over draws that had no part in "
-                          "choosing the word, with its interval; at first: among all words tried, p counts them all",
-                          "after：换成别的词后作出该决定的平均概率（所用的替换未参与挑选该词）及其区间；at "
-                          "first：首次逐词检验时的结果，p 已计入全部试过的词"));
-    reasons->changes =
-        result_add_table(reasons->result, "changes", SAY(call, "What would have turned it", "怎样会有不同的决定"),
-                         changes + skip, 6 - skip);
-}
-
-static limn_status add_decision(Reasons *reasons, const Decided *decided) {
-    TextBuffer text = TEXT_BUFFER_INIT;
-    limn_status status = reasons_say(&text, decided);
-    if (status == LIMN_OK && reasons->source == NULL) {
-        result_headline(reasons->result, "%s", text.data);
-        result_add_text(reasons->result, "reasons-text", SAY(reasons->call, "The decision", "决定"), text.data,
-                        text.length, false);
-        begin_tables(reasons);
-    } else if (status == LIMN_OK) {
-        const Value cells[] = {value_bytes(decided->record.bytes, decided->record.length),
-                               value_bytes(decided->name.bytes, decided->name.length),
-                               value_number(yardstick_clean(decided->why.yardstick).probability),
-                               value_bytes(text.data, text.length)};
-        table_row(reasons->decisions, cells);
-    }
-    text_buffer_free(&text);
-    if (status == LIMN_OK) {
-        add_reasons(reasons, decided);
-        add_change(reasons, decided);
-        reasons->explained += decided->n > 0;
-        reasons->candidates += decided->n + decided->dropped;
-        reasons->held += decided->n;
-    }
-    return status;
-}
-
 /* ---- one after another ---- */
 
 static bool is_asked_about(const Reasons *reasons, const Decided *decided) {
@@ -272,7 +134,7 @@ static limn_status explain(Reasons *reasons, Decided *decided, const TextSpan *f
     status = status == LIMN_OK ? why_find(why) : status;
     status = status == LIMN_OK ? try_again(decided, &second, &again, &asked) : status;
     status = status == LIMN_OK ? keep_error(reasons, why->yardstick) : status;
-    status = status == LIMN_OK ? add_decision(reasons, decided) : status;
+    status = status == LIMN_OK ? reasons_add(reasons, decided) : status;
     yardstick_free(second);
     yardstick_free(why->yardstick);
     why->yardstick = NULL;
@@ -331,51 +193,6 @@ static limn_status explain_records(Reasons *reasons) {
 
 /* ---- the whole ---- */
 
-static void add_checks(Reasons *reasons) {
-    MethodCall *call = reasons->call;
-    if (!isnan(reasons->error)) {
-        result_check(reasons->result, "plain pass", reasons->error, CHECK_AT_MOST, plain_tolerance,
-                     SAY(call, "difference of a changed prompt's lead in a pass by itself and among the others",
-                         "改动后的提示单独计算与一并计算所得领先之差"));
-    }
-    if (reasons->candidates > 0) {
-        result_check(
-            reasons->result, "again", (double)reasons->held / (double)reasons->candidates, CHECK_AT_LEAST, least_held,
-            SAY(call, "share of the causes found that were clear again over draws that had no part in choosing them",
-                "所找到的原因中，用未参与挑选的替换再试时依然成立的比例"));
-    }
-    double share = reasons->decided > 0 ? (double)reasons->explained / (double)reasons->decided : (double)NAN;
-    const char *meaning =
-        SAY(call, "share of decisions for which a specific reason survived", "有具体理由成立的决定所占比例");
-    if (share >= 1.0) {
-        result_check(reasons->result, "explained", share, CHECK_AT_LEAST, 1.0, "%s", meaning);
-    } else {
-        result_check_inconclusive(reasons->result, "explained", share, CHECK_AT_LEAST, 1.0, "%s", meaning);
-    }
-}
-
-static limn_status report_records(Reasons *reasons) {
-    MethodCall *call = reasons->call;
-    TextBuffer text = TEXT_BUFFER_INIT;
-    text_buffer_printf(&text,
-                       SAY(call, "%lld decisions: specific reasons survived for %lld, none for %lld",
-                           "%lld 项决定：%lld 项有具体理由成立，%lld 项没有"),
-                       (long long)reasons->decided, (long long)reasons->explained,
-                       (long long)(reasons->decided - reasons->explained));
-    if (reasons->left_out > 0) {
-        text_buffer_printf(&text, SAY(call, "; %lld decided otherwise were left out", "；另有 %lld 项决定不同，未列入"),
-                           (long long)reasons->left_out);
-    }
-    limn_status status = text_buffer_status(&text);
-    if (status == LIMN_OK) {
-        result_headline(reasons->result, "%s", text.data);
-        result_add_text(reasons->result, "reasons-text", SAY(call, "In all", "总计"), text.data, text.length, false);
-        status = data_source_finish(reasons->source, reasons->result);
-    }
-    text_buffer_free(&text);
-    return status;
-}
-
 static limn_status check_asked(const ReasonsParams *params) {
     bool prompt = params->prompt.prompt.bytes != NULL || params->prompt.file.bytes != NULL ||
                   params->prompt.ids.ids != NULL || params->prompt.chat.chat.bytes != NULL ||
@@ -415,14 +232,14 @@ static limn_status run(MethodCall *call, Result *result) {
     result_param_text(result, "sign", "positive supports the decision");
     limn_status status = prepare(&reasons);
     if (status == LIMN_OK && reasons.source != NULL) {
-        begin_tables(&reasons);
+        reasons_begin_tables(&reasons);
         status = explain_records(&reasons);
-        status = status == LIMN_OK ? report_records(&reasons) : status;
+        status = status == LIMN_OK ? reasons_sum_up(&reasons) : status;
     } else if (status == LIMN_OK) {
         status = explain_prompt(&reasons);
     }
     if (status == LIMN_OK) {
-        add_checks(&reasons);
+        reasons_check(&reasons);
     }
     data_source_close(reasons.source);
     return status == LIMN_OK ? result_status(result) : status;

@@ -39,6 +39,30 @@ typedef struct Decided {
     int32_t dropped; /* causes that did not hold over fresh draws */
 } Decided;
 
+/* The whole work. */
+typedef struct Reasons {
+    MethodCall *call;
+    const ReasonsParams *params;
+    Result *result;
+    Session *session;
+    const Model *model;
+    ChoiceNames names; /* n 0: no choices were given */
+    DataSource *source;
+    TableBlock *table, *changes, *decisions; /* decisions: with a data set */
+    int64_t decided, explained, left_out;
+    double error;             /* the largest of plain passes; NaN: none */
+    int64_t candidates, held; /* causes at first; those of them that were clear again */
+} Reasons;
+
+/* ---- what is shown (reasons_report.c) ---- */
+
+void reasons_begin_tables(Reasons *reasons);
+limn_status reasons_add(Reasons *reasons, const Decided *decided);
+void reasons_check(Reasons *reasons);
+limn_status reasons_sum_up(Reasons *reasons); /* of a data set */
+
+/* ---- what is said (reasons_say.c) ---- */
+
 /* All of it in the call's language, for the person decided upon: one paragraph. */
 limn_status reasons_say(TextBuffer *out, const Decided *decided);
 /* The sentence or line around a word, "Talking of bitcoin.", within what is the record's own; borrowed. */

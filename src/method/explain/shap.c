@@ -66,5 +66,7 @@ const Method method_shap = {
               .cost = "`--samples` forward passes for each of `--repeats` fits (eight for each word, three fits)",
               .lies =
                   "Averages over texts that are far from the prompt. With n words there are 2^n sets, so that scores, "
-                  "and signs, change with the samples (its own checks say how much)."},
+                  "and signs, change with the samples (its own checks say how much).",
+              .measured =
+                  "names the planted word first in 3 of the first 4 turned tweets of `examples/bankrun` (64 samples)"},
 };

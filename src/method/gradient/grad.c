@@ -300,7 +300,10 @@ const Method method_grad = {
               .lies =
                   "A nudge is not what the word did. Where the model is sure, gradients vanish whatever the word "
                   "meant; near "
-                  "jumps they explode; zero, which \"times input\" silently compares with, means nothing to a model."},
+                  "jumps they explode; zero, which \"times input\" silently compares with, means nothing to a model.",
+              .measured = "names the planted word first in 0 of the first 4 turned tweets of `examples/bankrun`, "
+                          "smoothgrad in 1 of 4: "
+                          "not to be relied on there"},
     .explains = true,
     .score_tokens = score_tokens,
 };

@@ -425,7 +425,10 @@ const Method method_ig = {
                   "It is exact about a path from a baseline, and the baseline is a choice: a small sum of gaps says "
                   "that the integral is right, not that the question was. By default it is the mean over eight draws "
                   "of tokens of the same kind; where these disagree that is said first. Near jumps float32 ends what "
-                  "can be resolved (said)."},
+                  "can be resolved (said).",
+              .measured = "names the planted word first in 0 of the first 4 turned tweets of `examples/bankrun` (32 "
+                          "steps, end-of-text "
+                          "baseline): what the baseline says is part of the answer there"},
     .explains = true,
     .score_tokens = score_tokens,
 };

@@ -298,5 +298,10 @@ const Method method_lrp = {
               .cost = "1 forward and backward pass",
               .lies = "The rules are a choice: that nothing is lost does not say that it went to the right token. What "
                       "raises every logit alike counts as support (`--contrast` takes it out). Under relp a word that "
-                      "only steers attention gets little, and a first token on which heads rest may get much."},
+                      "only steers attention gets little, and a first token on which heads rest may get much.",
+              .measured =
+                  "names the planted word first in 4 of the first 4 turned tweets of `examples/bankrun` by lrp, of the "
+                  "tweet's "
+                  "own words (2 of 4 of all words of the prompt), by relp in 4 of 4 (3 of 4); in models trained to "
+                  "copy, to repeat and to look for one token (`tests/oracle/known`) the right token in 15 of 15"},
 };

@@ -176,7 +176,8 @@ static limn_status run(MethodCall *call, Result *result) {
     if (params->results.n == 0) {
         return fail(LIMN_USAGE, "option 'result': found none, expected the results to be put together");
     }
-    Report report = {.call = call, .result = result, .n = params->results.n};
+    TextBuffer commitments = TEXT_BUFFER_INIT;
+    Report report = {.commitments = &commitments, .call = call, .result = result, .n = params->results.n};
     report.sources = ARENA_ARRAY(call->arena, ReportSource, report.n + 1);
     if (report.sources == NULL) {
         return method_no_memory(call);
@@ -185,7 +186,11 @@ static limn_status run(MethodCall *call, Result *result) {
     for (int32_t i = 0; i < report.n && status == LIMN_OK; i++) {
         status = read_source(&report.sources[i], call, params->results.items[i].bytes);
     }
+    if (status == LIMN_OK && params->redact.bytes != NULL) {
+        status = joined_redact(&report, params->redact.bytes);
+    }
     status = status == LIMN_OK ? write_report(&report) : status;
+    text_buffer_free(&commitments);
     for (int32_t i = 0; i < report.n; i++) {
         result_free(report.sources[i].result);
     }
@@ -197,6 +202,11 @@ static const limn_param rows[] = {
      .help = "results as .json, or as pages (.html, .pdf), which hold them; in the order of the report",
      .field = offsetof(ReportParams, results)},
     PARAM_ROW("title", 0, LIMN_PARAM_TEXT, "TEXT", "what the report is about", offsetof(ReportParams, title)),
+    PARAM_ROW(
+        "redact", 0, LIMN_PARAM_FILE, "KEY",
+        "leave out what prompts and records say; a salted commitment by the key in KEY (made where it is not there) "
+        "stands in the place of each text",
+        offsetof(ReportParams, redact)),
     {"language", 0, LIMN_PARAM_CHOICE, .metavar = "LANGUAGE", .choices = "en|zh",
      .help = "of the report's own words; without it that of the first result",
      .field = offsetof(ReportParams, language)},

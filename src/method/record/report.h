@@ -7,6 +7,7 @@
 typedef struct ReportParams {
     ParamTexts results;
     Text title;
+    Text redact;      /* the file of the key */
     int32_t language; /* Language; -1: that of the first result */
 } ReportParams;
 
@@ -23,11 +24,16 @@ typedef struct Report {
     ReportSource *sources; /* [n] */
     int32_t n;
     bool chinese;
+    TextBuffer *commitments; /* of what was left out: 64 digits and a line break, each once */
 } Report;
 
 #define REPORT_SAYS(report, english, chinese_) ((report)->chinese ? (chinese_) : (english))
 
 limn_status joined_sections(const Report *report); /* what each result found */
+/* Takes personal data out of the results (report_redact.c). */
+limn_status joined_redact(const Report *report, const char *key);
+/* Keeps a commitment for the appendix. */
+limn_status joined_commit(const Report *report, const char *hex);
 limn_status joined_appendix(const Report *report); /* to repeat it */
 
 #endif

@@ -1,0 +1,175 @@
+/* What `reasons` shows: a decision after another, and what came of all. */
+#include <math.h>
+#include <stdio.h>
+
+#include "method/explain/reasons.h"
+
+static const double plain_tolerance = 1e-4;
+static const double least_held = 0.8; /* of the candidates, over fresh draws */
+
+/* Columns that are left out: of one decision by itself no record is named. */
+static int32_t unnamed(const Reasons *reasons) {
+    return reasons->source == NULL ? 1 : 0;
+}
+
+static void add_reasons(Reasons *reasons, const Decided *decided) {
+    const WhyWork *why = &decided->why;
+    Answered clean = yardstick_clean(why->yardstick);
+    for (int32_t i = 0; i < decided->n; i++) {
+        const Reason *reason = &decided->reasons[i];
+        Text word = yardstick_text(why->yardstick, reason->unit);
+        Text place = reasons_place(decided, reason->unit);
+        const Value cells[] = {value_bytes(decided->record.bytes, decided->record.length),
+                               value_integer(i + 1),
+                               value_bytes(word.bytes, word.length),
+                               value_bytes(place.bytes, place.length),
+                               value_number(clean.probability),
+                               value_number(reason->again->mean_probability),
+                               value_number(reason->again->low_probability),
+                               value_number(reason->again->high_probability),
+                               value_number(reason->first->mean_probability),
+                               value_number(reason->first->p),
+                               value_integer(reason->again->n)};
+        table_row(reasons->table, cells + unnamed(reasons));
+    }
+}
+
+static void add_change(Reasons *reasons, const Decided *decided) {
+    const WhyWork *why = &decided->why;
+    const Turning *turning = reasons_turning(decided);
+    TextBuffer words = TEXT_BUFFER_INIT, with = TEXT_BUFFER_INIT;
+    if (turning == NULL) {
+        return;
+    }
+    for (int32_t k = 0; k < turning->exchanges.n; k++) {
+        const Exchange *exchange = &turning->exchanges.items[k];
+        Text own = yardstick_text(why->yardstick, exchange->unit);
+        text_buffer_add(&words, k == 0 ? "" : " + ");
+        text_buffer_add_bytes(&words, own.bytes, own.length);
+        text_buffer_add(&with, k == 0 ? "" : " + ");
+        text_buffer_add_bytes(&with, exchange->text.bytes, exchange->text.length);
+    }
+    Text other = decided->many                  ? (Text){NULL, 0}
+                 : decided->other.bytes != NULL ? decided->other
+                                                : why->findings.answers[turning - why->turnings.items];
+    const Value cells[] = {value_bytes(decided->record.bytes, decided->record.length),
+                           value_bytes(words.data == NULL ? "" : words.data, words.length),
+                           value_bytes(with.data == NULL ? "" : with.data, with.length),
+                           value_bytes(decided->name.bytes, decided->name.length),
+                           other.bytes == NULL ? value_null() : value_bytes(other.bytes, other.length),
+                           value_number(turning->answered.probability)};
+    table_row(reasons->changes, cells + unnamed(reasons));
+    text_buffer_free(&words);
+    text_buffer_free(&with);
+}
+
+void reasons_begin_tables(Reasons *reasons) {
+    static const TableColumn decided[] = {{{"record", 6}, COLUMN_TEXT},
+                                          {{"decision", 8}, COLUMN_TEXT},
+                                          {{"probability", 11}, COLUMN_PROBABILITY},
+                                          {{"what is said", 12}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{{"record", 6}, COLUMN_TEXT},
+                                          {{"number", 6}, COLUMN_INTEGER},
+                                          {{"word", 4}, COLUMN_TOKEN},
+                                          {{"place", 5}, COLUMN_TEXT},
+                                          {{"before", 6}, COLUMN_PROBABILITY},
+                                          {{"after", 5}, COLUMN_PROBABILITY},
+                                          {{"low", 3}, COLUMN_PROBABILITY},
+                                          {{"high", 4}, COLUMN_PROBABILITY},
+                                          {{"after at first", 14}, COLUMN_PROBABILITY},
+                                          {{"p at first", 10}, COLUMN_NUMBER},
+                                          {{"n", 1}, COLUMN_INTEGER}};
+    static const TableColumn changes[] = {{{"record", 6}, COLUMN_TEXT}, {{"word", 4}, COLUMN_TOKEN},
+                                          {{"with", 4}, COLUMN_TOKEN},  {{"decision", 8}, COLUMN_TEXT},
+                                          {{"then", 4}, COLUMN_TEXT},   {{"probability", 11}, COLUMN_PROBABILITY}};
+    MethodCall *call = reasons->call;
+    int32_t skip = unnamed(reasons);
+    if (reasons->source != NULL) {
+        reasons->decisions = result_add_table(reasons->result, "decisions",
+                                              SAY(call, "What each person is told", "对每个人的说明"), decided, 4);
+    }
+    reasons->table =
+        result_add_table(reasons->result, "reasons", SAY(call, "Reasons", "理由"), columns + skip, 11 - skip);
+    result_block_note(reasons->result, "%s",
+                      SAY(call,
+                          "after: how likely the decision is with other words there, over draws that had no part in "
+                          "choosing the word, with its interval; at first: among all words tried, p counts them all",
+                          "after：换成别的词后作出该决定的平均概率（所用的替换未参与挑选该词）及其区间；at "
+                          "first：首次逐词检验时的结果，p 已计入全部试过的词"));
+    reasons->changes =
+        result_add_table(reasons->result, "changes", SAY(call, "What would have turned it", "怎样会有不同的决定"),
+                         changes + skip, 6 - skip);
+}
+
+limn_status reasons_add(Reasons *reasons, const Decided *decided) {
+    TextBuffer text = TEXT_BUFFER_INIT;
+    limn_status status = reasons_say(&text, decided);
+    if (status == LIMN_OK && reasons->source == NULL) {
+        result_headline(reasons->result, "%s", text.data);
+        result_add_text(reasons->result, "reasons-text", SAY(reasons->call, "The decision", "决定"), text.data,
+                        text.length, false);
+        reasons_begin_tables(reasons);
+    } else if (status == LIMN_OK) {
+        const Value cells[] = {value_bytes(decided->record.bytes, decided->record.length),
+                               value_bytes(decided->name.bytes, decided->name.length),
+                               value_number(yardstick_clean(decided->why.yardstick).probability),
+                               value_bytes(text.data, text.length)};
+        table_row(reasons->decisions, cells);
+    }
+    text_buffer_free(&text);
+    if (status == LIMN_OK) {
+        add_reasons(reasons, decided);
+        add_change(reasons, decided);
+        reasons->explained += decided->n > 0;
+        reasons->candidates += decided->n + decided->dropped;
+        reasons->held += decided->n;
+    }
+    return status;
+}
+
+/* ---- in all ---- */
+
+void reasons_check(Reasons *reasons) {
+    MethodCall *call = reasons->call;
+    if (!isnan(reasons->error)) {
+        result_check(reasons->result, "plain pass", reasons->error, CHECK_AT_MOST, plain_tolerance,
+                     SAY(call, "difference of a changed prompt's lead in a pass by itself and among the others",
+                         "改动后的提示单独计算与一并计算所得领先之差"));
+    }
+    if (reasons->candidates > 0) {
+        result_check(
+            reasons->result, "again", (double)reasons->held / (double)reasons->candidates, CHECK_AT_LEAST, least_held,
+            SAY(call, "share of the causes found that were clear again over draws that had no part in choosing them",
+                "所找到的原因中，用未参与挑选的替换再试时依然成立的比例"));
+    }
+    double share = reasons->decided > 0 ? (double)reasons->explained / (double)reasons->decided : (double)NAN;
+    const char *meaning =
+        SAY(call, "share of decisions for which a specific reason survived", "有具体理由成立的决定所占比例");
+    if (share >= 1.0) {
+        result_check(reasons->result, "explained", share, CHECK_AT_LEAST, 1.0, "%s", meaning);
+    } else {
+        result_check_inconclusive(reasons->result, "explained", share, CHECK_AT_LEAST, 1.0, "%s", meaning);
+    }
+}
+
+limn_status reasons_sum_up(Reasons *reasons) {
+    MethodCall *call = reasons->call;
+    TextBuffer text = TEXT_BUFFER_INIT;
+    text_buffer_printf(&text,
+                       SAY(call, "%lld decisions: specific reasons survived for %lld, none for %lld",
+                           "%lld 项决定：%lld 项有具体理由成立，%lld 项没有"),
+                       (long long)reasons->decided, (long long)reasons->explained,
+                       (long long)(reasons->decided - reasons->explained));
+    if (reasons->left_out > 0) {
+        text_buffer_printf(&text, SAY(call, "; %lld decided otherwise were left out", "；另有 %lld 项决定不同，未列入"),
+                           (long long)reasons->left_out);
+    }
+    limn_status status = text_buffer_status(&text);
+    if (status == LIMN_OK) {
+        result_headline(reasons->result, "%s", text.data);
+        result_add_text(reasons->result, "reasons-text", SAY(call, "In all", "总计"), text.data, text.length, false);
+        status = data_source_finish(reasons->source, reasons->result);
+    }
+    text_buffer_free(&text);
+    return status;
+}
