@@ -107,7 +107,8 @@ typedef struct Plan {
     PlanCases cases;
     PlanStep inside; /* what is asked of the words that were found, with a focus on them; method NULL: nothing */
     int32_t inside_count;
-    double budget; /* seconds; 0: none */
+    double budget;    /* seconds; 0: none */
+    const char *work; /* files in this folder are shown as in WORK; NULL: there is none yet */
     Arena *arena;
     const Registry *registry;
 } Plan;

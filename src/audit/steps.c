@@ -32,6 +32,7 @@ static limn_status make_work(StepRunner *runner, const char *work) {
         work = folder;
     }
     runner->work = arena_strdup(arena, work);
+    runner->plan->work = runner->work;
     char *steps = arena_printf(arena, "%s/steps", work);
     return runner->work != NULL && steps != NULL ? folder_make(steps) : no_memory(runner);
 }

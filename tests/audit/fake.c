@@ -51,9 +51,9 @@ static limn_status decide(const FakeParams *params, TextBuffer *out, int64_t *n,
         text_field(id, record, "id");
         text_field(label, record, "label");
         text_field(wrong, record, "wrong");
-        text_field(prompt, record, "text");
+        text_field(prompt, record, params->prompt_field.bytes != NULL ? params->prompt_field.bytes : "text");
         const char *other = strcmp(label, "yes") == 0 ? "no" : "yes";
-        const char *pred = strcmp(wrong, "true") == 0 ? other : label;
+        const char *pred = strcmp(wrong, "true") == 0 || strcasestr(prompt, "quagga") != NULL ? other : label;
         text_buffer_printf(
             out,
             "{\"record\": %lld, \"id\": \"%s\", \"label\": \"%s\", \"pred\": \"%s\", \"prompt\": \"%s\", "

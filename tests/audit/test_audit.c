@@ -287,6 +287,34 @@ static void test_budget(void **state) {
     result_free(result);
 }
 
+/* Of two words that go with errors the one that causes them is found: exchanging the other mends nothing. */
+static void test_exchange(void **state) {
+    (void)state;
+    static const char *const others[] = {"lemur", "otter", "tapir", "okapi", "zebra", "bison"};
+    TextBuffer out = TEXT_BUFFER_INIT;
+    Random random;
+    random_seed(&random, 9);
+    for (int i = 0; i < 600; i++) {
+        bool quagga = random_unit(&random) < 0.15, coypu = random_unit(&random) < (quagga ? 0.6 : 0.05);
+        const char *label = random_unit(&random) < 0.5 ? "yes" : "no", *filler = others[i % 6];
+        text_buffer_printf(&out,
+                           "{\"id\": \"r%d\", \"text\": \"a %s %s %s here\", \"label\": \"%s\", \"wrong\": false}\n", i,
+                           filler, quagga ? "Quagga" : filler, coypu ? "coypu" : others[(i + 1) % 6], label);
+    }
+    assert_int_equal(file_write_atomic(in_folder("words.jsonl"), out.data, out.length), LIMN_OK);
+    text_buffer_free(&out);
+    write_plan("words.jsonl", STEPS);
+    Result *result = must_audit("");
+    const TableBlock *found = result_table(result, "findings");
+    assert_true(found->n_rows == 1 || found->n_rows == 2); /* for one label or for both */
+    for (int32_t i = 0; i < found->n_rows; i++) {
+        assert_string_equal(text_at(found, i, "kind"), "word");
+        assert_string_equal(text_at(found, i, "what"), "quagga");
+        assert_true(number_in_cell(table_cell(found, i, table_column(found, "effect"))) > 0.9);
+    }
+    result_free(result);
+}
+
 /* Words, places and protected words come from the tables of other commands; what is small or due to chance does not. */
 static void test_tables(void **state) {
     (void)state;
@@ -399,6 +427,7 @@ int main(void) {
         cmocka_unit_test(test_findings), cmocka_unit_test(test_false_alarms),    cmocka_unit_test(test_gates),
         cmocka_unit_test(test_kept),     cmocka_unit_test(test_cannot_be_asked), cmocka_unit_test(test_exports),
         cmocka_unit_test(test_init),     cmocka_unit_test(test_baseline),        cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_cases),    cmocka_unit_test(test_tables),          cmocka_unit_test(test_inside)};
+        cmocka_unit_test(test_cases),    cmocka_unit_test(test_tables),          cmocka_unit_test(test_exchange),
+        cmocka_unit_test(test_inside)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
