@@ -196,7 +196,7 @@ static const limn_param rows[] = {
 const Method method_sensitive = {
     .command =
         {.name = "sensitive",
-         .summary = "do decisions hang on protected words? each record read again with them exchanged",
+         .summary = "do decisions hang on protected words?",
          .description =
              "Exchanges words of sex, origin, religion, age and so on (lists in English and Chinese, or your own) in "
              "each record, he for she, immigrant for local, and measures how far the decision moves: the lead of the "

@@ -399,7 +399,7 @@ static const limn_param rows[] = {
 const Method method_ig = {
     .command =
         {.name = "ig",
-         .summary = "integrated gradients: which words made the model say this, with its own error",
+         .summary = "integrated gradients: which words drove it, with its error",
          .description =
              "Follows a straight line from a baseline (nothing said) to the prompt and adds up what each token's "
              "embedding contributed to the target. Nodes are placed where the model changes; the result says how far "
