@@ -128,13 +128,9 @@ void help_program(Text *out) {
     text_add(out, "limn opens a language model and says why it said what it said.\n\n"
                   "Usage: limn COMMAND [WORD | OPTION]...\n");
     add_commands(out, commands, count);
-    text_add(out, "\n'limn COMMAND --help' shows a command's options and examples; 'limn --version' the version.\n");
-    text_add(out, "\nFirst steps:\n"
-                  "  limn info MODEL                                    what is in it\n"
-                  "  limn run MODEL -p 'The capital of France is'       what it would say\n"
-                  "  limn ig MODEL -p 'The capital of France is'        why\n");
-    text_add(out, "\nMODEL is a model folder, a .gguf file, or org/name in the local Hugging Face cache.\n");
-    add_exit_codes(out);
+    text_add(out, "\nFirst: limn why MODEL -p 'The capital of France is'\n"
+                  "'limn COMMAND --help' shows a command's options, examples and exit codes.\n"
+                  "MODEL is a model folder, a .gguf file, or org/name in the local Hugging Face\ncache.\n");
 }
 
 void help_command(Text *out, const limn_command *command) {

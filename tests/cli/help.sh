@@ -7,7 +7,9 @@ expect_out '^limn [0-9]'
 
 limn --help
 expect_code 0
-expect_out 'Exit codes:'
+expect_out 'limn why MODEL'
+# it fits a screen: a line for each command, as in a terminal of 80 columns
+[ "$(wc -l <"$out")" -le 60 ] || problem "the list of commands has $(wc -l <"$out") lines, at most 60"
 for command in info sites tokenize run generate predict ig methods verify; do
     limn --help
     expect_out "^  $command "

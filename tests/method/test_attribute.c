@@ -218,6 +218,9 @@ static char *blocks_of(const Result *result) {
                                cell->kind == VALUE_TEXT ? cell->text.bytes : "");
         }
     }
+    for (int32_t c = 0; c < result->n_checks; c++) {
+        text_buffer_printf(&out, "%s %a\n", result->checks[c].name.bytes, result->checks[c].value);
+    }
     text_buffer_add(&out, result->headline.bytes);
     must(text_buffer_status(&out));
     return out.data;

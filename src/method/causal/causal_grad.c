@@ -154,7 +154,7 @@ static const limn_param rows[] = {
 
 const Method method_causal_grad = {
     .command = {.name = "causal-grad",
-                .summary = "where it happens, down to layer, head and neuron: one gradient for all of them",
+                .summary = "where it happens: layer, head and neuron by one gradient",
                 .description =
                     "Estimates what a change of each layer's stream, head, MLP and neuron would do to the answer, from "
                     "two runs and one gradient: attribution patching. The strongest sites and some others are then "

@@ -217,7 +217,7 @@ static const limn_param rows[] = {
 
 const Method method_mediate = {
     .command = {.name = "mediate",
-                .summary = "through which layer key words reach the answer: causal mediation",
+                .summary = "through which layer key words reach the answer",
                 .description =
                     "Spoils the key words of a prompt (noise on their embeddings, or other words in their place) and "
                     "restores one part of the model after another to what it was: P0 is the prompt as it is, P1 the "

@@ -111,7 +111,7 @@ static const limn_param rows[] = {
 
 const Method method_patch = {
     .command = {.name = "patch",
-                .summary = "where the difference between two prompts lives: activation patching",
+                .summary = "where two prompts differ inside: activation patching",
                 .description =
                     "Runs a clean and a corrupt prompt, puts the clean run's value into the corrupt run at one layer "
                     "and position (or head) after another, and says how much of the clean answer comes back. Each cell "

@@ -265,7 +265,7 @@ static const limn_param rows[] = {
 const Method method_surgery = {
     .command =
         {.name = "surgery",
-         .summary = "a permanent edit: what it does to decisions, and whether others of its kind do as well",
+         .summary = "a permanent edit: what it does to decisions",
          .description =
              "Decides a data set before and after an edit that holds for every prompt: accuracy, loss, false and "
              "missed alarms with intervals and a paired test, on all records, on those in focus and on the "
@@ -297,7 +297,8 @@ const Method method_surgery = {
               .lies = "Zero is not \"without\": layers behind may answer to a value they never saw. An edit that mends "
                       "these records may harm what is not among them; one that is chosen by its score scores best by "
                       "luck too, so only the records it was not chosen on count.",
-              .measured = "examples/bankrun, planted fault: layer 28, chosen on one half, takes false alarms with bitcoin "
-                          "from 63% to 37% on the other (-26 points [-49, -5]); 3 of 29 other layers score as well "
-                          "(docs/surgery.md has the command)"},
+              .measured =
+                  "examples/bankrun, planted fault: layer 28, chosen on one half, takes false alarms with bitcoin "
+                  "from 63% to 37% on the other (-26 points [-49, -5]); 3 of 29 other layers score as well "
+                  "(docs/surgery.md has the command)"},
 };

@@ -251,7 +251,7 @@ static const limn_param rows[] = {
 const Method method_attribute = {
     .command =
         {.name = "attribute",
-         .summary = "what misleads the model over a data set: words and places, no list given",
+         .summary = "what misleads the model over a data set, no list given",
          .description =
              "Half of the records nominate words: where the model is wrong, a gradient says what speaks for its "
              "decision. In the other half each suspect is exchanged for others of its kind, in every record that holds "

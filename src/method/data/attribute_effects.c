@@ -40,6 +40,7 @@ typedef struct MeasuredWindow {
     int32_t n_versions, capacity;
     ChoiceOutcome *outcomes; /* [n_prompts + n_versions] */
     double *logs;            /* [n_prompts + n_versions, C] */
+    Text first[2];           /* the first record and its first version, whether the log has them or not; absent: none */
     bool ended;
 } MeasuredWindow;
 
@@ -268,6 +269,10 @@ static limn_status read_one(Attributor *attributor, DataSource *source, Measured
         return LIMN_OK;
     }
     TRY(keep_item(one, window, attributor, &view.item));
+    if (window->first[1].bytes == NULL) {
+        window->first[0] = one->item.prompt;
+        window->first[1] = window->versions[before];
+    }
     TRY(read_line(attributor, one));
     if (one->known) {
         window->n_versions = before;
@@ -281,6 +286,7 @@ static limn_status read_one(Attributor *attributor, DataSource *source, Measured
 
 static limn_status read_window(Attributor *attributor, DataSource *source, MeasuredWindow *window) {
     arena_reset(&window->arena);
+    window->first[1].bytes = NULL;
     window->n = window->n_prompts = window->n_versions = window->capacity = 0;
     while (window->n < RECORDS && window->n_versions < VERSIONS && !window->ended) {
         bool there;
@@ -321,28 +327,32 @@ static limn_status score_window(Attributor *attributor, MeasuredWindow *window) 
                   : choice_scorer_run_versions(attributor->choices, &asked, window->logs, window->outcomes, &progress);
 }
 
-/* The first changed version once more, by itself. */
+/* The first changed version as all are scored and once more by itself: batches, the shared beginning and the caches
+ * must not show, and neither must a run that was gone on with. */
 static limn_status recheck(Attributor *attributor, const MeasuredWindow *window) {
-    if (!isnan(attributor->recheck) || window->n_versions == 0) {
+    if (!isnan(attributor->recheck) || window->first[1].bytes == NULL) {
         return LIMN_OK;
     }
-    int32_t n = attributor->names.n;
-    ChoiceOptions options = {.texts = attributor->names.choices,
-                             .n = n,
-                             .encode = data_source_encode_options(attributor->source, attributor->call),
-                             .plain = true};
+    const int32_t n = attributor->names.n, of = 0;
+    const ChoiceVersions asked = {
+        .prompts = &window->first[0], .n = 1, .versions = &window->first[1], .of = &of, .n_versions = 1};
+    const ChoiceOptions options = {.texts = attributor->names.choices,
+                                   .n = n,
+                                   .encode = data_source_encode_options(attributor->source, attributor->call),
+                                   .plain = true};
     ChoiceScorer *plain;
-    ChoiceOutcome outcome;
-    double *logs = ARENA_ARRAY(attributor->call->arena, double, n);
+    ChoiceOutcome outcomes[2];
+    double *logs = ARENA_ARRAY(attributor->call->arena, double, 3 * n);
     if (logs == NULL) {
         return method_no_memory(attributor->call);
     }
+    TRY(choice_scorer_run_versions(attributor->choices, &asked, logs, outcomes, NULL));
     TRY(choice_scorer_new(&plain, attributor->call, attributor->session, &options));
-    limn_status status = choice_scorer_run(plain, window->versions, 1, logs, &outcome, NULL);
+    limn_status status = choice_scorer_run(plain, &window->first[1], 1, logs + 2 * n, outcomes, NULL);
     choice_scorer_free(plain);
     attributor->recheck = 0;
     for (int32_t c = 0; c < n && status == LIMN_OK; c++) {
-        attributor->recheck = fmax(attributor->recheck, fabs(logs[c] - window->logs[window->n_prompts * n + c]));
+        attributor->recheck = fmax(attributor->recheck, fabs(logs[n + c] - logs[2 * n + c]));
     }
     return status;
 }
@@ -446,8 +456,8 @@ limn_status attribute_measure(Attributor *attributor) {
     while (status == LIMN_OK && !window->ended) {
         status = read_window(attributor, source, window);
         status = status == LIMN_OK ? score_window(attributor, window) : status;
-        status = status == LIMN_OK ? recheck(attributor, window) : status;
         status = status == LIMN_OK ? take_window(attributor, window) : status;
+        status = status == LIMN_OK ? recheck(attributor, window) : status;
     }
     if (status == LIMN_OK && attributor->log != NULL) {
         status = record_log_finish(attributor->log);

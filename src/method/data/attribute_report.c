@@ -83,17 +83,28 @@ static void show_words(const Attributor *attributor, const Suspect **order, int3
     }
     result_block_unit(attributor->result, "log-probability");
     if (labelled) {
-        result_block_note(attributor->result,
-                          "harm: how much likelier the right answer becomes, on average over the n inputs that hold it "
-                          "(each label weighs alike), when others take its place; low to high: 95%% for all %d tested "
-                          "together; p of no harm likewise; wrong: share of these inputs decided wrongly, as they are "
-                          "and without it",
-                          (int)attributor->family);
+        result_block_note(
+            attributor->result,
+            SAY(attributor->call,
+                "harm: how much likelier the right answer becomes, on average over the n inputs that hold it (each "
+                "label "
+                "weighs alike), when others take its place; low to high: 95%% for all %d tested together; p of no harm "
+                "likewise; wrong: share of these inputs decided wrongly, as they are and without it",
+                "危害：换成别的之后，正确答案的对数概率平均上升多少（在含有它的 n "
+                "条输入上，各标签权重相同）；下限到上限："
+                "对检验的全部 %d 个同时成立的 95%% 区间；p "
+                "也已按全部校正；判错：这些输入原样判错的比例，以及去掉它之后"),
+            (int)attributor->family);
     } else {
-        result_block_note(attributor->result,
-                          "how much less likely the model's own decision becomes when others take its place; low to "
-                          "high: 95%% for all %d together; nothing is tested, since nothing says what is right",
-                          (int)attributor->family);
+        result_block_note(
+            attributor->result,
+            SAY(attributor->call,
+                "how much less likely the model's own decision becomes when others take its place; low to high: 95%% "
+                "for "
+                "all %d together; nothing is tested, since nothing says what is right",
+                "换成别的之后，模型自己的决定平均变得多不可能；下限到上限：对全部 %d 个同时成立的 95%% 区间；没有标签，"
+                "所以不作检验"),
+            (int)attributor->family);
     }
 }
 

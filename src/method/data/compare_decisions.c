@@ -412,7 +412,7 @@ static const limn_param rows[] = {
 
 const Method method_compare_decisions = {
     .command = {.name = "compare decisions",
-                .summary = "two sets of decisions on the same records: what changed, is it better",
+                .summary = "two sets of decisions on the same records: is it better",
                 .description =
                     "Pairs the records of two files of decisions by id and says how B differs from A: accuracy with "
                     "Tango's interval of a paired difference and McNemar's exact test, every choice's share, log-loss "

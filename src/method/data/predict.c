@@ -170,7 +170,7 @@ static const limn_param rows[] = {
 
 const Method method_predict = {
     .command = {.name = "predict",
-                .summary = "decisions on a data set, with accuracy, calibration and intervals",
+                .summary = "decisions on a data set, with accuracy and calibration",
                 .description =
                     "Scores each of the choices after each record's prompt, exactly: its log-probability by itself "
                     "and its share among the choices. With --label-field also accuracy, precision, recall, "

@@ -253,7 +253,7 @@ static const limn_param rows[] = {
 
 const Method method_compare_methods = {
     .command = {.name = "compare methods",
-                .summary = "which explanation is right here: methods against replacement and each other",
+                .summary = "which explanation is right here: methods put to the test",
                 .description =
                     "Asks several methods about the same prompt, or the records of a data set, and says which of them "
                     "predicts best what exchanging words does; how far the answer falls without the words they call "

@@ -437,7 +437,7 @@ static const limn_param rows[] = {
 const Method method_replace = {
     .command =
         {.name = "replace",
-         .summary = "which words the answer hangs on: each exchanged for others that fit",
+         .summary = "which words the answer hangs on: each exchanged for others",
          .description =
              "Exchanges every word for others of its kind that fit the place (from a file, proposed by the base model, "
              "or common words) and measures how far the answer's lead falls. The five words that matter most are "

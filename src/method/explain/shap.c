@@ -43,7 +43,7 @@ static const limn_param rows[] = {
 
 const Method method_shap = {
     .command = {.name = "shap",
-                .summary = "each word's mean contribution over sets of words (KernelSHAP)",
+                .summary = "each word's mean contribution over sets (KernelSHAP)",
                 .description =
                     "Asks the model about many versions of the prompt in which sets of words are exchanged for "
                     "others that fit, and estimates each word's Shapley value. Says how much of the answer "

@@ -273,7 +273,7 @@ static const limn_param rows[] = {
 
 const Method method_lrp = {
     .command = {.name = "lrp",
-                .summary = "relevance of the words: one modified backward pass (AttnLRP, RelP)",
+                .summary = "relevance of the words: one backward pass (AttnLRP, RelP)",
                 .description =
                     "Hands the answer's logit back through the network, each operation giving what it got to what it "
                     "was made of: AttnLRP, or RelP, which holds attention patterns constant. Says where every share "

@@ -74,7 +74,7 @@ static const limn_param rows[] = {
 const Method method_chat_format = {
     .command =
         {.name = "chat-format",
-         .summary = "messages to the text a chat model reads, each token with its message",
+         .summary = "messages to the text a chat model reads, token by token",
          .description =
              "Runs the model's own chat template, byte for byte as the reference does, in a sandbox with limits of "
              "steps, memory and output. Prints the text; with --json also the tokens: id, which message "

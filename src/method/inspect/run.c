@@ -569,7 +569,7 @@ static const limn_param rows[] = {
 const Method method_run = {
     .command =
         {.name = "run",
-         .summary = "one pass: what the model would say, inner values, gradients, edits",
+         .summary = "one pass: what it would say, inner values, gradients, edits",
          .description =
              "Shows the distribution over the next token (at the mask for a masked model, over classes for a "
              "classifier; a bare encoder gives the sentence embedding). --save and --grad keep inner values and "

@@ -214,7 +214,7 @@ static const limn_param rows[] = {
 
 const Method method_report = {
     .command = {.name = "report",
-                .summary = "one report of any results: verdict, a section for each, what repeats them",
+                .summary = "one report of any results, their checks first",
                 .description = "Puts results together as they are: their checks first, failed ones before all, then a "
                                "section for each with its figures, then files, hashes and the commands that give them "
                                "again. Runs nothing and dates nothing: the same results give the same bytes. The exit "

@@ -69,7 +69,7 @@ static const limn_param rows[] = {
 
 const Method method_lens = {
     .command = {.name = "lens",
-                .summary = "what each layer would say, and who wrote the answer: logit lens, direct attribution",
+                .summary = "what each layer would say, and who wrote the answer",
                 .description =
                     "Gives the stream behind every layer to the model's own head, at every position, and says from "
                     "which layer on the answer stands there. Beside it what embeddings, attention, MLPs, heads and "
