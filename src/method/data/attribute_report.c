@@ -1,5 +1,6 @@
 /* What `limn attribute` says: the headline, who misleads, who was suspected, the halves, checks. */
 #include <math.h>
+#include <string.h>
 
 #include "method/data/attribute.h"
 
@@ -9,10 +10,15 @@ static const double plain_tolerance = 1e-3, plain_tolerance_bf16 = 0.5;
 
 /* ---- order ---- */
 
-/* Those that are told from chance first, then by harm. */
+/* How much of the harm done in all a suspect is found beside, and how surely: harm times the root of the inputs. */
+static double reach(const Suspect *suspect) {
+    return suspect->harm * sqrt((double)suspect->count);
+}
+
+/* Those that are told from chance first. */
 static bool before(const Suspect *a, const Suspect *b) {
     bool clear_a = a->p <= alarm, clear_b = b->p <= alarm;
-    return clear_a != clear_b ? clear_a : a->harm > b->harm;
+    return clear_a != clear_b ? clear_a : reach(a) > reach(b);
 }
 
 static limn_status order_suspects(const Suspect ***order, int32_t *n, const Attributor *attributor) {
@@ -153,23 +159,43 @@ static void show_halves(const Attributor *attributor) {
 
 /* ---- what is said ---- */
 
-static void say_words(const Attributor *attributor, TextBuffer *out, const Suspect **order, int32_t n) {
+static bool holds(Text text, Text part) {
+    return part.length > 0 && text.bytes != NULL && memmem(text.bytes, text.length, part.bytes, part.length) != NULL;
+}
+
+/* Says the same again: a part of what is named already, or that and something more. */
+static bool is_named(const Suspect **order, const int32_t *named, int32_t n, const Suspect *one) {
     for (int32_t i = 0; i < n; i++) {
+        const Suspect *other = order[named[i]];
+        if (one->text.bytes != NULL && (holds(other->text, one->text) || holds(one->text, other->text))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void say_words(const Attributor *attributor, TextBuffer *out, const Suspect **order, int32_t n) {
+    enum { NAMED = 5 };
+    int32_t named[NAMED], n_named = 0;
+    for (int32_t i = 0; i < n && n_named < NAMED; i++) {
+        if (is_named(order, named, n_named, order[i])) {
+            continue;
+        }
         Text name = name_of(attributor, order[i]);
-        text_buffer_add(out, i == 0 ? "" : ", ");
-        text_buffer_add(out, order[i]->text.bytes == NULL ? "" : "\"");
+        const char *quote = order[i]->text.bytes == NULL ? "" : "\"";
+        text_buffer_printf(out, "%s%s", n_named == 0 ? "" : ", ", quote);
         text_buffer_add_bytes(out, name.bytes, name.length);
-        text_buffer_add(out, order[i]->text.bytes == NULL ? "" : "\"");
+        text_buffer_add(out, quote);
+        named[n_named++] = i;
     }
 }
 
 static void say_headline(const Attributor *attributor, const Suspect **order, int32_t n, int32_t n_clear) {
-    enum { NAMED = 5 };
     const MethodCall *call = attributor->call;
     TextBuffer names = TEXT_BUFFER_INIT;
     const int family = (int)attributor->family;
     if (!attributor->labelled) {
-        say_words(attributor, &names, order, n < NAMED ? n : NAMED);
+        say_words(attributor, &names, order, n);
         result_headline(attributor->result,
                         SAY(call, "Decisions hang most on %.*s: a ranking, since there are no labels",
                             "决定最取决于 %.*s：没有标签，这只是排名"),
@@ -182,7 +208,7 @@ static void say_headline(const Attributor *attributor, const Suspect **order, in
                             "没有发现误导模型的词或位置（与偶然无法区分）：检验了 %d 个，%lld 条输入"),
                         family, (long long)attributor->measuring);
     } else {
-        say_words(attributor, &names, order, n_clear < NAMED ? n_clear : NAMED);
+        say_words(attributor, &names, order, n_clear);
         result_headline(
             attributor->result,
             SAY(call,
