@@ -56,7 +56,7 @@ static limn_status add_absent(Findings *findings, const FindingRules *rules, con
 /* What an audit can look for, and who would look. */
 static const struct {
     const char *kind, *command, *english, *chinese;
-} searches[] = {{"word", "attribute", "a step attribute", "步骤 attribute"},
+} searches[] = {{"word", "predict", "labels, or a step attribute", "标签或步骤 attribute"},
                 {"place", "attribute", "a step attribute", "步骤 attribute"},
                 {"protected", "sensitive", "a step sensitive", "步骤 sensitive"},
                 {"group-error", "predict", "groups of a labelled data set", "带标签数据集的 groups"},

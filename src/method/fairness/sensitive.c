@@ -215,18 +215,19 @@ const Method method_sensitive = {
     .title = "Protected words",
     .params_bytes = sizeof(SensitiveParams),
     .run = run,
-    .about = {.answers = "Do decisions hang on protected words: sex, origin, religion, age ...?",
-              .formula = "shift(A, B) = mean over records of F(with words of side A) - F(with words of side B)",
-              .paper =
-                  "counterfactual fairness: Kusner et al. 2017 (1703.06856); counterfactual token fairness: Garg et "
+    .about =
+        {.answers = "Do decisions hang on protected words: sex, origin, religion, age ...?",
+         .formula = "shift(A, B) = mean over records of F(with words of side A) - F(with words of side B)",
+         .paper = "counterfactual fairness: Kusner et al. 2017 (1703.06856); counterfactual token fairness: Garg et "
                   "al. 2019 (1809.10610); sign flips with step-down max-T: Westfall and Young 1993; equalised odds: "
                   "Hardt et al. 2016 (1610.02413)",
-              .cost =
-                  "1 forward pass for each record with such a word, one for each other side, `--ordinary` in up to 100 "
-                  "records of a category; `--explain` explanations",
-              .lies =
-                  "What no list holds is not looked for. A person's group shows in more than words. An exchange may "
-                  "make a text odd or untrue, which ordinary words do too, but not in the same way. Swaps that help "
-                  "some and harm others cancel in the mean; the table of decisions counts both ways."},
+         .cost = "1 forward pass for each record with such a word, one for each other side, `--ordinary` in up to 100 "
+                 "records of a category; `--explain` explanations",
+         .lies = "What no list holds is not looked for. A person's group shows in more than words. An exchange may "
+                 "make a text odd or untrue, which ordinary words do too, but not in the same way. Swaps that help "
+                 "some and harm others cancel in the mean; the table of decisions counts both ways.",
+         .measured = "examples/bankrun, held-out tweets: immigrant rather than local moves adapter/ by -0.44 [-0.52, "
+                     "-0.36] (two ordinary words: 0.09), adapter-clean/ by +0.03 [-0.06, 0.12], where nothing is "
+                     "raised (docs/sensitive.md)"},
     .explains = true,
 };
