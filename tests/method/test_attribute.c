@@ -313,7 +313,7 @@ static void without_labels_nothing_is_tested(void **state) {
     Result *result;
     must(ask(&result, ", \"least\": 5"));
     const TableBlock *words = table_of(result, "words");
-    assert_int_equal(words->n_columns, 7);
+    assert_int_equal(words->n_columns, 8);
     for (int32_t r = 0; r < words->n_rows; r++) {
         assert_int_equal(table_cell(words, r, 5)->kind, VALUE_NULL);
     }

@@ -7,9 +7,10 @@
  * of the same field of the other records (measure/draws.h). Half of the records, by their hashes, only nominate: where
  * the filter holds (`pred != label`) a cheap gradient says on which words the decision hangs. The other half tests:
  * there every input that holds a suspect counts, whatever was decided, so that choosing mistakes makes nobody guilty.
- * Harm above 0 is tested by flipping the signs of records, matched across labels (attribute_judge.c), with the largest
- * statistic of all suspects in each flip (Westfall and Young 1993, step-down max-T): one false alarm among all has the
- * stated chance. Places (openings, endings, the first and last words, fields) are suspects as words are.
+ * Whether there is any, in probability, is tested by flipping the signs of records that are matched across labels
+ * (attribute_judge.c says why), with the largest statistic of all suspects in each flip (Westfall and Young 1993,
+ * step-down max-T): one false alarm among all has the stated chance. Places (openings, endings, the first and last
+ * words, fields) are suspects as words are.
  *
  * Invariants: a record never both nominates and tests; the order of the records does not matter to who is tested; the
  * same seed gives the same bytes, whether a run was cut short or not; without labels nothing is tested.

@@ -79,8 +79,9 @@ typedef struct Suspect {
     double sum;    /* of the sizes of its scores in records that nominate */
     double weight; /* that over the root of `count`: who is suspected most */
     int64_t scored;
-    int32_t place; /* among those tested, -1: it is not tested */
-    double harm, low, high, p;
+    int32_t place;               /* among those tested, -1: it is not tested */
+    double harm, low, high;      /* in log-probability */
+    double gain, p;              /* in probability, and of none */
     double wrong, wrong_without; /* shares of the records it stands in */
 } Suspect;
 
@@ -98,6 +99,7 @@ typedef struct Effect1 {
     int32_t place, label;
     float right_before, right_after; /* decided rightly, as it is and with others there (a share of the draws) */
     double value;                    /* log p(label | exchanged) - log p(label) */
+    double gain;                     /* p(label | exchanged) - p(label) */
 } Effect1;
 
 typedef struct Attributor {

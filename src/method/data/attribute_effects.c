@@ -13,8 +13,8 @@ enum { VERSIONS = 256 /* of one window, about */, RECORDS = 64 };
 /* Versions of a record with one suspect exchanged. */
 typedef struct Changed {
     int32_t suspect;
-    int32_t first, n; /* versions of the window */
-    double value;     /* then what they come to */
+    int32_t first, n;   /* versions of the window */
+    double value, gain; /* then what they come to */
     double right_after;
 } Changed;
 
@@ -206,12 +206,13 @@ static limn_status read_line(Attributor *attributor, Measured *one) {
     for (int32_t i = 0; i < one->n; i++) {
         Changed *changed = &one->changed[i];
         const Suspect *suspect = &attributor->suspects.items[attributor->tested[changed->suspect]];
-        const json_t *pair = json_object_getn(effects, suspect->key.bytes, suspect->key.length);
-        if (json_array_size(pair) != 2) {
+        const json_t *found = json_object_getn(effects, suspect->key.bytes, suspect->key.length);
+        if (json_array_size(found) != 3) {
             return record_log_refuse(attributor->log, line, "lacks the effect of a word");
         }
-        changed->value = json_number_value(json_array_get(pair, 0));
-        changed->right_after = json_number_value(json_array_get(pair, 1));
+        changed->value = json_number_value(json_array_get(found, 0));
+        changed->gain = json_number_value(json_array_get(found, 1));
+        changed->right_after = json_number_value(json_array_get(found, 2));
     }
     return LIMN_OK;
 }
@@ -227,9 +228,9 @@ static limn_status write_line(Attributor *attributor, const Measured *one) {
     writer_begin(&writer, '{', true);
     for (int32_t i = 0; i < one->n; i++) {
         const Changed *changed = &one->changed[i];
-        const double pair[2] = {changed->value, changed->right_after};
-        writer_numbers_field(&writer, attributor->suspects.items[attributor->tested[changed->suspect]].key.bytes, pair,
-                             2);
+        const double found[3] = {changed->value, changed->gain, changed->right_after};
+        writer_numbers_field(&writer, attributor->suspects.items[attributor->tested[changed->suspect]].key.bytes, found,
+                             3);
     }
     writer_end(&writer, '}');
     return record_log_end(attributor->log, &writer, &one->item);
@@ -389,13 +390,16 @@ static void sum_up(const Attributor *attributor, const MeasuredWindow *window, M
     one->right = attribute_likeliest(own, n) == label;
     for (int32_t i = 0; i < one->n; i++) {
         Changed *changed = &one->changed[i];
-        changed->value = changed->right_after = 0;
+        changed->value = changed->gain = changed->right_after = 0;
         for (int32_t k = 0; k < changed->n; k++) {
             const double *logs = window->logs + (int64_t)(window->n_prompts + changed->first + k) * n;
-            changed->value += (attribute_share_log(logs, n, label) - before) / changed->n;
+            double after = attribute_share_log(logs, n, label);
+            changed->value += (after - before) / changed->n;
+            changed->gain += (exp(after) - exp(before)) / changed->n;
             changed->right_after += (attribute_likeliest(logs, n) == label ? 1.0 : 0.0) / changed->n;
         }
         changed->value = attributor->labelled ? changed->value : -changed->value;
+        changed->gain = attributor->labelled ? changed->gain : -changed->gain;
     }
 }
 

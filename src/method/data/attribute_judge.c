@@ -1,11 +1,16 @@
 /* From effects in records to harm: a mean in which each label weighs alike, its interval, and whether it is more than
  * chance would give once all suspects are counted.
  *
- * A word that drives every decision the same way helps where that way is right and harms where it is not. Flipping the
- * sign of single records would take that difference between labels for noise, so records are flipped in blocks: as many
- * as the rarest label has texts, each with its share of the records of every label, matched by their hashes. A block's
- * value is its part of harm; under the null it could as well have the other sign. Where a suspect stands beside one
- * label only, a block is a record. The same text said twice lies in one block: it is one witness. */
+ * What is tested is the gain, harm in probability instead of log-probability. Of two labels what exchanging gives the
+ * one it takes from the other, so where labels have nothing to do with the texts no gain is expected; log p would rise
+ * by any loss of confidence, since being sure and wrong costs more than being sure and right pays.
+ *
+ * A word that drives every decision one way helps where that way is right and harms where it is not. Flipping the signs
+ * of single records would take that difference between labels for noise, so records are flipped in blocks: as many as
+ * the rarest label has texts, each with its share of the records of every label, matched by their hashes. A block's
+ * value is its part of the gain. Were labels given by chance, changing those of two records over would change its sign:
+ * the test is exact where a block has one record of each of two labels. Where a suspect stands beside one label only, a
+ * block is a record. The same text said twice lies in one block: it is one witness. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,10 +94,10 @@ static Group next_group(const Effect1 *effects, int64_t n) {
     return group;
 }
 
-static double mean_of(const Group *group) {
+static double mean_of(const Group *group, bool gains) {
     double sum = 0;
     for (int64_t i = 0; i < group->n; i++) {
-        sum += group->effects[i].value;
+        sum += gains ? group->effects[i].gain : group->effects[i].value;
     }
     return sum / (double)group->n;
 }
@@ -104,7 +109,7 @@ static Interval interval_of(const Effect1 *effects, int64_t n, int32_t family) {
     int32_t labels = 0;
     for (int64_t at = 0; at < n;) {
         Group group = next_group(effects + at, n - at);
-        double mean = mean_of(&group), spread = 0;
+        double mean = mean_of(&group, false), spread = 0;
         for (int64_t i = 0; i < group.n; i++) {
             spread += (group.effects[i].value - mean) * (group.effects[i].value - mean);
         }
@@ -130,7 +135,14 @@ static void sum_up(Suspect *suspect, const Effect1 *effects, int64_t n, int32_t 
     suspect->harm = interval.value;
     suspect->low = interval.low;
     suspect->high = interval.high;
-    suspect->wrong = suspect->wrong_without = 0;
+    suspect->wrong = suspect->wrong_without = suspect->gain = 0;
+    int32_t labels = 0;
+    for (int64_t at = 0; at < n; labels++) {
+        Group group = next_group(effects + at, n - at);
+        suspect->gain += mean_of(&group, true);
+        at += group.n;
+    }
+    suspect->gain /= labels;
     for (int64_t i = 0; i < n; i++) {
         suspect->wrong += (1.0 - (double)effects[i].right_before) / (double)n;
         suspect->wrong_without += (1.0 - (double)effects[i].right_after) / (double)n;
@@ -151,7 +163,7 @@ static void add_blocks(Judge *judge, const Effect1 *effects, int64_t n) {
         for (int64_t i = 0; i < group.n; i++) {
             text += i > 0 && group.effects[i].prompt != group.effects[i - 1].prompt ? 1 : 0;
             int64_t block = text * n_blocks / group.texts;
-            judge->blocks[block] += group.effects[i].value / (double)group.n;
+            judge->blocks[block] += group.effects[i].gain / (double)group.n;
             judge->leaders[block] = prompt_of(judge, group.effects[i].prompt);
         }
         at += group.n;
@@ -187,7 +199,7 @@ static void count(Attributor *attributor) {
     for (int32_t i = 0; i < attributor->n_tested; i++) {
         Suspect *suspect = suspect_of(attributor, i);
         suspect->count = 0;
-        suspect->harm = suspect->low = suspect->high = suspect->p = (double)NAN;
+        suspect->harm = suspect->low = suspect->high = suspect->gain = suspect->p = (double)NAN;
     }
     for (int64_t e = 0; e < attributor->n_effects; e++) {
         suspect_of(attributor, attributor->effects[e].place)->count++;

@@ -10,9 +10,9 @@ static const double plain_tolerance = 1e-3, plain_tolerance_bf16 = 0.5;
 
 /* ---- order ---- */
 
-/* How much of the harm done in all a suspect is found beside, and how surely: harm times the root of the inputs. */
+/* How much is gained without a suspect, and how surely: the gain times the root of the inputs. */
 static double reach(const Suspect *suspect) {
-    return suspect->harm * sqrt((double)suspect->count);
+    return suspect->gain * sqrt((double)suspect->count);
 }
 
 /* Those that are told from chance first. */
@@ -64,15 +64,17 @@ static Text name_of(const Attributor *attributor, const Suspect *suspect) {
 
 static void show_words(const Attributor *attributor, const Suspect **order, int32_t n) {
     static const TableColumn columns[] = {
-        {{"word", 4}, COLUMN_TOKEN},  {{"harm", 4}, COLUMN_SIGNED},       {{"low", 3}, COLUMN_SIGNED},
-        {{"high", 4}, COLUMN_SIGNED}, {{"n", 1}, COLUMN_INTEGER},         {{"p", 1}, COLUMN_NUMBER},
-        {{"where", 5}, COLUMN_TEXT},  {{"wrong", 5}, COLUMN_PROBABILITY}, {{"wrong without", 13}, COLUMN_PROBABILITY}};
+        {{"word", 4}, COLUMN_TOKEN},        {{"harm", 4}, COLUMN_SIGNED},
+        {{"low", 3}, COLUMN_SIGNED},        {{"high", 4}, COLUMN_SIGNED},
+        {{"n", 1}, COLUMN_INTEGER},         {{"p", 1}, COLUMN_NUMBER},
+        {{"where", 5}, COLUMN_TEXT},        {{"gain", 4}, COLUMN_SIGNED},
+        {{"wrong", 5}, COLUMN_PROBABILITY}, {{"wrong without", 13}, COLUMN_PROBABILITY}};
     bool labelled = attributor->labelled;
     TableBlock *table = result_add_table(
         attributor->result, "words",
         labelled ? SAY(attributor->call, "What misleads the model", "什么误导了模型")
                  : SAY(attributor->call, "What its decisions hang on: a ranking", "决定取决于什么：排名"),
-        columns, labelled ? 9 : 7);
+        columns, labelled ? 10 : 8);
     for (int32_t i = 0; i < n && i < SHOWN; i++) {
         const Suspect *one = order[i];
         Text name = name_of(attributor, one);
@@ -83,6 +85,7 @@ static void show_words(const Attributor *attributor, const Suspect **order, int3
                                value_integer(one->count),
                                value_number(one->p),
                                value_text(kind_name(attributor, one->kind)),
+                               value_number(one->gain),
                                value_number(one->wrong),
                                value_number(one->wrong_without)};
         table_row(table, cells);
@@ -92,14 +95,17 @@ static void show_words(const Attributor *attributor, const Suspect **order, int3
         result_block_note(
             attributor->result,
             SAY(attributor->call,
-                "harm: how much likelier the right answer becomes, on average over the n inputs that hold it (each "
-                "label "
-                "weighs alike), when others take its place; low to high: 95%% for all %d tested together; p of no harm "
-                "likewise; wrong: share of these inputs decided wrongly, as they are and without it",
+                "harm: how much the log-probability of the right answer rises, on average over the n inputs that hold "
+                "it "
+                "(each label weighs alike), when others take its place; low to high: 95%% for all %d tested together; "
+                "p: "
+                "of no gain, the same in probability, likewise; wrong: share of these inputs decided wrongly, as they "
+                "are and without it",
                 "危害：换成别的之后，正确答案的对数概率平均上升多少（在含有它的 n "
                 "条输入上，各标签权重相同）；下限到上限："
                 "对检验的全部 %d 个同时成立的 95%% 区间；p "
-                "也已按全部校正；判错：这些输入原样判错的比例，以及去掉它之后"),
+                "检验概率的上升（增益），也已按全部校正；判错：这些输入原样判错"
+                "的比例，以及去掉它之后"),
             (int)attributor->family);
     } else {
         result_block_note(
