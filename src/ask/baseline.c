@@ -212,6 +212,6 @@ limn_status baseline_fill(float *out, const char **name, MethodCall *call, Sessi
     if (strncmp(spec, "ids:", 4) == 0) {
         return fill_ids(out, name, call, session, spec + 4, n_tokens);
     }
-    return fail(LIMN_USAGE, "option 'baseline': found '%s', expected sampled, auto, pad, mean, zero, token:STR or ids:FILE",
-                spec);
+    return fail(LIMN_USAGE,
+                "option 'baseline': found '%s', expected sampled, auto, pad, mean, zero, token:STR or ids:FILE", spec);
 }

@@ -4,7 +4,7 @@
 
 #include "ask/prompt.h"
 
-double log_sum_exp(const float *logits, int32_t n);             /* logits [n] */
+double log_sum_exp(const float *logits, int32_t n); /* logits [n] */
 /* log p of outputs of a model: softmax over all, or, of labels that may hold together, a sigmoid of each; NaN of a
  * number. total: output_total of the row. */
 double output_total(const Model *model, const float *logits, int32_t n);

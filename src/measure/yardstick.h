@@ -24,9 +24,9 @@ typedef struct YardstickAsked {
     Session *base; /* whose model proposes words; NULL: that of the session, its adapters off */
     UnitKind by;
     ParamTexts fixed;
-    Text replacements;         /* a file; absent: none */
-    const DrawData *data;      /* NULL: none */
-    const TextSpan *fields;    /* [n_fields] without data: the rest of the prompt is its template's and stays */
+    Text replacements;      /* a file; absent: none */
+    const DrawData *data;   /* NULL: none */
+    const TextSpan *fields; /* [n_fields] without data: the rest of the prompt is its template's and stays */
     int32_t n_fields;
     const TextSpan *documents; /* [n_documents] of a chat */
     int32_t n_documents;

@@ -17,7 +17,8 @@ void *result_add_block(Result *result, BlockKind kind, const char *id, const cha
         result_fail(result, LIMN_INTERNAL, "two blocks named %s", id);
     }
     if (!plain_id(id)) {
-        result_fail(result, LIMN_FORMAT, "a block named \"%s\", expected lower-case letters, digits, dashes and dots", id);
+        result_fail(result, LIMN_FORMAT, "a block named \"%s\", expected lower-case letters, digits, dashes and dots",
+                    id);
     }
     void *content = result_alloc(result, 1, content_size);
     void *items = result->blocks;

@@ -447,8 +447,8 @@ const Block *result_find_block(const Result *result, const char *id); /* NULL: n
 limn_status result_write_json(TextBuffer *out, const Result *result, bool measured);
 /* One of its blocks, as it stands in the document. */
 limn_status result_write_block(TextBuffer *out, const Result *result, int32_t i);
-/* A JSON document, or an HTML page or a PDF file with one inside. source: a name for error messages. Unknown keys are ignored; a
- * wrong type or missing part is LIMN_FORMAT. */
+/* A JSON document, or an HTML page or a PDF file with one inside. source: a name for error messages. Unknown keys are
+ * ignored; a wrong type or missing part is LIMN_FORMAT. */
 limn_status result_read_json(Result **result, const char *json, size_t length, const char *source);
 
 /* ---- comparison ---- */

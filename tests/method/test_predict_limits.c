@@ -12,8 +12,8 @@
 
 #include "base/file.h"
 #include "files/json.h"
-#include "statistics/proportions.h"
 #include "method/calls.h"
+#include "statistics/proportions.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
 

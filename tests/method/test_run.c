@@ -665,9 +665,10 @@ static void values_that_overflow_are_said(void **state) {
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         for (int large = 0; large < 2; large++) {
             Result *result;
-            must(call_method(&result, "run",
-                             "{\"model\": \"%s\", \"ids\": [1, 2, 3], \"set\": \"blocks.0.hook_resid_post[pos=1]=times:%s\"}",
-                             golden_folder(names[i]), large ? "1e38" : "2"));
+            must(call_method(
+                &result, "run",
+                "{\"model\": \"%s\", \"ids\": [1, 2, 3], \"set\": \"blocks.0.hook_resid_post[pos=1]=times:%s\"}",
+                golden_folder(names[i]), large ? "1e38" : "2"));
             const ResultCheck *check = find_check(result, "finite values");
             assert_non_null(check);
             assert_int_equal(check->state == CHECK_PASS, !large);

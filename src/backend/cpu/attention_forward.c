@@ -1,4 +1,5 @@
-/* Attention forward in tiles of queries: scores, running softmax and values of one tile at a time, never a whole row. */
+/* Attention forward in tiles of queries: scores, running softmax and values of one tile at a time, never a whole row.
+ */
 #include <math.h>
 #include <string.h>
 
