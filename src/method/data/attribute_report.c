@@ -63,18 +63,16 @@ static Text name_of(const Attributor *attributor, const Suspect *suspect) {
 /* ---- blocks ---- */
 
 static void show_words(const Attributor *attributor, const Suspect **order, int32_t n) {
-    static const TableColumn columns[] = {
-        {{"word", 4}, COLUMN_TOKEN},        {{"harm", 4}, COLUMN_SIGNED},
-        {{"low", 3}, COLUMN_SIGNED},        {{"high", 4}, COLUMN_SIGNED},
-        {{"n", 1}, COLUMN_INTEGER},         {{"p", 1}, COLUMN_NUMBER},
-        {{"where", 5}, COLUMN_TEXT},        {{"gain", 4}, COLUMN_SIGNED},
-        {{"wrong", 5}, COLUMN_PROBABILITY}, {{"wrong without", 13}, COLUMN_PROBABILITY}};
+    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN}, {{"harm", 4}, COLUMN_SIGNED},
+                                          {{"low", 3}, COLUMN_SIGNED}, {{"high", 4}, COLUMN_SIGNED},
+                                          {{"n", 1}, COLUMN_INTEGER},  {{"p", 1}, COLUMN_NUMBER},
+                                          {{"where", 5}, COLUMN_TEXT}, {{"gain", 4}, COLUMN_SIGNED}};
     bool labelled = attributor->labelled;
     TableBlock *table = result_add_table(
         attributor->result, "words",
         labelled ? SAY(attributor->call, "What misleads the model", "什么误导了模型")
                  : SAY(attributor->call, "What its decisions hang on: a ranking", "决定取决于什么：排名"),
-        columns, labelled ? 10 : 8);
+        columns, 8);
     for (int32_t i = 0; i < n && i < SHOWN; i++) {
         const Suspect *one = order[i];
         Text name = name_of(attributor, one);
@@ -85,9 +83,7 @@ static void show_words(const Attributor *attributor, const Suspect **order, int3
                                value_integer(one->count),
                                value_number(one->p),
                                value_text(kind_name(attributor, one->kind)),
-                               value_number(one->gain),
-                               value_number(one->wrong),
-                               value_number(one->wrong_without)};
+                               value_number(one->gain)};
         table_row(table, cells);
     }
     result_block_unit(attributor->result, "log-probability");
@@ -99,8 +95,7 @@ static void show_words(const Attributor *attributor, const Suspect **order, int3
                 "it "
                 "(each label weighs alike), when others take its place; low to high: 95%% for all %d tested together; "
                 "p: "
-                "of no gain, the same in probability, likewise; wrong: share of these inputs decided wrongly, as they "
-                "are and without it",
+                "of no gain, the same in probability, likewise",
                 "危害：换成别的之后，正确答案的对数概率平均上升多少（在含有它的 n "
                 "条输入上，各标签权重相同）；下限到上限："
                 "对检验的全部 %d 个同时成立的 95%% 区间；p "
@@ -118,6 +113,28 @@ static void show_words(const Attributor *attributor, const Suspect **order, int3
                 "所以不作检验"),
             (int)attributor->family);
     }
+}
+
+/* How often the inputs that hold a suspect are decided wrongly. */
+static void show_decisions(const Attributor *attributor, const Suspect **order, int32_t n) {
+    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},
+                                          {{"where", 5}, COLUMN_TEXT},
+                                          {{"n", 1}, COLUMN_INTEGER},
+                                          {{"wrong", 5}, COLUMN_PROBABILITY},
+                                          {{"wrong without", 13}, COLUMN_PROBABILITY}};
+    TableBlock *table = result_add_table(
+        attributor->result, "decisions",
+        SAY(attributor->call, "Wrong decisions, with and without", "有它与没有它时的判错"), columns, 5);
+    for (int32_t i = 0; i < n && i < SHOWN; i++) {
+        Text name = name_of(attributor, order[i]);
+        const Value cells[] = {value_bytes(name.bytes, name.length), value_text(kind_name(attributor, order[i]->kind)),
+                               value_integer(order[i]->count), value_number(order[i]->wrong),
+                               value_number(order[i]->wrong_without)};
+        table_row(table, cells);
+    }
+    result_block_note(attributor->result,
+                      "shares of the n inputs that hold it, as they are and with others in its place");
+    result_block_detail(attributor->result);
 }
 
 static void show_nominated(const Attributor *attributor) {
@@ -258,6 +275,9 @@ limn_status attribute_report(Attributor *attributor) {
     add_checks(attributor);
     TRY(data_source_finish(attributor->source, attributor->result));
     show_words(attributor, order, n);
+    if (attributor->labelled) {
+        show_decisions(attributor, order, n);
+    }
     show_nominated(attributor);
     show_halves(attributor);
     return result_status(attributor->result);
