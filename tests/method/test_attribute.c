@@ -175,7 +175,7 @@ static void harm_is_what_predict_says(void **state) {
     decide(files.data, before, N);
     const TableBlock *words = table_of(result, "words");
     int compared = 0;
-    double largest = 0;
+    double largest = 0, largest_gain = 0;
     for (int32_t r = 0; r < words->n_rows; r++) {
         const char *word = table_cell(words, r, 0)->text.bytes;
         if (strcmp(table_cell(words, r, 6)->text.bytes, "word") != 0 || strlen(word) != 3 || strcmp(word, "the") == 0) {
@@ -184,11 +184,12 @@ static void harm_is_what_predict_says(void **state) {
         write_changed(word, holds);
         decide(files.other, after, N);
         int n = tested(word, was_tested, label, N);
-        double sums[2] = {0}, counts[2] = {0};
+        double sums[2] = {0}, gains[2] = {0}, counts[2] = {0};
         for (int i = 0; i < N; i++) {
             if (was_tested[i]) {
                 assert_true(holds[i]);
                 sums[label[i][0] == 'd'] += after[i] - before[i];
+                gains[label[i][0] == 'd'] += exp(after[i]) - exp(before[i]);
                 counts[label[i][0] == 'd'] += 1;
             }
         }
@@ -198,10 +199,15 @@ static void harm_is_what_predict_says(void **state) {
         if (!(fabs(table_cell(words, r, 1)->number - harm) <= 1e-4)) {
             fail_msg("%s: %g, expected %g", word, table_cell(words, r, 1)->number, harm);
         }
+        double gain = (gains[0] / counts[0] + gains[1] / counts[1]) / 2;
+        if (!(fabs(table_cell(words, r, 7)->number - gain) <= 1e-4)) {
+            fail_msg("%s: gain %g, expected %g", word, table_cell(words, r, 7)->number, gain);
+        }
+        largest_gain = fmax(largest_gain, fabs(gain));
         largest = fmax(largest, fabs(harm));
         compared++;
     }
-    assert_true(largest > 5e-3); /* something to compare */
+    assert_true(largest > 5e-3 && largest_gain > 1e-3); /* something to compare */
     assert_in_range(compared, 3, 7);
     result_free(result);
 }

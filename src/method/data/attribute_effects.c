@@ -376,7 +376,8 @@ static limn_status keep(Attributor *attributor, const Measured *one, const Chang
                   .label = attributor->labelled ? one->label : 0,
                   .right_before = one->right ? 1.0F : 0.0F,
                   .right_after = (float)changed->right_after,
-                  .value = changed->value};
+                  .value = changed->value,
+                  .gain = changed->gain};
     return LIMN_OK;
 }
 
