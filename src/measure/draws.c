@@ -333,7 +333,9 @@ static int largest_key(const void *left, const void *right) {
 
 /* Keeps, in the order of their keys, the first `most` that stand in the text as whole words, each once. */
 static limn_status keep_whole(Candidates *list, const Rewriter *rewriter, int32_t unit, int32_t most) {
-    qsort(list->items, (size_t)list->n, sizeof *list->items, largest_key);
+    if (list->n > 1) {
+        qsort(list->items, (size_t)list->n, sizeof *list->items, largest_key);
+    }
     int32_t kept = 0;
     for (int32_t i = 0; i < list->n && kept < most; i++) {
         Candidate *candidate = &list->items[i];

@@ -153,7 +153,9 @@ static void mark_artifacts(TextBuffer *out, const char *content, size_t length) 
             break;
         }
         size_t from = (size_t)(found - content), to = from + sizeof begin - 1;
-        to += strspn(content + to, "0123456789");
+        while (to < length && content[to] >= '0' && content[to] <= '9') { /* the content has no NUL behind it */
+            to++;
+        }
         bool whole = to + sizeof end - 1 <= length && memcmp(content + to, end, sizeof end - 1) == 0;
         bool line = from == 0 || (content[from - 1] == '\n' && (from < 2 || content[from - 2] != '\\'));
         at = to;

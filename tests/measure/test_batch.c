@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-enum { MOST = 100 };
+enum { MOST = 200 };
 
 typedef struct Trial {
     BatchCost costs[MOST];

@@ -20,7 +20,7 @@
 #include <cmocka.h> /* last: it has a macro named fail */
 
 static char work[64], baked[80], data[80];
-static char values[2][80];
+static char values[2][128];
 
 static void must(limn_status status) {
     if (status != LIMN_OK) {
@@ -107,7 +107,7 @@ static limn_status bake_only(const char *folder, const Texts *edits, const char 
 }
 
 static void check_bake(const char *name, const char *const *edits, int n, const char *adapter) {
-    char folder[1024], more[1400], quoted[1100] = "", all[600] = "";
+    char folder[1024], more[2048], quoted[1100] = "", all[600] = "";
     Text texts[4];
     snprintf(folder, sizeof folder, "%s", golden_folder(name));
     if (adapter[0] != '\0') {

@@ -372,7 +372,7 @@ static void test_wide_table(void **state) {
     enum { COLUMNS = 40 };
     TableColumn columns[COLUMNS];
     Value cells[COLUMNS];
-    char names[COLUMNS][16];
+    char names[COLUMNS][24];
     for (int i = 0; i < COLUMNS; i++) {
         snprintf(names[i], sizeof names[i], "column%d", i);
         columns[i] = (TableColumn){text_of(names[i]), COLUMN_NUMBER};
