@@ -331,11 +331,15 @@ static int largest_key(const void *left, const void *right) {
     return order != 0 ? order : (a->text.length > b->text.length) - (a->text.length < b->text.length);
 }
 
-/* Keeps, in the order of their keys, the first `most` that stand in the text as whole words, each once. */
-static limn_status keep_whole(Candidates *list, const Rewriter *rewriter, int32_t unit, int32_t most) {
-    if (list->n > 1) {
+static void order_by_key(Candidates *list) {
+    if (list->n > 1) { /* of none there may be no items */
         qsort(list->items, (size_t)list->n, sizeof *list->items, largest_key);
     }
+}
+
+/* Keeps, in the order of their keys, the first `most` that stand in the text as whole words, each once. */
+static limn_status keep_whole(Candidates *list, const Rewriter *rewriter, int32_t unit, int32_t most) {
+    order_by_key(list);
     int32_t kept = 0;
     for (int32_t i = 0; i < list->n && kept < most; i++) {
         Candidate *candidate = &list->items[i];
@@ -431,7 +435,7 @@ static limn_status judge(Draws *draws, Candidates *lists, const int32_t *words, 
             lists[i].items[k].fit = lists[i].items[k].weight + *fit;
             lists[i].items[k].key = *fit + gumbel(&random);
         }
-        qsort(lists[i].items, (size_t)lists[i].n, sizeof *lists[i].items, largest_key);
+        order_by_key(&lists[i]);
     }
     return LIMN_OK;
 }

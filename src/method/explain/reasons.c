@@ -221,9 +221,9 @@ static limn_status prepare(Reasons *reasons) {
     if (params->data.file.bytes == NULL) {
         return LIMN_OK;
     }
-    DataParams data = params->data;
-    data.chat = params->prompt.chat;
-    TRY(data_source_open(&reasons->source, reasons->call, &data));
+    reasons->data = params->data;
+    reasons->data.chat = params->prompt.chat;
+    TRY(data_source_open(&reasons->source, reasons->call, &reasons->data));
     return data_source_use_model(reasons->source, reasons->call, reasons->model);
 }
 

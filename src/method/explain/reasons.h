@@ -47,6 +47,7 @@ typedef struct Reasons {
     Session *session;
     const Model *model;
     ChoiceNames names; /* n 0: no choices were given */
+    DataParams data;   /* how the source is asked: borrowed by it */
     DataSource *source;
     TableBlock *table, *changes, *decisions; /* decisions: with a data set */
     int64_t decided, explained, left_out;
