@@ -6,6 +6,13 @@
 #include "ask/target.h"
 #include "ask/words.h"
 
+/* --by, for methods that give tokens scores. */
+#define ATTRIBUTION_BY_ROW(type, member)                                                                               \
+    {                                                                                                                  \
+        "by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .default_text = "word", .choices = "token|word|sentence",       \
+                                    .help = "what to show scores for", .field = offsetof(type, member)                 \
+    }
+
 typedef struct Attribution {
     MethodCall *call;
     Result *result;

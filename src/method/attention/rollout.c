@@ -87,8 +87,7 @@ static const limn_param rows[] = {
     {"sinks", 0, LIMN_PARAM_CHOICE, .metavar = "WHAT", .default_text = "keep", .choices = "keep|drop",
      .help = "attention to special tokens and the first token, where rows rest that look at nothing: counted, or not",
      .field = offsetof(RolloutParams, sinks)},
-    {"by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .default_text = "word", .choices = "token|word|sentence",
-     .help = "what to show scores for", .field = offsetof(RolloutParams, by)},
+    ATTRIBUTION_BY_ROW(RolloutParams, by),
     CAUSE_ROW(RolloutParams, check),
     VALUES_ROW(RolloutParams, values),
 };

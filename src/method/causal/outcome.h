@@ -53,4 +53,17 @@ double outcome_of_logits(const Outcome *outcome, const int32_t *ids, int32_t n, 
 const char *outcome_name(OutcomeMetric metric);                           /* "logit-diff" */
 const char *outcome_text(const MethodCall *call, const Outcome *outcome); /* for people */
 
+/* Rows of the methods that compare two prompts. */
+#define OUTCOME_CONTRAST_ROW(type, member)                                                                             \
+    PARAM_ROW("contrast", 0, LIMN_PARAM_TEXT, "TEXT",                                                                  \
+              "measure the target against this answer; without one, what the corrupt prompt answers",                  \
+              offsetof(type, member))
+#define OUTCOME_METRIC_ROW(type, member)                                                                               \
+    {                                                                                                                  \
+        "metric", 0, LIMN_PARAM_CHOICE,                                                                                \
+            .metavar = "M", .choices = OUTCOME_CHOICES,                                                                \
+            .help = "what is measured of the answer; without one, logit-diff, of several tokens logprob",              \
+            .field = offsetof(type, member)                                                                            \
+    }
+
 #endif

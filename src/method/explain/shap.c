@@ -24,21 +24,8 @@ static limn_status score_tokens(TokenScores *scores, MethodCall *call, const Tok
 }
 
 static const limn_param rows[] = {
-    MODEL_ROW(SurrogateParams, model),
-    PROMPT_ROWS(SurrogateParams, prompt),
-    PROMPT_PAIR_ROWS(SurrogateParams, prompt),
-    TARGET_ROWS(SurrogateParams, target),
-    TARGET_MORE_ROWS(SurrogateParams, target),
-    {"samples", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "0", .minimum = 0, .maximum = 1000000,
-     .help = "changed prompts of each fit; 0: eight for each word, 64 to 2048",
-     .field = offsetof(SurrogateParams, samples)},
-    {"repeats", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "3", .minimum = 1, .maximum = 1000,
-     .help = "fits with samples of their own, for the deviation and the signs",
-     .field = offsetof(SurrogateParams, repeats)},
-    {"by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .default_text = "word", .choices = "token|word|sentence",
-     .help = "what to show scores for", .field = offsetof(SurrogateParams, by)},
-    YARDSTICK_ROWS(SurrogateParams, yardstick),
-    CAUSE_ROW(SurrogateParams, check),
+    SURROGATE_ROWS,
+    SURROGATE_MORE_ROWS,
 };
 
 const Method method_shap = {

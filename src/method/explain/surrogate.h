@@ -3,6 +3,7 @@
 #ifndef LIMN_METHOD_EXPLAIN_SURROGATE_H
 #define LIMN_METHOD_EXPLAIN_SURROGATE_H
 
+#include "measure/attribution.h"
 #include "measure/cause.h"
 #include "measure/token_scores.h"
 
@@ -62,5 +63,28 @@ limn_status surrogate_report(Surrogate *surrogate, Result *result);
 
 /* Weight of a sample with `there` of n words. */
 double surrogate_weight(SurrogateKind kind, int32_t there, int32_t n, double width);
+
+/* What both ask: before their own rows, and behind them. */
+#define SURROGATE_ROWS                                                                                                 \
+    MODEL_ROW(SurrogateParams, model), PROMPT_ROWS(SurrogateParams, prompt),                                           \
+        PROMPT_PAIR_ROWS(SurrogateParams, prompt), TARGET_ROWS(SurrogateParams, target),                               \
+        TARGET_MORE_ROWS(SurrogateParams, target),                                                                     \
+        {"samples",                                                                                                    \
+         0,                                                                                                            \
+         LIMN_PARAM_INTEGER,                                                                                           \
+         .metavar = "N",                                                                                               \
+         .default_text = "0",                                                                                          \
+         .minimum = 0,                                                                                                 \
+         .maximum = 1000000,                                                                                           \
+         .help = "changed prompts of each fit; 0: eight for each word, 64 to 2048",                                    \
+         .field = offsetof(SurrogateParams, samples)},                                                                 \
+    {                                                                                                                  \
+        "repeats", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "3", .minimum = 1, .maximum = 1000,          \
+                                          .help = "fits with samples of their own, for the deviation and the signs",   \
+                                          .field = offsetof(SurrogateParams, repeats)                                  \
+    }
+#define SURROGATE_MORE_ROWS                                                                                            \
+    ATTRIBUTION_BY_ROW(SurrogateParams, by), YARDSTICK_ROWS(SurrogateParams, yardstick),                               \
+        CAUSE_ROW(SurrogateParams, check)
 
 #endif

@@ -269,8 +269,7 @@ static const limn_param rows[] = {
     {"noise", 0, LIMN_PARAM_NUMBER, .metavar = "S", .default_text = "0.1", .minimum = 0, .maximum = 10,
      .help = "smoothgrad: standard deviation of the noise, as a share of the range of the embeddings",
      .field = offsetof(GradParams, noise)},
-    {"by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .default_text = "word", .choices = "token|word|sentence",
-     .help = "what to show scores for", .field = offsetof(GradParams, by)},
+    ATTRIBUTION_BY_ROW(GradParams, by),
     CAUSE_ROW(GradParams, check),
 };
 

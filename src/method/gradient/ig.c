@@ -17,6 +17,7 @@
 
 #include "ask/baseline.h"
 #include "call/estimate.h"
+#include "measure/attribution.h"
 #include "measure/cause.h"
 #include "measure/target_score.h"
 #include "method/gradient/ig.h"
@@ -388,8 +389,7 @@ static const limn_param rows[] = {
     {"rule", 0, LIMN_PARAM_CHOICE, .metavar = "R", .default_text = "gauss-legendre",
      .choices = "gauss-legendre|trapezoid|riemann|riemann-left|riemann-right",
      .help = "the fixed rule of --steps, as Captum defines it (riemann: middles)", .field = offsetof(IgParams, rule)},
-    {"by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .default_text = "word", .choices = "token|word|sentence",
-     .help = "what to show scores for", .field = offsetof(IgParams, by)},
+    ATTRIBUTION_BY_ROW(IgParams, by),
     CAUSE_ROW(IgParams, check),
     TEMPLATE_TOKENS_ROW(IgParams, template_tokens),
     ESTIMATE_ROW(IgParams, estimate),

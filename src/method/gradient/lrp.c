@@ -266,8 +266,7 @@ static const limn_param rows[] = {
     {"metric", 0, LIMN_PARAM_CHOICE, .metavar = "F", .choices = "logprob|prob|logit|logit-diff|nll",
      .help = "what is explained (default: the logit; of several tokens their logprob)",
      .field = offsetof(LrpParams, metric)},
-    {"by", 0, LIMN_PARAM_CHOICE, .metavar = "UNIT", .default_text = "word", .choices = "token|word|sentence",
-     .help = "what to show scores for", .field = offsetof(LrpParams, by)},
+    ATTRIBUTION_BY_ROW(LrpParams, by),
     CAUSE_ROW(LrpParams, check),
 };
 
