@@ -49,6 +49,11 @@ EncodeOptions encode_alone(Text text) {
     return (EncodeOptions){.bos = BOS_NO, .no_special = true, .continues = text.length > 0 && text.bytes[0] == ' '};
 }
 
+bool prompt_holds(const Prompt *prompt, int32_t token, const bool *held) {
+    bool unseen = prompt->mask != NULL && prompt->mask[token] == 0;
+    return prompt->tokens[token].special || unseen || (held != NULL && held[token]);
+}
+
 bool prompt_of_template(const Prompt *prompt, int32_t token) {
     return prompt->chat != NULL && prompt->chat->of_template[token];
 }

@@ -60,6 +60,9 @@ limn_status prompt_read_text(Prompt *prompt, MethodCall *call, const Model *mode
  * encoding_free. */
 limn_status prompt_encode_version(Encoding *encoding, const Model *model, const Prompt *prompt, Text text);
 
+/* A token that gets no score: special, hidden by the mask, or (held, [n]; NULL: none) held by the question. */
+bool prompt_holds(const Prompt *prompt, int32_t token, const bool *held);
+
 /* Whether a token is its chat template's own: nothing that anybody said. False where there is no chat. */
 bool prompt_of_template(const Prompt *prompt, int32_t token);
 

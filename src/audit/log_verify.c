@@ -220,10 +220,6 @@ static bool same_block(const Result *a, const Result *b, int32_t i) {
     return same;
 }
 
-static bool same_text(Text a, Text b) {
-    return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
-}
-
 /* The document inside a page (or a JSON file) must say what the signed report says. */
 static void compare_documents(Verifier *verifier, const char *path, const Result *page, const Result *report) {
     if (!same_text(page->headline, report->headline)) {

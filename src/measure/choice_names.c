@@ -24,10 +24,6 @@ limn_status copy_text_in(Text *out, MethodCall *call, Text text) {
     return copy != NULL ? LIMN_OK : method_no_memory(call);
 }
 
-bool same_text(Text a, Text b) {
-    return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
 /* ---- choices and labels ---- */
 
 /* "a,b" at its commas. */

@@ -19,8 +19,7 @@ limn_status choice_names_read(ChoiceNames *names, MethodCall *call, const Model 
 /* Which of them the record's label is; -1: it has none. */
 limn_status choice_names_find(int32_t *label, const ChoiceNames *names, const char *path, const DataItem *item);
 
-Text trimmed_text(Text text); /* without white space around it */
-bool same_text(Text a, Text b);
+Text trimmed_text(Text text);                                     /* without white space around it */
 limn_status copy_text_in(Text *out, MethodCall *call, Text text); /* into the call's arena */
 
 #endif

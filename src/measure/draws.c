@@ -110,10 +110,6 @@ static limn_status add_candidate(Candidates *list, MethodCall *call, Text text, 
     return LIMN_OK;
 }
 
-static bool same_text(Text a, Text b) {
-    return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
 /* Any word of the answer. */
 static bool answers(const Draws *draws, const Target *target, Text text) {
     for (int32_t i = 0; target != NULL && i < target->n && target->kind != TARGET_CLASS; i++) {

@@ -108,6 +108,10 @@ Text text_of_bytes(const char *bytes, size_t length) {
     return (Text){bytes, bytes == NULL ? 0 : length};
 }
 
+bool same_text(Text a, Text b) {
+    return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
+}
+
 Text text_bare(Text text) {
     while (text.length > 1 && text.bytes[0] == ' ') {
         text.bytes++;

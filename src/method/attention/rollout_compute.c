@@ -182,9 +182,7 @@ static void fill_scores(Rollout *rollout) {
     }
     rollout->reach = rollout->model->config.causal ? (int32_t)smaller(last + 1, prompt->n) : prompt->n;
     for (int32_t t = 0; t < prompt->n; t++) {
-        bool unseen = prompt->mask != NULL && prompt->mask[t] == 0;
-        bool held = prompt->tokens[t].special || unseen || (rollout->held != NULL && rollout->held[t]);
-        rollout->scores[t] = held ? (double)NAN : rollout->answer[t];
+        rollout->scores[t] = prompt_holds(prompt, t, rollout->held) ? (double)NAN : rollout->answer[t];
     }
 }
 

@@ -191,10 +191,6 @@ static limn_status take_label(const Comparing *comparing, const FirstDecision *a
     return LIMN_OK;
 }
 
-static bool same_text(Text a, Text b) {
-    return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
 static limn_status add_pair(Comparing *comparing, First *first, const Decision *b) {
     MethodCall *call = comparing->call;
     uint64_t at;

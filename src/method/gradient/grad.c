@@ -113,8 +113,7 @@ static limn_status prepare(GradWork *work) {
         return method_no_memory(call);
     }
     for (int32_t t = 0; t < n; t++) {
-        bool unseen = work->prompt->mask != NULL && work->prompt->mask[t] == 0;
-        work->fixed[t] = work->prompt->tokens[t].special || unseen || (work->held != NULL && work->held[t]);
+        work->fixed[t] = prompt_holds(work->prompt, t, work->held);
     }
     TRY(embed_ids(work->input, work->session, work->prompt->ids, n, call->progress));
     float low = work->input[0], high = work->input[0];

@@ -44,9 +44,8 @@ static limn_status mark_fixed(const IgWork *work, bool **fixed) {
         return method_no_memory(work->call);
     }
     for (int32_t t = 0; t < prompt->n; t++) {
-        bool unseen = prompt->mask != NULL && prompt->mask[t] == 0;
         bool of_template = work->params->template_tokens == 0 && prompt_of_template(prompt, t);
-        (*fixed)[t] = prompt->tokens[t].special || unseen || of_template || (work->held != NULL && work->held[t]);
+        (*fixed)[t] = of_template || prompt_holds(prompt, t, work->held);
     }
     return LIMN_OK;
 }

@@ -97,8 +97,7 @@ static limn_status score(LrpWork *work) {
     const double *tokens = lrp_ledger_tokens(work->ledger);
     work->fixed = 0.0;
     for (int32_t t = 0; t < prompt->n; t++) {
-        bool unseen = prompt->mask != NULL && prompt->mask[t] == 0;
-        bool fixed = prompt->tokens[t].special || unseen || (work->held != NULL && work->held[t]);
+        bool fixed = prompt_holds(prompt, t, work->held);
         work->scores[t] = fixed ? (double)NAN : tokens[t];
         work->fixed += fixed ? tokens[t] : 0.0;
     }

@@ -126,10 +126,6 @@ typedef struct Named {
     Text name, hash;
 } Named;
 
-static bool same_text(Text a, Text b) {
-    return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
-}
-
 /* Part k of a result: its model, then its adapters. False: it has no more. */
 static bool part_of(Named *named, const Result *result, int32_t k) {
     if (k == 0) {

@@ -45,7 +45,7 @@ static limn_status adapter_hash(char hex[65], const MethodCall *call, const char
     return status;
 }
 
-static bool same_text(Text a, const char *b) {
+static bool text_is(Text a, const char *b) {
     return a.bytes != NULL && a.length == strlen(b) && memcmp(a.bytes, b, a.length) == 0;
 }
 
@@ -62,7 +62,7 @@ static int32_t free_place(const bool *taken, int32_t n) {
 static int32_t adapter_place(const Result *recorded, const char *hash, const bool *taken, int32_t n) {
     const ResultProvenance *provenance = &recorded->provenance;
     for (int32_t i = 0; i < n && i < provenance->n_adapters; i++) {
-        if (!taken[i] && same_text(provenance->adapters[i].hash, hash)) {
+        if (!taken[i] && text_is(provenance->adapters[i].hash, hash)) {
             return i;
         }
     }
@@ -73,7 +73,7 @@ static int32_t adapter_place(const Result *recorded, const char *hash, const boo
 static int32_t edits_place(const Result *recorded, const char *hash, const bool *taken, int32_t n) {
     const ResultProvenance *provenance = &recorded->provenance;
     for (int32_t i = 0; i < n && i < provenance->n_edits; i++) {
-        if (!taken[i] && same_text(provenance->edits[i].hash, hash)) {
+        if (!taken[i] && text_is(provenance->edits[i].hash, hash)) {
             return i;
         }
     }
