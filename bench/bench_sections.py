@@ -668,7 +668,7 @@ LIVE_NEAR = 3000  # (layers above) x (positions behind) within which an edit is 
 
 def live(bench):
     """`limn live` on SmolLM2 in bf16, 512 tokens: from an edit's text to the changed distribution in a result document, the
-    prompt's run being warm. Each edit is asked twice: the first time its site is new to the session."""
+    prompt's run being warm. Each edit is asked twice: the first time its site is new to the engine."""
     model = smollm2_file(bench)
     if not model:
         bench.table.add("live", "SmolLM2 is not there", equal=False)
@@ -695,7 +695,7 @@ def live(bench):
     checked = next(c for c in bench.limn.ask(do="call", command="live", params=plain)["result"]["checks"]
                    if c["name"] == "plain-pass")
     live_row(bench, f"edits with (L-l)(T-t) <= {LIVE_NEAR}", near, 0, 0.1, checked)
-    live_row(bench, "the same, of a site that is new to the session", near, 1, None, checked)
+    live_row(bench, "the same, of a site that is new to the engine", near, 1, None, checked)
     ratios = sorted(cell[2] for cell in far)
     if ratios:
         worst = ratios[min(len(ratios) - 1, int(0.99 * len(ratios)))]

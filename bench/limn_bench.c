@@ -19,13 +19,13 @@
 
 #include "base/parallel.h"
 #include "limn.h"
-#include "run/session.h"
+#include "run/engine.h"
 #include "sweeps.h"
 
 typedef struct Worker {
     Team team;
     Model *model;
-    Session *session;
+    Engine *engine;
     limn_context *context;
 } Worker;
 
@@ -56,8 +56,8 @@ static void stopwatch_report(const Stopwatch *watch, json_t *reply) {
 }
 
 static void worker_close(Worker *worker) {
-    session_free(worker->session);
-    worker->session = NULL;
+    engine_free(worker->engine);
+    worker->engine = NULL;
     model_free(worker->model);
     worker->model = NULL;
 }
@@ -73,8 +73,8 @@ static limn_status worker_open(Worker *worker, const json_t *request, json_t *re
     Stopwatch start = stopwatch_start();
     ModelOptions model_options = {.frame = FRAME_HF, .bf16 = bf16};
     TRY(model_open(&worker->model, path, &model_options, &worker->team));
-    SessionOptions options = {.compute = bf16 ? COMPUTE_BF16 : COMPUTE_F32, .threads = worker->team.threads};
-    TRY(session_new(&worker->session, worker->model, &options));
+    EngineOptions options = {.compute = bf16 ? COMPUTE_BF16 : COMPUTE_F32, .threads = worker->team.threads};
+    TRY(engine_new(&worker->engine, worker->model, &options));
     stopwatch_report(&start, reply);
     return LIMN_OK;
 }
@@ -96,9 +96,9 @@ static limn_status save_logits(const Worker *worker, const char *path, int32_t r
     if (file == NULL) {
         return fail(LIMN_IO, "%s: cannot be written", path);
     }
-    const ModelConfig *config = &session_model(worker->session)->config;
+    const ModelConfig *config = &engine_model(worker->engine)->config;
     size_t count = (size_t)rows * (size_t)config->n_vocab;
-    size_t written = fwrite(session_logits(worker->session), sizeof(float), count, file); /* [rows, V] */
+    size_t written = fwrite(engine_logits(worker->engine), sizeof(float), count, file); /* [rows, V] */
     if (fclose(file) != 0 || written != count) {
         return fail(LIMN_IO, "%s: %zu of %zu logits written", path, written, count);
     }
@@ -124,7 +124,7 @@ static limn_status worker_forward(Worker *worker, const json_t *request, json_t 
     RunRequest run = {
         .sequences = &sequence, .n_sequences = 1, .outputs = outputs, .n_outputs = n_outputs, .logits = true};
     Stopwatch start = stopwatch_start();
-    TRY_GOTO(status, done, session_run(worker->session, &run, NULL));
+    TRY_GOTO(status, done, engine_run(worker->engine, &run, NULL));
     stopwatch_report(&start, reply);
     const char *save = json_string_value(json_object_get(request, "save"));
     if (save != NULL) {
@@ -161,8 +161,8 @@ static limn_status decode(Worker *worker, KvCache *cache, const int32_t *ids, in
                           .n_outputs = 1,
                           .logits = true,
                           .append = cache};
-        TRY(session_run(worker->session, &run, NULL));
-        next = argmax(session_logits(worker->session), worker->model->config.n_vocab);
+        TRY(engine_run(worker->engine, &run, NULL));
+        next = argmax(engine_logits(worker->engine), worker->model->config.n_vocab);
         json_array_append_new(chosen, json_integer(next));
     }
     return LIMN_OK;
@@ -225,7 +225,7 @@ static limn_status run_nodes(Worker *worker, const float *x, const float *baseli
                       .edits = &edit,
                       .n_edits = 1,
                       .objective = OBJECTIVE_LOG_PROB};
-    status = session_run(worker->session, &run, NULL);
+    status = engine_run(worker->engine, &run, NULL);
 done:
     free(sequences);
     free(outputs);
@@ -239,10 +239,10 @@ static limn_status embedding_rows(Worker *worker, const int32_t *ids, int32_t n,
     OutputRow output = {.row = n - 1, .target = -1};
     RunRequest run = {
         .sequences = &sequence, .n_sequences = 1, .outputs = &output, .n_outputs = 1, .taps = &embed, .n_taps = 1};
-    TRY(session_run(worker->session, &run, NULL));
+    TRY(engine_run(worker->engine, &run, NULL));
     int32_t n_rows;
     int64_t width;
-    const float *values = session_tap(worker->session, embed, &n_rows, &width); /* [n, D] */
+    const float *values = engine_tap(worker->engine, embed, &n_rows, &width); /* [n, D] */
     size_t bytes = (size_t)n_rows * (size_t)width * sizeof(float);
     *rows = malloc(bytes);
     if (*rows == NULL || values == NULL) {
@@ -317,11 +317,11 @@ static limn_status worker_relevance(Worker *worker, const json_t *request, json_
                       .rules = RULES_RELP,
                       .sink = &sink};
     Stopwatch start = stopwatch_start();
-    limn_status status = session_run(worker->session, &run, NULL);
+    limn_status status = engine_run(worker->engine, &run, NULL);
     stopwatch_report(&start, reply);
     if (status == LIMN_OK) {
         json_object_set_new(reply, "sum", json_real(sum));
-        json_object_set_new(reply, "logit", json_real((double)session_objective(worker->session)[0]));
+        json_object_set_new(reply, "logit", json_real((double)engine_objective(worker->engine)[0]));
     }
     free(ids);
     return status;
@@ -382,7 +382,7 @@ static limn_status worker_answer(Worker *worker, const json_t *request, json_t *
         json_object_set_new(reply, "bytes", json_integer((json_int_t)usage.ru_maxrss * 1024));
         return LIMN_OK;
     }
-    if (worker->session == NULL) {
+    if (worker->engine == NULL) {
         return fail(LIMN_USAGE, "%s before open", verb);
     }
     if (strcmp(verb, "decode") == 0) {
@@ -398,7 +398,7 @@ static limn_status worker_answer(Worker *worker, const json_t *request, json_t *
         return worker_nodes(worker, request, reply);
     }
     if (strcmp(verb, "sweep") == 0) {
-        return bench_sweep(worker->session, request, reply);
+        return bench_sweep(worker->engine, request, reply);
     }
     return fail(LIMN_USAGE, "unknown request \"%s\"", verb);
 }

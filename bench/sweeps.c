@@ -8,7 +8,7 @@
 #include "run/sweep.h"
 
 typedef struct Patches {
-    Session *session;
+    Engine *engine;
     int32_t *ids, *other; /* [n] */
     int32_t n;
     int32_t target;
@@ -50,7 +50,7 @@ static int32_t count_of(const int32_t range[3]) {
 
 /* The site, position and value of each patch, layer after layer. */
 static limn_status make_edits(Patches *p) {
-    const Model *model = session_model(p->session);
+    const Model *model = engine_model(p->engine);
     int32_t positions = count_of(p->positions);
     p->n_nodes = count_of(p->layers);
     p->count = p->n_nodes * positions;
@@ -68,7 +68,7 @@ static limn_status make_edits(Patches *p) {
         const float *values;
         int64_t width;
         NodeId node = graph_find_site(&model->graph, site);
-        TRY(clean_run_value(p->patched_from, p->session, node, &values, &width, NULL));
+        TRY(clean_run_value(p->patched_from, p->engine, node, &values, &width, NULL));
         p->nodes[i / positions] = node;
         p->edits[i] = (Edit){.node = node,
                              .row_begin = position,
@@ -118,8 +118,8 @@ static limn_status run_joined(Patches *p, How how) {
                       .editable = p->nodes,
                       .n_editable = p->n_nodes};
     Sweep *sweep = NULL;
-    limn_status status = list == NULL ? fail(LIMN_NO_MEMORY, "sweep of %d patches", p->count)
-                                      : sweep_new(&sweep, p->session, &ask, NULL);
+    limn_status status =
+        list == NULL ? fail(LIMN_NO_MEMORY, "sweep of %d patches", p->count) : sweep_new(&sweep, p->engine, &ask, NULL);
     for (int32_t i = 0; status == LIMN_OK && i < p->count; i++) {
         list[i] = (Counterfactual){.clean = p->clean, .edits = &p->edits[i], .n_edits = 1};
     }
@@ -162,9 +162,9 @@ static limn_status run_full(Patches *p, bool estimate) {
                               .objective = OBJECTIVE_LOG_PROB};
         RunEstimate cost = {0};
         TRY_GOTO(status, done,
-                 estimate ? session_estimate(p->session, &request, &cost) : session_run(p->session, &request, NULL));
+                 estimate ? engine_estimate(p->engine, &request, &cost) : engine_run(p->engine, &request, NULL));
         if (!estimate) {
-            memcpy(p->found + first, session_objective(p->session), (size_t)size * sizeof(float));
+            memcpy(p->found + first, engine_objective(p->engine), (size_t)size * sizeof(float));
         }
         p->work.runs++;
         p->work.rows += (int64_t)size * p->n;
@@ -179,10 +179,10 @@ done:
 
 static limn_status run_patches(Patches *p, How how, json_t *reply) {
     SequenceInput input = {.ids = p->ids, .n = p->n}, other = {.ids = p->other, .n = p->n};
-    TRY(clean_run_new(&p->patched_from, p->session, &other, NULL, NULL));
+    TRY(clean_run_new(&p->patched_from, p->engine, &other, NULL, NULL));
     TRY(make_edits(p));
     Clocks kept = clocks_now();
-    TRY(how == FULL ? LIMN_OK : clean_run_new(&p->clean, p->session, &input, NULL, NULL));
+    TRY(how == FULL ? LIMN_OK : clean_run_new(&p->clean, p->engine, &input, NULL, NULL));
     Clocks start = clocks_now();
     TRY(how == FULL ? run_full(p, false) : run_joined(p, how));
     Clocks end = clocks_now();
@@ -203,15 +203,15 @@ static json_t *numbers(const float *reals, const double *seconds, int32_t n) {
     return list;
 }
 
-limn_status bench_sweep(Session *session, const json_t *request, json_t *reply) {
-    Patches p = {.session = session};
+limn_status bench_sweep(Engine *engine, const json_t *request, json_t *reply) {
+    Patches p = {.engine = engine};
     int32_t n_other = 0;
     p.ids = read_ids(json_object_get(request, "ids"), &p.n);
     p.other = read_ids(json_object_get(request, "other"), &n_other);
     p.target = (int32_t)json_integer_value(json_object_get(request, "target"));
     p.batch = (int32_t)json_integer_value(json_object_get(request, "batch"));
     p.batch = p.batch < 1 ? 16 : p.batch;
-    read_range(request, "layers", session_model(session)->config.n_layers, p.layers);
+    read_range(request, "layers", engine_model(engine)->config.n_layers, p.layers);
     read_range(request, "positions", p.n, p.positions);
     const char *name = json_string_value(json_object_get(request, "how"));
     const char *clock = json_string_value(json_object_get(request, "clock"));

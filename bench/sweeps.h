@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "run/session.h"
+#include "run/engine.h"
 
 /* {"ids": [T], "other": [T], "target": id, "how": "joined"|"live"|"full", "batch": sequences of a full pass,
  *  "clock": "processor" or wall, of live,
@@ -14,6 +14,6 @@
  * The target's log probability with the stream behind each layer, at each position, taken from the other prompt's run:
  * by a sweep, by a sweep for each, or by full passes. kept_seconds is the run that patches join; seconds does not have
  * it. */
-limn_status bench_sweep(Session *session, const json_t *request, json_t *reply);
+limn_status bench_sweep(Engine *engine, const json_t *request, json_t *reply);
 
 #endif

@@ -7,14 +7,14 @@
 
 enum { IDS_FILE_CAP = 64 << 20 };
 
-limn_status embed_ids(float *out, Session *session, const int32_t *ids, int32_t n, const Progress *progress) {
-    NodeId embed = session_model(session)->graph.embed;
+limn_status embed_ids(float *out, Engine *engine, const int32_t *ids, int32_t n, const Progress *progress) {
+    NodeId embed = engine_model(engine)->graph.embed;
     SequenceInput sequence = {.ids = ids, .n = n};
     RunRequest request = {.sequences = &sequence, .n_sequences = 1, .taps = &embed, .n_taps = 1};
-    TRY(session_run(session, &request, progress));
+    TRY(engine_run(engine, &request, progress));
     int32_t rows;
     int64_t width;
-    const float *values = session_tap(session, embed, &rows, &width);
+    const float *values = engine_tap(engine, embed, &rows, &width);
     memcpy(out, values, (size_t)rows * (size_t)width * sizeof *out);
     return LIMN_OK;
 }
@@ -25,13 +25,13 @@ static void repeat_row(float *out, const float *row, int32_t n, int64_t width) {
     }
 }
 
-static limn_status fill_token(float *out, MethodCall *call, Session *session, int32_t id, int32_t n) {
-    int64_t width = session_model(session)->config.d_embed;
+static limn_status fill_token(float *out, MethodCall *call, Engine *engine, int32_t id, int32_t n) {
+    int64_t width = engine_model(engine)->config.d_embed;
     float *row = arena_alloc(call->arena, (size_t)width * sizeof *row);
     if (row == NULL) {
         return method_no_memory(call);
     }
-    TRY(embed_ids(row, session, &id, 1, call->progress));
+    TRY(embed_ids(row, engine, &id, 1, call->progress));
     repeat_row(out, row, n, width);
     return LIMN_OK;
 }
@@ -104,22 +104,22 @@ bool baseline_ends_text(const Model *model) {
     return first_automatic(&id, model) >= 0 && id == special_id(model, SPECIAL_EOS);
 }
 
-static limn_status fill_automatic(float *out, const char **name, MethodCall *call, Session *session, int32_t n) {
-    const Model *model = session_model(session);
+static limn_status fill_automatic(float *out, const char **name, MethodCall *call, Engine *engine, int32_t n) {
+    const Model *model = engine_model(engine);
     int32_t id;
     int which = first_automatic(&id, model);
     if (which >= 0) {
         TRY(named_token(name, call, model, SAY(call, automatic[which].name, automatic[which].chinese), id));
-        return fill_token(out, call, session, id, n);
+        return fill_token(out, call, engine, id, n);
     }
     *name = SAY(call, "mean of all embeddings (the model names no mask, padding, unknown or end token)",
                 "所有嵌入的均值（模型没有掩码、填充、未知或文末词元）");
     return fill_mean(out, call, model, n);
 }
 
-static limn_status fill_text_token(float *out, const char **name, MethodCall *call, Session *session, const char *text,
+static limn_status fill_text_token(float *out, const char **name, MethodCall *call, Engine *engine, const char *text,
                                    int32_t n) {
-    const Model *model = session_model(session);
+    const Model *model = engine_model(engine);
     TRY(model_need_tokenizer(model, "for option 'baseline' use ids:FILE"));
     int32_t id = tokenizer_id(model->tokenizer, text, strlen(text));
     if (id < 0) {
@@ -134,7 +134,7 @@ static limn_status fill_text_token(float *out, const char **name, MethodCall *ca
         id = tokens[0].id;
     }
     TRY(named_token(name, call, model, SAY(call, "the", ""), id));
-    return fill_token(out, call, session, id, n);
+    return fill_token(out, call, engine, id, n);
 }
 
 /* Numbers separated by anything: a list in JSON, commas or lines. */
@@ -165,9 +165,9 @@ static limn_status read_ids(int32_t **ids, int32_t *count, MethodCall *call, con
     return status;
 }
 
-static limn_status fill_ids(float *out, const char **name, MethodCall *call, Session *session, const char *path,
+static limn_status fill_ids(float *out, const char **name, MethodCall *call, Engine *engine, const char *path,
                             int32_t n) {
-    const Model *model = session_model(session);
+    const Model *model = engine_model(engine);
     int32_t *ids;
     int32_t count;
     TRY(read_ids(&ids, &count, call, path, model->config.n_vocab));
@@ -179,14 +179,14 @@ static limn_status fill_ids(float *out, const char **name, MethodCall *call, Ses
     if (*name == NULL) {
         return method_no_memory(call);
     }
-    return count == 1 ? fill_token(out, call, session, ids[0], n) : embed_ids(out, session, ids, count, call->progress);
+    return count == 1 ? fill_token(out, call, engine, ids[0], n) : embed_ids(out, engine, ids, count, call->progress);
 }
 
-limn_status baseline_fill(float *out, const char **name, MethodCall *call, Session *session, const char *spec,
+limn_status baseline_fill(float *out, const char **name, MethodCall *call, Engine *engine, const char *spec,
                           int32_t n_tokens) {
-    const Model *model = session_model(session);
+    const Model *model = engine_model(engine);
     if (strcmp(spec, "auto") == 0) {
-        return fill_automatic(out, name, call, session, n_tokens);
+        return fill_automatic(out, name, call, engine, n_tokens);
     }
     if (strcmp(spec, "pad") == 0) {
         int32_t id = special_id(model, SPECIAL_PAD);
@@ -195,7 +195,7 @@ limn_status baseline_fill(float *out, const char **name, MethodCall *call, Sessi
                         model->path);
         }
         TRY(named_token(name, call, model, SAY(call, "padding", "填充"), id));
-        return fill_token(out, call, session, id, n_tokens);
+        return fill_token(out, call, engine, id, n_tokens);
     }
     if (strcmp(spec, "mean") == 0) {
         *name = SAY(call, "mean of all embeddings", "所有嵌入的均值");
@@ -207,10 +207,10 @@ limn_status baseline_fill(float *out, const char **name, MethodCall *call, Sessi
         return LIMN_OK;
     }
     if (strncmp(spec, "token:", 6) == 0) {
-        return fill_text_token(out, name, call, session, spec + 6, n_tokens);
+        return fill_text_token(out, name, call, engine, spec + 6, n_tokens);
     }
     if (strncmp(spec, "ids:", 4) == 0) {
-        return fill_ids(out, name, call, session, spec + 4, n_tokens);
+        return fill_ids(out, name, call, engine, spec + 4, n_tokens);
     }
     return fail(LIMN_USAGE,
                 "option 'baseline': found '%s', expected sampled, auto, pad, mean, zero, token:STR or ids:FILE", spec);

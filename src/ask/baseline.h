@@ -6,11 +6,11 @@
 
 /* spec: auto (mask token, else pad, unknown, end of text), pad, mean (of all embeddings), zero, token:STR, ids:FILE
  * (one id, or one for each token of the prompt). out: [n_tokens, D]. *name says what was used, for people. */
-limn_status baseline_fill(float *out, const char **name, MethodCall *call, Session *session, const char *spec,
+limn_status baseline_fill(float *out, const char **name, MethodCall *call, Engine *engine, const char *spec,
                           int32_t n_tokens);
 
 /* Embedding rows of ids, as the model makes them; out [n, D]. */
-limn_status embed_ids(float *out, Session *session, const int32_t *ids, int32_t n, const Progress *progress);
+limn_status embed_ids(float *out, Engine *engine, const int32_t *ids, int32_t n, const Progress *progress);
 
 /* Whether the model has a token that stands for "something is missing here", as masked models do. */
 bool baseline_has_mask(const Model *model);

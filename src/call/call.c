@@ -162,12 +162,12 @@ static limn_status describe_adapters(ResultProvenance *provenance, const MethodC
 static limn_status describe_provenance(Result *result, MethodCall *call) {
     ResultProvenance provenance = {
         .version = text_of(LIMN_VERSION), .threads = call->team->threads, .seed = (uint64_t)call->common.seed};
-    const Session *session = call->session;
-    if (session != NULL) {
-        provenance.backend = text_of(session_backend_name(session));
-        provenance.instruction_set = text_of(session_backend_describe(session));
-        provenance.compute = text_of(session_compute(session) == COMPUTE_BF16 ? "bf16" : "f32");
-        provenance.chunk_rows = session_chunk_rows(session);
+    const Engine *engine = call->engine;
+    if (engine != NULL) {
+        provenance.backend = text_of(engine_backend_name(engine));
+        provenance.instruction_set = text_of(engine_backend_describe(engine));
+        provenance.compute = text_of(engine_compute(engine) == COMPUTE_BF16 ? "bf16" : "f32");
+        provenance.chunk_rows = engine_chunk_rows(engine);
     }
     TRY(describe_adapters(&provenance, call));
     TRY(model_edits_describe(&provenance, result, call));

@@ -17,7 +17,7 @@
 #include "limn.h"
 #include "model/model.h"
 #include "result/result.h"
-#include "run/session.h"
+#include "run/engine.h"
 
 /* Order of the choice "en|zh". */
 typedef enum Language { LANGUAGE_EN, LANGUAGE_ZH } Language;
@@ -43,7 +43,7 @@ extern const limn_param common_params[]; /* [common_params_count] */
 extern const size_t common_params_count;
 bool command_takes(const limn_command *command, const limn_param *common); /* limn_command_takes */
 
-typedef struct ModelCache ModelCache; /* models and sessions a context has opened (open.h) */
+typedef struct ModelCache ModelCache; /* models and engines a context has opened (open.h) */
 typedef struct Registry Registry;     /* the methods and formats there are (registry.h) */
 typedef struct Method Method;
 typedef struct TokenQuestion TokenQuestion; /* measure/token_scores.h */
@@ -66,8 +66,8 @@ typedef struct MethodCall {
     const Registry *registry; /* never NULL */
     ModelCache *models;
     Arena *arena;     /* lives until the call has ended */
-    Model *described; /* the model the result is about: set by method_session, hashed while the method runs */
-    Session *session; /* the session it ran in; NULL: none */
+    Model *described; /* the model the result is about: set by method_engine, hashed while the method runs */
+    Engine *engine;   /* the engine it ran in; NULL: none */
     const struct ModelEdits *edits; /* what its edit files change (model_edits.h); NULL: none were named */
 } MethodCall;
 
@@ -112,23 +112,23 @@ struct Method {
             .field = offsetof(type, member)                                                                            \
     }
 
-/* Opened on first use, shared by later calls of the same context with the same options; borrowed. A session is the
+/* Opened on first use, shared by later calls of the same context with the same options; borrowed. An engine is the
  * call's own until it ends: a call made meanwhile, from a callback, gets another. */
 limn_status method_model(MethodCall *call, const char *path, Model **model);
 /* Header and configuration only: for methods that never run the network. */
 limn_status method_model_config(MethodCall *call, const char *path, Model **model);
-limn_status method_session(MethodCall *call, const char *path, Session **session);
+limn_status method_engine(MethodCall *call, const char *path, Engine **engine);
 /* The same without the adapters that the options name; with those of another option of the method's own, as typed. */
-limn_status method_base_session(MethodCall *call, const char *path, Session **session);
-limn_status method_adapted_session(MethodCall *call, const char *path, const char *option, const ParamTexts *adapters,
-                                   Session **session);
-/* The model of a session without its adapters and edits, for little work beside it: the weights are the same ones in
- * memory, and the result stays about the session's own model. Without either the session itself. */
-limn_status method_beside_session(MethodCall *call, Session *session, Session **base);
+limn_status method_base_engine(MethodCall *call, const char *path, Engine **engine);
+limn_status method_adapted_engine(MethodCall *call, const char *path, const char *option, const ParamTexts *adapters,
+                                  Engine **engine);
+/* The model of an engine without its adapters and edits, for little work beside it: the weights are the same ones in
+ * memory, and the result stays about the engine's own model. Without either the engine itself. */
+limn_status method_beside_engine(MethodCall *call, Engine *engine, Engine **base);
 
 /* What a context keeps warm between calls, one thing at a time: a run that the next call goes on from. Taken, it is the
  * call's own (so a call made meanwhile finds none) until it is kept again; whatever else was kept by then is freed.
- * key: all that it depends on; another key finds nothing. It goes before the context's models and sessions do. */
+ * key: all that it depends on; another key finds nothing. It goes before the context's models and engines do. */
 void *method_take_kept(MethodCall *call, const char *key); /* NULL: there is none */
 limn_status method_keep(MethodCall *call, const char *key, void *object, void (*free_object)(void *object));
 

@@ -1,5 +1,5 @@
 /* The edit files that a call's model is opened with (--edit): read, checked against the model and bound, once for each
- * context, as sessions borrow them longer than a call lasts. */
+ * context, as engines borrow them longer than a call lasts. */
 #ifndef LIMN_CALL_MODEL_EDITS_H
 #define LIMN_CALL_MODEL_EDITS_H
 
@@ -13,7 +13,7 @@ typedef struct ModelEdits {
     EditFile *files; /* [n_files] */
     int32_t n_files;
     EditPlan plan;
-    Edit *edits; /* [n_edits] as SessionOptions.edits */
+    Edit *edits; /* [n_edits] as EngineOptions.edits */
     int32_t n_edits;
     Arena arena;
 } ModelEdits;

@@ -17,14 +17,14 @@ typedef struct CachedModel {
     Model *model;
 } CachedModel;
 
-/* A session's values lie in its own buffers until its next run, so a call has it to itself: a call made meanwhile,
+/* An engine's values lie in its own buffers until its next run, so a call has it to itself: a call made meanwhile,
  * from a callback of the first, gets another. */
-typedef struct CachedSession {
+typedef struct CachedEngine {
     const Model *model; /* of the same cache */
-    SessionOptions options;
-    Session *session;
+    EngineOptions options;
+    Engine *engine;
     const MethodCall *holder; /* NULL: nobody's */
-} CachedSession;
+} CachedEngine;
 
 /* method_keep */
 typedef struct Kept {
@@ -36,8 +36,8 @@ typedef struct Kept {
 struct ModelCache {
     CachedModel *models; /* [n_models] */
     size_t n_models;
-    CachedSession *sessions; /* [n_sessions] */
-    size_t n_sessions;
+    CachedEngine *engines; /* [n_engines] */
+    size_t n_engines;
     ModelEditsCache edits;
     Kept kept;
 };
@@ -88,14 +88,14 @@ void model_cache_free(ModelCache *cache) {
         return;
     }
     forget(&cache->kept);
-    for (size_t i = 0; i < cache->n_sessions; i++) {
-        session_free(cache->sessions[i].session);
+    for (size_t i = 0; i < cache->n_engines; i++) {
+        engine_free(cache->engines[i].engine);
     }
     for (size_t i = 0; i < cache->n_models; i++) {
         close_model(&cache->models[i]);
     }
     model_edits_free(&cache->edits);
-    free(cache->sessions);
+    free(cache->engines);
     free(cache->models);
     free(cache);
 }
@@ -238,26 +238,26 @@ limn_status method_model_config(MethodCall *call, const char *path, Model **mode
     return open_edited(call, path, true, &adapters, model);
 }
 
-SessionOptions session_options_of(const CommonOptions *common) {
+EngineOptions engine_options_of(const CommonOptions *common) {
     bool least = common->memory == PARAM_BYTES_LEAST;
-    return (SessionOptions){.backend = common->backend == 1 ? "ref" : "cpu",
-                            .compute = (Compute)common->dtype,
-                            .memory_limit = least ? 0 : common->memory,
-                            .chunk_rows = 0,
-                            .threads = common->threads,
-                            .keep = least ? KEEP_LAYER_INPUTS : KEEP_AUTO};
+    return (EngineOptions){.backend = common->backend == 1 ? "ref" : "cpu",
+                           .compute = (Compute)common->dtype,
+                           .memory_limit = least ? 0 : common->memory,
+                           .chunk_rows = 0,
+                           .threads = common->threads,
+                           .keep = least ? KEEP_LAYER_INPUTS : KEEP_AUTO};
 }
 
-static bool same_options(const SessionOptions *a, const SessionOptions *b) {
+static bool same_options(const EngineOptions *a, const EngineOptions *b) {
     return strcmp(a->backend, b->backend) == 0 && a->compute == b->compute && a->memory_limit == b->memory_limit &&
            a->chunk_rows == b->chunk_rows && a->keep == b->keep && a->brief == b->brief && a->edits == b->edits;
 }
 
 /* Asked for twice, a call gets the same one. */
-static CachedSession *find_session(CachedSession *sessions, size_t n, const MethodCall *holder, const Model *model,
-                                   const SessionOptions *options) {
+static CachedEngine *find_engine(CachedEngine *engines, size_t n, const MethodCall *holder, const Model *model,
+                                 const EngineOptions *options) {
     for (size_t i = 0; i < n; i++) {
-        CachedSession *cached = &sessions[i];
+        CachedEngine *cached = &engines[i];
         if (cached->holder == holder && cached->model == model && same_options(&cached->options, options)) {
             return cached;
         }
@@ -265,86 +265,86 @@ static CachedSession *find_session(CachedSession *sessions, size_t n, const Meth
     return NULL;
 }
 
-static limn_status add_session(CachedSession **added, MethodCall *call, const Model *model,
-                               const SessionOptions *options) {
+static limn_status add_engine(CachedEngine **added, MethodCall *call, const Model *model,
+                              const EngineOptions *options) {
     ModelCache *cache = call->models;
-    CachedSession *grown = realloc(cache->sessions, (cache->n_sessions + 1) * sizeof *grown);
+    CachedEngine *grown = realloc(cache->engines, (cache->n_engines + 1) * sizeof *grown);
     if (grown == NULL) {
         return method_no_memory(call);
     }
-    cache->sessions = grown;
-    *added = &grown[cache->n_sessions];
-    **added = (CachedSession){.model = model, .options = *options};
-    TRY(session_new(&(*added)->session, model, options));
-    cache->n_sessions++;
+    cache->engines = grown;
+    *added = &grown[cache->n_engines];
+    **added = (CachedEngine){.model = model, .options = *options};
+    TRY(engine_new(&(*added)->engine, model, options));
+    cache->n_engines++;
     return LIMN_OK;
 }
 
-static limn_status session_of(MethodCall *call, const Model *model, const SessionOptions *options, Session **session) {
+static limn_status engine_of(MethodCall *call, const Model *model, const EngineOptions *options, Engine **engine) {
     ModelCache *cache = call->models;
-    CachedSession *found = find_session(cache->sessions, cache->n_sessions, call, model, options);
+    CachedEngine *found = find_engine(cache->engines, cache->n_engines, call, model, options);
     if (found == NULL) {
-        found = find_session(cache->sessions, cache->n_sessions, NULL, model, options);
+        found = find_engine(cache->engines, cache->n_engines, NULL, model, options);
     }
     if (found == NULL) {
-        TRY(add_session(&found, call, model, options));
+        TRY(add_engine(&found, call, model, options));
     }
     found->holder = call;
-    session_set_threads(found->session, options->threads);
-    *session = found->session;
-    return session_set_edits(found->session, options->edits, options->n_edits);
+    engine_set_threads(found->engine, options->threads);
+    *engine = found->engine;
+    return engine_set_edits(found->engine, options->edits, options->n_edits);
 }
 
-static limn_status open_session(MethodCall *call, const char *path, const GivenAdapters *adapters, Session **session) {
+static limn_status open_engine(MethodCall *call, const char *path, const GivenAdapters *adapters, Engine **engine) {
     Model *model;
     TRY(open_edited(call, path, false, adapters, &model));
     model_hash_start(model);
     call->described = model;
-    SessionOptions options = session_options_of(&call->common);
+    EngineOptions options = engine_options_of(&call->common);
     options.edits = call->edits != NULL ? call->edits->edits : NULL;
     options.n_edits = call->edits != NULL ? call->edits->n_edits : 0;
-    TRY(session_of(call, model, &options, session));
-    call->session = *session;
+    TRY(engine_of(call, model, &options, engine));
+    call->engine = *engine;
     return LIMN_OK;
 }
 
-limn_status method_beside_session(MethodCall *call, Session *session, Session **base) {
-    const Model *model = session_model(session);
-    *base = session;
+limn_status method_beside_engine(MethodCall *call, Engine *engine, Engine **base) {
+    const Model *model = engine_model(engine);
+    *base = engine;
     if (model->base == NULL && call->edits == NULL) {
         return LIMN_OK;
     }
-    SessionOptions options = session_options_of(&call->common);
+    EngineOptions options = engine_options_of(&call->common);
     options.brief = true;
-    return session_of(call, model->base != NULL ? model->base : model, &options, base);
+    return engine_of(call, model->base != NULL ? model->base : model, &options, base);
 }
 
 void model_cache_release(ModelCache *cache, const MethodCall *call) {
     size_t kept = 0;
-    for (size_t i = 0; i < cache->n_sessions; i++) {
-        CachedSession cached = cache->sessions[i];
+    for (size_t i = 0; i < cache->n_engines; i++) {
+        CachedEngine cached = cache->engines[i];
         if (cached.holder == call) {
             cached.holder = NULL;
         }
-        if (cached.holder == NULL && find_session(cache->sessions, kept, NULL, cached.model, &cached.options) != NULL) {
-            session_free(cached.session);
+        if (cached.holder == NULL && find_engine(cache->engines, kept, NULL, cached.model, &cached.options) != NULL) {
+            engine_free(cached.engine);
         } else {
-            cache->sessions[kept++] = cached;
+            cache->engines[kept++] = cached;
         }
     }
-    cache->n_sessions = kept;
+    cache->n_engines = kept;
 }
 
-limn_status method_session(MethodCall *call, const char *path, Session **session) {
+limn_status method_engine(MethodCall *call, const char *path, Engine **engine) {
     GivenAdapters adapters = common_adapters(call);
-    return open_session(call, path, &adapters, session);
+    return open_engine(call, path, &adapters, engine);
 }
 
-limn_status method_base_session(MethodCall *call, const char *path, Session **session) {
-    return open_session(call, path, &no_adapters, session);
+limn_status method_base_engine(MethodCall *call, const char *path, Engine **engine) {
+    return open_engine(call, path, &no_adapters, engine);
 }
 
-limn_status method_adapted_session(MethodCall *call, const char *path, const char *option, const ParamTexts *adapters,
-                                   Session **session) {
-    return open_session(call, path, &(GivenAdapters){option, adapters}, session);
+limn_status method_adapted_engine(MethodCall *call, const char *path, const char *option, const ParamTexts *adapters,
+                                  Engine **engine) {
+    return open_engine(call, path, &(GivenAdapters){option, adapters}, engine);
 }

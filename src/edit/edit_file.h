@@ -43,7 +43,7 @@ typedef struct EditFile {
 /* Reads and checks what can be checked without the model, hashes of the other files included. Lives in the arena. */
 limn_status edit_file_read(EditFile *file, const char *path, Team *team, Arena *arena);
 
-/* Its edits, added to the plan behind those of files before it (edit_plan_bind_all makes of it what a session keeps);
+/* Its edits, added to the plan behind those of files before it (edit_plan_bind_all makes of it what an engine keeps);
  * refuses a file made for another model or frame. The plan lives in the arena. */
 limn_status edit_file_bind(EditPlan *plan, const EditFile *file, const Model *model, const char *model_hash,
                            Arena *arena);

@@ -27,7 +27,7 @@
 #include "base/arena.h"
 #include "graph/graph.h"
 #include "result/result.h"
-#include "run/session.h"
+#include "run/engine.h"
 
 enum { EDIT_ALL = -1 };
 
@@ -111,7 +111,7 @@ limn_status edit_plan_add(EditPlan *plan, const Graph *graph, const EditSpec *sp
 limn_status edit_plan_bind(Edit **edits, int32_t *n_edits, const EditPlan *plan, int32_t row_offset, int32_t n_rows,
                            int32_t n_keys, Arena *arena);
 
-/* Those of every row of every run, as a session keeps them (SessionOptions.edits): of a plan without positions. */
+/* Those of every row of every run, as an engine keeps them (EngineOptions.edits): of a plan without positions. */
 limn_status edit_plan_bind_all(Edit **edits, int32_t *n_edits, const EditPlan *plan, Arena *arena);
 
 /* "blocks.0.hook_mlp_out: 3 positions" ... as a table of the result. */

@@ -213,7 +213,7 @@ static limn_status fill(Answer *answer) {
     return LIMN_OK;
 }
 
-limn_status answer_new(Answer **answer, MethodCall *call, Session *session, const Prompt *prompt, const Target *target,
+limn_status answer_new(Answer **answer, MethodCall *call, Engine *engine, const Prompt *prompt, const Target *target,
                        const Target *contrast, const AnswerOptions *options) {
     *answer = calloc(1, sizeof **answer);
     if (*answer == NULL) {
@@ -221,8 +221,8 @@ limn_status answer_new(Answer **answer, MethodCall *call, Session *session, cons
     }
     Answer *made = *answer;
     made->call = call;
-    made->session = session;
-    made->model = session_model(session);
+    made->engine = engine;
+    made->model = engine_model(engine);
     made->prompt = prompt;
     made->target = target;
     made->contrast = contrast != NULL && contrast->kind != TARGET_NONE ? contrast : NULL;

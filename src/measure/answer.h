@@ -51,7 +51,7 @@ typedef struct Answer Answer;
 
 /* prompt, target and contrast (kind TARGET_NONE: none; may be NULL) are borrowed as long as the answer lives; runs
  * nothing. Memory is the answer's own: thousands may be made and freed in one call. */
-limn_status answer_new(Answer **answer, MethodCall *call, Session *session, const Prompt *prompt, const Target *target,
+limn_status answer_new(Answer **answer, MethodCall *call, Engine *engine, const Prompt *prompt, const Target *target,
                        const Target *contrast, const AnswerOptions *options);
 void answer_free(Answer *answer); /* NULL is fine */
 

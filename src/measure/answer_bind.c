@@ -92,7 +92,7 @@ static int32_t cached_rows(const Answer *answer) {
 static bool may_cache(const Answer *answer, int32_t rows) {
     size_t bytes = (size_t)rows * kv_cache_row_bytes(answer->model);
     return answer->model->config.causal && !answer->unshared && answer->call->common.memory != PARAM_BYTES_LEAST &&
-           bytes <= session_memory_left(answer->session) / 2;
+           bytes <= engine_memory_left(answer->engine) / 2;
 }
 
 /* Room for `rows` rows, what is there already is kept. *made false: there is none, which is no failure. */
@@ -104,7 +104,7 @@ static limn_status reserve_cache(Answer *answer, int32_t rows, bool *made) {
     ErrorState before;
     error_save(&before);
     KvCache *grown;
-    limn_status status = session_cache_new(&grown, answer->session, rows);
+    limn_status status = engine_cache_new(&grown, answer->engine, rows);
     if (status == LIMN_NO_MEMORY) {
         answer->unshared = true;
         error_restore(&before);
@@ -144,7 +144,7 @@ limn_status answer_share(Answer *answer, int32_t rows) {
                               .prefix = done > 0 ? cache : NULL,
                               .prefix_length = done};
     RunRequest request = {.sequences = &sequence, .n_sequences = 1, .append = cache};
-    return session_run(answer->session, &request, answer->call->progress);
+    return engine_run(answer->engine, &request, answer->call->progress);
 }
 
 /* ---- binding ---- */

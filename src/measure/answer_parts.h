@@ -29,7 +29,7 @@ typedef struct Part {
 
 struct Answer {
     MethodCall *call;
-    Session *session;
+    Engine *engine;
     const Model *model;
     const Prompt *prompt;
     const Target *target;

@@ -61,7 +61,7 @@ static limn_status read_rows(void *context, int64_t begin, int64_t end, int work
 static limn_status read_logits(const AnswerBinding *run, Odds **odds) {
     Answer *answer = run->answer;
     const ModelConfig *config = &answer->model->config;
-    const float *logits = session_logits(answer->session);
+    const float *logits = engine_logits(answer->engine);
     *odds = NULL;
     if (logits == NULL) {
         return LIMN_OK;
@@ -154,8 +154,8 @@ static limn_status find_sites(const AnswerBinding *run, SiteValues **sites) {
         NodeId node = grad ? request->grads[i] : request->taps[i - request->n_grads];
         int32_t rows;
         SiteValues *site = &(*sites)[i];
-        site->values = grad ? session_grad(answer->session, node, &rows, &site->width)
-                            : session_tap(answer->session, node, &rows, &site->width);
+        site->values = grad ? engine_grad(answer->engine, node, &rows, &site->width)
+                            : engine_tap(answer->engine, node, &rows, &site->width);
         site->at_outputs = behind_selection(&answer->model->graph, node);
         if (site->values == NULL || rows != (site->at_outputs ? run->n_outputs : run->n_rows)) {
             return fail(LIMN_INTERNAL, "a site has %d rows in a run of %d", site->values == NULL ? 0 : rows,
@@ -281,7 +281,7 @@ static limn_status run_bound(AnswerBinding *run, const Progress *progress) {
     RunRequest request = request_of(run);
     const AnswerSink *sink = run->with_gradients ? run->request->sink : NULL;
     if (sink == NULL) {
-        return session_run(run->answer->session, &request, progress);
+        return engine_run(run->answer->engine, &request, progress);
     }
     const GradientSink taken = {.nodes = sink->nodes,
                                 .n = sink->n,
@@ -292,7 +292,7 @@ static limn_status run_bound(AnswerBinding *run, const Progress *progress) {
         sink->begin(sink->context, run->cases[k]);
     }
     request.sink = &taken;
-    return session_run(run->answer->session, &request, progress);
+    return engine_run(run->answer->engine, &request, progress);
 }
 
 /* The best other class of each case is asked first: a gradient has to know it. */
@@ -316,7 +316,7 @@ static limn_status read_case(const AnswerBinding *run, int64_t k, const Odds *od
                              AnswerValue *value) {
     Answer *answer = run->answer;
     const BoundPart *bound = &run->bound[k * answer->n_parts];
-    const float *objective = session_objective(answer->session);
+    const float *objective = engine_objective(answer->engine);
     AnswerPart *parts = ARENA_ARRAY(&answer->scratch, AnswerPart, answer->n_parts);
     if (parts == NULL) {
         return answer_no_memory(answer);

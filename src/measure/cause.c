@@ -333,7 +333,7 @@ static limn_status open(CauseWork *work) {
         yardstick.fixed = asked->params->fixed;
         yardstick.replacements = asked->params->replacements;
     }
-    return yardstick_new(&work->yardstick, asked->call, asked->session, asked->prompt, asked->target, asked->contrast,
+    return yardstick_new(&work->yardstick, asked->call, asked->engine, asked->prompt, asked->target, asked->contrast,
                          asked->words, &yardstick);
 }
 

@@ -25,7 +25,7 @@ typedef enum CauseEffort { CAUSE_NONE, CAUSE_QUICK, CAUSE_FULL } CauseEffort;
 
 typedef struct CauseAsked {
     MethodCall *call;
-    Session *session;
+    Engine *engine;
     const Prompt *prompt;
     const Target *target;
     const Target *contrast; /* NULL or kind TARGET_NONE: none */

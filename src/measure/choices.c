@@ -18,7 +18,7 @@ static const size_t cache_bytes_max = (size_t)512 << 20;
 
 struct ChoiceScorer {
     MethodCall *call;
-    Session *session;
+    Engine *engine;
     const Model *model;
     ChoiceOptions options;
     ChoiceTokens encoding;
@@ -63,8 +63,8 @@ static void set_batchers(ChoiceScorer *scorer) {
     scorer->rests = (Batcher){.rows = RUN_ROWS, .outputs = outputs};
 }
 
-limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Session *session, const ChoiceOptions *options) {
-    const Model *model = session_model(session);
+limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Engine *engine, const ChoiceOptions *options) {
+    const Model *model = engine_model(engine);
     *scorer = NULL;
     bool masked = model->config.task == TASK_MASKED_LM;
     if (!masked && model->config.task != TASK_CAUSAL_LM && model->config.task != TASK_CLASSIFIER) {
@@ -77,7 +77,7 @@ limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Session *
         return method_no_memory(call);
     }
     (*scorer)->call = call;
-    (*scorer)->session = session;
+    (*scorer)->engine = engine;
     (*scorer)->model = model;
     (*scorer)->options = *options;
     arena_init(&(*scorer)->arena);
@@ -121,7 +121,7 @@ static limn_status luxury_cache(KvCache **cache, const ChoiceScorer *scorer, int
     if (scorer->call->common.memory == PARAM_BYTES_LEAST) {
         return LIMN_OK;
     }
-    limn_status status = session_cache_new(cache, scorer->session, rows);
+    limn_status status = engine_cache_new(cache, scorer->engine, rows);
     if (status == LIMN_NO_MEMORY) {
         error_restore(&before);
         return LIMN_OK;
@@ -147,7 +147,7 @@ static limn_status fill_head(ChoiceScorer *scorer, const int32_t *ids, int32_t n
     memcpy(scorer->head_ids, ids, (size_t)n * sizeof *ids);
     SequenceInput sequence = {.ids = scorer->head_ids, .n = n};
     RunRequest request = {.sequences = &sequence, .n_sequences = 1, .append = scorer->head};
-    return session_run(scorer->session, &request, progress);
+    return engine_run(scorer->engine, &request, progress);
 }
 
 /* Of the first batch: what all its prompts begin with, computed once. Later prompts use what they share of it. */
@@ -223,7 +223,7 @@ static limn_status reserve_caches(const Batch *batch) {
         if (scorer->caches[i] == NULL || scorer->caches[i]->capacity < one->n) {
             kv_cache_free(scorer->caches[i]);
             scorer->caches[i] = NULL;
-            TRY(session_cache_new(&scorer->caches[i], scorer->session, cache_rows(one)));
+            TRY(engine_cache_new(&scorer->caches[i], scorer->engine, cache_rows(one)));
         }
         TRY(begin_cache(scorer->caches[i], one));
     }
@@ -259,9 +259,9 @@ static limn_status run_prompts(const Batch *batch, const Progress *progress) {
         }
         request.appends = appends;
     }
-    TRY(session_run(scorer->session, &request, progress));
+    TRY(engine_run(scorer->engine, &request, progress));
     int32_t width = output_width(scorer->model);
-    const float *logits = session_logits(scorer->session);
+    const float *logits = engine_logits(scorer->engine);
     for (int32_t i = 0; i < n; i++) {
         const float *row = logits + (size_t)i * (size_t)width;
         double total = output_total(scorer->model, row, width);
@@ -356,9 +356,9 @@ static limn_status run_rests(void *context, const int64_t *cases, int64_t n, con
                           .outputs = outputs,
                           .n_outputs = (int32_t)used,
                           .logits = true};
-    TRY(session_run(scorer->session, &request, progress));
+    TRY(engine_run(scorer->engine, &request, progress));
     int32_t width = output_width(scorer->model);
-    const float *logits = session_logits(scorer->session);
+    const float *logits = engine_logits(scorer->engine);
     for (int64_t k = 0; k < used; k++) {
         const Rest *rest = &rests->items[cases[outputs[k].sequence]];
         const float *row = logits + k * width;
@@ -405,8 +405,8 @@ static limn_status run_plain(const Batch *batch) {
         SequenceInput sequence = {.ids = ids, .n = one->n + length - 1};
         RunRequest request = {
             .sequences = &sequence, .n_sequences = 1, .outputs = outputs, .n_outputs = length, .logits = true};
-        TRY(session_run(scorer->session, &request, batch->progress));
-        const float *logits = session_logits(scorer->session);
+        TRY(engine_run(scorer->engine, &request, batch->progress));
+        const float *logits = engine_logits(scorer->engine);
         double *log_probability = &logs_of(batch, 0)[c];
         *log_probability = 0;
         for (int32_t t = 0; t < length; t++) {
@@ -544,7 +544,7 @@ static limn_status run_all(ChoiceScorer *scorer, ChoicePrompt *encoded, int32_t 
     for (int32_t i = 0; i < scorer->n_caches; i++) {
         held += scorer->caches[i] == NULL ? 0 : scorer->caches[i]->bytes;
     }
-    size_t left = (session_memory_left(scorer->session) + held) / 2;
+    size_t left = (engine_memory_left(scorer->engine) + held) / 2;
     scorer->prompts.rows = runs_plain(scorer) ? 1 : RUN_ROWS;
     scorer->prompts.bytes = left < cache_bytes_max ? left + 1 : cache_bytes_max;
     scorer->prompts.progress = progress;
@@ -621,7 +621,7 @@ static limn_status make_kept(KvCache ***kept, ChoiceScorer *scorer, const Encode
     for (int32_t i = 0; i < prompts->n_good; i++) {
         bytes += kv_cache_row_bytes(scorer->model) * (size_t)cache_rows(&prompts->prompts[i]);
     }
-    if (!scorer->model->config.causal || runs_plain(scorer) || bytes > session_memory_left(scorer->session) / 2) {
+    if (!scorer->model->config.causal || runs_plain(scorer) || bytes > engine_memory_left(scorer->engine) / 2) {
         return LIMN_OK;
     }
     KvCache **made = calloc((size_t)prompts->n_good + 1, sizeof(void *));

@@ -24,7 +24,7 @@ typedef struct ChoiceOptions {
     bool plain; /* each prompt and choice in a pass of its own: what the fast way is checked against */
 } ChoiceOptions;
 
-limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Session *session, const ChoiceOptions *options);
+limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Engine *engine, const ChoiceOptions *options);
 void choice_scorer_free(ChoiceScorer *scorer); /* NULL is fine */
 
 /* What became of one prompt. */

@@ -11,7 +11,7 @@ typedef struct Decoding {
     Decoded *out;
     MethodCall *call;
     const DecodeOptions *options;
-    Session *session;
+    Engine *engine;
     const Model *model;
     const Prompt *prompt;
     KvCache *cache;
@@ -169,8 +169,8 @@ static limn_status feed(const float **logits, Decoding *decoding, const int32_t 
         TRY(edit_plan_bind(&edits, &request.n_edits, decoding->options->edits, before, n, before + n, &decoding->step));
         request.edits = edits;
     }
-    TRY(session_run(decoding->session, &request, before > 0 ? NULL : decoding->call->progress));
-    *logits = session_logits(decoding->session);
+    TRY(engine_run(decoding->engine, &request, before > 0 ? NULL : decoding->call->progress));
+    *logits = engine_logits(decoding->engine);
     int32_t bad = logit_count_not_finite(*logits, decoding->model->config.n_vocab);
     return bad == 0
                ? LIMN_OK
@@ -288,14 +288,14 @@ static limn_status keep_text(Decoding *decoding) {
     return copy != NULL ? LIMN_OK : method_no_memory(decoding->call);
 }
 
-limn_status decode_text(Decoded *decoded, MethodCall *call, Session *session, const Prompt *prompt,
+limn_status decode_text(Decoded *decoded, MethodCall *call, Engine *engine, const Prompt *prompt,
                         const DecodeOptions *options) {
     *decoded = (Decoded){0};
     Decoding decoding = {.out = decoded,
                          .call = call,
                          .options = options,
-                         .session = session,
-                         .model = session_model(session),
+                         .engine = engine,
+                         .model = engine_model(engine),
                          .prompt = prompt};
     arena_init(&decoding.step);
     limn_status status = prepare(&decoding);

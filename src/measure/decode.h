@@ -43,7 +43,7 @@ limn_status decode_model(const MethodCall *call, const Model *model);
 
 /* Everything lies in the call's arena. LIMN_USAGE: the model is no causal language model; LIMN_FORMAT: outputs that are
  * no numbers; LIMN_RANGE: the mask leaves nothing. */
-limn_status decode_text(Decoded *decoded, MethodCall *call, Session *session, const Prompt *prompt,
+limn_status decode_text(Decoded *decoded, MethodCall *call, Engine *engine, const Prompt *prompt,
                         const DecodeOptions *options);
 
 #endif

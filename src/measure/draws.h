@@ -47,7 +47,7 @@ typedef struct DrawsAsked {
     const DrawTexts *data; /* [n_data] words of a field each, or with larger units its values; NULL: none */
     const TextSpan *spans; /* [n_data] where those fields stand in the prompt; NULL: one for all of it */
     int32_t n_data;
-    Session *base; /* the base model with its adapters off; NULL: it cannot propose */
+    Engine *base; /* the base model with its adapters off; NULL: it cannot propose */
     const Target *target;
     const Target *contrast; /* NULL or kind TARGET_NONE: none */
     const WordLists *lists; /* opened once for many prompts; NULL: they are opened for this one */

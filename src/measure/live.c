@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct LiveSession {
+struct LiveEngine {
     const Model *model;
-    Session *session;
+    Engine *engine;
     CleanRun *clean;
     Sweep *sweep;
     RunRequest ask;
@@ -16,12 +16,12 @@ struct LiveSession {
 };
 
 static limn_status take(void *context, const CounterfactualAnswer *answer) {
-    LiveSession *live = context;
+    LiveEngine *live = context;
     memcpy(live->logits, answer->logits, (size_t)live->width * sizeof *live->logits);
     return LIMN_OK;
 }
 
-limn_status live_ask(LiveAnswer *answer, LiveSession *live, const Edit *edits, int32_t n_edits,
+limn_status live_ask(LiveAnswer *answer, LiveEngine *live, const Edit *edits, int32_t n_edits,
                      const Progress *progress) {
     const Counterfactual change = {.clean = live->clean, .edits = edits, .n_edits = n_edits};
     SweepWork work;
@@ -31,7 +31,7 @@ limn_status live_ask(LiveAnswer *answer, LiveSession *live, const Edit *edits, i
     return LIMN_OK;
 }
 
-static limn_status fill(LiveSession *live, const SessionOptions *options, const SequenceInput *input,
+static limn_status fill(LiveEngine *live, const EngineOptions *options, const SequenceInput *input,
                         const Progress *progress) {
     const ModelConfig *config = &live->model->config;
     const CleanRunOptions kept = {.middle = true};
@@ -45,21 +45,21 @@ static limn_status fill(LiveSession *live, const SessionOptions *options, const 
         return fail(LIMN_NO_MEMORY, "answers of %d numbers", live->width);
     }
     live->logits = live->clean_logits + live->width;
-    TRY(session_new(&live->session, live->model, options));
-    TRY(clean_run_new(&live->clean, live->session, input, &kept, progress));
+    TRY(engine_new(&live->engine, live->model, options));
+    TRY(clean_run_new(&live->clean, live->engine, input, &kept, progress));
     live->ask = (RunRequest){.outputs = &live->output, .n_outputs = 1, .logits = true};
-    TRY(sweep_new(&live->sweep, live->session, &live->ask, NULL));
+    TRY(sweep_new(&live->sweep, live->engine, &live->ask, NULL));
     TRY(live_ask(&answer, live, NULL, 0, progress));
     memcpy(live->clean_logits, answer.logits, (size_t)live->width * sizeof *answer.logits);
     return LIMN_OK;
 }
 
-limn_status live_new(LiveSession **live, const Model *model, const SessionOptions *options, const SequenceInput *input,
+limn_status live_new(LiveEngine **live, const Model *model, const EngineOptions *options, const SequenceInput *input,
                      int32_t row, const Progress *progress) {
     *live = NULL;
-    LiveSession *made = calloc(1, sizeof *made);
+    LiveEngine *made = calloc(1, sizeof *made);
     if (made == NULL) {
-        return fail(LIMN_NO_MEMORY, "a live session");
+        return fail(LIMN_NO_MEMORY, "a live engine");
     }
     made->model = model;
     made->output = (OutputRow){.row = row, .target = -1};
@@ -72,32 +72,32 @@ limn_status live_new(LiveSession **live, const Model *model, const SessionOption
     return LIMN_OK;
 }
 
-void live_free(LiveSession *live) {
+void live_free(LiveEngine *live) {
     if (live != NULL) {
         sweep_free(live->sweep);
         clean_run_free(live->clean);
-        session_free(live->session);
+        engine_free(live->engine);
         free(live->clean_logits);
         free(live);
     }
 }
 
-const float *live_clean(const LiveSession *live) {
+const float *live_clean(const LiveEngine *live) {
     return live->clean_logits;
 }
 
-int32_t live_width(const LiveSession *live) {
+int32_t live_width(const LiveEngine *live) {
     return live->width;
 }
 
-int32_t live_rows(const LiveSession *live) {
+int32_t live_rows(const LiveEngine *live) {
     return live->clean->n;
 }
 
-size_t live_bytes(const LiveSession *live) {
+size_t live_bytes(const LiveEngine *live) {
     return clean_run_bytes(live->clean);
 }
 
-Session *live_session(LiveSession *live) {
-    return live->session;
+Engine *live_engine(LiveEngine *live) {
+    return live->engine;
 }

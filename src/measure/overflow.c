@@ -50,11 +50,11 @@ static limn_status list_scales(SiteMatches *scales, const Graph *graph, Arena *a
     return LIMN_OK;
 }
 
-limn_status overflow_find(Overflow *found, MethodCall *call, Session *session, const SequenceInput *sequence,
+limn_status overflow_find(Overflow *found, MethodCall *call, Engine *engine, const SequenceInput *sequence,
                           const EditPlan *edits) {
     *found = (Overflow){0};
     SiteMatches scales;
-    TRY(list_scales(&scales, &session_model(session)->graph, call->arena));
+    TRY(list_scales(&scales, &engine_model(engine)->graph, call->arena));
     NodeId *taps = ARENA_ARRAY(call->arena, NodeId, scales.n + 1);
     if (taps == NULL) {
         return method_no_memory(call);
@@ -69,11 +69,11 @@ limn_status overflow_find(Overflow *found, MethodCall *call, Session *session, c
     RunRequest request = {.sequences = sequence, .n_sequences = 1, .taps = taps, .n_taps = scales.n};
     TRY(edit_plan_bind(&bound, &request.n_edits, edits, 0, sequence->n, sequence->n, call->arena));
     request.edits = bound;
-    TRY(session_run(session, &request, call->progress));
+    TRY(engine_run(engine, &request, call->progress));
     for (int32_t i = 0; i < scales.n; i++) {
         int32_t rows;
         int64_t width;
-        const float *values = session_tap(session, taps[i], &rows, &width);
+        const float *values = engine_tap(engine, taps[i], &rows, &width);
         for (int32_t row = 0; values != NULL && row < rows; row++) {
             float scale = values[row * width]; /* one over a root that is finite is neither 0 nor infinite */
             if (scale != 0 && isfinite(scale)) {

@@ -16,8 +16,8 @@ typedef struct Overflow {
  * finite or all the same. */
 bool overflow_suspected(const EditPlan *edits, const float *logits, int32_t n);
 
-/* Runs the sequence again with its edits and looks at the scale of every norm. What the session held is gone. */
-limn_status overflow_find(Overflow *found, MethodCall *call, Session *session, const SequenceInput *sequence,
+/* Runs the sequence again with its edits and looks at the scale of every norm. What the engine held is gone. */
+limn_status overflow_find(Overflow *found, MethodCall *call, Engine *engine, const SequenceInput *sequence,
                           const EditPlan *edits);
 
 /* The check "finite values": rows that overflowed and outputs that are not finite, none expected. */

@@ -33,7 +33,7 @@ typedef struct TokenMemo {
 
 struct Proposals {
     MethodCall *call;
-    Session *base;
+    Engine *base;
     const Model *model;
     const Prompt *prompt;
     const Units *units;
@@ -182,8 +182,8 @@ static limn_status run_rows(Proposals *proposals, int32_t begin, int32_t end) {
                           .n_outputs = n,
                           .logits = n > 0,
                           .append = proposals->clean};
-    TRY(session_run(proposals->base, &request, call->progress));
-    const float *logits = session_logits(proposals->base);
+    TRY(engine_run(proposals->base, &request, call->progress));
+    const float *logits = engine_logits(proposals->base);
     for (int32_t i = 0; i < n; i++) {
         TRY(collect(proposals, unit_of[i], logits + (size_t)i * (size_t)proposals->model->config.n_vocab));
     }
@@ -198,7 +198,7 @@ static limn_status propose_from_left(Proposals *proposals) {
     int32_t n = proposals->prompt->n;
     ErrorState before;
     error_save(&before);
-    limn_status status = session_cache_new(&proposals->clean, proposals->base, n);
+    limn_status status = engine_cache_new(&proposals->clean, proposals->base, n);
     if (status == LIMN_NO_MEMORY) {
         proposals->clean = NULL; /* a luxury under a limit */
         error_restore(&before);
@@ -247,8 +247,8 @@ static limn_status run_masks(Proposals *proposals, const int32_t *units, int32_t
         outputs[i] = (OutputRow){.sequence = i, .row = proposals->units->items[units[i]].begin, .target = -1};
     }
     RunRequest request = {.sequences = sequences, .n_sequences = n, .outputs = outputs, .n_outputs = n, .logits = true};
-    TRY(session_run(proposals->base, &request, call->progress));
-    const float *logits = session_logits(proposals->base);
+    TRY(engine_run(proposals->base, &request, call->progress));
+    const float *logits = engine_logits(proposals->base);
     for (int32_t i = 0; i < n; i++) {
         TRY(collect(proposals, units[i], logits + (size_t)i * (size_t)proposals->model->config.n_vocab));
     }
@@ -274,9 +274,9 @@ static limn_status propose_by_mask(Proposals *proposals) {
     return LIMN_OK;
 }
 
-limn_status proposals_new(Proposals **proposals, MethodCall *call, Session *base, const Prompt *prompt,
+limn_status proposals_new(Proposals **proposals, MethodCall *call, Engine *base, const Prompt *prompt,
                           const Units *units) {
-    const Model *model = session_model(base);
+    const Model *model = engine_model(base);
     *proposals = calloc(1, sizeof **proposals);
     if (*proposals == NULL) {
         return method_no_memory(call);
@@ -348,7 +348,7 @@ static BatchCost cost_of_fit(const void *context, int64_t i) {
 
 static void read_fits(const Fit *work, const int64_t *cases, int64_t n) {
     int32_t width = work->proposals->model->config.n_vocab;
-    const float *logits = session_logits(work->proposals->base);
+    const float *logits = engine_logits(work->proposals->base);
     for (int64_t i = 0; i < n; i++) {
         const Rewritten *made = &work->versions[cases[i]];
         int32_t right = right_tokens(work->proposals, made);
@@ -385,7 +385,7 @@ static limn_status run_fits(void *context, const int64_t *cases, int64_t n, cons
     RunRequest request = {
         .sequences = sequences, .n_sequences = (int32_t)n, .outputs = outputs, .n_outputs = n_outputs, .logits = true};
     limn_status status = sequences == NULL || outputs == NULL ? method_no_memory(proposals->call)
-                                                              : session_run(proposals->base, &request, progress);
+                                                              : engine_run(proposals->base, &request, progress);
     if (status == LIMN_OK) {
         read_fits(work, cases, n);
     }

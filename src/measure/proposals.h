@@ -20,7 +20,7 @@ typedef struct Proposals Proposals;
 bool proposals_possible(const Model *model);
 
 /* Runs the base model once over the prompt. units: words; those that are fixed get none. */
-limn_status proposals_new(Proposals **proposals, MethodCall *call, Session *base, const Prompt *prompt,
+limn_status proposals_new(Proposals **proposals, MethodCall *call, Engine *base, const Prompt *prompt,
                           const Units *units);
 void proposals_free(Proposals *proposals); /* NULL is fine */
 

@@ -19,7 +19,7 @@ enum { LOGIT_BYTES = 64 << 20 /* of one pass: of a target of more tokens, the te
 typedef struct Scoring {
     Target *target;
     MethodCall *call;
-    Session *session;
+    Engine *engine;
     RunRequest request; /* all but the outputs */
     bool open_end; /* the last token is to be found: what makes a whole character of those before it; -1: nothing */
 } Scoring;
@@ -37,7 +37,7 @@ static limn_status read_first(const Scoring *scoring, const float *logits) {
     if (bad > 0 && scoring->request.n_edits == 0) { /* a changed run says so itself */
         return fail(LIMN_FORMAT,
                     "%s: %d of %d outputs at position %d are NaN or infinite: there is no answer to explain",
-                    session_model(scoring->session)->path, (int)bad, (int)target->n_outputs, (int)target->rows[0]);
+                    engine_model(scoring->engine)->path, (int)bad, (int)target->n_outputs, (int)target->rows[0]);
     }
     memcpy(target->first_logits, logits, (size_t)target->n_outputs * sizeof *logits);
     if (target->chosen) {
@@ -52,10 +52,10 @@ static void read_token(const Scoring *scoring, int64_t token, const float *logit
     Target *target = scoring->target;
     if (scoring->open_end && token == target->n - 1) {
         target->ids[token] =
-            likeliest_rest(scoring->call, session_model(scoring->session), target->ids, target->n - 1, logits);
+            likeliest_rest(scoring->call, engine_model(scoring->engine), target->ids, target->n - 1, logits);
     }
     int32_t id = target->ids[token];
-    const Model *model = session_model(scoring->session);
+    const Model *model = engine_model(scoring->engine);
     target->log_probabilities[token] =
         id < 0 ? (double)NAN
                : output_log_probability(model, logits[id], output_total(model, logits, target->n_outputs));
@@ -74,8 +74,8 @@ static limn_status score_some(void *context, const int64_t *tokens, int64_t n, c
     }
     request.outputs = outputs;
     request.n_outputs = (int32_t)n;
-    TRY(session_run(scoring->session, &request, progress));
-    const float *logits = session_logits(scoring->session);
+    TRY(engine_run(scoring->engine, &request, progress));
+    const float *logits = engine_logits(scoring->engine);
     TRY(tokens[0] == 0 ? read_first(scoring, logits) : LIMN_OK);
     for (int64_t i = 0; i < n; i++) {
         read_token(scoring, tokens[i], logits + i * target->n_outputs);
@@ -83,9 +83,8 @@ static limn_status score_some(void *context, const int64_t *tokens, int64_t n, c
     return LIMN_OK;
 }
 
-static limn_status score_with(Target *target, MethodCall *call, Session *session, const EditPlan *edits,
-                              bool open_end) {
-    const Model *model = session_model(session);
+static limn_status score_with(Target *target, MethodCall *call, Engine *engine, const EditPlan *edits, bool open_end) {
+    const Model *model = engine_model(engine);
     target->n_outputs = model->config.task == TASK_CLASSIFIER ? model->config.n_classes : model->config.n_vocab;
     target->first_logits = arena_alloc(call->arena, (size_t)target->n_outputs * sizeof *target->first_logits);
     if (target->first_logits == NULL) {
@@ -94,7 +93,7 @@ static limn_status score_with(Target *target, MethodCall *call, Session *session
     SequenceInput sequence = target_sequence(target);
     Scoring scoring = {.target = target,
                        .call = call,
-                       .session = session,
+                       .engine = engine,
                        .request = {.sequences = &sequence, .n_sequences = 1, .logits = true},
                        .open_end = open_end};
     if (edits != NULL && edits->n > 0) {
@@ -115,15 +114,15 @@ static limn_status score_with(Target *target, MethodCall *call, Session *session
     return LIMN_OK;
 }
 
-static limn_status score(Target *target, MethodCall *call, Session *session, const EditPlan *edits) {
-    return score_with(target, call, session, edits, false);
+static limn_status score(Target *target, MethodCall *call, Engine *engine, const EditPlan *edits) {
+    return score_with(target, call, engine, edits, false);
 }
 
 /* A single token that is half a character becomes the whole one that the model would go on to write. */
-static limn_status complete_character(Target *target, MethodCall *call, Session *session, const Prompt *prompt,
+static limn_status complete_character(Target *target, MethodCall *call, Engine *engine, const Prompt *prompt,
                                       const EditPlan *edits, Result *result) {
     enum { MOST_MORE = 3 };
-    const Model *model = session_model(session);
+    const Model *model = engine_model(engine);
     int32_t first = target->ids[0];
     for (int more = 0; more < MOST_MORE && ids_end_within_character(call, model, target->ids, target->n); more++) {
         Target longer;
@@ -135,7 +134,7 @@ static limn_status complete_character(Target *target, MethodCall *call, Session 
             return LIMN_OK;
         }
         TRY(status);
-        TRY(score_with(&longer, call, session, edits, true));
+        TRY(score_with(&longer, call, engine, edits, true));
         if (longer.ids[target->n] < 0) {
             return LIMN_OK;
         }
@@ -153,15 +152,15 @@ static limn_status complete_character(Target *target, MethodCall *call, Session 
 }
 
 /* Says so when the same words with (without) a leading space would be far likelier. */
-static limn_status compare_variant(const Target *target, MethodCall *call, Session *session, const Prompt *prompt,
+static limn_status compare_variant(const Target *target, MethodCall *call, Engine *engine, const Prompt *prompt,
                                    const TargetParams *params, const EditPlan *edits, Result *result) {
     Target variant;
     Text text;
-    TRY(target_build_variant(&variant, &text, target, call, session_model(session), prompt, params));
+    TRY(target_build_variant(&variant, &text, target, call, engine_model(engine), prompt, params));
     if (variant.kind == TARGET_NONE) {
         return LIMN_OK;
     }
-    TRY(score(&variant, call, session, edits));
+    TRY(score(&variant, call, engine, edits));
     double ratio = exp(variant.log_probability - target->log_probability);
     if (ratio > variant_ratio) {
         bool without = text.length < params->target.length;
@@ -177,15 +176,15 @@ static limn_status compare_variant(const Target *target, MethodCall *call, Sessi
     return LIMN_OK;
 }
 
-limn_status target_resolve(Target *target, Target *contrast, MethodCall *call, Session *session, const Prompt *prompt,
+limn_status target_resolve(Target *target, Target *contrast, MethodCall *call, Engine *engine, const Prompt *prompt,
                            const TargetParams *params, const EditPlan *edits, Result *result) {
-    const Model *model = session_model(session);
+    const Model *model = engine_model(engine);
     TRY(target_build(target, call, model, prompt, params, result));
-    TRY(score(target, call, session, edits));
+    TRY(score(target, call, engine, edits));
     if (target->kind == TARGET_TOKENS && target->n == 1 && params->target.bytes == NULL) {
-        TRY(complete_character(target, call, session, prompt, edits, result));
+        TRY(complete_character(target, call, engine, prompt, edits, result));
     }
-    TRY(compare_variant(target, call, session, prompt, params, edits, result));
+    TRY(compare_variant(target, call, engine, prompt, params, edits, result));
     TRY(target_build_contrast(contrast, target, call, model, prompt, params));
     if (contrast->kind == TARGET_NONE) {
         return LIMN_OK;
@@ -194,7 +193,7 @@ limn_status target_resolve(Target *target, Target *contrast, MethodCall *call, S
         return fail(LIMN_USAGE, "option 'contrast': found '%s', which is the target itself%s; expected another answer",
                     params->contrast.bytes, target->chosen ? " (the model's own first choice)" : "");
     }
-    return score(contrast, call, session, edits);
+    return score(contrast, call, engine, edits);
 }
 
 enum { CHANCE_TEXT_MAX = 32 };

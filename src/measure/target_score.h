@@ -6,7 +6,7 @@
 
 /* Builds and scores the target (and the contrast: kind TARGET_NONE when there is none). Warns in the result when the
  * variant with (without) a leading space is over ten times likelier. edits may be NULL. */
-limn_status target_resolve(Target *target, Target *contrast, MethodCall *call, Session *session, const Prompt *prompt,
+limn_status target_resolve(Target *target, Target *contrast, MethodCall *call, Engine *engine, const Prompt *prompt,
                            const TargetParams *params, const EditPlan *edits, Result *result);
 
 /* Warns, before anything long is done, where the model would hardly say the target (nor the contrast): what is asked

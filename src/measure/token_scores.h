@@ -7,7 +7,7 @@
  *     token_scorer_params(&params, call, method, given);         // {"steps": 32}, or NULL: the method's defaults
  *     for each record:
  *         MethodCall record = method_call_in(call, &arena);      // its prompt and target lie there too
- *         TokenQuestion question = {.session = session, .prompt = &prompt, .target = &target, .params = params};
+ *         TokenQuestion question = {.engine = engine, .prompt = &prompt, .target = &target, .params = params};
  *         token_scores(&scores, &record, method, &question);
  *         arena_reset(&arena);
  *
@@ -21,7 +21,7 @@
 #include "ask/target.h"
 
 struct TokenQuestion {
-    Session *session;
+    Engine *engine;
     const Prompt *prompt;
     const Target *target;   /* built (target_build) or resolved: its figures are not looked at, its ids are */
     const Target *contrast; /* NULL or of kind TARGET_NONE: there is none */

@@ -13,7 +13,7 @@ static const double level = 0.95;
 struct Yardstick {
     MethodCall *call;
     const Model *model;
-    Session *session;
+    Engine *engine;
     const Prompt *prompt;
     const Target *target;
     const Target *contrast; /* NULL: none */
@@ -142,9 +142,9 @@ static limn_status open_draws(Yardstick *yardstick, const Target *target, const 
     }
     draws.base = asked->base;
     if (draws.base == NULL) {
-        TRY(method_beside_session(yardstick->call, yardstick->session, &draws.base));
+        TRY(method_beside_engine(yardstick->call, yardstick->engine, &draws.base));
     }
-    if (!proposals_possible(session_model(draws.base))) {
+    if (!proposals_possible(engine_model(draws.base))) {
         draws.base = NULL;
     }
     if (asked->replacements.bytes != NULL) {
@@ -164,7 +164,7 @@ static Answered answered_of(const AnswerValue *value) {
     return (Answered){value->f, exp(value->target), value->decided, value->best};
 }
 
-static limn_status open_yardstick(Yardstick *yardstick, Session *session, const Target *target, const Target *contrast,
+static limn_status open_yardstick(Yardstick *yardstick, Engine *engine, const Target *target, const Target *contrast,
                                   const TokenRuns *words) {
     MethodCall *call = yardstick->call;
     const Prompt *prompt = yardstick->prompt;
@@ -194,14 +194,14 @@ static limn_status open_yardstick(Yardstick *yardstick, Session *session, const 
     }
     TRY(open_draws(yardstick, target, contrast));
     AnswerOptions options = {.metric = ANSWER_LEAD, .decision = true, .stage = "exchange words"};
-    TRY(answer_new(&yardstick->answer, call, session, prompt, target, contrast, &options));
+    TRY(answer_new(&yardstick->answer, call, engine, prompt, target, contrast, &options));
     AnswerValue clean;
     TRY(answer_clean(yardstick->answer, &clean));
     yardstick->clean = answered_of(&clean);
     return LIMN_OK;
 }
 
-limn_status yardstick_new(Yardstick **yardstick, MethodCall *call, Session *session, const Prompt *prompt,
+limn_status yardstick_new(Yardstick **yardstick, MethodCall *call, Engine *engine, const Prompt *prompt,
                           const Target *target, const Target *contrast, const TokenRuns *words,
                           const YardstickAsked *asked) {
     *yardstick = calloc(1, sizeof **yardstick);
@@ -209,8 +209,8 @@ limn_status yardstick_new(Yardstick **yardstick, MethodCall *call, Session *sess
         return method_no_memory(call);
     }
     (*yardstick)->call = call;
-    (*yardstick)->model = session_model(session);
-    (*yardstick)->session = session;
+    (*yardstick)->model = engine_model(engine);
+    (*yardstick)->engine = engine;
     (*yardstick)->prompt = prompt;
     (*yardstick)->target = target;
     (*yardstick)->contrast = contrast != NULL && contrast->kind != TARGET_NONE ? contrast : NULL;
@@ -219,7 +219,7 @@ limn_status yardstick_new(Yardstick **yardstick, MethodCall *call, Session *sess
     filled->screen = filled->screen > 0 ? filled->screen : YARDSTICK_SCREEN;
     filled->leading = filled->leading > 0 ? filled->leading : YARDSTICK_LEADING;
     filled->draws = filled->draws > 0 ? filled->draws : YARDSTICK_DRAWS;
-    limn_status status = open_yardstick(*yardstick, session, target, contrast, words);
+    limn_status status = open_yardstick(*yardstick, engine, target, contrast, words);
     if (status != LIMN_OK) {
         yardstick_free(*yardstick);
         *yardstick = NULL;
@@ -478,8 +478,8 @@ static limn_status plain_sum(Yardstick *yardstick, const Target *target, const R
     SequenceInput sequence = {.ids = ids, .n = made->n + tail};
     RunRequest request = {
         .sequences = &sequence, .n_sequences = 1, .outputs = outputs, .n_outputs = target->n, .logits = true};
-    TRY(session_run(yardstick->session, &request, yardstick->call->progress));
-    const float *logits = session_logits(yardstick->session);
+    TRY(engine_run(yardstick->engine, &request, yardstick->call->progress));
+    const float *logits = engine_logits(yardstick->engine);
     memcpy(*first, logits, (size_t)width * sizeof *logits);
     *sum = 0.0;
     for (int32_t k = 0; k < target->n; k++) {

@@ -21,7 +21,7 @@
 enum { YARDSTICK_SCREEN = 2, YARDSTICK_LEADING = 5, YARDSTICK_DRAWS = 32, EXCHANGES_MAX = 8 };
 
 typedef struct YardstickAsked {
-    Session *base; /* whose model proposes words; NULL: that of the session, its adapters off */
+    Engine *base; /* whose model proposes words; NULL: that of the engine, its adapters off */
     UnitKind by;
     ParamTexts fixed;
     Text replacements;      /* a file; absent: none */
@@ -54,7 +54,7 @@ typedef struct Effect {
 typedef struct Yardstick Yardstick;
 
 /* Prompt, target, contrast and words are borrowed. LIMN_USAGE: no unit may be exchanged. */
-limn_status yardstick_new(Yardstick **yardstick, MethodCall *call, Session *session, const Prompt *prompt,
+limn_status yardstick_new(Yardstick **yardstick, MethodCall *call, Engine *engine, const Prompt *prompt,
                           const Target *target, const Target *contrast, const TokenRuns *words,
                           const YardstickAsked *asked);
 void yardstick_free(Yardstick *yardstick); /* NULL is fine */

@@ -26,12 +26,12 @@ size_t clean_run_bytes_needed(const Model *model, int32_t rows, bool middle) {
     return fixed_bytes(model, rows) + streams * stream_bytes(model, rows);
 }
 
-/* 0: none. Under the session's own limit half is left for runs, or what keys and values leave. */
+/* 0: none. Under the engine's own limit half is left for runs, or what keys and values leave. */
 static size_t limit_of(const CleanRun *clean, const CleanRunOptions *options, size_t fixed) {
-    if (options->memory_limit > 0 || !session_is_limited(clean->session)) {
+    if (options->memory_limit > 0 || !engine_is_limited(clean->engine)) {
         return options->memory_limit;
     }
-    size_t left = session_memory_left(clean->session);
+    size_t left = engine_memory_left(clean->engine);
     return fixed > left / 2 ? left : left / 2;
 }
 
@@ -69,7 +69,7 @@ static limn_status choose_streams(const CleanRun *clean, const CleanRunOptions *
 
 static void hold(CleanRun *clean, size_t bytes) {
     clean->bytes += bytes;
-    session_hold(clean->session, (int64_t)bytes);
+    engine_hold(clean->engine, (int64_t)bytes);
 }
 
 static limn_status copy_edits(CleanRun *clean, const CleanRunOptions *options) {
@@ -129,7 +129,7 @@ static limn_status make_room(CleanRun *clean, const SequenceInput *input, const 
     return clean->first > 0 ? kv_cache_copy(clean->cache, input->prefix, clean->first) : LIMN_OK;
 }
 
-static limn_status run_clean(CleanRun *clean, Session *session, const SequenceInput *input,
+static limn_status run_clean(CleanRun *clean, Engine *engine, const SequenceInput *input,
                              const CleanRunOptions *options, NodeId *taps, const Progress *progress) {
     int32_t n_places = join_places(clean->model), n_taps = 0;
     for (int32_t place = 0; place < n_places; place++) {
@@ -146,19 +146,19 @@ static limn_status run_clean(CleanRun *clean, Session *session, const SequenceIn
                           .editable = options->editable,
                           .n_editable = options->n_editable,
                           .appends = clean->cache == NULL ? NULL : &clean->cache};
-    TRY(session_run(session, &request, progress));
+    TRY(engine_run(engine, &request, progress));
     for (int32_t place = 0; place < n_places; place++) {
         if (clean->streams[place] != NULL) {
             int32_t rows;
             int64_t width;
-            const float *values = session_tap(session, clean->nodes[place], &rows, &width);
+            const float *values = engine_tap(engine, clean->nodes[place], &rows, &width);
             memcpy(clean->streams[place], values, (size_t)rows * (size_t)width * sizeof(float));
         }
     }
     return LIMN_OK;
 }
 
-static limn_status fill(CleanRun *clean, Session *session, const SequenceInput *input, const CleanRunOptions *options,
+static limn_status fill(CleanRun *clean, Engine *engine, const SequenceInput *input, const CleanRunOptions *options,
                         const Progress *progress) {
     size_t n_places = (size_t)join_places(clean->model);
     TRY(joins_find(&clean->nodes, clean->model));
@@ -174,15 +174,15 @@ static limn_status fill(CleanRun *clean, Session *session, const SequenceInput *
     TRY_GOTO(status, done, copy_input(clean, input));
     TRY_GOTO(status, done, copy_edits(clean, options));
     TRY_GOTO(status, done, make_room(clean, input, wanted, n_kept));
-    TRY_GOTO(status, done, run_clean(clean, session, input, options, taps, progress));
+    TRY_GOTO(status, done, run_clean(clean, engine, input, options, taps, progress));
 done:
     free(taps);
     free(wanted);
     return status;
 }
 
-limn_status clean_run_new(CleanRun **clean, Session *session, const SequenceInput *input,
-                          const CleanRunOptions *options, const Progress *progress) {
+limn_status clean_run_new(CleanRun **clean, Engine *engine, const SequenceInput *input, const CleanRunOptions *options,
+                          const Progress *progress) {
     static const CleanRunOptions defaults = {0};
     *clean = NULL;
     if (input->n <= 0) {
@@ -195,11 +195,11 @@ limn_status clean_run_new(CleanRun **clean, Session *session, const SequenceInpu
     if (made == NULL) {
         return fail(LIMN_NO_MEMORY, "clean run");
     }
-    made->model = session_model(session);
-    made->session = session;
+    made->model = engine_model(engine);
+    made->engine = engine;
     made->n = input->n;
     made->first = input->prefix_length;
-    limn_status status = fill(made, session, input, options == NULL ? &defaults : options, progress);
+    limn_status status = fill(made, engine, input, options == NULL ? &defaults : options, progress);
     if (status != LIMN_OK) {
         clean_run_free(made);
         return status;
@@ -212,7 +212,7 @@ void clean_run_free(CleanRun *clean) {
     if (clean == NULL) {
         return;
     }
-    session_hold(clean->session, -(int64_t)clean->bytes);
+    engine_hold(clean->engine, -(int64_t)clean->bytes);
     for (int32_t i = 0; i < clean->n_values; i++) {
         free(clean->values[i].values);
     }
@@ -242,7 +242,7 @@ static int32_t kept_before(const CleanRun *clean, int32_t place) {
 
 int32_t clean_run_place(const CleanRun *clean, int32_t place, int32_t row_begin, int32_t row_end) {
     int32_t found = kept_before(clean, place), n_standing;
-    const Edit *standing = session_standing(clean->session, &n_standing);
+    const Edit *standing = engine_standing(clean->engine, &n_standing);
     for (int32_t i = 0; found >= 0 && i < clean->n_edits + n_standing; i++) {
         Edit edit = i < clean->n_edits ? clean->edits[i] : standing[i - clean->n_edits];
         NodeId past = clean->nodes[found], first = edit_first_node(&edit);
@@ -315,13 +315,13 @@ static limn_status add_value(CleanRun *clean, NodeId node, const float *values, 
         clean->value_capacity = capacity;
     }
     size_t bytes = (size_t)clean->n * (size_t)width * sizeof(float);
-    bool fits = !session_is_limited(clean->session) || bytes <= session_memory_left(clean->session);
+    bool fits = !engine_is_limited(clean->engine) || bytes <= engine_memory_left(clean->engine);
     float *copy = fits ? malloc(bytes) : NULL;
     if (copy == NULL) {
         char needed[AMOUNT_TEXT_MAX], left[AMOUNT_TEXT_MAX];
         return fail(LIMN_NO_MEMORY, "%d rows of %s need %s of memory; %s are left", clean->n,
                     clean->model->graph.nodes[node].site, amount_needed(needed, bytes),
-                    amount_allowed(left, session_memory_left(clean->session)));
+                    amount_allowed(left, engine_memory_left(clean->engine)));
     }
     memcpy(copy, values, bytes);
     clean->values[clean->n_values++] = (CleanValue){node, width, copy};
@@ -329,7 +329,7 @@ static limn_status add_value(CleanRun *clean, NodeId node, const float *values, 
     return LIMN_OK;
 }
 
-limn_status clean_run_value(CleanRun *clean, Session *session, NodeId node, const float **values, int64_t *width,
+limn_status clean_run_value(CleanRun *clean, Engine *engine, NodeId node, const float **values, int64_t *width,
                             const Progress *progress) {
     for (int32_t place = 0; place < join_places(clean->model); place++) {
         if (clean->nodes[place] == node && clean->streams[place] != NULL) {
@@ -361,12 +361,12 @@ limn_status clean_run_value(CleanRun *clean, Session *session, NodeId node, cons
                           .n_taps = 1,
                           .edits = edits,
                           .n_edits = clean_run_edits(clean, join, 0, 0, clean->n, edits)};
-    limn_status status = session_run(session, &request, progress);
+    limn_status status = engine_run(engine, &request, progress);
     free(edits);
     TRY(status);
     int32_t rows;
     int64_t found;
-    const float *tap = session_tap(session, node, &rows, &found);
+    const float *tap = engine_tap(engine, node, &rows, &found);
     TRY(add_value(clean, node, tap, found));
     *values = clean->values[clean->n_values - 1].values;
     *width = found;

@@ -10,7 +10,7 @@
 #ifndef LIMN_RUN_CLEAN_RUN_H
 #define LIMN_RUN_CLEAN_RUN_H
 
-#include "run/session.h"
+#include "run/engine.h"
 
 /* A site's values, made on demand. */
 typedef struct CleanValue {
@@ -21,17 +21,17 @@ typedef struct CleanValue {
 
 struct CleanRun {
     const Model *model;
-    Session *session; /* under whose limit its bytes count */
-    int32_t n;        /* rows */
-    int32_t first;    /* rows of the prefix before them */
-    int32_t *ids;     /* [n] */
-    int32_t *types;   /* [n] or NULL */
-    uint8_t *mask;    /* [n] or NULL */
-    KvCache *cache;   /* of first + n rows; NULL in bidirectional models */
-    NodeId *nodes;    /* [2 L + 1] the stream at each place where a sequence may join (joins.h) */
-    float **streams;  /* [2 L + 1] [n, D] its values; NULL: not kept */
-    float *kept;      /* what they lie in */
-    Edit *edits;      /* [n_edits] in force */
+    Engine *engine;  /* under whose limit its bytes count */
+    int32_t n;       /* rows */
+    int32_t first;   /* rows of the prefix before them */
+    int32_t *ids;    /* [n] */
+    int32_t *types;  /* [n] or NULL */
+    uint8_t *mask;   /* [n] or NULL */
+    KvCache *cache;  /* of first + n rows; NULL in bidirectional models */
+    NodeId *nodes;   /* [2 L + 1] the stream at each place where a sequence may join (joins.h) */
+    float **streams; /* [2 L + 1] [n, D] its values; NULL: not kept */
+    float *kept;     /* what they lie in */
+    Edit *edits;     /* [n_edits] in force */
     int32_t n_edits;
     CleanValue *values; /* [n_values] */
     int32_t n_values, value_capacity;
@@ -40,7 +40,7 @@ struct CleanRun {
 
 typedef struct CleanRunOptions {
     bool middle; /* keep hook_resid_mid too, where the family has it: late joins for MLPs */
-    /* Of all that is kept when it is made; 0: half of what the session's own limit leaves, everything when it has none.
+    /* Of all that is kept when it is made; 0: half of what the engine's own limit leaves, everything when it has none.
      * Keys and values are always kept. */
     size_t memory_limit;
     /* In force in this run and in those that join from it; of its one sequence (0 or -1). Their values are borrowed
@@ -54,10 +54,10 @@ typedef struct CleanRunOptions {
 } CleanRunOptions;
 
 /* Runs the input, which joins no other run (a prefix's rows become part of the cache, not of the rows). options may be
- * NULL. Its bytes count under the session's limit, so it lives no longer; later runs may be those of
- * other sessions of the same model. */
-limn_status clean_run_new(CleanRun **clean, Session *session, const SequenceInput *input,
-                          const CleanRunOptions *options, const Progress *progress);
+ * NULL. Its bytes count under the engine's limit, so it lives no longer; later runs may be those of
+ * other engines of the same model. */
+limn_status clean_run_new(CleanRun **clean, Engine *engine, const SequenceInput *input, const CleanRunOptions *options,
+                          const Progress *progress);
 void clean_run_free(CleanRun *clean);
 size_t clean_run_bytes(const CleanRun *clean);
 /* Bytes that clean_run_new would keep with every layer. */
@@ -87,7 +87,7 @@ int32_t clean_run_edits(const CleanRun *clean, Join join, int32_t sequence, int3
 bool clean_run_clip_edit(const CleanRun *clean, Edit *edit, int32_t sequence, int32_t row_begin, int32_t row_end);
 
 /* [n, width] of a site, made (and kept) at the first call. width of scores and patterns: H * (first + n). */
-limn_status clean_run_value(CleanRun *clean, Session *session, NodeId node, const float **values, int64_t *width,
+limn_status clean_run_value(CleanRun *clean, Engine *engine, NodeId node, const float **values, int64_t *width,
                             const Progress *progress);
 
 #endif

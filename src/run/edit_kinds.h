@@ -3,7 +3,7 @@
 #ifndef LIMN_RUN_EDIT_KINDS_H
 #define LIMN_RUN_EDIT_KINDS_H
 
-#include "run/session.h"
+#include "run/engine.h"
 
 /* The elements of one row that an edit touches. */
 typedef struct EditPart {

@@ -3,7 +3,7 @@
 #ifndef LIMN_RUN_JOINS_H
 #define LIMN_RUN_JOINS_H
 
-#include "run/session.h"
+#include "run/engine.h"
 
 static inline int32_t join_places(const Model *model) {
     return 2 * model->config.n_layers + 1;

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "run/session.h"
+#include "run/engine.h"
 
 static limn_status allocate(KvCache *cache) {
     size_t layers = (size_t)cache->n_layers;

@@ -5,7 +5,7 @@
 #ifndef LIMN_RUN_ROWS_H
 #define LIMN_RUN_ROWS_H
 
-#include "run/session.h"
+#include "run/engine.h"
 
 typedef struct RowBuffers {
     int32_t capacity;

@@ -1,14 +1,14 @@
-/* Edits that stand: in force in every run of a session, as if the model were so (SessionOptions.edits).
+/* Edits that stand: in force in every run of an engine, as if the model were so (EngineOptions.edits).
  *
  * A run's own edits come after them. Rows that join a clean run meet those behind the join only: what lies below, or at
  * the join itself, is in the stream that they get. */
 #ifndef LIMN_RUN_STANDING_H
 #define LIMN_RUN_STANDING_H
 
-#include "run/session.h"
+#include "run/engine.h"
 
 typedef struct StandingEdits {
-    const Edit *edits; /* [n] the session's */
+    const Edit *edits; /* [n] the engine's */
     int32_t n;
     Edit *together; /* [capacity] those of the request at hand: standing ones, then its own */
     int32_t capacity;

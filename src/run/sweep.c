@@ -21,7 +21,7 @@ typedef struct Room {
 } Room;
 
 struct Sweep {
-    Session *session;
+    Engine *engine;
     RunRequest ask;
     SweepOptions options;
     int32_t run_rows;  /* less than asked for once memory refused so many */
@@ -63,7 +63,7 @@ static limn_status reserve(Room *room, size_t count, size_t size) {
     return LIMN_OK;
 }
 
-limn_status sweep_new(Sweep **sweep, Session *session, const RunRequest *ask, const SweepOptions *options) {
+limn_status sweep_new(Sweep **sweep, Engine *engine, const RunRequest *ask, const SweepOptions *options) {
     *sweep = NULL;
     if (ask->n_givens > 0) {
         return fail(LIMN_INTERNAL, "a sweep joins clean runs: it has no given values");
@@ -72,8 +72,8 @@ limn_status sweep_new(Sweep **sweep, Session *session, const RunRequest *ask, co
     if (made == NULL) {
         return fail(LIMN_NO_MEMORY, "sweep");
     }
-    const Model *model = session_model(session);
-    made->session = session;
+    const Model *model = engine_model(engine);
+    made->engine = engine;
     made->ask = *ask;
     made->options = options == NULL ? (SweepOptions){0} : *options;
     made->run_rows = made->options.run_rows > 0 ? made->options.run_rows : DEFAULT_RUN_ROWS;
@@ -112,10 +112,10 @@ static const OutputRow *outputs_of(const Sweep *sweep, const Counterfactual *cha
 
 static limn_status check_rows(const Sweep *sweep, const Counterfactual *change, int32_t index) {
     const CleanRun *clean = change->clean;
-    const Graph *graph = &session_model(sweep->session)->graph;
+    const Graph *graph = &engine_model(sweep->engine)->graph;
     int32_t n_outputs;
     const OutputRow *outputs = outputs_of(sweep, change, &n_outputs);
-    if (clean == NULL || clean->model != session_model(sweep->session)) {
+    if (clean == NULL || clean->model != engine_model(sweep->engine)) {
         return fail(LIMN_INTERNAL, "counterfactual %d: its clean run is not one of this model", index);
     }
     if (change->append != NULL && clean->cache == NULL) {
@@ -203,7 +203,7 @@ static void find_place(const Counterfactual *change, Part *part) {
 
 /* Patterns and scores are [H, S], so what an element is depends on S. */
 static void find_keyed(Sweep *sweep, const Counterfactual *list, int32_t n) {
-    const Graph *graph = &session_model(sweep->session)->graph;
+    const Graph *graph = &engine_model(sweep->engine)->graph;
     sweep->keyed = false;
     for (int32_t i = 0; i < n; i++) {
         for (int32_t e = 0; e < list[i].n_edits; e++) {
@@ -224,7 +224,7 @@ static void add_editable(Sweep *sweep, const Edit *edits, int32_t n) {
 
 /* The sites and joins that the runs of this list have in common, so that they share a program. */
 static void find_common(Sweep *sweep, const Counterfactual *list, int32_t n, RunRequest *common) {
-    const Graph *graph = &session_model(sweep->session)->graph;
+    const Graph *graph = &engine_model(sweep->engine)->graph;
     *common = sweep->ask;
     for (int32_t i = 0; i < n; i++) {
         const Part *part = (const Part *)sweep->parts.items + i;
@@ -235,7 +235,7 @@ static void find_common(Sweep *sweep, const Counterfactual *list, int32_t n, Run
     for (int32_t i = 0; i < sweep->ask.n_editable; i++) {
         NodeId node = sweep->ask.editable[i];
         if (node < 0 || node >= graph->n_nodes) {
-            continue; /* the session refuses it */
+            continue; /* the engine refuses it */
         }
         Join join = n == 0 ? (Join){0} : clean_run_join(list[0].clean, node);
         sweep->is_editable[node] = true;
@@ -253,7 +253,7 @@ static void find_common(Sweep *sweep, const Counterfactual *list, int32_t n, Run
 }
 
 static limn_status plan_list(Sweep *sweep, const Counterfactual *list, int32_t n) {
-    int32_t n_keys = join_places(session_model(sweep->session)) + 1;
+    int32_t n_keys = join_places(engine_model(sweep->engine)) + 1;
     TRY(reserve(&sweep->parts, (size_t)n, sizeof(Part)));
     TRY(reserve(&sweep->order, (size_t)n, sizeof(int32_t)));
     Part *parts = sweep->parts.items;
@@ -402,8 +402,8 @@ int32_t sweep_find(const Sweep *sweep, int32_t row, int32_t *clean_row) {
 
 static limn_status deliver(const Sweep *sweep, const Batch *batch, CounterfactualTake take, void *context) {
     const RunRequest *request = &batch->request;
-    const float *objective = session_objective(sweep->session), *logits = session_logits(sweep->session);
-    const Model *model = session_model(sweep->session);
+    const float *objective = engine_objective(sweep->engine), *logits = engine_logits(sweep->engine);
+    const Model *model = engine_model(sweep->engine);
     int64_t width = logits == NULL ? 0 : row_shape_width(&model->graph.nodes[model->graph.logits].op.out, 1);
     int32_t output = 0;
     for (int32_t s = 0; s < batch->count; s++) {
@@ -433,7 +433,7 @@ static limn_status run_batch(Sweep *sweep, const Counterfactual *list, int32_t n
     for (;;) {
         TRY(open_batch(sweep, list, n, batch));
         TRY(fill_batch(sweep, list, common, batch));
-        limn_status status = session_run(sweep->session, &batch->request, progress);
+        limn_status status = engine_run(sweep->engine, &batch->request, progress);
         if (status != LIMN_NO_MEMORY || batch->count == 1) {
             return status;
         }
@@ -465,7 +465,7 @@ limn_status sweep_estimate(Sweep *sweep, const Counterfactual *list, int32_t n, 
         RunEstimate estimate;
         TRY(open_batch(sweep, list, n, &batch));
         TRY(fill_batch(sweep, list, &common, &batch));
-        TRY(session_estimate(sweep->session, &batch.request, &estimate));
+        TRY(engine_estimate(sweep->engine, &batch.request, &estimate));
         work->runs++;
         work->rows += batch.rows;
         work->row_layers += estimate.row_layers;

@@ -11,8 +11,8 @@
  *     OutputRow last = {.row = n - 1, .target = id};
  *     RunRequest ask = {.outputs = &last, .n_outputs = 1, .objective = OBJECTIVE_LOG_PROB,
  *                       .editable = nodes, .n_editable = L};
- *     clean_run_new(&clean, session, &input, NULL, progress);
- *     sweep_new(&sweep, session, &ask, NULL);
+ *     clean_run_new(&clean, engine, &input, NULL, progress);
+ *     sweep_new(&sweep, engine, &ask, NULL);
  *     Edit edit = {.node = nodes[l], .row_begin = t, .row_end = t + 1, .element_end = -1,
  *                  .values = other + t * width};                        // patch layer l, position t with another run's
  *     Counterfactual list[] = {{.clean = clean, .edits = &edit, .n_edits = 1}, ...};
@@ -50,8 +50,8 @@ typedef struct CounterfactualAnswer {
     int32_t n_outputs;      /* in the order they were asked for */
     const float *objective; /* [n_outputs]; NULL: none was asked for */
     const float *logits;    /* [n_outputs, V]; NULL: they were not asked for */
-    int32_t first_output;   /* F of seed i at them is session_seed(session, i) + first_output */
-    /* The clean run's rows [row_begin, row_end) ran. In a tap or gradient (session_tap, session_grad) the first of them
+    int32_t first_output;   /* F of seed i at them is engine_seed(engine, i) + first_output */
+    /* The clean run's rows [row_begin, row_end) ran. In a tap or gradient (engine_tap, engine_grad) the first of them
      * is row first_row; at sites below the join these are NaN and 0. */
     int32_t row_begin, row_end;
     int32_t first_row;
@@ -71,8 +71,8 @@ typedef struct Sweep Sweep;
 /* ask: what every counterfactual is asked. Its sequences, edits, appends and seed_rows are not read; its outputs (rows
  * of the clean run, sequence is not read) are those of counterfactuals that name none; editable, taps, grads,
  * objective, seeds, sink, rules and logits are as in a run, but that seeds know an output row by its number among those
- * of its counterfactual. Borrowed until sweep_free, as the session is. options may be NULL. */
-limn_status sweep_new(Sweep **sweep, Session *session, const RunRequest *ask, const SweepOptions *options);
+ * of its counterfactual. Borrowed until sweep_free, as the engine is. options may be NULL. */
+limn_status sweep_new(Sweep **sweep, Engine *engine, const RunRequest *ask, const SweepOptions *options);
 void sweep_free(Sweep *sweep);
 
 limn_status sweep_run(Sweep *sweep, const Counterfactual *list, int32_t n, CounterfactualTake take, void *context,

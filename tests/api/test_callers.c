@@ -168,7 +168,7 @@ static void check_nested(const char *model, int outer, int inner, int outer_thre
     callbacks.progress = call_again;
     assert_int_equal(limn_context_new(&nest.context), LIMN_OK);
     question(params, model, outer_threads, kinds[outer][1]);
-    if (!fresh) { /* sessions are there already: the outer call holds the one that both would take */
+    if (!fresh) { /* engines are there already: the outer call holds the one that both would take */
         free(answer(nest.context, kinds[outer][0], params, NULL));
     }
     for (int round = 0; round < 2; round++) {

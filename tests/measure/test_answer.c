@@ -36,7 +36,7 @@ typedef struct Setting {
     Arena arena;
     Progress progress;
     ModelCache *models;
-    Session *session;
+    Engine *engine;
     const Model *model;
     Prompt prompt;
     Token tokens[PROMPT];
@@ -63,8 +63,8 @@ static void open_folder(Setting *setting, const char *folder) {
                                  .progress = &setting->progress,
                                  .models = setting->models,
                                  .arena = &setting->arena};
-    check(method_session(&setting->call, folder, &setting->session));
-    setting->model = session_model(setting->session);
+    check(method_engine(&setting->call, folder, &setting->engine));
+    setting->model = engine_model(setting->engine);
     random_seed(&setting->random, 11);
     setting->n = setting->model->config.n_context < 16 ? 6 : PROMPT; /* some test models read but a few tokens */
     for (int i = 0; i < setting->n; i++) {
@@ -126,11 +126,11 @@ static Logits plain_logits(const Setting *setting, const SequenceInput *sequence
                           .edits = edits,
                           .n_edits = n_edits,
                           .logits = true};
-    check(session_run(setting->session, &request, NULL));
+    check(engine_run(setting->engine, &request, NULL));
     Logits logits = {.width = config->task == TASK_CLASSIFIER ? config->n_classes : config->n_vocab};
     size_t bytes = (size_t)n * (size_t)logits.width * sizeof(float);
     logits.values = malloc(bytes);
-    memcpy(logits.values, session_logits(setting->session), bytes);
+    memcpy(logits.values, engine_logits(setting->engine), bytes);
     return logits;
 }
 
@@ -270,7 +270,7 @@ static void compare(const char *name, const AnswerOptions *options, int c, const
 static void compare_cases(Setting *setting, const AnswerOptions *options, const AnswerCase *cases, const int32_t *rows,
                           const Target *target, const Target *contrast) {
     Answer *answer;
-    check(answer_new(&answer, &setting->call, setting->session, &setting->prompt, target, contrast, options));
+    check(answer_new(&answer, &setting->call, setting->engine, &setting->prompt, target, contrast, options));
     Seen seen = {.last = -1, .in_order = true};
     AnswerRequest request = {.cases = cases, .n = CASES, .deliver = keep, .context = &seen, .in_order = true};
     check(answer_run(answer, &request));
@@ -374,7 +374,7 @@ static void a_named_place_keeps_its_token(void **state) {
     compare_cases(&setting, &options, cases, rows, &target, NULL);
     ids[0][at + 2] = (ids[0][at + 2] + 1) % setting.model->config.n_vocab;
     Answer *answer;
-    check(answer_new(&answer, &setting.call, setting.session, &setting.prompt, &target, NULL, &options));
+    check(answer_new(&answer, &setting.call, setting.engine, &setting.prompt, &target, NULL, &options));
     Seen seen = {0};
     AnswerRequest request = {.cases = cases, .n = 1, .deliver = keep, .context = &seen};
     assert_int_equal(answer_run(answer, &request), LIMN_USAGE);
@@ -441,7 +441,7 @@ static void masked_models_answer_at_the_mask(void **state) {
     Answer *answer;
     Seen given = {0}, derived = {0};
     AnswerRequest request = {.cases = plain, .n = CASES, .deliver = keep, .context = &given};
-    check(answer_new(&answer, &setting.call, setting.session, &setting.prompt, &target, NULL, &options));
+    check(answer_new(&answer, &setting.call, setting.engine, &setting.prompt, &target, NULL, &options));
     check(answer_run(answer, &request));
     request.cases = cases;
     request.context = &derived;
@@ -511,7 +511,7 @@ static void labels_have_a_sigmoid_each(void **state) {
         AnswerOptions options = {.metric = expected[i].metric, .outputs = ANSWER_EACH, .decision = true};
         Answer *answer;
         AnswerValue value;
-        check(answer_new(&answer, &setting.call, setting.session, &setting.prompt, &target, NULL, &options));
+        check(answer_new(&answer, &setting.call, setting.engine, &setting.prompt, &target, NULL, &options));
         check(answer_clean(answer, &value));
         compare("bert-classifier", &options, 0, "F of a label", value.f, expected[i].f);
         compare("bert-classifier", &options, 0, "log p of a label", value.target, log(p));
@@ -570,9 +570,9 @@ static void open_line(Line *line, Setting *setting, const char *site) {
     assert_int_not_equal(line->node, NODE_NONE);
     SequenceInput sequence = prompt_sequence(&setting->prompt);
     RunRequest request = {.sequences = &sequence, .n_sequences = 1, .taps = &line->node, .n_taps = 1};
-    check(session_run(setting->session, &request, NULL));
+    check(engine_run(setting->engine, &request, NULL));
     int32_t rows;
-    const float *values = session_tap(setting->session, line->node, &rows, &line->width);
+    const float *values = engine_tap(setting->engine, line->node, &rows, &line->width);
     size_t n = (size_t)PROMPT * (size_t)line->width;
     line->base = malloc(n * sizeof(float));
     line->change = malloc(n * sizeof(float));
@@ -614,7 +614,7 @@ static void try_gradient(Setting *setting, const AnswerOptions *options, const T
         cases[s] = line.embeds ? here : (AnswerCase){.edits = &edits[s], .n_edits = 1};
     }
     Answer *answer;
-    check(answer_new(&answer, &setting->call, setting->session, &setting->prompt, target, contrast, options));
+    check(answer_new(&answer, &setting->call, setting->engine, &setting->prompt, target, contrast, options));
     AnswerRequest request = {.cases = cases, .n = STEPS, .embed = embed_line, .deliver = keep_f, .context = &line};
     check(answer_run(answer, &request));
     AnswerCase itself = {0};
@@ -742,7 +742,7 @@ static limn_status run_limited(Seen *seen, size_t memory, int64_t rows, Count *c
     AnswerOptions options = {.metric = ANSWER_LOG_PROB, .decision = true, .rows = rows, .stage = "count"};
     Answer *answer;
     *seen = (Seen){0};
-    check(answer_new(&answer, &setting.call, setting.session, &setting.prompt, &target, NULL, &options));
+    check(answer_new(&answer, &setting.call, setting.engine, &setting.prompt, &target, NULL, &options));
     AnswerRequest request = {.cases = cases, .n = CASES, .deliver = keep, .context = seen};
     limn_status status = answer_run(answer, &request);
     answer_free(answer);

@@ -114,7 +114,7 @@ static void a_mask_decides_what_may_come(void **state) {
     (void)state;
     char folder[1024];
     Model *model;
-    Session *session;
+    Engine *engine;
     Arena arena;
     Progress progress = {0};
     int32_t ids[] = {1, 2, 3};
@@ -122,19 +122,19 @@ static void a_mask_decides_what_may_come(void **state) {
     arena_init(&arena);
     snprintf(folder, sizeof folder, "%s/tests/golden/ig/tiny_llama", LIMN_TEST_SOURCE_DIR);
     check(model_open(&model, folder, NULL, NULL));
-    check(session_new(&session, model, NULL));
+    check(engine_new(&engine, model, NULL));
     MethodCall call = {.method = &no_method, .progress = &progress, .arena = &arena};
     Prompt prompt = {.tokens = tokens, .ids = ids, .n = 3, .end_of_turn = -1};
     Decoded free_text, masked_text;
     DecodeOptions options = {.max_tokens = 5, .sample = {0.0, 1.0}};
-    check(decode_text(&free_text, &call, session, &prompt, &options));
+    check(decode_text(&free_text, &call, engine, &prompt, &options));
     assert_true(free_text.n > 0 && free_text.ranks[0] == 1);
     Allowed only = {.from = free_text.ids[0] == 20 ? 21 : 20,
                     .to = free_text.ids[0] == 20 ? 23 : 22,
                     .n_vocab = model->config.n_vocab};
     options.mask = allow;
     options.mask_context = &only;
-    check(decode_text(&masked_text, &call, session, &prompt, &options));
+    check(decode_text(&masked_text, &call, engine, &prompt, &options));
     assert_int_equal(only.asked, masked_text.n);
     for (int32_t i = 0; i < masked_text.n; i++) {
         assert_in_range(masked_text.ids[i], only.from, only.to - 1);
@@ -142,9 +142,9 @@ static void a_mask_decides_what_may_come(void **state) {
     /* what is said of a token is the model's, not the mask's */
     assert_true(masked_text.ranks[0] > 1 && masked_text.log_probabilities[0] < free_text.log_probabilities[0]);
     only = (Allowed){.from = 7, .to = 7, .n_vocab = model->config.n_vocab};
-    assert_int_equal(decode_text(&masked_text, &call, session, &prompt, &options), LIMN_RANGE);
+    assert_int_equal(decode_text(&masked_text, &call, engine, &prompt, &options), LIMN_RANGE);
     assert_non_null(strstr(error_message(), "no token may follow"));
-    session_free(session);
+    engine_free(engine);
     model_free(model);
     arena_free(&arena);
 }

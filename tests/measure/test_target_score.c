@@ -53,13 +53,13 @@ static void close_setting(Setting *setting) {
 }
 
 static limn_status resolve(Target *target, Setting *setting, const char *span, size_t memory) {
-    Session *session;
+    Engine *engine;
     Target contrast;
     const TargetParams params = {.target_span = text_of(span), .target_id = PARAM_NO_INTEGER};
-    check(session_new(&session, setting->model, &(SessionOptions){.memory_limit = memory}));
+    check(engine_new(&engine, setting->model, &(EngineOptions){.memory_limit = memory}));
     limn_status status =
-        target_resolve(target, &contrast, &setting->call, session, &setting->prompt, &params, NULL, NULL);
-    session_free(session);
+        target_resolve(target, &contrast, &setting->call, engine, &setting->prompt, &params, NULL, NULL);
+    engine_free(engine);
     return status;
 }
 

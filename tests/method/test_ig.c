@@ -31,7 +31,7 @@ typedef struct Line {
     Team team;
     Progress progress;
     Model *model;
-    Session *session;
+    Engine *engine;
     Method method;
     MethodCall call;
     Prompt prompt;
@@ -48,7 +48,7 @@ static void line_open(Line *line, const char *name) {
     arena_init(&line->arena);
     line->team = team_of(2, &line->progress);
     must(model_open(&line->model, golden_folder(name), NULL, NULL));
-    must(session_new(&line->session, line->model, &(SessionOptions){0}));
+    must(engine_new(&line->engine, line->model, &(EngineOptions){0}));
     line->method.command.name = "line";
     line->call =
         (MethodCall){.arena = &line->arena, .method = &line->method, .team = &line->team, .progress = &line->progress};
@@ -74,8 +74,8 @@ static void line_open(Line *line, const char *name) {
                               .n_sequence = TOKENS};
     const AnswerOptions options = {.metric = ANSWER_LOG_PROB};
     Answer *answer;
-    must(answer_new(&answer, &line->call, line->session, &line->prompt, &line->target, &line->contrast, &options));
-    must(ig_path_open(&line->path, &line->call, line->session, answer, &line->prompt, fixed));
+    must(answer_new(&answer, &line->call, line->engine, &line->prompt, &line->target, &line->contrast, &options));
+    must(ig_path_open(&line->path, &line->call, line->engine, answer, &line->prompt, fixed));
     for (int64_t i = 0; i < TOKENS * line->path.d_model; i++) {
         line->path.baseline[i] = 0.25f * line->path.input[i];
     }
@@ -83,7 +83,7 @@ static void line_open(Line *line, const char *name) {
 
 static void line_close(Line *line) {
     ig_path_free(&line->path);
-    session_free(line->session);
+    engine_free(line->engine);
     model_free(line->model);
     arena_free(&line->arena);
 }

@@ -189,7 +189,7 @@ static const char *const families[] = {
 
 typedef struct Full {
     Model *model;
-    Session *session;
+    Engine *engine;
     int32_t ids[TOKENS];
     OutputRow output;
     float noise[2 * 512]; /* of one draw */
@@ -212,8 +212,8 @@ static double log_p(const Full *full, const Edit *edits, int32_t n) {
                           .n_edits = n,
                           .objective =
                               full->model->config.task == TASK_CLASSIFIER ? OBJECTIVE_LOGIT : OBJECTIVE_LOG_PROB};
-    must(session_run(full->session, &request, NULL));
-    return (double)session_objective(full->session)[0];
+    must(engine_run(full->engine, &request, NULL));
+    return (double)engine_objective(full->engine)[0];
 }
 
 static void open_full(Full *full, const char *name) {
@@ -221,7 +221,7 @@ static void open_full(Full *full, const char *name) {
     char folder[1024];
     snprintf(folder, sizeof folder, "%s", golden_folder(name));
     must(model_open(&full->model, folder, NULL, &team));
-    must(session_new(&full->session, full->model, NULL));
+    must(engine_new(&full->engine, full->model, NULL));
     for (int i = 0; i < TOKENS; i++) {
         full->ids[i] = 7 + (i * 5) % 19;
     }
@@ -275,10 +275,10 @@ static void compare_family(Full *full, const char *name, const char *site, const
         NodeId node = node_of(full, hook, layer);
         SequenceInput input = {.ids = full->ids, .n = TOKENS};
         RunRequest request = {.sequences = &input, .n_sequences = 1, .taps = &node, .n_taps = 1};
-        must(session_run(full->session, &request, NULL));
+        must(engine_run(full->engine, &request, NULL));
         int32_t n_rows;
         int64_t width;
-        const float *tap = session_tap(full->session, node, &n_rows, &width);
+        const float *tap = engine_tap(full->engine, node, &n_rows, &width);
         float *clean = malloc((size_t)n_rows * (size_t)width * sizeof *clean);
         memcpy(clean, tap, (size_t)n_rows * (size_t)width * sizeof *clean);
         int64_t each = width / (parts_of_rows ? parts : 1);
@@ -334,7 +334,7 @@ static void every_part_is_a_full_pass(void **state) {
             result_free(result);
             tried++;
         }
-        session_free(full.session);
+        engine_free(full.engine);
         model_free(full.model);
     }
     assert_true(tried > 150);

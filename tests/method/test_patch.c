@@ -55,7 +55,7 @@ static void must(limn_status status) {
 
 typedef struct Full {
     Model *model;
-    Session *session;
+    Engine *engine;
     int32_t clean[TOKENS], corrupt[TOKENS];
     int32_t target, contrast;
     OutputRow output;
@@ -71,7 +71,7 @@ static void open_full(Full *full, const Case *one) {
     Team team = {0};
     must(
         model_open(&full->model, folder, &(ModelOptions){.adapters = &use, .n_adapters = one->adapter != NULL}, &team));
-    must(session_new(&full->session, full->model, NULL));
+    must(engine_new(&full->engine, full->model, NULL));
     for (int i = 0; i < TOKENS; i++) {
         full->clean[i] = full->corrupt[i] = 7 + (i * 5) % 19;
     }
@@ -80,7 +80,7 @@ static void open_full(Full *full, const Case *one) {
 }
 
 static void close_full(Full *full) {
-    session_free(full->session);
+    engine_free(full->engine);
     model_free(full->model);
 }
 
@@ -98,9 +98,9 @@ static float **values_of(const Full *full, const int32_t *ids, const char *hook,
     for (int32_t layer = 0; layer < n_layers; layer++) {
         NodeId node = node_of(full, hook, layer);
         RunRequest request = {.sequences = &input, .n_sequences = 1, .taps = &node, .n_taps = 1};
-        must(session_run(full->session, &request, NULL));
+        must(engine_run(full->engine, &request, NULL));
         int32_t n_rows;
-        const float *tap = session_tap(full->session, node, &n_rows, width);
+        const float *tap = engine_tap(full->engine, node, &n_rows, width);
         kept[layer] = malloc((size_t)n_rows * (size_t)*width * sizeof(float));
         memcpy(kept[layer], tap, (size_t)n_rows * (size_t)*width * sizeof(float));
     }
@@ -117,8 +117,8 @@ static double full_pass(const Full *full, const int32_t *ids, const Edit *edits,
                           .edits = edits,
                           .n_edits = n_edits,
                           .logits = true};
-    must(session_run(full->session, &request, NULL));
-    const float *logits = session_logits(full->session);
+    must(engine_run(full->engine, &request, NULL));
+    const float *logits = engine_logits(full->engine);
     return (double)logits[full->target] - (full->contrast >= 0 ? (double)logits[full->contrast] : 0);
 }
 
@@ -362,10 +362,10 @@ static void unequal_prompts_are_aligned_at_both_ends(void **state) {
     SequenceInput inputs[] = {{.ids = clean, .n = 5}, {.ids = corrupt, .n = 6}};
     NodeId node = node_of(&full, "hook_resid_pre", 1);
     RunRequest request = {.sequences = &inputs[0], .n_sequences = 1, .taps = &node, .n_taps = 1};
-    must(session_run(full.session, &request, NULL));
+    must(engine_run(full.engine, &request, NULL));
     int32_t n_rows;
     int64_t width;
-    const float *tap = session_tap(full.session, node, &n_rows, &width);
+    const float *tap = engine_tap(full.engine, node, &n_rows, &width);
     float *row = malloc((size_t)width * sizeof *row);
     memcpy(row, tap + 3 * width, (size_t)width * sizeof *row); /* the 4 of the clean prompt */
     Edit edit = {.node = node, .row_begin = 4, .row_end = 5, .element_end = -1, .values = row};
@@ -379,8 +379,8 @@ static void unequal_prompts_are_aligned_at_both_ends(void **state) {
                                .edits = &edit,
                                .n_edits = i,
                                .logits = true};
-        must(session_run(full.session, &request, NULL));
-        found[i] = (double)session_logits(full.session)[7];
+        must(engine_run(full.engine, &request, NULL));
+        found[i] = (double)engine_logits(full.engine)[7];
     }
     assert_true(fabs(cell(result, "effects", 1, 4) - (found[1] - found[0])) <= TOLERANCE);
     assert_true(fabs(found[1] - found[0]) > MUTANT * TOLERANCE);

@@ -31,7 +31,7 @@ typedef struct Asker {
     Method method;
     MethodCall call;
     ModelCache *models;
-    Session *session;
+    Engine *engine;
 } Asker;
 
 static void asker_open(Asker *asker) {
@@ -48,7 +48,7 @@ static void asker_open(Asker *asker) {
                                .progress = &asker->progress,
                                .team = &asker->team,
                                .arena = &asker->arena};
-    must(method_session(&asker->call, asker->folder, &asker->session));
+    must(method_engine(&asker->call, asker->folder, &asker->engine));
 }
 
 static void asker_close(Asker *asker) {
@@ -68,7 +68,7 @@ typedef struct Asked {
 static limn_status ask(Asked *asked, Asker *asker, const char *name, const char *given, const char *text,
                        const char *target, const char *contrast, const bool *fixed) {
     MethodCall record = method_call_in(&asker->call, &asker->record);
-    const Model *model = session_model(asker->session);
+    const Model *model = engine_model(asker->engine);
     const PromptParams prompt = {.prompt = text_of(text)};
     const TargetParams wanted = {.target = text_of(target),
                                  .target_id = PARAM_NO_INTEGER,
@@ -83,7 +83,7 @@ static limn_status ask(Asked *asked, Asker *asker, const char *name, const char 
     limn_status status = token_scorer_params(&params, &record, method, object);
     json_decref(object);
     TRY(status);
-    const TokenQuestion question = {.session = asker->session,
+    const TokenQuestion question = {.engine = asker->engine,
                                     .prompt = &asked->prompt,
                                     .target = &asked->target,
                                     .contrast = &asked->contrast,

@@ -154,7 +154,7 @@ typedef struct Asked {
     Progress progress;
     Method method;
     MethodCall call;
-    Session *session;
+    Engine *engine;
     Prompt prompt;
     Target target, contrast;
     TokenRuns words;
@@ -173,12 +173,12 @@ static void open_question(Asked *asked) {
                                .progress = &asked->progress,
                                .team = &asked->team,
                                .arena = &asked->arena};
-    must(method_session(&asked->call, letters, &asked->session));
-    const Model *model = session_model(asked->session);
+    must(method_engine(&asked->call, letters, &asked->engine));
+    const Model *model = engine_model(asked->engine);
     const PromptParams prompt = {.prompt = text_of(prompt_text)};
     const TargetParams target = {.target = text_of("e"), .target_id = PARAM_NO_INTEGER};
     must(prompt_read(&asked->prompt, &asked->call, model, &prompt));
-    must(target_resolve(&asked->target, &asked->contrast, &asked->call, asked->session, &asked->prompt, &target, NULL,
+    must(target_resolve(&asked->target, &asked->contrast, &asked->call, asked->engine, &asked->prompt, &target, NULL,
                         NULL));
     must(words_of(&asked->words, &asked->call, model, &asked->prompt));
     assert_in_range(asked->words.n, 1, 32);
@@ -195,7 +195,7 @@ static Result *checked(Asked *asked, int32_t named, CauseEffort effort, bool adv
         asked->scores[w] = w == named ? 1.0 : -0.1;
     }
     const CauseAsked cause = {.call = &asked->call,
-                              .session = asked->session,
+                              .engine = asked->engine,
                               .prompt = &asked->prompt,
                               .target = &asked->target,
                               .contrast = &asked->contrast,

@@ -91,10 +91,10 @@ double any_distance(const float *found, const float *expected, int64_t n) {
     return difference == 0 ? 0 : difference / largest;
 }
 
-static void check_one(AnyModel *model, const SessionOptions *options, uint64_t seed, void (*check)(AnyModel *model)) {
-    SessionOptions chosen = options == NULL ? (SessionOptions){0} : *options;
+static void check_one(AnyModel *model, const EngineOptions *options, uint64_t seed, void (*check)(AnyModel *model)) {
+    EngineOptions chosen = options == NULL ? (EngineOptions){0} : *options;
     chosen.backend = model->backend;
-    any_model_good(model, session_new(&model->session, model->golden.model, &chosen));
+    any_model_good(model, engine_new(&model->engine, model->golden.model, &chosen));
     model->n_sites = golden_case_sites(&model->golden, &model->sites);
     random_seed(&model->random, seed);
     for (int32_t i = 0; i < EDIT_VALUES; i++) {
@@ -103,12 +103,11 @@ static void check_one(AnyModel *model, const SessionOptions *options, uint64_t s
     }
     check(model);
     free(model->sites);
-    session_free(model->session);
+    engine_free(model->engine);
     golden_case_close(&model->golden);
 }
 
-static void each_adapter(AnyModel *model, const SessionOptions *options, uint64_t seed,
-                         void (*check)(AnyModel *model)) {
+static void each_adapter(AnyModel *model, const EngineOptions *options, uint64_t seed, void (*check)(AnyModel *model)) {
     for (size_t i = 0; i < sizeof adapters / sizeof adapters[0]; i++) {
         char folder[64], paths[2][600];
         AdapterUse uses[2];
@@ -123,7 +122,7 @@ static void each_adapter(AnyModel *model, const SessionOptions *options, uint64_
     }
 }
 
-void any_model_each(const SessionOptions *options, uint64_t seed, void (*check)(AnyModel *model)) {
+void any_model_each(const EngineOptions *options, uint64_t seed, void (*check)(AnyModel *model)) {
     const char *more = getenv("LIMN_TEST_SEED");
     AnyModel *model = calloc(1, sizeof *model);
     seed += more == NULL ? 0 : (uint64_t)strtoull(more, NULL, 10);

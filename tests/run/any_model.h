@@ -11,7 +11,7 @@ enum { EDIT_VALUES = 1 << 15 };
 typedef struct AnyModel {
     GoldenCase golden;
     const char *backend;
-    Session *session;
+    Engine *engine;
     NodeId *sites; /* [n_sites] */
     int32_t n_sites;
     Random random;
@@ -22,7 +22,7 @@ typedef struct AnyModel {
 
 /* Calls check with each model opened on each backend; options may be NULL, its backend is set. LIMN_TEST_SEED in the
  * environment is added to the seed: other draws. */
-void any_model_each(const SessionOptions *options, uint64_t seed, void (*check)(AnyModel *model));
+void any_model_each(const EngineOptions *options, uint64_t seed, void (*check)(AnyModel *model));
 
 /* Fails the test, naming backend and model. */
 void any_model_good(const AnyModel *model, limn_status status);

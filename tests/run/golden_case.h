@@ -3,7 +3,7 @@
 #define LIMN_TESTS_RUN_GOLDEN_CASE_H
 
 #include "files/tensor_files.h"
-#include "run/session.h"
+#include "run/engine.h"
 
 /* What counts as agreement, relative, and by how much a mutant must miss it. */
 #define LOGIT_TOLERANCE 5e-5

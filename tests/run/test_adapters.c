@@ -75,23 +75,23 @@ static void open_case(GoldenCase *golden, const AdapterCase *one, double factor)
     golden_case_open_on(golden, folder, one->base, &(ModelOptions){.adapters = uses, .n_adapters = one->n_adapters});
 }
 
-static Session *open_session(const GoldenCase *golden, const SessionOptions *options) {
-    Session *session;
-    if (session_new(&session, golden->model, options) != LIMN_OK) {
+static Engine *open_engine(const GoldenCase *golden, const EngineOptions *options) {
+    Engine *engine;
+    if (engine_new(&engine, golden->model, options) != LIMN_OK) {
         fail_msg("%s: %s", golden->folder, error_message());
     }
-    return session;
+    return engine;
 }
 
-static void run(const GoldenCase *golden, Session *session, const RunRequest *request) {
-    if (session_run(session, request, NULL) != LIMN_OK) {
+static void run(const GoldenCase *golden, Engine *engine, const RunRequest *request) {
+    if (engine_run(engine, request, NULL) != LIMN_OK) {
         fail_msg("%s: %s", golden->folder, error_message());
     }
 }
 
-static double logit_distance(const GoldenCase *golden, const Session *session) {
+static double logit_distance(const GoldenCase *golden, const Engine *engine) {
     int64_t width = row_shape_width(&golden->model->graph.nodes[golden->model->graph.logits].op.out, 1);
-    return golden_case_logit_distance(golden, "logits", session_logits(session), golden->n_outputs * width);
+    return golden_case_logit_distance(golden, "logits", engine_logits(engine), golden->n_outputs * width);
 }
 
 static bool is_branch(const char *site) {
@@ -109,7 +109,7 @@ static int32_t own_sites(const GoldenCase *golden, NodeId **nodes) {
     return kept;
 }
 
-static int compare_sites(const GoldenCase *golden, const Session *session, const NodeId *nodes, int32_t n,
+static int compare_sites(const GoldenCase *golden, const Engine *engine, const NodeId *nodes, int32_t n,
                          double worst[2]) {
     int misses = 0;
     for (int32_t i = 0; i < n; i++) {
@@ -120,7 +120,7 @@ static int compare_sites(const GoldenCase *golden, const Session *session, const
             int64_t width;
             snprintf(name, sizeof name, "%s%s", site, grad ? ".grad" : "");
             const float *found =
-                grad ? session_grad(session, nodes[i], &rows, &width) : session_tap(session, nodes[i], &rows, &width);
+                grad ? engine_grad(engine, nodes[i], &rows, &width) : engine_tap(engine, nodes[i], &rows, &width);
             assert_non_null(found);
             double distance = golden_case_distance(golden, name, found, rows * width);
             worst[grad] = fmax(worst[grad], distance);
@@ -134,24 +134,24 @@ static int compare_sites(const GoldenCase *golden, const Session *session, const
 }
 
 static int check_full(const GoldenCase *golden, const char *backend, KeepPolicy keep, double worst[2], double *logits) {
-    Session *session = open_session(golden, &(SessionOptions){.backend = backend, .keep = keep, .chunk_rows = 4});
+    Engine *engine = open_engine(golden, &(EngineOptions){.backend = backend, .keep = keep, .chunk_rows = 4});
     NodeId *nodes;
     int32_t n = own_sites(golden, &nodes);
     RunRequest request = golden_case_request(golden);
     request.taps = request.grads = nodes;
     request.n_taps = request.n_grads = n;
     request.objective = golden->objective;
-    run(golden, session, &request);
-    int misses = compare_sites(golden, session, nodes, n, worst);
-    *logits = fmax(*logits, logit_distance(golden, session));
+    run(golden, engine, &request);
+    int misses = compare_sites(golden, engine, nodes, n, worst);
+    *logits = fmax(*logits, logit_distance(golden, engine));
     for (int32_t i = 0; i < n; i++) { /* each alone, so that all the rest is fused */
         request.taps = request.grads = &nodes[i];
         request.n_taps = request.n_grads = 1;
-        run(golden, session, &request);
-        misses += compare_sites(golden, session, &nodes[i], 1, worst);
+        run(golden, engine, &request);
+        misses += compare_sites(golden, engine, &nodes[i], 1, worst);
     }
     free(nodes);
-    session_free(session);
+    engine_free(engine);
     return misses;
 }
 
@@ -159,11 +159,11 @@ static void check_case(const AdapterCase *one, const char *backend) {
     GoldenCase golden;
     open_case(&golden, one, 1);
     assert_int_equal(golden.model->n_adapters, one->n_adapters);
-    Session *session = open_session(&golden, &(SessionOptions){.backend = backend});
+    Engine *engine = open_engine(&golden, &(EngineOptions){.backend = backend});
     RunRequest request = golden_case_request(&golden);
-    run(&golden, session, &request);
-    double worst[2] = {0, 0}, logits = logit_distance(&golden, session);
-    session_free(session);
+    run(&golden, engine, &request);
+    double worst[2] = {0, 0}, logits = logit_distance(&golden, engine);
+    engine_free(engine);
     int misses = 0;
     if (one->full) {
         misses += check_full(&golden, backend, KEEP_EVERYTHING, worst, &logits);
@@ -210,17 +210,17 @@ static void branches_hold_the_whole_difference(void **state) {
             }
         }
         assert_true(n > 0);
-        Session *session = open_session(&golden, &(SessionOptions){.backend = golden_backends[0]});
+        Engine *engine = open_engine(&golden, &(EngineOptions){.backend = golden_backends[0]});
         RunRequest request = golden_case_request(&golden);
         request.edits = edits;
         request.n_edits = n;
-        run(&golden, session, &request);
-        double distance = logit_distance(&base, session);
+        run(&golden, engine, &request);
+        double distance = logit_distance(&base, engine);
         if (!(distance <= LOGIT_TOLERANCE)) {
             fail_msg("%s: off by %.3g without its branches", cases[i].name, distance);
         }
         free(edits);
-        session_free(session);
+        engine_free(engine);
         golden_case_close(&base);
         golden_case_close(&golden);
     }
@@ -231,7 +231,7 @@ static void a_branch_has_the_gradient_of_its_sum(void **state) {
                                         "hook_embed", "blocks.1.hook_mlp_out"};
     GoldenCase golden;
     open_case(&golden, &cases[0], 1);
-    Session *session = open_session(&golden, &(SessionOptions){.backend = golden_backends[0]});
+    Engine *engine = open_engine(&golden, &(EngineOptions){.backend = golden_backends[0]});
     for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++) {
         char branch[96];
         snprintf(branch, sizeof branch, "%s_lora", sites[i]);
@@ -246,15 +246,15 @@ static void a_branch_has_the_gradient_of_its_sum(void **state) {
         request.grads = nodes;
         request.n_grads = 2;
         request.objective = golden.objective;
-        run(&golden, session, &request);
+        run(&golden, engine, &request);
         int32_t rows[2];
         int64_t width[2];
-        const float *sum = session_grad(session, nodes[0], &rows[0], &width[0]);
-        const float *part = session_grad(session, nodes[1], &rows[1], &width[1]);
+        const float *sum = engine_grad(engine, nodes[0], &rows[0], &width[0]);
+        const float *part = engine_grad(engine, nodes[1], &rows[1], &width[1]);
         assert_true(rows[0] == rows[1] && width[0] == width[1]);
         assert_memory_equal(sum, part, (size_t)(rows[0] * width[0]) * sizeof *sum);
     }
-    session_free(session);
+    engine_free(engine);
     golden_case_close(&golden);
 }
 
@@ -264,14 +264,14 @@ static void unseen_heads_are_summed_first(void **state) {
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         GoldenCase golden;
         open_case(&golden, &cases[kinds[i]], 1);
-        Session *session = open_session(&golden, &(SessionOptions){.backend = golden_backends[0]});
+        Engine *engine = open_engine(&golden, &(EngineOptions){.backend = golden_backends[0]});
         RunRequest request = golden_case_request(&golden);
         char *text;
-        assert_int_equal(session_describe_program(session, &request, &text), LIMN_OK);
+        assert_int_equal(engine_describe_program(engine, &request, &text), LIMN_OK);
         assert_null(strstr(text, "HEAD_LINEAR"));
         assert_null(strstr(text, "SUM_HEADS"));
         free(text);
-        session_free(session);
+        engine_free(engine);
         golden_case_close(&golden);
     }
 }
@@ -353,15 +353,15 @@ static void mutants_miss(void **state) {
             GoldenCase golden;
             open_case(&golden, &cases[i], 1);
             if (mutants[m].mutate(&golden)) {
-                Session *session = open_session(&golden, &(SessionOptions){.backend = golden_backends[0]});
+                Engine *engine = open_engine(&golden, &(EngineOptions){.backend = golden_backends[0]});
                 RunRequest request = golden_case_request(&golden);
-                run(&golden, session, &request);
-                double distance = logit_distance(&golden, session);
+                run(&golden, engine, &request);
+                double distance = logit_distance(&golden, engine);
                 if (!(distance > MUTANT_FACTOR * LOGIT_TOLERANCE)) {
                     fail_msg("%s, %s: off by %.3g only", cases[i].name, mutants[m].name, distance);
                 }
                 tried[m]++;
-                session_free(session);
+                engine_free(engine);
             }
             golden_case_close(&golden);
         }
@@ -375,11 +375,11 @@ static void mutants_miss(void **state) {
 static void the_weight_counts(void **state) {
     GoldenCase golden;
     open_case(&golden, &cases[0], 0.5);
-    Session *session = open_session(&golden, &(SessionOptions){.backend = golden_backends[0]});
+    Engine *engine = open_engine(&golden, &(EngineOptions){.backend = golden_backends[0]});
     RunRequest request = golden_case_request(&golden);
-    run(&golden, session, &request);
-    assert_true(logit_distance(&golden, session) > MUTANT_FACTOR * LOGIT_TOLERANCE);
-    session_free(session);
+    run(&golden, engine, &request);
+    assert_true(logit_distance(&golden, engine) > MUTANT_FACTOR * LOGIT_TOLERANCE);
+    engine_free(engine);
     golden_case_close(&golden);
 }
 

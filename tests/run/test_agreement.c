@@ -12,31 +12,31 @@
 
 #include <cmocka.h>
 
-static Session *open_as(const GoldenCase *golden, const SessionOptions *options) {
-    Session *session;
-    if (session_new(&session, golden->model, options) != LIMN_OK) {
+static Engine *open_as(const GoldenCase *golden, const EngineOptions *options) {
+    Engine *engine;
+    if (engine_new(&engine, golden->model, options) != LIMN_OK) {
         fail_msg("%s: %s", golden->folder, error_message());
     }
-    return session;
+    return engine;
 }
 
-static Session *open_session(const GoldenCase *golden, const char *backend) {
-    return open_as(golden, &(SessionOptions){.backend = backend});
+static Engine *open_engine(const GoldenCase *golden, const char *backend) {
+    return open_as(golden, &(EngineOptions){.backend = backend});
 }
 
-static void run(const GoldenCase *golden, Session *session, const RunRequest *request) {
-    if (session_run(session, request, NULL) != LIMN_OK) {
+static void run(const GoldenCase *golden, Engine *engine, const RunRequest *request) {
+    if (engine_run(engine, request, NULL) != LIMN_OK) {
         fail_msg("%s: %s", golden->folder, error_message());
     }
 }
 
-static double logit_distance(const GoldenCase *golden, const Session *session) {
+static double logit_distance(const GoldenCase *golden, const Engine *engine) {
     int64_t width = row_shape_width(&golden->model->graph.nodes[golden->model->graph.logits].op.out, 1);
-    return golden_case_logit_distance(golden, "logits", session_logits(session), golden->n_outputs * width);
+    return golden_case_logit_distance(golden, "logits", engine_logits(engine), golden->n_outputs * width);
 }
 
 /* Compares taps and gradients of the nodes; returns the number that miss. */
-static int compare_sites(const GoldenCase *golden, const Session *session, const char *backend, const NodeId *nodes,
+static int compare_sites(const GoldenCase *golden, const Engine *engine, const char *backend, const NodeId *nodes,
                          int32_t n, bool grads, double worst[2]) {
     int misses = 0;
     for (int32_t i = 0; i < n; i++) {
@@ -47,7 +47,7 @@ static int compare_sites(const GoldenCase *golden, const Session *session, const
             int64_t width;
             snprintf(name, sizeof name, "%s%s", site, grad ? ".grad" : "");
             const float *found =
-                grad ? session_grad(session, nodes[i], &rows, &width) : session_tap(session, nodes[i], &rows, &width);
+                grad ? engine_grad(engine, nodes[i], &rows, &width) : engine_tap(engine, nodes[i], &rows, &width);
             if (found == NULL) {
                 print_error("%s, %s: %s was not given\n", golden->folder, backend, name);
                 misses++;
@@ -67,17 +67,16 @@ static int compare_sites(const GoldenCase *golden, const Session *session, const
 /* The same with nothing kept but the layers' inputs, in chunks of few rows. */
 static int check_recomputed(const GoldenCase *golden, const char *backend, const NodeId *nodes, int32_t n,
                             double worst[2]) {
-    Session *session =
-        open_as(golden, &(SessionOptions){.backend = backend, .keep = KEEP_LAYER_INPUTS, .chunk_rows = 4});
+    Engine *engine = open_as(golden, &(EngineOptions){.backend = backend, .keep = KEEP_LAYER_INPUTS, .chunk_rows = 4});
     RunRequest request = golden_case_request(golden);
     request.grads = nodes;
     request.n_grads = golden->bare ? 0 : n;
     request.taps = nodes;
     request.n_taps = n;
     request.objective = golden->objective;
-    run(golden, session, &request);
-    int misses = compare_sites(golden, session, backend, nodes, n, !golden->bare, worst);
-    session_free(session);
+    run(golden, engine, &request);
+    int misses = compare_sites(golden, engine, backend, nodes, n, !golden->bare, worst);
+    engine_free(engine);
     return misses;
 }
 
@@ -85,36 +84,36 @@ static int check_recomputed(const GoldenCase *golden, const char *backend, const
 static void check_case(const char *name, const char *backend) {
     GoldenCase golden;
     golden_case_open(&golden, name, NULL);
-    Session *session = open_session(&golden, backend);
+    Engine *engine = open_engine(&golden, backend);
     NodeId *nodes;
     int32_t n = golden_case_sites(&golden, &nodes);
     RunRequest request = golden_case_request(&golden);
     double worst[2] = {0, 0}, logits = 0;
     bool grads = !golden.bare;
     if (!golden.bare) {
-        run(&golden, session, &request);
-        logits = logit_distance(&golden, session);
+        run(&golden, engine, &request);
+        logits = logit_distance(&golden, engine);
     }
     request.taps = request.grads = nodes;
     request.n_taps = n;
     request.n_grads = grads ? n : 0;
     request.objective = golden.objective;
-    run(&golden, session, &request);
-    int misses = compare_sites(&golden, session, backend, nodes, n, grads, worst);
-    logits = golden.bare ? 0 : fmax(logits, logit_distance(&golden, session));
+    run(&golden, engine, &request);
+    int misses = compare_sites(&golden, engine, backend, nodes, n, grads, worst);
+    logits = golden.bare ? 0 : fmax(logits, logit_distance(&golden, engine));
     for (int32_t i = 0; i < n; i++) {
         request.taps = request.grads = &nodes[i];
         request.n_taps = 1;
         request.n_grads = grads ? 1 : 0;
-        run(&golden, session, &request);
-        misses += compare_sites(&golden, session, backend, &nodes[i], 1, grads, worst);
+        run(&golden, engine, &request);
+        misses += compare_sites(&golden, engine, backend, &nodes[i], 1, grads, worst);
     }
     if (golden.bare) {
         request.taps = &golden.model->graph.final;
-        run(&golden, session, &request);
+        run(&golden, engine, &request);
         int32_t rows;
         int64_t width;
-        const float *final = session_tap(session, golden.model->graph.final, &rows, &width);
+        const float *final = engine_tap(engine, golden.model->graph.final, &rows, &width);
         assert_true(golden_case_distance(&golden, "final", final, rows * width) <= SITE_TOLERANCE);
     }
     misses += check_recomputed(&golden, backend, nodes, n, worst);
@@ -122,7 +121,7 @@ static void check_case(const char *name, const char *backend) {
     assert_true(logits <= LOGIT_TOLERANCE);
     assert_int_equal(misses, 0);
     free(nodes);
-    session_free(session);
+    engine_free(engine);
     golden_case_close(&golden);
 }
 
@@ -138,18 +137,18 @@ static void every_case_agrees(void **state) {
 
 /* Keys that a shorter sequence turned otherwise are refused. */
 static int check_stale_keys(const GoldenCase *golden, const char *backend, int32_t which) {
-    Session *session = open_session(golden, backend);
+    Engine *engine = open_engine(golden, backend);
     KvCache *cache;
     SequenceInput input = golden->sequences[which];
     int32_t n = input.n;
     assert_int_equal(kv_cache_new(&cache, golden->model, n), LIMN_OK);
     input.n = 1;
-    run(golden, session, &(RunRequest){.sequences = &input, .n_sequences = 1, .append = cache});
+    run(golden, engine, &(RunRequest){.sequences = &input, .n_sequences = 1, .append = cache});
     input = (SequenceInput){.ids = input.ids + 1, .n = n - 1, .prefix = cache, .prefix_length = 1};
     RunRequest request = {.sequences = &input, .n_sequences = 1, .append = cache};
-    int misses = session_run(session, &request, NULL) == LIMN_OK;
+    int misses = engine_run(engine, &request, NULL) == LIMN_OK;
     kv_cache_free(cache);
-    session_free(session);
+    engine_free(engine);
     return misses;
 }
 
@@ -161,12 +160,12 @@ static int check_decoding(const GoldenCase *golden, const char *backend, int32_t
     }
     int64_t width = row_shape_width(&golden->model->graph.nodes[golden->model->graph.logits].op.out, 1);
     const Tensor *logits = tensor_files_find(golden->golden, "logits");
-    Session *session = open_session(golden, backend);
+    Engine *engine = open_engine(golden, backend);
     KvCache *cache;
     assert_int_equal(kv_cache_new(&cache, golden->model, full->n), LIMN_OK);
     SequenceInput input = *full;
     input.n = full->n - 2;
-    run(golden, session, &(RunRequest){.sequences = &input, .n_sequences = 1, .append = cache});
+    run(golden, engine, &(RunRequest){.sequences = &input, .n_sequences = 1, .append = cache});
     double worst = 0;
     for (int32_t row = full->n - 2; row < full->n; row++) {
         input = (SequenceInput){.ids = full->ids + row,
@@ -176,7 +175,7 @@ static int check_decoding(const GoldenCase *golden, const char *backend, int32_t
                                 .prefix = cache,
                                 .prefix_length = row};
         OutputRow output = {.target = -1, .weight = 1.0f};
-        run(golden, session,
+        run(golden, engine,
             &(RunRequest){.sequences = &input,
                           .n_sequences = 1,
                           .outputs = &output,
@@ -187,11 +186,11 @@ static int check_decoding(const GoldenCase *golden, const char *backend, int32_t
         double largest = 1;
         for (int64_t i = 0; i < width; i++) {
             largest = fmax(largest, fabs((double)expected[i]));
-            worst = fmax(worst, fabs((double)session_logits(session)[i] - (double)expected[i]) / largest);
+            worst = fmax(worst, fabs((double)engine_logits(engine)[i] - (double)expected[i]) / largest);
         }
     }
     kv_cache_free(cache);
-    session_free(session);
+    engine_free(engine);
     if (worst > LOGIT_TOLERANCE) {
         print_error("%s, %s: decoding is off by %.3g\n", golden->folder, backend, worst);
     }
@@ -232,14 +231,14 @@ static void alibi_agrees_far_out(void **state) {
         }
         RunRequest request = {
             .sequences = &input, .n_sequences = 1, .outputs = outputs, .n_outputs = ROWS, .logits = true};
-        Session *session = open_session(&golden, golden_backends[b]);
-        run(&golden, session, &request);
-        double distance = golden_case_logit_distance(&golden, "long.logits", session_logits(session),
+        Engine *engine = open_engine(&golden, golden_backends[b]);
+        run(&golden, engine, &request);
+        double distance = golden_case_logit_distance(&golden, "long.logits", engine_logits(engine),
                                                      (int64_t)ROWS * golden.model->config.n_vocab);
         if (!(distance <= LOGIT_TOLERANCE)) {
             fail_msg("%s: logits of the last rows are off by %.3g", golden_backends[b], distance);
         }
-        session_free(session);
+        engine_free(engine);
         golden_case_close(&golden);
     }
 }
@@ -256,22 +255,22 @@ static void alibi_refuses_a_broken_mask(void **state) {
                 {{0, 0, 0, 0}, LIMN_OK}};
     GoldenCase golden;
     golden_case_open(&golden, "falcon-rw", NULL);
-    Session *session = open_session(&golden, "ref");
+    Engine *engine = open_engine(&golden, "ref");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         SequenceInput input = {.ids = golden.ids, .n = 4, .mask = rows[i].mask};
         KvCache *cache;
         assert_int_equal(kv_cache_new(&cache, golden.model, 5), LIMN_OK);
         RunRequest request = {.sequences = &input, .n_sequences = 1, .append = cache};
-        assert_int_equal(session_run(session, &request, NULL), rows[i].status);
+        assert_int_equal(engine_run(engine, &request, NULL), rows[i].status);
         if (rows[i].status == LIMN_OK) {
             SequenceInput next = {.ids = golden.ids, .n = 1, .prefix = cache, .prefix_length = 4};
             request = (RunRequest){.sequences = &next, .n_sequences = 1};
-            assert_int_equal(session_run(session, &request, NULL), i == 0 ? LIMN_OK : LIMN_UNSUPPORTED);
+            assert_int_equal(engine_run(engine, &request, NULL), i == 0 ? LIMN_OK : LIMN_UNSUPPORTED);
         }
         kv_cache_free(cache);
     }
     assert_non_null(strstr(error_message(), "FalconForCausalLM"));
-    session_free(session);
+    engine_free(engine);
     golden_case_close(&golden);
 }
 
@@ -295,12 +294,12 @@ static void every_activation_agrees(void **state) {
             Activation activation;
             assert_true(activation_from_name(names[i], &activation));
             set_activation(&golden.model->graph, activation);
-            Session *session = open_session(&golden, golden_backends[b]);
+            Engine *engine = open_engine(&golden, golden_backends[b]);
             RunRequest request = golden_case_request(&golden);
-            run(&golden, session, &request);
+            run(&golden, engine, &request);
             char tensor[64];
             snprintf(tensor, sizeof tensor, "logits.%s", names[i]);
-            double distance = golden_case_logit_distance(&golden, tensor, session_logits(session),
+            double distance = golden_case_logit_distance(&golden, tensor, engine_logits(engine),
                                                          (int64_t)golden.n_outputs * golden.model->config.n_vocab);
             if (!(distance <= LOGIT_TOLERANCE)) {
                 fail_msg("%s, %s: logits are off by %.3g", names[i], golden_backends[b], distance);
@@ -308,10 +307,10 @@ static void every_activation_agrees(void **state) {
             /* the two nearest relatives, GELU by erf and by tanh, are told apart too */
             bool erf = strcmp(names[i], "gelu") == 0;
             double other =
-                golden_case_logit_distance(&golden, erf ? "logits.gelu_new" : "logits.gelu", session_logits(session),
+                golden_case_logit_distance(&golden, erf ? "logits.gelu_new" : "logits.gelu", engine_logits(engine),
                                            (int64_t)golden.n_outputs * golden.model->config.n_vocab);
             assert_true(other > 2 * LOGIT_TOLERANCE);
-            session_free(session);
+            engine_free(engine);
             golden_case_close(&golden);
         }
     }
@@ -532,17 +531,17 @@ static double mutant_distance(const char *name, int which) {
     assert_non_null(memory);
     double distance = -1;
     if (mutants[which].mutate(&golden, memory)) {
-        Session *session = open_session(&golden, "ref");
+        Engine *engine = open_engine(&golden, "ref");
         RunRequest request = golden_case_request(&golden);
         request.taps = &golden.model->graph.final;
         request.n_taps = 1;
-        run(&golden, session, &request);
+        run(&golden, engine, &request);
         int32_t rows;
         int64_t width;
-        const float *final = session_tap(session, golden.model->graph.final, &rows, &width);
+        const float *final = engine_tap(engine, golden.model->graph.final, &rows, &width);
         distance = golden.bare ? golden_case_distance(&golden, "final", final, rows * width) / SITE_TOLERANCE
-                               : logit_distance(&golden, session) / LOGIT_TOLERANCE;
-        session_free(session);
+                               : logit_distance(&golden, engine) / LOGIT_TOLERANCE;
+        engine_free(engine);
     }
     free(memory);
     golden_case_close(&golden);
@@ -576,7 +575,7 @@ static void check_frame(const char *name, const char *backend) {
     GoldenCase golden;
     golden_case_open(&golden, name, &(ModelOptions){.frame = FRAME_TRANSFORMERLENS});
     golden_case_use(&golden, "frame.safetensors");
-    Session *session = open_session(&golden, backend);
+    Engine *engine = open_engine(&golden, backend);
     NodeId *nodes;
     int32_t n = golden_case_sites(&golden, &nodes), known = 0;
     for (int32_t i = 0; i < n; i++) {
@@ -593,14 +592,14 @@ static void check_frame(const char *name, const char *backend) {
     RunRequest request = golden_case_request(&golden);
     request.taps = nodes;
     request.n_taps = known;
-    run(&golden, session, &request);
+    run(&golden, engine, &request);
     double worst[2] = {0, 0};
-    assert_int_equal(compare_sites(&golden, session, backend, nodes, known, false, worst), 0);
-    double logits = logit_distance(&golden, session);
+    assert_int_equal(compare_sites(&golden, engine, backend, nodes, known, false, worst), 0);
+    double logits = logit_distance(&golden, engine);
     print_message("%s, %s, transformerlens: logits %.2g, %d sites %.2g\n", name, backend, logits, known, worst[0]);
     assert_true(logits <= LOGIT_TOLERANCE);
     free(nodes);
-    session_free(session);
+    engine_free(engine);
     golden_case_close(&golden);
 }
 
@@ -641,16 +640,16 @@ static void a_frame_changes_no_probability(void **state) {
         model_free(model);
         GoldenCase golden;
         golden_case_open(&golden, golden_cases[c].name, &(ModelOptions){.frame = FRAME_TRANSFORMERLENS});
-        Session *session = open_session(&golden, "ref");
+        Engine *engine = open_engine(&golden, "ref");
         RunRequest request = golden_case_request(&golden);
-        run(&golden, session, &request);
+        run(&golden, engine, &request);
         int64_t width = golden.model->config.n_vocab;
         const float *expected = tensor_files_find(golden.golden, "logits")->data;
         double *rows = calloc((size_t)width * 2, sizeof *rows);
         double worst = 0;
         for (int32_t o = 0; o < golden.n_outputs; o++) {
             for (int64_t i = 0; i < width; i++) {
-                rows[i] = (double)session_logits(session)[o * width + i];
+                rows[i] = (double)engine_logits(engine)[o * width + i];
                 rows[width + i] = (double)expected[o * width + i];
             }
             to_log_probabilities(rows, width);
@@ -664,7 +663,7 @@ static void a_frame_changes_no_probability(void **state) {
         }
         cases++;
         free(rows);
-        session_free(session);
+        engine_free(engine);
         golden_case_close(&golden);
     }
     assert_true(cases >= 10);

@@ -1,5 +1,5 @@
 /* A warm step takes no memory and opens no file: each allocation of limn's own code is counted (the linker sends them
- * here) while the same run is repeated. And which programs a session keeps, by the same count: making one again takes
+ * here) while the same run is repeated. And which programs an engine keeps, by the same count: making one again takes
  * memory, finding it does not. */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -71,23 +71,23 @@ FILE *__wrap_fopen(const char *path, const char *mode) {
 static const int32_t ids[] = {3, 14, 15, 9, 26, 5, 35};
 static Model model;
 
-static long allocations_of(Session *session, const RunRequest *request) {
+static long allocations_of(Engine *engine, const RunRequest *request) {
     long before = atomic_load(&allocations);
-    assert_int_equal(session_run(session, request, NULL), LIMN_OK);
+    assert_int_equal(engine_run(engine, request, NULL), LIMN_OK);
     return atomic_load(&allocations) - before;
 }
 
-static Session *open_session(const SessionOptions *options) {
-    Session *session;
+static Engine *open_engine(const EngineOptions *options) {
+    Engine *engine;
     long before = atomic_load(&allocations);
-    assert_int_equal(session_new(&session, &model, options), LIMN_OK);
+    assert_int_equal(engine_new(&engine, &model, options), LIMN_OK);
     assert_true(atomic_load(&allocations) > before); /* the counter counts what the library does */
-    return session;
+    return engine;
 }
 
 static void check_steady(const char *backend, Compute compute, bool gradient, int64_t threads) {
-    SessionOptions options = {.backend = backend, .compute = compute, .threads = threads};
-    Session *session = open_session(&options);
+    EngineOptions options = {.backend = backend, .compute = compute, .threads = threads};
+    Engine *engine = open_engine(&options);
     SequenceInput sequence = {.ids = ids, .n = 7};
     OutputRow output = {0, 6, 11, 1.0f};
     RunRequest request = {.sequences = &sequence,
@@ -98,18 +98,18 @@ static void check_steady(const char *backend, Compute compute, bool gradient, in
                           .logits = true,
                           .grads = &model.graph.embed,
                           .n_grads = gradient ? 1 : 0};
-    long cold = allocations_of(session, &request);
+    long cold = allocations_of(engine, &request);
     for (int i = 0; i < 4; i++) { /* weights used again and again are kept in a faster layout */
-        allocations_of(session, &request);
+        allocations_of(engine, &request);
     }
     long files = atomic_load(&opened);
-    long warm = allocations_of(session, &request);
+    long warm = allocations_of(engine, &request);
     print_message("%s, %s%s: %ld allocations cold, %ld warm\n", backend, compute == COMPUTE_F32 ? "f32" : "bf16",
                   gradient ? ", with gradient" : "", cold, warm);
     assert_true(cold > 0);
     assert_int_equal(warm, 0);
     assert_int_equal(atomic_load(&opened), files);
-    session_free(session);
+    engine_free(engine);
 }
 
 static void test_warm_steps_allocate_nothing(void **state) {
@@ -137,7 +137,7 @@ static limn_status ignore(void *context, NodeId node, int32_t row_begin, int32_t
 static void test_edits_seeds_and_rules_allocate_nothing(void **state) {
     static const int32_t target[] = {7}, contrast[] = {9};
     static float numbers[24 * 50];
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     SequenceInput sequence = {.ids = ids, .n = 7};
     OutputRow output = {0, 6, 11, 1.0f};
     NodeId middle = graph_find_site(&model.graph, "blocks.1.hook_resid_mid");
@@ -172,7 +172,7 @@ static void test_edits_seeds_and_rules_allocate_nothing(void **state) {
                                   .n_seeds = 1,
                                   .sink = &sink,
                                   .rules = (RuleSet)set};
-            long made = allocations_of(session, &request);
+            long made = allocations_of(engine, &request);
             numbers[kind] += 0.5f;
             if (kind > 4) { /* weights have been used a few times */
                 assert_int_equal(made, 0);
@@ -180,12 +180,12 @@ static void test_edits_seeds_and_rules_allocate_nothing(void **state) {
         }
     }
     assert_int_equal(rows, 7 * RULE_SET_COUNT * SEED_CALLBACK);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* Decoding: each step has one more key than the one before. */
 static void test_decoding_allocates_nothing(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     KvCache *cache;
     assert_int_equal(kv_cache_new(&cache, &model, 32), LIMN_OK);
     OutputRow output = {0, 0, -1, 0.0f};
@@ -198,7 +198,7 @@ static void test_decoding_allocates_nothing(void **state) {
                               .n_outputs = 1,
                               .logits = true,
                               .append = cache};
-        long made = allocations_of(session, &request);
+        long made = allocations_of(engine, &request);
         if (step == 0) {
             files = atomic_load(&opened);
         }
@@ -208,7 +208,7 @@ static void test_decoding_allocates_nothing(void **state) {
     }
     assert_int_equal(atomic_load(&opened), files); /* how much memory the machine has is not asked again */
     kv_cache_free(cache);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* What a sweep's answers are taken by. */
@@ -220,14 +220,14 @@ static limn_status take(void *context, const CounterfactualAnswer *answer) {
 /* Counterfactuals of all kinds: late joins, other tokens, in an order that has to be sorted. */
 static void test_warm_sweeps_allocate_nothing(void **state) {
     enum { CHANGES = 40 };
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     SequenceInput input = {.ids = ids, .n = 7};
     CleanRun *clean;
     Sweep *sweep;
-    assert_int_equal(clean_run_new(&clean, session, &input, NULL, NULL), LIMN_OK);
+    assert_int_equal(clean_run_new(&clean, engine, &input, NULL, NULL), LIMN_OK);
     OutputRow output = {0, 6, 11, 1.0f};
     RunRequest ask = {.outputs = &output, .n_outputs = 1, .objective = OBJECTIVE_LOG_PROB};
-    assert_int_equal(sweep_new(&sweep, session, &ask, &(SweepOptions){.run_rows = 60}), LIMN_OK);
+    assert_int_equal(sweep_new(&sweep, engine, &ask, &(SweepOptions){.run_rows = 60}), LIMN_OK);
     float value = 0.5f, sum = 0;
     Edit edits[CHANGES];
     Counterfactual list[CHANGES];
@@ -255,15 +255,15 @@ static void test_warm_sweeps_allocate_nothing(void **state) {
     assert_int_equal(made, 0);
     sweep_free(sweep);
     clean_run_free(clean);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* Sequences that join in an order which has to be brought back, with taps and gradients. */
 static void test_warm_joins_allocate_nothing(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     SequenceInput input = {.ids = ids, .n = 7};
     CleanRun *clean;
-    assert_int_equal(clean_run_new(&clean, session, &input, NULL, NULL), LIMN_OK);
+    assert_int_equal(clean_run_new(&clean, engine, &input, NULL, NULL), LIMN_OK);
     SequenceInput sequences[] = {clean_run_sequence(clean, (Join){clean, 2, JOIN_RESID_PRE}, 2, 7),
                                  clean_run_sequence(clean, (Join){clean, 1, JOIN_RESID_PRE}, 4, 7), input};
     OutputRow outputs[] = {{2, 6, 11, 1.0f}, {0, 4, 3, 1.0f}, {1, 2, 5, 1.0f}};
@@ -279,11 +279,11 @@ static void test_warm_joins_allocate_nothing(void **state) {
                           .grads = sites,
                           .n_grads = 2};
     for (int i = 0; i < 5; i++) {
-        allocations_of(session, &request);
+        allocations_of(engine, &request);
     }
-    assert_int_equal(allocations_of(session, &request), 0);
+    assert_int_equal(allocations_of(engine, &request), 0);
     clean_run_free(clean);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* ---- programs ---- */
@@ -291,7 +291,7 @@ static void test_warm_joins_allocate_nothing(void **state) {
 enum { KEPT = 64, SITES = 7 };
 
 /* Question number n: taps of the sites whose bits are set in it, and the value of one. */
-static long ask_question(Session *session, int n, float *value) {
+static long ask_question(Engine *engine, int n, float *value) {
     static const char *const sites[SITES] = {
         "blocks.0.hook_resid_mid", "blocks.0.hook_resid_post", "blocks.1.hook_resid_mid", "blocks.1.hook_resid_post",
         "blocks.2.hook_resid_mid", "blocks.2.hook_resid_post", "blocks.1.attn.hook_z"};
@@ -306,40 +306,40 @@ static long ask_question(Session *session, int n, float *value) {
     }
     SequenceInput sequence = {.ids = ids, .n = 7};
     RunRequest request = {.sequences = &sequence, .n_sequences = 1, .taps = taps, .n_taps = n_taps};
-    long made = allocations_of(session, &request);
-    *value = session_tap(session, taps[n_taps - 1], &rows, &width)[3 * width + 5];
+    long made = allocations_of(engine, &request);
+    *value = engine_tap(engine, taps[n_taps - 1], &rows, &width)[3 * width + 5];
     return made;
 }
 
-/* More questions than a session keeps programs for: the one unused for longest goes, the others stay, and what is made
+/* More questions than an engine keeps programs for: the one unused for longest goes, the others stay, and what is made
  * again answers as before. */
 static void test_programs_are_dropped_and_made_again(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     float first[2 * KEPT], again;
     for (int n = 1; n <= KEPT; n++) {
-        assert_true(ask_question(session, n, &first[n]) > 0);
+        assert_true(ask_question(engine, n, &first[n]) > 0);
     }
     for (int n = 1; n <= KEPT; n++) { /* all are there, and now 1 is the oldest */
-        assert_int_equal(ask_question(session, n, &again), 0);
+        assert_int_equal(ask_question(engine, n, &again), 0);
         assert_true(again == first[n]);
     }
-    assert_int_equal(ask_question(session, 1, &again), 0); /* now 2 is */
-    assert_true(ask_question(session, KEPT + 1, &first[KEPT + 1]) > 0);
-    assert_int_equal(ask_question(session, 1, &again), 0);
-    assert_int_equal(ask_question(session, 3, &again), 0);
-    assert_true(ask_question(session, 2, &again) > 0); /* it had gone, and drops 4 */
+    assert_int_equal(ask_question(engine, 1, &again), 0); /* now 2 is */
+    assert_true(ask_question(engine, KEPT + 1, &first[KEPT + 1]) > 0);
+    assert_int_equal(ask_question(engine, 1, &again), 0);
+    assert_int_equal(ask_question(engine, 3, &again), 0);
+    assert_true(ask_question(engine, 2, &again) > 0); /* it had gone, and drops 4 */
     assert_true(again == first[2]);
-    assert_int_equal(ask_question(session, 5, &again), 0);
-    assert_true(ask_question(session, 4, &again) > 0);
+    assert_int_equal(ask_question(engine, 5, &again), 0);
+    assert_true(ask_question(engine, 4, &again) > 0);
     assert_true(again == first[4]);
     for (int n = KEPT + 2; n < 2 * KEPT; n++) { /* many more, one after the other */
-        assert_true(ask_question(session, n, &first[n]) > 0);
+        assert_true(ask_question(engine, n, &first[n]) > 0);
     }
     for (int n = 2 * KEPT - 1; n > 0; n--) {
-        ask_question(session, n, &again);
+        ask_question(engine, n, &again);
         assert_true(again == first[n]);
     }
-    session_free(session);
+    engine_free(engine);
 }
 
 static int setup(void **state) {

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "run/session.h"
+#include "run/engine.h"
 
 /* after our own headers: cmocka has a macro named fail */
 #include <setjmp.h>
@@ -66,9 +66,9 @@ static void build(Model *model, const float *inner, const float *outer) {
 
 /* The middle rule with NODES nodes, all of them one set of rows. */
 static void integrate(const Model *model, const char *backend, double attribution[2]) {
-    Session *session;
-    SessionOptions options = {.backend = backend};
-    assert_int_equal(session_new(&session, model, &options), LIMN_OK);
+    Engine *engine;
+    EngineOptions options = {.backend = backend};
+    assert_int_equal(engine_new(&engine, model, &options), LIMN_OK);
     static const int32_t id = 1;
     SequenceInput sequences[NODES];
     OutputRow outputs[NODES];
@@ -98,12 +98,12 @@ static void integrate(const Model *model, const char *backend, double attributio
                           .edits = &edit,
                           .n_edits = 1,
                           .objective = OBJECTIVE_LOGIT};
-    if (session_run(session, &request, NULL) != LIMN_OK) {
+    if (engine_run(engine, &request, NULL) != LIMN_OK) {
         fail_msg("%s", error_message());
     }
     int32_t rows;
     int64_t width;
-    const float *gradient = session_grad(session, embed, &rows, &width); /* [NODES, D] */
+    const float *gradient = engine_grad(engine, embed, &rows, &width); /* [NODES, D] */
     assert_int_equal(rows, NODES);
     assert_int_equal(width, 2);
     attribution[0] = attribution[1] = 0.0;
@@ -111,7 +111,7 @@ static void integrate(const Model *model, const char *backend, double attributio
         attribution[0] += (double)gradient[2 * i] * (double)embedding[2] / NODES;
         attribution[1] += (double)gradient[2 * i + 1] * (double)embedding[3] / NODES;
     }
-    session_free(session);
+    engine_free(engine);
 }
 
 static void check(const float *inner, const float *outer) {

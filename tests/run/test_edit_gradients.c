@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "run/session.h"
+#include "run/engine.h"
 #include "run/toy_model.h"
 
 /* after our own headers: cmocka has a macro named fail */
@@ -45,16 +45,16 @@ static const Change changes[] = {
 
 static Model model;
 
-static double objective(Session *session, RunRequest *request) {
-    limn_status status = session_run(session, request, NULL);
+static double objective(Engine *engine, RunRequest *request) {
+    limn_status status = engine_run(engine, request, NULL);
     if (status != LIMN_OK) {
         fail_msg("%s", error_message());
     }
-    return (double)session_objective(session)[0];
+    return (double)engine_objective(engine)[0];
 }
 
 /* d(objective)/d(hook_embed[row 0, element]) with the site changed, claimed and seen. */
-static int check_element(Session *session, const Edit *edit, int64_t element, double claimed, const char *what) {
+static int check_element(Engine *engine, const Edit *edit, int64_t element, double claimed, const char *what) {
     const float step = 4e-3F;
     double values[2];
     for (int side = 0; side < 2; side++) {
@@ -73,7 +73,7 @@ static int check_element(Session *session, const Edit *edit, int64_t element, do
                               .objective = OBJECTIVE_LOG_PROB,
                               .edits = edits,
                               .n_edits = 2};
-        values[side] = objective(session, &request);
+        values[side] = objective(engine, &request);
     }
     double seen = (values[0] - values[1]) / (2.0 * (double)step);
     if (fabs(seen - claimed) <= 1e-3 + 2e-2 * fabs(seen)) {
@@ -84,7 +84,7 @@ static int check_element(Session *session, const Edit *edit, int64_t element, do
     return 1;
 }
 
-static int check_change(Session *session, const char *site, const Change *change, const char *setting) {
+static int check_change(Engine *engine, const char *site, const Change *change, const char *setting) {
     Edit edit = {.node = graph_find_site(&model.graph, site),
                  .kind = change->kind,
                  .row_end = -1,
@@ -101,10 +101,10 @@ static int check_change(Session *session, const char *site, const Change *change
                           .n_edits = 1,
                           .grads = &model.graph.embed,
                           .n_grads = 1};
-    (void)objective(session, &request);
+    (void)objective(engine, &request);
     int32_t rows;
     int64_t width;
-    const float *grad = session_grad(session, model.graph.embed, &rows, &width);
+    const float *grad = engine_grad(engine, model.graph.embed, &rows, &width);
     assert_non_null(grad);
     double claimed[3] = {(double)grad[0], (double)grad[1], (double)grad[5]};
     static const int64_t elements[3] = {0, 1, 5};
@@ -112,7 +112,7 @@ static int check_change(Session *session, const char *site, const Change *change
     snprintf(what, sizeof what, "%s, %s, %s", setting, site, change->name);
     int failures = 0;
     for (int i = 0; i < 3; i++) {
-        failures += check_element(session, &edit, elements[i], claimed[i], what);
+        failures += check_element(engine, &edit, elements[i], claimed[i], what);
     }
     return failures;
 }
@@ -125,15 +125,15 @@ static void gradients_pass_through_edits(void **state) {
             continue;
         }
         for (int keep = KEEP_EVERYTHING; keep <= KEEP_LAYER_INPUTS; keep++) {
-            SessionOptions options = {.backend = backends[b], .keep = (KeepPolicy)keep, .chunk_rows = 3};
-            Session *session;
+            EngineOptions options = {.backend = backends[b], .keep = (KeepPolicy)keep, .chunk_rows = 3};
+            Engine *engine;
             char setting[64];
             snprintf(setting, sizeof setting, "%s, policy %d", backends[b], keep);
-            assert_int_equal(session_new(&session, &model, &options), LIMN_OK);
+            assert_int_equal(engine_new(&engine, &model, &options), LIMN_OK);
             for (size_t i = 0; i < N_SITES * (sizeof changes / sizeof changes[0]); i++) {
-                failures += check_change(session, sites[i % N_SITES], &changes[i / N_SITES], setting);
+                failures += check_change(engine, sites[i % N_SITES], &changes[i / N_SITES], setting);
             }
-            session_free(session);
+            engine_free(engine);
         }
     }
     assert_int_equal(failures, 0);

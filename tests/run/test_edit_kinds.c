@@ -7,7 +7,7 @@
 
 #include "base/random.h"
 #include "run/edit_kinds.h"
-#include "run/session.h"
+#include "run/engine.h"
 #include "run/toy_model.h"
 
 /* after our own headers: cmocka has a macro named fail */
@@ -106,18 +106,18 @@ static RunRequest base_request(void) {
         .sequences = sequences, .n_sequences = 2, .outputs = outputs, .n_outputs = 2, .objective = OBJECTIVE_LOG_PROB};
 }
 
-static void run(Session *session, const RunRequest *request) {
-    if (session_run(session, request, NULL) != LIMN_OK) {
+static void run(Engine *engine, const RunRequest *request) {
+    if (engine_run(engine, request, NULL) != LIMN_OK) {
         fail_msg("%s", error_message());
     }
 }
 
-static Session *open_session(const SessionOptions *options) {
-    Session *session;
-    SessionOptions chosen = options == NULL ? (SessionOptions){0} : *options;
+static Engine *open_engine(const EngineOptions *options) {
+    Engine *engine;
+    EngineOptions chosen = options == NULL ? (EngineOptions){0} : *options;
     chosen.backend = backend;
-    assert_int_equal(session_new(&session, &model, &chosen), LIMN_OK);
-    return session;
+    assert_int_equal(engine_new(&engine, &model, &chosen), LIMN_OK);
+    return engine;
 }
 
 /* ---- values ---- */
@@ -159,10 +159,10 @@ static double expected_value(const Edit *edit, const float *x, const float *sour
     }
 }
 
-static float *tap(Session *session, NodeId node) {
+static float *tap(Engine *engine, NodeId node) {
     int32_t rows;
     int64_t width;
-    const float *found = session_tap(session, node, &rows, &width);
+    const float *found = engine_tap(engine, node, &rows, &width);
     assert_non_null(found);
     assert_int_equal(rows, N_ROWS);
     assert_int_equal(width, WIDTH);
@@ -172,18 +172,18 @@ static float *tap(Session *session, NodeId node) {
     return copy;
 }
 
-static int check_values(Session *session, const Change *change) {
+static int check_values(Engine *engine, const Change *change) {
     Edit edit = edit_of(change);
     NodeId taps[2] = {edit.node, change->source == NULL ? edit.node : edit.source};
     RunRequest request = base_request();
     request.taps = taps;
     request.n_taps = 2;
-    run(session, &request);
-    float *before = tap(session, taps[0]);
+    run(engine, &request);
+    float *before = tap(engine, taps[0]);
     request.edits = &edit;
     request.n_edits = 1;
-    run(session, &request);
-    float *after = tap(session, taps[0]), *source = tap(session, taps[1]);
+    run(engine, &request);
+    float *after = tap(engine, taps[0]), *source = tap(engine, taps[1]);
     int64_t n = edit.element_end - edit.element_begin;
     int failures = 0;
     for (int32_t row = 0; row < N_ROWS; row++) {
@@ -210,11 +210,11 @@ static int check_values(Session *session, const Change *change) {
 
 static void values_are_what_the_table_says(void **state) {
     (void)state;
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     int failures = 0;
     bool seen[EDIT_KIND_COUNT] = {false};
     for (int i = 0; i < N_CHANGES; i++) {
-        failures += check_values(session, &changes[i]);
+        failures += check_values(engine, &changes[i]);
         seen[changes[i].kind] = true;
     }
     for (int kind = 0; kind < EDIT_KIND_COUNT; kind++) {
@@ -223,20 +223,20 @@ static void values_are_what_the_table_says(void **state) {
         }
     }
     assert_int_equal(failures, 0);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* ---- gradients ---- */
 
-static double weighted_objective(Session *session) {
-    double total = session_total(session);
-    const float *objective = session_objective(session);
+static double weighted_objective(Engine *engine) {
+    double total = engine_total(engine);
+    const float *objective = engine_objective(engine);
     assert_true(fabs(total - ((double)objective[0] + 0.5 * (double)objective[1])) < 1e-6);
     return total;
 }
 
 /* The derivative by one element of the embedding of row `row`, seen. */
-static double seen_slope(Session *session, const Edit *edit, int32_t row, int64_t element) {
+static double seen_slope(Engine *engine, const Edit *edit, int32_t row, int64_t element) {
     const float step = 4e-3F;
     double sides[2];
     for (int side = 0; side < 2; side++) {
@@ -253,13 +253,13 @@ static double seen_slope(Session *session, const Edit *edit, int32_t row, int64_
         RunRequest request = base_request();
         request.edits = edits;
         request.n_edits = 2;
-        run(session, &request);
-        sides[side] = weighted_objective(session);
+        run(engine, &request);
+        sides[side] = weighted_objective(engine);
     }
     return (sides[0] - sides[1]) / (2.0 * (double)step);
 }
 
-static int check_gradient(Session *session, const Change *change, const char *setting) {
+static int check_gradient(Engine *engine, const Change *change, const char *setting) {
     static const int32_t rows_of[] = {2, 6, 9, 10};
     static const int64_t elements_of[] = {0, 7, 13, 23};
     Edit edit = edit_of(change);
@@ -268,10 +268,10 @@ static int check_gradient(Session *session, const Change *change, const char *se
     request.n_edits = 1;
     request.grads = &model.graph.embed;
     request.n_grads = 1;
-    run(session, &request);
+    run(engine, &request);
     int32_t rows;
     int64_t width;
-    const float *grad = session_grad(session, model.graph.embed, &rows, &width);
+    const float *grad = engine_grad(engine, model.graph.embed, &rows, &width);
     assert_non_null(grad);
     double claimed[4];
     for (int i = 0; i < 4; i++) {
@@ -279,7 +279,7 @@ static int check_gradient(Session *session, const Change *change, const char *se
     }
     int failures = 0;
     for (int i = 0; i < 4 && change->kind != EDIT_STOP; i++) {
-        double seen = seen_slope(session, &edit, rows_of[i], elements_of[i]);
+        double seen = seen_slope(engine, &edit, rows_of[i], elements_of[i]);
         if (!(fabs(seen - claimed[i]) <= 1e-3 + 2e-2 * fabs(seen))) {
             print_error("%s, %s: gradient %g, finite difference %g\n", setting, change->name, claimed[i], seen);
             failures++;
@@ -292,27 +292,27 @@ static void gradients_are_finite_differences(void **state) {
     (void)state;
     int failures = 0;
     for (int keep = KEEP_EVERYTHING; keep <= KEEP_LAYER_INPUTS; keep++) {
-        Session *session = open_session(&(SessionOptions){.keep = (KeepPolicy)keep, .chunk_rows = 3});
+        Engine *engine = open_engine(&(EngineOptions){.keep = (KeepPolicy)keep, .chunk_rows = 3});
         char setting[64];
         snprintf(setting, sizeof setting, "%s, policy %d", backend, keep);
         for (int i = 0; i < N_CHANGES; i++) {
-            failures += check_gradient(session, &changes[i], setting);
+            failures += check_gradient(engine, &changes[i], setting);
         }
-        session_free(session);
+        engine_free(engine);
     }
     assert_int_equal(failures, 0);
 }
 
-static float *gradient_of(Session *session, const Edit *edits, int32_t n_edits, NodeId node) {
+static float *gradient_of(Engine *engine, const Edit *edits, int32_t n_edits, NodeId node) {
     RunRequest request = base_request();
     request.edits = edits;
     request.n_edits = n_edits;
     request.grads = &node;
     request.n_grads = 1;
-    run(session, &request);
+    run(engine, &request);
     int32_t rows;
     int64_t width;
-    const float *grad = session_grad(session, node, &rows, &width);
+    const float *grad = engine_grad(engine, node, &rows, &width);
     assert_non_null(grad);
     float *copy = malloc(sizeof *copy * (size_t)(rows * width));
     assert_non_null(copy);
@@ -333,18 +333,18 @@ static double distance(const float *a, const float *b, int64_t n) {
  * addition, what was set. No kind may be mistaken for its mutant. */
 static void wrong_derivatives_are_seen(void **state) {
     (void)state;
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     for (int i = 0; i < N_CHANGES; i++) {
         Edit edit = edit_of(&changes[i]);
         RunRequest request = base_request();
         request.taps = &edit.node;
         request.n_taps = 1;
-        run(session, &request);
-        float *before = tap(session, edit.node);
+        run(engine, &request);
+        float *before = tap(engine, edit.node);
         request.edits = &edit;
         request.n_edits = 1;
-        run(session, &request);
-        float *mutant_values = tap(session, edit.node);
+        run(engine, &request);
+        float *mutant_values = tap(engine, edit.node);
         bool adds = edit.kind == EDIT_ADD || edit.kind == EDIT_STEER;
         for (int64_t e = 0; e < N_ROWS * WIDTH && !adds; e++) {
             mutant_values[e] -= before[e];
@@ -357,8 +357,8 @@ static void wrong_derivatives_are_seen(void **state) {
                        .values = mutant_values,
                        .row_stride = WIDTH,
                        .sequence_stride = 7 * WIDTH};
-        float *right_gradient = gradient_of(session, &edit, 1, model.graph.embed);
-        float *wrong_gradient = gradient_of(session, &mutant, 1, model.graph.embed);
+        float *right_gradient = gradient_of(engine, &edit, 1, model.graph.embed);
+        float *wrong_gradient = gradient_of(engine, &mutant, 1, model.graph.embed);
         double gap = distance(wrong_gradient, right_gradient, N_ROWS * WIDTH);
         if (!(gap > 0.02)) {
             fail_msg("%s, %s: a wrong derivative differs by %g only", backend, changes[i].name, gap);
@@ -368,7 +368,7 @@ static void wrong_derivatives_are_seen(void **state) {
         free(right_gradient);
         free(wrong_gradient);
     }
-    session_free(session);
+    engine_free(engine);
 }
 
 /* A stopped path is a path whose value is a constant: the same gradient as when the value is set to what it is anyway.
@@ -376,13 +376,13 @@ static void wrong_derivatives_are_seen(void **state) {
 static void a_stopped_path_is_a_constant(void **state) {
     (void)state;
     static const char *const names[] = {"blocks.1.hook_attn_out", "blocks.1.hook_mlp_out"};
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     RunRequest request = base_request();
     NodeId taps[2] = {site(names[0]), site(names[1])};
     request.taps = taps;
     request.n_taps = 2;
-    run(session, &request);
-    float *kept[2] = {tap(session, taps[0]), tap(session, taps[1])};
+    run(engine, &request);
+    float *kept[2] = {tap(engine, taps[0]), tap(engine, taps[1])};
     Edit stops[2], sets[2], leaks[2];
     for (int i = 0; i < 2; i++) {
         stops[i] = (Edit){.node = taps[i], .kind = EDIT_STOP, .sequence = -1, .row_end = -1, .element_end = -1};
@@ -397,10 +397,10 @@ static void a_stopped_path_is_a_constant(void **state) {
                          .row_stride = WIDTH,
                          .sequence_stride = 7 * WIDTH};
     }
-    float *stopped = gradient_of(session, stops, 2, model.graph.embed);
-    float *frozen = gradient_of(session, sets, 2, model.graph.embed);
-    float *free_gradient = gradient_of(session, NULL, 0, model.graph.embed);
-    float *leaking = gradient_of(session, leaks, 2, model.graph.embed);
+    float *stopped = gradient_of(engine, stops, 2, model.graph.embed);
+    float *frozen = gradient_of(engine, sets, 2, model.graph.embed);
+    float *free_gradient = gradient_of(engine, NULL, 0, model.graph.embed);
+    float *leaking = gradient_of(engine, leaks, 2, model.graph.embed);
     assert_true(distance(stopped, frozen, N_ROWS * WIDTH) < 1e-5);
     assert_true(distance(free_gradient, frozen, N_ROWS * WIDTH) > 1e-2); /* the mutants: nothing stopped, */
     assert_true(distance(leaking, frozen, N_ROWS * WIDTH) > 1e-4);       /* and not all of it */
@@ -410,7 +410,7 @@ static void a_stopped_path_is_a_constant(void **state) {
     free(leaking);
     free(kept[0]);
     free(kept[1]);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* ---- path patching: another run's value in one place, everything else on the way held at this run's ---- */
@@ -420,17 +420,17 @@ static void paths_are_patched_by_frozen_values(void **state) {
     (void)state;
     static const char *const others[] = {"blocks.1.hook_attn_out", "blocks.1.hook_mlp_out", "blocks.2.hook_attn_out",
                                          "blocks.2.hook_mlp_out"};
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     NodeId taps[6] = {
         site("blocks.0.hook_mlp_out"),   site(others[0]), site(others[1]), site(others[2]), site(others[3]),
         site("blocks.2.hook_resid_post")};
     RunRequest request = base_request();
     request.taps = taps;
     request.n_taps = 6;
-    run(session, &request);
+    run(engine, &request);
     float *clean[6];
     for (int i = 0; i < 6; i++) {
-        clean[i] = tap(session, taps[i]);
+        clean[i] = tap(engine, taps[i]);
     }
     Edit edits[5] = {{.node = taps[0],
                       .kind = EDIT_ADD,
@@ -451,8 +451,8 @@ static void paths_are_patched_by_frozen_values(void **state) {
     }
     request.edits = edits;
     request.n_edits = 5;
-    run(session, &request);
-    float *patched = tap(session, taps[5]);
+    run(engine, &request);
+    float *patched = tap(engine, taps[5]);
     for (int32_t row = 0; row < N_ROWS; row++) {
         bool changed = (row < 7 ? row : row - 7) >= 1;
         for (int64_t e = 0; e < WIDTH; e++) {
@@ -462,8 +462,8 @@ static void paths_are_patched_by_frozen_values(void **state) {
     }
     free(patched);
     request.n_edits = 1; /* the mutant: nothing frozen */
-    run(session, &request);
-    patched = tap(session, taps[5]);
+    run(engine, &request);
+    patched = tap(engine, taps[5]);
     double gap = 0.0;
     for (int64_t e = 0; e < WIDTH; e++) {
         gap = fmax(gap, fabs((double)patched[6 * WIDTH + e] - (double)clean[5][6 * WIDTH + e] - (double)values[e]));
@@ -473,7 +473,7 @@ static void paths_are_patched_by_frozen_values(void **state) {
     for (int i = 0; i < 6; i++) {
         free(clean[i]);
     }
-    session_free(session);
+    engine_free(engine);
 }
 
 /* ---- order, sharing, refusals ---- */
@@ -481,13 +481,13 @@ static void paths_are_patched_by_frozen_values(void **state) {
 /* Edits of one site act as given; their derivatives from the last to the first. */
 static void edits_of_one_site_follow_each_other(void **state) {
     (void)state;
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     const Change both[2] = {{"", "blocks.1.hook_resid_mid", EDIT_AFFINE, .element_end = WIDTH},
                             {"", "blocks.1.hook_resid_mid", EDIT_STEER, 0.9F, .element_end = WIDTH}};
     float *grads[2];
     for (int order = 0; order < 2; order++) {
         Edit edits[2] = {edit_of(&both[order]), edit_of(&both[1 - order])};
-        grads[order] = gradient_of(session, edits, 2, model.graph.embed);
+        grads[order] = gradient_of(engine, edits, 2, model.graph.embed);
         double claimed = (double)grads[order][6 * WIDTH];
         const float step = 4e-3F;
         double sides[2];
@@ -504,8 +504,8 @@ static void edits_of_one_site_follow_each_other(void **state) {
             RunRequest request = base_request();
             request.edits = pushed;
             request.n_edits = 3;
-            run(session, &request);
-            sides[side] = weighted_objective(session);
+            run(engine, &request);
+            sides[side] = weighted_objective(engine);
         }
         double seen = (sides[0] - sides[1]) / (2.0 * (double)step);
         assert_true(fabs(seen - claimed) <= 1e-3 + 2e-2 * fabs(seen));
@@ -513,7 +513,7 @@ static void edits_of_one_site_follow_each_other(void **state) {
     assert_true(distance(grads[0], grads[1], N_ROWS * WIDTH) > 1e-3);
     free(grads[0]);
     free(grads[1]);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* Chunks and what is kept change no bit. */
@@ -523,9 +523,9 @@ static void chunks_and_policies_agree_bit_for_bit(void **state) {
         float *reference = NULL;
         for (int32_t chunk = 1; chunk <= 16; chunk *= 4) {
             for (int keep = KEEP_EVERYTHING; keep <= KEEP_LAYER_INPUTS; keep++) {
-                Session *session = open_session(&(SessionOptions){.keep = (KeepPolicy)keep, .chunk_rows = chunk});
+                Engine *engine = open_engine(&(EngineOptions){.keep = (KeepPolicy)keep, .chunk_rows = chunk});
                 Edit edit = edit_of(&changes[i]);
-                float *grad = gradient_of(session, &edit, 1, model.graph.embed);
+                float *grad = gradient_of(engine, &edit, 1, model.graph.embed);
                 if (reference == NULL) {
                     reference = grad;
                 } else {
@@ -534,18 +534,18 @@ static void chunks_and_policies_agree_bit_for_bit(void **state) {
                     }
                     free(grad);
                 }
-                session_free(session);
+                engine_free(engine);
             }
         }
         free(reference);
     }
 }
 
-static void check_refused(Session *session, const Edit *edits, int32_t n, limn_status status, const char *message) {
+static void check_refused(Engine *engine, const Edit *edits, int32_t n, limn_status status, const char *message) {
     RunRequest request = base_request();
     request.edits = edits;
     request.n_edits = n;
-    assert_int_equal(session_run(session, &request, NULL), status);
+    assert_int_equal(engine_run(engine, &request, NULL), status);
     if (strstr(error_message(), message) == NULL) {
         fail_msg("found \"%s\", expected \"%s\"", error_message(), message);
     }
@@ -553,39 +553,39 @@ static void check_refused(Session *session, const Edit *edits, int32_t n, limn_s
 
 static void what_is_not_whole_is_refused(void **state) {
     (void)state;
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     Edit whole = {.node = site("blocks.1.hook_mlp_out"), .sequence = -1, .row_end = -1, .element_end = -1};
     Edit edit = whole;
     edit.kind = EDIT_BLEND;
-    check_refused(session, &edit, 1, LIMN_INTERNAL, "nothing is given for (1 - amount) x + amount v");
+    check_refused(engine, &edit, 1, LIMN_INTERNAL, "nothing is given for (1 - amount) x + amount v");
     edit.values = values;
     edit.amount = NAN;
-    check_refused(session, &edit, 1, LIMN_RANGE, "the amount nan is not finite");
+    check_refused(engine, &edit, 1, LIMN_RANGE, "the amount nan is not finite");
     edit = whole;
     edit.kind = EDIT_AFFINE;
-    check_refused(session, &edit, 1, LIMN_INTERNAL, "nothing is given for map x + v");
+    check_refused(engine, &edit, 1, LIMN_INTERNAL, "nothing is given for map x + v");
     edit.kind = EDIT_PROJECT;
     edit.right = right;
-    check_refused(session, &edit, 1, LIMN_INTERNAL, "nothing is given for x - left right (x - v)");
+    check_refused(engine, &edit, 1, LIMN_INTERNAL, "nothing is given for x - left right (x - v)");
     edit = whole;
     edit.kind = EDIT_COPY;
     edit.source = NODE_NONE;
-    check_refused(session, &edit, 1, LIMN_NOT_FOUND, "the site to copy is none of this model");
+    check_refused(engine, &edit, 1, LIMN_NOT_FOUND, "the site to copy is none of this model");
     edit.source = site("blocks.2.hook_resid_mid");
-    check_refused(session, &edit, 1, LIMN_USAGE,
+    check_refused(engine, &edit, 1, LIMN_USAGE,
                   "edit of blocks.1.hook_mlp_out: a copy of blocks.2.hook_resid_mid, which is not computed before it");
     edit.source = site("blocks.1.mlp.hook_pre");
-    check_refused(session, &edit, 1, LIMN_USAGE, "whose rows have 40 elements and not 24");
+    check_refused(engine, &edit, 1, LIMN_USAGE, "whose rows have 40 elements and not 24");
     Edit two[2] = {edit, edit};
     two[0].source = site("blocks.1.hook_resid_mid");
     two[1].source = site("blocks.0.hook_resid_mid");
-    check_refused(session, two, 2, LIMN_UNSUPPORTED, "expected copies of one site");
+    check_refused(engine, two, 2, LIMN_UNSUPPORTED, "expected copies of one site");
     two[1].source = two[0].source; /* and all is well again */
     RunRequest request = base_request();
     request.edits = two;
     request.n_edits = 2;
-    run(session, &request);
-    session_free(session);
+    run(engine, &request);
+    engine_free(engine);
 }
 
 static int setup(void **state) {

@@ -3,8 +3,8 @@
 #include "base/file.h"
 #include "files/gguf.h"
 #include "files/tensor_files.h"
+#include "run/engine.h"
 #include "run/golden_case.h"
-#include "run/session.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -97,7 +97,7 @@ static void read_rows(Rows *rows, const TensorFiles *golden) {
 /* max|found - expected| / max(1, max|expected|) of the logits. */
 static double logit_distance(const char *path, const TensorFiles *golden, const char *backend) {
     Model *model;
-    Session *session;
+    Engine *engine;
     Rows rows = {0};
     read_rows(&rows, golden);
     if (model_open(&model, path, NULL, NULL) != LIMN_OK) {
@@ -108,15 +108,15 @@ static double logit_distance(const char *path, const TensorFiles *golden, const 
     rows.request.logits = !bare;
     rows.request.taps = bare ? &model->graph.final : NULL;
     rows.request.n_taps = bare ? 1 : 0;
-    if (session_new(&session, model, &(SessionOptions){.backend = backend}) != LIMN_OK ||
-        session_run(session, &rows.request, NULL) != LIMN_OK) {
+    if (engine_new(&engine, model, &(EngineOptions){.backend = backend}) != LIMN_OK ||
+        engine_run(engine, &rows.request, NULL) != LIMN_OK) {
         fail_msg("%s: %s", path, error_message());
     }
     const Tensor *values = need(golden, bare ? "final" : "logits");
     int32_t n_rows = rows.request.n_outputs;
     int64_t n = tensor_elements(values), width = model->config.n_vocab;
     const float *expected = values->data;
-    const float *found = bare ? session_tap(session, model->graph.final, &n_rows, &width) : session_logits(session);
+    const float *found = bare ? engine_tap(engine, model->graph.final, &n_rows, &width) : engine_logits(engine);
     assert_true(n == n_rows * width);
     double largest = 1, difference = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -124,7 +124,7 @@ static double logit_distance(const char *path, const TensorFiles *golden, const 
         difference = d <= difference ? difference : isnan(d) ? INFINITY : d;
         largest = fmax(largest, fabs((double)expected[i]));
     }
-    session_free(session);
+    engine_free(engine);
     model_free(model);
     return difference / largest;
 }

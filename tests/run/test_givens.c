@@ -38,11 +38,11 @@ static const float *result(const AnyModel *m, int64_t *n) {
     const Graph *graph = &m->golden.model->graph;
     if (!m->golden.bare) {
         *n = m->golden.n_outputs * row_shape_width(&graph->nodes[graph->logits].op.out, 1);
-        return session_logits(m->session);
+        return engine_logits(m->engine);
     }
     int32_t rows;
     int64_t width;
-    const float *tap = session_tap(m->session, graph->final, &rows, &width);
+    const float *tap = engine_tap(m->engine, graph->final, &rows, &width);
     *n = rows * width;
     return tap;
 }
@@ -54,18 +54,18 @@ static void check_site(AnyModel *m, NodeId site) {
     NodeId taps[2] = {site, m->golden.model->graph.final};
     tapping.taps = taps;
     tapping.n_taps = m->golden.bare ? 2 : 1;
-    any_model_good(m, session_run(m->session, &tapping, NULL));
+    any_model_good(m, engine_run(m->engine, &tapping, NULL));
     int32_t rows;
     int64_t width, n;
-    const float *tap = session_tap(m->session, site, &rows, &width);
+    const float *tap = engine_tap(m->engine, site, &rows, &width);
     Given given = {site, copy_of(tap, rows * width)};
     const float *answer = result(m, &n);
     float *expected = copy_of(answer, n);
     RunEstimate computed, brought;
-    any_model_good(m, session_estimate(m->session, &request, &computed));
+    any_model_good(m, engine_estimate(m->engine, &request, &computed));
     request.givens = &given;
     request.n_givens = 1;
-    limn_status status = session_run(m->session, &request, NULL);
+    limn_status status = engine_run(m->engine, &request, NULL);
     if (status == LIMN_USAGE && strstr(error_message(), "nothing that is asked for reads it") != NULL) {
         goto done; /* behind what was asked: a head's own sites in a bare model */
     }
@@ -75,7 +75,7 @@ static void check_site(AnyModel *m, NodeId site) {
         fail_msg("%s, %s: with %s given the answer is off by %g", m->backend, m->golden.folder, name,
                  any_distance(answer, expected, n));
     }
-    any_model_good(m, session_estimate(m->session, &request, &brought));
+    any_model_good(m, engine_estimate(m->engine, &request, &brought));
     assert_true(brought.flops <= computed.flops);
     assert_true(strstr(name, "blocks.1.hook_resid_pre") == NULL || brought.row_layers < 0.8 * computed.row_layers);
 done:
@@ -93,7 +93,7 @@ static void check_model(AnyModel *m) {
 }
 
 static void test_a_given_value_is_a_computed_one(void **state) {
-    any_model_each(&(SessionOptions){.chunk_rows = 5}, 7, check_model);
+    any_model_each(&(EngineOptions){.chunk_rows = 5}, 7, check_model);
 }
 
 /* ---- on a small model ---- */
@@ -113,16 +113,16 @@ static NodeId site(const char *name) {
     return node;
 }
 
-static Session *open_session(const SessionOptions *options) {
-    Session *session;
-    SessionOptions chosen = options == NULL ? (SessionOptions){0} : *options;
+static Engine *open_engine(const EngineOptions *options) {
+    Engine *engine;
+    EngineOptions chosen = options == NULL ? (EngineOptions){0} : *options;
     chosen.backend = backend;
-    assert_int_equal(session_new(&session, &model, &chosen), LIMN_OK);
-    return session;
+    assert_int_equal(engine_new(&engine, &model, &chosen), LIMN_OK);
+    return engine;
 }
 
-static void run(Session *session, const RunRequest *request) {
-    if (session_run(session, request, NULL) != LIMN_OK) {
+static void run(Engine *engine, const RunRequest *request) {
+    if (engine_run(engine, request, NULL) != LIMN_OK) {
         fail_msg("%s", error_message());
     }
 }
@@ -137,9 +137,9 @@ static RunRequest request_of(const Given *given) {
                         .objective = OBJECTIVE_LOG_PROB};
 }
 
-static double objective_of(Session *session, const RunRequest *request) {
-    run(session, request);
-    const float *objective = session_objective(session);
+static double objective_of(Engine *engine, const RunRequest *request) {
+    run(engine, request);
+    const float *objective = engine_objective(engine);
     double sum = 0;
     for (int i = 0; i < OUTPUTS; i++) {
         sum += (double)outputs[i].weight * (double)objective[i];
@@ -149,36 +149,36 @@ static double objective_of(Session *session, const RunRequest *request) {
 
 /* The gradient at a given value is the difference quotient of the answer by it; before it, there is none. */
 static void check_gradient(const char *name, const char *below, KeepPolicy keep) {
-    Session *session = open_session(&(SessionOptions){.keep = keep, .chunk_rows = 4});
+    Engine *engine = open_engine(&(EngineOptions){.keep = keep, .chunk_rows = 4});
     NodeId nodes[] = {site(name), site(below)};
     RunRequest plain = request_of(NULL);
     plain.n_givens = 0;
     plain.taps = nodes;
     plain.n_taps = 1;
-    run(session, &plain);
+    run(engine, &plain);
     int32_t rows;
     int64_t width;
-    const float *tap = session_tap(session, nodes[0], &rows, &width);
+    const float *tap = engine_tap(engine, nodes[0], &rows, &width);
     float *values = copy_of(tap, rows * width);
     Given given = {nodes[0], values};
     RunRequest request = request_of(&given);
     request.grads = nodes;
     request.n_grads = 2;
-    run(session, &request);
-    const float *none = session_grad(session, nodes[1], &rows, &width);
+    run(engine, &request);
+    const float *none = engine_grad(engine, nodes[1], &rows, &width);
     for (int64_t i = 0; i < rows * width; i++) {
         assert_true(none[i] == 0);
     }
-    const float *grad = session_grad(session, nodes[0], &rows, &width);
+    const float *grad = engine_grad(engine, nodes[0], &rows, &width);
     float *claimed = copy_of(grad, rows * width);
     request.n_grads = 0;
     int64_t size = rows * width;
     for (int64_t i = 3; i < size; i += size / 7) {
         float before = values[i], step = 4e-3f;
         values[i] = before + step;
-        double above = objective_of(session, &request);
+        double above = objective_of(engine, &request);
         values[i] = before - step;
-        double seen = (above - objective_of(session, &request)) / (2.0 * (double)step);
+        double seen = (above - objective_of(engine, &request)) / (2.0 * (double)step);
         values[i] = before;
         if (fabs(seen - (double)claimed[i]) > 2e-3 + 2e-2 * fabs(seen)) {
             fail_msg("%s, %s, value %lld: gradient %g, finite difference %g", backend, name, (long long)i,
@@ -187,7 +187,7 @@ static void check_gradient(const char *name, const char *below, KeepPolicy keep)
     }
     free(values);
     free(claimed);
-    session_free(session);
+    engine_free(engine);
 }
 
 static void test_gradients_end_at_given_values(void **state) {
@@ -206,18 +206,18 @@ static void test_gradients_end_at_given_values(void **state) {
 
 /* A run of some layers: from one stream to another; caches get the keys of its own layers. */
 static void test_a_slice_of_layers(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     NodeId streams[] = {site("blocks.1.hook_resid_pre"), site("blocks.2.hook_resid_pre")};
     SequenceInput input = {.ids = ids_a, .n = 7};
     KvCache *whole, *part;
     assert_int_equal(kv_cache_new(&whole, &model, 7), LIMN_OK);
     assert_int_equal(kv_cache_new(&part, &model, 7), LIMN_OK);
     RunRequest request = {.sequences = &input, .n_sequences = 1, .taps = streams, .n_taps = 2, .append = whole};
-    run(session, &request);
+    run(engine, &request);
     int32_t rows;
     int64_t width;
-    float *first = copy_of(session_tap(session, streams[0], &rows, &width), 7 * 24);
-    float *second = copy_of(session_tap(session, streams[1], &rows, &width), 7 * 24);
+    float *first = copy_of(engine_tap(engine, streams[0], &rows, &width), 7 * 24);
+    float *second = copy_of(engine_tap(engine, streams[1], &rows, &width), 7 * 24);
     Given given = {streams[0], first};
     for (int l = 0; l < 3; l++) {
         memset(part->keys[l], 0xFF, 7 * (size_t)part->width * sizeof(float));
@@ -229,8 +229,8 @@ static void test_a_slice_of_layers(void **state) {
                            .givens = &given,
                            .n_givens = 1,
                            .append = part};
-    run(session, &request);
-    assert_memory_equal(second, session_tap(session, streams[1], &rows, &width), 7 * 24 * sizeof(float));
+    run(engine, &request);
+    assert_memory_equal(second, engine_tap(engine, streams[1], &rows, &width), 7 * 24 * sizeof(float));
     assert_int_equal(part->length, 7);
     assert_memory_equal(part->keys[1], whole->keys[1], 7 * (size_t)part->width * sizeof(float));
     assert_memory_equal(part->values[1], whole->values[1], 7 * (size_t)part->width * sizeof(float));
@@ -239,12 +239,12 @@ static void test_a_slice_of_layers(void **state) {
     kv_cache_free(part);
     free(first);
     free(second);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* Edits act on a given value as on a computed one. */
 static void test_edits_act_on_given_values(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     NodeId node = site("blocks.1.hook_mlp_out");
     float three = 3, values[ROWS * 24];
     for (int i = 0; i < ROWS * 24; i++) {
@@ -264,33 +264,33 @@ static void test_edits_act_on_given_values(void **state) {
     request.n_edits = 1;
     request.taps = &node;
     request.n_taps = 1;
-    run(session, &request);
+    run(engine, &request);
     int32_t rows;
     int64_t width;
-    const float *tap = session_tap(session, node, &rows, &width);
+    const float *tap = engine_tap(engine, node, &rows, &width);
     for (int i = 0; i < ROWS * 24; i++) {
         assert_true(tap[i] == values[i] * (i / 24 == 8 ? 3.0f : 1.0f));
     }
-    session_free(session);
+    engine_free(engine);
 }
 
 static void test_bad_givens_are_refused(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     float values[ROWS * 24] = {0};
     Given given = {model.graph.n_nodes, values};
     RunRequest request = request_of(&given);
-    assert_int_equal(session_run(session, &request, NULL), LIMN_NOT_FOUND);
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_NOT_FOUND);
     given.node = model.graph.selected; /* has no name */
-    assert_int_equal(session_run(session, &request, NULL), LIMN_NOT_FOUND);
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_NOT_FOUND);
     given = (Given){site("blocks.1.hook_mlp_out"), NULL};
-    assert_int_equal(session_run(session, &request, NULL), LIMN_INTERNAL);
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_INTERNAL);
     NodeId early = site("blocks.0.hook_attn_out");
     given = (Given){site("blocks.1.hook_mlp_out"), values};
     request = (RunRequest){
         .sequences = two_sequences, .n_sequences = 2, .taps = &early, .n_taps = 1, .givens = &given, .n_givens = 1};
-    assert_int_equal(session_run(session, &request, NULL), LIMN_USAGE);
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_USAGE);
     assert_non_null(strstr(error_message(), "blocks.1.hook_mlp_out is given, but nothing"));
-    session_free(session);
+    engine_free(engine);
 }
 
 static int setup(void **state) {

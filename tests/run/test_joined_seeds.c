@@ -7,7 +7,7 @@
 
 #include "base/random.h"
 #include "run/clean_run.h"
-#include "run/session.h"
+#include "run/engine.h"
 #include "run/toy_model.h"
 
 /* after our own headers: cmocka has a macro named fail */
@@ -35,16 +35,16 @@ typedef struct Taken {
     const NodeId *nodes;
 } Taken;
 
-static Session *open_session(const SessionOptions *options) {
-    Session *session;
-    SessionOptions chosen = *options;
+static Engine *open_engine(const EngineOptions *options) {
+    Engine *engine;
+    EngineOptions chosen = *options;
     chosen.backend = backend;
-    assert_int_equal(session_new(&session, &model, &chosen), LIMN_OK);
-    return session;
+    assert_int_equal(engine_new(&engine, &model, &chosen), LIMN_OK);
+    return engine;
 }
 
-static void run(Session *session, const RunRequest *request) {
-    if (session_run(session, request, NULL) != LIMN_OK) {
+static void run(Engine *engine, const RunRequest *request) {
+    if (engine_run(engine, request, NULL) != LIMN_OK) {
         fail_msg("%s", error_message());
     }
 }
@@ -74,12 +74,12 @@ static limn_status count_output(void *context, int32_t output, const float *x, i
 
 static const float join_weights[JOIN_OUTPUTS] = {1.0F, -0.5F, 0.25F, 0.0F, 2.0F, 0.7F};
 
-static void make_joins(Session *session, Joins *joins) {
+static void make_joins(Engine *engine, Joins *joins) {
     static const char *const edited[JOINED] = {"blocks.2.hook_attn_out", "blocks.0.hook_mlp_out",
                                                "blocks.1.hook_mlp_out", "blocks.1.hook_resid_mid"};
     static const int32_t layers[JOINED] = {2, -1, 1, -1}, begins[JOINED] = {3, 0, 2, 0};
     int32_t row = 0;
-    assert_int_equal(clean_run_new(&joins->clean, session, &sequences[0], NULL, NULL), LIMN_OK);
+    assert_int_equal(clean_run_new(&joins->clean, engine, &sequences[0], NULL, NULL), LIMN_OK);
     for (int s = 0; s < JOINED; s++) {
         bool joined = layers[s] >= 0;
         Join join = {.clean = joins->clean, .layer = layers[s]};
@@ -122,7 +122,7 @@ static limn_status take_joined(void *context, NodeId node, int32_t row_begin, in
     return LIMN_OK;
 }
 
-static void ask_joins(Session *session, const RunRequest *base, Joins *joins, Taken *taken) {
+static void ask_joins(Engine *engine, const RunRequest *base, Joins *joins, Taken *taken) {
     GradientSink sink = {.nodes = joins->nodes, .n = 2, .with_values = true, .function = take_joined, .context = taken};
     taken->nodes = joins->nodes;
     for (int i = 0; i < 2; i++) {
@@ -133,7 +133,7 @@ static void ask_joins(Session *session, const RunRequest *base, Joins *joins, Ta
     request.seeds = joins->seeds;
     request.n_seeds = 3;
     request.sink = &sink;
-    run(session, &request);
+    run(engine, &request);
 }
 
 static void free_taken(Taken *taken) {
@@ -144,7 +144,7 @@ static void free_taken(Taken *taken) {
 }
 
 /* One sequence alone from its tokens: what the joined run must have said of it. */
-static double check_alone(Session *session, const Joins *joins, int s, float found[3][JOIN_OUTPUTS],
+static double check_alone(Engine *engine, const Joins *joins, int s, float found[3][JOIN_OUTPUTS],
                           const Taken *together) {
     Joins alone = *joins;
     OutputRow rows[JOIN_OUTPUTS];
@@ -171,15 +171,15 @@ static double check_alone(Session *session, const Joins *joins, int s, float fou
     RunRequest request = {
         .sequences = &joins->whole[s], .n_sequences = 1, .outputs = rows, .n_outputs = n, .edits = &edit, .n_edits = 1};
     Taken taken = {0};
-    ask_joins(session, &request, &alone, &taken);
-    double total = session_total(session);
+    ask_joins(engine, &request, &alone, &taken);
+    double total = engine_total(engine);
     for (int32_t i = 0; i < n; i++) {
         for (int seed = 0; seed < 3; seed++) {
             bool there = seed != 2 || s != 0; /* the first sequence joins behind that site */
             float moved = seed == 2 ? 100.0F * (float)(numbers[i] - i) : 0.0F;
-            float expected = session_seed(session, seed)[i] + moved, got = found[seed][numbers[i]];
+            float expected = engine_seed(engine, seed)[i] + moved, got = found[seed][numbers[i]];
             assert_true(there ? fabsf(got - expected) <= 1e-5F * (1.0F + fabsf(expected)) : isnan(got));
-            total -= !there ? (double)(session_seed(session, seed)[i] * rows[i].weight) : 0.0;
+            total -= !there ? (double)(engine_seed(engine, seed)[i] * rows[i].weight) : 0.0;
             total += there ? (double)(moved * rows[i].weight) : 0.0;
         }
     }
@@ -198,9 +198,9 @@ static double check_alone(Session *session, const Joins *joins, int s, float fou
 static void rows_that_join_are_judged_alike(void **state) {
     (void)state;
     for (int keep = KEEP_EVERYTHING; keep <= KEEP_LAYER_INPUTS; keep++) {
-        Session *session = open_session(&(SessionOptions){.keep = (KeepPolicy)keep, .chunk_rows = 3});
+        Engine *engine = open_engine(&(EngineOptions){.keep = (KeepPolicy)keep, .chunk_rows = 3});
         Joins joins = {0};
-        make_joins(session, &joins);
+        make_joins(engine, &joins);
         RunRequest request = {.sequences = joins.sequences,
                               .n_sequences = JOINED,
                               .outputs = joins.outputs,
@@ -208,17 +208,17 @@ static void rows_that_join_are_judged_alike(void **state) {
                               .edits = joins.edits,
                               .n_edits = JOINED};
         Taken together = {0};
-        ask_joins(session, &request, &joins, &together);
+        ask_joins(engine, &request, &joins, &together);
         float found[3][JOIN_OUTPUTS];
         for (int seed = 0; seed < 3; seed++) {
-            memcpy(found[seed], session_seed(session, seed), sizeof found[seed]);
+            memcpy(found[seed], engine_seed(engine, seed), sizeof found[seed]);
         }
-        double total = session_total(session), sum = 0.0;
+        double total = engine_total(engine), sum = 0.0;
         for (int32_t o = 0; o < JOIN_OUTPUTS; o++) { /* forward and backward; not those that are not there */
             assert_int_equal(joins.asked[o], joins.outputs[o].sequence == 0 ? 0 : 2);
         }
         for (int s = 0; s < JOINED; s++) {
-            sum += check_alone(session, &joins, s, found, &together);
+            sum += check_alone(engine, &joins, s, found, &together);
         }
         assert_true(fabs(total - sum) <= 1e-4 * (1.0 + fabs(total)));
         free_taken(&together);
@@ -226,12 +226,12 @@ static void rows_that_join_are_judged_alike(void **state) {
         request.logits = true;
         joins.edits[0].kind = EDIT_COPY;
         joins.edits[0].source = graph_find_site(&model.graph, "blocks.1.hook_mlp_out");
-        assert_int_equal(session_run(session, &request, NULL), LIMN_USAGE);
+        assert_int_equal(engine_run(engine, &request, NULL), LIMN_USAGE);
         assert_non_null(strstr(error_message(), "joins the run behind what it copies"));
         joins.edits[0].source = graph_find_site(&model.graph, "blocks.2.ln1.hook_normalized");
-        run(session, &request);
+        run(engine, &request);
         clean_run_free(joins.clean);
-        session_free(session);
+        engine_free(engine);
     }
 }
 

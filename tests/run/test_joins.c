@@ -56,7 +56,7 @@ static void make_clean_runs(Trial *trial) {
     trial->n_clean = m->golden.n_sequences < MAX_KEPT ? m->golden.n_sequences : MAX_KEPT;
     for (int32_t i = 0; i < trial->n_clean; i++) {
         CleanRunOptions options = {.middle = true, .editable = trial->observed, .n_editable = SEQUENCES + LOOKED};
-        any_model_good(m, clean_run_new(&trial->clean[i], m->session, &m->golden.sequences[i], &options, NULL));
+        any_model_good(m, clean_run_new(&trial->clean[i], m->engine, &m->golden.sequences[i], &options, NULL));
     }
 }
 
@@ -129,14 +129,14 @@ static float *copy_of(const float *values, int64_t n) {
 static void ask(const Trial *trial, const RunRequest *request, Answer *answer) {
     const AnyModel *m = trial->model;
     const Graph *graph = &m->golden.model->graph;
-    any_model_good(m, session_run(m->session, request, NULL));
+    any_model_good(m, engine_run(m->engine, request, NULL));
     answer->width = m->golden.bare ? 0 : row_shape_width(&graph->nodes[graph->logits].op.out, 1);
-    answer->logits = copy_of(session_logits(m->session), request->n_outputs * answer->width);
-    answer->objective = copy_of(session_objective(m->session), m->golden.bare ? 0 : request->n_outputs);
+    answer->logits = copy_of(engine_logits(m->engine), request->n_outputs * answer->width);
+    answer->objective = copy_of(engine_objective(m->engine), m->golden.bare ? 0 : request->n_outputs);
     for (int i = 0; i < LOOKED; i++) {
-        const float *tap = session_tap(m->session, trial->looked[i], &answer->rows[i], &answer->widths[i]);
+        const float *tap = engine_tap(m->engine, trial->looked[i], &answer->rows[i], &answer->widths[i]);
         answer->taps[i] = copy_of(tap, answer->rows[i] * answer->widths[i]);
-        const float *grad = session_grad(m->session, trial->looked[i], &answer->rows[i], &answer->widths[i]);
+        const float *grad = engine_grad(m->engine, trial->looked[i], &answer->rows[i], &answer->widths[i]);
         answer->grads[i] = copy_of(grad, m->golden.bare ? 0 : answer->rows[i] * answer->widths[i]);
     }
 }
@@ -280,11 +280,11 @@ static void check_model(AnyModel *model) {
 }
 
 static void test_joins_in_any_order(void **state) {
-    any_model_each(&(SessionOptions){.chunk_rows = 6, .keep = KEEP_EVERYTHING}, 3, check_model);
+    any_model_each(&(EngineOptions){.chunk_rows = 6, .keep = KEEP_EVERYTHING}, 3, check_model);
 }
 
 static void test_joins_with_layers_computed_again(void **state) {
-    any_model_each(&(SessionOptions){.chunk_rows = 3, .keep = KEEP_LAYER_INPUTS}, 4, check_model);
+    any_model_each(&(EngineOptions){.chunk_rows = 3, .keep = KEEP_LAYER_INPUTS}, 4, check_model);
 }
 
 int main(void) {

@@ -9,7 +9,7 @@
 #include <jansson.h>
 
 #include "files/tensor_files.h"
-#include "run/session.h"
+#include "run/engine.h"
 
 /* after our own headers: cmocka has a macro named fail */
 #include <setjmp.h>
@@ -64,13 +64,13 @@ static json_t *load_json(const char *path) {
 
 typedef struct Opened {
     Model *model;
-    Session *session;
+    Engine *engine;
 } Opened;
 
 static Opened open_as(const char *path, Compute compute) {
     Opened opened;
     check(model_open(&opened.model, path, &(ModelOptions){.bf16 = compute == COMPUTE_BF16}, NULL));
-    check(session_new(&opened.session, opened.model, &(SessionOptions){.compute = compute}));
+    check(engine_new(&opened.engine, opened.model, &(EngineOptions){.compute = compute}));
     return opened;
 }
 
@@ -79,7 +79,7 @@ static Opened open_model(const char *path) {
 }
 
 static void close_model(Opened *opened) {
-    session_free(opened->session);
+    engine_free(opened->engine);
     model_free(opened->model);
 }
 
@@ -104,9 +104,9 @@ static const float *all_logits(Opened *opened, const int32_t *ids, int32_t n) {
                           .outputs = outputs,
                           .n_outputs = n,
                           .logits = true};
-    check(session_run(opened->session, &request, NULL));
+    check(engine_run(opened->engine, &request, NULL));
     free(outputs);
-    return session_logits(opened->session);
+    return engine_logits(opened->engine);
 }
 
 static int32_t largest(const float *values, int32_t n) {
@@ -139,8 +139,8 @@ static void check_greedy(Opened *opened, const int32_t *prompt, int32_t n, const
         OutputRow output = {.row = input.n - 1, .target = -1};
         RunRequest request = {
             .sequences = &input, .n_sequences = 1, .outputs = &output, .n_outputs = 1, .logits = true, .append = cache};
-        check(session_run(opened->session, &request, NULL));
-        last = largest(session_logits(opened->session), vocabulary);
+        check(engine_run(opened->engine, &request, NULL));
+        last = largest(engine_logits(opened->engine), vocabulary);
         assert_int_equal(last, json_integer_value(json_array_get(expected, (size_t)i)));
     }
     kv_cache_free(cache);
@@ -328,11 +328,11 @@ static void restore_biases(const Model *model, const Golden *golden, float bias[
 }
 
 /* The golden has heads first: [H, T, K]; a tap has rows first. */
-static double tap_distance(const Session *session, NodeId node, const float *expected, int64_t n, bool heads) {
+static double tap_distance(const Engine *engine, NodeId node, const float *expected, int64_t n, bool heads) {
     enum { T = 11, H = 3 };
     int32_t rows;
     int64_t width;
-    const float *found = session_tap(session, node, &rows, &width);
+    const float *found = engine_tap(engine, node, &rows, &width);
     assert_int_equal(rows * width, n);
     double worst = 0, size = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -388,10 +388,10 @@ static void nano_sort_activations(void **state) {
                               .n_outputs = 1,
                               .taps = taps,
                               .n_taps = N};
-        check(session_run(opened.session, &request, NULL));
+        check(engine_run(opened.engine, &request, NULL));
         for (int i = 0; i < N; i++) {
             const float *expected = part(&golden, rows[i].tensor, &n);
-            double distance = tap_distance(opened.session, taps[i], expected, n, rows[i].heads);
+            double distance = tap_distance(opened.engine, taps[i], expected, n, rows[i].heads);
             if (!(distance <= 1e-4)) {
                 fail_msg("nano-sort: %s is off by %.3g", rows[i].site, distance);
             }
@@ -427,12 +427,12 @@ static void minilm_hidden_states(void **state) {
     }
     RunRequest request = {
         .sequences = sequences, .n_sequences = 2, .outputs = outputs, .n_outputs = 2, .taps = taps, .n_taps = 4};
-    check(session_run(opened.session, &request, NULL));
+    check(engine_run(opened.engine, &request, NULL));
     for (int i = 0; i < 4; i++) {
         const Tensor *expected = tensor_files_find(golden, sites[i]);
         int32_t rows;
         int64_t width;
-        const float *found = session_tap(opened.session, taps[i], &rows, &width);
+        const float *found = engine_tap(opened.engine, taps[i], &rows, &width);
         assert_int_equal(rows * width, tensor_elements(expected));
         double worst = 0, size = 0;
         for (int64_t k = 0; k < rows * width; k++) {

@@ -1,11 +1,11 @@
-/* What session_estimate says of memory, against what the process comes to hold: each run in a process of its own. */
+/* What engine_estimate says of memory, against what the process comes to hold: each run in a process of its own. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "run/session.h"
+#include "run/engine.h"
 #include "run/toy_model.h"
 
 /* after our own headers: cmocka has a macro named fail */
@@ -38,29 +38,29 @@ static double resident_bytes(void) {
     return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
-static limn_status measure(Memory *memory, const RunRequest *request, const SessionOptions *options, int64_t runs) {
-    Session *session;
+static limn_status measure(Memory *memory, const RunRequest *request, const EngineOptions *options, int64_t runs) {
+    Engine *engine;
     RunEstimate estimate;
     size_t faster;
-    TRY(session_new(&session, &model, options));
-    TRY(session_estimate(session, request, &estimate));
-    TRY(session_estimate_weights(session, request, runs, &faster));
+    TRY(engine_new(&engine, &model, options));
+    TRY(engine_estimate(engine, request, &estimate));
+    TRY(engine_estimate_weights(engine, request, runs, &faster));
     memory->said = (double)estimate.bytes + (double)faster;
     if (options->keep == KEEP_LAYER_INPUTS || options->memory_limit > 0) {
         assert_int_equal(faster, 0); /* a luxury */
     }
     double before = resident_bytes();
     for (int64_t run = 0; run < runs; run++) {
-        TRY(session_run(session, request, NULL));
+        TRY(engine_run(engine, request, NULL));
     }
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     memory->held = (double)usage.ru_maxrss * 1024.0 - before;
-    session_free(session);
+    engine_free(engine);
     return LIMN_OK;
 }
 
-static Memory measure_apart(const RunRequest *request, const SessionOptions *options, int64_t runs) {
+static Memory measure_apart(const RunRequest *request, const EngineOptions *options, int64_t runs) {
     int ends[2];
     Memory memory = {0};
     assert_int_equal(pipe(ends), 0);
@@ -80,7 +80,7 @@ static Memory measure_apart(const RunRequest *request, const SessionOptions *opt
     return memory;
 }
 
-static void check_estimate(const char *what, const RunRequest *request, const SessionOptions *options, int64_t runs) {
+static void check_estimate(const char *what, const RunRequest *request, const EngineOptions *options, int64_t runs) {
     Memory memory = measure_apart(request, options, runs);
     double ratio = memory.said / memory.held;
     print_message("%s: said %.1f MiB, held %.1f MiB\n", what, memory.said / 1048576.0, memory.held / 1048576.0);
@@ -108,9 +108,9 @@ static void test_the_estimate_is_what_is_held(void **state) {
                            .grads = &model.graph.embed,
                            .n_grads = 1,
                            .objective = OBJECTIVE_LOG_PROB};
-    const SessionOptions plain = {.threads = 2}, alone = {.threads = 1};
-    const SessionOptions limited = {.threads = 2, .memory_limit = (size_t)4 << 30};
-    const SessionOptions tight = {.threads = 2, .keep = KEEP_LAYER_INPUTS};
+    const EngineOptions plain = {.threads = 2}, alone = {.threads = 1};
+    const EngineOptions limited = {.threads = 2, .memory_limit = (size_t)4 << 30};
+    const EngineOptions tight = {.threads = 2, .keep = KEEP_LAYER_INPUTS};
     check_estimate("logits of every row", &logits, &plain, 1);
     check_estimate("logits under a limit", &logits, &limited, 1);
     check_estimate("values of two sites", &tapped, &plain, 1);
@@ -127,7 +127,7 @@ static void test_weights_that_are_used_often(void **state) {
 #endif
     const SequenceInput sequence = {.ids = ids, .n = 1};
     RunRequest request = {.sequences = &sequence, .n_sequences = 1, .taps = &model.graph.final, .n_taps = 1};
-    const SessionOptions options = {.threads = 1};
+    const EngineOptions options = {.threads = 1};
     Memory seldom = measure_apart(&request, &options, 1);
     assert_true(seldom.held < 10e6 && seldom.said < 10e6);
     if (backend_find("cpu") != NULL && backend_find("cpu")->weight_bytes != NULL && seldom.said > 0) {

@@ -26,10 +26,10 @@ static void check(limn_status status) {
     }
 }
 
-static Session *open_session(const GoldenCase *golden, const char *backend) {
-    Session *session;
-    check(session_new(&session, golden->model, &(SessionOptions){.backend = backend}));
-    return session;
+static Engine *open_engine(const GoldenCase *golden, const char *backend) {
+    Engine *engine;
+    check(engine_new(&engine, golden->model, &(EngineOptions){.backend = backend}));
+    return engine;
 }
 
 static NodeId site(const GoldenCase *golden, const char *name) {
@@ -40,16 +40,16 @@ static NodeId site(const GoldenCase *golden, const char *name) {
     return node;
 }
 
-static double logit_distance(const GoldenCase *golden, const Session *session, const char *tensor) {
+static double logit_distance(const GoldenCase *golden, const Engine *engine, const char *tensor) {
     int64_t width = golden->model->config.n_vocab;
-    return golden_case_logit_distance(golden, tensor, session_logits(session), golden->n_outputs * width);
+    return golden_case_logit_distance(golden, tensor, engine_logits(engine), golden->n_outputs * width);
 }
 
 /* ---- what is lowered ---- */
 
-static bool program_has(Session *session, const RunRequest *request, const char *op) {
+static bool program_has(Engine *engine, const RunRequest *request, const char *op) {
     char *text, word[64];
-    check(session_describe_program(session, request, &text));
+    check(engine_describe_program(engine, request, &text));
     snprintf(word, sizeof word, " %s ", op);
     bool found = strstr(text, word) != NULL;
     free(text);
@@ -59,20 +59,20 @@ static bool program_has(Session *session, const RunRequest *request, const char 
 static void experts_are_one_step_unless_looked_into(void **state) {
     GoldenCase golden;
     golden_case_open(&golden, "mixtral", NULL);
-    Session *session = open_session(&golden, "ref");
+    Engine *engine = open_engine(&golden, "ref");
     RunRequest request = golden_case_request(&golden);
-    assert_true(program_has(session, &request, "EXPERTS"));
-    assert_false(program_has(session, &request, "EXPERT_LINEAR"));
+    assert_true(program_has(engine, &request, "EXPERTS"));
+    assert_false(program_has(engine, &request, "EXPERT_LINEAR"));
     NodeId outside[] = {site(&golden, "blocks.0.mlp.hook_routing_weights"), site(&golden, "blocks.1.hook_mlp_out")};
     request.taps = outside;
     request.n_taps = 2;
-    assert_false(program_has(session, &request, "EXPERT_LINEAR"));
+    assert_false(program_has(engine, &request, "EXPERT_LINEAR"));
     NodeId inside = site(&golden, "blocks.1.mlp.experts.hook_post");
     request.taps = &inside;
     request.n_taps = 1;
-    assert_true(program_has(session, &request, "EXPERT_LINEAR"));
-    assert_true(program_has(session, &request, "EXPERTS")); /* the other layer */
-    session_free(session);
+    assert_true(program_has(engine, &request, "EXPERT_LINEAR"));
+    assert_true(program_has(engine, &request, "EXPERTS")); /* the other layer */
+    engine_free(engine);
     golden_case_close(&golden);
 }
 
@@ -86,12 +86,12 @@ static void the_estimate_counts_the_experts_in_use(void **state) {
         for (NodeId node = 0; node < graph->n_nodes && which == 1; node++) {
             graph->nodes[node].op.attributes.top_k *= 2;
         }
-        Session *session = open_session(&golden, "ref");
+        Engine *engine = open_engine(&golden, "ref");
         RunRequest request = golden_case_request(&golden);
         RunEstimate estimate;
-        check(session_estimate(session, &request, &estimate));
+        check(engine_estimate(engine, &request, &estimate));
         flops[which] = estimate.flops;
-        session_free(session);
+        engine_free(engine);
         golden_case_close(&golden);
     }
     /* two layers of 11 rows through two more experts of [20, 32], three matrices each */
@@ -122,7 +122,7 @@ static void edits_of_experts_agree(void **state) {
     for (int b = 0; golden_backends[b] != NULL; b++) {
         GoldenCase golden;
         golden_case_open(&golden, "mixtral", NULL);
-        Session *session = open_session(&golden, golden_backends[b]);
+        Engine *engine = open_engine(&golden, golden_backends[b]);
         for (size_t i = 0; i < sizeof expert_edits / sizeof expert_edits[0]; i++) {
             const ExpertEdit *row = &expert_edits[i];
             NodeId node = site(&golden, row->site);
@@ -142,17 +142,17 @@ static void edits_of_experts_agree(void **state) {
                                       .scalar = true};
             }
             RunRequest request = golden_case_request(&golden);
-            check(session_run(session, &request, NULL));
-            double before = logit_distance(&golden, session, row->golden);
+            check(engine_run(engine, &request, NULL));
+            double before = logit_distance(&golden, engine, row->golden);
             request.edits = edits;
             request.n_edits = row->also >= 0 ? 2 : 1;
-            assert_int_equal(program_has(session, &request, "EXPERT_LINEAR"), !row->fused);
-            check(session_run(session, &request, NULL));
-            double distance = logit_distance(&golden, session, row->golden);
+            assert_int_equal(program_has(engine, &request, "EXPERT_LINEAR"), !row->fused);
+            check(engine_run(engine, &request, NULL));
+            double distance = logit_distance(&golden, engine, row->golden);
             print_message("%s, %s: %.2g (unedited %.2g)\n", row->golden, golden_backends[b], distance, before);
             assert_true(distance <= LOGIT_TOLERANCE && before > MUTANT_FACTOR * LOGIT_TOLERANCE);
         }
-        session_free(session);
+        engine_free(engine);
         golden_case_close(&golden);
     }
 }
@@ -165,7 +165,7 @@ static void all_experts_off_is_zero(void **state) {
     for (int b = 0; golden_backends[b] != NULL; b++) {
         GoldenCase golden;
         golden_case_open(&golden, "mixtral", NULL);
-        Session *session = open_session(&golden, golden_backends[b]);
+        Engine *engine = open_engine(&golden, golden_backends[b]);
         for (int i = 0; i < 3; i++) {
             Edit edit = {.node = site(&golden, sites[i]),
                          .kind = EDIT_SET,
@@ -185,10 +185,10 @@ static void all_experts_off_is_zero(void **state) {
             request.grads = grads;
             request.n_grads = 2;
             request.objective = OBJECTIVE_LOG_PROB;
-            check(session_run(session, &request, NULL));
+            check(engine_run(engine, &request, NULL));
             int32_t rows;
             int64_t width;
-            const float *value = session_tap(session, out, &rows, &width);
+            const float *value = engine_tap(engine, out, &rows, &width);
             double other = 0;
             for (int64_t j = 0; j < width; j++) {
                 assert_true(value[2 * width + j] == 0.0f);
@@ -196,13 +196,13 @@ static void all_experts_off_is_zero(void **state) {
             }
             assert_true(other > 0.1);
             for (int g = 0; g < 2; g++) {
-                const float *grad = session_grad(session, grads[g], &rows, &width);
+                const float *grad = engine_grad(engine, grads[g], &rows, &width);
                 for (int64_t j = 0; j < rows * width; j++) {
                     assert_true(isfinite(grad[j]));
                 }
             }
         }
-        session_free(session);
+        engine_free(engine);
         golden_case_close(&golden);
     }
 }
@@ -223,7 +223,7 @@ static void the_gradient_stops_at_the_choice(void **state) {
     for (int b = 0; golden_backends[b] != NULL; b++) {
         GoldenCase golden;
         golden_case_open(&golden, "qwen2-moe", NULL);
-        Session *session = open_session(&golden, golden_backends[b]);
+        Engine *engine = open_engine(&golden, golden_backends[b]);
         NodeId indices = site(&golden, "blocks.0.mlp.hook_expert_indices");
         NodeId weights[] = {site(&golden, "blocks.0.mlp.hook_expert_weights"),
                             site(&golden, "blocks.0.mlp.hook_routing_weights"), indices};
@@ -233,12 +233,12 @@ static void the_gradient_stops_at_the_choice(void **state) {
         request.grads = weights;
         request.n_grads = 3;
         request.objective = OBJECTIVE_LOG_PROB;
-        check(session_run(session, &request, NULL));
+        check(engine_run(engine, &request, NULL));
         int32_t rows;
         int64_t k, experts;
-        const float *chosen = session_tap(session, indices, &rows, &k);
+        const float *chosen = engine_tap(engine, indices, &rows, &k);
         for (int which = 0; which < 2; which++) {
-            const float *grad = session_grad(session, weights[which], &rows, &experts);
+            const float *grad = engine_grad(engine, weights[which], &rows, &experts);
             double kept = 0;
             for (int64_t i = 0; i < rows * experts; i++) {
                 bool on = is_chosen(chosen + i / experts * k, k, i % experts);
@@ -247,11 +247,11 @@ static void the_gradient_stops_at_the_choice(void **state) {
             }
             assert_true(kept > 1e-3);
         }
-        const float *grad = session_grad(session, indices, &rows, &k);
+        const float *grad = engine_grad(engine, indices, &rows, &k);
         for (int64_t i = 0; i < rows * k; i++) {
             assert_true(grad[i] == 0.0f);
         }
-        session_free(session);
+        engine_free(engine);
         golden_case_close(&golden);
     }
 }
@@ -259,9 +259,9 @@ static void the_gradient_stops_at_the_choice(void **state) {
 /* ---- bits ---- */
 
 /* The logits of one row. Products on a machine without AVX2 follow the number of rows: see backend/README.md. */
-static void expect_row(const Session *session, const float *expected, int32_t n) {
-    const float *found = session_logits(session);
-    const char *set = session_backend_describe(session);
+static void expect_row(const Engine *engine, const float *expected, int32_t n) {
+    const float *found = engine_logits(engine);
+    const char *set = engine_backend_describe(engine);
     if (strncmp(set, "SSE", 3) != 0) {
         assert_memory_equal(found, expected, (size_t)n * sizeof *found);
     }
@@ -276,13 +276,13 @@ static void a_decode_has_the_bits_of_the_full_pass(void **state) {
         for (int i = 0; i < N_NAMES; i++) {
             GoldenCase golden;
             golden_case_open(&golden, names[i], NULL);
-            Session *session = open_session(&golden, golden_backends[b]);
+            Engine *engine = open_engine(&golden, golden_backends[b]);
             int32_t n = golden.sequences[0].n, vocabulary = golden.model->config.n_vocab;
             RunRequest request = golden_case_request(&golden);
-            check(session_run(session, &request, NULL));
+            check(engine_run(engine, &request, NULL));
             float *full = malloc((size_t)n * (size_t)vocabulary * sizeof *full);
             assert_non_null(full);
-            memcpy(full, session_logits(session), (size_t)n * (size_t)vocabulary * sizeof *full);
+            memcpy(full, engine_logits(engine), (size_t)n * (size_t)vocabulary * sizeof *full);
             KvCache *cache;
             check(kv_cache_new(&cache, golden.model, n));
             for (int32_t row = 0, step; row < n; row += step) {
@@ -296,12 +296,12 @@ static void a_decode_has_the_bits_of_the_full_pass(void **state) {
                                   .n_outputs = 1,
                                   .logits = true,
                                   .append = cache};
-                check(session_run(session, &one, NULL));
-                expect_row(session, full + (row + step - 1) * vocabulary, vocabulary);
+                check(engine_run(engine, &one, NULL));
+                expect_row(engine, full + (row + step - 1) * vocabulary, vocabulary);
             }
             kv_cache_free(cache);
             free(full);
-            session_free(session);
+            engine_free(engine);
             golden_case_close(&golden);
         }
     }
@@ -309,23 +309,23 @@ static void a_decode_has_the_bits_of_the_full_pass(void **state) {
 
 /* Logits and the gradient at the embedding, with so many threads. */
 static float *bits_of(const GoldenCase *golden, const char *backend, int threads, size_t *bytes) {
-    Session *session = open_session(golden, backend);
-    session_set_threads(session, threads);
+    Engine *engine = open_engine(golden, backend);
+    engine_set_threads(engine, threads);
     RunRequest request = golden_case_request(golden);
     NodeId embed = site(golden, "hook_embed");
     request.grads = &embed;
     request.n_grads = 1;
     request.objective = OBJECTIVE_LOG_PROB;
-    check(session_run(session, &request, NULL));
+    check(engine_run(engine, &request, NULL));
     int32_t rows;
     int64_t width, logits = (int64_t)golden->n_outputs * golden->model->config.n_vocab;
-    const float *grad = session_grad(session, embed, &rows, &width);
+    const float *grad = engine_grad(engine, embed, &rows, &width);
     *bytes = (size_t)(logits + rows * width) * sizeof(float);
     float *bits = malloc(*bytes);
     assert_non_null(bits);
-    memcpy(bits, session_logits(session), (size_t)logits * sizeof(float));
+    memcpy(bits, engine_logits(engine), (size_t)logits * sizeof(float));
     memcpy(bits + logits, grad, (size_t)(rows * width) * sizeof(float));
-    session_free(session);
+    engine_free(engine);
     return bits;
 }
 
@@ -405,11 +405,11 @@ static double mutant_distance(const char *name, size_t which) {
             mutants[which].change(op);
         }
     }
-    Session *session = open_session(&golden, "ref");
+    Engine *engine = open_engine(&golden, "ref");
     RunRequest request = golden_case_request(&golden);
-    check(session_run(session, &request, NULL));
-    double distance = logit_distance(&golden, session, "logits") / LOGIT_TOLERANCE;
-    session_free(session);
+    check(engine_run(engine, &request, NULL));
+    double distance = logit_distance(&golden, engine, "logits") / LOGIT_TOLERANCE;
+    engine_free(engine);
     golden_case_close(&golden);
     return distance;
 }

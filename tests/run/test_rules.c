@@ -18,18 +18,18 @@ enum { N_SITES = sizeof sites / sizeof sites[0] };
 
 static const char *current; /* case */
 
-static void run(Session *session, const RunRequest *request) {
-    if (session_run(session, request, NULL) != LIMN_OK) {
+static void run(Engine *engine, const RunRequest *request) {
+    if (engine_run(engine, request, NULL) != LIMN_OK) {
         fail_msg("%s: %s", current, error_message());
     }
 }
 
-static Session *open_session(const GoldenCase *golden, const SessionOptions *options) {
-    Session *session;
-    if (session_new(&session, golden->model, options) != LIMN_OK) {
+static Engine *open_engine(const GoldenCase *golden, const EngineOptions *options) {
+    Engine *engine;
+    if (engine_new(&engine, golden->model, options) != LIMN_OK) {
         fail_msg("%s", error_message());
     }
-    return session;
+    return engine;
 }
 
 static RunRequest request_of(const GoldenCase *golden, RuleSet rules, const NodeId *grads, int32_t n) {
@@ -47,14 +47,14 @@ static bool golden_has(const GoldenCase *golden, const char *name) {
 }
 
 /* The largest distance of the sites' gradients from those of a set; sites that get none there must be 0 here. */
-static double distance_from(const GoldenCase *golden, Session *session, const NodeId *nodes, RuleSet set, int *known) {
+static double distance_from(const GoldenCase *golden, Engine *engine, const NodeId *nodes, RuleSet set, int *known) {
     double worst = 0.0;
     *known = 0;
     for (int i = 0; i < N_SITES; i++) {
         char name[96];
         int32_t rows;
         int64_t width;
-        const float *grad = session_grad(session, nodes[i], &rows, &width);
+        const float *grad = engine_grad(engine, nodes[i], &rows, &width);
         assert_non_null(grad);
         snprintf(name, sizeof name, "%s.%s", rule_set_name(set), sites[i]);
         if (golden_has(golden, name)) {
@@ -89,14 +89,14 @@ static int check_case(const GoldenCase *golden, const char *backend, KeepPolicy 
         nodes[i] = graph_find_site(&golden->model->graph, sites[i]);
         assert_int_not_equal(nodes[i], NODE_NONE);
     }
-    Session *session = open_session(golden, &(SessionOptions){.backend = backend, .keep = keep, .chunk_rows = 5});
+    Engine *engine = open_engine(golden, &(EngineOptions){.backend = backend, .keep = keep, .chunk_rows = 5});
     int misses = 0;
     for (int set = RULES_FROZEN; set < RULE_SET_COUNT; set++) {
         RunRequest request = request_of(golden, (RuleSet)set, unfused ? all : nodes, unfused ? n_all : N_SITES);
-        run(session, &request);
+        run(engine, &request);
         for (int other = RULES_FROZEN; other < RULE_SET_COUNT; other++) {
             int known;
-            double distance = distance_from(golden, session, nodes, (RuleSet)other, &known);
+            double distance = distance_from(golden, engine, nodes, (RuleSet)other, &known);
             assert_true(known >= 3);
             *worst = other == set ? fmax(*worst, distance) : *worst;
             bool same = set != RULES_LRP && other != RULES_LRP && relu_only(&golden->model->graph);
@@ -110,7 +110,7 @@ static int check_case(const GoldenCase *golden, const char *backend, KeepPolicy 
         }
     }
     free(all);
-    session_free(session);
+    engine_free(engine);
     return misses;
 }
 
@@ -176,10 +176,10 @@ static double relevance_gap(const GoldenCase *golden, const char *backend, RuleS
     request.seeds = &seed;
     request.n_seeds = 1;
     request.sink = &sink;
-    Session *session = open_session(golden, &(SessionOptions){.backend = backend, .keep = KEEP_LAYER_INPUTS});
-    run(session, &request);
-    double gap = fabs(sum[0] - session_total(session)) / (fabs(session_total(session)) + sum[1]);
-    session_free(session);
+    Engine *engine = open_engine(golden, &(EngineOptions){.backend = backend, .keep = KEEP_LAYER_INPUTS});
+    run(engine, &request);
+    double gap = fabs(sum[0] - engine_total(engine)) / (fabs(engine_total(engine)) + sum[1]);
+    engine_free(engine);
     return gap;
 }
 
@@ -213,9 +213,9 @@ static void relevance_is_conserved_through_a_model(void **state) {
 
 /* ---- what the planner makes of them ---- */
 
-static bool program_has(Session *session, const RunRequest *request, const char *step) {
+static bool program_has(Engine *engine, const RunRequest *request, const char *step) {
     char *text;
-    assert_int_equal(session_describe_program(session, request, &text), LIMN_OK);
+    assert_int_equal(engine_describe_program(engine, request, &text), LIMN_OK);
     bool found = strstr(text, step) != NULL;
     free(text);
     return found;
@@ -228,21 +228,21 @@ static void programs_stay_fused(void **state) {
     GoldenCase golden;
     current = "llama3";
     golden_case_open(&golden, current, NULL);
-    Session *session = open_session(&golden, &(SessionOptions){.backend = golden_backends[0]});
+    Engine *engine = open_engine(&golden, &(EngineOptions){.backend = golden_backends[0]});
     for (int set = RULES_TRUE; set < RULE_SET_COUNT; set++) {
         RunRequest request = request_of(&golden, (RuleSet)set, &golden.model->graph.embed, 1);
         static const char *const fused[] = {"NORM ", "ATTENTION ", "GATED_ACTIVATION "};
         for (int i = 0; i < 3; i++) {
-            assert_true(program_has(session, &request, fused[i]));
+            assert_true(program_has(engine, &request, fused[i]));
         }
         /* queries and keys turn back only where a gradient goes through the pattern */
         bool stopped = gradient_rule((RuleSet)set, OP_ATTENTION_PATTERN) == GRADIENT_STOP;
-        assert_true(program_has(session, &request, "backward  ROPE") == !stopped);
+        assert_true(program_has(engine, &request, "backward  ROPE") == !stopped);
         request.grads = NULL;
         request.n_grads = 0;
-        assert_true(!program_has(session, &request, "backward"));
+        assert_true(!program_has(engine, &request, "backward"));
     }
-    session_free(session);
+    engine_free(engine);
     golden_case_close(&golden);
 }
 

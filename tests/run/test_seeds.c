@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "run/session.h"
+#include "run/engine.h"
 #include "run/toy_model.h"
 
 /* after our own headers: cmocka has a macro named fail; (fail) is ours */
@@ -91,16 +91,16 @@ static Seed seed_of(int which) {
     return seed;
 }
 
-static Session *open_session(const SessionOptions *options) {
-    Session *session;
-    SessionOptions chosen = options == NULL ? (SessionOptions){0} : *options;
+static Engine *open_engine(const EngineOptions *options) {
+    Engine *engine;
+    EngineOptions chosen = options == NULL ? (EngineOptions){0} : *options;
     chosen.backend = backend;
-    assert_int_equal(session_new(&session, &model, &chosen), LIMN_OK);
-    return session;
+    assert_int_equal(engine_new(&engine, &model, &chosen), LIMN_OK);
+    return engine;
 }
 
-static void run(Session *session, const RunRequest *request) {
-    if (session_run(session, request, NULL) != LIMN_OK) {
+static void run(Engine *engine, const RunRequest *request) {
+    if (engine_run(engine, request, NULL) != LIMN_OK) {
         fail_msg("%s", error_message());
     }
 }
@@ -187,20 +187,20 @@ static double expected_value(const Seed *seed, int32_t o, const float *x, int64_
 static const int32_t first_row[] = {0, 7};
 
 /* The value of the site at each output row, [N_OUTPUTS, width]: from a run that taps it. */
-static int64_t rows_at(Session *session, const Seed *seed, float *found) {
+static int64_t rows_at(Engine *engine, const Seed *seed, float *found) {
     RunRequest request = request_of(NULL, 0);
     if (seed->node == model.graph.logits) {
         request.logits = true;
-        run(session, &request);
-        memcpy(found, session_logits(session), sizeof *found * N_OUTPUTS * VOCAB);
+        run(engine, &request);
+        memcpy(found, engine_logits(engine), sizeof *found * N_OUTPUTS * VOCAB);
         return VOCAB;
     }
     request.taps = &seed->node;
     request.n_taps = 1;
-    run(session, &request);
+    run(engine, &request);
     int32_t rows;
     int64_t width;
-    const float *tapped = session_tap(session, seed->node, &rows, &width);
+    const float *tapped = engine_tap(engine, seed->node, &rows, &width);
     assert_int_equal(rows, N_ROWS);
     for (int32_t o = 0; o < N_OUTPUTS; o++) {
         memcpy(found + o * width, tapped + (first_row[outputs[o].sequence] + outputs[o].row) * width,
@@ -211,39 +211,39 @@ static int64_t rows_at(Session *session, const Seed *seed, float *found) {
 
 static void values_are_what_the_table_says(void **state) {
     (void)state;
-    Session *session = open_session(&(SessionOptions){.chunk_rows = 3});
+    Engine *engine = open_engine(&(EngineOptions){.chunk_rows = 3});
     int failures = 0;
     bool seen[SEED_KIND_COUNT] = {false};
     for (int i = 0; i < N_JUDGED; i++) {
         Seed seed = seed_of(i);
         float x[N_OUTPUTS * VOCAB];
-        int64_t width = rows_at(session, &seed, x);
+        int64_t width = rows_at(engine, &seed, x);
         RunRequest request = request_of(&seed, 1);
-        run(session, &request);
-        assert_null(session_logits(session));
+        run(engine, &request);
+        assert_null(engine_logits(engine));
         double total = 0.0;
         for (int32_t o = 0; o < N_OUTPUTS; o++) {
             double expected = expected_value(&seed, o, x + o * width, width);
-            double found = (double)session_seed(session, 0)[o];
+            double found = (double)engine_seed(engine, 0)[o];
             total += (double)outputs[o].weight * found;
             if (!(fabs(found - expected) <= 2e-5 * (1.0 + fabs(expected)))) {
                 print_error("%s, %s: output %d has %.7g, expected %.7g\n", backend, judged[i].name, o, found, expected);
                 failures++;
             }
         }
-        assert_true(fabs(total - session_total(session)) < 1e-6 * (1.0 + fabs(total)));
+        assert_true(fabs(total - engine_total(engine)) < 1e-6 * (1.0 + fabs(total)));
         seen[seed.kind] = true;
     }
     for (int kind = 0; kind < SEED_KIND_COUNT; kind++) {
         assert_true(seen[kind]);
     }
     assert_int_equal(failures, 0);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* ---- gradients ---- */
 
-static double pushed_total(Session *session, const Seed *seeds, int32_t n, NodeId node, int32_t row, int64_t element,
+static double pushed_total(Engine *engine, const Seed *seeds, int32_t n, NodeId node, int32_t row, int64_t element,
                            float push) {
     Edit edit = {.node = node,
                  .kind = EDIT_ADD,
@@ -256,19 +256,19 @@ static double pushed_total(Session *session, const Seed *seeds, int32_t n, NodeI
     RunRequest request = request_of(seeds, n);
     request.edits = &edit;
     request.n_edits = 1;
-    run(session, &request);
-    return session_total(session);
+    run(engine, &request);
+    return engine_total(engine);
 }
 
 /* How many of some elements of the embedding miss their finite difference, in units of what is allowed. */
-static double worst_miss(Session *session, const Seed *seeds, int32_t n, const float *grad) {
+static double worst_miss(Engine *engine, const Seed *seeds, int32_t n, const float *grad) {
     static const int32_t rows[] = {0, 2, 6, 8, 10};
     static const int64_t elements[] = {0, 7, 13, 18, 23};
     const float step = 8e-3F; /* smaller: rounding; larger: curvature */
     double worst = 0.0;
     for (int i = 0; i < 5; i++) {
-        double up = pushed_total(session, seeds, n, model.graph.embed, rows[i], elements[i], step);
-        double down = pushed_total(session, seeds, n, model.graph.embed, rows[i], elements[i], -step);
+        double up = pushed_total(engine, seeds, n, model.graph.embed, rows[i], elements[i], step);
+        double down = pushed_total(engine, seeds, n, model.graph.embed, rows[i], elements[i], -step);
         double seen = (up - down) / (2.0 * (double)step);
         double gap = fabs(seen - (double)grad[rows[i] * WIDTH + elements[i]]);
         worst = fmax(worst, gap / (1e-3 + 2e-2 * fabs(seen)));
@@ -276,14 +276,14 @@ static double worst_miss(Session *session, const Seed *seeds, int32_t n, const f
     return worst;
 }
 
-static float *gradient_of(Session *session, const Seed *seeds, int32_t n) {
+static float *gradient_of(Engine *engine, const Seed *seeds, int32_t n) {
     RunRequest request = request_of(seeds, n);
     request.grads = &model.graph.embed;
     request.n_grads = 1;
-    run(session, &request);
+    run(engine, &request);
     int32_t rows;
     int64_t width;
-    const float *grad = session_grad(session, model.graph.embed, &rows, &width);
+    const float *grad = engine_grad(engine, model.graph.embed, &rows, &width);
     assert_int_equal(rows * width, N_ROWS * WIDTH);
     float *copy = malloc(sizeof *copy * N_ROWS * WIDTH);
     assert_non_null(copy);
@@ -295,11 +295,11 @@ static void gradients_are_finite_differences(void **state) {
     (void)state;
     int failures = 0;
     for (int keep = KEEP_EVERYTHING; keep <= KEEP_LAYER_INPUTS; keep++) {
-        Session *session = open_session(&(SessionOptions){.keep = (KeepPolicy)keep, .chunk_rows = 3});
+        Engine *engine = open_engine(&(EngineOptions){.keep = (KeepPolicy)keep, .chunk_rows = 3});
         for (int i = 0; i < N_JUDGED; i++) {
             Seed seed = seed_of(i);
-            float *grad = gradient_of(session, &seed, 1);
-            double miss = worst_miss(session, &seed, 1, grad);
+            float *grad = gradient_of(engine, &seed, 1);
+            double miss = worst_miss(engine, &seed, 1, grad);
             if (!(miss <= 1.0)) {
                 print_error("%s, policy %d, %s: misses its finite difference by %.3g\n", backend, keep, judged[i].name,
                             miss);
@@ -307,8 +307,8 @@ static void gradients_are_finite_differences(void **state) {
             }
             /* the mutant: another kind, or another vector, has another gradient */
             Seed mutant = seed_of((i + 1) % N_JUDGED);
-            float *wrong = gradient_of(session, &mutant, 1);
-            if (!(worst_miss(session, &seed, 1, wrong) > 3.0)) {
+            float *wrong = gradient_of(engine, &mutant, 1);
+            if (!(worst_miss(engine, &seed, 1, wrong) > 3.0)) {
                 print_error("%s: takes the gradient of %s for its own\n", judged[i].name,
                             judged[(i + 1) % N_JUDGED].name);
                 failures++;
@@ -316,7 +316,7 @@ static void gradients_are_finite_differences(void **state) {
             free(wrong);
             free(grad);
         }
-        session_free(session);
+        engine_free(engine);
     }
     assert_int_equal(failures, 0);
 }
@@ -331,23 +331,23 @@ static void seeds_add_up(void **state) {
     double sum[N_ROWS * WIDTH] = {0.0};
     double total = 0.0;
     float alone[N_JUDGED][N_OUTPUTS];
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     for (int i = 0; i < N_JUDGED; i++) {
         for (int o = 0; o < N_OUTPUTS; o++) {
             weights[i][o] = (float)random_normal(&random);
         }
         seeds[i] = seed_of(i);
         seeds[i].weights = weights[i];
-        float *grad = gradient_of(session, &seeds[i], 1);
-        memcpy(alone[i], session_seed(session, 0), sizeof alone[i]);
-        total += session_total(session);
+        float *grad = gradient_of(engine, &seeds[i], 1);
+        memcpy(alone[i], engine_seed(engine, 0), sizeof alone[i]);
+        total += engine_total(engine);
         for (int64_t e = 0; e < N_ROWS * WIDTH; e++) {
             sum[e] += (double)grad[e];
         }
         free(grad);
     }
     for (int keep = KEEP_EVERYTHING; keep <= KEEP_LAYER_INPUTS; keep++) {
-        Session *all = open_session(&(SessionOptions){.keep = (KeepPolicy)keep, .chunk_rows = 2});
+        Engine *all = open_engine(&(EngineOptions){.keep = (KeepPolicy)keep, .chunk_rows = 2});
         float *grad = gradient_of(all, seeds, N_JUDGED);
         double largest = 0.0, gap = 0.0;
         for (int64_t e = 0; e < N_ROWS * WIDTH; e++) {
@@ -357,43 +357,43 @@ static void seeds_add_up(void **state) {
         assert_true(gap <= 1e-5 * largest);
         for (int i = 0; i < N_JUDGED; i++) {
             for (int o = 0; o < N_OUTPUTS; o++) {
-                assert_true(fabsf(alone[i][o] - session_seed(all, i)[o]) <= 1e-5F * (1.0F + fabsf(alone[i][o])));
+                assert_true(fabsf(alone[i][o] - engine_seed(all, i)[o]) <= 1e-5F * (1.0F + fabsf(alone[i][o])));
             }
         }
-        assert_true(fabs(total - session_total(all)) <= 1e-5 * (1.0 + fabs(total)));
+        assert_true(fabs(total - engine_total(all)) <= 1e-5 * (1.0 + fabs(total)));
         free(grad);
-        session_free(all);
+        engine_free(all);
     }
-    session_free(session);
+    engine_free(engine);
 }
 
 /* The objectives that were there before have the same bits beside a seed, and a seed of their kind agrees with them. */
 static void old_objectives_stay(void **state) {
     (void)state;
     for (int which = 0; which < 2; which++) {
-        Session *session = open_session(NULL);
+        Engine *engine = open_engine(NULL);
         RunRequest request = request_of(NULL, 0);
         request.objective = which == 0 ? OBJECTIVE_LOG_PROB : OBJECTIVE_LOGIT;
         request.grads = &model.graph.embed;
         request.n_grads = 1;
-        run(session, &request);
+        run(engine, &request);
         float objective[N_OUTPUTS], grad[N_ROWS * WIDTH];
         int32_t rows;
         int64_t width;
-        memcpy(objective, session_objective(session), sizeof objective);
-        memcpy(grad, session_grad(session, model.graph.embed, &rows, &width), sizeof grad);
+        memcpy(objective, engine_objective(engine), sizeof objective);
+        memcpy(grad, engine_grad(engine, model.graph.embed, &rows, &width), sizeof grad);
         static const float zeros[N_OUTPUTS];
         Seed beside = {.node = model.graph.logits, .kind = SEED_ENTROPY, .weights = zeros};
         request.seeds = &beside;
         request.n_seeds = 1;
-        run(session, &request);
-        assert_memory_equal(objective, session_objective(session), sizeof objective);
-        const float *again = session_grad(session, model.graph.embed, &rows, &width);
+        run(engine, &request);
+        assert_memory_equal(objective, engine_objective(engine), sizeof objective);
+        const float *again = engine_grad(engine, model.graph.embed, &rows, &width);
         Seed same = {.node = model.graph.logits, .kind = which == 0 ? SEED_LOG_PROB : SEED_LOGIT};
         for (int64_t e = 0; e < N_ROWS * WIDTH; e++) {
             assert_true(again[e] == grad[e]);
         }
-        float *seeded = gradient_of(session, &same, 1);
+        float *seeded = gradient_of(engine, &same, 1);
         double largest = 0.0, gap = 0.0;
         for (int64_t e = 0; e < N_ROWS * WIDTH; e++) {
             largest = fmax(largest, fabs((double)grad[e]));
@@ -401,29 +401,29 @@ static void old_objectives_stay(void **state) {
         }
         assert_true(gap <= 2e-6 * largest);
         for (int o = 0; o < N_OUTPUTS; o++) {
-            assert_true(fabsf(objective[o] - session_seed(session, 0)[o]) <= 2e-6F * (1.0F + fabsf(objective[o])));
+            assert_true(fabsf(objective[o] - engine_seed(engine, 0)[o]) <= 2e-6F * (1.0F + fabsf(objective[o])));
         }
         free(seeded);
-        session_free(session);
+        engine_free(engine);
     }
 }
 
 /* One program for all kinds at a site; what a run binds may change. */
 static void kinds_share_a_program(void **state) {
     (void)state;
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     char *texts[2];
     for (int i = 0; i < 2; i++) {
         Seed seed = seed_of(i == 0 ? 0 : 12);
         RunRequest request = request_of(&seed, 1);
         request.grads = &model.graph.embed;
         request.n_grads = 1;
-        assert_int_equal(session_describe_program(session, &request, &texts[i]), LIMN_OK);
+        assert_int_equal(engine_describe_program(engine, &request, &texts[i]), LIMN_OK);
     }
     assert_string_equal(texts[0], texts[1]);
     free(texts[0]);
     free(texts[1]);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* Neither F nor its gradient needs the logits of all rows at once. */
@@ -442,9 +442,8 @@ static void many_rows_keep_no_logits(void **state) {
     }
     SequenceInput sequence = {.ids = ids, .n = LONG};
     for (int differentiates = 0; differentiates < 2; differentiates++) {
-        Session *session;
-        assert_int_equal(session_new(&session, &wide, &(SessionOptions){.backend = backend, .chunk_rows = 32}),
-                         LIMN_OK);
+        Engine *engine;
+        assert_int_equal(engine_new(&engine, &wide, &(EngineOptions){.backend = backend, .chunk_rows = 32}), LIMN_OK);
         Seed seed = {.node = wide.graph.logits, .kind = SEED_LOG_ODDS};
         RunRequest request = {.sequences = &sequence,
                               .n_sequences = 1,
@@ -455,12 +454,12 @@ static void many_rows_keep_no_logits(void **state) {
                               .grads = &wide.graph.embed,
                               .n_grads = differentiates};
         RunEstimate seeded, kept;
-        assert_int_equal(session_estimate(session, &request, &seeded), LIMN_OK);
+        assert_int_equal(engine_estimate(engine, &request, &seeded), LIMN_OK);
         request.logits = true;
-        assert_int_equal(session_estimate(session, &request, &kept), LIMN_OK);
+        assert_int_equal(engine_estimate(engine, &request, &kept), LIMN_OK);
         size_t logits = (size_t)LONG * 4000 * sizeof(float);
         assert_true(kept.bytes > logits && seeded.bytes < logits / 2);
-        session_free(session);
+        engine_free(engine);
     }
     toy_free(&wide);
 }
@@ -516,25 +515,25 @@ static void check_streams(KeepPolicy keep, int32_t chunk) {
         taken.grads[i] = calloc(N_ROWS * 64, sizeof(float));
         taken.values[i] = calloc(N_ROWS * 64, sizeof(float));
     }
-    Session *session = open_session(&(SessionOptions){.keep = keep, .chunk_rows = chunk});
+    Engine *engine = open_engine(&(EngineOptions){.keep = keep, .chunk_rows = chunk});
     Seed seeds[3] = {seed_of(1), seed_of(16), seed_of(21)};
     GradientSink sink = {.nodes = nodes, .n = N_STREAMED, .with_values = true, .function = take, .context = &taken};
     RunRequest request = request_of(seeds, 3);
     request.sink = &sink;
-    run(session, &request);
+    run(engine, &request);
     assert_int_equal(taken.last, nodes[0]); /* the lowest comes last */
     request.sink = NULL;
     request.grads = request.taps = nodes;
     request.n_grads = request.n_taps = N_STREAMED;
-    run(session, &request);
+    run(engine, &request);
     for (int i = 0; i < N_STREAMED; i++) {
         int32_t rows;
         int64_t width;
-        const float *grad = session_grad(session, nodes[i], &rows, &width);
+        const float *grad = engine_grad(engine, nodes[i], &rows, &width);
         for (int64_t e = 0; e < rows * width; e++) {
             assert_true(grad[e] == taken.grads[i][e]);
         }
-        const float *value = session_tap(session, nodes[i], &rows, &width);
+        const float *value = engine_tap(engine, nodes[i], &rows, &width);
         assert_memory_equal(value, taken.values[i], sizeof(float) * (size_t)(rows * width));
     }
     request.grads = request.taps = NULL;
@@ -542,13 +541,13 @@ static void check_streams(KeepPolicy keep, int32_t chunk) {
     request.sink = &sink;
     taken.calls = 0;
     taken.stop_after = 3;
-    assert_int_equal(session_run(session, &request, NULL), LIMN_CANCELLED);
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_CANCELLED);
     assert_int_equal(taken.calls, 3);
     for (int i = 0; i < N_STREAMED; i++) {
         free(taken.grads[i]);
         free(taken.values[i]);
     }
-    session_free(session);
+    engine_free(engine);
 }
 
 static void handed_over_gradients_are_the_kept_ones(void **state) {
@@ -592,16 +591,16 @@ static void streams_keep_nothing(void **state) {
                           .seeds = &seed,
                           .n_seeds = 1,
                           .sink = &sink};
-    Session *session;
-    assert_int_equal(session_new(&session, &deep,
-                                 &(SessionOptions){.backend = backend, .keep = KEEP_LAYER_INPUTS, .chunk_rows = 32}),
-                     LIMN_OK);
+    Engine *engine;
+    assert_int_equal(
+        engine_new(&engine, &deep, &(EngineOptions){.backend = backend, .keep = KEEP_LAYER_INPUTS, .chunk_rows = 32}),
+        LIMN_OK);
     RunEstimate streaming, keeping;
-    assert_int_equal(session_estimate(session, &request, &streaming), LIMN_OK);
+    assert_int_equal(engine_estimate(engine, &request, &streaming), LIMN_OK);
     request.sink = NULL;
     request.grads = nodes;
     request.n_grads = LAYERS * SITES;
-    assert_int_equal(session_estimate(session, &request, &keeping), LIMN_OK);
+    assert_int_equal(engine_estimate(engine, &request, &keeping), LIMN_OK);
     size_t all = (size_t)LAYERS * LONG * (3 * WIDTH + 40) * sizeof(float);
     assert_true(keeping.bytes > streaming.bytes + all / 2);
     request.grads = NULL;
@@ -610,22 +609,22 @@ static void streams_keep_nothing(void **state) {
     seed.node = nodes[3 * SITES]; /* nothing above layer 3 matters to it */
     seed.targets = (IdSets){others, 1, NULL};
     seed.kind = SEED_LOGIT;
-    if (session_run(session, &request, NULL) != LIMN_OK) {
+    if (engine_run(engine, &request, NULL) != LIMN_OK) {
         fail_msg("%s", error_message());
     }
     assert_int_equal(graph_find_site(&deep.graph, "blocks.0.attn.hook_q"), taken.last);
     assert_true(taken.calls >= 4 * SITES);
     assert_true(taken.highest == nodes[3 * SITES]);
     free(scrap);
-    session_free(session);
+    engine_free(engine);
     toy_free(&deep);
 }
 
 /* ---- refusals ---- */
 
-static void check_refused(Session *session, const Seed *seed, limn_status status, const char *message) {
+static void check_refused(Engine *engine, const Seed *seed, limn_status status, const char *message) {
     RunRequest request = request_of(seed, 1);
-    assert_int_equal(session_run(session, &request, NULL), status);
+    assert_int_equal(engine_run(engine, &request, NULL), status);
     if (strstr(error_message(), message) == NULL) {
         fail_msg("found \"%s\", expected \"%s\"", error_message(), message);
     }
@@ -634,38 +633,38 @@ static void check_refused(Session *session, const Seed *seed, limn_status status
 static void what_is_not_whole_is_refused(void **state) {
     (void)state;
     static const int32_t outside[] = {3, VOCAB}, twice[] = {4, 4}, begin[] = {0, 1, 1, 2, 2};
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     Seed seed = {.node = model.graph.logits, .kind = SEED_LOG_PROB, .targets = {outside, 2, NULL}};
-    check_refused(session, &seed, LIMN_RANGE, "objective at logits: id 50, expected 0 to 49");
+    check_refused(engine, &seed, LIMN_RANGE, "objective at logits: id 50, expected 0 to 49");
     seed.targets.ids = twice;
-    check_refused(session, &seed, LIMN_USAGE, "target id 4 follows 4; expected increasing ids, none twice");
+    check_refused(engine, &seed, LIMN_USAGE, "target id 4 follows 4; expected increasing ids, none twice");
     seed.kind = SEED_KL;
-    check_refused(session, &seed, LIMN_INTERNAL, "nothing is given for kl");
+    check_refused(engine, &seed, LIMN_INTERNAL, "nothing is given for kl");
     seed = (Seed){.node = model.graph.logits, .kind = SEED_DIFFERENCE};
-    check_refused(session, &seed, LIMN_INTERNAL, "nothing is given for difference");
+    check_refused(engine, &seed, LIMN_INTERNAL, "nothing is given for difference");
     seed.contrasts = (IdSets){some, 0, begin};
-    check_refused(session, &seed, LIMN_USAGE, "output row 1 has a target and no contrast");
+    check_refused(engine, &seed, LIMN_USAGE, "output row 1 has a target and no contrast");
     seed = (Seed){.node = NODE_NONE, .kind = SEED_ENTROPY};
-    check_refused(session, &seed, LIMN_NOT_FOUND, "an objective names no site of this model");
+    check_refused(engine, &seed, LIMN_NOT_FOUND, "an objective names no site of this model");
     int32_t wrong_site = 0;
     seed =
         (Seed){.node = model.graph.logits, .kind = SEED_CALLBACK, .function = product_of_two, .context = &wrong_site};
-    check_refused(session, &seed, LIMN_INTERNAL, "row 0 of 50 elements");
-    assert_null(session_seed(session, 0));
+    check_refused(engine, &seed, LIMN_INTERNAL, "row 0 of 50 elements");
+    assert_null(engine_seed(engine, 0));
     seed = seed_of(1);
     RunRequest request = request_of(&seed, 1);
     request.rules = RULE_SET_COUNT;
-    assert_int_equal(session_run(session, &request, NULL), LIMN_INTERNAL);
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_INTERNAL);
     request.rules = RULES_TRUE;
     GradientSink nobody = {.nodes = &model.graph.embed, .n = 1};
     request.sink = &nobody;
-    assert_int_equal(session_run(session, &request, NULL), LIMN_INTERNAL);
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_INTERNAL);
     request.seeds = NULL;
     request.n_seeds = 0;
     nobody.function = take;
-    assert_int_equal(session_run(session, &request, NULL), LIMN_USAGE);
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_USAGE);
     assert_non_null(strstr(error_message(), "a gradient needs a target"));
-    session_free(session);
+    engine_free(engine);
 }
 
 static int setup(void **state) {

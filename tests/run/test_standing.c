@@ -88,10 +88,10 @@ static void draw_edits(Trial *trial) {
 static void keep(Trial *trial, float *to) {
     int32_t rows;
     int64_t width;
-    const Session *session = trial->model->session;
+    const Engine *engine = trial->model->engine;
     const float *row = trial->model->golden.bare
-                           ? session_tap(session, trial->tapped, &rows, &width) + trial->output.row * trial->width
-                           : session_logits(session);
+                           ? engine_tap(engine, trial->tapped, &rows, &width) + trial->output.row * trial->width
+                           : engine_logits(engine);
     memcpy(to, row, (size_t)trial->width * sizeof *to);
 }
 
@@ -117,7 +117,7 @@ static void run_full(Trial *trial, int32_t change, bool told, float *to) {
     request.n_sequences = 1;
     request.edits = edits;
     request.n_edits = n + 1;
-    any_model_good(trial->model, session_run(trial->model->session, &request, NULL));
+    any_model_good(trial->model, engine_run(trial->model->engine, &request, NULL));
     keep(trial, to);
 }
 
@@ -140,7 +140,7 @@ static limn_status take(void *context, const CounterfactualAnswer *answer) {
         int32_t rows;
         int64_t width;
         int32_t last = answer->first_row + answer->row_end - answer->row_begin - 1;
-        memcpy(to, session_tap(trial->model->session, trial->tapped, &rows, &width) + last * trial->width,
+        memcpy(to, engine_tap(trial->model->engine, trial->tapped, &rows, &width) + last * trial->width,
                (size_t)trial->width * sizeof *to);
     } else {
         memcpy(to, answer->logits, (size_t)trial->width * sizeof *to);
@@ -155,12 +155,12 @@ static void run_joined(Trial *trial, bool middle) {
     CleanRun *clean;
     Sweep *sweep;
     Counterfactual list[CHANGES];
-    any_model_good(m, clean_run_new(&clean, m->session, &trial->input, &options, NULL));
+    any_model_good(m, clean_run_new(&clean, m->engine, &trial->input, &options, NULL));
     for (int32_t i = 0; i < CHANGES; i++) {
         list[i] = (Counterfactual){.clean = clean, .edits = &trial->edits[STANDING + i], .n_edits = 1};
     }
     RunRequest ask = request_of(trial);
-    any_model_good(m, sweep_new(&sweep, m->session, &ask, NULL));
+    any_model_good(m, sweep_new(&sweep, m->engine, &ask, NULL));
     any_model_good(m, sweep_run(sweep, list, CHANGES, take, trial, NULL));
     sweep_free(sweep);
     clean_run_free(clean);
@@ -182,14 +182,14 @@ static void check_model(AnyModel *model) {
         for (int32_t i = 0; i < CHANGES; i++) {
             run_full(trial, i, true, trial->expected + i * trial->width);
         }
-        any_model_good(model, session_set_edits(model->session, trial->edits, STANDING));
+        any_model_good(model, engine_set_edits(model->engine, trial->edits, STANDING));
         for (int32_t i = 0; i < CHANGES; i++) {
             run_full(trial, i, false, trial->found + i * trial->width);
         }
         same(trial, "in a full pass");
         run_joined(trial, round == 1);
         same(trial, "joined late");
-        any_model_good(model, session_set_edits(model->session, NULL, 0));
+        any_model_good(model, engine_set_edits(model->engine, NULL, 0));
         run_full(trial, 0, false, trial->found); /* and they are gone again */
         if (trial->edits[0].kind != EDIT_STOP && trial->edits[1].kind != EDIT_STOP) {
             assert_true(any_distance(trial->found, trial->expected, trial->width) > 0);
@@ -200,7 +200,7 @@ static void check_model(AnyModel *model) {
 }
 
 static void a_standing_edit_is_an_edit_of_every_run(void **state) {
-    any_model_each(&(SessionOptions){.chunk_rows = 5}, 16, check_model);
+    any_model_each(&(EngineOptions){.chunk_rows = 5}, 16, check_model);
 }
 
 /* What cannot hold for every row of every prompt is refused. */
@@ -213,21 +213,21 @@ static void check_refusals(AnyModel *model) {
                  .element_end = -1,
                  .values = &zero,
                  .scalar = true};
-    any_model_good(model, session_set_edits(model->session, &edit, 1));
+    any_model_good(model, engine_set_edits(model->engine, &edit, 1));
     Edit odd[] = {edit, edit, edit, edit};
     odd[0].row_begin = 1;
     odd[1].sequence = 0;
     odd[2].row_end = 3;
     odd[3].node = graph->n_nodes;
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
-        assert_int_not_equal(session_set_edits(model->session, &odd[i], 1), LIMN_OK);
+        assert_int_not_equal(engine_set_edits(model->engine, &odd[i], 1), LIMN_OK);
     }
     for (NodeId node = 0; node < graph->n_nodes; node++) {
         edit.node = node;
         bool fine = graph->nodes[node].site != NULL && !is_keyed(graph, node);
-        assert_int_equal(session_set_edits(model->session, &edit, 1) == LIMN_OK, fine);
+        assert_int_equal(engine_set_edits(model->engine, &edit, 1) == LIMN_OK, fine);
     }
-    any_model_good(model, session_set_edits(model->session, NULL, 0));
+    any_model_good(model, engine_set_edits(model->engine, NULL, 0));
 }
 
 static void what_cannot_stand_is_refused(void **state) {

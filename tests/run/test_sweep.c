@@ -93,11 +93,11 @@ static void random_change(Trial *trial, int32_t n, Change *change) {
 
 static const float *wanted_row(const Trial *trial, int32_t row) {
     if (!trial->model->golden.bare) {
-        return session_logits(trial->model->session);
+        return engine_logits(trial->model->engine);
     }
     int32_t rows;
     int64_t width;
-    return session_tap(trial->model->session, trial->tapped, &rows, &width) + row * trial->width;
+    return engine_tap(trial->model->engine, trial->tapped, &rows, &width) + row * trial->width;
 }
 
 /* The change from the row `begin` on, from its tokens: 0 is a full pass, else rows before are read as a prefix. */
@@ -131,7 +131,7 @@ static const float *run_plainly(Trial *trial, const Change *change, int32_t begi
                           .logits = !bare,
                           .taps = &trial->tapped,
                           .n_taps = bare ? 1 : 0};
-    any_model_good(trial->model, session_run(trial->model->session, &request, NULL));
+    any_model_good(trial->model, engine_run(trial->model->engine, &request, NULL));
     return wanted_row(trial, output.row);
 }
 
@@ -193,7 +193,7 @@ static CleanRun *random_trial(Trial *trial, const SequenceInput *input, CleanRun
     options->editable = trial->editable;
     options->n_editable = trial->n_editable;
     CleanRun *clean;
-    any_model_good(m, clean_run_new(&clean, m->session, input, options, NULL));
+    any_model_good(m, clean_run_new(&clean, m->engine, input, options, NULL));
     for (int32_t i = 0; i < CHANGES; i++) {
         trial->changes[i].counterfactual.clean = clean;
     }
@@ -209,7 +209,7 @@ static void check_trial(Trial *trial, const SequenceInput *input, CleanRunOption
     }
     RunRequest ask = {.logits = !m->golden.bare, .taps = &trial->tapped, .n_taps = m->golden.bare ? 1 : 0};
     Sweep *sweep;
-    any_model_good(m, sweep_new(&sweep, m->session, &ask, &(SweepOptions){.run_rows = run_rows}));
+    any_model_good(m, sweep_new(&sweep, m->engine, &ask, &(SweepOptions){.run_rows = run_rows}));
     for (int64_t i = 0; i < CHANGES * trial->width; i++) {
         trial->found[i] = NAN;
     }
@@ -251,12 +251,12 @@ static void check_model(AnyModel *model) {
 }
 
 static void test_joined_is_prefix_is_full(void **state) {
-    any_model_each(&(SessionOptions){.chunk_rows = 5}, 14, check_model);
+    any_model_each(&(EngineOptions){.chunk_rows = 5}, 14, check_model);
 }
 
 /* Products of numbers rounded to bf16 keep a row's bits too. */
 static void test_joined_is_full_in_bf16(void **state) {
-    any_model_each(&(SessionOptions){.compute = COMPUTE_BF16}, 41, check_model);
+    any_model_each(&(EngineOptions){.compute = COMPUTE_BF16}, 41, check_model);
 }
 
 int main(void) {

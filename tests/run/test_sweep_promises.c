@@ -29,18 +29,18 @@ static void good(limn_status status) {
     }
 }
 
-static Session *open_session(const SessionOptions *options) {
-    Session *session;
-    SessionOptions chosen = options == NULL ? (SessionOptions){0} : *options;
+static Engine *open_engine(const EngineOptions *options) {
+    Engine *engine;
+    EngineOptions chosen = options == NULL ? (EngineOptions){0} : *options;
     chosen.backend = backend;
-    good(session_new(&session, &model, &chosen));
-    return session;
+    good(engine_new(&engine, &model, &chosen));
+    return engine;
 }
 
-static CleanRun *run_of(Session *session, const int32_t *tokens, const CleanRunOptions *options) {
+static CleanRun *run_of(Engine *engine, const int32_t *tokens, const CleanRunOptions *options) {
     SequenceInput input = {.ids = tokens, .n = TOKENS};
     CleanRun *clean;
-    good(clean_run_new(&clean, session, &input, options, NULL));
+    good(clean_run_new(&clean, engine, &input, options, NULL));
     return clean;
 }
 
@@ -62,7 +62,7 @@ typedef struct Grid {
     int n_calls, stop_after;
 } Grid;
 
-static Grid *grid_of(Session *session, const CleanRun *clean, CleanRun *other, const char *site) {
+static Grid *grid_of(Engine *engine, const CleanRun *clean, CleanRun *other, const char *site) {
     Grid *grid = calloc(1, sizeof *grid);
     assert_non_null(grid);
     for (int32_t i = 0; i < LAYERS * TOKENS; i++) {
@@ -70,7 +70,7 @@ static Grid *grid_of(Session *session, const CleanRun *clean, CleanRun *other, c
         const float *values;
         int64_t width;
         grid->nodes[i / TOKENS] = site_of(site, i / TOKENS);
-        good(clean_run_value(other, session, grid->nodes[i / TOKENS], &values, &width, NULL));
+        good(clean_run_value(other, engine, grid->nodes[i / TOKENS], &values, &width, NULL));
         grid->edits[i] = (Edit){.node = grid->nodes[i / TOKENS],
                                 .row_begin = row,
                                 .row_end = row + 1,
@@ -97,7 +97,7 @@ static RunRequest asked(const Grid *grid) {
                         .n_editable = LAYERS};
 }
 
-static void compare_with_full_passes(Session *session, const Grid *grid) {
+static void compare_with_full_passes(Engine *engine, const Grid *grid) {
     for (int32_t i = 0; i < LAYERS * TOKENS; i++) {
         SequenceInput input = {.ids = ids, .n = TOKENS};
         Edit edit = grid->edits[i];
@@ -106,9 +106,9 @@ static void compare_with_full_passes(Session *session, const Grid *grid) {
         request.n_sequences = 1;
         request.edits = &edit;
         request.n_edits = 1;
-        good(session_run(session, &request, NULL));
+        good(engine_run(engine, &request, NULL));
         assert_int_equal(grid->calls[i], 1);
-        assert_memory_equal(session_objective(session), &grid->found[i], sizeof(float));
+        assert_memory_equal(engine_objective(engine), &grid->found[i], sizeof(float));
     }
 }
 
@@ -121,13 +121,13 @@ static double key_share(void) {
 /* The count of a sweep over the streams is the one on paper: of each patch the rows from its own on, in the layers
  * above it, of which the last needs keys and values and one row more. */
 static void test_work_is_the_count_on_paper(void **state) {
-    Session *session = open_session(NULL);
-    CleanRun *clean = run_of(session, ids, NULL), *other = run_of(session, others, NULL);
-    Grid *grid = grid_of(session, clean, other, "hook_resid_post");
+    Engine *engine = open_engine(NULL);
+    CleanRun *clean = run_of(engine, ids, NULL), *other = run_of(engine, others, NULL);
+    Grid *grid = grid_of(engine, clean, other, "hook_resid_post");
     RunRequest ask = asked(grid);
     Sweep *sweep;
     SweepWork work;
-    good(sweep_new(&sweep, session, &ask, NULL));
+    good(sweep_new(&sweep, engine, &ask, NULL));
     good(sweep_estimate(sweep, grid->list, LAYERS * TOKENS, &work));
     double paper = 0, whole = 0;
     for (int32_t l = 1; l <= LAYERS; l++) {
@@ -147,7 +147,7 @@ static void test_work_is_the_count_on_paper(void **state) {
     full.sequences = &input;
     full.n_sequences = 1;
     RunEstimate pass;
-    good(session_estimate(session, &full, &pass));
+    good(engine_estimate(engine, &full, &pass));
     assert_true(pass.row_layers * LAYERS * TOKENS > 3 * work.row_layers);
     Counterfactual column[LAYERS];
     for (int l = 0; l < LAYERS; l++) {
@@ -159,16 +159,16 @@ static void test_work_is_the_count_on_paper(void **state) {
     clean_run_free(clean);
     clean_run_free(other);
     free(grid);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* A limit that one pass and half another one fit. */
-static size_t tight_limit(Session *session) {
+static size_t tight_limit(Engine *engine) {
     SequenceInput input = {.ids = ids, .n = TOKENS};
     RunRequest request = {
         .sequences = &input, .n_sequences = 1, .outputs = &last, .n_outputs = 1, .objective = OBJECTIVE_LOG_PROB};
     RunEstimate estimate;
-    good(session_estimate(session, &request, &estimate));
+    good(engine_estimate(engine, &request, &estimate));
     return estimate.bytes + estimate.bytes / 2;
 }
 
@@ -176,76 +176,76 @@ static size_t tight_limit(Session *session) {
 static void test_any_memory_gives_the_same_answers(void **state) {
     static const char *const sites[] = {"hook_resid_post", "hook_resid_mid", "hook_mlp_out", "attn.hook_z"};
     for (int round = 0; round < 8; round++) {
-        Session *roomy = open_session(NULL);
-        SessionOptions tight = {.memory_limit = round % 2 == 0 ? 0 : tight_limit(roomy)};
-        Session *session = open_session(&tight);
+        Engine *roomy = open_engine(NULL);
+        EngineOptions tight = {.memory_limit = round % 2 == 0 ? 0 : tight_limit(roomy)};
+        Engine *engine = open_engine(&tight);
         CleanRunOptions kept = {.middle = round < 4};
         CleanRun *clean = run_of(roomy, ids, &kept), *other = run_of(roomy, others, &kept);
         Grid *grid = grid_of(roomy, clean, other, sites[round / 2]);
         RunRequest ask = asked(grid);
         Sweep *sweep;
-        good(sweep_new(&sweep, session, &ask, &(SweepOptions){.run_rows = round % 3 == 0 ? 40 : 0}));
+        good(sweep_new(&sweep, engine, &ask, &(SweepOptions){.run_rows = round % 3 == 0 ? 40 : 0}));
         good(sweep_run(sweep, grid->list, LAYERS * TOKENS, take_objective, grid, NULL));
-        int64_t programs = session_programs(session);
+        int64_t programs = engine_programs(engine);
         for (int i = 0; i < LAYERS * TOKENS; i += 7) { /* each alone, again */
             good(sweep_run(sweep, grid->list + i, 1, take_objective, &(Grid){0}, NULL));
         }
         assert_int_equal(programs, 1);
-        assert_int_equal(session_programs(session), 1);
+        assert_int_equal(engine_programs(engine), 1);
         compare_with_full_passes(roomy, grid);
         sweep_free(sweep);
         clean_run_free(clean);
         clean_run_free(other);
         free(grid);
-        session_free(session);
-        session_free(roomy);
+        engine_free(engine);
+        engine_free(roomy);
     }
 }
 
-/* Under a session's limit a clean run keeps what leaves room for runs, counts there, and answers are the same. */
+/* Under an engine's limit a clean run keeps what leaves room for runs, counts there, and answers are the same. */
 static void test_clean_runs_count_under_the_limit(void **state) {
-    Session *roomy = open_session(NULL);
+    Engine *roomy = open_engine(NULL);
     size_t whole = clean_run_bytes_needed(&model, TOKENS, false);
-    SessionOptions tight = {.memory_limit = tight_limit(roomy) + whole};
-    Session *session = open_session(&tight);
-    size_t before = session_memory_left(session);
+    EngineOptions tight = {.memory_limit = tight_limit(roomy) + whole};
+    Engine *engine = open_engine(&tight);
+    size_t before = engine_memory_left(engine);
     assert_int_equal(before, tight.memory_limit);
     CleanRunOptions half = {.memory_limit = whole - 3 * TOKENS * WIDTH * sizeof(float)};
-    CleanRun *clean = run_of(session, ids, &half), *other = run_of(roomy, others, NULL);
+    CleanRun *clean = run_of(engine, ids, &half), *other = run_of(roomy, others, NULL);
     int kept = 0;
     for (int place = 0; place <= 2 * LAYERS; place++) {
         kept += clean->streams[place] != NULL;
     }
     assert_int_equal(kept, LAYERS + 1 - 3);
     assert_non_null(clean->streams[2 * LAYERS]);
-    assert_int_equal(session_memory_left(session), before - clean_run_bytes(clean));
+    assert_int_equal(engine_memory_left(engine), before - clean_run_bytes(clean));
     Grid *grid = grid_of(roomy, clean, other, "hook_resid_post");
     RunRequest ask = asked(grid);
     Sweep *sweep;
-    good(sweep_new(&sweep, session, &ask, NULL));
+    good(sweep_new(&sweep, engine, &ask, NULL));
     good(sweep_run(sweep, grid->list, LAYERS * TOKENS, take_objective, grid, NULL));
     compare_with_full_passes(roomy, grid);
     const float *values;
     int64_t width;
-    good(clean_run_value(clean, session, site_of("attn.hook_z", 1), &values, &width, NULL));
-    assert_int_equal(session_memory_left(session), before - clean_run_bytes(clean));
+    good(clean_run_value(clean, engine, site_of("attn.hook_z", 1), &values, &width, NULL));
+    assert_int_equal(engine_memory_left(engine), before - clean_run_bytes(clean));
     clean_run_free(clean);
-    assert_int_equal(session_memory_left(session), before);
+    assert_int_equal(engine_memory_left(engine), before);
     sweep_free(sweep);
     clean_run_free(other);
     free(grid);
-    session_free(session);
-    session_free(roomy);
+    engine_free(engine);
+    engine_free(roomy);
 }
 
 /* Nothing changed: the clean answer. A failure of the caller's ends the sweep. */
 static void test_nothing_changed_and_stopping(void **state) {
-    Session *session = open_session(NULL);
-    CleanRun *clean = run_of(session, ids, NULL);
-    Grid *grid = grid_of(session, clean, clean, "hook_resid_post");
+    Engine *engine = open_engine(NULL);
+    CleanRun *clean = run_of(engine, ids, NULL);
+    Grid *grid = grid_of(engine, clean, clean, "hook_resid_post");
     RunRequest ask = asked(grid);
     Sweep *sweep;
-    good(sweep_new(&sweep, session, &ask, NULL));
+    good(sweep_new(&sweep, engine, &ask, NULL));
     Counterfactual nothing = {.clean = clean};
     SweepWork work;
     good(sweep_estimate(sweep, &nothing, 1, &work));
@@ -264,14 +264,14 @@ static void test_nothing_changed_and_stopping(void **state) {
     sweep_free(sweep);
     clean_run_free(clean);
     free(grid);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* A run's other values are those of a tap, from whichever stream they are made. */
 static void test_values_of_a_clean_run(void **state) {
     static const char *const sites[] = {"attn.hook_z",    "hook_mlp_out",   "attn.hook_pattern",
                                         "hook_resid_mid", "hook_resid_pre", "ln1.hook_scale"};
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     size_t all = clean_run_bytes_needed(&model, TOKENS, false);
     float push[WIDTH];
     for (int i = 0; i < WIDTH; i++) {
@@ -295,7 +295,7 @@ static void test_values_of_a_clean_run(void **state) {
                                    .n_edits = fewer % 2 == 0 ? 2 : 0,
                                    .editable = observed,
                                    .n_editable = 6};
-        CleanRun *clean = run_of(session, ids, &options);
+        CleanRun *clean = run_of(engine, ids, &options);
         assert_true(clean_run_bytes(clean) <= options.memory_limit);
         for (size_t i = 0; i < 6; i++) {
             SequenceInput input = {.ids = ids, .n = TOKENS};
@@ -310,13 +310,13 @@ static void test_values_of_a_clean_run(void **state) {
             int32_t rows;
             int64_t width, found;
             const float *values, *again;
-            good(clean_run_value(clean, session, observed[i], &values, &found, NULL));
-            good(session_run(session, &request, NULL));
-            const float *tap = session_tap(session, observed[i], &rows, &width);
+            good(clean_run_value(clean, engine, observed[i], &values, &found, NULL));
+            good(engine_run(engine, &request, NULL));
+            const float *tap = engine_tap(engine, observed[i], &rows, &width);
             assert_int_equal(found, width);
             /* the value was made by a program that observes this site alone */
             assert_true(any_distance(values, tap, rows * width) < 1e-6);
-            good(clean_run_value(clean, session, observed[i], &again, &found, NULL));
+            good(clean_run_value(clean, engine, observed[i], &again, &found, NULL));
             assert_ptr_equal(values, again);
         }
         clean_run_free(clean);
@@ -324,16 +324,16 @@ static void test_values_of_a_clean_run(void **state) {
     CleanRun *none;
     SequenceInput input = {.ids = ids, .n = TOKENS};
     CleanRunOptions little = {.memory_limit = 1000};
-    assert_int_equal(clean_run_new(&none, session, &input, &little, NULL), LIMN_NO_MEMORY);
+    assert_int_equal(clean_run_new(&none, engine, &input, &little, NULL), LIMN_NO_MEMORY);
     assert_null(none);
     assert_non_null(strstr(error_message(), "keys and values of a clean run of 12 rows need"));
-    session_free(session);
+    engine_free(engine);
 }
 
 /* A counterfactual's keys and values, kept to go on from, are those of its full pass. */
 static void test_going_on_from_a_counterfactual(void **state) {
-    Session *session = open_session(NULL);
-    CleanRun *clean = run_of(session, ids, NULL);
+    Engine *engine = open_engine(NULL);
+    CleanRun *clean = run_of(engine, ids, NULL);
     NodeId node = site_of("hook_resid_pre", 3);
     float values[WIDTH] = {1, -2, 3};
     Edit edit = {.node = node, .kind = EDIT_ADD, .row_begin = 7, .row_end = 8, .element_end = -1, .values = values};
@@ -344,12 +344,12 @@ static void test_going_on_from_a_counterfactual(void **state) {
     OutputRow row = {.row = 8, .target = 3}; /* not the last: all rows have to run all the same */
     RunRequest ask = {.outputs = &row, .n_outputs = 1, .objective = OBJECTIVE_LOG_PROB};
     Sweep *sweep;
-    good(sweep_new(&sweep, session, &ask, NULL));
+    good(sweep_new(&sweep, engine, &ask, NULL));
     Grid grid = {0};
     good(sweep_run(sweep, &change, 1, take_objective, &grid, NULL));
     SequenceInput input = {.ids = ids, .n = TOKENS};
     RunRequest request = {.sequences = &input, .n_sequences = 1, .edits = &edit, .n_edits = 1, .append = full};
-    good(session_run(session, &request, NULL));
+    good(engine_run(engine, &request, NULL));
     assert_int_equal(kept->length, TOKENS);
     size_t bytes = TOKENS * (size_t)kept->width * sizeof(float);
     for (int l = 0; l < LAYERS; l++) {
@@ -363,20 +363,20 @@ static void test_going_on_from_a_counterfactual(void **state) {
     kv_cache_free(kept);
     kv_cache_free(full);
     clean_run_free(clean);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* Two prompts of unlike lengths, one behind a prefix, in one sweep. */
 static void test_several_clean_runs(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     KvCache *head;
     good(kv_cache_new(&head, &model, 4));
     SequenceInput first = {.ids = ids, .n = 4},
                   rest = {.ids = ids + 4, .n = TOKENS - 4, .prefix = head, .prefix_length = 4};
     RunRequest fill = {.sequences = &first, .n_sequences = 1, .append = head};
-    good(session_run(session, &fill, NULL));
-    CleanRun *whole = run_of(session, ids, NULL), *behind;
-    good(clean_run_new(&behind, session, &rest, NULL, NULL));
+    good(engine_run(engine, &fill, NULL));
+    CleanRun *whole = run_of(engine, ids, NULL), *behind;
+    good(clean_run_new(&behind, engine, &rest, NULL, NULL));
     float values[WIDTH] = {1, -2, 3};
     Edit edits[2];
     for (int i = 0; i < 2; i++) {
@@ -394,7 +394,7 @@ static void test_several_clean_runs(void **state) {
     Grid *grid = calloc(1, sizeof *grid);
     RunRequest ask = {.objective = OBJECTIVE_LOG_PROB};
     Sweep *sweep;
-    good(sweep_new(&sweep, session, &ask, NULL));
+    good(sweep_new(&sweep, engine, &ask, NULL));
     good(sweep_run(sweep, list, 2, take_objective, grid, NULL));
     assert_memory_equal(&grid->found[0], &grid->found[1], sizeof(float));
     sweep_free(sweep);
@@ -402,12 +402,12 @@ static void test_several_clean_runs(void **state) {
     clean_run_free(behind);
     kv_cache_free(head);
     free(grid);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* Gradient times value of each counterfactual, summed as a sink hands them over; and its seeds. */
 typedef struct Relevance {
-    Session *session;
+    Engine *engine;
     Sweep *sweep;
     double sums[LAYERS * TOKENS][TOKENS]; /* by row of the clean run */
     float seeds[LAYERS * TOKENS][2];
@@ -428,16 +428,16 @@ static limn_status add_rows(void *context, NodeId node, int32_t row_begin, int32
 static limn_status take_seeds(void *context, const CounterfactualAnswer *answer) {
     Relevance *relevance = context;
     assert_int_equal(answer->n_outputs, 2);
-    memcpy(relevance->seeds[answer->index], session_seed(relevance->session, 0) + answer->first_output,
+    memcpy(relevance->seeds[answer->index], engine_seed(relevance->engine, 0) + answer->first_output,
            2 * sizeof(float));
     return LIMN_OK;
 }
 
 /* Seeds know an output row by its number among those of its counterfactual, and a sink's rows are found again. */
 static void test_seeds_and_sinks_of_a_sweep(void **state) {
-    Session *session = open_session(NULL);
-    CleanRun *clean = run_of(session, ids, NULL), *other = run_of(session, others, NULL);
-    Grid *grid = grid_of(session, clean, other, "hook_resid_post");
+    Engine *engine = open_engine(NULL);
+    CleanRun *clean = run_of(engine, ids, NULL), *other = run_of(engine, others, NULL);
+    Grid *grid = grid_of(engine, clean, other, "hook_resid_post");
     NodeId mlp = site_of("hook_mlp_out", LAYERS - 1);
     const OutputRow outputs[] = {{.row = TOKENS - 1, .target = 11, .weight = 1.0f},
                                  {.row = TOKENS - 2, .target = 7, .weight = -2.0f}};
@@ -452,8 +452,8 @@ static void test_seeds_and_sinks_of_a_sweep(void **state) {
                       .sink = &sink,
                       .editable = grid->nodes,
                       .n_editable = LAYERS};
-    relevance->session = session;
-    good(sweep_new(&relevance->sweep, session, &ask, &(SweepOptions){.run_rows = 50}));
+    relevance->engine = engine;
+    good(sweep_new(&relevance->sweep, engine, &ask, &(SweepOptions){.run_rows = 50}));
     good(sweep_run(relevance->sweep, grid->list, LAYERS * TOKENS, take_seeds, relevance, NULL));
     for (int32_t i = 0; i < LAYERS * TOKENS; i += 5) {
         SequenceInput input = {.ids = ids, .n = TOKENS};
@@ -465,12 +465,12 @@ static void test_seeds_and_sinks_of_a_sweep(void **state) {
         request.sink = NULL;
         request.taps = request.grads = &mlp;
         request.n_taps = request.n_grads = 1;
-        good(session_run(session, &request, NULL));
-        assert_memory_equal(session_seed(session, 0), relevance->seeds[i], 2 * sizeof(float));
+        good(engine_run(engine, &request, NULL));
+        assert_memory_equal(engine_seed(engine, 0), relevance->seeds[i], 2 * sizeof(float));
         int32_t rows;
         int64_t width;
-        const float *value = session_tap(session, mlp, &rows, &width);
-        const float *gradient = session_grad(session, mlp, &rows, &width);
+        const float *value = engine_tap(engine, mlp, &rows, &width);
+        const float *gradient = engine_grad(engine, mlp, &rows, &width);
         for (int32_t row = 0; row < TOKENS; row++) {
             double sum = 0;
             for (int64_t e = row * width; e < (row + 1) * width; e++) {
@@ -485,12 +485,12 @@ static void test_seeds_and_sinks_of_a_sweep(void **state) {
     clean_run_free(clean);
     clean_run_free(other);
     free(grid);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* A pattern in force that reads later rows: a change behind its row changes it too. */
 static void test_patterns_that_look_ahead(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     NodeId observed[] = {site_of("attn.hook_pattern", 2), site_of("hook_resid_pre", 1)};
     const float share = 0.1f, push = 2;
     Edit edits[] = {
@@ -503,30 +503,30 @@ static void test_patterns_that_look_ahead(void **state) {
          .values = &push,
          .scalar = true}};
     CleanRunOptions options = {.edits = edits, .n_edits = 1, .editable = observed, .n_editable = 2};
-    CleanRun *clean = run_of(session, ids, &options);
+    CleanRun *clean = run_of(engine, ids, &options);
     Counterfactual change = {.clean = clean, .edits = &edits[1], .n_edits = 1};
     Grid grid = {0};
     RunRequest ask = {
         .outputs = &last, .n_outputs = 1, .objective = OBJECTIVE_LOG_PROB, .editable = observed, .n_editable = 2};
     Sweep *sweep;
-    good(sweep_new(&sweep, session, &ask, NULL));
+    good(sweep_new(&sweep, engine, &ask, NULL));
     good(sweep_run(sweep, &change, 1, take_objective, &grid, NULL));
     SequenceInput input = {.ids = ids, .n = TOKENS};
     ask.sequences = &input;
     ask.n_sequences = 1;
     ask.edits = edits;
     ask.n_edits = 2;
-    good(session_run(session, &ask, NULL));
-    assert_memory_equal(&grid.found[0], session_objective(session), sizeof(float));
+    good(engine_run(engine, &ask, NULL));
+    assert_memory_equal(&grid.found[0], engine_objective(engine), sizeof(float));
     sweep_free(sweep);
     clean_run_free(clean);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* Output rows that share what seeds are given for one of them, in sequences that join out of order. */
 static void test_output_rows_share_a_seed_row(void **state) {
-    Session *session = open_session(NULL);
-    CleanRun *clean = run_of(session, ids, NULL);
+    Engine *engine = open_engine(NULL);
+    CleanRun *clean = run_of(engine, ids, NULL);
     NodeId node = site_of("hook_mlp_out", 4);
     SequenceInput sequences[] = {clean_run_sequence(clean, (Join){clean, 4, JOIN_RESID_PRE}, 3, TOKENS),
                                  clean_run_sequence(clean, (Join){clean, 1, JOIN_RESID_PRE}, 5, TOKENS)};
@@ -549,10 +549,10 @@ static void test_output_rows_share_a_seed_row(void **state) {
                           .n_seeds = 1,
                           .seed_rows = numbers,
                           .n_seed_rows = 2};
-    good(session_run(session, &request, NULL));
+    good(engine_run(engine, &request, NULL));
     int32_t rows;
     int64_t width;
-    const float *tap = session_tap(session, node, &rows, &width), *found = session_seed(session, 0);
+    const float *tap = engine_tap(engine, node, &rows, &width), *found = engine_seed(engine, 0);
     for (int o = 0; o < 4; o++) {
         const float *x = tap + (outputs[o].row + (outputs[o].sequence == 0 ? 0 : TOKENS - 3)) * width;
         double sum = 0;
@@ -562,16 +562,16 @@ static void test_output_rows_share_a_seed_row(void **state) {
         assert_true(fabs(sum - (double)found[o]) <= 1e-4 * (1 + fabs(sum)));
     }
     request.seed_rows = wrong;
-    assert_int_equal(session_run(session, &request, NULL), LIMN_INTERNAL);
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_INTERNAL);
     assert_non_null(strstr(error_message(), "output row 1 is number 2 of 2"));
     clean_run_free(clean);
-    session_free(session);
+    engine_free(engine);
 }
 
-static void refuse(Session *session, const Counterfactual *change, limn_status status, const char *message) {
+static void refuse(Engine *engine, const Counterfactual *change, limn_status status, const char *message) {
     RunRequest ask = {.outputs = &last, .n_outputs = 1, .objective = OBJECTIVE_LOG_PROB};
     Sweep *sweep;
-    good(sweep_new(&sweep, session, &ask, NULL));
+    good(sweep_new(&sweep, engine, &ask, NULL));
     assert_int_equal(sweep_run(sweep, change, 1, take_objective, &(Grid){0}, NULL), status);
     if (strstr(error_message(), message) == NULL) {
         fail_msg("\"%s\" has no \"%s\"", error_message(), message);
@@ -580,26 +580,26 @@ static void refuse(Session *session, const Counterfactual *change, limn_status s
 }
 
 static void test_bad_sweeps_are_refused(void **state) {
-    Session *session = open_session(NULL);
-    CleanRun *clean = run_of(session, ids, NULL);
+    Engine *engine = open_engine(NULL);
+    CleanRun *clean = run_of(engine, ids, NULL);
     float values[WIDTH] = {0};
     Edit edit = {.node = model.graph.n_nodes, .row_end = 1, .element_end = -1, .values = values};
     TokenChange token = {.row = TOKENS, .id = 3};
     OutputRow output = {.row = TOKENS};
-    refuse(session, &(Counterfactual){.clean = clean, .edits = &edit, .n_edits = 1}, LIMN_NOT_FOUND, "names no site");
+    refuse(engine, &(Counterfactual){.clean = clean, .edits = &edit, .n_edits = 1}, LIMN_NOT_FOUND, "names no site");
     edit = (Edit){
         .node = site_of("hook_mlp_out", 1), .row_begin = TOKENS, .row_end = -1, .element_end = -1, .values = values};
-    refuse(session, &(Counterfactual){.clean = clean, .edits = &edit, .n_edits = 1}, LIMN_RANGE, "rows 12 to -1");
-    refuse(session, &(Counterfactual){.clean = clean, .tokens = &token, .n_tokens = 1}, LIMN_RANGE, "row 12");
+    refuse(engine, &(Counterfactual){.clean = clean, .edits = &edit, .n_edits = 1}, LIMN_RANGE, "rows 12 to -1");
+    refuse(engine, &(Counterfactual){.clean = clean, .tokens = &token, .n_tokens = 1}, LIMN_RANGE, "row 12");
     token = (TokenChange){.row = 2, .id = VOCABULARY};
-    refuse(session, &(Counterfactual){.clean = clean, .tokens = &token, .n_tokens = 1}, LIMN_RANGE, "token id 50");
-    refuse(session, &(Counterfactual){.clean = clean, .outputs = &output, .n_outputs = 1}, LIMN_RANGE, "output row 12");
-    refuse(session, &(Counterfactual){0}, LIMN_INTERNAL, "not one of this model");
+    refuse(engine, &(Counterfactual){.clean = clean, .tokens = &token, .n_tokens = 1}, LIMN_RANGE, "token id 50");
+    refuse(engine, &(Counterfactual){.clean = clean, .outputs = &output, .n_outputs = 1}, LIMN_RANGE, "output row 12");
+    refuse(engine, &(Counterfactual){0}, LIMN_INTERNAL, "not one of this model");
     Given given = {edit.node, values};
     Sweep *sweep;
-    assert_int_equal(sweep_new(&sweep, session, &(RunRequest){.givens = &given, .n_givens = 1}, NULL), LIMN_INTERNAL);
+    assert_int_equal(sweep_new(&sweep, engine, &(RunRequest){.givens = &given, .n_givens = 1}, NULL), LIMN_INTERNAL);
     clean_run_free(clean);
-    session_free(session);
+    engine_free(engine);
 }
 
 static int setup(void **state) {

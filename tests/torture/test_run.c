@@ -1,12 +1,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "run/session.h"
+#include "run/engine.h"
 #include "torture/torture.h"
 
 typedef struct Setting {
     const Model *model;
-    SessionOptions options;
+    EngineOptions options;
 } Setting;
 
 static const int32_t ids[] = {3, 14, 15, 9, 26, 5, 35};
@@ -16,8 +16,8 @@ static NodeId site(const Model *model, const char *name) {
     return graph_find_site(&model->graph, name);
 }
 
-/* Two sequences, taps, an edit and gradients; then other shapes in the same session, which makes new programs. */
-static limn_status ask(Session *session, const Model *model) {
+/* Two sequences, taps, an edit and gradients; then other shapes in the same engine, which makes new programs. */
+static limn_status ask(Engine *engine, const Model *model) {
     const SequenceInput sequences[] = {{.ids = ids, .n = 7}, {.ids = more, .n = 2}};
     const OutputRow outputs[] = {{0, 6, 11, 1.0F}, {1, 1, 12, 0.5F}};
     const NodeId taps[] = {site(model, "blocks.0.attn.hook_pattern"), site(model, "blocks.1.hook_resid_post")};
@@ -43,40 +43,40 @@ static limn_status ask(Session *session, const Model *model) {
                           .objective = OBJECTIVE_LOG_PROB,
                           .logits = true};
     RunEstimate estimate;
-    TRY(session_estimate(session, &request, &estimate));
-    TRY(session_run(session, &request, NULL));
+    TRY(engine_estimate(engine, &request, &estimate));
+    TRY(engine_run(engine, &request, NULL));
     request.n_taps = request.n_grads = request.n_edits = 0;
-    return session_run(session, &request, NULL);
+    return engine_run(engine, &request, NULL);
 }
 
 /* A prompt into a cache, and one token after it. */
-static limn_status decode(Session *session, KvCache *cache) {
+static limn_status decode(Engine *engine, KvCache *cache) {
     const SequenceInput prompt = {.ids = ids, .n = 7};
     const OutputRow last = {0, 6, -1, 1.0F};
     RunRequest request = {
         .sequences = &prompt, .n_sequences = 1, .outputs = &last, .n_outputs = 1, .logits = true, .append = cache};
-    TRY(session_run(session, &request, NULL));
+    TRY(engine_run(engine, &request, NULL));
     const SequenceInput next = {.ids = more, .n = 1, .prefix = cache, .prefix_length = cache->length};
     const OutputRow only = {0, 0, -1, 1.0F};
     request.sequences = &next;
     request.outputs = &only;
-    return session_run(session, &request, NULL);
+    return engine_run(engine, &request, NULL);
 }
 
-static limn_status run_session(void *context) {
+static limn_status run_engine(void *context) {
     const Setting *setting = context;
-    Session *session;
-    TRY(session_new(&session, setting->model, &setting->options));
-    limn_status status = ask(session, setting->model);
+    Engine *engine;
+    TRY(engine_new(&engine, setting->model, &setting->options));
+    limn_status status = ask(engine, setting->model);
     KvCache *cache = NULL;
     if (status == LIMN_OK) {
         status = kv_cache_new(&cache, setting->model, 9);
     }
     if (status == LIMN_OK) {
-        status = decode(session, cache);
+        status = decode(engine, cache);
     }
     kv_cache_free(cache);
-    session_free(session);
+    engine_free(engine);
     return status;
 }
 
@@ -96,7 +96,7 @@ int main(void) {
                                     .keep = (KeepPolicy)keep,
                                     .compute = (Compute)compute,
                                     .threads = 1}}; /* the countdown belongs to this thread */
-                torture(backends[b], run_session, &setting);
+                torture(backends[b], run_engine, &setting);
             }
         }
     }

@@ -1,8 +1,8 @@
 /* Weights in the layout a kind of product reads, made once for those that are used again and again.
  *
  * A product of few rows spends a third of its time turning panels of the weight. A weight that has been used
- * PACK_AFTER times is therefore kept turned, as long as the session's budget lasts; the bits of the answer are the
- * same. Belongs to one session: no lock. */
+ * PACK_AFTER times is therefore kept turned, as long as the engine's budget lasts; the bits of the answer are the
+ * same. Belongs to one engine: no lock. */
 #ifndef LIMN_BACKEND_CPU_PACKS_H
 #define LIMN_BACKEND_CPU_PACKS_H
 
@@ -10,7 +10,7 @@
 
 typedef struct Packs Packs;
 
-/* How a kind of product wants a weight. A weight has one layout in a session. */
+/* How a kind of product wants a weight. A weight has one layout in an engine. */
 typedef struct PackLayout {
     size_t (*bytes)(const Gemm *gemm);
     void (*fill)(void *packed, const Gemm *gemm); /* packed aligned to 64 */

@@ -195,7 +195,7 @@ static limn_status choose_heads(AttentionWork *work) {
     return work->patterns != NULL ? LIMN_OK : method_no_memory(work->call);
 }
 
-static limn_status compute(AttentionWork *work, Session *session) {
+static limn_status compute(AttentionWork *work, Engine *engine) {
     SequenceInput sequence = prompt_sequence(&work->prompt);
     int64_t all = (int64_t)work->model->config.n_layers * work->model->config.n_heads;
     for (int f = 0; f < FIGURES; f++) {
@@ -204,7 +204,7 @@ static limn_status compute(AttentionWork *work, Session *session) {
             return method_no_memory(work->call);
         }
     }
-    TRY(layers_open(&work->layers, work->call, session, &sequence));
+    TRY(layers_open(&work->layers, work->call, engine, &sequence));
     TRY(each_layer(work, true));
     TRY(choose_heads(work));
     return each_layer(work, false);
@@ -213,13 +213,13 @@ static limn_status compute(AttentionWork *work, Session *session) {
 static limn_status run(MethodCall *call, Result *result) {
     const AttentionParams *params = call->params;
     AttentionWork work = {.call = call, .params = params, .result = result};
-    Session *session;
+    Engine *engine;
     ValuesFile values;
     TRY(values_file_open(&values, call, &params->values));
-    TRY(method_session(call, params->model.bytes, &session));
-    work.model = session_model(session);
+    TRY(method_engine(call, params->model.bytes, &engine));
+    work.model = engine_model(engine);
     TRY(read_prompt(&work));
-    limn_status status = compute(&work, session);
+    limn_status status = compute(&work, engine);
     layers_close(&work.layers);
     TRY(status);
     TRY(attention_report(&work, &values));

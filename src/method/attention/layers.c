@@ -24,16 +24,16 @@ limn_status pattern_nodes(NodeId **nodes, MethodCall *call, const Model *model) 
     return LIMN_OK;
 }
 
-limn_status layers_open(Layers *layers, MethodCall *call, Session *session, const SequenceInput *sequence) {
-    const Model *model = session_model(session);
+limn_status layers_open(Layers *layers, MethodCall *call, Engine *engine, const SequenceInput *sequence) {
+    const Model *model = engine_model(engine);
     *layers = (Layers){.call = call,
-                       .session = session,
+                       .engine = engine,
                        .model = model,
                        .n_layers = model->config.n_layers,
                        .n_heads = model->config.n_heads,
                        .n = sequence->n};
     TRY(pattern_nodes(&layers->patterns, call, model));
-    return clean_run_new(&layers->clean, session, sequence, NULL, call->progress);
+    return clean_run_new(&layers->clean, engine, sequence, NULL, call->progress);
 }
 
 void layers_close(Layers *layers) {
@@ -48,7 +48,7 @@ limn_status layers_tap(Layers *layers, const NodeId *nodes, int32_t n_nodes) {
     }
     SequenceInput sequence = clean_run_sequence(layers->clean, clean_run_join(layers->clean, first), 0, layers->n);
     RunRequest request = {.sequences = &sequence, .n_sequences = 1, .taps = nodes, .n_taps = n_nodes};
-    return session_run(layers->session, &request, layers->call->progress);
+    return engine_run(layers->engine, &request, layers->call->progress);
 }
 
 limn_status layers_pattern(Layers *layers, int32_t layer, const float **pattern) {
@@ -56,7 +56,7 @@ limn_status layers_pattern(Layers *layers, int32_t layer, const float **pattern)
     int32_t rows;
     int64_t width;
     TRY(layers_tap(layers, &node, 1));
-    *pattern = session_tap(layers->session, node, &rows, &width);
+    *pattern = engine_tap(layers->engine, node, &rows, &width);
     if (*pattern == NULL || rows != layers->n || width != (int64_t)layers->n_heads * layers->n) {
         return fail(LIMN_INTERNAL, "layer %d has a pattern of %d rows, expected %d", (int)layer, (int)rows,
                     (int)layers->n);

@@ -8,7 +8,7 @@
 
 typedef struct Layers {
     MethodCall *call;
-    Session *session;
+    Engine *engine;
     const Model *model;
     CleanRun *clean;
     NodeId *patterns; /* [n_layers] each layer's attn.hook_pattern */
@@ -17,13 +17,13 @@ typedef struct Layers {
 } Layers;
 
 /* Refuses a model without attention patterns. Freed by layers_close, after a failure too. */
-limn_status layers_open(Layers *layers, MethodCall *call, Session *session, const SequenceInput *sequence);
+limn_status layers_open(Layers *layers, MethodCall *call, Engine *engine, const SequenceInput *sequence);
 void layers_close(Layers *layers);
 
 /* blocks.{layer}.{name}, NODE_NONE where the family has none. */
 NodeId layer_node(const Model *model, int32_t layer, const char *name);
 
-/* Runs what these sites need; session_tap has their values until the session's next run. */
+/* Runs what these sites need; engine_tap has their values until the engine's next run. */
 limn_status layers_tap(Layers *layers, const NodeId *nodes, int32_t n_nodes);
 /* Cell [row, head, key] of a layer's pattern is pattern[(row * H + head) * n + key]. */
 limn_status layers_pattern(Layers *layers, int32_t layer, const float **pattern);

@@ -28,8 +28,8 @@
 static limn_status score_tokens(TokenScores *scores, MethodCall *call, const TokenQuestion *question) {
     Rollout rollout = {.call = call,
                        .params = question->params,
-                       .session = question->session,
-                       .model = session_model(question->session),
+                       .engine = question->engine,
+                       .model = engine_model(question->engine),
                        .prompt = question->prompt,
                        .target = question->target,
                        .contrast = question->contrast,
@@ -56,12 +56,12 @@ static limn_status run(MethodCall *call, Result *result) {
     ValuesFile values;
     Rollout rollout = {.call = call, .params = params, .prompt = &prompt};
     TRY(values_file_open(&values, call, &params->values));
-    TRY(method_session(call, params->model.bytes, &rollout.session));
-    rollout.model = session_model(rollout.session);
+    TRY(method_engine(call, params->model.bytes, &rollout.engine));
+    rollout.model = engine_model(rollout.engine);
     TRY(prompt_read(&prompt, call, rollout.model, &params->prompt));
     prompt_describe(result, call, rollout.model, &prompt);
     if (rollout.model->config.task != TASK_ENCODER || names_target(&params->target)) {
-        TRY(target_resolve(&target, &contrast, call, rollout.session, &prompt, &params->target, NULL, result));
+        TRY(target_resolve(&target, &contrast, call, rollout.engine, &prompt, &params->target, NULL, result));
         rollout.target = &target;
         rollout.contrast = &contrast;
     }

@@ -24,7 +24,7 @@ typedef struct RolloutParams {
 typedef struct Rollout {
     MethodCall *call;
     const RolloutParams *params;
-    Session *session;
+    Engine *engine;
     const Model *model;
     const Prompt *prompt;
     const Target *target;   /* NULL: a bare encoder, which has no answer */

@@ -225,7 +225,7 @@ limn_status rollout_compute(Rollout *rollout) {
     for (int32_t t = 0; t < rollout->prompt->n; t++) {
         rollout->sinks[t] = t == 0 || rollout->prompt->tokens[t].special;
     }
-    limn_status status = layers_open(&rollout->layers, rollout->call, rollout->session, &rollout->sequence);
+    limn_status status = layers_open(&rollout->layers, rollout->call, rollout->engine, &rollout->sequence);
     status = status == LIMN_OK ? compute_kind(rollout) : status;
     layers_close(&rollout->layers);
     TRY(status);

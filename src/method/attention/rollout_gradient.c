@@ -67,7 +67,7 @@ static limn_status differentiate(Weighing *weighing) {
                              .context = weighing};
     const AnswerRequest request = {.n = 1, .deliver = close_pass, .context = weighing, .sink = &sink, .all_rows = true};
     Answer *answer;
-    TRY(answer_new(&answer, rollout->call, rollout->session, rollout->prompt, rollout->target, rollout->contrast,
+    TRY(answer_new(&answer, rollout->call, rollout->engine, rollout->prompt, rollout->target, rollout->contrast,
                    &options));
     limn_status status =
         answer_n_parts(answer) == 1

@@ -231,7 +231,7 @@ static limn_status check_causes(const Rollout *rollout, Result *result, const At
         return LIMN_OK;
     }
     const CauseAsked cause = {.call = rollout->call,
-                              .session = rollout->session,
+                              .engine = rollout->engine,
                               .prompt = rollout->prompt,
                               .target = rollout->target,
                               .contrast = rollout->contrast,

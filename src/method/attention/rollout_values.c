@@ -27,7 +27,7 @@ limn_status rollout_values(Rollout *rollout, int32_t layer, float *values) {
         return fail(LIMN_USAGE, "%s: layer %d has no attn.hook_v", rollout->model->path, (int)layer);
     }
     TRY(layers_tap(&rollout->layers, &node, 1));
-    const float *found = session_tap(rollout->session, node, &rows, &width);
+    const float *found = engine_tap(rollout->engine, node, &rows, &width);
     if (found == NULL || rows != rollout->n || width % k != 0) {
         return fail(LIMN_INTERNAL, "layer %d kept no values", (int)layer);
     }
@@ -56,8 +56,8 @@ limn_status rollout_written(Rollout *rollout, int32_t layer, const float *values
                                 .n_givens = 1};
     int32_t rows;
     int64_t width;
-    TRY(session_run(rollout->session, &request, rollout->call->progress));
-    const float *found = session_tap(rollout->session, result, &rows, &width);
+    TRY(engine_run(rollout->engine, &request, rollout->call->progress));
+    const float *found = engine_tap(rollout->engine, result, &rows, &width);
     if (found == NULL || rows != rollout->n) {
         return fail(LIMN_INTERNAL, "layer %d wrote nothing", (int)layer);
     }
@@ -192,7 +192,7 @@ static limn_status read_norm(Carried *carried, int32_t layer, const char *scale,
         }
     }
     TRY(layers_tap(&rollout->layers, &of_scale, 1));
-    const float *scales = session_tap(rollout->session, of_scale, &rows, &width);
+    const float *scales = engine_tap(rollout->engine, of_scale, &rows, &width);
     if (scales == NULL || carried->gain == NULL || width != 1) {
         return fail(LIMN_UNSUPPORTED, "%s: --kind alti does not know the norm at layer %d", rollout->model->path,
                     (int)layer);
@@ -211,7 +211,7 @@ static limn_status copy_site(Carried *carried, int32_t layer, const char *name, 
                     name);
     }
     TRY(layers_tap(&rollout->layers, &node, 1));
-    const float *values = session_tap(rollout->session, node, &rows, &width);
+    const float *values = engine_tap(rollout->engine, node, &rows, &width);
     if (values == NULL) {
         return fail(LIMN_INTERNAL, "layer %d kept nothing", (int)layer);
     }
@@ -377,8 +377,8 @@ static limn_status read_gradients(DirectGradients *direct) {
                                 .n_seeds = 1,
                                 .rules = RULES_FROZEN,
                                 .sink = &sink};
-    TRY(session_run(rollout->session, &request, call->progress));
-    rollout->logit = session_total(rollout->session);
+    TRY(engine_run(rollout->engine, &request, call->progress));
+    rollout->logit = engine_total(rollout->engine);
     return LIMN_OK;
 }
 

@@ -129,8 +129,8 @@ static limn_status check_options(const Ablate *ablate) {
 
 static limn_status open_model(Ablate *ablate) {
     const AblateParams *params = ablate->params;
-    TRY(method_session(ablate->call, params->model.bytes, &ablate->session));
-    ablate->model = session_model(ablate->session);
+    TRY(method_engine(ablate->call, params->model.bytes, &ablate->engine));
+    ablate->model = engine_model(ablate->engine);
     if (ablate->model->config.task == TASK_ENCODER) {
         return fail(LIMN_USAGE, "%s (%s) is a bare encoder: there is no answer to measure", ablate->model->path,
                     ablate->model->config.architecture);

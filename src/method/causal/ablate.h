@@ -45,7 +45,7 @@ typedef struct Ablate {
     MethodCall *call;
     const AblateParams *params;
     Result *result;
-    Session *session;
+    Engine *engine;
     const Model *model;
     AblateWhat what;
     AblateWith with;

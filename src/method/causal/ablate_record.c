@@ -76,7 +76,7 @@ static limn_status read_reference(AblateRecord *record) {
     RunRequest ask = {.outputs = record->outputs, .n_outputs = record->n_outputs, .logits = true};
     const Counterfactual itself = {.clean = record->clean};
     Sweep *sweep;
-    TRY(sweep_new(&sweep, record->ablate->session, &ask, NULL));
+    TRY(sweep_new(&sweep, record->ablate->engine, &ask, NULL));
     limn_status status = sweep_run(sweep, &itself, 1, take_logits, record, record->call.progress);
     sweep_free(sweep);
     return status;
@@ -88,7 +88,7 @@ limn_status ablate_open_record(AblateRecord *record, Ablate *ablate, const Metho
     Result *remarks = NULL;
     bool own = ablate->params->data.file.bytes == NULL;
     TRY(own ? LIMN_OK : result_new(&remarks, "ablate", "one record"));
-    limn_status status = target_resolve(&record->target, &record->contrast, &record->call, ablate->session, prompt,
+    limn_status status = target_resolve(&record->target, &record->contrast, &record->call, ablate->engine, prompt,
                                         target, NULL, own ? ablate->result : remarks);
     result_free(remarks);
     TRY(status);
@@ -96,7 +96,7 @@ limn_status ablate_open_record(AblateRecord *record, Ablate *ablate, const Metho
     TRY(fill_outputs(record));
     TRY(ablate_values(record));
     const CleanRunOptions options = {.editable = ablate->nodes, .n_editable = ablate->n_sites * ablate->n_layers};
-    TRY(clean_run_new(&record->clean, ablate->session, &record->sequence, &options, call->progress));
+    TRY(clean_run_new(&record->clean, ablate->engine, &record->sequence, &options, call->progress));
     TRY(record->outcome.metric == OUTCOME_KL ? read_reference(record) : LIMN_OK);
     record->seed = outcome_seed(&record->outcome, ablate->model);
     const int32_t nothing[] = {0, 0};
@@ -120,7 +120,7 @@ typedef struct SetList {
 static limn_status take_value(void *context, const CounterfactualAnswer *answer) {
     SetList *list = context;
     AblateRecord *record = list->record;
-    const float *f = session_seed(record->ablate->session, 0) + answer->first_output;
+    const float *f = engine_seed(record->ablate->engine, 0) + answer->first_output;
     double value = outcome_value(&record->outcome, f, answer->n_outputs);
     list->after[answer->index / record->n_draws] += value / record->n_draws;
     return LIMN_OK;
@@ -143,7 +143,7 @@ static limn_status run_sets(SetList *list, const int32_t *cells, const int32_t *
     }
     RunRequest ask = request_of(record);
     Sweep *sweep;
-    TRY(sweep_new(&sweep, record->ablate->session, &ask, NULL));
+    TRY(sweep_new(&sweep, record->ablate->engine, &ask, NULL));
     limn_status status = sweep_run(sweep, list->items, count, take_value, list, record->call.progress);
     sweep_free(sweep);
     return status;
@@ -171,8 +171,8 @@ limn_status ablate_plain(AblateRecord *record, int32_t cell, double *after) {
         request.n_sequences = 1;
         request.n_edits = ablate_edits(record, cell, draw, edits);
         request.edits = edits;
-        TRY(session_run(record->ablate->session, &request, record->call.progress));
-        *after += outcome_value(&record->outcome, session_seed(record->ablate->session, 0), record->n_outputs) /
+        TRY(engine_run(record->ablate->engine, &request, record->call.progress));
+        *after += outcome_value(&record->outcome, engine_seed(record->ablate->engine, 0), record->n_outputs) /
                   record->n_draws;
     }
     return LIMN_OK;
@@ -243,7 +243,7 @@ limn_status ablate_estimate(AblateRecord *record, double *estimates) {
     request.sink = &sink;
     int64_t cells = (int64_t)ablate->n_layers * ablate->n_columns;
     memset(estimates, 0, (size_t)cells * sizeof *estimates);
-    TRY(session_run(ablate->session, &request, record->call.progress));
+    TRY(engine_run(ablate->engine, &request, record->call.progress));
     double slope = record->outcome.metric == OUTCOME_PROB ? record->before : 1.0;
     for (int64_t i = 0; i < cells; i++) {
         estimates[i] *= slope;

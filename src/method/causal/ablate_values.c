@@ -76,12 +76,12 @@ static limn_status open_prompts(Ablate *ablate) {
 
 /* ---- their values ---- */
 
-/* Runs a prompt; session_tap has every unit's site. */
+/* Runs a prompt; engine_tap has every unit's site. */
 static limn_status tap_prompt(const Ablate *ablate, const Prompt *prompt) {
     SequenceInput sequence = prompt_sequence(prompt);
     RunRequest request = {
         .sequences = &sequence, .n_sequences = 1, .taps = ablate->nodes, .n_taps = ablate->n_sites * ablate->n_layers};
-    return session_run(ablate->session, &request, ablate->call->progress);
+    return engine_run(ablate->engine, &request, ablate->call->progress);
 }
 
 static limn_status add_means(const Ablate *ablate, const Prompt *prompt, double *sums, int64_t *rows_seen) {
@@ -89,7 +89,7 @@ static limn_status add_means(const Ablate *ablate, const Prompt *prompt, double 
     for (int32_t i = 0; i < ablate->n_sites * ablate->n_layers; i++) {
         int32_t rows;
         int64_t width;
-        const float *values = session_tap(ablate->session, ablate->nodes[i], &rows, &width);
+        const float *values = engine_tap(ablate->engine, ablate->nodes[i], &rows, &width);
         if (values == NULL || width != ablate->width) {
             return fail(LIMN_INTERNAL, "a site of an ablation kept nothing");
         }
@@ -194,7 +194,7 @@ static limn_status copy_draw(AblateRecord *record, int32_t draw, const Prompt *f
     for (int32_t i = 0; i < n_sites; i++) {
         int32_t rows;
         int64_t width;
-        const float *values = session_tap(ablate->session, ablate->nodes[i], &rows, &width);
+        const float *values = engine_tap(ablate->engine, ablate->nodes[i], &rows, &width);
         float *copy = arena_alloc(record->call.arena, (size_t)n * (size_t)width * sizeof *copy);
         if (copy == NULL || values == NULL) {
             return method_no_memory(&record->call);

@@ -89,16 +89,16 @@ static limn_status read_question(CausalGrad *work) {
     MethodCall *call = work->call;
     const CausalGradParams *params = work->params;
     TRY(check_options(work));
-    Session *session;
-    TRY(method_session(call, params->model.bytes, &session));
-    work->session = session;
-    work->model = session_model(session);
+    Engine *engine;
+    TRY(method_engine(call, params->model.bytes, &engine));
+    work->engine = engine;
+    work->model = engine_model(engine);
     if (work->model->config.task == TASK_ENCODER) {
         return fail(LIMN_UNSUPPORTED, "%s has no head: there is no answer to measure", work->model->path);
     }
     TRY(prompt_read(&work->pair.clean.prompt, call, work->model, &params->pair.prompt));
     prompt_describe(work->result, call, work->model, &work->pair.clean.prompt);
-    TRY(target_resolve(&work->target, &work->contrast, call, session, &work->pair.clean.prompt, &params->target, NULL,
+    TRY(target_resolve(&work->target, &work->contrast, call, engine, &work->pair.clean.prompt, &params->target, NULL,
                        work->result));
     TRY(outcome_choose(&work->outcome, call, work->model, &work->target, &work->contrast, params->metric));
     TRY(join_prompts(work));

@@ -62,7 +62,7 @@ typedef struct CausalGrad {
     MethodCall *call;
     const CausalGradParams *params;
     Result *result;
-    Session *session;
+    Engine *engine;
     const Model *model;
     Pair pair;
     Target target, contrast;
@@ -80,7 +80,7 @@ typedef struct CausalGrad {
     bool *there; /* [n_rows] rows that have a counterpart */
     CausalEffects effects;
     CausalEffects pass; /* of the gradient pass at hand */
-    size_t held;        /* bytes counted under the session's limit */
+    size_t held;        /* bytes counted under the engine's limit */
 } CausalGrad;
 
 /* Sites, and the difference of source and base at each. */

@@ -99,7 +99,7 @@ typedef struct Taking {
 static limn_status take_effect(void *context, const CounterfactualAnswer *answer) {
     const Taking *taking = context;
     const CausalGrad *work = taking->work;
-    const float *f = session_seed(work->session, 0) + answer->first_output;
+    const float *f = engine_seed(work->engine, 0) + answer->first_output;
     taking->patched->items[answer->index].effect =
         outcome_value(&work->outcome, f, answer->n_outputs) - work->base_value;
     return LIMN_OK;
@@ -115,7 +115,7 @@ static limn_status sweep_sites(CausalGrad *work, PatchedSites *patched, const Cl
         .outputs = work->base->outputs, .n_outputs = work->base->n_outputs, .seeds = &work->seed, .n_seeds = 1};
     Taking taking = {work, patched};
     Sweep *sweep;
-    TRY(sweep_new(&sweep, work->session, &ask, NULL));
+    TRY(sweep_new(&sweep, work->engine, &ask, NULL));
     limn_status status = sweep_run(sweep, list, patched->n, take_effect, &taking, work->call->progress);
     sweep_free(sweep);
     return status;
@@ -134,7 +134,7 @@ limn_status causal_grad_patch(PatchedSites *patched, CausalGrad *work) {
         TRY(choose_family(work, patched, (CausalFamily)f));
     }
     CleanRun *base;
-    TRY(clean_run_new(&base, work->session, &work->base->sequence, NULL, work->call->progress));
+    TRY(clean_run_new(&base, work->engine, &work->base->sequence, NULL, work->call->progress));
     limn_status status = sweep_sites(work, patched, base, edits, list);
     clean_run_free(base);
     return status;

@@ -104,7 +104,7 @@ static limn_status allocate_floats(CausalGrad *work, float **out, int64_t width)
         return fail(LIMN_NO_MEMORY, "causal-grad: %.1f MiB for a site's values", (double)bytes / 1048576.0);
     }
     work->held += bytes;
-    session_hold(work->session, (int64_t)bytes);
+    engine_hold(work->engine, (int64_t)bytes);
     return LIMN_OK;
 }
 
@@ -124,8 +124,8 @@ void causal_grad_free(CausalGrad *work) {
         free(work->nodes[i].base);
         free(work->nodes[i].gradient);
     }
-    if (work->session != NULL) {
-        session_hold(work->session, -(int64_t)work->held);
+    if (work->engine != NULL) {
+        engine_hold(work->engine, -(int64_t)work->held);
     }
 }
 
@@ -174,7 +174,7 @@ static limn_status keep_differences(CausalGrad *work) {
         CausalNode *node = &work->nodes[i];
         int32_t rows;
         int64_t width;
-        const float *values = session_tap(work->session, node->node, &rows, &width);
+        const float *values = engine_tap(work->engine, node->node, &rows, &width);
         if (values == NULL || width != node->width) {
             return fail(LIMN_INTERNAL, "causal-grad: a site has no values");
         }
@@ -224,7 +224,7 @@ static limn_status run_both(CausalGrad *work, OutputRow *outputs) {
                                 .taps = work->sites,
                                 .n_taps = work->n_nodes,
                                 .logits = true};
-    return session_run(work->session, &request, work->call->progress);
+    return engine_run(work->engine, &request, work->call->progress);
 }
 
 static limn_status run_values(CausalGrad *work) {
@@ -237,7 +237,7 @@ static limn_status run_values(CausalGrad *work) {
     }
     TRY(run_both(work, outputs));
     bool both = work->source != NULL;
-    memcpy(logits, session_logits(work->session), (both ? 2 : 1) * floats * sizeof *logits);
+    memcpy(logits, engine_logits(work->engine), (both ? 2 : 1) * floats * sizeof *logits);
     TRY(keep_differences(work));
     return measure(work, logits, both ? logits + floats : NULL);
 }
@@ -397,10 +397,10 @@ static limn_status run_pass(const GradientPass *pass, const PassMemory *memory, 
                                 .rules = (RuleSet)work->params->rules,
                                 .sink = &sink};
     clear_pass(work);
-    TRY(session_run(work->session, &request, work->call->progress));
+    TRY(engine_run(work->engine, &request, work->call->progress));
     *f = 0.0;
     for (int32_t i = 0; i < n; i++) {
-        *f += (double)session_seed(work->session, 0)[i];
+        *f += (double)engine_seed(work->engine, 0)[i];
     }
     return work->params->kind == CAUSAL_ATP_STAR ? causal_grad_softmax(work) : LIMN_OK;
 }

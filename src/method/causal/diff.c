@@ -70,14 +70,14 @@ static limn_status open_both(Diff *diff) {
     }
     /* The one opened last is the one the result is about. */
     if (two) {
-        TRY(method_adapted_session(call, second, "other-adapter", &params->other_adapters, &diff->tuned));
-        TRY(method_session(call, params->model.bytes, &diff->base));
+        TRY(method_adapted_engine(call, second, "other-adapter", &params->other_adapters, &diff->tuned));
+        TRY(method_engine(call, params->model.bytes, &diff->base));
     } else {
-        TRY(method_base_session(call, params->model.bytes, &diff->base));
-        TRY(method_session(call, params->model.bytes, &diff->tuned));
+        TRY(method_base_engine(call, params->model.bytes, &diff->base));
+        TRY(method_engine(call, params->model.bytes, &diff->tuned));
     }
-    diff->before = session_model(diff->base);
-    diff->after = session_model(diff->tuned);
+    diff->before = engine_model(diff->base);
+    diff->after = engine_model(diff->tuned);
     return check_same(diff);
 }
 

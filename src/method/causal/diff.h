@@ -23,7 +23,7 @@ typedef struct Diff {
     MethodCall *call;
     const DiffParams *params;
     Result *result;
-    Session *base, *tuned;
+    Engine *base, *tuned;
     const Model *before, *after; /* their models */
     bool one_base;               /* both are the same model but for their adapters */
 } Diff;

@@ -33,7 +33,7 @@ typedef struct Component {
 
 /* One model's side of the exchange, on one text. */
 typedef struct Side {
-    Session *session;
+    Engine *engine;
     float **streams; /* [n_streams] of this model's own run, [rows, D] each */
     float **answers; /* [n_answered] what the other model's components say to this stream */
     double score;    /* the target's log-probability */
@@ -139,12 +139,12 @@ static NodeId node_in(const Effects *effects, int side, NodeId node) {
 
 /* --- passes --- */
 
-static limn_status keep_taps(Effects *effects, const Session *session, int side, const NodeId *nodes, int32_t n,
+static limn_status keep_taps(Effects *effects, const Engine *engine, int side, const NodeId *nodes, int32_t n,
                              float **kept) {
     for (int32_t i = 0; i < n; i++) {
         int32_t rows;
         int64_t width;
-        const float *values = session_tap(session, node_in(effects, side, nodes[i]), &rows, &width);
+        const float *values = engine_tap(engine, node_in(effects, side, nodes[i]), &rows, &width);
         kept[i] =
             values == NULL ? NULL : arena_alloc(&effects->scratch, ((size_t)rows * (size_t)width + 1) * sizeof(float));
         if (kept[i] == NULL) {
@@ -207,9 +207,9 @@ static limn_status run_copies(const Effects *effects, int side, const Edit *edit
                               .edits = edits,
                               .n_edits = n_edits,
                               .objective = target->kind == TARGET_CLASS ? OBJECTIVE_LOGIT : OBJECTIVE_LOG_PROB};
-        Session *session = effects->sides[side].session;
-        status = session_run(session, &request, effects->diff->call->progress);
-        const float *found = status == LIMN_OK ? session_objective(session) : NULL;
+        Engine *engine = effects->sides[side].engine;
+        status = engine_run(engine, &request, effects->diff->call->progress);
+        const float *found = status == LIMN_OK ? engine_objective(engine) : NULL;
         for (int32_t i = 0; found != NULL && i < n_copies; i++) {
             scores[i] = 0;
             for (int32_t k = 0; k < each; k++) {
@@ -232,7 +232,7 @@ static limn_status run_own(Effects *effects, int side) {
         return no_memory(effects);
     }
     TRY(run_copies(effects, side, NULL, 0, 1, effects->streams, effects->n_streams, &own->score));
-    return keep_taps(effects, own->session, side, effects->streams, effects->n_streams, own->streams);
+    return keep_taps(effects, own->engine, side, effects->streams, effects->n_streams, own->streams);
 }
 
 /* What the other model's components say to this side's stream. */
@@ -249,7 +249,7 @@ static limn_status run_exchanged(Effects *effects, int side) {
     }
     double unused;
     TRY(run_copies(effects, other, edits, effects->n_streams, 1, effects->answered, effects->n_answered, &unused));
-    return keep_taps(effects, effects->sides[other].session, other, effects->answered, effects->n_answered,
+    return keep_taps(effects, effects->sides[other].engine, other, effects->answered, effects->n_answered,
                      own->answers);
 }
 
@@ -297,7 +297,7 @@ static limn_status run_all_exchanged(Effects *effects, double *score) {
     }
     double unused;
     TRY(run_copies(effects, 0, NULL, 0, 1, effects->answered, effects->n_answered, &unused));
-    TRY(keep_taps(effects, effects->sides[0].session, 0, effects->answered, effects->n_answered, own));
+    TRY(keep_taps(effects, effects->sides[0].engine, 0, effects->answered, effects->n_answered, own));
     memcpy(all, edits, (size_t)n * sizeof *all);
     for (int32_t i = 0; i < effects->n_whole; i++) {
         const Component *component = &effects->components[i];
@@ -677,8 +677,8 @@ limn_status diff_effects(const Diff *diff, const char **most) {
                     diff->before->config.architecture);
     }
     Effects effects = {.diff = diff};
-    effects.sides[0].session = diff->base;
-    effects.sides[1].session = diff->tuned;
+    effects.sides[0].engine = diff->base;
+    effects.sides[1].engine = diff->tuned;
     arena_init(&effects.scratch);
     limn_status status = list_sites(&effects, &diff->after->graph);
     if (status == LIMN_OK) {

@@ -43,7 +43,7 @@ typedef struct Live {
     Prompt prompt;
     SequenceInput sequence;
     int32_t row; /* where the answer is read */
-    LiveSession *session;
+    LiveEngine *engine;
     const char *key;
     int32_t width;
     EditPlan edits;
@@ -75,18 +75,18 @@ static void free_live(void *object) {
     live_free(object);
 }
 
-static limn_status open_session(Live *live) {
+static limn_status open_engine(Live *live) {
     MethodCall *call = live->call;
-    SessionOptions options = session_options_of(&call->common);
+    EngineOptions options = engine_options_of(&call->common);
     options.edits = call->edits != NULL ? call->edits->edits : NULL;
     options.n_edits = call->edits != NULL ? call->edits->n_edits : 0;
-    live->session = method_take_kept(call, live->key);
-    if (live->session == NULL) {
-        TRY(live_new(&live->session, live->model, &options, &live->sequence, live->row, call->progress));
+    live->engine = method_take_kept(call, live->key);
+    if (live->engine == NULL) {
+        TRY(live_new(&live->engine, live->model, &options, &live->sequence, live->row, call->progress));
     }
-    session_set_threads(live_session(live->session), options.threads);
-    call->session = live_session(live->session);
-    live->width = live_width(live->session);
+    engine_set_threads(live_engine(live->engine), options.threads);
+    call->engine = live_engine(live->engine);
+    live->width = live_width(live->engine);
     return LIMN_OK;
 }
 
@@ -121,12 +121,12 @@ static limn_status ask(Live *live, EditPlan *plan, const ParamTexts *texts, cons
     live->row_layers = 0;
     *plan = (EditPlan){0};
     if (texts->n == 0) { /* known since the run was made */
-        *logits = live_clean(live->session);
+        *logits = live_clean(live->engine);
         return LIMN_OK;
     }
     TRY(edit_plan(plan, &live->model->graph, texts, live->prompt.n, live->prompt.n, arena));
     TRY(edit_plan_bind(&edits, &n, plan, 0, live->prompt.n, live->prompt.n, arena));
-    TRY(live_ask(&answer, live->session, edits, n, live->call->progress));
+    TRY(live_ask(&answer, live->engine, edits, n, live->call->progress));
     float *copy = arena_alloc(arena, (size_t)live->width * sizeof *copy);
     if (copy == NULL) {
         return method_no_memory(live->call);
@@ -154,8 +154,8 @@ static limn_status check_pass(const Live *live) {
                                 .edits = edits,
                                 .n_edits = n,
                                 .logits = true};
-    TRY(session_run(live_session(live->session), &request, call->progress));
-    const float *full = session_logits(live_session(live->session));
+    TRY(engine_run(live_engine(live->engine), &request, call->progress));
+    const float *full = engine_logits(live_engine(live->engine));
     double largest = 0, most = 1;
     for (int32_t i = 0; i < live->width; i++) {
         double difference = fabs((double)full[i] - (double)live->now[i]);
@@ -199,7 +199,7 @@ static limn_status add_distribution(const Live *live) {
                                           {{"now", 3}, COLUMN_PROBABILITY},   {{"before", 6}, COLUMN_PROBABILITY},
                                           {{"difference", 10}, COLUMN_SHARE}, {{"clean", 5}, COLUMN_PROBABILITY}};
     MethodCall *call = live->call;
-    const float *clean = live_clean(live->session);
+    const float *clean = live_clean(live->engine);
     int32_t *ids = ARENA_ARRAY(call->arena, int32_t, 2 * (live->params->top + 1));
     if (ids == NULL) {
         return method_no_memory(call);
@@ -342,7 +342,7 @@ static void say(const Live *live) {
 
 static limn_status answer(Live *live) {
     EditPlan against;
-    TRY(open_session(live));
+    TRY(open_engine(live));
     TRY(ask(live, &against, &live->params->against, &live->before));
     TRY(ask(live, &live->edits, &live->params->set, &live->now));
     int32_t bad = logit_count_not_finite(live->now, live->width);
@@ -379,10 +379,10 @@ static limn_status run(MethodCall *call, Result *result) {
     Live live = {.call = call, .params = call->params, .result = result};
     TRY(prepare(&live));
     limn_status status = answer(&live);
-    if (live.session != NULL) { /* a refused edit leaves it warm */
+    if (live.engine != NULL) { /* a refused edit leaves it warm */
         ErrorState error;
         error_save(&error);
-        limn_status kept = method_keep(call, live.key, live.session, free_live);
+        limn_status kept = method_keep(call, live.key, live.engine, free_live);
         status = status != LIMN_OK ? error_restore(&error) : kept;
     }
     TRY(status);

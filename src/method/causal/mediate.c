@@ -28,8 +28,8 @@ static limn_status open_model(Mediate *mediate) {
     MethodCall *call = mediate->call;
     const MediateParams *params = mediate->params;
     TRY(mediate_check_options(mediate));
-    TRY(method_session(call, params->model.bytes, &mediate->session));
-    mediate->model = session_model(mediate->session);
+    TRY(method_engine(call, params->model.bytes, &mediate->engine));
+    mediate->model = engine_model(mediate->engine);
     if (mediate->model->config.task == TASK_ENCODER) {
         return fail(LIMN_UNSUPPORTED, "%s has no head: there is no answer to measure", mediate->model->path);
     }

@@ -85,7 +85,7 @@ typedef struct Mediate {
     MethodCall *call;
     const MediateParams *params;
     Result *result;
-    Session *session;
+    Engine *engine;
     const Model *model;
     MediateBy by;
     MediateSite sites[MEDIATE_SITES];

@@ -20,7 +20,7 @@ static limn_status read_donors(MediateWork *work) {
         for (int32_t layer = first.begin; layer < last.end; layer++) {
             Donor *donor = &work->donors[s][layer];
             donor->node = mediate->sites[s].nodes[layer];
-            TRY(clean_run_value(work->clean, mediate->session, donor->node, &donor->values, &donor->width,
+            TRY(clean_run_value(work->clean, mediate->engine, donor->node, &donor->values, &donor->width,
                                 work->call->progress));
         }
     }

@@ -34,7 +34,7 @@ static limn_status read_table(Spread *spread, const Mediate *mediate, float *val
         int32_t context = mediate->model->config.n_context, step = context > 0 && context < n ? context : n;
         for (int32_t at = 0; at < n; at += step) { /* no sequence may be longer than the model reads */
             int32_t m = n - at < step ? n - at : step;
-            TRY(embed_ids(values, mediate->session, ids + at, m, mediate->call->progress));
+            TRY(embed_ids(values, mediate->engine, ids + at, m, mediate->call->progress));
             add_values(spread, values, m * width);
         }
     }

@@ -111,7 +111,7 @@ limn_status mediate_read_pair(Mediate *mediate, MediatePair *pair, MethodCall *c
     Prompt *prompt = &pair->pair.clean.prompt;
     TRY(prompt_read(prompt, call, mediate->model, &prompts->prompt));
     prompt_describe(result, call, mediate->model, prompt);
-    TRY(target_resolve(&pair->target, &pair->contrast, call, mediate->session, prompt, target, NULL, result));
+    TRY(target_resolve(&pair->target, &pair->contrast, call, mediate->engine, prompt, target, NULL, result));
     TRY(check_metric(mediate, pair));
     if (noise && mediate->params->noise_values.bytes == NULL) {
         TRY(mediate_find_deviation(mediate));

@@ -94,11 +94,11 @@ static limn_status take(void *context, const CounterfactualAnswer *answer) {
     MediateWork *work = context;
     const Mediate *mediate = work->mediate;
     int32_t cell = work->cell_of[answer->index];
-    const float *f = session_seed(mediate->session, 0) + answer->first_output;
+    const float *f = engine_seed(mediate->engine, 0) + answer->first_output;
     double p = outcome_value(&mediate->outcome, f, answer->n_outputs);
     *(cell < 0 ? &work->p1 : &work->p2[cell]) = p;
     for (int32_t i = 0; i < mediate->n_tokens; i++) {
-        double log_p = (double)session_seed(mediate->session, i + 1)[answer->first_output];
+        double log_p = (double)engine_seed(mediate->engine, i + 1)[answer->first_output];
         work->token_p[i * (1 + mediate->n_cells) + 1 + cell] = exp(log_p);
     }
     return LIMN_OK;
@@ -127,7 +127,7 @@ static limn_status run_list(MediateWork *work, const CleanRun *base, const PairS
     for (int32_t i = 0; i < n; i++) {
         work->list[i].clean = base;
     }
-    TRY(sweep_new(&sweep, mediate->session, &ask, NULL));
+    TRY(sweep_new(&sweep, mediate->engine, &ask, NULL));
     limn_status status = sweep_run(sweep, work->list, n, take, work, work->call->progress);
     sweep_free(sweep);
     return status;
@@ -144,7 +144,7 @@ static limn_status full_value(const MediateWork *work, const Edit *edits, int32_
     }
     memcpy(all, work->noise, (size_t)work->n_noise * sizeof *all);
     memcpy(all + work->n_noise, edits, (size_t)n * sizeof *all);
-    limn_status status = transplant_full_pass(value, work->call, mediate->session, &mediate->outcome, &ask,
+    limn_status status = transplant_full_pass(value, work->call, mediate->engine, &mediate->outcome, &ask,
                                               &work->pair->pair.corrupt.sequence, all, n + work->n_noise);
     free(all);
     return status;
@@ -182,7 +182,7 @@ static limn_status check_ends(MediateWork *work, double p0) {
     TRY(causal_site_find(&stream, "site", "resid_pre"));
     TRY(causal_site_nodes(&nodes, work->call, mediate->model, stream));
     donor.node = nodes[0];
-    TRY(clean_run_value(work->clean, mediate->session, donor.node, &donor.values, &donor.width, work->call->progress));
+    TRY(clean_run_value(work->clean, mediate->engine, donor.node, &donor.values, &donor.width, work->call->progress));
     int n = transplant_rows(edits, alignment, &donor, 0, alignment->n_base, 0, -1);
     TRY(full_value(work, edits, n, &value));
     mediate->ends_error = fabs(value - p0);
@@ -241,7 +241,7 @@ static limn_status keep_spoilt(MediateWork *work, int32_t sample, CleanRun **bas
         bind_noise(work, sample);
     }
     CleanRunOptions options = {.edits = work->noise, .n_edits = work->n_noise};
-    return clean_run_new(base, work->mediate->session, &work->pair->pair.corrupt.sequence, &options,
+    return clean_run_new(base, work->mediate->engine, &work->pair->pair.corrupt.sequence, &options,
                          work->call->progress);
 }
 
@@ -298,7 +298,7 @@ static limn_status prepare(MediateWork *work, double *p0) {
     Mediate *mediate = work->mediate;
     TRY(make_seeds(work));
     TRY(make_room(work));
-    TRY(clean_run_new(&work->clean, mediate->session, &work->pair->pair.clean.sequence, NULL, work->call->progress));
+    TRY(clean_run_new(&work->clean, mediate->engine, &work->pair->pair.clean.sequence, NULL, work->call->progress));
     work->list[0] = (Counterfactual){0};
     work->cell_of[0] = -1;
     TRY(run_list(work, work->clean, &work->pair->pair.clean, 1));
@@ -339,7 +339,7 @@ limn_status mediate_estimate(Mediate *mediate, MediatePair *pair) {
             work.list[i].clean = base;
         }
         RunRequest ask = request_of(&work, &pair->pair.corrupt);
-        status = transplant_estimate(mediate->result, mediate->call, mediate->session, &ask, work.list, work.n_list,
+        status = transplant_estimate(mediate->result, mediate->call, mediate->engine, &ask, work.list, work.n_list,
                                      pair->samples, clean_run_bytes(work.clean) + clean_run_bytes(base),
                                      &pair->pair.corrupt.sequence);
     }

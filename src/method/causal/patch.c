@@ -27,8 +27,8 @@ static limn_status read_question(Patch *patch) {
     MethodCall *call = patch->call;
     const PatchParams *params = patch->params;
     TRY(causal_site_find(&patch->site, "site", params->site.bytes));
-    TRY(method_session(call, params->model.bytes, &patch->session));
-    patch->model = session_model(patch->session);
+    TRY(method_engine(call, params->model.bytes, &patch->engine));
+    patch->model = engine_model(patch->engine);
     if (patch->model->config.task == TASK_ENCODER) {
         return fail(LIMN_UNSUPPORTED, "%s has no head: there is no answer to measure", patch->model->path);
     }
@@ -38,7 +38,7 @@ static limn_status read_question(Patch *patch) {
     TRY(prompt_read(&patch->pair.clean.prompt, call, patch->model, &params->pair.prompt));
     TRY(pair_read_corrupt(&patch->pair.corrupt.prompt, call, patch->model, &params->pair));
     prompt_describe(patch->result, call, patch->model, &patch->pair.clean.prompt);
-    TRY(target_resolve(&patch->target, &patch->contrast, call, patch->session, &patch->pair.clean.prompt,
+    TRY(target_resolve(&patch->target, &patch->contrast, call, patch->engine, &patch->pair.clean.prompt,
                        &params->target, NULL, patch->result));
     TRY(outcome_choose(&patch->outcome, call, patch->model, &patch->target, &patch->contrast, params->metric));
     TRY(pair_join(&patch->pair, call, &patch->target));

@@ -28,7 +28,7 @@ typedef struct Patch {
     MethodCall *call;
     const PatchParams *params;
     Result *result;
-    Session *session;
+    Engine *engine;
     const Model *model;
     Pair pair;
     Target target, contrast;

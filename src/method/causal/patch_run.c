@@ -65,7 +65,7 @@ static limn_status plain_logits(const Patch *patch, const CleanRun *run, const P
     Counterfactual itself = {.clean = run};
     Logits logits = {out, patch->outcome.width};
     Sweep *sweep;
-    TRY(sweep_new(&sweep, patch->session, &ask, NULL));
+    TRY(sweep_new(&sweep, patch->engine, &ask, NULL));
     limn_status status = sweep_run(sweep, &itself, 1, take_logits, &logits, patch->call->progress);
     sweep_free(sweep);
     return status;
@@ -100,7 +100,7 @@ static limn_status read_patches(Patch *patch) {
         return method_no_memory(patch->call);
     }
     for (int32_t layer = 0; layer < patch->n_layers; layer++) {
-        TRY(clean_run_value(patch->source, patch->session, patch->nodes[layer], &patch->patches[layer], &patch->width,
+        TRY(clean_run_value(patch->source, patch->engine, patch->nodes[layer], &patch->patches[layer], &patch->width,
                             patch->call->progress));
     }
     return LIMN_OK;
@@ -109,8 +109,8 @@ static limn_status read_patches(Patch *patch) {
 limn_status patch_prepare(Patch *patch) {
     CleanRunOptions options = {.editable = patch->nodes, .n_editable = patch->n_layers};
     const Progress *progress = patch->call->progress;
-    TRY(clean_run_new(&patch->clean, patch->session, &patch->pair.clean.sequence, &options, progress));
-    TRY(clean_run_new(&patch->corrupt, patch->session, &patch->pair.corrupt.sequence, &options, progress));
+    TRY(clean_run_new(&patch->clean, patch->engine, &patch->pair.clean.sequence, &options, progress));
+    TRY(clean_run_new(&patch->corrupt, patch->engine, &patch->pair.corrupt.sequence, &options, progress));
     patch->base = patch->params->reverse ? patch->clean : patch->corrupt;
     patch->source = patch->params->reverse ? patch->corrupt : patch->clean;
     patch->alignment = patch->params->reverse ? alignment_turned(&patch->pair.alignment) : patch->pair.alignment;
@@ -173,7 +173,7 @@ static void fill_list(CellList *list) {
 static limn_status take_value(void *context, const CounterfactualAnswer *answer) {
     CellList *list = context;
     const Patch *patch = list->patch;
-    const float *f = session_seed(patch->session, 0);
+    const float *f = engine_seed(patch->engine, 0);
     list->values[answer->index] = outcome_value(&patch->outcome, f + answer->first_output, answer->n_outputs);
     return LIMN_OK;
 }
@@ -182,7 +182,7 @@ static limn_status sweep_list(CellList *list) {
     const Patch *patch = list->patch;
     RunRequest ask = request_of(patch);
     Sweep *sweep;
-    TRY(sweep_new(&sweep, patch->session, &ask, NULL));
+    TRY(sweep_new(&sweep, patch->engine, &ask, NULL));
     limn_status status = sweep_run(sweep, list->items, list->n, take_value, list, patch->call->progress);
     sweep_free(sweep);
     return status;
@@ -193,7 +193,7 @@ static limn_status sweep_list(CellList *list) {
 /* A pass over all rows of the base from its tokens, with these edits. */
 static limn_status full_value(const Patch *patch, const Edit *edits, int32_t n_edits, double *value) {
     RunRequest ask = request_of(patch);
-    return transplant_full_pass(value, patch->call, patch->session, &patch->outcome, &ask, &patch->base_side->sequence,
+    return transplant_full_pass(value, patch->call, patch->engine, &patch->outcome, &ask, &patch->base_side->sequence,
                                 edits, n_edits);
 }
 
@@ -234,7 +234,7 @@ static limn_status check_ends(Patch *patch) {
     TRY(causal_site_find(&stream, "site", "resid_pre"));
     TRY(causal_site_nodes(&nodes, patch->call, patch->model, stream));
     donor.node = nodes[0];
-    TRY(clean_run_value(patch->source, patch->session, donor.node, &donor.values, &donor.width, patch->call->progress));
+    TRY(clean_run_value(patch->source, patch->engine, donor.node, &donor.values, &donor.width, patch->call->progress));
     int n = transplant_rows(edits, &patch->alignment, &donor, 0, patch->base->n, 0, -1);
     TRY(full_value(patch, edits, n, &value));
     patch->ends_error = fabs(value - (patch->params->reverse ? patch->corrupt_value : patch->clean_value));
@@ -278,7 +278,7 @@ limn_status patch_estimate(Patch *patch) {
     TRY(new_list(&list, patch));
     fill_list(&list);
     size_t kept = clean_run_bytes(patch->clean) + clean_run_bytes(patch->corrupt);
-    limn_status status = transplant_estimate(patch->result, patch->call, patch->session, &ask, list.items, list.n, 1,
+    limn_status status = transplant_estimate(patch->result, patch->call, patch->engine, &ask, list.items, list.n, 1,
                                              kept, &patch->base_side->sequence);
     free_list(&list);
     return status;

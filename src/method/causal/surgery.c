@@ -75,10 +75,10 @@ static limn_status prepare(Surgery *surgery) {
     MethodCall *call = surgery->call;
     const SurgeryParams *params = surgery->params;
     TRY(check_params(surgery));
-    TRY(method_session(call, params->model.bytes, &surgery->session));
-    surgery->model = session_model(surgery->session);
+    TRY(method_engine(call, params->model.bytes, &surgery->engine));
+    surgery->model = engine_model(surgery->engine);
     TRY(params->bake.bytes != NULL ? check_bake(surgery) : LIMN_OK);
-    surgery->standing = session_standing(surgery->session, &surgery->n_standing);
+    surgery->standing = engine_standing(surgery->engine, &surgery->n_standing);
     if (surgery->model->config.task == TASK_CLASSIFIER && surgery->model->config.outputs == OUTPUT_EACH) {
         return fail(LIMN_USAGE, "surgery: the labels of %s may hold together, expected a model that decides for one",
                     surgery->model->path);

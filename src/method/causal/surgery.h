@@ -107,7 +107,7 @@ typedef struct Surgery {
     MethodCall *call;
     const SurgeryParams *params;
     Result *result;
-    Session *session;
+    Engine *engine;
     const Model *model;
     ChoiceNames names;
     int32_t alarm; /* which choice */

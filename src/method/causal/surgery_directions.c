@@ -78,13 +78,13 @@ static limn_status add_prompt(Drawing *drawing, Text prompt) {
     const SequenceInput sequence = {.ids = ids, .n = n};
     const RunRequest request = {
         .sequences = &sequence, .n_sequences = 1, .taps = drawing->taps, .n_taps = drawing->n_taps};
-    TRY(n > 0 ? session_run(surgery->session, &request, surgery->call->progress) : LIMN_OK);
+    TRY(n > 0 ? engine_run(surgery->engine, &request, surgery->call->progress) : LIMN_OK);
     for (int32_t c = 0; c < surgery->plan.n && n > 0; c++) {
         Sums *sums = &drawing->sums[c];
         if (sums->vectors > 0) {
             int32_t rows;
             int64_t width;
-            const float *values = session_tap(surgery->session, sums->cut->edit->node, &rows, &width);
+            const float *values = engine_tap(surgery->engine, sums->cut->edit->node, &rows, &width);
             add_rows(sums, values, rows, width, &drawing->random);
         }
     }

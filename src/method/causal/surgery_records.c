@@ -293,7 +293,7 @@ static limn_status decide(Pass *pass, Arena *arena, SurgeryHalf half) {
         return method_no_memory(surgery->call);
     }
     MethodCall call = method_call_in(surgery->call, arena);
-    TRY(choice_scorer_new(&pass->scorer, &call, surgery->session, &options));
+    TRY(choice_scorer_new(&pass->scorer, &call, surgery->engine, &options));
     limn_status status = surgery_each_window(surgery, half, decide_window, pass);
     choice_scorer_free(pass->scorer);
     return status;
@@ -313,7 +313,7 @@ static limn_status put_in_force(Surgery *surgery, const EditPlan *plan, Arena *a
     for (int32_t i = 0; i < surgery->n_standing + n; i++) {
         all[i] = i < surgery->n_standing ? surgery->standing[i] : own[i - surgery->n_standing];
     }
-    return session_set_edits(surgery->session, all, surgery->n_standing + n);
+    return engine_set_edits(surgery->engine, all, surgery->n_standing + n);
 }
 
 limn_status surgery_decide(SurgeryTallies *tallies, Surgery *surgery, const EditPlan *plan, SurgeryHalf half,
@@ -326,7 +326,7 @@ limn_status surgery_decide(SurgeryTallies *tallies, Surgery *surgery, const Edit
     status = status == LIMN_OK ? decide(&pass, &arena, half) : status;
     ErrorState error;
     error_save(&error);
-    limn_status back = session_set_edits(surgery->session, surgery->standing, surgery->n_standing);
+    limn_status back = engine_set_edits(surgery->engine, surgery->standing, surgery->n_standing);
     arena_free(&arena);
     return status != LIMN_OK ? error_restore(&error) : back;
 }

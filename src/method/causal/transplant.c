@@ -26,7 +26,7 @@ int transplant_rows(Edit *edits, const Alignment *alignment, const Donor *donor,
     return n;
 }
 
-limn_status transplant_full_pass(double *value, MethodCall *call, Session *session, const Outcome *outcome,
+limn_status transplant_full_pass(double *value, MethodCall *call, Engine *engine, const Outcome *outcome,
                                  const RunRequest *ask, const SequenceInput *input, const Edit *edits,
                                  int32_t n_edits) {
     RunRequest request = *ask;
@@ -42,9 +42,9 @@ limn_status transplant_full_pass(double *value, MethodCall *call, Session *sessi
     request.n_sequences = 1;
     request.edits = own;
     request.n_edits = n_edits;
-    limn_status status = session_run(session, &request, call->progress);
+    limn_status status = engine_run(engine, &request, call->progress);
     if (status == LIMN_OK) {
-        *value = outcome_value(outcome, session_seed(session, 0), request.n_outputs);
+        *value = outcome_value(outcome, engine_seed(engine, 0), request.n_outputs);
     }
     free(own);
     return status;
@@ -57,32 +57,32 @@ typedef struct Cost {
     size_t faster; /* weights in a faster layout */
 } Cost;
 
-static limn_status find_cost(Cost *cost, MethodCall *call, Session *session, const RunRequest *ask,
+static limn_status find_cost(Cost *cost, MethodCall *call, Engine *engine, const RunRequest *ask,
                              const Counterfactual *list, int32_t n, const SequenceInput *input) {
     Sweep *sweep;
-    TRY(sweep_new(&sweep, session, ask, NULL));
+    TRY(sweep_new(&sweep, engine, ask, NULL));
     limn_status status = sweep_estimate(sweep, list, n, &cost->work);
     sweep_free(sweep);
     TRY(status);
     RunRequest pass = *ask;
     pass.sequences = input;
     pass.n_sequences = 1;
-    TRY(session_estimate(session, &pass, &cost->pass));
-    TRY(session_estimate_weights(session, &pass, n, &cost->faster));
+    TRY(engine_estimate(engine, &pass, &cost->pass));
+    TRY(engine_estimate_weights(engine, &pass, n, &cost->faster));
     double started = estimate_clock();
-    TRY(session_run(session, &pass, call->progress));
+    TRY(engine_run(engine, &pass, call->progress));
     cost->pass_seconds = estimate_clock() - started;
     return LIMN_OK;
 }
 
-limn_status transplant_estimate(Result *result, MethodCall *call, Session *session, const RunRequest *ask,
+limn_status transplant_estimate(Result *result, MethodCall *call, Engine *engine, const RunRequest *ask,
                                 const Counterfactual *list, int32_t n, int64_t n_lists, size_t kept,
                                 const SequenceInput *input) {
     static const TableColumn columns[] = {
         {{"what", 4}, COLUMN_TEXT}, {{"amount", 6}, COLUMN_NUMBER}, {{"unit", 4}, COLUMN_TEXT}};
-    const Model *model = session_model(session);
+    const Model *model = engine_model(engine);
     Cost cost;
-    TRY(find_cost(&cost, call, session, ask, list, n, input));
+    TRY(find_cost(&cost, call, engine, ask, list, n, input));
     double mib = 1048576.0, lists = (double)n_lists;
     double weights = (double)model->weight_bytes + (double)model->copied_bytes + (double)cost.faster;
     double work = (double)larger((int64_t)cost.work.bytes, (int64_t)cost.pass.bytes);

@@ -22,12 +22,12 @@ int transplant_rows(Edit *edits, const Alignment *alignment, const Donor *donor,
 
 /* F of the first seed of `ask`, as outcome_value makes it, in a pass of all rows from their tokens, with nothing shared
  * and nothing kept. */
-limn_status transplant_full_pass(double *value, MethodCall *call, Session *session, const Outcome *outcome,
+limn_status transplant_full_pass(double *value, MethodCall *call, Engine *engine, const Outcome *outcome,
                                  const RunRequest *ask, const SequenceInput *input, const Edit *edits, int32_t n_edits);
 
 /* What a sweep would take, as a table of the result. n_lists: so many lists like this one. kept: bytes of the runs that
  * stay beside it. input: the sequence that a full pass would read. */
-limn_status transplant_estimate(Result *result, MethodCall *call, Session *session, const RunRequest *ask,
+limn_status transplant_estimate(Result *result, MethodCall *call, Engine *engine, const RunRequest *ask,
                                 const Counterfactual *list, int32_t n, int64_t n_lists, size_t kept,
                                 const SequenceInput *input);
 

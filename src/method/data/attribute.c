@@ -144,8 +144,8 @@ static limn_status prepare(Attributor *attributor) {
     if (params->replacements.bytes != NULL) {
         TRY(draw_texts_of_file(&attributor->file, call, params->replacements.bytes));
     }
-    TRY(method_session(call, params->model.bytes, &attributor->session));
-    attributor->model = session_model(attributor->session);
+    TRY(method_engine(call, params->model.bytes, &attributor->engine));
+    attributor->model = engine_model(attributor->engine);
     TRY(choice_names_read(&attributor->names, call, attributor->model, &params->choices, params->labels));
     if (attributor->model->config.outputs == OUTPUT_EACH) {
         return fail(LIMN_USAGE, "attribute: %s gives labels that may hold together; expected one decision for a record",
@@ -157,7 +157,7 @@ static limn_status prepare(Attributor *attributor) {
     const ChoiceOptions options = {.texts = attributor->names.choices,
                                    .n = attributor->names.n,
                                    .encode = data_source_encode_options(attributor->source, call)};
-    TRY(choice_scorer_new(&attributor->choices, call, attributor->session, &options));
+    TRY(choice_scorer_new(&attributor->choices, call, attributor->engine, &options));
     return params->effects.bytes != NULL ? open_log(attributor) : LIMN_OK;
 }
 

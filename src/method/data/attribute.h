@@ -107,7 +107,7 @@ typedef struct Attributor {
     const AttributeParams *params;
     DataParams data;
     Result *result;
-    Session *session;
+    Engine *engine;
     const Model *model;
     DataSource *source; /* of the first pass; keeps what was skipped */
     ChoiceNames names;

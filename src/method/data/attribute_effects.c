@@ -348,7 +348,7 @@ static limn_status recheck(Attributor *attributor, const MeasuredWindow *window)
         return method_no_memory(attributor->call);
     }
     TRY(choice_scorer_run_versions(attributor->choices, &asked, logs, outcomes, NULL));
-    TRY(choice_scorer_new(&plain, attributor->call, attributor->session, &options));
+    TRY(choice_scorer_new(&plain, attributor->call, attributor->engine, &options));
     limn_status status = choice_scorer_run(plain, &window->first[1], 1, logs + 2 * n, outcomes, NULL);
     choice_scorer_free(plain);
     attributor->recheck = 0;

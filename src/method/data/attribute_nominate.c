@@ -65,7 +65,7 @@ static limn_status score_words(double *scores, Attributor *attributor, Nominee *
     Target target, contrast;
     TRY(target_build(&target, call, attributor->model, &nominee->view.prompt, &asked, NULL));
     TRY(target_build_contrast(&contrast, &target, call, attributor->model, &nominee->view.prompt, &asked));
-    const TokenQuestion question = {.session = attributor->session,
+    const TokenQuestion question = {.engine = attributor->engine,
                                     .prompt = &nominee->view.prompt,
                                     .target = &target,
                                     .contrast = &contrast,

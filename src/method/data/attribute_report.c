@@ -247,7 +247,7 @@ static void say_headline(const Attributor *attributor, const Suspect **order, in
 
 static void add_checks(const Attributor *attributor) {
     Result *result = attributor->result;
-    bool bf16 = session_compute(attributor->session) == COMPUTE_BF16;
+    bool bf16 = engine_compute(attributor->engine) == COMPUTE_BF16;
     if (!isnan(attributor->recheck)) {
         result_check(result, "first version alone", attributor->recheck, CHECK_AT_MOST,
                      bf16 ? plain_tolerance_bf16 : plain_tolerance,

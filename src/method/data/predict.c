@@ -73,8 +73,8 @@ static limn_status prepare(Predictor *predictor) {
         TRY(file_check_output(params->decisions.bytes));
     }
     TRY(data_source_open(&predictor->source, call, &params->data)); /* its mistakes before the model is opened */
-    TRY(method_session(call, params->model.bytes, &predictor->session));
-    predictor->model = session_model(predictor->session);
+    TRY(method_engine(call, params->model.bytes, &predictor->engine));
+    predictor->model = engine_model(predictor->engine);
     ChoiceNames names;
     TRY(choice_names_read(&names, call, predictor->model, &params->choices, params->labels));
     predictor->choices = names.choices;
@@ -83,7 +83,7 @@ static limn_status prepare(Predictor *predictor) {
     TRY(predict_read_limits(predictor));
     TRY(data_source_use_model(predictor->source, call, predictor->model));
     ChoiceOptions options = predict_choice_options(predictor, false);
-    TRY(choice_scorer_new(&predictor->scorer, call, predictor->session, &options));
+    TRY(choice_scorer_new(&predictor->scorer, call, predictor->engine, &options));
     TRY(metrics_init(&predictor->metrics, predictor->n, (uint64_t)call->common.seed,
                      params->data.label_field.bytes != NULL));
     predictor->groups = ARENA_ARRAY(call->arena, PredictGroup, PREDICT_GROUPS_MAX);

@@ -42,7 +42,7 @@ typedef struct Predictor {
     MethodCall *call;
     const PredictParams *params;
     Result *result;
-    Session *session;
+    Engine *engine;
     const Model *model;
     DataSource *source;
     Text *choices; /* [n] as scored; of a classifier the same as names */

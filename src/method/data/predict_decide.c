@@ -210,7 +210,7 @@ static limn_status recheck(Predictor *predictor, const Window *window) {
     if (logs == NULL) {
         return method_no_memory(predictor->call);
     }
-    TRY(choice_scorer_new(&plain, predictor->call, predictor->session, &options));
+    TRY(choice_scorer_new(&plain, predictor->call, predictor->engine, &options));
     limn_status status = choice_scorer_run(plain, &window->items[first].prompt, 1, logs, &outcome, NULL);
     choice_scorer_free(plain);
     predictor->recheck = 0;

@@ -215,7 +215,7 @@ static void report_headline(Predictor *predictor, bool labelled) {
 static void report_checks(Predictor *predictor) {
     Result *result = predictor->result;
     int64_t decisions = predictor->metrics.decisions;
-    bool bf16 = session_compute(predictor->session) == COMPUTE_BF16;
+    bool bf16 = engine_compute(predictor->engine) == COMPUTE_BF16;
     result_check(result, "finite probabilities", (double)predictor->not_finite, CHECK_AT_MOST, 0,
                  "records with a choice whose probability is not a number");
     if (!isnan(predictor->recheck)) {

@@ -77,7 +77,7 @@ static limn_status compare_prompt(Comparing *comparing) {
     Target target, contrast;
     TRY(prompt_read(&prompt, call, comparing->model, &comparing->params->prompt));
     prompt_describe(comparing->result, call, comparing->model, &prompt);
-    TRY(target_resolve(&target, &contrast, call, comparing->session, &prompt, &comparing->params->target, NULL,
+    TRY(target_resolve(&target, &contrast, call, comparing->engine, &prompt, &comparing->params->target, NULL,
                        comparing->result));
     CompareRecord record = {.comparing = comparing,
                             .call = call,
@@ -124,7 +124,7 @@ static limn_status compare_item(Comparing *comparing, MethodCall *call, const Da
     TRY(record_target(&asked, comparing, call, item));
     Result *remarks; /* of single texts: not the result's */
     TRY(result_new(&remarks, call->method->command.name, "one text"));
-    limn_status status = target_resolve(&target, &contrast, call, comparing->session, &prompt, &asked, NULL, remarks);
+    limn_status status = target_resolve(&target, &contrast, call, comparing->engine, &prompt, &asked, NULL, remarks);
     result_free(remarks);
     TRY(status);
     CompareRecord record = {.comparing = comparing,
@@ -208,8 +208,8 @@ static limn_status run(MethodCall *call, Result *result) {
     Comparing comparing = {.call = call, .params = params, .result = result};
     TRY(check_options(params));
     TRY(find_methods(&comparing));
-    TRY(method_session(call, params->model.bytes, &comparing.session));
-    comparing.model = session_model(comparing.session);
+    TRY(method_engine(call, params->model.bytes, &comparing.engine));
+    comparing.model = engine_model(comparing.engine);
     TRY(params->data.file.bytes != NULL ? compare_data(&comparing) : compare_prompt(&comparing));
     return result_status(result);
 }

@@ -67,7 +67,7 @@ typedef struct Comparing {
     MethodCall *call;
     const CompareMethodsParams *params;
     Result *result;
-    Session *session;
+    Engine *engine;
     const Model *model;
     Compared *methods; /* [n + 1]: behind them the random orders */
     int32_t n;

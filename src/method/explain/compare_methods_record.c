@@ -33,7 +33,7 @@ limn_status compare_add_figure(Comparing *comparing, FigureList *list, double va
 limn_status compare_scores(CompareRecord *record, Compared *method, const Prompt *prompt, const Target *target,
                            const Target *contrast, const TokenRuns *words, int64_t seed, double *scores, bool *scored) {
     Comparing *comparing = record->comparing;
-    const TokenQuestion question = {.session = comparing->session,
+    const TokenQuestion question = {.engine = comparing->engine,
                                     .prompt = prompt,
                                     .target = target,
                                     .contrast = contrast,
@@ -203,7 +203,7 @@ static limn_status measure_effects(CompareRecord *record) {
     const YardstickAsked asked = {.fixed = comparing->params->yardstick.fixed,
                                   .replacements = comparing->params->yardstick.replacements,
                                   .screen = (int32_t)comparing->params->draws};
-    TRY(yardstick_new(&record->yardstick, call, comparing->session, record->prompt, record->target, record->contrast,
+    TRY(yardstick_new(&record->yardstick, call, comparing->engine, record->prompt, record->target, record->contrast,
                       &record->words, &asked));
     TRY(yardstick_screen(record->yardstick));
     record->counts = ARENA_ARRAY(call->arena, bool, record->words.n + 1);

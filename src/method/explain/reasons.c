@@ -34,7 +34,7 @@ static limn_status decide_among(Decided *decided, const Reasons *reasons) {
     for (int32_t c = 0; c < reasons->names.n; c++) {
         Target target, none;
         TargetParams params = {.target = reasons->names.choices[c], .target_id = PARAM_NO_INTEGER};
-        TRY(target_resolve(&target, &none, why->call, why->session, &why->prompt, &params, NULL, NULL));
+        TRY(target_resolve(&target, &none, why->call, why->engine, &why->prompt, &params, NULL, NULL));
         if (target.log_probability > first_log) {
             second = best;
             second_log = first_log;
@@ -55,7 +55,7 @@ static limn_status decide_among(Decided *decided, const Reasons *reasons) {
     decided->name = reasons->names.names[best];
     decided->other = reasons->names.names[second];
     decided->many = reasons->names.n > 2;
-    return target_resolve(&why->target, &why->contrast, why->call, why->session, &why->prompt, &params, NULL, NULL);
+    return target_resolve(&why->target, &why->contrast, why->call, why->engine, &why->prompt, &params, NULL, NULL);
 }
 
 static limn_status decide(Decided *decided, const Reasons *reasons, Result *result) {
@@ -63,7 +63,7 @@ static limn_status decide(Decided *decided, const Reasons *reasons, Result *resu
     if (reasons->names.n > 0) {
         return decide_among(decided, reasons);
     }
-    TRY(target_resolve(&why->target, &why->contrast, why->call, why->session, &why->prompt, &reasons->params->target,
+    TRY(target_resolve(&why->target, &why->contrast, why->call, why->engine, &why->prompt, &reasons->params->target,
                        NULL, result));
     why->findings = (WhyFindings){.call = why->call, .model = why->model};
     decided->name = why_target_text(&why->findings, &why->target);
@@ -91,7 +91,7 @@ static limn_status try_again(Decided *decided, Yardstick **again, MethodCall *ca
     if (n == 0) {
         return LIMN_OK;
     }
-    TRY(yardstick_new(again, call, why->session, &why->prompt, &why->target, &why->contrast, &why->words, asked));
+    TRY(yardstick_new(again, call, why->engine, &why->prompt, &why->target, &why->contrast, &why->words, asked));
     TRY(yardstick_confirm(*again, units, n));
     for (int32_t i = 0; i < n; i++) {
         const Effect *effect = yardstick_effect(*again, units[i]);
@@ -142,7 +142,7 @@ static limn_status explain(Reasons *reasons, Decided *decided, const TextSpan *f
 }
 
 static limn_status explain_prompt(Reasons *reasons) {
-    Decided decided = {.why = {.call = reasons->call, .session = reasons->session, .model = reasons->model}};
+    Decided decided = {.why = {.call = reasons->call, .engine = reasons->engine, .model = reasons->model}};
     WhyWork *why = &decided.why;
     TRY(prompt_read(&why->prompt, reasons->call, reasons->model, &reasons->params->prompt));
     prompt_describe(reasons->result, reasons->call, reasons->model, &why->prompt);
@@ -154,7 +154,7 @@ static limn_status explain_prompt(Reasons *reasons) {
 }
 
 static limn_status explain_record(Reasons *reasons, MethodCall *call, const DataItem *item) {
-    Decided decided = {.why = {.call = call, .session = reasons->session, .model = reasons->model}, .record = item->id};
+    Decided decided = {.why = {.call = call, .engine = reasons->engine, .model = reasons->model}, .record = item->id};
     const PromptParams params = {.prompt = item->prompt,
                                  .complete = data_source_encode_options(reasons->source, call).no_special};
     TRY(prompt_read(&decided.why.prompt, call, reasons->model, &params));
@@ -213,8 +213,8 @@ static limn_status check_asked(const ReasonsParams *params) {
 static limn_status prepare(Reasons *reasons) {
     const ReasonsParams *params = reasons->params;
     TRY(check_asked(params));
-    TRY(method_session(reasons->call, params->model.bytes, &reasons->session));
-    reasons->model = session_model(reasons->session);
+    TRY(method_engine(reasons->call, params->model.bytes, &reasons->engine));
+    reasons->model = engine_model(reasons->engine);
     if (params->choices.n > 0 && reasons->model->config.task != TASK_CLASSIFIER) {
         TRY(choice_names_read(&reasons->names, reasons->call, reasons->model, &params->choices, params->labels));
     }

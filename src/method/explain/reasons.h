@@ -44,7 +44,7 @@ typedef struct Reasons {
     MethodCall *call;
     const ReasonsParams *params;
     Result *result;
-    Session *session;
+    Engine *engine;
     const Model *model;
     ChoiceNames names; /* n 0: no choices were given */
     DataParams data;   /* how the source is asked: borrowed by it */

@@ -42,7 +42,7 @@ typedef struct ReplaceWork {
     MethodCall *call;
     const ReplaceParams *params;
     Result *result;
-    Session *session;
+    Engine *engine;
     const Model *model;
     Prompt prompt;
     Target target;
@@ -82,11 +82,11 @@ static limn_status prepare(ReplaceWork *work) {
     const ReplaceParams *params = work->params;
     PromptParams prompt = params->prompt;
     TRY(read_data(work, &prompt));
-    TRY(method_session(call, params->model.bytes, &work->session));
-    work->model = session_model(work->session);
+    TRY(method_engine(call, params->model.bytes, &work->engine));
+    work->model = engine_model(work->engine);
     TRY(prompt_read(&work->prompt, call, work->model, &prompt));
     prompt_describe(work->result, call, work->model, &work->prompt);
-    TRY(target_resolve(&work->target, &work->contrast, call, work->session, &work->prompt, &params->target, NULL,
+    TRY(target_resolve(&work->target, &work->contrast, call, work->engine, &work->prompt, &params->target, NULL,
                        work->result));
     TRY(words_of(&work->words, call, work->model, &work->prompt));
     TextSpan *documents;
@@ -101,8 +101,8 @@ static limn_status prepare(ReplaceWork *work) {
                                   .screen = (int32_t)params->screen,
                                   .leading = (int32_t)params->leading,
                                   .draws = (int32_t)params->draws};
-    TRY(yardstick_new(&work->yardstick, call, work->session, &work->prompt, &work->target, &work->contrast,
-                      &work->words, &asked));
+    TRY(yardstick_new(&work->yardstick, call, work->engine, &work->prompt, &work->target, &work->contrast, &work->words,
+                      &asked));
     work->units = yardstick_units(work->yardstick);
     return LIMN_OK;
 }

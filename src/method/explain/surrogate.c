@@ -303,7 +303,7 @@ static limn_status open_words(Surrogate *surrogate) {
     YardstickAsked asked = {.replacements = surrogate->params->yardstick.replacements};
     TRY(words_of(&surrogate->words, surrogate->call, surrogate->model, surrogate->prompt));
     TRY(fixed_texts(surrogate, &asked.fixed));
-    TRY(yardstick_new(&surrogate->yardstick, surrogate->call, surrogate->session, surrogate->prompt, surrogate->target,
+    TRY(yardstick_new(&surrogate->yardstick, surrogate->call, surrogate->engine, surrogate->prompt, surrogate->target,
                       surrogate->contrast, &surrogate->words, &asked));
     surrogate->clean = yardstick_clean(surrogate->yardstick);
     TRY(find_words(surrogate));
@@ -383,8 +383,8 @@ limn_status surrogate_score(TokenScores *scores, MethodCall *call, const TokenQu
     Surrogate surrogate = {.call = call,
                            .params = question->params,
                            .kind = kind,
-                           .session = question->session,
-                           .model = session_model(question->session),
+                           .engine = question->engine,
+                           .model = engine_model(question->engine),
                            .prompt = question->prompt,
                            .target = question->target,
                            .contrast = question->contrast,

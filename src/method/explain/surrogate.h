@@ -34,7 +34,7 @@ typedef struct Surrogate {
     MethodCall *call;
     const SurrogateParams *params;
     SurrogateKind kind;
-    Session *session;
+    Engine *engine;
     const Model *model;
     const Prompt *prompt;
     const Target *target;

@@ -191,7 +191,7 @@ limn_status surrogate_report(Surrogate *surrogate, Result *result) {
     target_describe(result, surrogate->call, surrogate->model, surrogate->target, surrogate->contrast, LIKELIEST);
     check(surrogate, result, &stability);
     const CauseAsked cause = {.call = surrogate->call,
-                              .session = surrogate->session,
+                              .engine = surrogate->engine,
                               .prompt = surrogate->prompt,
                               .target = surrogate->target,
                               .contrast = surrogate->contrast,
@@ -212,11 +212,11 @@ limn_status surrogate_run(MethodCall *call, Result *result, SurrogateKind kind) 
                            .target = &target,
                            .contrast = &contrast,
                            .seed = call->common.seed};
-    TRY(method_session(call, surrogate.params->model.bytes, &surrogate.session));
-    surrogate.model = session_model(surrogate.session);
+    TRY(method_engine(call, surrogate.params->model.bytes, &surrogate.engine));
+    surrogate.model = engine_model(surrogate.engine);
     TRY(prompt_read(&prompt, call, surrogate.model, &surrogate.params->prompt));
     prompt_describe(result, call, surrogate.model, &prompt);
-    TRY(target_resolve(&target, &contrast, call, surrogate.session, &prompt, &surrogate.params->target, NULL, result));
+    TRY(target_resolve(&target, &contrast, call, surrogate.engine, &prompt, &surrogate.params->target, NULL, result));
     limn_status status = surrogate_fit(&surrogate, (int32_t)surrogate.params->repeats);
     status = status == LIMN_OK ? surrogate_report(&surrogate, result) : status;
     surrogate_free(&surrogate);

@@ -31,11 +31,11 @@ typedef struct WhyParams {
 static limn_status prepare(WhyWork *work, const WhyParams *params) {
     MethodCall *call = work->call;
     TRY(token_scorers_named(&work->scorers, &work->n_scorers, call, "methods", &params->methods));
-    TRY(method_session(call, params->model.bytes, &work->session));
-    work->model = session_model(work->session);
+    TRY(method_engine(call, params->model.bytes, &work->engine));
+    work->model = engine_model(work->engine);
     TRY(prompt_read(&work->prompt, call, work->model, &params->prompt));
     prompt_describe(work->result, call, work->model, &work->prompt);
-    TRY(target_resolve(&work->target, &work->contrast, call, work->session, &work->prompt, &params->target, NULL,
+    TRY(target_resolve(&work->target, &work->contrast, call, work->engine, &work->prompt, &params->target, NULL,
                        work->result));
     const YardstickAsked asked = {.fixed = params->yardstick.fixed, .replacements = params->yardstick.replacements};
     return why_begin(work, &asked);

@@ -35,7 +35,7 @@ typedef struct WhyPointed {
 typedef struct WhyWork {
     MethodCall *call;
     Result *result; /* not looked at here */
-    Session *session;
+    Engine *engine;
     const Model *model;
     Prompt prompt;
     Target target;
@@ -49,7 +49,7 @@ typedef struct WhyWork {
     int32_t n_scorers;
 } WhyWork;
 
-/* ---- finding (why_find.c). Session, model, prompt, target and contrast are there; the yardstick is the caller's to
+/* ---- finding (why_find.c). Engine, model, prompt, target and contrast are there; the yardstick is the caller's to
  * free, also after a failure ---- */
 
 limn_status why_begin(WhyWork *work, const YardstickAsked *asked);

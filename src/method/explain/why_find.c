@@ -12,8 +12,8 @@ static const double least_ratio = 0.5; /* as in the check of causes */
 limn_status why_begin(WhyWork *work, const YardstickAsked *asked) {
     MethodCall *call = work->call;
     TRY(words_of(&work->words, call, work->model, &work->prompt));
-    TRY(yardstick_new(&work->yardstick, call, work->session, &work->prompt, &work->target, &work->contrast,
-                      &work->words, asked));
+    TRY(yardstick_new(&work->yardstick, call, work->engine, &work->prompt, &work->target, &work->contrast, &work->words,
+                      asked));
     work->findings = (WhyFindings){.call = call,
                                    .model = work->model,
                                    .target = &work->target,
@@ -74,7 +74,7 @@ static void find_causes(WhyWork *work) {
 
 /* The word that a method names first. */
 static limn_status ask_method(const WhyWork *work, const NamedScorer *scorer, int32_t *unit) {
-    const TokenQuestion question = {.session = work->session,
+    const TokenQuestion question = {.engine = work->engine,
                                     .prompt = &work->prompt,
                                     .target = &work->target,
                                     .contrast = &work->contrast,
@@ -164,11 +164,11 @@ static limn_status whole_word(Text *text, const WhyWork *work, const int32_t *id
         OutputRow output = {.row = n + k, .target = -1};
         RunRequest request = {
             .sequences = &sequence, .n_sequences = 1, .outputs = &output, .n_outputs = 1, .logits = true};
-        status = session_run(work->session, &request, call->progress);
+        status = engine_run(work->engine, &request, call->progress);
         if (status != LIMN_OK) {
             break;
         }
-        next = logit_argmax(session_logits(work->session), work->model->config.n_vocab);
+        next = logit_argmax(engine_logits(work->engine), work->model->config.n_vocab);
     }
     status = status == LIMN_OK ? text_buffer_status(&joined) : status;
     if (status == LIMN_OK) {

@@ -78,8 +78,8 @@ static limn_status prepare(Sensitive *work) {
     TRY(sensitive_read_limits(work));
     TRY(find_method(work));
     TRY(data_source_open(&work->source, call, &params->data)); /* mistakes before the model is opened */
-    TRY(method_session(call, params->model.bytes, &work->session));
-    work->model = session_model(work->session);
+    TRY(method_engine(call, params->model.bytes, &work->engine));
+    work->model = engine_model(work->engine);
     TRY(choice_names_read(&work->names, call, work->model, &params->choices, params->labels));
     TRY(find_target(work));
     TRY(data_source_use_model(work->source, call, work->model));

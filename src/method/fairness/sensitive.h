@@ -102,7 +102,7 @@ typedef struct Sensitive {
     MethodCall *call;
     const SensitiveParams *params;
     Result *result;
-    Session *session;
+    Engine *engine;
     const Model *model;
     DataSource *source;
     ChoiceNames names;

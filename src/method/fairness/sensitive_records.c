@@ -337,7 +337,7 @@ static limn_status recheck(Sensitive *work, const Window *window, const ChoiceOp
     if (logs == NULL) {
         return method_no_memory(work->call);
     }
-    TRY(choice_scorer_new(&plain, work->call, work->session, &alone));
+    TRY(choice_scorer_new(&plain, work->call, work->engine, &alone));
     limn_status status = choice_scorer_run(plain, &ask->prompt, 1, logs, &outcome, NULL);
     choice_scorer_free(plain);
     TRY(status);
@@ -465,7 +465,7 @@ limn_status sensitive_records(Sensitive *work) {
     const ChoiceOptions options = {.texts = work->names.choices,
                                    .n = work->names.n,
                                    .encode = data_source_encode_options(work->source, work->call)};
-    TRY(choice_scorer_new(&work->scorer, work->call, work->session, &options));
+    TRY(choice_scorer_new(&work->scorer, work->call, work->engine, &options));
     Window window;
     arena_init(&window.arena);
     limn_status status;

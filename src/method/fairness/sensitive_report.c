@@ -336,7 +336,7 @@ static void warn(const Sensitive *work) {
 }
 
 static void check(const Sensitive *work) {
-    bool bf16 = session_compute(work->session) == COMPUTE_BF16;
+    bool bf16 = engine_compute(work->engine) == COMPUTE_BF16;
     result_check(work->result, "finite probabilities", (double)work->not_finite, CHECK_AT_MOST, 0,
                  "versions with a choice whose probability is not a number");
     if (!isnan(work->recheck)) {

@@ -35,7 +35,7 @@ static limn_status ask(TokenScores *scores, Explained *made, const Sensitive *wo
     TRY(prompt_read(&made->prompt, call, work->model, &prompt));
     TRY(target_build(&target, call, work->model, &made->prompt, &asked, NULL));
     TRY(target_build_contrast(&contrast, &target, call, work->model, &made->prompt, &asked));
-    const TokenQuestion question = {.session = work->session,
+    const TokenQuestion question = {.engine = work->engine,
                                     .prompt = &made->prompt,
                                     .target = &target,
                                     .contrast = &contrast,

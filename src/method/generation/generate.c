@@ -11,7 +11,7 @@
 
 typedef struct Generation {
     MethodCall *call;
-    Session *session;
+    Engine *engine;
     const Model *model;
     Prompt prompt;
     EditPlan edits;
@@ -21,8 +21,8 @@ typedef struct Generation {
 static limn_status prepare(Generation *generation) {
     MethodCall *call = generation->call;
     const GenerateParams *params = call->params;
-    TRY(method_session(call, params->model.bytes, &generation->session));
-    generation->model = session_model(generation->session);
+    TRY(method_engine(call, params->model.bytes, &generation->engine));
+    generation->model = engine_model(generation->engine);
     TRY(decode_model(call, generation->model));
     TRY(prompt_read(&generation->prompt, call, generation->model, &params->prompt));
     return edit_plan(&generation->edits, &generation->model->graph, &params->set, generation->prompt.n,
@@ -39,7 +39,7 @@ static limn_status go_on(Generation *generation) {
                              .edits = &generation->edits,
                              .text = call->text,
                              .text_context = call->text_context};
-    return decode_text(&generation->text, call, generation->session, &generation->prompt, &options);
+    return decode_text(&generation->text, call, generation->engine, &generation->prompt, &options);
 }
 
 static void describe(Result *result, Generation *generation) {
@@ -81,7 +81,7 @@ static limn_status check_finite(Result *result, Generation *generation) {
     }
     if (generation->text.suspected) {
         SequenceInput sequence = prompt_sequence(&generation->prompt);
-        TRY(overflow_find(&overflow, generation->call, generation->session, &sequence, &generation->edits));
+        TRY(overflow_find(&overflow, generation->call, generation->engine, &sequence, &generation->edits));
     }
     overflow_check(result, generation->call, &overflow, 0);
     return LIMN_OK;

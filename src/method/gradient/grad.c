@@ -46,7 +46,7 @@ typedef struct GradParams {
 typedef struct GradWork {
     MethodCall *call;
     const GradParams *params;
-    Session *session;
+    Engine *engine;
     const Model *model;
     const Prompt *prompt;
     const Target *target;
@@ -99,7 +99,7 @@ static limn_status prepare(GradWork *work) {
                                : work->model->config.task == TASK_CLASSIFIER ? ANSWER_LOGIT
                                                                              : ANSWER_LOG_PROB;
     const AnswerOptions options = {.metric = asked, .stage = "gradients"};
-    TRY(answer_new(&work->answer, call, work->session, work->prompt, work->target, work->contrast, &options));
+    TRY(answer_new(&work->answer, call, work->engine, work->prompt, work->target, work->contrast, &options));
     int32_t n = work->prompt->n;
     work->reach = answer_reach(work->answer);
     work->width = work->model->config.d_embed;
@@ -115,7 +115,7 @@ static limn_status prepare(GradWork *work) {
     for (int32_t t = 0; t < n; t++) {
         work->fixed[t] = prompt_holds(work->prompt, t, work->held);
     }
-    TRY(embed_ids(work->input, work->session, work->prompt->ids, n, call->progress));
+    TRY(embed_ids(work->input, work->engine, work->prompt->ids, n, call->progress));
     float low = work->input[0], high = work->input[0];
     for (int64_t k = 0; k < n * work->width; k++) {
         low = work->input[k] < low ? work->input[k] : low;
@@ -197,7 +197,7 @@ static limn_status report(GradWork *work, Result *result) {
         attribution.word_scores[w] = -attribution.word_scores[w]; /* support */
     }
     const CauseAsked cause = {.call = work->call,
-                              .session = work->session,
+                              .engine = work->engine,
                               .prompt = work->prompt,
                               .target = work->target,
                               .contrast = work->contrast,
@@ -211,8 +211,8 @@ static limn_status report(GradWork *work, Result *result) {
 static limn_status score_tokens(TokenScores *scores, MethodCall *call, const TokenQuestion *question) {
     GradWork work = {.call = call,
                      .params = question->params,
-                     .session = question->session,
-                     .model = session_model(question->session),
+                     .engine = question->engine,
+                     .model = engine_model(question->engine),
                      .prompt = question->prompt,
                      .target = question->target,
                      .contrast = question->contrast,
@@ -242,11 +242,11 @@ static limn_status run(MethodCall *call, Result *result) {
                      .target = &target,
                      .contrast = &contrast,
                      .seed = call->common.seed};
-    TRY(method_session(call, params->model.bytes, &work.session));
-    work.model = session_model(work.session);
+    TRY(method_engine(call, params->model.bytes, &work.engine));
+    work.model = engine_model(work.engine);
     TRY(prompt_read(&prompt, call, work.model, &params->prompt));
     prompt_describe(result, call, work.model, &prompt);
-    TRY(target_resolve(&target, &contrast, call, work.session, &prompt, &params->target, NULL, result));
+    TRY(target_resolve(&target, &contrast, call, work.engine, &prompt, &params->target, NULL, result));
     TRY(score(&work));
     TRY(report(&work, result));
     return result_status(result);

@@ -68,37 +68,37 @@ static limn_status require_memory(IgWork *work) {
     NodeId embed = work->model->graph.embed;
     Edit edit = {.node = embed, .kind = EDIT_SET, .row_end = -1, .element_end = -1, .values = row};
     OutputRow output = {.row = work->model->config.task == TASK_CLASSIFIER ? 0 : sequence.n - 1, .weight = 1.0F};
-    return session_require(work->session, &(RunRequest){.sequences = &sequence,
-                                                        .n_sequences = 1,
-                                                        .outputs = &output,
-                                                        .n_outputs = 1,
-                                                        .grads = &embed,
-                                                        .n_grads = 1,
-                                                        .edits = &edit,
-                                                        .n_edits = 1,
-                                                        .objective = OBJECTIVE_LOG_PROB});
+    return engine_require(work->engine, &(RunRequest){.sequences = &sequence,
+                                                      .n_sequences = 1,
+                                                      .outputs = &output,
+                                                      .n_outputs = 1,
+                                                      .grads = &embed,
+                                                      .n_grads = 1,
+                                                      .edits = &edit,
+                                                      .n_edits = 1,
+                                                      .objective = OBJECTIVE_LOG_PROB});
 }
 
 /* The path that the question asks for. */
 static limn_status prepare_path(IgWork *work) {
-    work->model = session_model(work->session);
+    work->model = engine_model(work->engine);
     work->metric = metric_of(work);
     const AnswerOptions options = {.metric = work->metric, .each = work->params->matrix, .stage = "integrate"};
     bool *fixed;
     TRY(mark_fixed(work, &fixed));
     Answer *answer;
-    TRY(answer_new(&answer, work->call, work->session, &work->prompt, &work->target, &work->contrast, &options));
-    return ig_path_open(&work->path, work->call, work->session, answer, &work->prompt, fixed);
+    TRY(answer_new(&answer, work->call, work->engine, &work->prompt, &work->target, &work->contrast, &options));
+    return ig_path_open(&work->path, work->call, work->engine, answer, &work->prompt, fixed);
 }
 
 static limn_status prepare(IgWork *work) {
     MethodCall *call = work->call;
-    TRY(method_session(call, work->params->model.bytes, &work->session));
-    work->model = session_model(work->session);
+    TRY(method_engine(call, work->params->model.bytes, &work->engine));
+    work->model = engine_model(work->engine);
     TRY(prompt_read(&work->prompt, call, work->model, &work->params->prompt));
     prompt_describe(work->result, call, work->model, &work->prompt);
     TRY(require_memory(work));
-    TRY(target_resolve(&work->target, &work->contrast, call, work->session, &work->prompt, &work->params->target, NULL,
+    TRY(target_resolve(&work->target, &work->contrast, call, work->engine, &work->prompt, &work->params->target, NULL,
                        work->result));
     target_warn_unlikely(work->result, call, work->model, &work->target, &work->contrast);
     TRY(prepare_path(work));
@@ -142,13 +142,13 @@ static limn_status fill_sampled(IgWork *work, int32_t which, float *baseline) {
     }
     uint64_t draw = (uint64_t)work->call->common.seed * 1000003U + (uint64_t)which;
     TRY(sampled_tokens_draw(ids, work->sampled, work->prompt.ids, path->n_tokens, draw));
-    return embed_ids(baseline, work->session, ids, path->n_tokens, work->call->progress);
+    return embed_ids(baseline, work->engine, ids, path->n_tokens, work->call->progress);
 }
 
 static limn_status fill_baseline(IgWork *work, int32_t which, float *baseline) {
     IgPath *path = &work->path;
     TRY(is_sampled(work, which) ? fill_sampled(work, which, baseline)
-                                : baseline_fill(baseline, &work->names[which], work->call, work->session,
+                                : baseline_fill(baseline, &work->names[which], work->call, work->engine,
                                                 ig_baseline_spec(work, which), path->n_tokens));
     for (int32_t t = 0; t < path->n_tokens; t++) {
         if (path->fixed[t]) {
@@ -308,7 +308,7 @@ static limn_status hand_out(TokenScores *scores, const IgWork *work) {
 static limn_status score_tokens(TokenScores *scores, MethodCall *call, const TokenQuestion *question) {
     IgWork work = {.call = call,
                    .params = call->params,
-                   .session = question->session,
+                   .engine = question->engine,
                    .prompt = *question->prompt,
                    .target = *question->target,
                    .held = question->fixed};

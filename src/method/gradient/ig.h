@@ -29,7 +29,7 @@ typedef struct IgWork {
     MethodCall *call;
     const IgParams *params;
     Result *result; /* NULL: nobody reads one */
-    Session *session;
+    Engine *engine;
     const Model *model;
     Prompt prompt;
     Target target;

@@ -9,19 +9,19 @@
 /* Rows at the front that nothing changes: none in a model that looks ahead, and none that an output is read from. */
 static int32_t first_free(const IgPath *path) {
     int32_t first = 0;
-    while (session_model(path->session)->config.causal && first < path->n_tokens && path->fixed[first]) {
+    while (engine_model(path->engine)->config.causal && first < path->n_tokens && path->fixed[first]) {
         first++;
     }
     return first;
 }
 
-limn_status ig_path_open(IgPath *path, MethodCall *call, Session *session, Answer *answer, const Prompt *prompt,
+limn_status ig_path_open(IgPath *path, MethodCall *call, Engine *engine, Answer *answer, const Prompt *prompt,
                          const bool *fixed) {
     *path = (IgPath){.call = call,
-                     .session = session,
+                     .engine = engine,
                      .answer = answer,
                      .n_tokens = answer_reach(answer),
-                     .d_model = session_model(session)->config.d_embed,
+                     .d_model = engine_model(engine)->config.d_embed,
                      .n_parts = answer_n_parts(answer)};
     size_t values = (size_t)path->n_tokens * (size_t)path->d_model;
     path->input = arena_alloc_aligned(call->arena, values * sizeof(float), 64);
@@ -36,7 +36,7 @@ limn_status ig_path_open(IgPath *path, MethodCall *call, Session *session, Answe
         return fail(LIMN_USAGE, "no token of the prompt is left to explain: all are special or fixed");
     }
     path->first = (int32_t)smaller(first, answer_first_output(answer));
-    return embed_ids(path->input, session, prompt->ids, path->n_tokens, call->progress);
+    return embed_ids(path->input, engine, prompt->ids, path->n_tokens, call->progress);
 }
 
 void ig_path_free(IgPath *path) {
@@ -134,7 +134,7 @@ static AnswerRequest request_of(const Evaluation *work, int32_t n) {
                            .embed = interpolate,
                            .deliver = read_node,
                            .context = (void *)(uintptr_t)work,
-                           .grads = &session_model(path->session)->graph.embed,
+                           .grads = &engine_model(path->engine)->graph.embed,
                            .n_grads = work->gradient ? 1 : 0};
 }
 
@@ -192,6 +192,6 @@ limn_status ig_estimate(Result *result, IgPath *path, const IgCost *cost) {
                                 {"nodes, at most", (double)cost->most, "nodes"},
                                 {"time, at most", seconds + of_node * ((double)cost->most - all), "s"}};
     result_headline(result, SAY(path->call, "About %.3g s for %.0f nodes", "约 %.3g 秒，%.0f 个节点"), seconds, all);
-    return estimate_show(result, path->session, &step, blocks_of(cost->spent + cost->nodes + cost->values, count), rows,
+    return estimate_show(result, path->engine, &step, blocks_of(cost->spent + cost->nodes + cost->values, count), rows,
                          about ? 8 : 6);
 }

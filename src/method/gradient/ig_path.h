@@ -11,7 +11,7 @@
 
 typedef struct IgPath {
     MethodCall *call;
-    Session *session;
+    Engine *engine;
     Answer *answer;      /* freed by ig_path_free */
     int32_t n_tokens;    /* P: rows of the prompt that can have influence */
     int32_t first;       /* rows [0, first) are fixed */
@@ -36,7 +36,7 @@ typedef struct IgNode {
 
 /* The path of an answer, which it takes over whatever comes of it. fixed, [prompt->n]: rows that stay as they are.
  * Fills input and evaluates nothing yet; baseline is the caller's to fill afterwards. */
-limn_status ig_path_open(IgPath *path, MethodCall *call, Session *session, Answer *answer, const Prompt *prompt,
+limn_status ig_path_open(IgPath *path, MethodCall *call, Engine *engine, Answer *answer, const Prompt *prompt,
                          const bool *fixed);
 void ig_path_free(IgPath *path);
 

@@ -375,7 +375,7 @@ limn_status ig_report(IgWork *work) {
         scores[w] = -scores[w]; /* support */
     }
     const CauseAsked cause = {.call = work->call,
-                              .session = work->session,
+                              .engine = work->engine,
                               .prompt = &work->prompt,
                               .target = &work->target,
                               .contrast = &work->contrast,

@@ -39,7 +39,7 @@ typedef struct LrpParams {
 typedef struct LrpWork {
     MethodCall *call;
     const LrpParams *params;
-    Session *session;
+    Engine *engine;
     const Model *model;
     const Prompt *prompt;
     const Target *target;
@@ -86,7 +86,7 @@ static limn_status score(LrpWork *work) {
     work->metric = metric_of(work);
     const AnswerOptions options = {.metric = work->metric, .stage = "relevance"};
     Answer *answer;
-    TRY(answer_new(&answer, call, work->session, prompt, work->target, work->contrast, &options));
+    TRY(answer_new(&answer, call, work->engine, prompt, work->target, work->contrast, &options));
     limn_status status = propagate(work, answer);
     answer_free(answer);
     TRY(status);
@@ -108,8 +108,8 @@ static limn_status score_tokens(TokenScores *scores, MethodCall *call, const Tok
     static const Target none = {.kind = TARGET_NONE};
     LrpWork work = {.call = call,
                     .params = question->params,
-                    .session = question->session,
-                    .model = session_model(question->session),
+                    .engine = question->engine,
+                    .model = engine_model(question->engine),
                     .prompt = question->prompt,
                     .target = question->target,
                     .contrast = question->contrast == NULL ? &none : question->contrast,
@@ -228,7 +228,7 @@ static limn_status report(LrpWork *work, Result *result) {
         attribution.word_scores[w] = -attribution.word_scores[w]; /* support */
     }
     const CauseAsked cause = {.call = work->call,
-                              .session = work->session,
+                              .engine = work->engine,
                               .prompt = work->prompt,
                               .target = work->target,
                               .contrast = work->contrast,
@@ -244,11 +244,11 @@ static limn_status run(MethodCall *call, Result *result) {
     Target target, contrast;
     LrpWork work = {
         .call = call, .params = params, .prompt = &prompt, .target = &target, .contrast = &contrast, .full = true};
-    TRY(method_session(call, params->model.bytes, &work.session));
-    work.model = session_model(work.session);
+    TRY(method_engine(call, params->model.bytes, &work.engine));
+    work.model = engine_model(work.engine);
     TRY(prompt_read(&prompt, call, work.model, &params->prompt));
     prompt_describe(result, call, work.model, &prompt);
-    TRY(target_resolve(&target, &contrast, call, work.session, &prompt, &params->target, NULL, result));
+    TRY(target_resolve(&target, &contrast, call, work.engine, &prompt, &params->target, NULL, result));
     TRY(score(&work));
     TRY(report(&work, result));
     return result_status(result);

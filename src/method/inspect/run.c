@@ -34,7 +34,7 @@ typedef struct RunWork {
     MethodCall *call;
     const RunParams *params;
     Result *result;
-    Session *session;
+    Engine *engine;
     const Model *model;
     Prompt prompt;
     Target target; /* kind NONE: nothing to score was asked for */
@@ -187,14 +187,14 @@ static limn_status make_request(RunRequest *request, const RunWork *work) {
 static limn_status run_pass(RunWork *work) {
     RunRequest request;
     TRY(make_request(&request, work));
-    return session_run(work->session, &request, work->call->progress);
+    return engine_run(work->engine, &request, work->call->progress);
 }
 
 /* ---- its cost instead ---- */
 
 static limn_status timed(double *seconds, RunWork *work, const RunRequest *request) {
     double started = estimate_clock();
-    TRY(session_run(work->session, request, work->call->progress));
+    TRY(engine_run(work->engine, request, work->call->progress));
     *seconds = estimate_clock() - started;
     return LIMN_OK;
 }
@@ -216,8 +216,8 @@ static limn_status estimate(RunWork *work) {
     RunEstimate whole, part;
     double first, second;
     TRY(make_request(&request, work));
-    TRY(session_estimate(work->session, &request, &whole));
-    TRY(session_estimate(work->session, &sample, &part));
+    TRY(engine_estimate(work->engine, &request, &whole));
+    TRY(engine_estimate(work->engine, &sample, &part));
     TRY(timed(&first, work, &sample));
     TRY(timed(&second, work, &sample));
     double pass = part.flops > 0 ? second * whole.flops / part.flops : second;
@@ -226,7 +226,7 @@ static limn_status estimate(RunWork *work) {
                                 {"time of the pass, about", pass, "s"}};
     result_headline(work->result, "About %.3g s and %.4g MiB of working memory for %d token%s", pass,
                     (double)whole.bytes / 1048576.0, (int)work->sequence.n, work->sequence.n == 1 ? "" : "s");
-    return estimate_show(work->result, work->session, &request, 1, rows, 3);
+    return estimate_show(work->result, work->engine, &request, 1, rows, 3);
 }
 
 /* ---- what was kept ---- */
@@ -270,7 +270,7 @@ static limn_status keep_logits(RunWork *work) {
     }
     bool classifier = work->model->config.task == TASK_CLASSIFIER;
     Tensor *tensor = &work->tensors[work->n_tensors++];
-    *tensor = (Tensor){.name = "logits", .dtype = DTYPE_F32, .data = session_logits(work->session)};
+    *tensor = (Tensor){.name = "logits", .dtype = DTYPE_F32, .data = engine_logits(work->engine)};
     tensor->rank = classifier ? 1 : 2;
     tensor->shape[0] = classifier ? work->n_vocab : work->sequence.n;
     tensor->shape[1] = work->n_vocab;
@@ -287,13 +287,13 @@ static limn_status keep_values(RunWork *work) {
     }
     for (int32_t i = 0; i < work->save.n; i++) {
         const SiteMatch *site = &work->save.items[i];
-        const float *values = session_tap(work->session, site->node, &rows, &width);
+        const float *values = engine_tap(work->engine, site->node, &rows, &width);
         TRY(keep_tensor(work, site->name, values, rows, width, &work->model->graph.nodes[site->node].op.out));
     }
     for (int32_t i = 0; i < work->grad.n; i++) {
         const SiteMatch *site = &work->grad.items[i];
         const char *name = arena_printf(work->call->arena, "%s.grad", site->name);
-        const float *values = session_grad(work->session, site->node, &rows, &width);
+        const float *values = engine_grad(work->engine, site->node, &rows, &width);
         TRY(name != NULL ? LIMN_OK : method_no_memory(work->call));
         TRY(keep_tensor(work, name, values, rows, width, &work->model->graph.nodes[site->node].op.out));
     }
@@ -400,7 +400,7 @@ static void say_likeliest(const RunWork *work, const float *row) {
 /* Nothing is likeliest among values that are no numbers: they are what is said. */
 static void describe_answers(RunWork *work) {
     MethodCall *call = work->call;
-    const float *logits = session_logits(work->session);
+    const float *logits = engine_logits(work->engine);
     bool classifier = work->model->config.task == TASK_CLASSIFIER;
     for (int32_t i = 0; i < work->n_answers; i++) {
         int32_t place = work->answer_at[i];
@@ -430,12 +430,12 @@ static void describe_answers(RunWork *work) {
     }
 }
 
-/* The last thing asked of the session: looking for it takes another pass. */
+/* The last thing asked of the engine: looking for it takes another pass. */
 static limn_status check_finite(RunWork *work) {
     Overflow overflow = {0};
     work->suspected = work->suspected || overflow_suspected(&work->edits, NULL, 0);
     if (work->suspected) {
-        TRY(overflow_find(&overflow, work->call, work->session, &work->sequence, &work->edits));
+        TRY(overflow_find(&overflow, work->call, work->engine, &work->sequence, &work->edits));
     }
     if (overflow.rows > 0) {
         result_headline(work->result,
@@ -455,7 +455,7 @@ static limn_status check_finite(RunWork *work) {
 static limn_status describe_embedding(RunWork *work) {
     int32_t rows;
     int64_t width;
-    const float *values = session_tap(work->session, work->model->graph.final, &rows, &width);
+    const float *values = engine_tap(work->engine, work->model->graph.final, &rows, &width);
     double *mean = ARENA_ARRAY(work->call->arena, double, width + 1);
     double *x = ARENA_ARRAY(work->call->arena, double, width + 1);
     if (mean == NULL || x == NULL) {
@@ -496,8 +496,8 @@ static limn_status describe_embedding(RunWork *work) {
 static limn_status prepare(RunWork *work) {
     MethodCall *call = work->call;
     const RunParams *params = work->params;
-    TRY(method_session(call, params->model.bytes, &work->session));
-    work->model = session_model(work->session);
+    TRY(method_engine(call, params->model.bytes, &work->engine));
+    work->model = engine_model(work->engine);
     TRY(prompt_read(&work->prompt, call, work->model, &params->prompt));
     prompt_describe(work->result, call, work->model, &work->prompt);
     const Graph *graph = &work->model->graph;
@@ -513,7 +513,7 @@ static limn_status prepare(RunWork *work) {
         work->model->config.task == TASK_CLASSIFIER ? work->model->config.n_classes : work->model->config.n_vocab;
     if (wants_target(params)) {
         Target contrast;
-        TRY(target_resolve(&work->target, &contrast, call, work->session, &work->prompt, &params->target, &work->edits,
+        TRY(target_resolve(&work->target, &contrast, call, work->engine, &work->prompt, &params->target, &work->edits,
                            work->result));
         target_describe(work->result, call, work->model, &work->target, NULL, 0);
         work->sequence = target_sequence(&work->target);

@@ -32,8 +32,8 @@ static limn_status run(MethodCall *call, Result *result) {
     Lens lens = {.call = call, .params = call->params, .result = result};
     ValuesFile values;
     TRY(values_file_open(&values, call, &lens.params->values));
-    TRY(method_session(call, lens.params->model.bytes, &lens.session));
-    lens.model = session_model(lens.session);
+    TRY(method_engine(call, lens.params->model.bytes, &lens.engine));
+    lens.model = engine_model(lens.engine);
     if (lens.model->config.task == TASK_ENCODER) {
         return fail(LIMN_USAGE, "%s (%s) is a bare encoder: it has no head to read its layers by", lens.model->path,
                     lens.model->config.architecture);
@@ -41,7 +41,7 @@ static limn_status run(MethodCall *call, Result *result) {
     lens.n_layers = lens.model->config.n_layers;
     TRY(prompt_read(&lens.prompt, call, lens.model, &lens.params->prompt));
     prompt_describe(result, call, lens.model, &lens.prompt);
-    TRY(target_resolve(&lens.target, &lens.contrast, call, lens.session, &lens.prompt, &lens.params->target, NULL,
+    TRY(target_resolve(&lens.target, &lens.contrast, call, lens.engine, &lens.prompt, &lens.params->target, NULL,
                        result));
     TRY(check_question(&lens));
     lens.sequence = target_sequence(&lens.target);

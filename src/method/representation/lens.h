@@ -37,7 +37,7 @@ typedef struct Lens {
     MethodCall *call;
     const LensParams *params;
     Result *result;
-    Session *session;
+    Engine *engine;
     const Model *model;
     Prompt prompt;
     Target target, contrast;

@@ -189,8 +189,8 @@ static limn_status run_pass(Direct *direct) {
                                 .n_seeds = 1,
                                 .rules = RULES_FROZEN,
                                 .sink = &sink};
-    TRY(session_run(lens->session, &request, lens->call->progress));
-    lens->logit = session_total(lens->session);
+    TRY(engine_run(lens->engine, &request, lens->call->progress));
+    lens->logit = engine_total(lens->engine);
     return LIMN_OK;
 }
 

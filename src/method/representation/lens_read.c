@@ -43,7 +43,7 @@ static limn_status run_head(const Lens *lens, const float *stream, const OutputR
                           .n_givens = 1,
                           .objective = is_number(lens) ? OBJECTIVE_LOGIT : OBJECTIVE_LOG_PROB,
                           .logits = logits};
-    return session_run(lens->session, &request, lens->call->progress);
+    return engine_run(lens->engine, &request, lens->call->progress);
 }
 
 /* What the model says at each row in the end. */
@@ -60,7 +60,7 @@ static limn_status read_final(Lens *lens, const float *stream) {
             outputs[i] = (OutputRow){.row = lens->first + done + i, .target = 0, .weight = 1.0F};
         }
         TRY(run_head(lens, stream, outputs, n, true));
-        const float *logits = session_logits(lens->session);
+        const float *logits = engine_logits(lens->engine);
         for (int32_t i = 0; i < n; i++) {
             lens->ids[lens->first + done + i] = logit_argmax(logits + (int64_t)i * width, width);
         }
@@ -80,7 +80,7 @@ static limn_status read_grid(Lens *lens, int32_t layer, const float *stream, Out
         outputs[n++] = (OutputRow){.row = lens->first + c, .target = lens->contrast.ids[0], .weight = 1.0F};
     }
     TRY(run_head(lens, stream, outputs, n, false));
-    const float *found = session_objective(lens->session);
+    const float *found = engine_objective(lens->engine);
     for (int32_t c = 0; c < columns; c++) {
         lens->grid[(int64_t)layer * columns + c] = (double)found[c] - (contrasted ? (double)found[columns + c] : 0.0);
     }
@@ -93,7 +93,7 @@ static limn_status read_answer(Lens *lens, int32_t layer, const float *stream) {
     int32_t width = lens->target.n_outputs;
     LensLayer *out = &lens->layers[layer];
     TRY(run_head(lens, stream, &output, 1, true));
-    const float *logits = session_logits(lens->session);
+    const float *logits = engine_logits(lens->engine);
     double total = is_number(lens) ? 0.0 : log_sum_exp(logits, width);
     out->log_p = (double)logits[lens->target.ids[0]] - total;
     out->contrast_log_p =
@@ -118,7 +118,7 @@ static limn_status read_layers(Lens *lens, CleanRun *clean) {
         int64_t width;
         NodeId node = clean->nodes[2 * layer];
         TRY(progress_tick(lens->call->progress, "layers", lens->n_layers - layer, lens->n_layers));
-        TRY(clean_run_value(clean, lens->session, node, &stream, &width, lens->call->progress));
+        TRY(clean_run_value(clean, lens->engine, node, &stream, &width, lens->call->progress));
         memcpy(copy, stream, floats * sizeof *copy);
         if (layer == lens->n_layers && lens->params->of == (int32_t)LENS_OF_FINAL) {
             TRY(read_final(lens, copy));
@@ -132,7 +132,7 @@ static limn_status read_layers(Lens *lens, CleanRun *clean) {
 limn_status lens_read(Lens *lens) {
     CleanRun *clean;
     TRY(choose_rows(lens));
-    TRY(clean_run_new(&clean, lens->session, &lens->sequence, NULL, lens->call->progress));
+    TRY(clean_run_new(&clean, lens->engine, &lens->sequence, NULL, lens->call->progress));
     lens->last = clean->nodes[2 * lens->n_layers];
     limn_status status = read_layers(lens, clean);
     clean_run_free(clean);

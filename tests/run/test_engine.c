@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/amount.h"
-#include "run/session.h"
+#include "run/engine.h"
 #include "run/toy_model.h"
 
 /* after our own headers: cmocka has a macro named fail */
@@ -24,16 +24,16 @@ static const int32_t ids_b[] = {2, 7, 18, 28};
 
 static const char *backend; /* under test */
 
-static Session *open_session(const SessionOptions *options) {
-    Session *session;
-    SessionOptions chosen = options == NULL ? (SessionOptions){0} : *options;
+static Engine *open_engine(const EngineOptions *options) {
+    Engine *engine;
+    EngineOptions chosen = options == NULL ? (EngineOptions){0} : *options;
     chosen.backend = backend;
-    assert_int_equal(session_new(&session, &model, &chosen), LIMN_OK);
-    return session;
+    assert_int_equal(engine_new(&engine, &model, &chosen), LIMN_OK);
+    return engine;
 }
 
-static void run(Session *session, const RunRequest *request) {
-    limn_status status = session_run(session, request, NULL);
+static void run(Engine *engine, const RunRequest *request) {
+    limn_status status = engine_run(engine, request, NULL);
     if (status != LIMN_OK) {
         fail_msg("%s", error_message());
     }
@@ -87,10 +87,10 @@ static RunRequest base_request(void) {
 }
 
 static void test_rows_do_not_mix(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     RunRequest both = base_request();
-    run(session, &both);
-    float *together = copy_of(session_logits(session), 2 * 50);
+    run(engine, &both);
+    float *together = copy_of(engine_logits(engine), 2 * 50);
     for (int32_t s = 0; s < 2; s++) {
         OutputRow output = two_outputs[s];
         output.sequence = 0;
@@ -99,51 +99,51 @@ static void test_rows_do_not_mix(void **state) {
         alone.n_sequences = 1;
         alone.outputs = &output;
         alone.n_outputs = 1;
-        run(session, &alone);
-        assert_true(largest_difference(together + s * 50, session_logits(session), 50) < 1e-5);
+        run(engine, &alone);
+        assert_true(largest_difference(together + s * 50, engine_logits(engine), 50) < 1e-5);
     }
     free(together);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* Tapping a value forbids fusing and narrowing what makes it; the logits may not notice. */
 static void test_taps_change_nothing(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     RunRequest request = base_request();
-    run(session, &request);
-    float *plain = copy_of(session_logits(session), 2 * 50);
+    run(engine, &request);
+    float *plain = copy_of(engine_logits(engine), 2 * 50);
     for (int32_t i = 0; i < model.graph.n_sites; i++) {
         request.taps = &model.graph.site_list[i].node;
         request.n_taps = 1;
-        run(session, &request);
-        double difference = largest_difference(plain, session_logits(session), 2 * 50);
+        run(engine, &request);
+        double difference = largest_difference(plain, engine_logits(engine), 2 * 50);
         if (difference > 2e-5) {
             fail_msg("tapping %s moves the logits by %g", model.graph.site_list[i].name, difference);
         }
         int32_t rows;
         int64_t width;
-        assert_non_null(session_tap(session, request.taps[0], &rows, &width));
+        assert_non_null(engine_tap(engine, request.taps[0], &rows, &width));
         assert_int_equal(rows, 11);
     }
     free(plain);
-    session_free(session);
+    engine_free(engine);
 }
 
-static double weighted_objective(Session *session) {
-    const float *objective = session_objective(session);
+static double weighted_objective(Engine *engine) {
+    const float *objective = engine_objective(engine);
     return (double)objective[0] + 0.5 * (double)objective[1];
 }
 
 /* d(objective)/d(site) against a small push of one element of the site, both ways. */
-static void check_gradient(Session *session, const char *name, int32_t row, int64_t element, KeepPolicy keep) {
+static void check_gradient(Engine *engine, const char *name, int32_t row, int64_t element, KeepPolicy keep) {
     NodeId node = site(name);
     RunRequest request = base_request();
     request.grads = &node;
     request.n_grads = 1;
-    run(session, &request);
+    run(engine, &request);
     int32_t rows;
     int64_t width;
-    const float *grad = session_grad(session, node, &rows, &width);
+    const float *grad = engine_grad(engine, node, &rows, &width);
     assert_non_null(grad);
     double claimed = grad[row * width + element];
     double values[2];
@@ -161,8 +161,8 @@ static void check_gradient(Session *session, const char *name, int32_t row, int6
         RunRequest pushed = base_request();
         pushed.edits = &edit;
         pushed.n_edits = 1;
-        run(session, &pushed);
-        values[side] = weighted_objective(session);
+        run(engine, &pushed);
+        values[side] = weighted_objective(engine);
     }
     double seen = (values[0] - values[1]) / (2.0 * (double)step);
     if (fabs(seen - claimed) > 2e-3 + 2e-2 * fabs(seen)) {
@@ -192,13 +192,13 @@ static void test_gradients_are_finite_differences(void **state) {
                                         "blocks.0.attn.hook_pattern",
                                         "ln_final.hook_normalized"};
     for (int keep = KEEP_EVERYTHING; keep <= KEEP_LAYER_INPUTS; keep++) {
-        SessionOptions options = {.keep = (KeepPolicy)keep, .chunk_rows = 4};
-        Session *session = open_session(&options);
+        EngineOptions options = {.keep = (KeepPolicy)keep, .chunk_rows = 4};
+        Engine *engine = open_engine(&options);
         for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++) {
             /* the last row of the first sequence: alive in every layer; key 0 is visible to all */
-            check_gradient(session, sites[i], 6, 0, (KeepPolicy)keep);
+            check_gradient(engine, sites[i], 6, 0, (KeepPolicy)keep);
         }
-        session_free(session);
+        engine_free(engine);
     }
 }
 
@@ -210,9 +210,9 @@ static void test_all_gradients_at_once(void **state) {
         nodes[i] = model.graph.site_list[i].node;
     }
     for (int keep = KEEP_EVERYTHING; keep <= KEEP_LAYER_INPUTS; keep++) {
-        SessionOptions options = {.keep = (KeepPolicy)keep, .chunk_rows = 3};
-        Session *all = open_session(&options);
-        Session *one = open_session(NULL);
+        EngineOptions options = {.keep = (KeepPolicy)keep, .chunk_rows = 3};
+        Engine *all = open_engine(&options);
+        Engine *one = open_engine(NULL);
         RunRequest request = base_request();
         request.grads = nodes;
         request.n_grads = n;
@@ -223,16 +223,16 @@ static void test_all_gradients_at_once(void **state) {
             run(one, &request);
             int32_t rows;
             int64_t width;
-            const float *expected = session_grad(one, nodes[i], &rows, &width);
-            const float *found = session_grad(all, nodes[i], &rows, &width);
+            const float *expected = engine_grad(one, nodes[i], &rows, &width);
+            const float *found = engine_grad(all, nodes[i], &rows, &width);
             double difference = largest_difference(expected, found, rows * width);
             if (difference > 2e-5 * fmax(1.0, largest_magnitude(expected, rows * width))) {
                 fail_msg("%s: gradients differ by %g when asked for together", model.graph.site_list[i].name,
                          difference);
             }
         }
-        session_free(all);
-        session_free(one);
+        engine_free(all);
+        engine_free(one);
     }
     free(nodes);
 }
@@ -242,15 +242,15 @@ static void test_chunks_and_policies_agree_bit_for_bit(void **state) {
     float *reference = NULL;
     for (int32_t chunk = 1; chunk <= 16; chunk *= 2) {
         for (int keep = KEEP_EVERYTHING; keep <= KEEP_LAYER_INPUTS; keep++) {
-            SessionOptions options = {.keep = (KeepPolicy)keep, .chunk_rows = chunk};
-            Session *session = open_session(&options);
+            EngineOptions options = {.keep = (KeepPolicy)keep, .chunk_rows = chunk};
+            Engine *engine = open_engine(&options);
             RunRequest request = base_request();
             request.grads = &embed;
             request.n_grads = 1;
-            run(session, &request);
+            run(engine, &request);
             int32_t rows;
             int64_t width;
-            const float *grad = session_grad(session, embed, &rows, &width);
+            const float *grad = engine_grad(engine, embed, &rows, &width);
             if (reference == NULL) {
                 reference = copy_of(grad, rows * width);
             }
@@ -258,7 +258,7 @@ static void test_chunks_and_policies_agree_bit_for_bit(void **state) {
                 fail_msg("chunk %d, policy %d: gradients differ by %g", chunk, keep,
                          largest_difference(reference, grad, rows * width));
             }
-            session_free(session);
+            engine_free(engine);
         }
     }
     free(reference);
@@ -266,27 +266,27 @@ static void test_chunks_and_policies_agree_bit_for_bit(void **state) {
 
 /* Weights used again and again are kept in another layout: not a bit may change. */
 static void test_the_same_run_again_gives_the_same_bits(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     RunRequest request = base_request();
     request.grads = &model.graph.embed;
     request.n_grads = 1;
-    run(session, &request);
+    run(engine, &request);
     int32_t rows;
     int64_t width;
-    float *logits = copy_of(session_logits(session), 2 * 50);
-    float *grad = copy_of(session_grad(session, model.graph.embed, &rows, &width), 11 * 24);
+    float *logits = copy_of(engine_logits(engine), 2 * 50);
+    float *grad = copy_of(engine_grad(engine, model.graph.embed, &rows, &width), 11 * 24);
     for (int again = 0; again < 6; again++) {
-        run(session, &request);
-        assert_memory_equal(logits, session_logits(session), 2 * 50 * sizeof(float));
-        assert_memory_equal(grad, session_grad(session, model.graph.embed, &rows, &width), 11 * 24 * sizeof(float));
+        run(engine, &request);
+        assert_memory_equal(logits, engine_logits(engine), 2 * 50 * sizeof(float));
+        assert_memory_equal(grad, engine_grad(engine, model.graph.embed, &rows, &width), 11 * 24 * sizeof(float));
     }
     free(logits);
     free(grad);
-    session_free(session);
+    engine_free(engine);
 }
 
 static void test_cached_prefix_is_the_full_pass(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     OutputRow output = {0, 6, 11, 1.0f};
     SequenceInput whole = {.ids = ids_a, .n = 7};
     RunRequest request = {.sequences = &whole,
@@ -295,33 +295,33 @@ static void test_cached_prefix_is_the_full_pass(void **state) {
                           .n_outputs = 1,
                           .objective = OBJECTIVE_LOG_PROB,
                           .logits = true};
-    run(session, &request);
-    float *full = copy_of(session_logits(session), 50);
+    run(engine, &request);
+    float *full = copy_of(engine_logits(engine), 50);
     KvCache *cache;
     assert_int_equal(kv_cache_new(&cache, &model, 16), LIMN_OK);
     SequenceInput head = {.ids = ids_a, .n = 4};
     RunRequest fill = {.sequences = &head, .n_sequences = 1, .append = cache};
-    run(session, &fill);
+    run(engine, &fill);
     assert_int_equal(cache->length, 4);
     SequenceInput tail = {.ids = ids_a + 4, .n = 3, .prefix = cache, .prefix_length = 4};
     output.row = 2;
     request.sequences = &tail;
-    run(session, &request);
-    assert_true(largest_difference(full, session_logits(session), 50) < 1e-5);
+    run(engine, &request);
+    assert_true(largest_difference(full, engine_logits(engine), 50) < 1e-5);
     kv_cache_free(cache);
     free(full);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* One run fills a cache for each of its sequences but one, behind a head that both share; each then goes on as in a
  * full pass, and a cache that does not follow its prefix is refused. */
 static void test_caches_of_several_sequences(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     KvCache *head, *caches[3] = {NULL};
     assert_int_equal(kv_cache_new(&head, &model, 2), LIMN_OK);
     SequenceInput first = {.ids = ids_a, .n = 2};
     RunRequest fill = {.sequences = &first, .n_sequences = 1, .append = head};
-    run(session, &fill);
+    run(engine, &fill);
     const int32_t other[7] = {ids_a[0], ids_a[1], 9, 8, 7, 6, 5};
     const int32_t *texts[2] = {ids_a, other};
     const int32_t lengths[2] = {4, 6}; /* of what is cached; both texts have 7 tokens */
@@ -334,7 +334,7 @@ static void test_caches_of_several_sequences(void **state) {
     }
     sequences[1] = (SequenceInput){.ids = ids_a, .n = 3};
     RunRequest request = {.sequences = sequences, .n_sequences = 3, .appends = caches};
-    run(session, &request);
+    run(engine, &request);
     assert_int_equal(caches[0]->length, 4);
     assert_int_equal(caches[2]->length, 6);
     for (int s = 0; s < 2; s++) {
@@ -345,23 +345,23 @@ static void test_caches_of_several_sequences(void **state) {
                               .prefix_length = lengths[s]};
         OutputRow output = {.row = 6, .target = -1};
         RunRequest full = {.sequences = &whole, .n_sequences = 1, .outputs = &output, .n_outputs = 1, .logits = true};
-        run(session, &full);
-        float *expected = copy_of(session_logits(session), 50);
+        run(engine, &full);
+        float *expected = copy_of(engine_logits(engine), 50);
         output.row = tail.n - 1;
         full.sequences = &tail;
-        run(session, &full);
-        assert_true(largest_difference(expected, session_logits(session), 50) < 1e-5);
+        run(engine, &full);
+        assert_true(largest_difference(expected, engine_logits(engine), 50) < 1e-5);
         free(expected);
     }
-    assert_int_equal(session_run(session, &request, NULL), LIMN_INTERNAL); /* they are longer than the prefix now */
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_INTERNAL); /* they are longer than the prefix now */
     kv_cache_free(head);
     kv_cache_free(caches[0]);
     kv_cache_free(caches[2]);
-    session_free(session);
+    engine_free(engine);
 }
 
 static void test_edit_sets_what_is_read_later(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     NodeId z = site("blocks.1.attn.hook_z");
     float zero = 0.0f;
     Edit edit = {.node = z,
@@ -374,31 +374,31 @@ static void test_edit_sets_what_is_read_later(void **state) {
                  .values = &zero,
                  .scalar = true};
     RunRequest request = base_request();
-    run(session, &request);
-    float *before = copy_of(session_logits(session), 100);
+    run(engine, &request);
+    float *before = copy_of(engine_logits(engine), 100);
     request.edits = &edit;
     request.n_edits = 1;
     request.taps = &z;
     request.n_taps = 1;
-    run(session, &request);
+    run(engine, &request);
     int32_t rows;
     int64_t width;
-    const float *tap = session_tap(session, z, &rows, &width);
+    const float *tap = engine_tap(engine, z, &rows, &width);
     for (int e = 0; e < 24; e++) {
         bool cleared = e >= 6 && e < 12;
         assert_int_equal(tap[6 * width + e] == 0.0f, cleared);
         assert_true(tap[5 * width + e] != 0.0f);
     }
-    assert_true(largest_difference(before, session_logits(session), 50) > 1e-3);
-    assert_true(largest_difference(before + 50, session_logits(session) + 50, 50) < 1e-6);
+    assert_true(largest_difference(before, engine_logits(engine), 50) > 1e-3);
+    assert_true(largest_difference(before + 50, engine_logits(engine) + 50, 50) < 1e-6);
     free(before);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* Edits of one site that meet in a row act one after the other as they were given, whether they name the row's sequence
  * or all of them; rows of the other sequence see only theirs. */
 static void test_edits_act_in_the_order_given(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     NodeId nodes[] = {site("blocks.1.hook_resid_pre"), site("blocks.0.hook_mlp_out")};
     const float two = 2, three = 3, ten = 10, half = 0.5f;
     const Edit edits[] = {
@@ -431,23 +431,23 @@ static void test_edits_act_in_the_order_given(void **state) {
     request.n_edits = 6;
     request.taps = nodes;
     request.n_taps = 2;
-    run(session, &request);
+    run(engine, &request);
     int32_t rows;
     int64_t width;
-    const float *tap = session_tap(session, nodes[0], &rows, &width);
+    const float *tap = engine_tap(engine, nodes[0], &rows, &width);
     assert_float_equal(tap[6 * width + 3], 2.5, 0); /* set to a half, then two added */
     assert_float_equal(tap[7 * width + 3], 50, 0);  /* (2 + 3) * 10 */
     assert_float_equal(tap[8 * width + 3], 52, 0);  /* and two added */
-    assert_float_equal(session_tap(session, nodes[1], &rows, &width)[10 * width], 0.5, 0);
+    assert_float_equal(engine_tap(engine, nodes[1], &rows, &width)[10 * width], 0.5, 0);
     /* the derivative of each row is the product of what multiplied it; a value that was set passes nothing on */
     NodeId middle = site("blocks.0.hook_resid_mid");
     request.grads = &middle;
     request.n_grads = 1;
-    run(session, &request);
-    const float *grad = session_grad(session, middle, &rows, &width);
+    run(engine, &request);
+    const float *grad = engine_grad(engine, middle, &rows, &width);
     assert_true(largest_magnitude(grad + 6 * width, 3 * width) == 0); /* rows 6 of the first, 0 and 1 of the second */
     assert_true(largest_magnitude(grad + 9 * width, width) > 0 && largest_magnitude(grad + 5 * width, width) > 0);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* In the last layer what only output rows need stays on them when a site is edited; the answer is that of a run that
@@ -456,7 +456,7 @@ static void test_narrowing_survives_an_edit(void **state) {
     static const char *const sites[] = {"blocks.2.attn.hook_q",     "blocks.2.attn.hook_z",
                                         "blocks.2.hook_resid_mid",  "blocks.2.hook_mlp_out",
                                         "blocks.2.hook_resid_post", "ln_final.hook_normalized"};
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     RunEstimate plain, edited, wide;
     RunRequest request = base_request();
     request.grads = (const NodeId[]){model.graph.embed};
@@ -476,33 +476,33 @@ static void test_narrowing_survives_an_edit(void **state) {
                      .scalar = true};
         request.n_edits = 0;
         request.n_taps = 0;
-        assert_int_equal(session_estimate(session, &request, &plain), LIMN_OK);
+        assert_int_equal(engine_estimate(engine, &request, &plain), LIMN_OK);
         request.edits = &edit;
         request.n_edits = 1;
-        assert_int_equal(session_estimate(session, &request, &edited), LIMN_OK);
+        assert_int_equal(engine_estimate(engine, &request, &edited), LIMN_OK);
         assert_true(edited.flops == plain.flops);
-        run(session, &request);
+        run(engine, &request);
         int32_t rows;
         int64_t width;
-        float *logits = copy_of(session_logits(session), 100);
-        float *grad = copy_of(session_grad(session, model.graph.embed, &rows, &width), 11 * 24);
+        float *logits = copy_of(engine_logits(engine), 100);
+        float *grad = copy_of(engine_grad(engine, model.graph.embed, &rows, &width), 11 * 24);
         request.taps = &node;
         request.n_taps = 1;
-        assert_int_equal(session_estimate(session, &request, &wide), LIMN_OK);
+        assert_int_equal(engine_estimate(engine, &request, &wide), LIMN_OK);
         assert_true(wide.flops > edited.flops);
-        run(session, &request);
-        assert_memory_equal(logits, session_logits(session), 100 * sizeof(float));
-        double off = largest_difference(grad, session_grad(session, model.graph.embed, &rows, &width), 11 * 24);
+        run(engine, &request);
+        assert_memory_equal(logits, engine_logits(engine), 100 * sizeof(float));
+        double off = largest_difference(grad, engine_grad(engine, model.graph.embed, &rows, &width), 11 * 24);
         assert_true(off < 1e-5 * largest_magnitude(grad, 11 * 24));
         free(logits);
         free(grad);
     }
-    session_free(session);
+    engine_free(engine);
 }
 
 /* Requests that name the same editable sites share one program; an edit elsewhere needs its own. */
 static void test_editable_sites_share_a_program(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     NodeId editable[] = {site("blocks.1.hook_mlp_out"), site("blocks.0.hook_resid_pre"), site("blocks.2.attn.hook_z")};
     float zero = 0;
     char *listings[4];
@@ -514,26 +514,26 @@ static void test_editable_sites_share_a_program(void **state) {
         request.n_edits = i < 3 ? 1 : 0;
         request.editable = editable;
         request.n_editable = 3;
-        assert_int_equal(session_describe_program(session, &request, &listings[i]), LIMN_OK);
+        assert_int_equal(engine_describe_program(engine, &request, &listings[i]), LIMN_OK);
         assert_string_equal(listings[i], listings[0]);
     }
     RunRequest request = base_request();
     char *plain;
-    assert_int_equal(session_describe_program(session, &request, &plain), LIMN_OK);
+    assert_int_equal(engine_describe_program(engine, &request, &plain), LIMN_OK);
     assert_string_not_equal(plain, listings[0]);
     request.editable = (const NodeId[]){model.graph.n_nodes};
     request.n_editable = 1;
-    assert_int_equal(session_run(session, &request, NULL), LIMN_NOT_FOUND);
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_NOT_FOUND);
     for (int i = 0; i < 4; i++) {
         free(listings[i]);
     }
     free(plain);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* A value that was set passes no gradient on; the gradient at the site itself is still that of the objective. */
 static void test_set_cuts_the_gradient(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     NodeId nodes[] = {site("blocks.0.hook_resid_post"), model.graph.embed};
     float values[24];
     for (int i = 0; i < 24; i++) {
@@ -546,22 +546,22 @@ static void test_set_cuts_the_gradient(void **state) {
     request.n_edits = 1;
     request.grads = nodes;
     request.n_grads = 2;
-    run(session, &request);
+    run(engine, &request);
     int32_t rows;
     int64_t width;
-    const float *at_site = session_grad(session, nodes[0], &rows, &width);
-    const float *below = session_grad(session, nodes[1], &rows, &width);
+    const float *at_site = engine_grad(engine, nodes[0], &rows, &width);
+    const float *below = engine_grad(engine, nodes[1], &rows, &width);
     double largest = 0.0;
     for (int64_t i = 0; i < rows * width; i++) {
         largest = fmax(largest, fabs((double)at_site[i]));
         assert_true(below[i] == 0.0f);
     }
     assert_true(largest > 1e-3);
-    session_free(session);
+    engine_free(engine);
 }
 
 static void test_all_output_rows(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     OutputRow outputs[11];
     for (int32_t i = 0; i < 11; i++) {
         outputs[i] = (OutputRow){i < 7 ? 0 : 1, i < 7 ? i : i - 7, i, i == 6 ? 1.0f : 0.0f};
@@ -572,76 +572,76 @@ static void test_all_output_rows(void **state) {
     NodeId embed = model.graph.embed;
     request.grads = &embed;
     request.n_grads = 1;
-    run(session, &request);
-    float *logits = copy_of(session_logits(session) + 6 * 50, 50);
+    run(engine, &request);
+    float *logits = copy_of(engine_logits(engine) + 6 * 50, 50);
     int32_t rows;
     int64_t width;
-    float *grad = copy_of(session_grad(session, embed, &rows, &width), 11 * 24);
+    float *grad = copy_of(engine_grad(engine, embed, &rows, &width), 11 * 24);
     OutputRow last = {0, 6, 6, 1.0f};
     request.outputs = &last;
     request.n_outputs = 1;
-    run(session, &request);
-    assert_true(largest_difference(logits, session_logits(session), 50) < 1e-5);
-    assert_true(largest_difference(grad, session_grad(session, embed, &rows, &width), 11 * 24) < 1e-5);
+    run(engine, &request);
+    assert_true(largest_difference(logits, engine_logits(engine), 50) < 1e-5);
+    assert_true(largest_difference(grad, engine_grad(engine, embed, &rows, &width), 11 * 24) < 1e-5);
     free(logits);
     free(grad);
-    session_free(session);
+    engine_free(engine);
 }
 
 static void test_memory_limit_refuses_with_the_least(void **state) {
-    SessionOptions options = {.memory_limit = 1000};
-    Session *session = open_session(&options);
+    EngineOptions options = {.memory_limit = 1000};
+    Engine *engine = open_engine(&options);
     RunRequest request = base_request();
-    assert_int_equal(session_run(session, &request, NULL), LIMN_NO_MEMORY);
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_NO_MEMORY);
     assert_non_null(strstr(error_message(), "at least"));
     RunEstimate estimate;
-    assert_int_equal(session_estimate(session, &request, &estimate), LIMN_OK);
+    assert_int_equal(engine_estimate(engine, &request, &estimate), LIMN_OK);
     char needed[AMOUNT_TEXT_MAX];
-    Session *enough = open_session(&(SessionOptions){.memory_limit = estimate.least_bytes});
-    assert_int_equal(session_run(enough, &request, NULL), LIMN_OK);
-    session_free(enough);
-    assert_int_equal(session_run(session, &request, NULL), LIMN_NO_MEMORY);
+    Engine *enough = open_engine(&(EngineOptions){.memory_limit = estimate.least_bytes});
+    assert_int_equal(engine_run(enough, &request, NULL), LIMN_OK);
+    engine_free(enough);
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_NO_MEMORY);
     assert_non_null(strstr(error_message(), amount_needed(needed, estimate.least_bytes)));
     assert_non_null(strstr(error_message(), "1000B are allowed"));
     assert_true(estimate.least_bytes > 1000 && estimate.least_bytes <= estimate.bytes && estimate.flops > 0.0);
-    session_free(session);
+    engine_free(engine);
 }
 
 /* The limit is for both: what converted weights take is not there for activations. */
 static void test_memory_limit_covers_converted_weights(void **state) {
     RunRequest request = base_request();
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     RunEstimate estimate;
-    assert_int_equal(session_estimate(session, &request, &estimate), LIMN_OK);
-    session_free(session);
+    assert_int_equal(engine_estimate(engine, &request, &estimate), LIMN_OK);
+    engine_free(engine);
     model.copied_bytes = 1 << 20;
     size_t least = (1 << 20) + estimate.least_bytes;
     const size_t too_small[] = {4096, 1 << 20, least - 1};
     char needed[AMOUNT_TEXT_MAX];
     for (size_t i = 0; i < sizeof too_small / sizeof too_small[0]; i++) {
-        session = open_session(&(SessionOptions){.memory_limit = too_small[i]});
-        assert_int_equal(session_run(session, &request, NULL), LIMN_NO_MEMORY);
+        engine = open_engine(&(EngineOptions){.memory_limit = too_small[i]});
+        assert_int_equal(engine_run(engine, &request, NULL), LIMN_NO_MEMORY);
         assert_non_null(strstr(error_message(), amount_needed(needed, least)));
         assert_non_null(strstr(error_message(), "1M of it for converted weights"));
-        session_free(session);
+        engine_free(engine);
     }
-    session = open_session(&(SessionOptions){.memory_limit = least});
-    assert_int_equal(session_run(session, &request, NULL), LIMN_OK);
-    session_free(session);
+    engine = open_engine(&(EngineOptions){.memory_limit = least});
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_OK);
+    engine_free(engine);
     model.copied_bytes = 0;
 }
 
 static void test_bad_requests_are_refused(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     int32_t bad_id = 50;
     SequenceInput bad = {.ids = &bad_id, .n = 1};
     RunRequest request = {.sequences = &bad, .n_sequences = 1};
-    assert_int_equal(session_run(session, &request, NULL), LIMN_RANGE);
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_RANGE);
     request = base_request();
     OutputRow output = {0, 7, 0, 1.0f};
     request.outputs = &output;
     request.n_outputs = 1;
-    assert_int_equal(session_run(session, &request, NULL), LIMN_RANGE);
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_RANGE);
     request = base_request();
     float one = 1.0f;
     Edit edit = {.node = model.graph.embed,
@@ -653,8 +653,8 @@ static void test_bad_requests_are_refused(void **state) {
                  .scalar = true};
     request.edits = &edit;
     request.n_edits = 1;
-    assert_int_equal(session_run(session, &request, NULL), LIMN_RANGE);
-    session_free(session);
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_RANGE);
+    engine_free(engine);
 }
 
 static bool stop_at_once(void *context, const char *stage, int64_t done, int64_t total) {
@@ -665,14 +665,14 @@ static bool stop_at_once(void *context, const char *stage, int64_t done, int64_t
 }
 
 static void test_cancel_within_a_run(void **state) {
-    Session *session = open_session(NULL);
+    Engine *engine = open_engine(NULL);
     RunRequest request = base_request();
     int64_t reached = 0;
     Progress progress = {stop_at_once, &reached};
-    assert_int_equal(session_run(session, &request, &progress), LIMN_CANCELLED);
+    assert_int_equal(engine_run(engine, &request, &progress), LIMN_CANCELLED);
     assert_int_equal(reached, 3);
-    assert_null(session_logits(session));
-    session_free(session);
+    assert_null(engine_logits(engine));
+    engine_free(engine);
 }
 
 typedef struct InStep {
@@ -689,14 +689,14 @@ static bool stop_within_a_step(void *context, const char *stage, int64_t done, i
     return in_step->repeated < 2;
 }
 
-/* Attention over many rows is one step: it is stopped in the middle, and the session answers as before. */
+/* Attention over many rows is one step: it is stopped in the middle, and the engine answers as before. */
 static void test_cancel_within_a_step(void **state) {
     enum { MOST = 1 << 16 };
     int32_t *many = calloc(MOST, sizeof *many);
     RunRequest request = base_request();
-    Session *session = open_session(&(SessionOptions){.threads = 2});
-    assert_int_equal(session_run(session, &request, NULL), LIMN_OK);
-    float before = session_logits(session)[7];
+    Engine *engine = open_engine(&(EngineOptions){.threads = 2});
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_OK);
+    float before = engine_logits(engine)[7];
     limn_status status = LIMN_OK;
     InStep in_step = {-1, 0};
     for (int32_t n = 1024; n <= MOST && status == LIMN_OK; n *= 2) {
@@ -708,14 +708,14 @@ static void test_cancel_within_a_step(void **state) {
                             .n_outputs = 1,
                             .objective = OBJECTIVE_LOG_PROB};
         in_step = (InStep){-1, 0};
-        status = session_run(session, &large, &(Progress){stop_within_a_step, &in_step});
+        status = engine_run(engine, &large, &(Progress){stop_within_a_step, &in_step});
     }
     assert_int_equal(status, LIMN_CANCELLED);
     assert_int_equal(in_step.repeated, 2);
-    assert_null(session_objective(session));
-    assert_int_equal(session_run(session, &request, NULL), LIMN_OK);
-    assert_true(session_logits(session)[7] == before);
-    session_free(session);
+    assert_null(engine_objective(engine));
+    assert_int_equal(engine_run(engine, &request, NULL), LIMN_OK);
+    assert_true(engine_logits(engine)[7] == before);
+    engine_free(engine);
     free(many);
 }
 

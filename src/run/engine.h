@@ -1,7 +1,7 @@
 /* A question put to a model: which rows run, what is edited, what is kept, what is differentiated.
  *
- * A Session holds a model, a backend and the programs made so far. A RunRequest names sites by NodeId
- * (graph_find_site). Values come back in the session's own buffers and stay until its next run.
+ * An Engine holds a model, a backend and the programs made so far. A RunRequest names sites by NodeId
+ * (graph_find_site). Values come back in the engine's own buffers and stay until its next run.
  *
  * Three ways to compute less, each exact:
  * - a prefix: the first rows of a sequence were computed before (KvCache) and are only read;
@@ -25,13 +25,13 @@
  *     RunRequest request = {.sequences = &sequence, .n_sequences = 1, .outputs = &output, .n_outputs = 1,
  *                           .edits = &edit, .n_edits = 1, .seeds = &seed, .n_seeds = 1, .sink = &sink,
  *                           .rules = RULES_LRP};
- *     TRY(session_run(session, &request, progress));
- *     float lead = session_seed(session, 0)[0];
+ *     TRY(engine_run(engine, &request, progress));
+ *     float lead = engine_seed(engine, 0)[0];
  *
  * A vector-Jacobian product is a SEED_LINEAR with a row of `values` for each output row. F alone needs no gradient: a
  * request with seeds and no grads computes it, and keeps no logits for it. */
-#ifndef LIMN_RUN_SESSION_H
-#define LIMN_RUN_SESSION_H
+#ifndef LIMN_RUN_ENGINE_H
+#define LIMN_RUN_ENGINE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,10 +40,10 @@
 #include "model/model.h"
 #include "plan/program.h"
 
-typedef struct Session Session;
+typedef struct Engine Engine;
 typedef struct CleanRun CleanRun; /* run/clean_run.h */
 
-typedef struct SessionOptions {
+typedef struct EngineOptions {
     const char *backend; /* "cpu" (NULL) or "ref" */
     Compute compute;     /* f32 or bf16 matrix products */
     size_t memory_limit; /* bytes for the model's converted weights, activations and scratch; 0: what the machine has */
@@ -52,25 +52,25 @@ typedef struct SessionOptions {
     bool brief;          /* for little work: weights are not brought into a faster layout, which costs their size */
     int64_t threads;     /* 0: all cores; no part of the answer */
     /* In force in every run, before those of its request, as if the model were so: for all rows (sequence -1, rows 0 to
-     * -1, one row of values for all) of sites without keys. Borrowed until session_free. */
+     * -1, one row of values for all) of sites without keys. Borrowed until engine_free. */
     const struct Edit *edits;
     int32_t n_edits;
-} SessionOptions;
+} EngineOptions;
 
-limn_status session_new(Session **session, const Model *model, const SessionOptions *options);
-void session_free(Session *session);
-const Model *session_model(const Session *session);
-const char *session_backend_name(const Session *session);     /* "cpu" */
-const char *session_backend_describe(const Session *session); /* instruction set and library versions */
+limn_status engine_new(Engine **engine, const Model *model, const EngineOptions *options);
+void engine_free(Engine *engine);
+const Model *engine_model(const Engine *engine);
+const char *engine_backend_name(const Engine *engine);     /* "cpu" */
+const char *engine_backend_describe(const Engine *engine); /* instruction set and library versions */
 /* How many threads the runs from here on may use; 0: all cores. */
-void session_set_threads(Session *session, int64_t threads);
-int session_threads(const Session *session);
-Compute session_compute(const Session *session);
-const struct Edit *session_standing(const Session *session, int32_t *n); /* SessionOptions.edits */
+void engine_set_threads(Engine *engine, int64_t threads);
+int engine_threads(const Engine *engine);
+Compute engine_compute(const Engine *engine);
+const struct Edit *engine_standing(const Engine *engine, int32_t *n); /* EngineOptions.edits */
 /* Other ones from the next run on; clean runs and caches made under the ones before are of another model then. */
-limn_status session_set_edits(Session *session, const struct Edit *edits, int32_t n);
-int32_t session_chunk_rows(const Session *session);
-int64_t session_programs(const Session *session); /* made so far: runs of one kind should not make more */
+limn_status engine_set_edits(Engine *engine, const struct Edit *edits, int32_t n);
+int32_t engine_chunk_rows(const Engine *engine);
+int64_t engine_programs(const Engine *engine); /* made so far: runs of one kind should not make more */
 
 typedef enum JoinSite { JOIN_RESID_PRE, JOIN_RESID_MID } JoinSite;
 
@@ -202,37 +202,37 @@ typedef struct RunEstimate {
     double row_layers; /* matrix products in the blocks, forward: rows x layers, one row through one whole layer is 1 */
 } RunEstimate;
 
-limn_status session_estimate(Session *session, const RunRequest *request, RunEstimate *estimate);
-/* What comes on top in a session that was just made: weights in a faster layout, when the request runs so often. */
-limn_status session_estimate_weights(Session *session, const RunRequest *request, int64_t runs, size_t *bytes);
-/* Runs nothing; LIMN_NO_MEMORY, naming the least that would do, where the request does not fit the session's memory. */
-limn_status session_require(Session *session, const RunRequest *request);
+limn_status engine_estimate(Engine *engine, const RunRequest *request, RunEstimate *estimate);
+/* What comes on top in an engine that was just made: weights in a faster layout, when the request runs so often. */
+limn_status engine_estimate_weights(Engine *engine, const RunRequest *request, int64_t runs, size_t *bytes);
+/* Runs nothing; LIMN_NO_MEMORY, naming the least that would do, where the request does not fit the engine's memory. */
+limn_status engine_require(Engine *engine, const RunRequest *request);
 /* The steps a request would run, one line each; *text is malloc'ed. */
-limn_status session_describe_program(Session *session, const RunRequest *request, char **text);
-limn_status session_run(Session *session, const RunRequest *request, const Progress *progress);
+limn_status engine_describe_program(Engine *engine, const RunRequest *request, char **text);
+limn_status engine_run(Engine *engine, const RunRequest *request, const Progress *progress);
 
 /* Values of the last run, rows in the request's order. Taps and gradients: [rows of the site's domain, width]; SCORES
  * and PATTERN sites have width H * max_keys. Rows of sequences that join behind the site hold NaN in a tap and 0 in a
- * gradient. Borrowed until the session's next run; NULL when it was not asked for. */
-const float *session_tap(const Session *session, NodeId node, int32_t *rows, int64_t *width);
-const float *session_grad(const Session *session, NodeId node, int32_t *rows, int64_t *width);
-const float *session_logits(const Session *session);    /* [n_outputs, V] */
-const float *session_objective(const Session *session); /* [n_outputs] */
+ * gradient. Borrowed until the engine's next run; NULL when it was not asked for. */
+const float *engine_tap(const Engine *engine, NodeId node, int32_t *rows, int64_t *width);
+const float *engine_grad(const Engine *engine, NodeId node, int32_t *rows, int64_t *width);
+const float *engine_logits(const Engine *engine);    /* [n_outputs, V] */
+const float *engine_objective(const Engine *engine); /* [n_outputs] */
 /* F of a seed at each output row, [n_outputs], whether or not anything was differentiated. */
-const float *session_seed(const Session *session, int32_t seed);
+const float *engine_seed(const Engine *engine, int32_t seed);
 /* What was differentiated: the sum of weight * F over all seeds and output rows, and of the objective's. */
-double session_total(const Session *session);
+double engine_total(const Engine *engine);
 
 limn_status kv_cache_new(KvCache **cache, const Model *model, int32_t capacity);
 void kv_cache_free(KvCache *cache);
-/* The same, counted under the session's memory limit until it is freed; LIMN_NO_MEMORY where it does not fit. Lives no
- * longer than the session. */
-limn_status session_cache_new(KvCache **cache, Session *session, int32_t capacity);
-/* Counts bytes that somebody keeps beside the session's runs under its limit; negative: they are given back. */
-void session_hold(Session *session, int64_t bytes);
-bool session_is_limited(const Session *session); /* by SessionOptions.memory_limit */
+/* The same, counted under the engine's memory limit until it is freed; LIMN_NO_MEMORY where it does not fit. Lives no
+ * longer than the engine. */
+limn_status engine_cache_new(KvCache **cache, Engine *engine, int32_t capacity);
+/* Counts bytes that somebody keeps beside the engine's runs under its limit; negative: they are given back. */
+void engine_hold(Engine *engine, int64_t bytes);
+bool engine_is_limited(const Engine *engine); /* by EngineOptions.memory_limit */
 /* What the limit leaves for runs and caches; half of what the machine can still give, when no limit was set. */
-size_t session_memory_left(const Session *session);
+size_t engine_memory_left(const Engine *engine);
 /* Makes `cache` hold the first `rows` rows of `from` and nothing else. */
 limn_status kv_cache_copy(KvCache *cache, const KvCache *from, int32_t rows);
 /* Bytes of one row. */
