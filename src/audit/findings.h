@@ -60,6 +60,9 @@ const char *severity_name(Severity severity);
 /* Adds the plan's `inside` for the strongest words that were found, and runs it (inside.c). */
 limn_status inside_run(Findings *findings, StepRunner *runner);
 
+/* Whether any step looked for it: for "word" or another kind; for anything else, for any kind. */
+bool findings_were_sought(const Findings *findings, const StepRunner *runner, const char *what);
+
 /* Runs every detector over the steps there are (detectors.def). Detectors may add steps of their own and run them. */
 limn_status findings_detect(Findings *findings, StepRunner *runner);
 

@@ -47,6 +47,30 @@ limn_status record_open(AuditLog *log, const Audit *audit) {
                                      (int)audit->plan.n_steps));
 }
 
+static limn_status hold_against_log(const char *path, const char *logged) {
+    char hex[HASH_HEX];
+    int64_t size;
+    TRY(file_sha256(hex, &size, path));
+    return logged != NULL && strcmp(hex, logged) == 0
+               ? LIMN_OK
+               : fail(LIMN_FORMAT,
+                      "%s: was changed since it was kept: found SHA-256 %.16s..., expected %.16s...; "
+                      "remove it and its step runs again",
+                      path, hex, logged != NULL ? logged : "none");
+}
+
+limn_status record_find_kept(bool *kept, const StepRunner *runner, const StepRun *run) {
+    const json_t *entry = runner->log != NULL ? log_entry_of(runner->log, path_base(run->file)) : NULL;
+    const char *decisions = json_string_value(json_object_get(entry, "decisions"));
+    bool decides = decisions != NULL && decisions[0] != '\0';
+    *kept = entry != NULL && file_exists(run->file) && (!decides || file_exists(run->decisions));
+    if (!*kept) {
+        return LIMN_OK;
+    }
+    TRY(hold_against_log(run->file, json_string_value(json_object_get(entry, "result"))));
+    return decides ? hold_against_log(run->decisions, decisions) : LIMN_OK;
+}
+
 limn_status record_step(AuditLog *log, const StepRunner *runner, int32_t step) {
     const StepRun *run = &runner->runs[step];
     char result[HASH_HEX] = "", decisions[HASH_HEX] = "", time_now[32];

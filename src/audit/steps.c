@@ -199,8 +199,18 @@ static limn_status keep(const StepRun *run, const Result *result) {
     return status;
 }
 
-static bool cannot_be_asked(limn_status status) {
+bool step_cannot_be_asked(limn_status status) {
     return status == LIMN_UNSUPPORTED || status == LIMN_USAGE || status == LIMN_NOT_FOUND || status == LIMN_RANGE;
+}
+
+/* A command that may read a data set, and was given neither one nor a prompt, is told how to get one. */
+static const char *say_refused(const StepRunner *runner, const PlanStep *step) {
+    const Plan *plan = runner->plan;
+    bool unread = step->data < 0 && plan->n_data > 0 && plan_own_option(step->method, "data") != NULL &&
+                  plan_own_option(step->method, "prompt") != NULL && json_object_get(step->params, "prompt") == NULL;
+    return unread ? arena_printf(runner->call->arena, "%s ('data: %s' in the step has it read that data set)",
+                                 error_message(), plan->data[0].name)
+                  : arena_strdup(runner->call->arena, error_message());
 }
 
 static limn_status ask(StepRunner *runner, const PlanStep *step, StepRun *run, StepTick *step_tick) {
@@ -213,9 +223,9 @@ static limn_status ask(StepRunner *runner, const PlanStep *step, StepRun *run, S
                              &listeners);
     }
     json_decref(params);
-    if (cannot_be_asked(status)) {
+    if (step_cannot_be_asked(status)) {
         run->refused = status;
-        run->why = arena_strdup(runner->call->arena, error_message());
+        run->why = say_refused(runner, step);
         return run->why != NULL ? LIMN_OK : no_memory(runner);
     }
     if (status == LIMN_OK) {
@@ -229,8 +239,8 @@ static limn_status run_step(StepRunner *runner, StepTick *step_tick) {
     const PlanStep *step = &runner->plan->steps[runner->done];
     StepRun *run = &runner->runs[runner->done];
     TRY(name_files(runner, step, run));
-    if (file_exists(run->file)) {
-        run->kept = true;
+    TRY(record_find_kept(&run->kept, runner, run));
+    if (run->kept) {
         runner->kept_weight += step_tick->own;
         return read_kept(run);
     }

@@ -39,5 +39,6 @@ void step_runner_close(StepRunner *runner, bool temporary);
 /* Runs all steps of the plan that have not run yet. A step that cannot be asked of this model or data is marked and
  * the others go on; any other failure ends the audit. */
 limn_status steps_run(StepRunner *runner);
+bool step_cannot_be_asked(limn_status status);
 
 #endif
