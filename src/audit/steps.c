@@ -122,17 +122,21 @@ static limn_status set(const StepRunner *runner, json_t *params, const char *nam
     return json_object_set_new(params, name, value) == 0 ? LIMN_OK : no_memory(runner);
 }
 
-/* Files that a command appends to as it works and goes on with after a stop: they are the step's own. */
-static limn_status set_resumed_files(const StepRunner *runner, json_t *params, const PlanStep *step,
-                                     const StepRun *run) {
-    for (size_t i = 0; i < step->method->command.n_params; i++) {
-        const limn_param *row = &step->method->command.params[i];
-        bool resumed = row->kind == LIMN_PARAM_OUTPUT && strcmp(row->name, "decisions") != 0 &&
-                       text_ends_with(row->metavar != NULL ? row->metavar : "", ".jsonl");
-        const char *file = resumed ? arena_printf(runner->call->arena, "%s/steps/%s.%.16s.%s.jsonl", runner->work,
-                                                  step->id, run->key, row->name)
-                                   : NULL;
-        TRY(file != NULL ? set(runner, params, row->name, json_string(file)) : LIMN_OK);
+limn_status step_resumed_file(const char **file, const StepRunner *runner, int32_t step, const limn_param *row) {
+    bool resumed = row->kind == LIMN_PARAM_OUTPUT && strcmp(row->name, "decisions") != 0 &&
+                   text_ends_with(row->metavar != NULL ? row->metavar : "", ".jsonl");
+    *file = resumed ? arena_printf(runner->call->arena, "%s/steps/%s.%.16s.%s.jsonl", runner->work,
+                                   runner->plan->steps[step].id, runner->runs[step].key, row->name)
+                    : NULL;
+    return *file != NULL || !resumed ? LIMN_OK : no_memory(runner);
+}
+
+static limn_status set_resumed_files(const StepRunner *runner, json_t *params) {
+    const limn_command *command = &runner->plan->steps[runner->done].method->command;
+    for (size_t i = 0; i < command->n_params; i++) {
+        const char *file;
+        TRY(step_resumed_file(&file, runner, runner->done, &command->params[i]));
+        TRY(file != NULL ? set(runner, params, command->params[i].name, json_string(file)) : LIMN_OK);
     }
     return LIMN_OK;
 }
@@ -157,7 +161,7 @@ static limn_status call_params(json_t **params, const StepRunner *runner, const 
     if (run->decisions != NULL) {
         TRY(set(runner, *params, "decisions", json_string(run->decisions)));
     }
-    TRY(set_resumed_files(runner, *params, step, run));
+    TRY(set_resumed_files(runner, *params));
     const CommonOptions *common = &runner->call->common;
     if (common->threads > 0) {
         TRY(set(runner, *params, "threads", json_integer(common->threads)));
