@@ -12,8 +12,8 @@
  * linear with the scale that this run has, mean taken out, gain on, bias in y alone. A logit's shares go through the
  * last norm the same way. MLPs are no movement between tokens: R passes by them, and what they give the logit is left
  * out, with the biases (the note says how much). All this is the authors' (tests/oracle/attention/make_alti.py runs
- * their code); one thing is not: they leave out the embedding's own direct share, which here counts for the token of the
- * answer's row. Models without LayerNorm's mean or with a norm behind attention are by analogy (make_kinds.py). */
+ * their code); one thing is not: they leave out the embedding's own direct share, which here counts for the token of
+ * the answer's row. Models without LayerNorm's mean or with a norm behind attention are by analogy (make_kinds.py). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
