@@ -63,6 +63,9 @@ int32_t findings_tests(const Findings *findings); /* a family counts once */
 int64_t findings_count(const Findings *findings, const char *what);
 const char *severity_name(Severity severity);
 
+/* Whether any step looked for it: for "word" or another kind; for anything else, for any kind. */
+bool findings_were_sought(const Findings *findings, const StepRunner *runner, const char *what);
+
 /* Runs every detector over the steps there are (detectors.def). Detectors may add steps of their own and run them. */
 limn_status findings_detect(Findings *findings, StepRunner *runner);
 

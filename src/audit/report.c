@@ -12,11 +12,20 @@ static void count_gates(const Audit *audit, int32_t counts[3]) {
     }
 }
 
+static bool all_were_asked(const Audit *audit) {
+    bool all = true;
+    for (int32_t i = 0; i < audit->runner.done; i++) {
+        all = all && audit->runner.runs[i].refused == LIMN_OK;
+    }
+    return all;
+}
+
+/* As the exit code has it: a step that could not be asked leaves the whole undecided. */
 static const char *first_word(const Audit *audit, const int32_t counts[3]) {
-    return audit->plan.n_gates == 0     ? AUDIT_SAYS(audit, "No gates in the plan", "计划中没有关卡")
-           : counts[CHECK_FAIL] > 0     ? AUDIT_SAYS(audit, "Does not pass", "未通过")
-           : counts[CHECK_INCONCLUSIVE] ? AUDIT_SAYS(audit, "Undecided", "尚无定论")
-                                        : AUDIT_SAYS(audit, "Passes", "通过");
+    return audit->plan.n_gates == 0 ? AUDIT_SAYS(audit, "No gates in the plan", "计划中没有关卡")
+           : counts[CHECK_FAIL] > 0 ? AUDIT_SAYS(audit, "Does not pass", "未通过")
+           : counts[CHECK_INCONCLUSIVE] > 0 || !all_were_asked(audit) ? AUDIT_SAYS(audit, "Undecided", "尚无定论")
+                                                                      : AUDIT_SAYS(audit, "Passes", "通过");
 }
 
 static void say_headline(const Audit *audit) {
