@@ -251,7 +251,7 @@ static Grid make_grid(Terminal *t, const TableBlock *table) {
 
 static bool holds_words(const TableBlock *table, int32_t column) {
     ColumnKind kind = table->columns[column].kind;
-    return kind == COLUMN_TEXT || kind == COLUMN_TOKEN || kind == COLUMN_VALUE;
+    return kind == COLUMN_TOKEN || column_kind_wraps(kind);
 }
 
 static int longest_word(const char *text) {
@@ -341,7 +341,7 @@ static void add_grid_row(Terminal *t, const Grid *grid, const TableBlock *table,
         for (int32_t i = 0; i < grid->columns; i++) {
             ColumnKind kind = table->columns[i].kind;
             double value = row == 0 ? (double)NAN : cell_number(table_cell(table, row - 1, i));
-            bool words = row == 0 || kind == COLUMN_TEXT || kind == COLUMN_VALUE;
+            bool words = row == 0 || column_kind_wraps(kind);
             add_cell_line(t, grid, words, i, isfinite(value), &rest[i], line == CELL_LINES - 1);
             more = more || *rest[i] != '\0';
             if (kind == COLUMN_SHARE && bar_width > 0) {
