@@ -16,7 +16,7 @@ static void add_row(TableBlock *table, const char *name, double value, const cha
 limn_status estimate_show(Result *result, const MethodCall *call, Engine *engine, const RunRequest *request,
                           int64_t runs, const EstimateRow *rows, int32_t n) {
     static const TableColumn columns[] = {
-        {{"what", 4}, COLUMN_NAME}, {{"amount", 6}, COLUMN_NUMBER}, {{"unit", 4}, COLUMN_TEXT}};
+        {{"what", 4}, COLUMN_NAME}, {{"amount", 6}, COLUMN_NUMBER}, {{"unit", 4}, COLUMN_NAME}};
     RunEstimate estimate;
     size_t faster;
     TRY(engine_estimate(engine, request, &estimate));

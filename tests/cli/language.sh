@@ -5,7 +5,7 @@ words="$work/words"
 
 # What stands in quotes or backticks is the model's or a command; small letters of a row of four are English, but for
 # names that are the same in both languages.
-same='logit|softmax|bootstrap|limn|llama|json|resid_[a-z]*|attn_[a-z]*|mlp_[a-z]*|hook_[a-z_]*|blocks|relp|atp|plain|model|lists|data|file'
+same='limn|llama|data|samples|jsonl|brier|logit|softmax|bootstrap|[Kk]endall|[Ss]pearman|Wilson|Fisher|Mc[A-Z]emar|Nemar|Tango|Brier|Kernel|byte|level|ratio|impact|harness|(resid|attn|mlp|hook|ln)_[a-z_]*|blocks|embed|attn|gate|letters|LlamaForCausal|grad|shap|samp|les|message|content|begin|share|changed|loss|lm'
 speaks_chinese() {
     limn "$@" --language zh
     [ "$code" -le 1 ] || [ "$code" -eq 4 ] || problem "exit code $code: $*"
@@ -21,7 +21,7 @@ speaks_chinese run "$letters" -p 'a cab' --target d
 speaks_chinese run "$letters" -p 'a cab' --estimate
 speaks_chinese generate "$letters" -p abc --max-tokens 3
 speaks_chinese ig "$letters" -p 'a cab' --target d
-speaks_chinese ig "$letters" -p 'a cab' --target d --contrast a --baseline token:a --baseline mean --matrix --steps 4
+speaks_chinese ig "$letters" -p 'a cab' --target d --baseline token:a --baseline mean --matrix --steps 4
 speaks_chinese grad "$letters" -p 'a cab' --target d
 speaks_chinese grad "$letters" -p 'a cab' --target d --kind norm --metric nll
 speaks_chinese lrp "$letters" -p 'a cab' --target d
@@ -42,10 +42,9 @@ speaks_chinese reasons "$letters" -p 'a cab is red' --target d
 printf '{"text": "a cab", "l": "d", "g": "x"}\n{"text": "ab", "l": "f", "g": "y"}\n{"text": "", "l": "d", "g": "x"}\n' >"$work/data.jsonl"
 speaks_chinese predict "$letters" "$work/data.jsonl" --prompt-field text --choices d,f --limit 2 --at-least share:d=0
 speaks_chinese predict "$letters" "$work/data.jsonl" --prompt-field text --choices d,f --label-field l --group-field g \
-    --on-error skip --decisions "$work/d.jsonl"
+    --where 'text != ""' --decisions "$work/d.jsonl"
 sed 's/"pred": "[df]"/"pred": "f"/' "$work/d.jsonl" >"$work/e.jsonl"
 speaks_chinese compare decisions "$work/d.jsonl" "$work/e.jsonl" --at-most changed=1
 speaks_chinese diff "$letters" "$golden/adapters/layers/merged"
-speaks_chinese diff "$letters" --adapter "$golden/adapters/layers/1" -p 'a cab'
-speaks_chinese surgery "$letters" "$work/data.jsonl" --prompt-field text --choices d,f --label-field l --on-error skip --edit-site mlp --controls 0
+speaks_chinese diff "$letters" "$golden/adapters/layers/merged" --ids 1,2,3
 finish

@@ -70,8 +70,8 @@ static limn_status judge(const Comparing *comparing, const Limit *limit, int32_t
         return method_no_memory(comparing->call);
     }
     TRY(compare_measure(&measured, comparing, measures[limit->row].measure, limit->place, group));
-    snprintf(about, sizeof about, "over %lld pairs", (long long)measured.n);
-    limit_judge(comparing->result, limit, name, measured.difference, about);
+    snprintf(about, sizeof about, SAY(comparing->call, "over %lld pairs", "%lld 对"), (long long)measured.n);
+    limit_judge(comparing->result, comparing->call, limit, name, measured.difference, about);
     return LIMN_OK;
 }
 
@@ -83,7 +83,8 @@ static limn_status judge_limits(const Comparing *comparing) {
             TRY(judge(comparing, limit, group));
         } else if (!limit->each || comparing->groups.n == 0) {
             Interval none = {(double)NAN, (double)NAN, (double)NAN};
-            limit_judge(comparing->result, limit, limit->given, none, "(no record has this group)");
+            limit_judge(comparing->result, comparing->call, limit, limit->given, none,
+                        SAY(comparing->call, "(no record has this group)", "（没有这一组的记录）"));
         }
         for (int32_t g = 0; limit->each && g < comparing->groups.n; g++) {
             TRY(judge(comparing, limit, g));
@@ -160,7 +161,7 @@ static limn_status add_rows(const Comparing *comparing, const Tables *tables) {
 
 static limn_status report_difference(const Comparing *comparing) {
     static const TableColumn columns[] = {
-        {{"measure", 7}, COLUMN_TEXT}, {{"group", 5}, COLUMN_TEXT},  {{"n", 1}, COLUMN_INTEGER},
+        {{"measure", 7}, COLUMN_NAME}, {{"group", 5}, COLUMN_TEXT},  {{"n", 1}, COLUMN_INTEGER},
         {{"A", 1}, COLUMN_NUMBER},     {{"B", 1}, COLUMN_NUMBER},    {{"difference", 10}, COLUMN_SIGNED},
         {{"low", 3}, COLUMN_SIGNED},   {{"high", 4}, COLUMN_SIGNED}, {{"p", 1}, COLUMN_NUMBER}};
     TableBlock *table = result_add_table(comparing->result, "difference",
@@ -178,7 +179,7 @@ static limn_status report_difference(const Comparing *comparing) {
 }
 
 static limn_status report_counts(const Comparing *comparing) {
-    static const TableColumn columns[] = {{{"measure", 7}, COLUMN_TEXT},   {{"group", 5}, COLUMN_TEXT},
+    static const TableColumn columns[] = {{{"measure", 7}, COLUMN_NAME},   {{"group", 5}, COLUMN_TEXT},
                                           {{"both", 4}, COLUMN_INTEGER},   {{"A only", 6}, COLUMN_INTEGER},
                                           {{"B only", 6}, COLUMN_INTEGER}, {{"neither", 7}, COLUMN_INTEGER}};
     TableBlock *table =

@@ -42,7 +42,7 @@ static void report_measures(Predictor *predictor) {
                                           {{"value", 5}, COLUMN_NUMBER},
                                           {{"low", 3}, COLUMN_NUMBER},
                                           {{"high", 4}, COLUMN_NUMBER},
-                                          {{"interval", 8}, COLUMN_TEXT}};
+                                          {{"interval", 8}, COLUMN_NAME}};
     static const char wilson[] = "Wilson";
     static const char bootstrap[] = "bootstrap";
     const Metrics *metrics = &predictor->metrics;

@@ -235,9 +235,9 @@ static void say_target(const ReplaceWork *work, TextBuffer *out, const Target *t
         text_buffer_add_bytes(&words, text.bytes, text.length);
     }
     Text text = text_bare(text_of_bytes(words.data == NULL ? "" : words.data, words.length));
-    text_buffer_add_char(out, '"');
+    text_buffer_add(out, SAY(work->call, "\"", "“"));
     text_buffer_add_bytes(out, text.bytes, text.length);
-    text_buffer_printf(out, "\" (%.3g%%)", 100.0 * exp(target->log_probability));
+    text_buffer_printf(out, SAY(work->call, "\" (%.3g%%)", "”（%.3g%%）"), 100.0 * exp(target->log_probability));
     out->failed = out->failed || words.failed;
     text_buffer_free(&words);
 }
@@ -255,9 +255,10 @@ static int32_t strongest(const ReplaceWork *work, double sign) {
 
 static void say_unit(const ReplaceWork *work, TextBuffer *out, const char *lead, int32_t unit) {
     Text text = yardstick_text(work->yardstick, unit);
-    text_buffer_printf(out, "%s\"", lead);
+    text_buffer_printf(out, SAY(work->call, "%s\"", "%s“"), lead);
     text_buffer_add_bytes(out, text.bytes, text.length);
-    text_buffer_printf(out, "\" (%+.2f)", yardstick_effect(work->yardstick, unit)->effect);
+    text_buffer_printf(out, SAY(work->call, "\" (%+.2f)", "”（%+.2f）"),
+                       yardstick_effect(work->yardstick, unit)->effect);
 }
 
 static void say_headline(const ReplaceWork *work) {

@@ -7,21 +7,25 @@ typedef struct InfoParams {
     Text model;
 } InfoParams;
 
-static const char *const task_names[] = {"causal language model", "masked language model", "classifier",
-                                         "encoder without a head"};
+static const char *task_name(const MethodCall *call, ModelTask task) {
+    static const char *const english[] = {"causal language model", "masked language model", "classifier",
+                                          "encoder without a head"};
+    static const char *const chinese[] = {"因果语言模型", "掩码语言模型", "分类模型", "无输出头的编码器"};
+    return SAY(call, english, chinese)[task];
+}
 
 static void row(TableBlock *table, const char *name, Value value) {
     Value cells[] = {value_text(name), value};
     table_row(table, cells);
 }
 
-static void add_model_rows(TableBlock *table, const Model *model) {
+static void add_model_rows(const MethodCall *call, TableBlock *table, const Model *model) {
     const ModelConfig *config = &model->config;
     row(table, "architecture", value_text(config->architecture));
     row(table, "model type", value_text(config->model_type));
-    row(table, "task", value_text(task_names[config->task]));
+    row(table, "task", value_text(task_name(call, config->task)));
     if (model->text_part) {
-        row(table, "part", value_text("text; images are not read"));
+        row(table, "part", value_text(SAY(call, "text; images are not read", "文本；不读图像")));
     }
     row(table, "stored as", value_text(dtype_info(config->dtype)->name));
     row(table, "parameters", value_integer(model->n_parameters));
@@ -54,7 +58,8 @@ static limn_status add_adapter(MethodCall *call, Result *result, const Model *mo
     TRY(model_adapter_hash(model, i, call->team, false, hash));
     TableBlock *table = result_add_table(result, id, title, columns, 2);
     row(table, "folder", value_text(adapter->path));
-    row(table, "made for", value_text(adapter->base_model[0] != '\0' ? adapter->base_model : "(not stated)"));
+    row(table, "made for",
+        value_text(adapter->base_model[0] != '\0' ? adapter->base_model : SAY(call, "(not stated)", "（未说明）")));
     row(table, "kind",
         value_text(adapter->dora              ? adapter->rank_stabilised ? "rsLoRA with DoRA" : "DoRA"
                    : adapter->rank_stabilised ? "rsLoRA"
@@ -141,7 +146,7 @@ static limn_status run(MethodCall *call, Result *result) {
                         "%s：%s，%.4g 百万参数，%d 层，存储为 %s"),
                     model->path, model->config.architecture, (double)model->n_parameters / 1e6,
                     (int)model->config.n_layers, dtype_info(model->config.dtype)->name);
-    add_model_rows(result_add_table(result, "model", SAY(call, "Model", "模型"), columns, 2), model);
+    add_model_rows(call, result_add_table(result, "model", SAY(call, "Model", "模型"), columns, 2), model);
     for (int32_t i = 0; i < model->n_adapters; i++) {
         TRY(add_adapter(call, result, model, i));
     }
