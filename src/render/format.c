@@ -184,6 +184,23 @@ size_t line_break(const char *text, size_t length, int width, bool force) {
     return length;
 }
 
+int longest_piece(const char *text) {
+    int longest = 0, used = 0;
+    uint32_t last = 0;
+    utf8proc_int32_t state = 0;
+    for (size_t at = 0, length = strlen(text); at < length;) {
+        uint32_t before = last, codepoint;
+        bool valid;
+        size_t taken = utf8_read(text + at, length - at, &codepoint, &valid);
+        bool apart = ends_character(&last, &state, codepoint) && may_break(before, codepoint);
+        used = apart ? 0 : used;
+        used += is_gap(codepoint) ? 0 : codepoint_width(codepoint);
+        longest = used > longest ? used : longest;
+        at += taken;
+    }
+    return longest;
+}
+
 /* ---- numbers ---- */
 
 static const char *const none = "-";

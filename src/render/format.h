@@ -21,6 +21,8 @@ void clean_text_cut(TextBuffer *out, Text text, unsigned flags, int width);
  * East Asian characters where a line may break. Where nothing fits: 0, or with `force` as many whole characters as do,
  * at least one. */
 size_t line_break(const char *text, size_t length, int width, bool force);
+/* Columns of the widest piece that no line break falls into: a word, a wide character. */
+int longest_piece(const char *text);
 
 /* Columns of clean UTF-8 in a terminal (East Asian wide characters take two). */
 int text_width(const char *text, size_t length);
