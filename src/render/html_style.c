@@ -36,6 +36,8 @@ const char *const html_style[] = {
     "th,td{padding:.3rem .75rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:baseline}"
     "thead th{font-weight:600;border-bottom:2px solid var(--line);vertical-align:bottom}th.num,td.num{text-align:right}"
     "td.num,tbody th.num{white-space:nowrap}"
+    /* Chinese may break behind each character: a narrow column would stand upright */
+    "html:lang(zh) table:not(.matrix) th{min-width:2.2em}html:lang(zh) table:not(.matrix) td:not(.num){min-width:3.4em}"
     "td.tokentext{white-space:pre-wrap;font-weight:500}",
     /* shadows at the sides where there is more: those that move with the content cover those that do not */
     ".scroll{overflow-x:auto;max-width:100%}.hint+.scroll{background:linear-gradient(to right,var(--bg) "
