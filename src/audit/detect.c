@@ -14,9 +14,9 @@ static const Detector detectors[] = {
 #undef DETECTOR
 };
 
-double smallest_effect(double half_width, double level, int64_t family) {
+double smallest_effect(double half_width, double level, int64_t tests) {
     double error = half_width / normal_quantile(0.975);
-    double strict = level / (double)(family > 1 ? family : 1);
+    double strict = level / (double)(tests > 1 ? tests : 1);
     return (normal_quantile(1 - strict / 2) + normal_quantile(0.8)) * error;
 }
 
@@ -44,7 +44,8 @@ static limn_status add_absent(Findings *findings, const FindingRules *rules, con
             continue;
         }
         absent.tested++;
-        double smallest = smallest_effect((item->effect.high - item->effect.low) / 2, rules->level, findings->n);
+        double smallest =
+            smallest_effect((item->effect.high - item->effect.low) / 2, rules->level, findings_burden(findings, item));
         absent.smallest = !(absent.smallest >= smallest) ? smallest : absent.smallest; /* of the bluntest test */
     }
     if (strcmp(first->unit, "points") == 0 && absent.smallest < rules->floor) {
@@ -158,7 +159,7 @@ limn_status findings_detect(Findings *findings, StepRunner *runner) {
         TRY(detectors[i].run(&detection));
     }
     if (runner->plan->inside.method != NULL) {
-        TRY(inside_run(findings, runner));
+        TRY(inside_run(&detection));
     }
     TRY(detect_layers(&detection));
     TRY(findings_conclude(findings, &runner->plan->findings));

@@ -136,12 +136,13 @@ static void add_findings(const Audit *audit) {
     }
     result_block_note(
         audit->result,
-        AUDIT_SAYS(audit,
-                   "p is corrected by Holm over all %d tests of this audit, at %.3g; effects of shares below "
-                   "%.3g are no finding. 0.05 in points is 5 of 100 records.",
-                   "p 经 Holm 校正（本次审计共 %d 项检验，水平 %.3g）；比例效应低于 %.3g 不算发现。0.05 即每 100 "
-                   "条记录中 5 条。"),
-        (int)audit->findings.n, audit->plan.findings.level, audit->plan.findings.floor);
+        AUDIT_SAYS(
+            audit,
+            "p is corrected by Holm over all %d tests of this audit, at %.3g (those of a step that corrects its "
+            "own count as one); effects of shares below %.3g are no finding. 0.05 in points is 5 of 100 records.",
+            "p 经 Holm 校正（本次审计共 %d 项检验，水平 "
+            "%.3g；自行校正的步骤计为一项）；比例效应低于 %.3g 不算发现。0.05 即每 100 条记录中 5 条。"),
+        (int)findings_tests(&audit->findings), audit->plan.findings.level, audit->plan.findings.floor);
 }
 
 static void add_absent(const Audit *audit) {
