@@ -330,6 +330,10 @@ static void format_plain(TextBuffer *out, const Value *value, Words words, unsig
     }
 }
 
+bool column_kind_wraps(ColumnKind kind) {
+    return kind == COLUMN_TEXT || kind == COLUMN_NAME || kind == COLUMN_VALUE;
+}
+
 void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, Words words, unsigned flags) {
     double number = cell_number(value);
     if (kind == COLUMN_SIGNED && isfinite(number)) {
@@ -338,6 +342,8 @@ void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, Words wor
         format_percent(out, number);
     } else if (kind == COLUMN_SHARE && isfinite(number)) {
         format_share(out, number);
+    } else if (kind == COLUMN_NAME && value->kind == VALUE_TEXT) {
+        clean_text(out, word_for_name(words, value->text), flags);
     } else {
         format_plain(out, value, words, kind == COLUMN_TOKEN ? flags | CLEAN_SPACES : flags);
     }

@@ -37,6 +37,8 @@ void format_bytes(TextBuffer *out, int64_t bytes);
 /* Enough decimals for `scale` to have three digits: columns of a strip line up. */
 void format_score(TextBuffer *out, double score, double scale, bool is_signed);
 /* A table's cell, model text cleaned (flags for clean_text). */
+/* Whether its cells are words that may stand on several lines. */
+bool column_kind_wraps(ColumnKind kind);
 void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, Words words, unsigned flags);
 /* Its name as readers know it; of one that has no part in the verdict that is said too. */
 void format_check_name(TextBuffer *out, const ResultCheck *check, Words words, unsigned flags);

@@ -27,7 +27,7 @@ static const char *cell_of(const Grid *grid, int32_t row, int32_t column) {
 
 static bool wraps(const TableBlock *table, int32_t column) {
     ColumnKind kind = table->columns[column].kind;
-    return kind == COLUMN_TEXT || kind == COLUMN_VALUE;
+    return column_kind_wraps(kind);
 }
 
 /* Columns that can give way: tokens are cut, other words take lines. */
