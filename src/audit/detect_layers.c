@@ -64,6 +64,7 @@ static const char *part_called(const Detection *detection, const char *edit) {
 /* The edit that was judged and how many of its kind score no less, as the table of others has it. */
 typedef struct Controls {
     const char *edit;
+    bool removes; /* something that has a name */
     int32_t as_good, others;
 } Controls;
 
@@ -76,8 +77,9 @@ static Controls read_controls(const Detection *detection, const Result *result) 
         if (judged != NULL && judged->kind == VALUE_BOOL && judged->boolean && edit != NULL &&
             edit->kind == VALUE_TEXT) {
             own = number(table, row, "score");
-            controls.edit =
-                part_called(detection, arena_strndup(detection->arena, edit->text.bytes, edit->text.length));
+            const char *written = arena_strndup(detection->arena, edit->text.bytes, edit->text.length);
+            controls.edit = part_called(detection, written);
+            controls.removes = controls.edit != written;
         } else {
             controls.others++;
             controls.as_good += number(table, row, "score") >= own; /* its own row stands first */
@@ -120,10 +122,11 @@ static const char *say_edit(const Detection *detection, const TableBlock *table,
     double scale = strcmp(aims[aim].option, "loss") == 0 ? 1 : 100;
     return arena_printf(detection->arena,
                         TELL(detection,
-                             "without it %s there go from %.1f%s to %.1f%s, accuracy elsewhere from %.1f%% to %.1f%%; "
+                             "%s it %s there go from %.1f%s to %.1f%s, accuracy elsewhere from %.1f%% to %.1f%%; "
                              "%d of %d others of its kind do as well",
-                             "去除后该处%s由 %.1f%s 变为 %.1f%s，其余记录的准确率由 %.1f%% 变为 %.1f%%；同类的 %d / %d "
+                             "%s后该处%s由 %.1f%s 变为 %.1f%s，其余记录的准确率由 %.1f%% 变为 %.1f%%；同类的 %d / %d "
                              "个不比它差"),
+                        controls->removes ? TELL(detection, "without", "去除") : TELL(detection, "with", "施加"),
                         TELL(detection, aims[aim].english, aims[aim].chinese), scale * number(table, focus, "before"),
                         scale == 100 ? "%" : "", scale * number(table, focus, "after"), scale == 100 ? "%" : "",
                         100 * number(table, others, "before"), 100 * number(table, others, "after"),
