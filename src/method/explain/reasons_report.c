@@ -4,7 +4,6 @@
 
 #include "method/explain/reasons.h"
 
-static const double plain_tolerance = 1e-4;
 static const double least_held = 0.8; /* of the causes that fresh draws could judge */
 
 /* Columns that are left out: of one decision by itself no record is named. */
@@ -134,18 +133,13 @@ limn_status reasons_add(Reasons *reasons, const Decided *decided) {
 
 void reasons_check(Reasons *reasons) {
     MethodCall *call = reasons->call;
-    if (!isnan(reasons->error)) {
-        result_check(reasons->result, "plain pass", reasons->error, CHECK_AT_MOST, plain_tolerance,
-                     SAY(call, "difference of a changed prompt's lead in a pass by itself and among the others",
-                         "改动后的提示单独计算与一并计算所得领先之差"));
-    }
+    yardstick_check_plain(reasons->result, call, reasons->error);
     if (reasons->judged > 0) {
         result_check(reasons->result, "again", (double)reasons->held / (double)reasons->judged, CHECK_AT_LEAST,
                      least_held,
                      SAY(call,
                          "share of the causes found that were clear again with draws of another seed, those without "
-                         "fresh ones left "
-                         "out",
+                         "fresh ones left out",
                          "所找到的原因中，另抽替换再试时依然成立的比例（没有新替换可抽的不计）"));
     }
     double share = reasons->decided > 0 ? (double)reasons->explained / (double)reasons->decided : (double)NAN;
