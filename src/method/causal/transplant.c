@@ -103,7 +103,7 @@ limn_status transplant_estimate(Result *result, MethodCall *call, Engine *engine
                                 const Counterfactual *list, int32_t n, int64_t n_lists, size_t kept,
                                 const SequenceInput *input) {
     static const TableColumn columns[] = {
-        {{"what", 4}, COLUMN_TEXT}, {{"amount", 6}, COLUMN_NUMBER}, {{"unit", 4}, COLUMN_TEXT}};
+        {{"what", 4}, COLUMN_NAME}, {{"amount", 6}, COLUMN_NUMBER}, {{"unit", 4}, COLUMN_NAME}};
     const Model *model = engine_model(engine);
     Cost cost = {0};
     TRY(find_cost(&cost, call, engine, ask, list, n, input));

@@ -274,8 +274,8 @@ limn_status compare_rationale_report(Comparing *comparing, const int32_t *order,
             "AUPRC: area under precision over recall, mean over records; token and IoU F1: of each "
             "method's highest words, as many as people mark on average; IoU: spans that share at least "
             "half of their union. People mark what convinces them, which need not be what moves the model",
-            "AUPRC：精确率—召回率曲线下面积，对各记录取平均；token F1 与 IoU "
-            "F1：取各方法得分最高的词，个数为人工标注的平均比例；IoU：交集不少于并集一半的片段。"
+            "AUPRC：精确率对召回率曲线下的面积，取各记录的平均；词元 F1 与交并比 "
+            "F1：取各方法得分最高的词，个数为人工标注的平均比例；交并比：交集不少于并集一半的片段。"
             "人标注的是令人信服的词，未必是左右模型的词"));
     return LIMN_OK;
 }
