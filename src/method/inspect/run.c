@@ -226,7 +226,7 @@ static limn_status estimate(RunWork *work) {
                                 {"time of the pass, about", pass, "s"}};
     result_headline(work->result, "About %.3g s and %.4g MiB of working memory for %d token%s", pass,
                     (double)whole.bytes / 1048576.0, (int)work->sequence.n, work->sequence.n == 1 ? "" : "s");
-    return estimate_show(work->result, work->engine, &request, 1, rows, 3);
+    return estimate_show(work->result, work->call, work->engine, &request, 1, rows, 3);
 }
 
 /* ---- what was kept ---- */
