@@ -286,8 +286,9 @@ const Method method_surgery = {
               .formula = "score = aim gained in focus - accuracy lost elsewhere\n"
                          "p = (1 + others of its kind that score no less) / (1 + others)",
               .paper = "Vig et al. 2020 (2004.12265), Wang et al. 2022 (2211.00593), Elazar et al. 2021 (2006.00995)",
-              .cost = "A pass over the judged records for the edit and for each other one; with --choose one over the "
-                      "others for each candidate",
+              .cost =
+                  "A pass over the judged records for the edit, the layers above its first change for each other one; "
+                  "with --choose the same of the other records for each candidate",
               .lies = "Zero is not \"without\": layers behind may answer to a value they never saw. An edit that mends "
                       "these records may harm what is not among them; one that is chosen by its score scores best by "
                       "luck too, so only the records it was not chosen on count.",
