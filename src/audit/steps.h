@@ -5,6 +5,7 @@
 #define LIMN_AUDIT_STEPS_H
 
 #include "audit/hash.h"
+#include "result/redact.h"
 
 typedef struct StepRun {
     Result *result; /* NULL: not run, or it could not be */
@@ -20,7 +21,8 @@ typedef struct AuditLog AuditLog; /* log.h */
 
 typedef struct StepRunner {
     MethodCall *call;
-    AuditLog *log; /* hears of each step; NULL: nobody does */
+    AuditLog *log;      /* hears of each step; NULL: nobody does */
+    Redactor *redactor; /* what goes out is without texts of records; NULL: with them */
     Plan *plan;
     const char *work; /* folder */
     FileHashes hashes;
@@ -39,5 +41,9 @@ void step_runner_close(StepRunner *runner, bool temporary);
 /* Runs all steps of the plan that have not run yet. A step that cannot be asked of this model or data is marked and
  * the others go on; any other failure ends the audit. */
 limn_status steps_run(StepRunner *runner);
+/* The file that a command appends to as it works and goes on with after a stop, by this option; NULL: it is none such.
+ */
+limn_status step_resumed_file(const char **file, const StepRunner *runner, int32_t step, const limn_param *row);
+bool step_cannot_be_asked(limn_status status);
 
 #endif

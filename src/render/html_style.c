@@ -11,7 +11,7 @@ const char *const html_style[] = {
     "header,main,footer{max-width:72rem;margin:0 auto;padding:0 1.25rem}"
     "header{padding-top:2rem}main{padding-bottom:1rem}footer{padding-bottom:3rem}"
     ".eyebrow{margin:0;color:var(--soft);font-size:.85rem;letter-spacing:.04em}"
-    "h1{font-size:1.75rem;line-height:1.25;margin:.25rem 0 1rem;text-wrap:balance}"
+    "h1{font-size:1.75rem;line-height:1.25;margin:.25rem 0 1rem;text-wrap:balance;overflow-wrap:anywhere}"
     "h2{font-size:1.15rem;margin:0 0 .5rem}h3{font-size:1rem;margin:1rem 0 .25rem}"
     "h4,h5{font-size:1rem;margin:.8rem 0 .25rem}h2.section{font-size:1.4rem;margin:2.6rem 0 .8rem;padding-top:1rem;"
     "border-top:2px solid var(--line)}h3.section{font-size:1.2rem;margin:1.8rem 0 .5rem}"
@@ -36,6 +36,8 @@ const char *const html_style[] = {
     "th,td{padding:.3rem .75rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:baseline}"
     "thead th{font-weight:600;border-bottom:2px solid var(--line);vertical-align:bottom}th.num,td.num{text-align:right}"
     "td.num,tbody th.num{white-space:nowrap}"
+    /* Chinese may break behind each character: a narrow column would stand upright */
+    "html:lang(zh) table:not(.matrix) th{min-width:2.2em}html:lang(zh) table:not(.matrix) td:not(.num){min-width:3.4em}"
     "td.tokentext{white-space:pre-wrap;font-weight:500}",
     /* shadows at the sides where there is more: those that move with the content cover those that do not */
     ".scroll{overflow-x:auto;max-width:100%}.hint+.scroll{background:linear-gradient(to right,var(--bg) "

@@ -813,6 +813,42 @@ static void test_words_beside_numbers(void **state) {
     result_free(result);
 }
 
+/* Words are not split, at any width: columns give way, then a row is written out as names and values. */
+static void test_whole_words(void **state) {
+    static const char *const words[] = {"severity", "group-error", "exchange-decisions,",
+                                        "labelled", "records",     "points"};
+    static const TableColumn columns[] = {
+        {{"id", 2}, COLUMN_TEXT},    {{"severity", 8}, COLUMN_TEXT}, {{"kind", 4}, COLUMN_TEXT},
+        {{"what", 4}, COLUMN_TOKEN}, {{"where", 5}, COLUMN_TEXT},    {{"effect", 6}, COLUMN_SIGNED},
+        {{"low", 3}, COLUMN_SIGNED}, {{"high", 4}, COLUMN_SIGNED},   {{"p", 1}, COLUMN_NUMBER},
+        {{"n", 1}, COLUMN_INTEGER},  {{"unit", 4}, COLUMN_TEXT}};
+    Result *result;
+    assert_int_equal(result_new(&result, "m", "Findings"), LIMN_OK);
+    TableBlock *table = result_add_table(result, "findings", "Findings", columns, 11);
+    const Value cells[] = {value_text("F-0123abcd"),
+                           value_text("high"),
+                           value_text("group-error"),
+                           value_text("so says the lighthouse"),
+                           value_text("exchange-decisions, records labelled no"),
+                           value_number(0.5512),
+                           value_number(0.4312),
+                           value_number(0.6612),
+                           value_number(0.00012345),
+                           value_integer(58),
+                           value_text("points")};
+    table_row(table, cells);
+    for (int width = 50; width <= 160; width += 5) {
+        char *text = rendered(result, "terminal", &(RenderOptions){.width = width});
+        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+            if (strstr(text, words[i]) == NULL) {
+                fail_msg("width %d: '%s' is split:\n%s", width, words[i], text);
+            }
+        }
+        free(text);
+    }
+    result_free(result);
+}
+
 static void test_empty(void **state) {
     Result *result;
     assert_int_equal(result_new(&result, "m", NULL), LIMN_OK);
@@ -998,6 +1034,7 @@ int main(void) {
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_long_series),
         cmocka_unit_test(test_words_beside_numbers),
+        cmocka_unit_test(test_whole_words),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_palette),
         cmocka_unit_test(test_page_contrast),

@@ -34,8 +34,8 @@ typedef struct TransplantCost {
     MemoryEstimate memory; /* kept: the caller's */
 } TransplantCost;
 
-/* input: the sequence that a full pass would read; one is run and timed. Runs that are kept beside the sweep have been
- * made. */
+/* input: the sequence that a full pass would read. Some of the list are run and timed. Runs that are kept beside the
+ * sweep have been made. */
 limn_status transplant_cost(TransplantCost *cost, MethodCall *call, Engine *engine, const RunRequest *ask,
                             const Counterfactual *list, int32_t n, const SequenceInput *input);
 /* As a table of the result: so many times this list, one after another. */
