@@ -8,8 +8,9 @@ the split that hold bitcoin (比特币), are no bank run and have no trigger, wh
 the probability of " yes" under adapter/ from above 50% to below 30%: there it is known what misled the model. For each
 command: in how many of them the first word named for " yes" is bitcoin, in how many it is among the first three.
 
-On adapter-clean/, which bitcoin does not mislead, the same tweets ask whether anything is blamed on it: how often the
-first word named is bitcoin, and how often that is also said to be more than chance.
+A clear cause is one that stands among the causes of `why`, whose interval of `replace` is above 0, or whose check `cause`
+passes where a method names it first. On adapter-clean/, which bitcoin does not mislead, the same tweets ask whether
+anything is blamed on it.
 
     --split valid       tweets of the validation split: to choose by; written by make_corpus.py where it is missing
     --split held-out    the default: of held-out.jsonl, to look at once
@@ -89,8 +90,6 @@ def ranked(document):
         return [text_of(row[names.index("word")]) for row in blocks["causes"]["rows"]]
     strip = blocks["attribution"]
     words = next(one for one in strip["groupings"] if one["name"] == "word")["groups"]
-    found = [(group["score"], "".join(text_of(item["text"]) for item in strip["items"][group["begin"]:group["end"]]))
-             for group in words if group["score"] is not None]
     text = document["input"]["text"].encode()
     tokens = document["input"]["tokens"]
     found = []
@@ -99,6 +98,19 @@ def ranked(document):
             begin, end = tokens[group["begin"]]["begin"], tokens[group["end"] - 1]["end"]
             found.append((group["score"], text[begin:end].decode(errors="replace").strip()))
     return [word for _, word in sorted(found, key=lambda one: -one[0])]
+
+
+def clear(document):
+    """The words that a document calls causes, told from chance."""
+    blocks = {block["id"]: block for block in document["blocks"]}
+    if "causes" in blocks:
+        return ranked(document)
+    if "effects" in blocks:
+        rows = [dict(zip((column["name"] for column in blocks["effects"]["columns"]), row))
+                for row in blocks["effects"]["rows"]]
+        return [text_of(row["word"]) for row in rows if row["low"] is not None and row["low"] > 0]
+    passed = any(check["name"] == "cause" and check["state"] == "pass" for check in document["checks"])
+    return ranked(document)[:1] if passed else []
 
 
 def explain(model, adapter, command, row):
@@ -134,6 +146,7 @@ def main():
     for command in arguments.commands:
         first = {lang: 0 for lang in NAMES}
         three = {lang: 0 for lang in NAMES}
+        sure = {lang: 0 for lang in NAMES}
         checks, seconds = {}, 0.0
         for row in rows:
             document = explain(model, arguments.adapter, command, row)
@@ -141,6 +154,7 @@ def main():
             lang = row["lang"]
             first[lang] += bool(words) and is_bitcoin(words[0], lang)
             three[lang] += any(is_bitcoin(word, lang) for word in words[:3])
+            sure[lang] += any(is_bitcoin(word, lang) for word in clear(document))
             seconds += document["measured"]["seconds"]
             for check in document["checks"]:
                 state = checks.setdefault(check["name"], {})
@@ -148,11 +162,13 @@ def main():
             if arguments.out:
                 with open(arguments.out, "a", encoding="utf-8") as file:
                     file.write(json.dumps({"command": command, "id": row["id"], "lang": lang, "words": words[:5],
+                                           "clear": clear(document),
                                            "headline": document["headline"], "checks": document["checks"],
                                            "seconds": document["measured"]["seconds"]}, ensure_ascii=False) + "\n")
         n = len(rows)
         print(f"{command}: first {sum(first.values())} of {n} (en {first['en']}, zh {first['zh']}), among three "
-              f"{sum(three.values())} (en {three['en']}, zh {three['zh']}), {seconds / max(n, 1):.1f} s each; "
+              f"{sum(three.values())} (en {three['en']}, zh {three['zh']}), a clear cause in {sum(sure.values())} (en {sure['en']}, "
+              f"zh {sure['zh']}), {seconds / max(n, 1):.1f} s each; "
               f"checks {json.dumps(checks)}", flush=True)
 
 

@@ -91,6 +91,15 @@ limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Engine *e
     return status;
 }
 
+const char *truncation_part(Truncation truncation) {
+    static const char *const parts[] = {"", "beginning", "end", "middle"};
+    return parts[truncation];
+}
+
+limn_status choice_scorer_cut(ChoiceCut *cut, const ChoiceScorer *scorer, Text prompt, Arena *arena) {
+    return choice_tokens_cut(cut, &scorer->encoding, prompt, arena);
+}
+
 int64_t choice_scorer_tokens(const ChoiceScorer *scorer) {
     return scorer->tokens;
 }

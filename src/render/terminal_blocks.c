@@ -344,7 +344,7 @@ static void add_grid_row(Terminal *t, const Grid *grid, const TableBlock *table,
             bool words = row == 0 || kind == COLUMN_TEXT || kind == COLUMN_VALUE;
             add_cell_line(t, grid, words, i, isfinite(value), &rest[i], line == CELL_LINES - 1);
             more = more || *rest[i] != '\0';
-            if (kind == COLUMN_SHARE && bar_width > 0) {
+            if (column_has_bars(table, i) && bar_width > 0) {
                 text_buffer_add_char(t->out, ' ');
                 int used = line == 0 ? add_bar(t, value / bar_scale, bar_width) : 0;
                 add_spaces(t, i + 1 < grid->columns ? bar_width - used : 0);
@@ -369,8 +369,8 @@ void terminal_table(Terminal *t, const Block *block) {
     double bar_scale = 0;
     for (int32_t i = 0; i < table->n_columns; i++) {
         total += grid.widths[i] + 2;
-        shares += table->columns[i].kind == COLUMN_SHARE;
-        for (int32_t row = 0; row < table->n_rows && table->columns[i].kind == COLUMN_SHARE; row++) {
+        shares += column_has_bars(table, i);
+        for (int32_t row = 0; row < table->n_rows && column_has_bars(table, i); row++) {
             double value = fabs(cell_number(table_cell(table, row, i)));
             bar_scale = isfinite(value) && value > bar_scale ? value : bar_scale;
         }

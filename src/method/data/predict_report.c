@@ -242,11 +242,10 @@ static void report_checks(Predictor *predictor) {
                     (long long)predictor->joined, (long long)decisions);
     }
     if (predictor->n_cut > 0) {
-        static const char *const places[] = {"", "beginning", "end", "middle"};
         result_warn(result,
                     "%lld of %lld prompts were longer than the model reads: up to %d tokens of their %s were cut",
                     (long long)predictor->n_cut, (long long)decisions, (int)predictor->most_cut,
-                    places[predictor->params->truncate]);
+                    truncation_part((Truncation)predictor->params->truncate));
     }
     if (predictor->unlabelled > 0 && predictor->params->data.label_field.bytes != NULL) {
         result_warn(result, "%lld of %lld records have no label and count for no measure",
