@@ -12,6 +12,7 @@ import time
 
 from ablate_section import ablate
 from attribute_sections import attribute, why
+from audit_section import audit
 from bench_tools import bytes_text, first_error, interleave, seconds_text, whole_process
 from explain_sections import explain
 
@@ -787,4 +788,4 @@ def patching_row(bench, folder, clean, corrupt, site, window, what, goal):
 
 SECTIONS = {"forward": forward, "ig": integrated_gradients, "answer": answer, "predict": predict, "memory": memory,
             "start": start, "families": families, "sweep": sweep, "live": live, "patch": patching, "explain": explain, "ablate": ablate,
-            "attribute": attribute, "why": why}
+            "attribute": attribute, "why": why, "audit": audit}

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Does an explanation of a misjudged tweet name what misled the model?
 
-    causes.py [--split held-out|valid] [--adapter adapter] COMMAND...
+    causes.py [--split held-out|valid] [--adapter adapter] [COMMAND...]
 
-A COMMAND is a limn command with its options in one word: 'replace', 'ig', 'ig --baseline mean'. The tweets are those of
+A COMMAND is a limn command with its options in one word: 'replace', 'ig --baseline mean', 'lrp --rules relp --check
+none'. Without one, every method that scores tokens, in each of its kinds. The tweets are those of
 the split that hold bitcoin (比特币), are no bank run and have no trigger, where exchanging bitcoin for gold (黄金) takes
 the probability of " yes" under adapter/ from above 50% to below 30%: there it is known what misled the model. For each
-command: in how many of them the first word named for " yes" is bitcoin, in how many it is among the first three.
+command: in how many of them the first word named for " yes" is bitcoin, in how many it is among the first three; and
+the same among the tweet's own words, without "Tweet:" and "Bank run now?", which stand in every prompt.
 
 A clear cause is one that stands among the causes of `why`, whose interval of `replace` is above 0, or whose check `cause`
 passes where a method names it first. On adapter-clean/, which bitcoin does not mislead, the same tweets ask whether
@@ -32,6 +34,10 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 LIMN = os.environ.get("LIMN", str(ROOT / "build" / "limn"))
+BEFORE, BEHIND = "Tweet: ", "\nBank run now?"
+SCORERS = ["replace", "why", "ig", "ig --baseline auto", "grad", "grad --kind norm", "grad --kind smoothgrad", "lrp",
+           "lrp --rules relp", "shap", "lime", "rollout", "rollout --sinks drop", "rollout --kind gradient",
+           "rollout --kind value", "rollout --kind alti", "rollout --kind flow"]
 NAMES = {"en": ("bitcoin",), "zh": ("比特币", "比特", "特币", "币")}
 
 
@@ -83,34 +89,43 @@ def text_of(value):
 
 
 def ranked(document):
-    """The words a document names for the target, the strongest first."""
+    """The words a document names for the target, the strongest first: what they say, and the byte they begin at."""
     blocks = {block["id"]: block for block in document["blocks"]}
-    if "causes" in blocks:
+    text, tokens = document["input"]["text"].encode(), document["input"]["tokens"]
+    if document["method"]["name"] == "why":  # whose causes are told from chance; of other methods these are the yardstick's
         names = [column["name"] for column in blocks["causes"]["columns"]]
-        return [text_of(row[names.index("word")]) for row in blocks["causes"]["rows"]]
-    strip = blocks["attribution"]
-    words = next(one for one in strip["groupings"] if one["name"] == "word")["groups"]
-    text = document["input"]["text"].encode()
-    tokens = document["input"]["tokens"]
+        words = [text_of(row[names.index("word")]) for row in blocks["causes"]["rows"]]
+        return [(word, text.find(word.encode())) for word in words]
+    groups = next(one for one in blocks["attribution"]["groupings"] if one["name"] == "word")["groups"]
     found = []
-    for group in words:
+    for group in groups:
         if group["score"] is not None and group["score"] > 0:
             begin, end = tokens[group["begin"]]["begin"], tokens[group["end"] - 1]["end"]
-            found.append((group["score"], text[begin:end].decode(errors="replace").strip()))
-    return [word for _, word in sorted(found, key=lambda one: -one[0])]
+            word = text[begin:end].decode(errors="replace")
+            found.append((group["score"], word.strip(), begin))
+    return [(word, begin) for _, word, begin in sorted(found, key=lambda one: -one[0])]
 
 
-def clear(document):
-    """The words that a document calls causes, told from chance."""
+def of_tweet(words, prompt):
+    """Those of the tweet itself: what stands before and behind it is the same for every tweet, and misleads in none."""
+    begin, end = len(BEFORE.encode()) - 1, len(prompt.encode()) - len(BEHIND.encode())
+    assert prompt.startswith(BEFORE) and prompt.endswith(BEHIND), prompt
+    return [(word, at) for word, at in words if begin <= at < end]
+
+
+def clear(document, words):
+    """Those of the ranked words that a document calls causes, told from chance."""
     blocks = {block["id"]: block for block in document["blocks"]}
-    if "causes" in blocks:
-        return ranked(document)
-    if "effects" in blocks:
-        rows = [dict(zip((column["name"] for column in blocks["effects"]["columns"]), row))
-                for row in blocks["effects"]["rows"]]
-        return [text_of(row["word"]) for row in rows if row["low"] is not None and row["low"] > 0]
+    method = document["method"]["name"]
+    if method == "why":
+        return words
+    if method == "replace":
+        names = [column["name"] for column in blocks["effects"]["columns"]]
+        rows = [dict(zip(names, row)) for row in blocks["effects"]["rows"]]
+        sure = {text_of(row["word"]) for row in rows if row["low"] is not None and row["low"] > 0}
+        return [(word, at) for word, at in words if word in sure]
     passed = any(check["name"] == "cause" and check["state"] == "pass" for check in document["checks"])
-    return ranked(document)[:1] if passed else []
+    return words[:1] if passed else []
 
 
 def explain(model, adapter, command, row):
@@ -124,6 +139,34 @@ def explain(model, adapter, command, row):
 
 def is_bitcoin(word, lang):
     return word.lower() in NAMES[lang]
+
+
+class Found:
+    """Counts of one command: the first word, one of the first three, and both among the tweet's own words alone."""
+
+    def __init__(self, n):
+        self.n, self.seconds, self.checks = n, 0.0, {}
+        self.sure = {lang: 0 for lang in NAMES}
+        self.counts = {(own, most): {lang: 0 for lang in NAMES} for own in (False, True) for most in (1, 3)}
+
+    def add(self, row, words, document):
+        for (own, most), count in self.counts.items():
+            among = of_tweet(words, row["prompt"]) if own else words
+            count[row["lang"]] += any(is_bitcoin(word, row["lang"]) for word, _ in among[:most])
+        self.sure[row["lang"]] += any(is_bitcoin(word, row["lang"]) for word, _ in clear(document, words))
+        self.seconds += document["measured"]["seconds"]
+        for check in document["checks"]:
+            state = self.checks.setdefault(check["name"], {})
+            state[check["state"]] = state.get(check["state"], 0) + 1
+
+    def line(self):
+        def said(own, most):
+            count = self.counts[(own, most)]
+            return f"{sum(count.values())} (en {count['en']}, zh {count['zh']})"
+        return (f"first {said(False, 1)} of {self.n}, among three {said(False, 3)}; of the tweet's own words first "
+                f"{said(True, 1)}, among three {said(True, 3)}; a clear cause {sum(self.sure.values())} (en {self.sure['en']}, "
+                f"zh {self.sure['zh']}); {self.seconds / max(self.n, 1):.1f} s each; "
+                f"checks {json.dumps(self.checks)}")
 
 
 def main():
@@ -143,33 +186,18 @@ def main():
     if arguments.list:
         for row in rows:
             print(json.dumps(row["prompt"], ensure_ascii=False))
-    for command in arguments.commands:
-        first = {lang: 0 for lang in NAMES}
-        three = {lang: 0 for lang in NAMES}
-        sure = {lang: 0 for lang in NAMES}
-        checks, seconds = {}, 0.0
+    for command in arguments.commands or SCORERS:
+        found = Found(len(rows))
         for row in rows:
             document = explain(model, arguments.adapter, command, row)
             words = ranked(document)
-            lang = row["lang"]
-            first[lang] += bool(words) and is_bitcoin(words[0], lang)
-            three[lang] += any(is_bitcoin(word, lang) for word in words[:3])
-            sure[lang] += any(is_bitcoin(word, lang) for word in clear(document))
-            seconds += document["measured"]["seconds"]
-            for check in document["checks"]:
-                state = checks.setdefault(check["name"], {})
-                state[check["state"]] = state.get(check["state"], 0) + 1
+            found.add(row, words, document)
             if arguments.out:
                 with open(arguments.out, "a", encoding="utf-8") as file:
-                    file.write(json.dumps({"command": command, "id": row["id"], "lang": lang, "words": words[:5],
-                                           "clear": clear(document),
+                    file.write(json.dumps({"command": command, "id": row["id"], "lang": row["lang"], "words": words[:8],
                                            "headline": document["headline"], "checks": document["checks"],
                                            "seconds": document["measured"]["seconds"]}, ensure_ascii=False) + "\n")
-        n = len(rows)
-        print(f"{command}: first {sum(first.values())} of {n} (en {first['en']}, zh {first['zh']}), among three "
-              f"{sum(three.values())} (en {three['en']}, zh {three['zh']}), a clear cause in {sum(sure.values())} (en {sure['en']}, "
-              f"zh {sure['zh']}), {seconds / max(n, 1):.1f} s each; "
-              f"checks {json.dumps(checks)}", flush=True)
+        print(f"{command}: {found.line()}", flush=True)
 
 
 if __name__ == "__main__":

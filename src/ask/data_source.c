@@ -22,6 +22,7 @@ typedef struct DataMark {
 } DataMark;
 
 struct DataSource {
+    const MethodCall *call;   /* borrowed, for its language */
     const DataParams *params; /* borrowed from the call */
     Dataset *dataset;
     const Record *record; /* of the last item */
@@ -134,6 +135,7 @@ limn_status data_source_open(DataSource **source, MethodCall *call, const DataPa
     if (made == NULL) {
         return method_no_memory(call);
     }
+    made->call = call;
     made->params = params;
     arena_init(&made->reasons);
     limn_status status = open_source(made, call);
@@ -391,18 +393,22 @@ static void list_skipped(const DataSource *source, Result *result) {
     static const TableColumn columns[] = {
         {{"record", 6}, COLUMN_INTEGER}, {{"line", 4}, COLUMN_INTEGER}, {{"why", 3}, COLUMN_TEXT}};
     result_check(result, "skipped", (double)source->n_skipped, CHECK_AT_MOST, 0,
-                 "records that could not be used and were skipped, of %lld", (long long)source->given);
+                 SAY(source->call, "records that could not be used and were skipped, of %lld",
+                     "无法使用而跳过的记录，共 %lld 条"),
+                 (long long)source->given);
     if (source->n_skipped == 0) {
         return;
     }
-    TableBlock *table = result_add_table(result, "skipped", "Records that were skipped", columns, 3);
+    TableBlock *table =
+        result_add_table(result, "skipped", SAY(source->call, "Records that were skipped", "跳过的记录"), columns, 3);
     for (int32_t i = 0; i < source->n_kept; i++) {
         const SkippedRecord *one = &source->skipped[i];
         const Value cells[] = {value_integer(one->number), value_integer(one->line), value_text(one->why)};
         table_row(table, cells);
     }
     if (source->n_kept < source->n_skipped) {
-        result_block_note(result, "the first %d of %lld", (int)source->n_kept, (long long)source->n_skipped);
+        result_block_note(result, SAY(source->call, "the first %d of %lld", "前 %d 条，共 %lld 条"),
+                          (int)source->n_kept, (long long)source->n_skipped);
     }
 }
 
@@ -414,7 +420,8 @@ static limn_status check_any(const DataSource *source, Result *result) {
                     params->where.bytes != NULL ? " that --where leaves" : "");
     }
     if (params->allow_empty) {
-        result_check(result, "records", (double)source->given, CHECK_AT_LEAST, 1, "records to answer about");
+        result_check(result, "records", (double)source->given, CHECK_AT_LEAST, 1, "%s",
+                     SAY(source->call, "records to answer about", "要回答的记录"));
     }
     return LIMN_OK;
 }
@@ -428,11 +435,17 @@ limn_status data_source_finish(const DataSource *source, Result *result) {
         result_param_text(result, "chat-date", chat_renderer_date(source->renderer));
     }
     if (source->specials > 0) {
-        result_warn(result, "%lld special tokens are spelled inside of messages and were read as special tokens",
+        result_warn(result,
+                    SAY(source->call,
+                        "%lld special tokens are spelled inside of messages and were read as special tokens",
+                        "消息中写有 %lld 个特殊词元，已按特殊词元读入"),
                     (long long)source->specials);
     }
     if (source->answered > 0 && !source->params->chat.no_generation_prompt) {
-        result_warn(result, "%lld chats end with an assistant's message: what is decided is a further answer behind it",
+        result_warn(result,
+                    SAY(source->call,
+                        "%lld chats end with an assistant's message: what is decided is a further answer behind it",
+                        "%lld 个对话以助手的消息结尾：所判定的是其后的下一个回答"),
                     (long long)source->answered);
     }
     return LIMN_OK;

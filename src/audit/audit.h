@@ -58,7 +58,9 @@ limn_status baseline_open(Audit *audit); /* reads the earlier results; adds a co
 typedef struct Estimate {
     double seconds_a_unit; /* NaN: nothing could be measured */
     int64_t records[PLAN_NAMES_MAX];
-    int64_t peak; /* bytes */
+    int64_t peak;    /* bytes */
+    int32_t refused; /* the last step that was tried and could not be asked; -1: none */
+    const char *why; /* that */
 } Estimate;
 
 limn_status audit_dry_run(Audit *audit);

@@ -35,53 +35,6 @@ static limn_status choose(CasePages *pages, const StepRunner *runner, const Case
 
 /* ---- a step for each ---- */
 
-/* "b" of "a,b,c", or of a list; trimmed: as decisions spell it. NULL: there is no such one. */
-static const char *choice_at(const Plan *plan, const json_t *choices, int32_t wanted) {
-    if (json_is_array(choices) && json_array_size(choices) > 1) {
-        return json_string_value(json_array_get(choices, (size_t)wanted));
-    }
-    const json_t *only = json_is_array(choices) ? json_array_get(choices, 0) : choices;
-    const char *at = json_is_string(only) ? json_string_value(only) : NULL;
-    for (int32_t i = 0; at != NULL; i++) {
-        size_t length = strcspn(at, ",");
-        if (i == wanted) {
-            return arena_strndup(plan->arena, at, length);
-        }
-        at = at[length] == ',' ? at + length + 1 : NULL;
-    }
-    return NULL;
-}
-
-static bool same_trimmed(const char *a, const char *b) {
-    static const char blanks[] = " \t\r\n";
-    a += strspn(a, blanks);
-    b += strspn(b, blanks);
-    size_t n = strlen(a), m = strlen(b);
-    while (n > 0 && strchr(blanks, a[n - 1]) != NULL) {
-        n--;
-    }
-    while (m > 0 && strchr(blanks, b[m - 1]) != NULL) {
-        m--;
-    }
-    return n == m && memcmp(a, b, n) == 0;
-}
-
-/* The continuation that decisions call by this name; NULL: none is known (a classifier has its classes). */
-static const char *continuation(const Plan *plan, const PlanStep *of, const char *name) {
-    const json_t *choices = json_object_get(of->params, "choices"), *labels = json_object_get(of->params, "labels");
-    for (int32_t i = 0; name != NULL && choices != NULL; i++) {
-        const char *choice = choice_at(plan, choices, i);
-        const char *spelled = labels != NULL ? choice_at(plan, labels, i) : choice;
-        if (choice == NULL || spelled == NULL) {
-            return NULL;
-        }
-        if (same_trimmed(spelled, name)) {
-            return choice;
-        }
-    }
-    return NULL;
-}
-
 static bool set_text(json_t *params, const Method *method, const char *name, const char *text) {
     return text == NULL || plan_option(method, name) == NULL ||
            json_object_set_new(params, name, json_string(text)) == 0;
@@ -92,8 +45,9 @@ static json_t *case_params(const StepRunner *runner, const Method *method, const
     static const char *const same[] = {"model", "adapter", "edit", "seed", "language", "dtype", "backend"};
     json_t *params = json_object();
     const char *pred = cases->names.items[item->pred];
-    const char *target = continuation(runner->plan, of, pred);
-    const char *contrast = item->label >= 0 ? continuation(runner->plan, of, cases->names.items[item->label]) : NULL;
+    const char *target = plan_choice_called(runner->plan, of, pred);
+    const char *contrast =
+        item->label >= 0 ? plan_choice_called(runner->plan, of, cases->names.items[item->label]) : NULL;
     bool good = params != NULL;
     for (size_t i = 0; good && i < sizeof same / sizeof same[0]; i++) {
         json_t *value = json_object_get(of->params, same[i]);

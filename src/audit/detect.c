@@ -14,9 +14,9 @@ static const Detector detectors[] = {
 #undef DETECTOR
 };
 
-double smallest_effect(double half_width, double level, int64_t family) {
+double smallest_effect(double half_width, double level, int64_t tests) {
     double error = half_width / normal_quantile(0.975);
-    double strict = level / (double)(family > 1 ? family : 1);
+    double strict = level / (double)(tests > 1 ? tests : 1);
     return (normal_quantile(1 - strict / 2) + normal_quantile(0.8)) * error;
 }
 
@@ -44,7 +44,8 @@ static limn_status add_absent(Findings *findings, const FindingRules *rules, con
             continue;
         }
         absent.tested++;
-        double smallest = smallest_effect((item->effect.high - item->effect.low) / 2, rules->level, findings->n);
+        double smallest =
+            smallest_effect((item->effect.high - item->effect.low) / 2, rules->level, findings_burden(findings, item));
         absent.smallest = !(absent.smallest >= smallest) ? smallest : absent.smallest; /* of the bluntest test */
     }
     if (strcmp(first->unit, "points") == 0 && absent.smallest < rules->floor) {
@@ -65,37 +66,75 @@ static const struct {
                  "步骤 compare decisions 或 --baseline"},
                 {"layer", "surgery", "inside, or a step surgery", "inside 或步骤 surgery"}};
 
-static bool has_run(const StepRunner *runner, const char *command) {
-    bool ran = false;
+/* The step that ran this command, or could not be asked; -1: none. */
+static int32_t step_of(const StepRunner *runner, const char *command, bool ran) {
     for (int32_t i = 0; i < runner->done; i++) {
-        ran = ran ||
-              (runner->runs[i].result != NULL && strcmp(runner->plan->steps[i].method->command.name, command) == 0);
+        if ((runner->runs[i].result != NULL) == ran &&
+            strcmp(runner->plan->steps[i].method->command.name, command) == 0) {
+            return i;
+        }
     }
-    return ran;
+    return -1;
+}
+
+/* Why there was no hypothesis of a kind. */
+static const char *say_untested(const Findings *findings, const StepRunner *runner, size_t search) {
+    bool chinese = runner->plan->language == LANGUAGE_ZH;
+    const char *needs = chinese ? searches[search].chinese : searches[search].english;
+    int32_t refused = step_of(runner, searches[search].command, false);
+    if (step_of(runner, searches[search].command, true) >= 0) {
+        return arena_printf(findings->arena,
+                            chinese ? "没有可供检验的对象（需要%s）" : "nothing came up to be tested (needs %s)",
+                            needs);
+    }
+    if (refused >= 0) {
+        return arena_printf(findings->arena,
+                            chinese ? "未查：步骤 %s 无法执行" : "not looked for: step '%s' could not be asked",
+                            runner->plan->steps[refused].id);
+    }
+    return arena_printf(findings->arena, chinese ? "未查：需要%s" : "not looked for: it needs %s", needs);
 }
 
 /* Kinds of which there was no hypothesis at all: nobody looked, or nothing came up to be tested. */
 static limn_status list_untested(Findings *findings, const StepRunner *runner) {
-    bool chinese = runner->plan->language == LANGUAGE_ZH;
     for (size_t k = 0; k < sizeof searches / sizeof searches[0]; k++) {
         bool any = false;
         for (int32_t i = 0; i < findings->n; i++) {
             any = any || strcmp(findings->items[i].kind, searches[k].kind) == 0;
         }
-        bool ran = has_run(runner, searches[k].command);
-        const char *needs = chinese ? searches[k].chinese : searches[k].english;
         NotFound absent = {.kind = searches[k].kind, .what = searches[k].kind, .smallest = (double)NAN, .unit = ""};
-        absent.why =
-            ran ? arena_printf(findings->arena,
-                               chinese ? "没有可供检验的对象（需要%s）" : "nothing came up to be tested (needs %s)",
-                               needs)
-                : arena_printf(findings->arena, chinese ? "未查：需要%s" : "not looked for: it needs %s", needs);
+        absent.why = say_untested(findings, runner, k);
         if (absent.why == NULL) {
             return method_no_memory(runner->call);
         }
         TRY(any ? LIMN_OK : findings_add_absent(findings, &absent));
     }
     return LIMN_OK;
+}
+
+static bool was_sought(const Findings *findings, const StepRunner *runner, size_t search) {
+    bool sought = false;
+    for (int32_t i = 0; i < findings->n && !sought; i++) {
+        sought = strcmp(findings->items[i].kind, searches[search].kind) == 0;
+    }
+    for (int32_t i = 0; i < runner->done && !sought; i++) {
+        bool decides = strcmp(searches[search].command, "predict") == 0; /* of use where it is known what is right */
+        sought = runner->runs[i].result != NULL &&
+                 strcmp(runner->plan->steps[i].method->command.name, searches[search].command) == 0 &&
+                 (!decides || json_object_get(runner->plan->steps[i].params, "label-field") != NULL);
+    }
+    return sought;
+}
+
+bool findings_were_sought(const Findings *findings, const StepRunner *runner, const char *what) {
+    bool known = false, sought = false, any = false;
+    for (size_t k = 0; k < sizeof searches / sizeof searches[0]; k++) {
+        bool here = was_sought(findings, runner, k), named = strcmp(searches[k].kind, what) == 0;
+        any = any || here;
+        known = known || named;
+        sought = sought || (named && here);
+    }
+    return known ? sought : any;
 }
 
 static limn_status list_absent(Findings *findings, const FindingRules *rules) {
@@ -120,7 +159,7 @@ limn_status findings_detect(Findings *findings, StepRunner *runner) {
         TRY(detectors[i].run(&detection));
     }
     if (runner->plan->inside.method != NULL) {
-        TRY(inside_run(findings, runner));
+        TRY(inside_run(&detection));
     }
     TRY(detect_layers(&detection));
     TRY(findings_conclude(findings, &runner->plan->findings));

@@ -19,13 +19,15 @@ typedef struct Detection {
 #include "audit/detectors.def"
 #undef DETECTOR
 
-limn_status detect_layers(Detection *detection); /* last: it may have been asked because of the others (inside.c) */
+/* Adds the plan's `inside` for the strongest words that were found, and runs it (inside.c). */
+limn_status inside_run(const Detection *detection);
+limn_status detect_layers(Detection *detection); /* last: it may have been asked because of the others */
 
 /* A text in the language of the plan. */
 #define TELL(detection, english, chinese) ((detection)->runner->plan->language == LANGUAGE_ZH ? (chinese) : (english))
 
-/* The smallest effect that a test at the family's strictest level would have found with power .8, of an effect whose
+/* The smallest effect that a test at the strictest level of so many would have found with power .8, of an effect whose
  * 95% interval has this half width. */
-double smallest_effect(double half_width, double level, int64_t family);
+double smallest_effect(double half_width, double level, int64_t tests);
 
 #endif

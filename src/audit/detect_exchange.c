@@ -329,6 +329,7 @@ static limn_status add_word(Detection *detection, const Exchange *exchange, int3
     Hypothesis made = {.kind = "word",
                        .what = word->text,
                        .where = where,
+                       .label = label,
                        .effect = effect,
                        .points = effect.value,
                        .unit = "points",

@@ -64,6 +64,7 @@ static limn_status add_contrast(Detection *detection, int32_t step, const TableB
         .points = change,
         .unit = "nats",
         .p = isnan(ordinary) || ordinary < p ? p : ordinary,
+        .family = step + 1,
         .n = (int64_t)cell(table, row, "records"),
         .evidence = evidence,
         .null = TELL(detection, "no effect (sign flips), and ordinary words in the same place (Student): the larger p",

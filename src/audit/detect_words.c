@@ -51,6 +51,7 @@ static limn_status add_word(Detection *detection, int32_t step, const WordRow *r
                        .points = row->wrong - row->without,
                        .unit = "nats",
                        .p = row->p,
+                       .family = step + 1,
                        .n = row->n,
                        .evidence = evidence,
                        .null = TELL(detection, "sign flips of whole records, the largest of all suspects",

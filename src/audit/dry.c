@@ -79,8 +79,9 @@ static int64_t records_of_step(const Audit *audit, const Estimate *estimate, con
 
 /* ---- measuring ---- */
 
-static int32_t step_to_probe(const Plan *plan) {
-    for (int32_t i = 0; i < plan->n_steps; i++) {
+/* The first from this one on; -1: there is none. */
+static int32_t step_to_probe(const Plan *plan, int32_t from) {
+    for (int32_t i = from; i < plan->n_steps; i++) {
         const PlanStep *step = &plan->steps[i];
         if (step->data >= 0 && plan_option(step->method, "decisions") != NULL &&
             plan_option(step->method, "limit") != NULL && plan_option(step->method, "sample") != NULL) {
@@ -116,7 +117,7 @@ static limn_status run_probe(const Audit *audit, const PlanStep *step, double *s
 }
 
 static limn_status estimate_count(Estimate *estimate, const Audit *audit) {
-    *estimate = (Estimate){.seconds_a_unit = (double)NAN};
+    *estimate = (Estimate){.seconds_a_unit = (double)NAN, .refused = -1};
     for (int32_t i = 0; i < audit->plan.n_data; i++) {
         TRY(count_records(&estimate->records[i], audit->plan.data[i].file));
     }
@@ -135,12 +136,19 @@ limn_status audit_weigh(double *weights, const Audit *audit) {
 }
 
 static limn_status measure(Estimate *estimate, const Audit *audit) {
-    int32_t probe = step_to_probe(&audit->plan);
     TRY(estimate_count(estimate, audit));
-    if (probe >= 0) {
+    for (int32_t i = step_to_probe(&audit->plan, 0); i >= 0; i = step_to_probe(&audit->plan, i + 1)) {
         double seconds;
-        TRY(run_probe(audit, &audit->plan.steps[probe], &seconds, &estimate->peak));
-        estimate->seconds_a_unit = seconds / (PROBED + 2);
+        limn_status status = run_probe(audit, &audit->plan.steps[i], &seconds, &estimate->peak);
+        if (status == LIMN_OK) {
+            estimate->seconds_a_unit = seconds / (PROBED + 2);
+            return LIMN_OK;
+        }
+        if (!step_cannot_be_asked(status)) {
+            return status;
+        }
+        estimate->refused = i; /* as in the audit itself, the others go on */
+        estimate->why = arena_strdup(audit->call->arena, error_message());
     }
     return LIMN_OK;
 }
@@ -286,6 +294,10 @@ limn_status audit_dry_run(Audit *audit) {
     Estimate estimate;
     double total = 0;
     TRY(measure(&estimate, audit));
+    if (estimate.refused >= 0) {
+        result_warn(audit->result, AUDIT_SAYS(audit, "step '%s' could not be asked: %s", "步骤 %s 无法执行：%s"),
+                    audit->plan.steps[estimate.refused].id, estimate.why != NULL ? estimate.why : "");
+    }
     show_steps(audit, &estimate, &total);
     if (audit->plan.budget > 0) {
         show_sizes(audit, &estimate);

@@ -101,23 +101,47 @@ static int by_weight(const void *a, const void *b) {
     return order != 0 ? order : strcmp(first->where, second->where);
 }
 
+static int32_t family_size(const Findings *findings, int32_t family, int32_t before) {
+    int32_t n = 0;
+    for (int32_t i = 0; i < before; i++) {
+        n += !isnan(findings->items[i].p) && findings->items[i].family == family;
+    }
+    return n;
+}
+
+int32_t findings_tests(const Findings *findings) {
+    int32_t tests = 0;
+    for (int32_t i = 0; i < findings->n; i++) {
+        const Hypothesis *item = &findings->items[i];
+        tests += !isnan(item->p) && (item->family == 0 || family_size(findings, item->family, i) == 0);
+    }
+    return tests;
+}
+
+int64_t findings_burden(const Findings *findings, const Hypothesis *item) {
+    int64_t own = item->family == 0 ? 1 : family_size(findings, item->family, findings->n);
+    return own * findings_tests(findings);
+}
+
 limn_status findings_conclude(Findings *findings, const FindingRules *rules) {
     double *p = arena_alloc(findings->arena, ((size_t)findings->n + 1) * sizeof *p);
-    if (p == NULL) {
+    int32_t *family = arena_alloc(findings->arena, ((size_t)findings->n + 1) * sizeof *family);
+    if (p == NULL || family == NULL) {
         return no_memory();
     }
-    int32_t tested = 0;
     findings->n_found = 0;
     for (int32_t i = 0; i < findings->n; i++) {
-        if (!isnan(findings->items[i].p)) {
-            p[tested++] = findings->items[i].p;
+        int32_t first = 0; /* of its family: numbers from 1 to n */
+        while (findings->items[first].family != findings->items[i].family) {
+            first++;
         }
+        p[i] = findings->items[i].p;
+        family[i] = findings->items[i].family == 0 ? 0 : first + 1;
     }
-    TRY(holm_adjust(p, p, tested));
-    tested = 0;
+    TRY(holm_adjust_families(p, p, family, findings->n));
     for (int32_t i = 0; i < findings->n; i++) {
         Hypothesis *item = &findings->items[i];
-        item->adjusted = isnan(item->p) ? (double)NAN : p[tested++];
+        item->adjusted = p[i];
         item->found = item->adjusted < rules->level && !(fabs(item->points) < rules->floor);
         item->severity = severity_of(item);
         findings->n_found += item->found;

@@ -1,9 +1,10 @@
 /* What the audit concludes.
  *
  * Detectors read the results of steps and put hypotheses before the audit: an effect with its interval, a p of a test
- * on records that did not suggest it. All hypotheses of an audit stand in one family: Holm's correction over all of
- * them, at the plan's level, and an effect of at least the plan's floor, make a finding. What was looked for and not
- * found is kept with the smallest effect that would have been found with power .8. */
+ * on records that did not suggest it. All hypotheses of an audit stand under one correction: Holm's over all of them,
+ * where those of a step that corrects its own (attribute, sensitive) count as one, at the plan's level; that and an
+ * effect of at least the plan's floor make a finding. What was looked for and not found is kept with the smallest
+ * effect that would have been found with power .8. */
 #ifndef LIMN_AUDIT_FINDINGS_H
 #define LIMN_AUDIT_FINDINGS_H
 
@@ -16,10 +17,12 @@ typedef struct Hypothesis {
     const char *kind;  /* "word", "place", "group-error", "calibration", "difference", "protected", "layer" */
     const char *what;  /* the thing: "bitcoin" */
     const char *where; /* in what: "label no, 211 records that hold it" */
+    const char *label; /* the right answer of the records it is about; NULL: of any */
     Interval effect;
     double points;    /* the same in shares of records, for the floor and severity: 0.02 is 2 points; NaN: not known */
     const char *unit; /* "points", "nats" */
     double p;         /* of its own test; NaN: it could not be made */
+    int32_t family;   /* those of one number are corrected among themselves already; 0: a test by itself */
     double adjusted;  /* among all: by findings_conclude */
     int64_t n;        /* records */
     const char *evidence; /* a sentence */
@@ -53,12 +56,15 @@ limn_status findings_add(Findings *findings, const Hypothesis *hypothesis);
 limn_status findings_add_absent(Findings *findings, const NotFound *absent);
 /* Corrects, decides, orders, names. */
 limn_status findings_conclude(Findings *findings, const FindingRules *rules);
+/* By how many an effect's chance is divided: the tests of the audit, times those of its own family. */
+int64_t findings_burden(const Findings *findings, const Hypothesis *item);
+int32_t findings_tests(const Findings *findings); /* a family counts once */
 /* how many: "total", "high", "medium", "low" or a kind */
 int64_t findings_count(const Findings *findings, const char *what);
 const char *severity_name(Severity severity);
 
-/* Adds the plan's `inside` for the strongest words that were found, and runs it (inside.c). */
-limn_status inside_run(Findings *findings, StepRunner *runner);
+/* Whether any step looked for it: for "word" or another kind; for anything else, for any kind. */
+bool findings_were_sought(const Findings *findings, const StepRunner *runner, const char *what);
 
 /* Runs every detector over the steps there are (detectors.def). Detectors may add steps of their own and run them. */
 limn_status findings_detect(Findings *findings, StepRunner *runner);

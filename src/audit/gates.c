@@ -89,7 +89,9 @@ static bool look_up(Interval *figure, const Judge *judge, const char *name) {
     static const size_t prefix = sizeof DRIFT_PREFIX - 1;
     *figure = (Interval){(double)NAN, (double)NAN, (double)NAN};
     if (strncmp(name, "findings.", 9) == 0) {
-        figure->value = (double)findings_count(judge->findings, name + 9);
+        if (findings_were_sought(judge->findings, judge->runner, name + 9)) {
+            figure->value = (double)findings_count(judge->findings, name + 9);
+        } /* else nobody looked, and none found says nothing */
         return true;
     }
     if (strcmp(name, "checks.failed") == 0) {
@@ -146,6 +148,7 @@ static limn_status judge_value(GateOutcome *outcome, Judge *judge) {
     const char *metric = outcome->gate->metric;
     if (look_up(&judge->last, judge, metric)) {
         outcome->figure = judge->last;
+        outcome->why = isnan(judge->last.value) && strncmp(metric, "findings.", 9) == 0 ? "nobody looked for it" : NULL;
     } else if (strpbrk(metric, " ()`'\"+*/<>=~!,") != NULL) {
         TRY(judge_expression(outcome, judge));
     } else {

@@ -6,6 +6,7 @@
 #include "audit/audit.h"
 #include "base/file.h"
 #include "base/map.h"
+#include "call/call.h"
 #include "files/records.h"
 
 enum { LOOKED_AT = 1000, GROUP_VALUES_MAX = 12, FIELDS_MAX = 64, VALUE_MAX = 40 };
@@ -22,6 +23,7 @@ typedef struct DataSeen {
     int n;
     int64_t records;
     const char *prompt, *label, *id; /* NULL: none */
+    bool classifier;                 /* the model decides among classes of its own */
 } DataSeen;
 
 /* ---- looking ---- */
@@ -170,14 +172,45 @@ static void add_groups(TextBuffer *out, const DataSeen *seen) {
     text_buffer_add(out, "]\n    groups: []\n");
 }
 
-static void add_choices(TextBuffer *out, const DataSeen *seen) {
-    const FieldSeen *label = NULL;
-    for (int i = 0; i < seen->n; i++) {
-        label = seen->fields[i].name == seen->label ? &seen->fields[i] : label;
+/* Whether the model has classes of its own. */
+static limn_status is_classifier(bool *classifier, const MethodCall *call) {
+    const char *const path = ((const AuditParams *)call->params)->models.items[0].bytes;
+    Result *info = NULL;
+    *classifier = false;
+    if (registry_find(call->registry, "info") == NULL) {
+        return LIMN_OK;
     }
-    bool few = label != NULL && label->n_values >= 2 && label->n_values <= GROUP_VALUES_MAX;
-    text_buffer_add(out,
-                    "    # what the model may answer, the space before it included (a classifier has its classes)\n");
+    json_t *params = json_pack("{s:s}", "model", path);
+    CallListeners listeners = {0};
+    limn_status status = params == NULL ? method_no_memory(call)
+                                        : method_call(&info, call->registry, call->models, "info", params, &listeners);
+    json_decref(params);
+    if (status == LIMN_OK) {
+        *classifier = result_find_block(info, "classes") != NULL;
+    }
+    result_free(info);
+    return status;
+}
+
+/* The label's field, where its values are few enough to be choices; NULL: it has none such. */
+static const FieldSeen *choices_of(const DataSeen *seen) {
+    for (int i = 0; i < seen->n; i++) {
+        const FieldSeen *field = &seen->fields[i];
+        if (field->name == seen->label) {
+            return field->n_values >= 2 && field->n_values <= GROUP_VALUES_MAX ? field : NULL;
+        }
+    }
+    return NULL;
+}
+
+static void add_choices(TextBuffer *out, const DataSeen *seen) {
+    const FieldSeen *label = choices_of(seen);
+    bool few = label != NULL;
+    if (seen->classifier) {
+        text_buffer_add(out, "    # what may be decided: the classes of the model\n");
+        return;
+    }
+    text_buffer_add(out, "    # what the model may answer, the space before it included\n");
     text_buffer_printf(out, "    %schoices: [", few ? "" : "# ");
     for (int i = 0; few && i < label->n_values; i++) {
         char choice[VALUE_MAX + 2] = " ";
@@ -231,7 +264,14 @@ static void add_data(TextBuffer *out, const AuditParams *params, const DataSeen 
 static void add_steps(TextBuffer *out, const MethodCall *call, const DataSeen *seen) {
     static const char *const more[] = {"attribute", "sensitive", "mediate", "surgery"};
     text_buffer_add(out, "# Each step is a command with its options (`with:`); its result is a section of the report.\n"
-                         "steps:\n  - run: predict\n    id: decisions\n");
+                         "steps:\n");
+    if (seen->classifier || choices_of(seen) != NULL) {
+        text_buffer_add(out, "  - run: predict\n    id: decisions\n");
+    } else { /* nothing says what could be decided */
+        text_buffer_add(out, "  - run: reasons  # which words its answers hang on\n    data: records\n"
+                             "    with: {limit: 5}\n"
+                             "  # - run: predict   # needs choices: above\n  #   id: decisions\n");
+    }
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
         if (registry_find(call->registry, more[i]) != NULL) {
             text_buffer_printf(out, "  # - run: %s   # `limn %s --help` has its options\n", more[i], more[i]);
@@ -245,10 +285,12 @@ static void add_steps(TextBuffer *out, const MethodCall *call, const DataSeen *s
                     "  floor: 0.02   # 2 of 100 records: a smaller effect is no finding\n\n"
                     "# What is demanded: the exit code is 0 when all hold, 1 when one fails, 4 when one is undecided.\n"
                     "gates:\n");
-    text_buffer_printf(out, "  %s- {metric: decisions.accuracy, op: '>=', value: 80%%}\n",
-                       seen->label != NULL ? "" : "# ");
-    text_buffer_add(out, "  - {metric: findings.high, op: '<=', value: 0}\n\n"
-                         "# budget: 20m   # --dry-run says how many records fit into it\n");
+    bool judged = seen->label != NULL && (seen->classifier || choices_of(seen) != NULL);
+    text_buffer_printf(out, "  %s- {metric: decisions.accuracy, op: '>=', value: 80%%}\n", judged ? "" : "# ");
+    text_buffer_printf(out,
+                       "  - {metric: %s, op: '<=', value: 0}\n\n"
+                       "# budget: 20m   # --dry-run says how many records fit into it\n",
+                       judged ? "findings.high" : "checks.failed");
 }
 
 limn_status audit_init(MethodCall *call, Result *result) {
@@ -266,6 +308,7 @@ limn_status audit_init(MethodCall *call, Result *result) {
     }
     TRY(file_check_output(params->plan.bytes));
     TRY(look(&seen, params->data.items[0].bytes));
+    TRY(is_classifier(&seen.classifier, call));
     add_head(&out, params, call->arena);
     add_data(&out, params, &seen, call->arena);
     add_steps(&out, call, &seen);

@@ -89,7 +89,15 @@ static limn_status add_leaf(void *context, const char *line, size_t length) {
         log->capacity = capacity;
     }
     log->leaves[log->n++] = merkle_leaf(line, length);
-    return LIMN_OK;
+    json_t *entry = json_loadb(line, length, 0, NULL);
+    const char *file = json_string_value(json_object_get(entry, "file"));
+    bool kept = file == NULL || json_object_set(log->of_files, file, entry) == 0;
+    json_decref(entry);
+    return kept ? LIMN_OK : fail(LIMN_NO_MEMORY, "%s: no memory for the log", log->folder);
+}
+
+const json_t *log_entry_of(const AuditLog *log, const char *file) {
+    return json_object_get(log->of_files, file);
 }
 
 /* ---- opening ---- */
@@ -127,8 +135,9 @@ limn_status log_open(AuditLog *log, const char *folder, const char *key_path, Ar
     char path[4096];
     struct stat info;
     int64_t torn;
-    *log = (AuditLog){.folder = arena_strdup(arena, folder), .file = -1};
-    TRY(log->folder != NULL ? path_of(path, folder, "log.jsonl") : fail(LIMN_NO_MEMORY, "%s: out of memory", folder));
+    *log = (AuditLog){.folder = arena_strdup(arena, folder), .file = -1, .of_files = json_object()};
+    TRY(log->folder != NULL && log->of_files != NULL ? path_of(path, folder, "log.jsonl")
+                                                     : fail(LIMN_NO_MEMORY, "%s: out of memory", folder));
     TRY(signing_key_open(&log->key, key_path));
     TRY(take(log, path));
     TRY(log_read(folder, add_leaf, log, &torn));
@@ -145,6 +154,8 @@ void log_close(AuditLog *log) {
     }
     free(log->leaves);
     log->leaves = NULL;
+    json_decref(log->of_files);
+    log->of_files = NULL;
     sodium_memzero(&log->key, sizeof log->key);
 }
 

@@ -24,6 +24,7 @@ struct AuditLog {
     SigningKey key;
     MerkleHash *leaves; /* [n] malloc'ed */
     int64_t n, capacity;
+    json_t *of_files; /* a step's file -> the last entry that names it */
 };
 
 typedef struct Checkpoint {
@@ -35,6 +36,9 @@ typedef struct Checkpoint {
 /* Takes the log for this process alone, reads what is there and holds it against its checkpoint. */
 limn_status log_open(AuditLog *log, const char *folder, const char *key_path, Arena *arena);
 void log_close(AuditLog *log);
+
+/* The last entry that names this file; NULL: none does. Borrowed. */
+const json_t *log_entry_of(const AuditLog *log, const char *file);
 
 /* Takes the entry over. On the disk when it returns. */
 limn_status log_append(AuditLog *log, json_t *entry);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "audit/record.h"
+#include "base/bytes.h"
 #include "base/file.h"
 #include "files/json.h"
 
@@ -30,7 +31,8 @@ typedef struct Verifier {
     unsigned char public[PUBLIC_BYTES];
     MerkleHash *leaves; /* [n] */
     int64_t n, capacity;
-    json_t *steps; /* file -> its last entry */
+    json_t *steps;           /* file -> its last entry */
+    char manifest[HASH_HEX]; /* as the last entry has it; "": that one does not end an audit */
 } Verifier;
 
 static void problem(Verifier *verifier, const char *file, const char *found, const char *expected) {
@@ -44,6 +46,23 @@ static const char *inside(const Verifier *verifier, const char *name) {
 }
 
 /* ---- the log ---- */
+
+/* What was kept from an earlier run must be what that run left. */
+static void check_kept(Verifier *verifier, const char *file, const char *event, const json_t *entry) {
+    static const char *const parts[] = {"result", "decisions"};
+    const json_t *before = json_object_get(verifier->steps, file);
+    if (before == NULL || event == NULL || strcmp(event, "kept") != 0) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        const char *was = json_string_value(json_object_get(before, parts[i]));
+        const char *is = json_string_value(json_object_get(entry, parts[i]));
+        if (was != NULL && is != NULL && strcmp(was, is) != 0) {
+            problem(verifier, arena_printf(verifier->call->arena, "log.jsonl, entry %lld", (long long)verifier->n - 1),
+                    arena_printf(verifier->call->arena, "%s kept with %s %s", file, parts[i], is), was);
+        }
+    }
+}
 
 static limn_status see_entry(void *context, const char *line, size_t length) {
     Verifier *verifier = context;
@@ -59,9 +78,13 @@ static limn_status see_entry(void *context, const char *line, size_t length) {
     verifier->leaves[verifier->n++] = merkle_leaf(line, length);
     json_t *entry = json_loadb(line, length, 0, NULL);
     const char *file = json_string_value(json_object_get(entry, "file"));
+    const char *event = json_string_value(json_object_get(entry, "event"));
+    const char *manifest = json_string_value(json_object_get(entry, "manifest"));
     if (file != NULL) {
+        check_kept(verifier, file, event, entry);
         json_object_set(verifier->steps, file, entry);
     }
+    snprintf(verifier->manifest, sizeof verifier->manifest, "%s", manifest != NULL ? manifest : "");
     json_decref(entry);
     return LIMN_OK;
 }
@@ -127,10 +150,17 @@ static void check_file(Verifier *verifier, const char *name, const char *expecte
     }
 }
 
-/* A step's result must be what its last entry says, and the manifest too. */
+/* "decisions.0123.json" of "steps/decisions.0123.jsonl": the result that the decisions belong to. */
+static const char *result_beside(const Verifier *verifier, const char *decisions) {
+    return arena_strndup(verifier->call->arena, path_base(decisions), strlen(path_base(decisions)) - 1);
+}
+
+/* A step's result and decisions must be what its last entry says, and the manifest too. */
 static void check_step_entry(Verifier *verifier, const char *name, const char *hash) {
-    const json_t *entry = json_object_get(verifier->steps, path_base(name));
-    const char *logged = json_string_value(json_object_get(entry, "result"));
+    bool decisions = text_ends_with(name, ".jsonl");
+    const char *file = decisions ? result_beside(verifier, name) : path_base(name);
+    const json_t *entry = file != NULL ? json_object_get(verifier->steps, file) : NULL;
+    const char *logged = json_string_value(json_object_get(entry, decisions ? "decisions" : "result"));
     if (logged != NULL && strcmp(logged, hash) != 0) {
         problem(verifier, "manifest.json", hash,
                 arena_printf(verifier->call->arena, "%s of the log, for %s", logged, name));
@@ -169,6 +199,17 @@ static limn_status check_inputs(Verifier *verifier, const json_t *inputs, int64_
     return LIMN_OK;
 }
 
+/* An older manifest has a signature too: the log says which is the last. */
+static void check_manifest_entry(Verifier *verifier, const char *path) {
+    char hex[HASH_HEX];
+    int64_t size;
+    if (verifier->manifest[0] != '\0' && file_sha256(hex, &size, path) == LIMN_OK &&
+        strcmp(hex, verifier->manifest) != 0) {
+        problem(verifier, "manifest.json", hex,
+                arena_printf(verifier->call->arena, "%s of the log's last entry", verifier->manifest));
+    }
+}
+
 static limn_status check_manifest(Verifier *verifier, int64_t *seen) {
     const char *path = inside(verifier, "manifest.json"), *sig_path = inside(verifier, "manifest.json.sig");
     char *text, *signature;
@@ -184,6 +225,7 @@ static limn_status check_manifest(Verifier *verifier, int64_t *seen) {
             problem(verifier, "manifest.json", "a signature that does not fit", "a signature of the key");
         }
         free(signature);
+        check_manifest_entry(verifier, path);
         status = json_text_load(&manifest, path, text, length);
     }
     free(text);

@@ -177,4 +177,9 @@ enum { REGIMES_MOST = 100 };
 const char *regime_name(size_t index);
 bool regime_is_known(const char *id);
 
+/* "b" of "a,b,c", or of a list; NULL: there is no such one. */
+const char *plan_choice(const Plan *plan, const json_t *choices, int32_t wanted);
+/* The continuation that decisions call by this name; NULL: none is known (a classifier has its classes). */
+const char *plan_choice_called(const Plan *plan, const PlanStep *of, const char *name);
+
 #endif

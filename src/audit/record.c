@@ -47,6 +47,30 @@ limn_status record_open(AuditLog *log, const Audit *audit) {
                                      (int)audit->plan.n_steps));
 }
 
+static limn_status hold_against_log(const char *path, const char *logged) {
+    char hex[HASH_HEX];
+    int64_t size;
+    TRY(file_sha256(hex, &size, path));
+    return logged != NULL && strcmp(hex, logged) == 0
+               ? LIMN_OK
+               : fail(LIMN_FORMAT,
+                      "%s: was changed since it was kept: found SHA-256 %.16s..., expected %.16s...; "
+                      "remove it and its step runs again",
+                      path, hex, logged != NULL ? logged : "none");
+}
+
+limn_status record_find_kept(bool *kept, const StepRunner *runner, const StepRun *run) {
+    const json_t *entry = runner->log != NULL ? log_entry_of(runner->log, path_base(run->file)) : NULL;
+    const char *decisions = json_string_value(json_object_get(entry, "decisions"));
+    bool decides = decisions != NULL && decisions[0] != '\0';
+    *kept = entry != NULL && file_exists(run->file) && (!decides || file_exists(run->decisions));
+    if (!*kept) {
+        return LIMN_OK;
+    }
+    TRY(hold_against_log(run->file, json_string_value(json_object_get(entry, "result"))));
+    return decides ? hold_against_log(run->decisions, decisions) : LIMN_OK;
+}
+
 limn_status record_step(AuditLog *log, const StepRunner *runner, int32_t step) {
     const StepRun *run = &runner->runs[step];
     char result[HASH_HEX] = "", decisions[HASH_HEX] = "", time_now[32];
@@ -89,15 +113,25 @@ static limn_status add_file(json_t *files, const Audit *audit, const char *name)
     return json_object_set_new(files, name, entry) == 0 ? LIMN_OK : method_no_memory(audit->call);
 }
 
+/* A file of a step, where it left one. */
+static limn_status add_step_file(json_t *files, const Audit *audit, const char *file) {
+    if (file == NULL || !file_exists(file)) {
+        return LIMN_OK;
+    }
+    const char *name = arena_printf(audit->call->arena, "steps/%s", path_base(file));
+    return name != NULL ? add_file(files, audit, name) : method_no_memory(audit->call);
+}
+
 static limn_status add_step_files(json_t *files, const Audit *audit) {
-    for (int32_t i = 0; i < audit->runner.done; i++) {
-        const StepRun *run = &audit->runner.runs[i];
-        const char *names[] = {run->result != NULL ? run->file : NULL, run->decisions};
-        for (size_t k = 0; k < 2; k++) {
-            char *name = names[k] != NULL && file_exists(names[k])
-                             ? arena_printf(audit->call->arena, "steps/%s", path_base(names[k]))
-                             : NULL;
-            TRY(name != NULL ? add_file(files, audit, name) : LIMN_OK);
+    const StepRunner *runner = &audit->runner;
+    for (int32_t i = 0; i < runner->done; i++) {
+        const limn_command *command = &runner->plan->steps[i].method->command;
+        TRY(runner->runs[i].result != NULL ? add_step_file(files, audit, runner->runs[i].file) : LIMN_OK);
+        TRY(add_step_file(files, audit, runner->runs[i].decisions));
+        for (size_t k = 0; k < command->n_params; k++) {
+            const char *file;
+            TRY(step_resumed_file(&file, runner, i, &command->params[k]));
+            TRY(add_step_file(files, audit, file));
         }
     }
     return LIMN_OK;
@@ -138,6 +172,9 @@ static limn_status write_manifest(const AuditLog *log, const Audit *audit) {
     static const char *const own[] = {"index.json", "report.json"};
     for (size_t i = 0; status == LIMN_OK && i < sizeof own / sizeof own[0]; i++) {
         status = add_file(files, audit, own[i]);
+    }
+    if (status == LIMN_OK && audit->plan.budget > 0) {
+        status = add_file(files, audit, "sizes.json");
     }
     json_t *manifest = status == LIMN_OK
                            ? json_pack("{s:s, s:s, s:s, s:O, s:o}", "format", "limn.audit-manifest/1", "version",

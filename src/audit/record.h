@@ -12,6 +12,9 @@
 #include "audit/log.h"
 
 limn_status record_open(AuditLog *log, const Audit *audit);
+/* Whether a step's result lies there as the log has it. One that was changed since is not gone on with: LIMN_FORMAT.
+ * One that no entry speaks of (the audit was killed between the two) is not there. */
+limn_status record_find_kept(bool *kept, const StepRunner *runner, const StepRun *run);
 limn_status record_step(AuditLog *log, const StepRunner *runner, int32_t step);
 /* Writes report, manifest and checkpoint. */
 limn_status record_close(AuditLog *log, const Audit *audit);

@@ -12,11 +12,20 @@ static void count_gates(const Audit *audit, int32_t counts[3]) {
     }
 }
 
+static bool all_were_asked(const Audit *audit) {
+    bool all = true;
+    for (int32_t i = 0; i < audit->runner.done; i++) {
+        all = all && audit->runner.runs[i].refused == LIMN_OK;
+    }
+    return all;
+}
+
+/* As the exit code has it: a step that could not be asked leaves the whole undecided. */
 static const char *first_word(const Audit *audit, const int32_t counts[3]) {
-    return audit->plan.n_gates == 0     ? AUDIT_SAYS(audit, "No gates in the plan", "计划中没有关卡")
-           : counts[CHECK_FAIL] > 0     ? AUDIT_SAYS(audit, "Does not pass", "未通过")
-           : counts[CHECK_INCONCLUSIVE] ? AUDIT_SAYS(audit, "Undecided", "尚无定论")
-                                        : AUDIT_SAYS(audit, "Passes", "通过");
+    return audit->plan.n_gates == 0 ? AUDIT_SAYS(audit, "No gates in the plan", "计划中没有关卡")
+           : counts[CHECK_FAIL] > 0 ? AUDIT_SAYS(audit, "Does not pass", "未通过")
+           : counts[CHECK_INCONCLUSIVE] > 0 || !all_were_asked(audit) ? AUDIT_SAYS(audit, "Undecided", "尚无定论")
+                                                                      : AUDIT_SAYS(audit, "Passes", "通过");
 }
 
 static void say_headline(const Audit *audit) {
@@ -127,12 +136,13 @@ static void add_findings(const Audit *audit) {
     }
     result_block_note(
         audit->result,
-        AUDIT_SAYS(audit,
-                   "p is corrected by Holm over all %d tests of this audit, at %.3g; effects of shares below "
-                   "%.3g are no finding. 0.05 in points is 5 of 100 records.",
-                   "p 经 Holm 校正（本次审计共 %d 项检验，水平 %.3g）；比例效应低于 %.3g 不算发现。0.05 即每 100 "
-                   "条记录中 5 条。"),
-        (int)audit->findings.n, audit->plan.findings.level, audit->plan.findings.floor);
+        AUDIT_SAYS(
+            audit,
+            "p is corrected by Holm over all %d tests of this audit, at %.3g (those of a step that corrects its "
+            "own count as one); effects of shares below %.3g are no finding. 0.05 in points is 5 of 100 records.",
+            "p 经 Holm 校正（本次审计共 %d 项检验，水平 "
+            "%.3g；自行校正的步骤计为一项）；比例效应低于 %.3g 不算发现。0.05 即每 100 条记录中 5 条。"),
+        (int)findings_tests(&audit->findings), audit->plan.findings.level, audit->plan.findings.floor);
 }
 
 static void add_absent(const Audit *audit) {

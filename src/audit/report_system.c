@@ -27,7 +27,7 @@ enum { FACTS = sizeof facts / sizeof facts[0] };
 
 static const char *fact_of(const Audit *audit, const char *name) {
     for (int32_t i = 0; i < audit->plan.n_system; i++) {
-        if (strcmp(audit->plan.system[i].name, name) == 0) {
+        if (strcmp(audit->plan.system[i].name, name) == 0 && audit->plan.system[i].text[0] != '\0') {
             return audit->plan.system[i].text;
         }
     }

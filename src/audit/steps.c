@@ -122,17 +122,21 @@ static limn_status set(const StepRunner *runner, json_t *params, const char *nam
     return json_object_set_new(params, name, value) == 0 ? LIMN_OK : no_memory(runner);
 }
 
-/* Files that a command appends to as it works and goes on with after a stop: they are the step's own. */
-static limn_status set_resumed_files(const StepRunner *runner, json_t *params, const PlanStep *step,
-                                     const StepRun *run) {
-    for (size_t i = 0; i < step->method->command.n_params; i++) {
-        const limn_param *row = &step->method->command.params[i];
-        bool resumed = row->kind == LIMN_PARAM_OUTPUT && strcmp(row->name, "decisions") != 0 &&
-                       text_ends_with(row->metavar != NULL ? row->metavar : "", ".jsonl");
-        const char *file = resumed ? arena_printf(runner->call->arena, "%s/steps/%s.%.16s.%s.jsonl", runner->work,
-                                                  step->id, run->key, row->name)
-                                   : NULL;
-        TRY(file != NULL ? set(runner, params, row->name, json_string(file)) : LIMN_OK);
+limn_status step_resumed_file(const char **file, const StepRunner *runner, int32_t step, const limn_param *row) {
+    bool resumed = row->kind == LIMN_PARAM_OUTPUT && strcmp(row->name, "decisions") != 0 &&
+                   text_ends_with(row->metavar != NULL ? row->metavar : "", ".jsonl");
+    *file = resumed ? arena_printf(runner->call->arena, "%s/steps/%s.%.16s.%s.jsonl", runner->work,
+                                   runner->plan->steps[step].id, runner->runs[step].key, row->name)
+                    : NULL;
+    return *file != NULL || !resumed ? LIMN_OK : no_memory(runner);
+}
+
+static limn_status set_resumed_files(const StepRunner *runner, json_t *params) {
+    const limn_command *command = &runner->plan->steps[runner->done].method->command;
+    for (size_t i = 0; i < command->n_params; i++) {
+        const char *file;
+        TRY(step_resumed_file(&file, runner, runner->done, &command->params[i]));
+        TRY(file != NULL ? set(runner, params, command->params[i].name, json_string(file)) : LIMN_OK);
     }
     return LIMN_OK;
 }
@@ -157,7 +161,7 @@ static limn_status call_params(json_t **params, const StepRunner *runner, const 
     if (run->decisions != NULL) {
         TRY(set(runner, *params, "decisions", json_string(run->decisions)));
     }
-    TRY(set_resumed_files(runner, *params, step, run));
+    TRY(set_resumed_files(runner, *params));
     const CommonOptions *common = &runner->call->common;
     if (common->threads > 0) {
         TRY(set(runner, *params, "threads", json_integer(common->threads)));
@@ -199,8 +203,18 @@ static limn_status keep(const StepRun *run, const Result *result) {
     return status;
 }
 
-static bool cannot_be_asked(limn_status status) {
+bool step_cannot_be_asked(limn_status status) {
     return status == LIMN_UNSUPPORTED || status == LIMN_USAGE || status == LIMN_NOT_FOUND || status == LIMN_RANGE;
+}
+
+/* A command that may read a data set, and was given neither one nor a prompt, is told how to get one. */
+static const char *say_refused(const StepRunner *runner, const PlanStep *step) {
+    const Plan *plan = runner->plan;
+    bool unread = step->data < 0 && plan->n_data > 0 && plan_own_option(step->method, "data") != NULL &&
+                  plan_own_option(step->method, "prompt") != NULL && json_object_get(step->params, "prompt") == NULL;
+    return unread ? arena_printf(runner->call->arena, "%s ('data: %s' in the step has it read that data set)",
+                                 error_message(), plan->data[0].name)
+                  : arena_strdup(runner->call->arena, error_message());
 }
 
 static limn_status ask(StepRunner *runner, const PlanStep *step, StepRun *run, StepTick *step_tick) {
@@ -213,9 +227,9 @@ static limn_status ask(StepRunner *runner, const PlanStep *step, StepRun *run, S
                              &listeners);
     }
     json_decref(params);
-    if (cannot_be_asked(status)) {
+    if (step_cannot_be_asked(status)) {
         run->refused = status;
-        run->why = arena_strdup(runner->call->arena, error_message());
+        run->why = say_refused(runner, step);
         return run->why != NULL ? LIMN_OK : no_memory(runner);
     }
     if (status == LIMN_OK) {
@@ -229,8 +243,8 @@ static limn_status run_step(StepRunner *runner, StepTick *step_tick) {
     const PlanStep *step = &runner->plan->steps[runner->done];
     StepRun *run = &runner->runs[runner->done];
     TRY(name_files(runner, step, run));
-    if (file_exists(run->file)) {
-        run->kept = true;
+    TRY(record_find_kept(&run->kept, runner, run));
+    if (run->kept) {
         runner->kept_weight += step_tick->own;
         return read_kept(run);
     }

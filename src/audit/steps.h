@@ -39,5 +39,9 @@ void step_runner_close(StepRunner *runner, bool temporary);
 /* Runs all steps of the plan that have not run yet. A step that cannot be asked of this model or data is marked and
  * the others go on; any other failure ends the audit. */
 limn_status steps_run(StepRunner *runner);
+/* The file that a command appends to as it works and goes on with after a stop, by this option; NULL: it is none such.
+ */
+limn_status step_resumed_file(const char **file, const StepRunner *runner, int32_t step, const limn_param *row);
+bool step_cannot_be_asked(limn_status status);
 
 #endif

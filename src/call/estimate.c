@@ -13,15 +13,16 @@ static void add_row(TableBlock *table, const char *name, double value, const cha
     table_row(table, cells);
 }
 
-limn_status estimate_show(Result *result, Engine *engine, const RunRequest *request, int64_t runs,
-                          const EstimateRow *rows, int32_t n) {
+limn_status estimate_show(Result *result, const MethodCall *call, Engine *engine, const RunRequest *request,
+                          int64_t runs, const EstimateRow *rows, int32_t n) {
     static const TableColumn columns[] = {
-        {{"what", 4}, COLUMN_TEXT}, {{"amount", 6}, COLUMN_NUMBER}, {{"unit", 4}, COLUMN_TEXT}};
+        {{"what", 4}, COLUMN_NAME}, {{"amount", 6}, COLUMN_NUMBER}, {{"unit", 4}, COLUMN_NAME}};
     RunEstimate estimate;
     size_t faster;
     TRY(engine_estimate(engine, request, &estimate));
     TRY(engine_estimate_weights(engine, request, runs, &faster));
-    TableBlock *table = result_add_table(result, "estimate", "What this would take", columns, 3);
+    TableBlock *table =
+        result_add_table(result, "estimate", SAY(call, "What this would take", "所需的时间与内存"), columns, 3);
     const Model *model = engine_model(engine);
     add_row(table, "weights, as stored", (double)model->weight_bytes / 1048576.0, "MiB");
     add_row(table, "memory of converted weights", (double)model->copied_bytes / 1048576.0, "MiB");

@@ -19,8 +19,8 @@ typedef struct EstimateRow {
 
 /* Adds a table "estimate" with the request's memory and arithmetic, then the given rows. runs: how often the request,
  * or one like it, will run. */
-limn_status estimate_show(Result *result, Engine *engine, const RunRequest *request, int64_t runs,
-                          const EstimateRow *rows, int32_t n);
+limn_status estimate_show(Result *result, const MethodCall *call, Engine *engine, const RunRequest *request,
+                          int64_t runs, const EstimateRow *rows, int32_t n);
 
 double estimate_clock(void); /* seconds, monotonic */
 

@@ -338,3 +338,11 @@ limn_status answer_place(const Answer *answer, int32_t row, const int32_t *ids, 
                       "prompt; expected changes elsewhere",
                       row);
 }
+
+const char *answer_unit(const MethodCall *call, AnswerMetric metric) {
+    static const char *const english[] = {
+        "log-probability",        "probability", "logit", "logit difference", "negative log-likelihood",
+        "lead in log-probability"};
+    static const char *const chinese[] = {"对数概率", "概率", "logit", "logit 之差", "负对数似然", "对数概率的领先"};
+    return SAY(call, english, chinese)[metric];
+}

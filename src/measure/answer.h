@@ -49,6 +49,9 @@ typedef struct AnswerOptions {
 
 typedef struct Answer Answer;
 
+/* What its values are counted in, for people, in the language of the call. */
+const char *answer_unit(const MethodCall *call, AnswerMetric metric);
+
 /* prompt, target and contrast (kind TARGET_NONE: none; may be NULL) are borrowed as long as the answer lives; runs
  * nothing. Memory is the answer's own: thousands may be made and freed in one call. */
 limn_status answer_new(Answer **answer, MethodCall *call, Engine *engine, const Prompt *prompt, const Target *target,

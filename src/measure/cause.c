@@ -65,29 +65,37 @@ static void judge(const CauseWork *work) {
     Result *result = work->result;
     int32_t largest = largest_clear(work);
     if (largest < 0) {
-        result_check_inconclusive(result, "cause", (double)NAN, CHECK_AT_LEAST, least_ratio,
-                                  "no word's effect is told from 0 when it is exchanged, all %d words tried counted",
-                                  yardstick_tried(work->yardstick));
+        result_check_inconclusive(
+            result, "cause", (double)NAN, CHECK_AT_LEAST, least_ratio,
+            SAY(work->asked->call, "no word's effect is told from 0 when it is exchanged, all %d words tried counted",
+                "换成别的词后，没有哪个词的效应能与 0 区分（已计入全部 %d 个试过的词）"),
+            yardstick_tried(work->yardstick));
         return;
     }
     Text cause = yardstick_text(work->yardstick, largest);
     const Effect *own = work->named < 0 ? NULL : yardstick_effect(work->yardstick, work->named);
     if (own == NULL || isnan(own->effect)) {
-        result_check_inconclusive(result, "cause", (double)NAN, CHECK_AT_LEAST, least_ratio,
-                                  own == NULL ? "it names no word for the target, exchanging \"%.*s\" lowers it most"
-                                              : "what it names first cannot be exchanged; exchanging \"%.*s\" lowers "
-                                                "the target most",
-                                  (int)cause.length, cause.bytes);
+        result_check_inconclusive(
+            result, "cause", (double)NAN, CHECK_AT_LEAST, least_ratio,
+            own == NULL ? SAY(work->asked->call, "it names no word for the target, exchanging \"%.*s\" lowers it most",
+                              "它没有指出支持目标的词；换掉“%.*s”使目标下降最多")
+                        : SAY(work->asked->call,
+                              "what it names first cannot be exchanged; exchanging \"%.*s\" lowers "
+                              "the target most",
+                              "它首先指出的不能被替换；换掉“%.*s”使目标下降最多"),
+            (int)cause.length, cause.bytes);
         return;
     }
     bool clear = effect_is_clear(own) && support(work, own) > 0.0;
     double ratio = clear ? support(work, own) / support(work, yardstick_effect(work->yardstick, largest)) : 0.0;
     Text named = yardstick_text(work->yardstick, work->named);
-    result_check(
-        result, "cause", ratio, CHECK_AT_LEAST, least_ratio,
-        "effect of exchanging \"%.*s\", which it names first, over the largest, that of \"%.*s\"; 0 where it is not "
-        "told from none",
-        (int)named.length, named.bytes, (int)cause.length, cause.bytes);
+    result_check(result, "cause", ratio, CHECK_AT_LEAST, least_ratio,
+                 SAY(work->asked->call,
+                     "effect of exchanging \"%.*s\", which it names first, over the largest, that of \"%.*s\"; 0 where "
+                     "it is not "
+                     "told from none",
+                     "换掉它首先指出的“%.*s”的效应，与最大效应（“%.*s”的）之比；无法与零效应区分时为 0"),
+                 (int)named.length, named.bytes, (int)cause.length, cause.bytes);
 }
 
 static bool comes_before(const CauseWork *work, int32_t a, int32_t b) {
@@ -116,7 +124,8 @@ static void show(const CauseWork *work) {
         }
         order[place] = u;
     }
-    TableBlock *table = result_add_table(work->result, "cause", "What exchanging words does", columns, 8);
+    TableBlock *table = result_add_table(
+        work->result, "cause", SAY(work->asked->call, "What exchanging words does", "换词的效果"), columns, 8);
     for (int32_t i = 0; i < n; i++) {
         const Effect *effect = yardstick_effect(work->yardstick, order[i]);
         Text text = yardstick_text(work->yardstick, order[i]);
@@ -131,8 +140,11 @@ static void show(const CauseWork *work) {
         table_row(table, cells);
     }
     result_block_note(work->result,
-                      "score: the method's; effect: how far the answer's lead falls with other words there (`limn "
-                      "replace`), 95%% for all %d words tried together",
+                      SAY(work->asked->call,
+                          "score: the method's; effect: how far the answer's lead falls with other words there (`limn "
+                          "replace`), 95%% for all %d words tried together",
+                          "得分：本方法所给；效应：换成别的词后回答的领先量下降多少（`limn replace`），区间对全部 %d "
+                          "个试过的词同时成立（95%%）"),
                       yardstick_tried(work->yardstick));
     result_block_detail(work->result);
 }
@@ -248,6 +260,7 @@ static Curve curve_of(const Deletion *deletion, const Answered *answered, const 
 static void report_deletion(const Deletion *deletion, const Answered *answered, const bool *good) {
     enum { MOST_POINTS = MOST_REMOVED + 1 };
     const CauseWork *work = deletion->work;
+    const MethodCall *call = work->asked->call;
     double x[MOST_POINTS] = {0}, top[MOST_POINTS], mean[MOST_POINTS], low[MOST_POINTS], high[MOST_POINTS];
     Answered clean = yardstick_clean(work->yardstick);
     bool lead = is_contrasted(work->asked);
@@ -267,16 +280,22 @@ static void report_deletion(const Deletion *deletion, const Answered *answered, 
         good += OWN_SETS + RANDOM_SETS;
     }
     SeriesBlock *series =
-        result_add_series(work->result, "deletion", "When words are exchanged", x, n + 1, "words exchanged",
-                          lead ? "lead of the target over its contrast" : "probability of the target");
-    series_line(series, "strongest supporters", top, NULL, NULL);
-    series_line(series, "random words", mean, low, high);
-    result_block_note(work->result,
-                      "exchanged for words that fit; strongest: mean of %d versions; random: mean and range of %d sets",
-                      OWN_SETS, RANDOM_SETS);
+        result_add_series(work->result, "deletion", SAY(call, "When words are exchanged", "换词之后"), x, n + 1,
+                          SAY(call, "words exchanged", "换掉的词数"),
+                          lead ? SAY(call, "lead of the target over its contrast", "目标对对照的领先量")
+                               : SAY(call, "probability of the target", "目标的概率"));
+    series_line(series, SAY(call, "strongest supporters", "最支持的词"), top, NULL, NULL);
+    series_line(series, SAY(call, "random words", "随机的词"), mean, low, high);
+    result_block_note(
+        work->result,
+        SAY(call, "exchanged for words that fit; strongest: mean of %d versions; random: mean and range of %d sets",
+            "换成合适的词；最支持的词：%d 个版本的均值；随机的词：%d 组的均值与范围"),
+        OWN_SETS, RANDOM_SETS);
     result_check(work->result, "deletion", advantage, CHECK_ABOVE, 0.0,
-                 "how much further exchanging the strongest words lowers %s than exchanging random ones",
-                 lead ? "the target's lead over its contrast" : "the target's probability");
+                 SAY(call, "how much further exchanging the strongest words lowers %s than exchanging random ones",
+                     "换掉最强的词使%s比换掉随机的词多下降多少"),
+                 lead ? SAY(call, "the target's lead over its contrast", "目标对对照的领先量")
+                      : SAY(call, "the target's probability", "目标的概率"));
 }
 
 static limn_status check_deletion(CauseWork *work) {
@@ -285,7 +304,9 @@ static limn_status check_deletion(CauseWork *work) {
     TRY(order_words(&deletion));
     deletion.counts = (int32_t)smaller(smaller(deletion.n_positive, MOST_REMOVED), deletion.n_order - 1);
     if (deletion.counts < 1) {
-        result_warn(work->result, "too few supporting words for a deletion check");
+        result_warn(
+            work->result, "%s",
+            SAY(work->asked->call, "too few supporting words for a deletion check", "支持的词太少，无法做删词检验"));
         return LIMN_OK;
     }
     TRY(yardstick_draw(work->yardstick, deletion.order, deletion.counts, OWN_SETS));
@@ -363,7 +384,10 @@ limn_status cause_check(Result *result, const CauseAsked *asked) {
         asked->params != NULL && (asked->params->fixed.n > 0 || asked->params->replacements.bytes != NULL);
     /* nothing to exchange, or no memory left for a luxury, is no fault of whoever asked for scores */
     if ((status == LIMN_USAGE || status == LIMN_NO_MEMORY) && !asked_for_words && result_status(result) == LIMN_OK) {
-        result_warn(result, "whether this points at the cause was not checked: %s", error_message());
+        result_warn(
+            result,
+            SAY(asked->call, "whether this points at the cause was not checked: %s", "未检验它是否指向原因：%s"),
+            error_message());
         error_restore(&before);
         status = LIMN_OK;
     }

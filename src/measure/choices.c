@@ -91,9 +91,10 @@ limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Engine *e
     return status;
 }
 
-const char *truncation_part(Truncation truncation) {
-    static const char *const parts[] = {"", "beginning", "end", "middle"};
-    return parts[truncation];
+const char *truncation_part(const MethodCall *call, Truncation truncation) {
+    static const char *const english[] = {"", "beginning", "end", "middle"}, *const chinese[] = {"", "开头", "末尾",
+                                                                                                 "中间"};
+    return SAY(call, english, chinese)[truncation];
 }
 
 limn_status choice_scorer_cut(ChoiceCut *cut, const ChoiceScorer *scorer, Text prompt, Arena *arena) {

@@ -26,8 +26,8 @@ typedef enum Truncation { TRUNCATE_NONE, TRUNCATE_LEFT, TRUNCATE_RIGHT, TRUNCATE
             "stay",                                                                                                    \
         .field = offsetof(type, member)                                                                                \
     }
-/* "beginning": what of a prompt is cut so. */
-const char *truncation_part(Truncation truncation);
+/* "beginning": what of a prompt is cut so, in the call's language. */
+const char *truncation_part(const MethodCall *call, Truncation truncation);
 
 typedef struct ChoiceOptions {
     const Text *texts; /* [n] continuations, leading space included; a classifier: NULL */

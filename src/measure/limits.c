@@ -71,21 +71,26 @@ limn_status limit_unknown(const Limit *limit, const char *known) {
                 limit->measure.bytes, known);
 }
 
-void limit_judge(Result *result, const Limit *limit, const char *name, Interval interval, const char *about) {
+void limit_judge(Result *result, const MethodCall *call, const Limit *limit, const char *name, Interval interval,
+                 const char *about) {
     bool least = limit->kind == CHECK_AT_LEAST;
     bool known = !isnan(interval.low) && !isnan(interval.high);
     bool good = known && (least ? interval.low >= limit->limit : interval.high <= limit->limit);
     bool bad = known && (least ? interval.high < limit->limit : interval.low > limit->limit);
     if (isnan(interval.value)) {
-        result_check(result, name, interval.value, limit->kind, limit->limit, "nothing to measure it on %s", about);
+        result_check(result, name, interval.value, limit->kind, limit->limit,
+                     SAY(call, "nothing to measure it on %s", "没有可测的数据%s"), about);
     } else if (!known) {
-        result_check_inconclusive(result, name, interval.value, limit->kind, limit->limit, "has no interval %s", about);
+        result_check_inconclusive(result, name, interval.value, limit->kind, limit->limit,
+                                  SAY(call, "has no interval %s", "没有区间，%s"), about);
     } else if (good || bad) {
-        result_check(result, name, interval.value, limit->kind, limit->limit, "95%% interval %.4g to %.4g %s",
-                     interval.low, interval.high, about);
+        result_check(result, name, interval.value, limit->kind, limit->limit,
+                     SAY(call, "95%% interval %.4g to %.4g %s", "95%% 区间 %.4g 至 %.4g，%s"), interval.low,
+                     interval.high, about);
     } else {
         result_check_inconclusive(result, name, interval.value, limit->kind, limit->limit,
-                                  "the limit lies within the 95%% interval, %.4g to %.4g %s", interval.low,
-                                  interval.high, about);
+                                  SAY(call, "the limit lies within the 95%% interval, %.4g to %.4g %s",
+                                      "限值落在 95%% 区间 %.4g 至 %.4g 之内，%s"),
+                                  interval.low, interval.high, about);
     }
 }

@@ -49,6 +49,7 @@ limn_status limit_unknown(const Limit *limit, const char *known);
 const char *limit_option(const Limit *limit); /* "at-least" */
 
 /* Adds the check. about: "of 400 records", for its meaning. */
-void limit_judge(Result *result, const Limit *limit, const char *name, Interval interval, const char *about);
+void limit_judge(Result *result, const MethodCall *call, const Limit *limit, const char *name, Interval interval,
+                 const char *about);
 
 #endif

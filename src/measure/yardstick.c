@@ -529,6 +529,15 @@ limn_status yardstick_plain_error(Yardstick *yardstick, double *error) {
     return LIMN_OK;
 }
 
+void yardstick_check_plain(Result *result, const MethodCall *call, double error) {
+    static const double tolerance = 1e-4; /* of f32 sums in another order */
+    if (!isnan(error)) {
+        result_check(result, "plain pass", error, CHECK_AT_MOST, tolerance, "%s",
+                     SAY(call, "difference of a changed prompt's lead in a pass by itself and among the others",
+                         "改动后的提示单独计算与一并计算所得领先之差"));
+    }
+}
+
 /* ---- reading ---- */
 
 const Units *yardstick_units(const Yardstick *yardstick) {

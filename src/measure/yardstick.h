@@ -91,6 +91,8 @@ limn_status yardstick_version(Yardstick *yardstick, const Exchanges *exchanges, 
 /* The strongest unit's last version in a pass of its own, nothing shared: how far its lead is off. NaN: the answer is
  * no plain continuation. */
 limn_status yardstick_plain_error(Yardstick *yardstick, double *error);
+/* The check of that, once for each result; an error that is NaN was not measured. */
+void yardstick_check_plain(Result *result, const MethodCall *call, double error);
 
 const Units *yardstick_units(const Yardstick *yardstick);
 const Effect *yardstick_effect(const Yardstick *yardstick, int32_t unit);

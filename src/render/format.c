@@ -184,6 +184,23 @@ size_t line_break(const char *text, size_t length, int width, bool force) {
     return length;
 }
 
+int longest_piece(const char *text) {
+    int longest = 0, used = 0;
+    uint32_t last = 0;
+    utf8proc_int32_t state = 0;
+    for (size_t at = 0, length = strlen(text); at < length;) {
+        uint32_t before = last, codepoint;
+        bool valid;
+        size_t taken = utf8_read(text + at, length - at, &codepoint, &valid);
+        bool apart = ends_character(&last, &state, codepoint) && may_break(before, codepoint);
+        used = apart ? 0 : used;
+        used += is_gap(codepoint) ? 0 : codepoint_width(codepoint);
+        longest = used > longest ? used : longest;
+        at += taken;
+    }
+    return longest;
+}
+
 /* ---- numbers ---- */
 
 static const char *const none = "-";
@@ -359,6 +376,10 @@ static void format_plain(TextBuffer *out, const Value *value, Words words, unsig
     }
 }
 
+bool column_kind_wraps(ColumnKind kind) {
+    return kind == COLUMN_TEXT || kind == COLUMN_NAME || kind == COLUMN_VALUE;
+}
+
 void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, Words words, unsigned flags) {
     double number = cell_number(value);
     if ((kind == COLUMN_SIGNED || kind == COLUMN_BAR) && isfinite(number)) {
@@ -367,6 +388,8 @@ void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, Words wor
         format_percent(out, number);
     } else if (kind == COLUMN_SHARE && isfinite(number)) {
         format_share(out, number);
+    } else if (kind == COLUMN_NAME && value->kind == VALUE_TEXT) {
+        clean_text(out, word_for_name(words, value->text), flags);
     } else {
         format_plain(out, value, words, kind == COLUMN_TOKEN ? flags | CLEAN_SPACES : flags);
     }

@@ -21,6 +21,8 @@ void clean_text_cut(TextBuffer *out, Text text, unsigned flags, int width);
  * East Asian characters where a line may break. Where nothing fits: 0, or with `force` as many whole characters as do,
  * at least one. */
 size_t line_break(const char *text, size_t length, int width, bool force);
+/* Columns of the widest piece that no line break falls into: a word, a wide character. */
+int longest_piece(const char *text);
 
 /* Columns of clean UTF-8 in a terminal (East Asian wide characters take two). */
 int text_width(const char *text, size_t length);
@@ -35,6 +37,8 @@ void format_bytes(TextBuffer *out, int64_t bytes);
 /* Enough decimals for `scale` to have three digits: columns of a strip line up. */
 void format_score(TextBuffer *out, double score, double scale, bool is_signed);
 /* A table's cell, model text cleaned (flags for clean_text). */
+/* Whether its cells are words that may stand on several lines. */
+bool column_kind_wraps(ColumnKind kind);
 void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, Words words, unsigned flags);
 /* Its name as readers know it; of one that has no part in the verdict that is said too. */
 void format_check_name(TextBuffer *out, const ResultCheck *check, Words words, unsigned flags);

@@ -280,7 +280,7 @@ static void lay_out(Html *h, Layout *layout, const TableBlock *table) {
             int width = cell_columns(h, table, row, i);
             widest = width > widest ? width : widest;
         }
-        bool wraps = table->columns[i].kind == COLUMN_TEXT || table->columns[i].kind == COLUMN_VALUE;
+        bool wraps = column_kind_wraps(table->columns[i].kind);
         layout->columns += (wraps && widest > WRAPPED_COLUMNS ? WRAPPED_COLUMNS : widest) + 2;
         layout->stacked = layout->stacked || (widest > STACK_COLUMNS && table->n_columns > 2);
     }

@@ -49,6 +49,34 @@ void score_begin(const Terminal *t, int step) {
     }
 }
 
+Text text_from(const TextBuffer *buffer) {
+    return (Text){buffer->data == NULL ? "" : buffer->data, buffer->length};
+}
+
+const char *keep(Terminal *t, TextBuffer *buffer) {
+    const char *text = buffer->failed ? NULL : arena_strndup(t->arena, text_from(buffer).bytes, buffer->length);
+    text_buffer_free(buffer);
+    if (text == NULL) {
+        t->status = fail(LIMN_NO_MEMORY, "no memory to show a result");
+        return "";
+    }
+    return text;
+}
+
+void *array(Terminal *t, size_t count, size_t size) {
+    void *memory = size != 0 && count > SIZE_MAX / size ? NULL : arena_zalloc(t->arena, count * size);
+    if (memory == NULL) {
+        t->status = fail(LIMN_NO_MEMORY, "no memory to show a result");
+    }
+    return memory;
+}
+
+void trim_line(const Terminal *t) {
+    while (!t->out->failed && t->out->length > 0 && t->out->data[t->out->length - 1] == ' ') {
+        t->out->data[--t->out->length] = '\0';
+    }
+}
+
 void add_spaces(const Terminal *t, int n) {
     for (int i = 0; i < n; i++) {
         text_buffer_add_char(t->out, ' ');

@@ -24,6 +24,13 @@ void style_end(const Terminal *t);
 /* Colour of a score: fill behind the text (24-bit) or coloured letters. Ends with style_end. */
 void score_begin(const Terminal *t, int step);
 
+Text text_from(const TextBuffer *buffer);
+/* A string of the arena, the buffer freed; "" and t->status set when memory runs out. */
+const char *keep(Terminal *t, TextBuffer *buffer);
+/* Zeros of the arena; NULL and t->status set when memory runs out. */
+void *array(Terminal *t, size_t count, size_t size);
+void trim_line(const Terminal *t); /* no spaces at the end of what stands there */
+
 void add_spaces(const Terminal *t, int n);
 void add_padded(const Terminal *t, const char *text, size_t length, int width, bool right);
 /* A bar of at most `width` columns for a part of 1; its sign changes the fill. Returns its columns. */

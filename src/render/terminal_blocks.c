@@ -14,34 +14,9 @@ enum {
     MATRIX_CELLS = 2000,
     STRONGEST_CELLS = 20,
     BAR_WIDTH = 20,
-    CUT_LEAST = 4,     /* of a column of words when nothing else helps */
-    CUT_READABLE = 12, /* so much it keeps while columns can stand closer */
     SERIES_SHOWN = 32, /* points of a series of more than twice as many */
     CELL_LINES = 8
 };
-
-static Text text_from(const TextBuffer *buffer) {
-    return (Text){buffer->data == NULL ? "" : buffer->data, buffer->length};
-}
-
-/* A string of the arena; "" and t->status set when memory runs out. */
-static const char *keep(Terminal *t, TextBuffer *buffer) {
-    const char *text = buffer->failed ? NULL : arena_strndup(t->arena, text_from(buffer).bytes, buffer->length);
-    text_buffer_free(buffer);
-    if (text == NULL) {
-        t->status = fail(LIMN_NO_MEMORY, "no memory to show a result");
-        return "";
-    }
-    return text;
-}
-
-static void *array(Terminal *t, size_t count, size_t size) {
-    void *memory = size != 0 && count > SIZE_MAX / size ? NULL : arena_zalloc(t->arena, count * size);
-    if (memory == NULL) {
-        t->status = fail(LIMN_NO_MEMORY, "no memory to show a result");
-    }
-    return memory;
-}
 
 /* ---- tokens: words on one line, their scores on the line below ---- */
 
@@ -95,12 +70,6 @@ static Cell make_cell(Terminal *t, const Pieces *pieces, int32_t i, bool is_sign
 
 static int cell_width(const Cell *cell) {
     return cell->text_width > cell->number_width ? cell->text_width : cell->number_width;
-}
-
-static void trim_line(const Terminal *t) {
-    while (!t->out->failed && t->out->length > 0 && t->out->data[t->out->length - 1] == ' ') {
-        t->out->data[--t->out->length] = '\0';
-    }
 }
 
 static void add_cells(const Terminal *t, const Cell *cells, int32_t n) {
@@ -213,177 +182,6 @@ void terminal_tokens(Terminal *t, const Block *block) {
         running_strip(t, &pieces);
     }
     add_legend(t, content);
-}
-
-/* ---- tables ---- */
-
-typedef struct Grid {
-    const char **cells; /* [rows, columns], header in row 0 */
-    int *widths;        /* [columns] */
-    bool *right;        /* [columns] */
-    int32_t rows, columns;
-    int gap; /* between columns */
-} Grid;
-
-static Grid make_grid(Terminal *t, const TableBlock *table) {
-    Grid grid = {NULL, NULL, NULL, table->n_rows + 1, table->n_columns, 2};
-    grid.cells = array(t, (size_t)grid.rows * (size_t)grid.columns, sizeof *grid.cells);
-    grid.widths = array(t, (size_t)grid.columns, sizeof *grid.widths);
-    grid.right = array(t, (size_t)grid.columns, sizeof *grid.right);
-    for (int32_t i = 0; grid.right != NULL && i < grid.columns; i++) {
-        grid.right[i] = table_column_right(table, i);
-    }
-    size_t n = (size_t)grid.rows * (size_t)grid.columns;
-    for (size_t i = 0; i < n && t->status == LIMN_OK; i++) {
-        int32_t row = (int32_t)(i / (size_t)grid.columns), column = (int32_t)(i % (size_t)grid.columns);
-        TextBuffer text = TEXT_BUFFER_INIT;
-        if (row == 0) {
-            clean_text(&text, word_for_name(t->words, table->columns[column].name), t->flags);
-        } else {
-            format_cell(&text, table->columns[column].kind, table_cell(table, row - 1, column), t->words, t->flags);
-        }
-        grid.cells[i] = keep(t, &text);
-        int width = text_width(grid.cells[i], strlen(grid.cells[i]));
-        grid.widths[column] = width > grid.widths[column] ? width : grid.widths[column];
-    }
-    return grid;
-}
-
-static bool holds_words(const TableBlock *table, int32_t column) {
-    ColumnKind kind = table->columns[column].kind;
-    return kind == COLUMN_TEXT || kind == COLUMN_TOKEN || kind == COLUMN_VALUE;
-}
-
-static int longest_word(const char *text) {
-    int longest = 0;
-    while (*text != '\0') {
-        size_t length = strcspn(text, " ");
-        int width = text_width(text, length);
-        longest = width > longest ? width : longest;
-        text += length + (text[length] == ' ');
-    }
-    return longest;
-}
-
-/* Columns as wide as their cells and the longest word of their names, which then take several lines. */
-static void narrow_names(Grid *grid) {
-    for (int32_t i = 0; i < grid->columns; i++) {
-        grid->widths[i] = longest_word(grid->cells[i]);
-        for (int32_t row = 1; row < grid->rows; row++) {
-            const char *cell = grid->cells[(size_t)row * (size_t)grid->columns + (size_t)i];
-            int width = text_width(cell, strlen(cell));
-            grid->widths[i] = width > grid->widths[i] ? width : grid->widths[i];
-        }
-    }
-}
-
-static int grid_width(const Grid *grid) {
-    int total = 0;
-    for (int32_t i = 0; i < grid->columns; i++) {
-        total += grid->widths[i] + grid->gap;
-    }
-    return total;
-}
-
-/* Takes from the widest column of words until the row fits; a number that is cut would be another number. Columns
- * stand closer where the words would not be readable otherwise. */
-static void fit_grid(Grid *grid, const TableBlock *table, int room) {
-    int readable = 0;
-    if (grid_width(grid) > room) {
-        narrow_names(grid);
-    }
-    for (int32_t i = 0; i < grid->columns; i++) {
-        bool cut = holds_words(table, i) && grid->widths[i] > CUT_READABLE;
-        readable += (cut ? CUT_READABLE : grid->widths[i]) + grid->gap;
-    }
-    grid->gap = readable > room ? 1 : grid->gap;
-    for (;;) {
-        int32_t widest = -1;
-        for (int32_t i = 0; i < grid->columns; i++) {
-            if (holds_words(table, i) && grid->widths[i] > CUT_LEAST &&
-                (widest < 0 || grid->widths[i] > grid->widths[widest])) {
-                widest = i;
-            }
-        }
-        if (grid_width(grid) <= room || widest < 0) {
-            return;
-        }
-        grid->widths[widest]--;
-    }
-}
-
-/* The first line of a cell, or the next one of a text that takes several; *rest moves on. */
-static void add_cell_line(Terminal *t, const Grid *grid, bool words, int32_t column, bool number, const char **rest,
-                          bool last) {
-    TextBuffer cut = TEXT_BUFFER_INIT;
-    bool wraps = words && !number && !last;
-    size_t length = wraps ? line_break(*rest, strlen(*rest), grid->widths[column], true) : strlen(*rest);
-    clean_text_cut(&cut, text_of_bytes(*rest, length), t->flags, number ? INT_MAX : grid->widths[column]);
-    add_padded(t, text_from(&cut).bytes, cut.length, grid->widths[column], grid->right[column]);
-    t->out->failed = t->out->failed || cut.failed;
-    text_buffer_free(&cut);
-    *rest += length;
-    while (**rest == ' ') {
-        ++*rest;
-    }
-}
-
-static void add_grid_row(Terminal *t, const Grid *grid, const TableBlock *table, int32_t row, int bar_width,
-                         double bar_scale) {
-    const char **rest = array(t, (size_t)grid->columns, sizeof *rest);
-    for (int32_t i = 0; rest != NULL && i < grid->columns; i++) {
-        rest[i] = grid->cells[(size_t)row * (size_t)grid->columns + (size_t)i];
-    }
-    bool more = rest != NULL;
-    for (int line = 0; more; line++) {
-        more = false;
-        text_buffer_add(t->out, "  ");
-        for (int32_t i = 0; i < grid->columns; i++) {
-            ColumnKind kind = table->columns[i].kind;
-            double value = row == 0 ? (double)NAN : cell_number(table_cell(table, row - 1, i));
-            bool words = row == 0 || kind == COLUMN_TEXT || kind == COLUMN_VALUE;
-            add_cell_line(t, grid, words, i, isfinite(value), &rest[i], line == CELL_LINES - 1);
-            more = more || *rest[i] != '\0';
-            if (column_has_bars(table, i) && bar_width > 0) {
-                text_buffer_add_char(t->out, ' ');
-                int used = line == 0 ? add_bar(t, value / bar_scale, bar_width) : 0;
-                add_spaces(t, i + 1 < grid->columns ? bar_width - used : 0);
-            }
-            add_spaces(t, grid->gap);
-        }
-        trim_line(t);
-        text_buffer_add_char(t->out, '\n');
-    }
-}
-
-void terminal_table(Terminal *t, const Block *block) {
-    const TableBlock *table = block->content;
-    if (table->n_columns == 0) {
-        return;
-    }
-    Grid grid = make_grid(t, table);
-    if (t->status != LIMN_OK || grid.cells == NULL || grid.widths == NULL || grid.right == NULL) {
-        return;
-    }
-    int total = 2, shares = 0;
-    double bar_scale = 0;
-    for (int32_t i = 0; i < table->n_columns; i++) {
-        total += grid.widths[i] + 2;
-        shares += column_has_bars(table, i);
-        for (int32_t row = 0; row < table->n_rows && column_has_bars(table, i); row++) {
-            double value = fabs(cell_number(table_cell(table, row, i)));
-            bar_scale = isfinite(value) && value > bar_scale ? value : bar_scale;
-        }
-    }
-    int bar_width = shares == 0 ? 0 : (t->width - total) / shares - 2;
-    bar_width = bar_width > BAR_WIDTH ? BAR_WIDTH : bar_width < 4 ? 0 : bar_width;
-    fit_grid(&grid, table, t->width - 2);
-    style_begin(t, STYLE_DIM);
-    add_grid_row(t, &grid, table, 0, bar_width, 1);
-    style_end(t);
-    for (int32_t row = 1; row < grid.rows; row++) {
-        add_grid_row(t, &grid, table, row, bar_width, bar_scale > 0 ? bar_scale : 1);
-    }
 }
 
 /* ---- matrices ---- */

@@ -57,26 +57,38 @@ static int rising(const void *left, const void *right) {
     return (a->index > b->index) - (a->index < b->index);
 }
 
-limn_status holm_adjust(double *adjusted, const double *p, int64_t n) {
+limn_status holm_adjust_families(double *adjusted, const double *p, const int32_t *family, int64_t n) {
     Ranked *order = malloc((size_t)(n + 1) * sizeof *order);
-    if (order == NULL) {
+    int64_t *standing = calloc((size_t)n + 1, sizeof *standing); /* of each family, those not rejected yet */
+    if (order == NULL || standing == NULL) {
+        free(order);
+        free(standing);
         return fail(LIMN_NO_MEMORY, "%lld p-values", (long long)n);
     }
-    int64_t tested = 0; /* NaN is no test */
+    int64_t tested = 0, tests = 0; /* NaN is no test */
     for (int64_t i = 0; i < n; i++) {
+        int32_t of = family != NULL ? family[i] : 0;
         if (!isnan(p[i])) {
             order[tested++] = (Ranked){p[i], i};
+            tests += of == 0 || standing[of]++ == 0;
         }
         adjusted[i] = p[i];
     }
     qsort(order, (size_t)tested, sizeof *order, rising);
     double largest = 0.0;
     for (int64_t i = 0; i < tested; i++) {
-        largest = fmax(largest, fmin(1.0, order[i].value * (double)(tested - i)));
+        int32_t of = family != NULL ? family[order[i].index] : 0;
+        largest = fmax(largest, fmin(1.0, order[i].value * (double)tests));
         adjusted[order[i].index] = largest;
+        tests -= of == 0 || --standing[of] == 0;
     }
     free(order);
+    free(standing);
     return LIMN_OK;
+}
+
+limn_status holm_adjust(double *adjusted, const double *p, int64_t n) {
+    return holm_adjust_families(adjusted, p, NULL, n);
 }
 
 typedef struct SignFlips {

@@ -56,6 +56,10 @@ double fisher_exact(int64_t a, int64_t b, int64_t c, int64_t d);
 double simultaneous_level(double level, int64_t family);
 /* Holm's step-down p-values (Holm 1979, Scand. J. Stat. 6); adjusted may be p. n up to what memory holds. */
 limn_status holm_adjust(double *adjusted, const double *p, int64_t n);
+/* The same where some p-values come in families that are corrected within already (max-T, Holm): a family counts as one
+ * test for as long as one of it stands. family[i] from 1 to n; 0: a test by itself. By closed testing: of any set of
+ * true hypotheses the smallest p is rejected with at most the chance of one Bonferroni step over its families. */
+limn_status holm_adjust_families(double *adjusted, const double *p, const int32_t *family, int64_t n);
 
 /* What a record says of a hypothesis. A record that says nothing of one has no entry. */
 typedef struct SignFlipEntry {

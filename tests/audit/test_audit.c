@@ -372,7 +372,35 @@ static void test_cannot_be_asked(void **state) {
         said = said || strstr(result->warnings[i].bytes, "this model has no such thing") != NULL;
     }
     assert_true(said);
+    assert_non_null(strstr(result->headline.bytes, "No gates"));
     result_free(result);
+    write_plan("fair.jsonl", STEPS "- run: stuck\ngates:\n- {metric: findings.high, op: <=, value: 0}\n");
+    result = must_audit("");
+    assert_int_equal(result_verdict(result), CHECK_INCONCLUSIVE);
+    assert_non_null(strstr(result->headline.bytes, "Undecided")); /* as the exit code has it */
+    result_free(result);
+}
+
+/* None found is no good news where nobody looked. */
+static void test_not_sought(void **state) {
+    (void)state;
+    static const struct {
+        const char *steps, *metric;
+        CheckState state;
+    } cases[] = {{"steps:\n- run: tell\n", "findings.high", CHECK_INCONCLUSIVE},
+                 {"steps:\n- run: tell\n", "findings.word", CHECK_INCONCLUSIVE},
+                 {STEPS, "findings.high", CHECK_PASS},
+                 {STEPS, "findings.calibration", CHECK_PASS},
+                 {STEPS, "findings.protected", CHECK_INCONCLUSIVE}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char plan[300];
+        snprintf(plan, sizeof plan, "%sgates:\n- {metric: %s, op: <=, value: 0}\n", cases[i].steps, cases[i].metric);
+        write_plan("fair.jsonl", plan);
+        Result *result = must_audit("");
+        assert_int_equal(result_verdict(result), cases[i].state);
+        assert_true((strstr(result->headline.bytes, "Passes") != NULL) == (cases[i].state == CHECK_PASS));
+        result_free(result);
+    }
 }
 
 static void test_exports(void **state) {
@@ -428,6 +456,6 @@ int main(void) {
         cmocka_unit_test(test_kept),     cmocka_unit_test(test_cannot_be_asked), cmocka_unit_test(test_exports),
         cmocka_unit_test(test_init),     cmocka_unit_test(test_baseline),        cmocka_unit_test(test_budget),
         cmocka_unit_test(test_cases),    cmocka_unit_test(test_tables),          cmocka_unit_test(test_exchange),
-        cmocka_unit_test(test_inside)};
+        cmocka_unit_test(test_inside),   cmocka_unit_test(test_not_sought)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -184,6 +184,38 @@ static void test_tampering(void **state) {
     must_be_whole();
 }
 
+/* A kept result that was changed is not taken for the model's; one that the log does not know is made again. */
+static void test_kept_is_held(void **state) {
+    (void)state;
+    char command[200], *bytes, path[256] = "";
+    size_t length;
+    snprintf(command, sizeof command, "ls %s/work/steps/decisions.*.jsonl", folder);
+    FILE *list = popen(command, "r");
+    assert_non_null(fgets(path, sizeof path, list));
+    pclose(list);
+    path[strcspn(path, "\n")] = '\0';
+    assert_int_equal(file_read(&bytes, &length, path, 1 << 20), LIMN_OK);
+    bytes[length / 2] ^= 1;
+    assert_int_equal(file_write_atomic(path, bytes, length), LIMN_OK);
+    assert_null(audit());
+    assert_non_null(strstr(error_message(), "was changed since it was kept"));
+    bytes[length / 2] ^= 1;
+    assert_int_equal(file_write_atomic(path, bytes, length), LIMN_OK);
+    free(bytes);
+    int before = fake_calls;
+    Result *result = audit();
+    assert_non_null(result);
+    result_free(result);
+    assert_int_equal(fake_calls, before);
+    unlink(in_folder("work/log.jsonl"));
+    unlink(in_folder("work/checkpoint"));
+    result = audit();
+    assert_non_null(result);
+    result_free(result);
+    assert_int_equal(fake_calls, before + 2);
+    must_be_whole();
+}
+
 /* A torn line is cut; a changed log is not gone on with; two audits do not work in one folder. */
 static void test_log(void **state) {
     (void)state;
@@ -242,6 +274,7 @@ static void test_key(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_merkle), cmocka_unit_test(test_tampering),
-                                       cmocka_unit_test(test_log), cmocka_unit_test(test_key)};
+                                       cmocka_unit_test(test_kept_is_held), cmocka_unit_test(test_log),
+                                       cmocka_unit_test(test_key)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -236,6 +236,32 @@ static void resampling_takes_other_prompts(void **state) {
 
 /* ---- what is refused ---- */
 
+/* Runs that would be made: one for each head and draw, pairs, and the six orders of a curve; nothing else is there. */
+static void estimates_count_the_runs(void **state) {
+    const struct {
+        const char *options;
+        double runs;
+    } cases[] = {{"{}", 8}, {"{\"pairs\": 3}", 8 + 6}, {"{\"curve\": 2, \"head\": [\"0.*\"]}", 4 + 12}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        json_t *params = small_question(), *more = json_loads(cases[i].options, 0, NULL);
+        json_object_update(params, more);
+        json_object_set_new(params, "estimate", json_true());
+        Result *result = call_json("ablate", params);
+        assert_null(result_find_block(result, "effects"));
+        const TableBlock *table = table_of(result, "estimate");
+        double runs = (double)NAN, seconds = (double)NAN;
+        for (int32_t row = 0; row < table->n_rows; row++) {
+            const char *what = table_cell(table, row, 0)->text.bytes;
+            double amount = table_cell(table, row, 1)->number;
+            runs = strcmp(what, "cells") == 0 ? amount : runs;
+            seconds = strcmp(what, "time, about") == 0 ? amount : seconds;
+        }
+        assert_true(runs == cases[i].runs && seconds > 0.0 && seconds < 100.0);
+        json_decref(more);
+        result_free(result);
+    }
+}
+
 static void refuse(const char *option, const char *value, limn_status status, const char *message) {
     json_t *params = small_question();
     json_object_set_new(params, option, json_string(value));
@@ -264,6 +290,10 @@ static void wrong_questions_are_refused(void **state) {
                 json_pack("{s:s, s:[i,i]}", "model", LIMN_TEST_SOURCE_DIR "/tests/golden/bert-bare", "ids", 5, 17),
                 LIMN_USAGE, "is a bare encoder");
     refuse_json("ablate",
+                json_pack("{s:s, s:s, s:b}", "model", LIMN_TEST_SOURCE_DIR "/tests/golden/llama3", "data", "none.jsonl",
+                          "estimate", 1),
+                LIMN_USAGE, "--estimate goes with one prompt");
+    refuse_json("ablate",
                 json_pack("{s:s, s:[i,i], s:s}", "model", LIMN_TEST_SOURCE_DIR "/tests/golden/mixtral", "ids", 5, 17,
                           "what", "neuron"),
                 LIMN_NOT_FOUND, "has no site blocks.0.mlp.hook_post");
@@ -271,8 +301,8 @@ static void wrong_questions_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ablations_are_the_references), cmocka_unit_test(heads_and_layers_can_be_chosen),
+        cmocka_unit_test(ablations_are_the_references),   cmocka_unit_test(heads_and_layers_can_be_chosen),
         cmocka_unit_test(effects_over_records_are_means), cmocka_unit_test(resampling_takes_other_prompts),
-        cmocka_unit_test(wrong_questions_are_refused)};
+        cmocka_unit_test(estimates_count_the_runs),       cmocka_unit_test(wrong_questions_are_refused)};
     return cmocka_run_group_tests_name("ablate", tests, open_cache, free_cache);
 }

@@ -78,7 +78,7 @@ static int32_t row_of(const TableBlock *table, const char *word) {
 
 static void reasons_are_causes_twice(void **state) {
     static const char *const questions[] = {"", ", \"target\": \"e\"", ", \"target\": \"e\", \"contrast\": \"k\""};
-    int given = 0, compared = 0;
+    int given = 0, compared = 0, n_fresh = 0, n_same = 0;
     for (size_t q = 0; q < sizeof questions / sizeof *questions; q++) {
         char other[160];
         snprintf(other, sizeof other, "%s, \"seed\": %ld", questions[q], other_draws);
@@ -92,8 +92,18 @@ static void reasons_are_causes_twice(void **state) {
             int32_t cause = row_of(first, word), other_cause = row_of(second, word);
             assert_true(cause >= 0);
             assert_true(table_cell(table, r, 7)->number == table_cell(first, cause, 2)->number);
-            /* other draws than the first time, of the same effect */
-            assert_true(table_cell(table, r, 4)->number != table_cell(table, r, 7)->number);
+            /* of other draws where there are others; else the same ones, which is said */
+            int64_t fresh = table_cell(table, r, 10)->integer, n = table_cell(table, r, 9)->integer;
+            double after = table_cell(table, r, 4)->number, at_first = table_cell(table, r, 7)->number;
+            assert_in_range(fresh, 0, n);
+            if (fresh > 0) {
+                assert_true(after != at_first);
+            } else {
+                assert_true(fabs(after - at_first) < 1e-12);
+                assert_non_null(strstr(reasons->headline.bytes, "no other words fit there"));
+            }
+            n_fresh += fresh > 0;
+            n_same += fresh == 0;
             if (other_cause >= 0) {
                 assert_true(table_cell(table, r, 5)->number <= table_cell(second, other_cause, 4)->number);
                 assert_true(table_cell(table, r, 6)->number >= table_cell(second, other_cause, 3)->number);
@@ -110,6 +120,7 @@ static void reasons_are_causes_twice(void **state) {
         result_free(again);
     }
     assert_true(given > 0 && compared > 0);
+    print_message("%d reasons with fresh draws, %d without\n", n_fresh, n_same);
 }
 
 /* Of choices the likeliest is the decision; the change that is named makes the other one. */
@@ -151,6 +162,35 @@ static void nothing_survives(void **state) {
     assert_int_equal(result_verdict(result), CHECK_INCONCLUSIVE);
     assert_true(check_of(result, "explained")->value == 0.0);
     result_free(result);
+    unlink(list);
+}
+
+/* Of a list no longer than the draws there are no fresh ones, and nothing was confirmed. Of one with more there are. */
+static void says_whether_draws_were_fresh(void **state) {
+    static const char words[] = "bar\nbed\nbug\ncup\ndog\nfig\nfog\ngum\nhat\nhen\nhut\njar\nkey\nlip\nlog\nmud\n"
+                                "net\nnut\noak\npan\npen\npig\nrod\nrug\nsea\nsky\nsun\ntin\ntoy\nvan\nwax\nweb\n"
+                                "yak\nzoo\nark\narm\nash\nbay\nbee\nbox\ncow\nday\near\neye\nfan\nfox\ngas\nice\n";
+    enum { LINE = 4, FEW = 16 * LINE, MANY = sizeof words - 1 };
+    const struct {
+        int bytes;
+        bool fresh;
+    } lists[] = {{FEW, false}, {MANY, true}};
+    char list[80], more[160];
+    snprintf(list, sizeof list, "/tmp/limn-reasons-%d.txt", (int)getpid());
+    snprintf(more, sizeof more, ", \"target\": \"e\", \"replacements\": \"%s\"", list);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        must(file_write_atomic(list, words, (size_t)lists[i].bytes));
+        Result *result = ask("reasons", more);
+        const TableBlock *table = table_of(result, "reasons");
+        assert_true(table->n_rows > 0);
+        for (int32_t r = 0; r < table->n_rows; r++) {
+            int64_t fresh = table_cell(table, r, 10)->integer;
+            assert_true(lists[i].fresh ? fresh > 0 : fresh == 0);
+        }
+        assert_true((check_of(result, "again") != NULL) == lists[i].fresh);
+        assert_true((strstr(result->headline.bytes, "no other words fit there") == NULL) == lists[i].fresh);
+        result_free(result);
+    }
     unlink(list);
 }
 
@@ -234,6 +274,7 @@ int main(void) {
         cmocka_unit_test(reasons_are_causes_twice),
         cmocka_unit_test(changes_turn_the_decision),
         cmocka_unit_test(nothing_survives),
+        cmocka_unit_test(says_whether_draws_were_fresh),
         cmocka_unit_test(speaks_chinese),
         cmocka_unit_test(records),
         cmocka_unit_test(refused),

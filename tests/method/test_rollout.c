@@ -210,6 +210,49 @@ static void kinds_are_the_references(void **state) {
     json_decref(document);
 }
 
+/* tests/oracle/attention/make_alti.py runs the authors' own code. Their scores leave out what the embedding gives the
+ * logit by itself, which is the answer's row's own here. */
+static double score_error(const Result *result, const json_t *scores, int at, double embedding) {
+    const TokensBlock *tokens = tokens_of(result, "attribution");
+    double worst = 0.0, scale = 0.0;
+    assert_int_equal(tokens->n, (int)json_array_size(scores));
+    for (int32_t t = 0; t < tokens->n; t++) {
+        double expected = json_number_value(json_array_get(scores, (size_t)t)) + (t == at ? embedding : 0.0);
+        worst = fmax(worst, fabs(tokens->items[t].score - expected));
+        scale = fmax(scale, fabs(expected));
+    }
+    return worst / scale;
+}
+
+static void alti_is_its_authors_code(void **state) {
+    json_t *document = read_reference("alti.json"), *entry;
+    const char *name;
+    int scored = 0;
+    json_object_foreach(document, name, entry) {
+        char path[1024];
+        const json_t *mutants = json_object_get(entry, "mutants"), *scores = json_object_get(entry, "scores");
+        double embedding = json_number_value(json_object_get(entry, "embedding"));
+        int at = (int)json_integer_value(json_object_get(entry, "at"));
+        Result *result = kind_of(name, reference_model(name, path), entry, "alti");
+        const MatrixBlock *matrix = matrix_of(result, "rollout");
+        double error = matrix_error(matrix, json_object_get(entry, "alti"));
+        if (!(error <= 1e-4)) {
+            fail_msg("%s: a cell is %.2e of the largest from the authors'", name, error);
+        }
+        if (scores != NULL) {
+            assert_true(score_error(result, scores, at, embedding) <= 1e-4);
+            assert_true(score_error(result, scores, at, 0.0) > 1e-2);
+            assert_true(score_error(result, json_object_get(mutants, "unmixed"), at, embedding) > 1e-2);
+            scored++;
+        } else {
+            assert_true(matrix_error(matrix, json_object_get(mutants, "l2")) > 1e-2);
+        }
+        result_free(result);
+    }
+    assert_int_equal(scored, 2);
+    json_decref(document);
+}
+
 static void wrong_questions_are_refused(void **state) {
     json_t *params = small_question();
     json_object_set_new(params, "residual", json_real(-1));
@@ -240,8 +283,9 @@ static void wrong_questions_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rollout_is_the_listings),     cmocka_unit_test(kinds_are_the_references),
-        cmocka_unit_test(sinks_can_be_left_out),       cmocka_unit_test(longer_answers_are_means),
-        cmocka_unit_test(edges_are_the_largest_cells), cmocka_unit_test(wrong_questions_are_refused)};
+        cmocka_unit_test(rollout_is_the_listings),    cmocka_unit_test(kinds_are_the_references),
+        cmocka_unit_test(alti_is_its_authors_code),   cmocka_unit_test(sinks_can_be_left_out),
+        cmocka_unit_test(longer_answers_are_means),   cmocka_unit_test(edges_are_the_largest_cells),
+        cmocka_unit_test(wrong_questions_are_refused)};
     return cmocka_run_group_tests_name("rollout", tests, open_cache, free_cache);
 }

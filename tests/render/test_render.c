@@ -542,8 +542,7 @@ static void test_picture_headline(void **state) {
         "为什么是“她”（11.8%）而不是“他”（2.4%）：最支持它的是“护士”（+0.72），最反对它的是“说”（-0."
         "46），还有一些别的词。",
         "one_word_that_is_longer_than_a_line_of_the_picture_can_be_and_goes_on_and_on_until_the_end_of_it",
-        "👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍"
-        "👧"
+        "👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧‍👦👨‍👩‍👧"
         "‍"
         "👦"
         "👨"
@@ -851,6 +850,42 @@ static void test_bars(void **state) {
     }
 }
 
+/* Words are not split, at any width: columns give way, then a row is written out as names and values. */
+static void test_whole_words(void **state) {
+    static const char *const words[] = {"severity", "group-error", "exchange-decisions,",
+                                        "labelled", "records",     "points"};
+    static const TableColumn columns[] = {
+        {{"id", 2}, COLUMN_TEXT},    {{"severity", 8}, COLUMN_TEXT}, {{"kind", 4}, COLUMN_TEXT},
+        {{"what", 4}, COLUMN_TOKEN}, {{"where", 5}, COLUMN_TEXT},    {{"effect", 6}, COLUMN_SIGNED},
+        {{"low", 3}, COLUMN_SIGNED}, {{"high", 4}, COLUMN_SIGNED},   {{"p", 1}, COLUMN_NUMBER},
+        {{"n", 1}, COLUMN_INTEGER},  {{"unit", 4}, COLUMN_TEXT}};
+    Result *result;
+    assert_int_equal(result_new(&result, "m", "Findings"), LIMN_OK);
+    TableBlock *table = result_add_table(result, "findings", "Findings", columns, 11);
+    const Value cells[] = {value_text("F-0123abcd"),
+                           value_text("high"),
+                           value_text("group-error"),
+                           value_text("so says the lighthouse"),
+                           value_text("exchange-decisions, records labelled no"),
+                           value_number(0.5512),
+                           value_number(0.4312),
+                           value_number(0.6612),
+                           value_number(0.00012345),
+                           value_integer(58),
+                           value_text("points")};
+    table_row(table, cells);
+    for (int width = 50; width <= 160; width += 5) {
+        char *text = rendered(result, "terminal", &(RenderOptions){.width = width});
+        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+            if (strstr(text, words[i]) == NULL) {
+                fail_msg("width %d: '%s' is split:\n%s", width, words[i], text);
+            }
+        }
+        free(text);
+    }
+    result_free(result);
+}
+
 static void test_empty(void **state) {
     Result *result;
     assert_int_equal(result_new(&result, "m", NULL), LIMN_OK);
@@ -1037,6 +1072,7 @@ int main(void) {
         cmocka_unit_test(test_long_series),
         cmocka_unit_test(test_words_beside_numbers),
         cmocka_unit_test(test_bars),
+        cmocka_unit_test(test_whole_words),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_palette),
         cmocka_unit_test(test_page_contrast),

@@ -161,6 +161,33 @@ static void test_corrections(void **state) {
     assert_true(some[0] == 0.02 && isnan(some[1]) && some[2] == 0.02);
 }
 
+/* A family counts as one test; every rejection is one of closed testing, which is done here set by set. */
+static void test_families(void **state) {
+    (void)state;
+    enum { N = 6 };
+    const double p[N] = {0.004, 0.011, 0.3, 0.02, 0.012, 0.8};
+    const int32_t family[N] = {1, 1, 1, 0, 0, 2};
+    double adjusted[N];
+    must(holm_adjust_families(adjusted, p, family, N));
+    near(adjusted[0], 0.016, 1e-12, "of four tests");
+    near(adjusted[1], 0.044, 1e-12, "its family stands still");
+    for (int i = 0; i < N; i++) {
+        double largest = 0; /* over all sets with i: the smallest p in it, times the tests in it */
+        for (int set = 1; set < 1 << N; set++) {
+            double smallest = 1;
+            int tests = 0, seen = 0;
+            for (int k = 0; k < N; k++) {
+                bool in = (set >> k & 1) != 0;
+                smallest = in && p[k] < smallest ? p[k] : smallest;
+                tests += in && (family[k] == 0 || (seen >> family[k] & 1) == 0);
+                seen |= in ? 1 << family[k] : 0;
+            }
+            largest = (set >> i & 1) != 0 ? fmax(largest, fmin(1, smallest * tests)) : largest;
+        }
+        near(adjusted[i], largest, 1e-12, "closed testing");
+    }
+}
+
 static void test_sign_flips(void **state) {
     size_t i;
     json_t *row;
@@ -239,9 +266,11 @@ static void test_false_alarms(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_distributions),  cmocka_unit_test(test_means),        cmocka_unit_test(test_bootstrap),
-        cmocka_unit_test(test_counts),         cmocka_unit_test(test_corrections),  cmocka_unit_test(test_sign_flips),
-        cmocka_unit_test(test_sign_flip_ends), cmocka_unit_test(test_false_alarms),
+        cmocka_unit_test(test_distributions), cmocka_unit_test(test_means),
+        cmocka_unit_test(test_bootstrap),     cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_corrections),   cmocka_unit_test(test_families),
+        cmocka_unit_test(test_sign_flips),    cmocka_unit_test(test_sign_flip_ends),
+        cmocka_unit_test(test_false_alarms),
     };
     return cmocka_run_group_tests_name("statistics", tests, set_up, tear_down);
 }

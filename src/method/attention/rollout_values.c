@@ -2,12 +2,18 @@
  * al. 2203.04212, 2305.12535).
  *
  *     value   B_ij = mean over heads of A_ij |W_O v_j|, rows divided by their sums, then as plain
- *     alti    T_i(j) = sum over heads of A_ij W_O v_j, and x_i itself where j is i, through a norm behind the sum with
- *             the scale it has; C_ij = max(0, |y_i| - |y_i - T_i(j)|) in L1, rows divided by their sums; R = C_L ...
- * C_1 logit   score_t = sum over layers and j of the direct share of what attention moved from j to the answer's row,
+ *     alti    T_i(j) = sum over heads of A_ij W_O v_j, and x_i itself where j is i
+ *             C_ij = max(0, |y_i| - |y_i - T_i(j)|) in L1, rows divided by their sums;    R = C_L ... C_1
+ *     logit   score_t = sum over layers and j of the direct share of what attention moved from j to the answer's row,
  *             times R_{l-1}[j, t], and the embedding's own share
  *
- * What MLPs write is no movement between tokens: it is left out, and the note says how much of the logit that is. */
+ * Which variant: the layer's vectors are the affine ones, v_j with the biases of its projection and of the norm before
+ * it; b_O moves from nowhere and is in y alone. A norm behind the sum (BERT) or behind what attention writes (Gemma) is
+ * linear with the scale that this run has, mean taken out, gain on, bias in y alone. A logit's shares go through the
+ * last norm the same way. MLPs are no movement between tokens: R passes by them, and what they give the logit is left
+ * out, with the biases (the note says how much). All this is the authors' (tests/oracle/attention/make_alti.py runs
+ * their code); one thing is not: they leave out the embedding's own direct share, which here counts for the token of
+ * the answer's row. Models without LayerNorm's mean or with a norm behind attention are by analogy (make_kinds.py). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

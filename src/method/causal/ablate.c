@@ -19,6 +19,7 @@
 
 #include <math.h>
 
+#include "call/estimate.h"
 #include "measure/target_score.h"
 
 /* ---- records ---- */
@@ -120,6 +121,9 @@ static limn_status check_options(const Ablate *ablate) {
     if (data && names_prompt(&params->prompt)) {
         return fail(LIMN_USAGE, "ablate: found both a prompt and --data, expected one of them");
     }
+    if (data && params->estimate) {
+        return fail(LIMN_USAGE, "ablate: --estimate goes with one prompt");
+    }
     if (data && (ablate->what == ABLATE_NEURON || ablate->what == ABLATE_POSITION)) {
         return fail(LIMN_USAGE, "ablate: --what %s is about one prompt, not about --data",
                     ablate->what == ABLATE_NEURON ? "neuron" : "position");
@@ -162,6 +166,10 @@ static limn_status run(MethodCall *call, Result *result) {
     TRY(check_options(&ablate));
     TRY(open_model(&ablate));
     TRY(ablate_reference(&ablate));
+    if (params->estimate) {
+        TRY(measure_all(&ablate, ablate_cost, false));
+        return result_status(result);
+    }
     TRY(measure_all(&ablate, ablate_singles, true));
     TRY(ablate_rank(&ablate));
     if (ablate.n_paired > 1 || ablate.n_curve > 0) {
@@ -212,6 +220,7 @@ static const limn_param rows[] = {
      .help = "resample: prompts whose values are taken, one after another", .field = offsetof(AblateParams, draws)},
     DATA_ROWS(AblateParams, data),
     VALUES_ROW(AblateParams, values),
+    ESTIMATE_ROW(AblateParams, estimate),
 };
 
 const Method method_ablate = {

@@ -32,6 +32,7 @@ typedef struct AblateParams {
     Text reference;
     int64_t draws, pairs, curve, top;
     Text values;
+    bool estimate;
 } AblateParams;
 
 /* Prompts whose values take the place of a unit's. */
@@ -105,7 +106,8 @@ limn_status ablate_values(AblateRecord *record);
 limn_status ablate_open_record(AblateRecord *record, Ablate *ablate, const MethodCall *call, const Prompt *prompt,
                                const TargetParams *target);
 void ablate_close_record(AblateRecord *record);
-/* What the record comes to under each set of cells: cells [begins[i], begins[i + 1]), mean over draws. */
+/* What the record comes to under each set of cells: cells [begins[i], begins[i + 1]), mean over draws. after NULL: what
+ * that would take, as a table of the result. */
 limn_status ablate_sets(AblateRecord *record, const int32_t *cells, const int32_t *begins, int32_t n, double *after);
 /* Sum over draws of gradient times change, of every cell. */
 limn_status ablate_estimate(AblateRecord *record, double *estimates);
@@ -114,6 +116,8 @@ limn_status ablate_plain(AblateRecord *record, int32_t cell, double *after);
 
 /* ---- ablate_measure.c ---- */
 limn_status ablate_singles(AblateRecord *record);
+/* What all of it would take, as a table of the result. */
+limn_status ablate_cost(AblateRecord *record);
 limn_status ablate_rank(Ablate *ablate);
 limn_status ablate_joint(AblateRecord *record);
 /* Measured cells, those of largest effect first whichever its sign; in the arena. */

@@ -7,7 +7,12 @@
 #include "base/random.h"
 #include "method/causal/ablate.h"
 
-enum { PLAIN_CELLS = 3 };
+enum { PLAIN_CELLS = 3, CURVES = 2 + RANDOM_ORDERS };
+
+/* Of --pairs or --curve, which nobody need have given. */
+static int64_t joint_size(int64_t given) {
+    return given == PARAM_NO_INTEGER ? 0 : given;
+}
 
 static int64_t cells_of(const Ablate *ablate) {
     return (int64_t)ablate->n_layers * ablate->n_columns;
@@ -119,18 +124,64 @@ limn_status ablate_singles(AblateRecord *record) {
     return LIMN_OK;
 }
 
+/* The first cells stand for those that pairs and curves are made of, which nobody knows yet: from the lowest layers up,
+ * so that they cost most. */
+static void add_joint_sets(const Ablate *ablate, const int32_t *cells, int32_t n, int32_t *sets, int32_t *begins,
+                           int32_t *n_sets) {
+    int32_t pairs = (int32_t)smaller(joint_size(ablate->params->pairs), n);
+    int32_t curve = (int32_t)smaller(joint_size(ablate->params->curve), n), end = begins[*n_sets];
+    for (int32_t a = 0; a < pairs; a++) {
+        for (int32_t b = a; b < pairs; b++) {
+            sets[end++] = cells[a];
+            sets[end] = cells[b];
+            end += b > a ? 1 : 0;
+            begins[++*n_sets] = end;
+        }
+    }
+    for (int32_t k = 0; k < CURVES; k++) {
+        for (int32_t count = 1; count <= curve; count++) {
+            memcpy(sets + end, cells, (size_t)count * sizeof *cells);
+            end += count;
+            begins[++*n_sets] = end;
+        }
+    }
+}
+
+limn_status ablate_cost(AblateRecord *record) {
+    const Ablate *ablate = record->ablate;
+    Arena *arena = record->call.arena;
+    int32_t *cells, n, n_sets;
+    double *estimates = ARENA_ARRAY(arena, double, cells_of(ablate) + 1);
+    if (estimates == NULL) {
+        return method_no_memory(&record->call);
+    }
+    TRY(ablate->what == ABLATE_NEURON ? ablate_estimate(record, estimates) : LIMN_OK);
+    TRY(choose_cells(record, estimates, &cells, &n));
+    int64_t pairs = joint_size(ablate->params->pairs), curve = joint_size(ablate->params->curve);
+    int64_t most = n + pairs * (pairs + 1) + CURVES * curve * (curve + 1) / 2;
+    int32_t *sets = ARENA_ARRAY(arena, int32_t, most + 1), *begins = ARENA_ARRAY(arena, int32_t, most + 2);
+    if (sets == NULL || begins == NULL) {
+        return method_no_memory(&record->call);
+    }
+    memcpy(sets, cells, (size_t)n * sizeof *sets);
+    for (int32_t i = 0; i <= n; i++) {
+        begins[i] = i;
+    }
+    n_sets = n;
+    add_joint_sets(ablate, cells, n, sets, begins, &n_sets);
+    return ablate_sets(record, sets, begins, n_sets, NULL);
+}
+
 /* ---- several ---- */
 
 limn_status ablate_rank(Ablate *ablate) {
     const AblateParams *params = ablate->params;
     Arena *arena = ablate->call->arena;
     TRY(rank_cells(ablate, arena, ablate->effects, false, &ablate->ranked, &ablate->n_ranked));
-    int64_t pairs = params->pairs == PARAM_NO_INTEGER ? 0 : params->pairs;
-    int64_t curve = params->curve == PARAM_NO_INTEGER ? 0 : params->curve;
-    ablate->n_paired = (int32_t)smaller(pairs, ablate->n_ranked);
-    ablate->n_curve = (int32_t)smaller(curve, ablate->n_ranked);
+    ablate->n_paired = (int32_t)smaller(joint_size(params->pairs), ablate->n_ranked);
+    ablate->n_curve = (int32_t)smaller(joint_size(params->curve), ablate->n_ranked);
     ablate->pairs = ARENA_ARRAY(arena, double, (int64_t)ablate->n_paired * ablate->n_paired + 1);
-    ablate->curves = ARENA_ARRAY(arena, double, (2 + RANDOM_ORDERS) * (int64_t)(ablate->n_curve + 1) + 1);
+    ablate->curves = ARENA_ARRAY(arena, double, CURVES *(int64_t)(ablate->n_curve + 1) + 1);
     return ablate->pairs != NULL && ablate->curves != NULL ? LIMN_OK : method_no_memory(ablate->call);
 }
 

@@ -5,6 +5,7 @@
 
 #include "measure/target_score.h"
 #include "method/causal/ablate.h"
+#include "method/causal/transplant.h"
 
 static RunRequest request_of(const AblateRecord *record) {
     const Ablate *ablate = record->ablate;
@@ -126,12 +127,11 @@ static limn_status take_value(void *context, const CounterfactualAnswer *answer)
     return LIMN_OK;
 }
 
-static limn_status run_sets(SetList *list, const int32_t *cells, const int32_t *begins, int32_t n) {
+static int32_t fill_sets(SetList *list, const int32_t *cells, const int32_t *begins, int32_t n) {
     AblateRecord *record = list->record;
     Edit *edit = list->edits;
     int32_t count = 0;
     for (int32_t set = 0; set < n; set++) {
-        list->after[set] = 0.0;
         for (int32_t draw = 0; draw < record->n_draws; draw++) {
             Counterfactual *item = &list->items[count++];
             *item = (Counterfactual){.clean = record->clean, .edits = edit};
@@ -141,22 +141,40 @@ static limn_status run_sets(SetList *list, const int32_t *cells, const int32_t *
             edit += item->n_edits;
         }
     }
+    return count;
+}
+
+static limn_status run_sets(SetList *list, int32_t count) {
+    AblateRecord *record = list->record;
     RunRequest ask = request_of(record);
     Sweep *sweep;
+    memset(list->after, 0, (size_t)(count / record->n_draws) * sizeof *list->after);
     TRY(sweep_new(&sweep, record->ablate->engine, &ask, NULL));
     limn_status status = sweep_run(sweep, list->items, count, take_value, list, record->call.progress);
     sweep_free(sweep);
     return status;
 }
 
+static limn_status cost_of_sets(const SetList *list, int32_t count) {
+    AblateRecord *record = list->record;
+    const Ablate *ablate = record->ablate;
+    RunRequest ask = request_of(record);
+    return transplant_estimate(ablate->result, &record->call, ablate->engine, &ask, list->items, count, 1,
+                               clean_run_bytes(record->clean), &record->sequence);
+}
+
+/* after NULL: what it would take is the result's. */
 limn_status ablate_sets(AblateRecord *record, const int32_t *cells, const int32_t *begins, int32_t n, double *after) {
     size_t items = (size_t)n * (size_t)record->n_draws;
     size_t edits = (size_t)begins[n] * (size_t)record->n_draws * ABLATE_SITES;
     SetList list = {.record = record, .after = after};
     list.edits = malloc((edits + 1) * sizeof *list.edits);
     list.items = malloc((items + 1) * sizeof *list.items);
-    limn_status status =
-        list.edits != NULL && list.items != NULL ? run_sets(&list, cells, begins, n) : method_no_memory(&record->call);
+    limn_status status = method_no_memory(&record->call);
+    if (list.edits != NULL && list.items != NULL) {
+        int32_t count = fill_sets(&list, cells, begins, n);
+        status = after == NULL ? cost_of_sets(&list, count) : run_sets(&list, count);
+    }
     free(list.edits);
     free(list.items);
     return status;

@@ -274,7 +274,6 @@ static void add_checks(const Attributor *attributor) {
                     (long long)attributor->unlabelled, (long long)attributor->records);
     }
     if (attributor->n_cut > 0) {
-        static const char *const chinese[] = {"", "开头", "结尾", "中间"};
         Truncation way = (Truncation)attributor->params->truncate;
         result_warn(result,
                     SAY(call,
@@ -282,7 +281,7 @@ static void add_checks(const Attributor *attributor) {
                         "and words there have no part in this",
                         "%lld 条提示（共 %lld 条）超过模型能读的长度：最多截去 %d 个词元（%s），其中的词未计入"),
                     (long long)attributor->n_cut, (long long)attributor->records, (int)attributor->most_cut,
-                    SAY(call, truncation_part(way), chinese[way]));
+                    truncation_part(call, way));
     }
 }
 

@@ -368,6 +368,7 @@ static limn_status record_hash(Result *result, const MethodCall *call, const cha
 
 static limn_status run(MethodCall *call, Result *result) {
     const CompareParams *params = call->params;
+    call->common.language = params->language;
     Comparing comparing = {.call = call,
                            .params = params,
                            .result = result,
@@ -404,6 +405,8 @@ static const limn_param rows[] = {
     {"top", 'n', LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "20", .minimum = 1, .maximum = 1000000,
      .help = "list N records whose decision changed, those that became wrong first",
      .field = offsetof(CompareParams, top)},
+    {"language", 0, LIMN_PARAM_CHOICE, .metavar = "LANGUAGE", .default_text = "en", .choices = "en|zh",
+     .help = "language of the texts in the answer", .field = offsetof(CompareParams, language)},
 };
 
 const Method method_compare_decisions = {

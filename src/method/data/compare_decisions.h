@@ -14,6 +14,7 @@ typedef struct CompareParams {
     Text a, b;
     LimitParams limits;
     int64_t top;
+    int32_t language; /* Language */
 } CompareParams;
 
 /* Names met in either file, in the order they were met. */

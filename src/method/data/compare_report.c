@@ -70,8 +70,8 @@ static limn_status judge(const Comparing *comparing, const Limit *limit, int32_t
         return method_no_memory(comparing->call);
     }
     TRY(compare_measure(&measured, comparing, measures[limit->row].measure, limit->place, group));
-    snprintf(about, sizeof about, "over %lld pairs", (long long)measured.n);
-    limit_judge(comparing->result, limit, name, measured.difference, about);
+    snprintf(about, sizeof about, SAY(comparing->call, "over %lld pairs", "%lld 对"), (long long)measured.n);
+    limit_judge(comparing->result, comparing->call, limit, name, measured.difference, about);
     return LIMN_OK;
 }
 
@@ -83,7 +83,8 @@ static limn_status judge_limits(const Comparing *comparing) {
             TRY(judge(comparing, limit, group));
         } else if (!limit->each || comparing->groups.n == 0) {
             Interval none = {(double)NAN, (double)NAN, (double)NAN};
-            limit_judge(comparing->result, limit, limit->given, none, "(no record has this group)");
+            limit_judge(comparing->result, comparing->call, limit, limit->given, none,
+                        SAY(comparing->call, "(no record has this group)", "（没有这一组的记录）"));
         }
         for (int32_t g = 0; limit->each && g < comparing->groups.n; g++) {
             TRY(judge(comparing, limit, g));
@@ -160,26 +161,35 @@ static limn_status add_rows(const Comparing *comparing, const Tables *tables) {
 
 static limn_status report_difference(const Comparing *comparing) {
     static const TableColumn columns[] = {
-        {{"measure", 7}, COLUMN_TEXT}, {{"group", 5}, COLUMN_TEXT},  {{"n", 1}, COLUMN_INTEGER},
+        {{"measure", 7}, COLUMN_NAME}, {{"group", 5}, COLUMN_TEXT},  {{"n", 1}, COLUMN_INTEGER},
         {{"A", 1}, COLUMN_NUMBER},     {{"B", 1}, COLUMN_NUMBER},    {{"difference", 10}, COLUMN_SIGNED},
         {{"low", 3}, COLUMN_SIGNED},   {{"high", 4}, COLUMN_SIGNED}, {{"p", 1}, COLUMN_NUMBER}};
-    TableBlock *table = result_add_table(comparing->result, "difference", "Differences, B less A", columns, 9);
+    TableBlock *table = result_add_table(comparing->result, "difference",
+                                         SAY(comparing->call, "Differences, B less A", "差异（B 减 A）"), columns, 9);
     result_block_note(
         comparing->result,
-        "A is %s, B is %s. 95%% intervals: of shares Tango's of a paired difference, with McNemar's exact "
-        "test for p; of log-loss and Brier score BCa's, with Student's p; changed is the share of "
-        "decisions that differ, with Wilson's. Each p is of one question by itself",
+        SAY(comparing->call,
+            "A is %s, B is %s. 95%% intervals: of shares Tango's of a paired difference, with McNemar's exact "
+            "test for p; of log-loss and Brier score BCa's, with Student's p; changed is the share of "
+            "decisions that differ, with Wilson's. Each p is of one question by itself",
+            "A 为 %s，B 为 %s。95%% 区间：比例用 Tango 配对差区间，p 为 McNemar 精确检验；log-loss 与 Brier 用 BCa "
+            "区间，p 为学生检验；changed 为判定不同的比例，用 Wilson 区间。每个 p 只针对一个问题"),
         comparing->names[0], comparing->names[1]);
     return add_rows(comparing, &(Tables){.difference = table});
 }
 
 static limn_status report_counts(const Comparing *comparing) {
-    static const TableColumn columns[] = {{{"measure", 7}, COLUMN_TEXT},   {{"group", 5}, COLUMN_TEXT},
+    static const TableColumn columns[] = {{{"measure", 7}, COLUMN_NAME},   {{"group", 5}, COLUMN_TEXT},
                                           {{"both", 4}, COLUMN_INTEGER},   {{"A only", 6}, COLUMN_INTEGER},
                                           {{"B only", 6}, COLUMN_INTEGER}, {{"neither", 7}, COLUMN_INTEGER}};
-    TableBlock *table = result_add_table(comparing->result, "discordant", "What McNemar's test is on", columns, 6);
-    result_block_note(comparing->result, "records that are right (of a share: decided so) by both, by one alone, by "
-                                         "neither");
+    TableBlock *table =
+        result_add_table(comparing->result, "discordant",
+                         SAY(comparing->call, "What McNemar's test is on", "McNemar 检验的依据"), columns, 6);
+    result_block_note(comparing->result, "%s",
+                      SAY(comparing->call,
+                          "records that are right (of a share: decided so) by both, by one alone, by "
+                          "neither",
+                          "两者都判对（比例：都如此判定）、仅一者、两者都不的记录数"));
     result_block_detail(comparing->result);
     return add_rows(comparing, &(Tables){.counts = table});
 }
@@ -193,7 +203,8 @@ static void report_changed(const Comparing *comparing) {
                                           {{"A probability", 13}, COLUMN_PROBABILITY},
                                           {{"B probability", 13}, COLUMN_PROBABILITY},
                                           {{"prompt", 6}, COLUMN_TOKEN}};
-    TableBlock *table = result_add_table(comparing->result, "changed", "Decisions that changed", columns, 8);
+    TableBlock *table = result_add_table(comparing->result, "changed",
+                                         SAY(comparing->call, "Decisions that changed", "改变了的判定"), columns, 8);
     for (int32_t i = 0; i < comparing->n_kept; i++) {
         const Changed *changed = &comparing->changed[i];
         const Pair *pair = &comparing->pairs[changed->pair];
@@ -209,8 +220,10 @@ static void report_changed(const Comparing *comparing) {
         table_row(table, cells);
     }
     result_block_note(comparing->result,
-                      "%d of %lld; those that became wrong first, then those that became right, the "
-                      "surest of each first",
+                      SAY(comparing->call,
+                          "%d of %lld; those that became wrong first, then those that became right, the "
+                          "surest of each first",
+                          "列出 %d 条，共 %lld 条；先列变错的，再列变对的，各以最有把握者居先"),
                       (int)comparing->n_kept, (long long)comparing->n_changed);
 }
 
@@ -226,7 +239,8 @@ static limn_status report_matrix(const Comparing *comparing) {
     for (int64_t i = 0; i < comparing->n; i++) {
         counts[comparing->pairs[i].a * n + comparing->pairs[i].b]++;
     }
-    MatrixBlock *matrix = result_add_matrix(comparing->result, "decisions", "Decisions of A and of B", n, n);
+    MatrixBlock *matrix = result_add_matrix(comparing->result, "decisions",
+                                            SAY(comparing->call, "Decisions of A and of B", "A 与 B 的判定"), n, n);
     matrix_titles(matrix, "A", "B");
     if (matrix != NULL) {
         matrix->is_signed = false;
@@ -248,20 +262,29 @@ static void warn(const Comparing *comparing) {
     Result *result = comparing->result;
     for (int i = 0; i < 2; i++) {
         if (comparing->only[i] > 0) {
-            result_warn(result, "%lld records stand in %s alone and have no part in the comparison",
+            result_warn(result,
+                        SAY(comparing->call, "%lld records stand in %s alone and have no part in the comparison",
+                            "%lld 条记录只在 %s 中，不参与比较"),
                         (long long)comparing->only[i], comparing->names[i]);
         }
         if (comparing->skipped[i] > 0) {
-            result_warn(result, "%lld records of %s have no decision and no part in the comparison",
+            result_warn(result,
+                        SAY(comparing->call, "%lld records of %s have no decision and no part in the comparison",
+                            "%lld 条记录（%s）没有判定，不参与比较"),
                         (long long)comparing->skipped[i], comparing->names[i]);
         }
     }
     if (comparing->other_data > 0) {
-        result_warn(result, "%lld of %lld records with the same id are not the same bytes in the two data sets",
+        result_warn(result,
+                    SAY(comparing->call,
+                        "%lld of %lld records with the same id are not the same bytes in the two data sets",
+                        "编号相同的记录中，%lld 条（共 %lld 条）在两个数据集中的字节不同"),
                     (long long)comparing->other_data, (long long)comparing->n);
     }
     if (comparing->labelled > 0 && comparing->labelled < comparing->n) {
-        result_warn(result, "%lld of %lld records have no label and count for no measure that needs one",
+        result_warn(result,
+                    SAY(comparing->call, "%lld of %lld records have no label and count for no measure that needs one",
+                        "%lld 条记录（共 %lld 条）没有标签，不计入需要标签的度量"),
                     (long long)(comparing->n - comparing->labelled), (long long)comparing->n);
     }
 }
@@ -271,18 +294,24 @@ static limn_status say_headline(const Comparing *comparing) {
     Result *result = comparing->result;
     TRY(compare_measure(&changed, comparing, COMPARE_CHANGED, 0, -1));
     if (comparing->labelled == 0) {
-        result_headline(result, "%lld of %lld decisions changed (%.1f%%, 95%% interval %.1f%% to %.1f%%)",
+        result_headline(result,
+                        SAY(comparing->call, "%lld of %lld decisions changed (%.1f%%, 95%% interval %.1f%% to %.1f%%)",
+                            "%lld 个判定（共 %lld 个）改变（%.1f%%，95%% 区间 %.1f%% 至 %.1f%%）"),
                         (long long)comparing->n_changed, (long long)comparing->n, 100 * changed.difference.value,
                         100 * changed.difference.low, 100 * changed.difference.high);
         return LIMN_OK;
     }
     TRY(compare_measure(&accuracy, comparing, COMPARE_ACCURACY, 0, -1));
-    result_headline(result,
-                    "%s is right on %.1f%% of %lld records, %s on %.1f%%: %+.1f points (95%% interval %+.1f to %+.1f, "
-                    "McNemar p = %.2g); %lld decisions changed",
-                    comparing->names[1], 100 * accuracy.b, (long long)accuracy.n, comparing->names[0], 100 * accuracy.a,
-                    100 * accuracy.difference.value, 100 * accuracy.difference.low, 100 * accuracy.difference.high,
-                    accuracy.p, (long long)comparing->n_changed);
+    result_headline(
+        result,
+        SAY(comparing->call,
+            "%s is right on %.1f%% of %lld records, %s on %.1f%%: %+.1f points (95%% interval %+.1f to %+.1f, "
+            "McNemar p = %.2g); %lld decisions changed",
+            "%s 判对 %.1f%%（共 %lld 条），%s 判对 %.1f%%：相差 %+.1f 个百分点（95%% 区间 %+.1f 至 %+.1f，McNemar p = "
+            "%.2g）；%lld 个判定改变"),
+        comparing->names[1], 100 * accuracy.b, (long long)accuracy.n, comparing->names[0], 100 * accuracy.a,
+        100 * accuracy.difference.value, 100 * accuracy.difference.low, 100 * accuracy.difference.high, accuracy.p,
+        (long long)comparing->n_changed);
     return LIMN_OK;
 }
 

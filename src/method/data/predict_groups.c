@@ -81,9 +81,11 @@ static void report_each(const Predictor *predictor, bool labelled) {
                                           {{"accuracy high", 13}, COLUMN_PROBABILITY},
                                           {{"ECE", 3}, COLUMN_NUMBER},
                                           {{"log-loss", 8}, COLUMN_NUMBER}};
-    TableBlock *table = result_add_table(predictor->result, "groups", "Groups", columns, labelled ? 8 : 2);
+    TableBlock *table = result_add_table(predictor->result, "groups", SAY(predictor->call, "Groups", "组别"), columns,
+                                         labelled ? 8 : 2);
     if (labelled) {
-        result_block_note(predictor->result, "intervals are Wilson's at 95%%");
+        result_block_note(predictor->result, "%s",
+                          SAY(predictor->call, "intervals are Wilson's at 95%", "区间为 Wilson 区间（95%）"));
     }
     for (int32_t i = 0; i < predictor->n_groups; i++) {
         const PredictGroup *group = &predictor->groups[i];
@@ -125,7 +127,9 @@ static void report_shares(const Predictor *predictor) {
                                           {{"share", 5}, COLUMN_PROBABILITY},
                                           {{"share low", 9}, COLUMN_PROBABILITY},
                                           {{"share high", 10}, COLUMN_PROBABILITY}};
-    TableBlock *table = result_add_table(predictor->result, "group-shares", "How often each choice falls", columns, 7);
+    TableBlock *table =
+        result_add_table(predictor->result, "group-shares",
+                         SAY(predictor->call, "How often each choice falls", "各选项的选中率"), columns, 7);
     int32_t most = choices_shown(predictor), shown = 0;
     for (int32_t c = 0; c < predictor->n; c++) {
         if (!is_used(predictor, c) || shown == most) {
@@ -143,8 +147,12 @@ static void report_shares(const Predictor *predictor) {
     }
     int32_t left = n_used(predictor) - shown;
     result_block_note(predictor->result,
-                      left > 0 ? "the selection rate; intervals are Wilson's at 95%%; %d choices more have no room here"
-                               : "the selection rate; intervals are Wilson's at 95%%",
+                      left > 0
+                          ? SAY(predictor->call,
+                                "the selection rate; intervals are Wilson's at 95%%; %d choices more have no room here",
+                                "选中率；区间为 Wilson 区间（95%%）；另有 %d 个选项未列出")
+                          : SAY(predictor->call, "the selection rate; intervals are Wilson's at 95%%",
+                                "选中率；区间为 Wilson 区间（95%%）"),
                       (int)left);
 }
 
@@ -155,9 +163,13 @@ static void report_rates(const Predictor *predictor) {
                                           {{"otherwise", 9}, COLUMN_INTEGER},    {{"FPR", 3}, COLUMN_PROBABILITY},
                                           {{"FPR low", 7}, COLUMN_PROBABILITY},  {{"FPR high", 8}, COLUMN_PROBABILITY}};
     TableBlock *table =
-        result_add_table(predictor->result, "group-rates", "True and false positive rates", columns, 10);
-    result_block_note(predictor->result, "how often a choice falls where it is the label (TPR) and where it is not "
-                                         "(FPR); intervals are Wilson's at 95%%");
+        result_add_table(predictor->result, "group-rates",
+                         SAY(predictor->call, "True and false positive rates", "真阳性率与假阳性率"), columns, 10);
+    result_block_note(predictor->result, "%s",
+                      SAY(predictor->call,
+                          "how often a choice falls where it is the label (TPR) and where it is not "
+                          "(FPR); intervals are Wilson's at 95%",
+                          "标签为该选项时选中的比例（TPR）与标签不是时选中的比例（FPR）；区间为 Wilson 区间（95%）"));
     int32_t most = choices_shown(predictor), shown = 0;
     for (int32_t c = 0; c < predictor->n; c++) {
         if (!is_used(predictor, c) || shown == most) {
@@ -204,11 +216,12 @@ static limn_status add_gap(const Predictor *predictor, TableBlock *table, size_t
 }
 
 static limn_status report_gaps(const Predictor *predictor, bool labelled) {
-    static const TableColumn columns[] = {{{"gap", 3}, COLUMN_TEXT},     {{"choice", 6}, COLUMN_TEXT},
+    static const TableColumn columns[] = {{{"gap", 3}, COLUMN_NAME},     {{"choice", 6}, COLUMN_TEXT},
                                           {{"value", 5}, COLUMN_NUMBER}, {{"low", 3}, COLUMN_NUMBER},
                                           {{"high", 4}, COLUMN_NUMBER},  {{"p", 1}, COLUMN_NUMBER},
                                           {{"highest", 7}, COLUMN_TEXT}, {{"lowest", 6}, COLUMN_TEXT}};
-    TableBlock *table = result_add_table(predictor->result, "gaps", "Gaps between groups", columns, 8);
+    TableBlock *table = result_add_table(predictor->result, "gaps",
+                                         SAY(predictor->call, "Gaps between groups", "组间差距"), columns, 8);
     int32_t left_out = 0, shown = 0;
     for (int32_t c = 0; c < predictor->n && shown < PREDICT_GAP_CHOICES; c++) {
         shown += is_used(predictor, c);
@@ -223,15 +236,26 @@ static limn_status report_gaps(const Predictor *predictor, bool labelled) {
     }
     result_block_note(
         predictor->result,
-        "the largest share less the smallest; of the impact ratio the smallest over the largest (below 0.8 "
-        "is the four-fifths rule's sign of adverse impact). 95%% intervals hold whichever two groups those "
-        "are, none where fewer than two groups have %d records; p: Fisher's exact test between those two, "
-        "times the pairs there are",
+        SAY(predictor->call,
+            "the largest share less the smallest; of the impact ratio the smallest over the largest (below 0.8 "
+            "is the four-fifths rule's sign of adverse impact). 95%% intervals hold whichever two groups those "
+            "are, none where fewer than two groups have %d records; p: Fisher's exact test between those two, "
+            "times the pairs there are",
+            "最大比例减最小比例；影响比（impact ratio）为最小除以最大（低于 0.8 "
+            "即五分之四规则所指的不利影响）。无论哪两组，95%% 区间都成立；记录数达到 %d "
+            "的组不足两个时没有区间；p：这两组之间的 Fisher 精确检验，再乘以组对数"),
         GAP_LEAST);
     if (left_out > 0) {
-        result_warn(predictor->result,
-                    "%d group%s fewer than %d records and no part in gaps; the tables of groups have %s", (int)left_out,
-                    left_out == 1 ? " has" : "s have", GAP_LEAST, left_out == 1 ? "it" : "them");
+        result_warn(
+            predictor->result,
+            left_out == 1
+                ? SAY(predictor->call,
+                      "%d group has fewer than %d records and no part in gaps; the tables of groups have it",
+                      "%d 个组的记录少于 %d 条，不参与差距；组别表中仍列出")
+                : SAY(predictor->call,
+                      "%d groups have fewer than %d records and no part in gaps; the tables of groups have them",
+                      "%d 个组的记录少于 %d 条，不参与差距；组别表中仍列出"),
+            (int)left_out, GAP_LEAST);
     }
     return LIMN_OK;
 }

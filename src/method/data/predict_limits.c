@@ -126,9 +126,10 @@ limn_status predict_read_limits(Predictor *predictor) {
 static void judge_metrics(const Predictor *predictor, const Limit *limit, const char *name, const Metrics *metrics) {
     char about[64];
     bool labelled = (measures[limit->row].flags & NEEDS_LABEL) != 0;
-    snprintf(about, sizeof about, "over %lld%s records",
-             (long long)(labelled ? (int64_t)metrics->sums.n : metrics->decisions), labelled ? " labelled" : "");
-    limit_judge(predictor->result, limit, name, measures[limit->row].of(metrics, limit->place), about);
+    snprintf(about, sizeof about, SAY(predictor->call, "over %lld%s records", "%lld 条%s记录"),
+             (long long)(labelled ? (int64_t)metrics->sums.n : metrics->decisions),
+             labelled ? SAY(predictor->call, " labelled", "有标签的") : "");
+    limit_judge(predictor->result, predictor->call, limit, name, measures[limit->row].of(metrics, limit->place), about);
 }
 
 static limn_status judge_groups(const Predictor *predictor, const Limit *limit) {
@@ -148,7 +149,8 @@ static limn_status judge_groups(const Predictor *predictor, const Limit *limit) 
     }
     if (!any) {
         Interval none = {(double)NAN, (double)NAN, (double)NAN};
-        limit_judge(predictor->result, limit, limit->given, none, "(no record has this group)");
+        limit_judge(predictor->result, predictor->call, limit, limit->given, none,
+                    SAY(predictor->call, "(no record has this group)", "（没有这一组的记录）"));
     }
     return LIMN_OK;
 }
@@ -161,10 +163,10 @@ limn_status predict_judge_limits(const Predictor *predictor) {
             char about[96] = "";
             TRY(measures[limit->row].gap(&gap, predictor, limit->place));
             if (gap.highest >= 0) {
-                snprintf(about, sizeof about, "between %.30s and %.30s", predictor->groups[gap.highest].name.bytes,
-                         predictor->groups[gap.lowest].name.bytes);
+                snprintf(about, sizeof about, SAY(predictor->call, "between %.30s and %.30s", "%.30s 与 %.30s 之间"),
+                         predictor->groups[gap.highest].name.bytes, predictor->groups[gap.lowest].name.bytes);
             }
-            limit_judge(predictor->result, limit, limit->given, gap.interval, about);
+            limit_judge(predictor->result, predictor->call, limit, limit->given, gap.interval, about);
         } else if (limit->group.bytes != NULL) {
             TRY(judge_groups(predictor, limit));
         } else {

@@ -38,19 +38,24 @@ static Interval majority(const Predictor *predictor) {
 }
 
 static void report_measures(Predictor *predictor) {
-    static const TableColumn columns[] = {{{"measure", 7}, COLUMN_TEXT},
+    static const TableColumn columns[] = {{{"measure", 7}, COLUMN_NAME},
                                           {{"value", 5}, COLUMN_NUMBER},
                                           {{"low", 3}, COLUMN_NUMBER},
                                           {{"high", 4}, COLUMN_NUMBER},
-                                          {{"interval", 8}, COLUMN_TEXT}};
+                                          {{"interval", 8}, COLUMN_NAME}};
     static const char wilson[] = "Wilson";
     static const char bootstrap[] = "bootstrap";
     const Metrics *metrics = &predictor->metrics;
-    TableBlock *table = result_add_table(predictor->result, "measures", "Measures", columns, 5);
-    result_block_note(predictor->result,
-                      "95%% intervals; bootstrap: percentiles of %d replicates. ECE over %d bins (of resamples it is "
-                      "somewhat larger than of the sample); Brier from 0 to 2; log-loss in nats",
-                      METRIC_REPLICATES, METRIC_BINS);
+    TableBlock *table =
+        result_add_table(predictor->result, "measures", SAY(predictor->call, "Measures", "度量"), columns, 5);
+    result_block_note(
+        predictor->result,
+        SAY(predictor->call,
+            "95%% intervals; bootstrap: percentiles of %d replicates. ECE over %d bins (of resamples it is "
+            "somewhat larger than of the sample); Brier from 0 to 2; log-loss in nats",
+            "95%% 区间；bootstrap：%d 次重抽样的百分位数。ECE 分 %d 箱（重抽样所得比样本略大）；Brier 取值 0 到 "
+            "2；log-loss 单位为 nat"),
+        METRIC_REPLICATES, METRIC_BINS);
     measure_row(table, "accuracy", metrics_accuracy(metrics), wilson);
     measure_row(table, "always the commonest label", majority(predictor), wilson);
     measure_row(table, "macro F1", metrics_macro_f1(metrics), bootstrap);
@@ -81,7 +86,8 @@ static void report_choices(Predictor *predictor, bool labelled) {
                                         {{"F1 low", 6}, COLUMN_PROBABILITY},
                                         {{"F1 high", 7}, COLUMN_PROBABILITY}};
     const Metrics *metrics = &predictor->metrics;
-    TableBlock *table = result_add_table(predictor->result, "choices", "Choices", columns, 7);
+    TableBlock *table =
+        result_add_table(predictor->result, "choices", SAY(predictor->call, "Choices", "选项"), columns, 7);
     for (int32_t c = 0; c < predictor->n; c++) {
         Text choice = predictor->choices[c];
         Interval share = wilson_interval(metrics->chosen[c], metrics->decisions);
@@ -97,8 +103,11 @@ static void report_choices(Predictor *predictor, bool labelled) {
     if (!labelled) {
         return;
     }
-    table = result_add_table(predictor->result, "rates", "Precision and recall", rates, 11);
-    result_block_note(predictor->result, "precision and recall with Wilson's interval, F1 by bootstrap");
+    table = result_add_table(predictor->result, "rates", SAY(predictor->call, "Precision and recall", "精确率与召回率"),
+                             rates, 11);
+    result_block_note(predictor->result, "%s",
+                      SAY(predictor->call, "precision and recall with Wilson's interval, F1 by bootstrap",
+                          "精确率与召回率为 Wilson 区间，F1 用 bootstrap"));
     for (int32_t c = 0; c < predictor->n; c++) {
         int64_t n = 0;
         for (int32_t k = 0; k < predictor->n; k++) {
@@ -113,7 +122,8 @@ static void report_choices(Predictor *predictor, bool labelled) {
 }
 
 static void report_confusion(Predictor *predictor) {
-    MatrixBlock *matrix = result_add_matrix(predictor->result, "confusion", "Confusion", predictor->n, predictor->n);
+    MatrixBlock *matrix = result_add_matrix(predictor->result, "confusion",
+                                            SAY(predictor->call, "Confusion", "混淆矩阵"), predictor->n, predictor->n);
     matrix_titles(matrix, "label", "decision");
     if (matrix != NULL) {
         matrix->is_signed = false;
@@ -134,9 +144,13 @@ static void report_reliability(Predictor *predictor) {
         {{"records", 7}, COLUMN_INTEGER},      {{"mean probability", 16}, COLUMN_PROBABILITY},
         {{"accuracy", 8}, COLUMN_PROBABILITY}, {{"low", 3}, COLUMN_PROBABILITY},
         {{"high", 4}, COLUMN_PROBABILITY}};
-    TableBlock *table = result_add_table(predictor->result, "reliability", "Reliability", columns, 7);
-    result_block_note(predictor->result, "by the probability of the decision among the choices; bins without records "
-                                         "are left out; intervals are Wilson's");
+    TableBlock *table =
+        result_add_table(predictor->result, "reliability", SAY(predictor->call, "Reliability", "可靠度"), columns, 7);
+    result_block_note(predictor->result, "%s",
+                      SAY(predictor->call,
+                          "by the probability of the decision among the choices; bins without records "
+                          "are left out; intervals are Wilson's",
+                          "按判定在各选项中的概率分箱；没有记录的箱不列出；区间为 Wilson 区间"));
     for (int b = 0; b < METRIC_BINS; b++) {
         const ReliabilityBin *bin = &predictor->metrics.sums.bins[b];
         if (bin->n <= 0) {
@@ -169,13 +183,17 @@ static void report_calibration(Predictor *predictor) {
     }
     x[n] = ideal[n] = 1;
     right[n] = low[n] = high[n] = (double)NAN;
-    SeriesBlock *series = result_add_series(predictor->result, "calibration", "Calibration", x, n + 1,
-                                            "probability of the decision", "share that is right");
-    series_line(series, "found", right, low, high);
-    series_line(series, "as it should be", ideal, NULL, NULL);
-    result_block_note(predictor->result,
-                      "below the line of what should be, the model is surer than it is right; the band "
-                      "is Wilson's 95%% interval of each bin");
+    SeriesBlock *series =
+        result_add_series(predictor->result, "calibration", SAY(predictor->call, "Calibration", "校准"), x, n + 1,
+                          SAY(predictor->call, "probability of the decision", "判定的概率"),
+                          SAY(predictor->call, "share that is right", "判定正确的比例"));
+    series_line(series, SAY(predictor->call, "found", "实测"), right, low, high);
+    series_line(series, SAY(predictor->call, "as it should be", "应有"), ideal, NULL, NULL);
+    result_block_note(predictor->result, "%s",
+                      SAY(predictor->call,
+                          "below the line of what should be, the model is surer than it is right; the band "
+                          "is Wilson's 95% interval of each bin",
+                          "低于应有之线处，模型比实际更自信；阴影为各箱的 Wilson 区间（95%）"));
 }
 
 static void report_mistakes(Predictor *predictor) {
@@ -184,7 +202,8 @@ static void report_mistakes(Predictor *predictor) {
                                           {{"decision", 8}, COLUMN_TEXT},
                                           {{"probability", 11}, COLUMN_PROBABILITY},
                                           {{"prompt", 6}, COLUMN_TOKEN}};
-    TableBlock *table = result_add_table(predictor->result, "mistakes", "Surest mistakes", columns, 5);
+    TableBlock *table = result_add_table(predictor->result, "mistakes",
+                                         SAY(predictor->call, "Surest mistakes", "最有把握的错误"), columns, 5);
     for (int32_t i = 0; i < predictor->n_mistakes; i++) {
         const Mistake *mistake = &predictor->mistakes[i];
         Text label = predictor->names[mistake->label];
@@ -200,7 +219,9 @@ static void report_headline(Predictor *predictor, bool labelled) {
     const Metrics *metrics = &predictor->metrics;
     if (labelled) {
         Interval accuracy = metrics_accuracy(metrics);
-        result_headline(predictor->result, "%.1f%% of %lld labelled records right (95%% interval %.1f%% to %.1f%%)",
+        result_headline(predictor->result,
+                        SAY(predictor->call, "%.1f%% of %lld labelled records right (95%% interval %.1f%% to %.1f%%)",
+                            "判对率 %.1f%%，共 %lld 条有标签的记录（95%% 区间 %.1f%% 至 %.1f%%）"),
                         100 * accuracy.value, (long long)metrics->sums.n, 100 * accuracy.low, 100 * accuracy.high);
         return;
     }
@@ -208,47 +229,64 @@ static void report_headline(Predictor *predictor, bool labelled) {
     for (int32_t c = 1; c < predictor->n; c++) {
         most = metrics->chosen[c] > metrics->chosen[most] ? c : most;
     }
-    result_headline(predictor->result, "'%s' on %lld of %lld records", predictor->names[most].bytes,
-                    (long long)metrics->chosen[most], (long long)metrics->decisions);
+    result_headline(predictor->result,
+                    SAY(predictor->call, "'%s' on %lld of %lld records", "“%s”：%lld 条，共 %lld 条记录"),
+                    predictor->names[most].bytes, (long long)metrics->chosen[most], (long long)metrics->decisions);
 }
 
 static void report_checks(Predictor *predictor) {
     Result *result = predictor->result;
     int64_t decisions = predictor->metrics.decisions;
     bool bf16 = engine_compute(predictor->engine) == COMPUTE_BF16;
-    result_check(result, "finite probabilities", (double)predictor->not_finite, CHECK_AT_MOST, 0,
-                 "records with a choice whose probability is not a number");
+    result_check(
+        result, "finite probabilities", (double)predictor->not_finite, CHECK_AT_MOST, 0, "%s",
+        SAY(predictor->call, "records with a choice whose probability is not a number", "某个选项的概率不是数的记录"));
     if (!isnan(predictor->recheck)) {
-        result_check(result, "first record alone", predictor->recheck, CHECK_AT_MOST, bf16 ? 0.5 : 1e-3,
-                     "largest difference of a log-probability of the first record when it is scored by itself, without "
-                     "batch, shared beginning and caches");
+        result_check(
+            result, "first record alone", predictor->recheck, CHECK_AT_MOST, bf16 ? 0.5 : 1e-3, "%s",
+            SAY(predictor->call,
+                "largest difference of a log-probability of the first record when it is scored by itself, without "
+                "batch, shared beginning and caches",
+                "首条记录单独重算（不分批、不共用开头与缓存）时，对数概率的最大差"));
     }
     if (predict_each(predictor)) {
         result_warn(result,
-                    "the labels of %s may hold together (problem_type): each has its own probability, and the "
-                    "likeliest is taken for the decision",
+                    SAY(predictor->call,
+                        "the labels of %s may hold together (problem_type): each has its own probability, and the "
+                        "likeliest is taken for the decision",
+                        "%s 的标签可同时成立（problem_type）：各有自己的概率，取最可能者为判定"),
                     predictor->model->path);
     }
     if (decisions > 0 && predictor->sum_mass / (double)decisions < little_mass) {
         result_warn(result,
-                    "the choices together have %.2g of the probability on average: the model would rather say "
-                    "something else; see `limn run` on a prompt (a leading space? another template?)",
+                    SAY(predictor->call,
+                        "the choices together have %.2g of the probability on average: the model would rather say "
+                        "something else; see `limn run` on a prompt (a leading space? another template?)",
+                        "各选项的概率合计平均只有 %.2g：模型更愿意说别的；请用 `limn run` "
+                        "看一条提示（前面要空格？模板不对？）"),
                     predictor->sum_mass / (double)decisions);
     }
     if (predictor->joined > 0) {
         result_warn(result,
-                    "in %lld of %lld prompts a choice joins the last token: their choices are scored as "
-                    "lm-evaluation-harness does, the space at the prompt's end as part of the choice",
+                    SAY(predictor->call,
+                        "in %lld of %lld prompts a choice joins the last token: their choices are scored as "
+                        "lm-evaluation-harness does, the space at the prompt's end as part of the choice",
+                        "%lld 条提示（共 %lld 条）中选项与末尾词元相连：按 lm-evaluation-harness "
+                        "的做法计分，提示末尾的空格算作选项的一部分"),
                     (long long)predictor->joined, (long long)decisions);
     }
     if (predictor->n_cut > 0) {
         result_warn(result,
-                    "%lld of %lld prompts were longer than the model reads: up to %d tokens of their %s were cut",
+                    SAY(predictor->call,
+                        "%lld of %lld prompts were longer than the model reads: up to %d tokens of their %s were cut",
+                        "%lld 条提示（共 %lld 条）超过模型可读的长度：至多截去 %d 个词元（%s）"),
                     (long long)predictor->n_cut, (long long)decisions, (int)predictor->most_cut,
-                    truncation_part((Truncation)predictor->params->truncate));
+                    truncation_part(predictor->call, (Truncation)predictor->params->truncate));
     }
     if (predictor->unlabelled > 0 && predictor->params->data.label_field.bytes != NULL) {
-        result_warn(result, "%lld of %lld records have no label and count for no measure",
+        result_warn(result,
+                    SAY(predictor->call, "%lld of %lld records have no label and count for no measure",
+                        "%lld 条记录（共 %lld 条）没有标签，不计入任何度量"),
                     (long long)predictor->unlabelled, (long long)decisions);
     }
 }
@@ -260,7 +298,7 @@ limn_status predict_report(Predictor *predictor) {
     TRY(predict_judge_limits(predictor));
     TRY(data_source_finish(predictor->source, predictor->result));
     if (metrics->decisions == 0) {
-        result_headline(predictor->result, "no record was decided on");
+        result_headline(predictor->result, "%s", SAY(predictor->call, "no record was decided on", "没有作出任何判定"));
         return result_status(predictor->result);
     }
     report_headline(predictor, labelled);

@@ -27,8 +27,6 @@
 
 /* ---- which methods ---- */
 
-static const char random_name[] = "random order";
-
 static void add_method(Comparing *comparing, const NamedScorer *scorer, bool named) {
     comparing->methods[comparing->n++] =
         (Compared){.name = scorer->name, .method = scorer->method, .params = scorer->params, .named = named};
@@ -64,7 +62,7 @@ static limn_status find_methods(Comparing *comparing) {
     if (comparing->n < 2) {
         return fail(LIMN_USAGE, "option 'methods': found %d, expected at least two to compare", (int)comparing->n);
     }
-    comparing->methods[comparing->n].name = random_name;
+    comparing->methods[comparing->n].name = SAY(comparing->call, "random order", "随机次序");
     comparing->pairs = arena_zalloc(call->arena, (size_t)(comparing->n * comparing->n) * sizeof *comparing->pairs);
     return comparing->pairs == NULL ? method_no_memory(call) : LIMN_OK;
 }

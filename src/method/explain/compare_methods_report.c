@@ -93,11 +93,9 @@ static void show_methods(const Comparing *comparing, const int32_t *order, int32
             "random "
             "exchanges do that is not predicted; sensitivity: change of the other scores when an idle word is another; "
             "deviation, sign flips: over seeds",
-            "replacement、sizes：与替换作用的秩相关（后者不计正负）；cause：首推词的作用与最大作用之比；comprehensivene"
-            "ss（越高越好）与 "
-            "sufficiency（越低越好）：去掉或只留最高得分的词时回答下降多少；infidelity：随机替换的作用中未被预测的比例"
-            "；sensitivity："
-            "无关词改变时其余得分的变动；deviation、sign flips：不同随机种子之间"));
+            "替换、绝对值：与替换作用的秩相关（后者不计正负）；因果：首推词的作用与最大作用之比；充分去除（越高越好）与"
+            "充分性（越低越好）：去掉或只留最高得分的词时回答下降多少；不忠实度：随机替换的作用中未被预测的比例；敏感度"
+            "：无关词改变时其余得分的变动；标准差、正负号翻转：不同随机种子之间"));
 }
 
 static void show_agreement(const Comparing *comparing, const int32_t *order, int32_t n) {

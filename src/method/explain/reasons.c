@@ -4,7 +4,9 @@
  * A reason is a cause that survived twice. Words are exchanged for others that fit (measure/yardstick.h); those whose
  * exchange clearly lowers the decision's lead once all words tried are counted are the candidates, at most `most` of
  * them and none with less than a fifth of the first one's effect; each is then exchanged again with draws of another
- * seed, and must be clear by those alone. The figures said are those of the second time, which chose nothing. Principal
+ * seed, and must be clear by those alone. The figures said are those of the second time, which chose nothing. Where no
+ * more words fit than are drawn, both times are the same words: `fresh` is 0, and it is said that all there are were
+ * tried, not that it was confirmed. Principal
  * reasons that are specific, and never a score: what adverse action notices owe (Reg B, 12 CFR 1002.9; EU AI Act,
  * Article 86). The change that would have turned the decision is the smallest found (measure/turning.h; Wachter et al.
  * 1711.00399).
@@ -71,6 +73,20 @@ static limn_status decide(Decided *decided, const Reasons *reasons, Result *resu
     return LIMN_OK;
 }
 
+/* How many of the unit's draws were not drawn at first. */
+static int32_t count_fresh(const Yardstick *first, const Yardstick *again, int32_t unit) {
+    const DrawList *before = yardstick_draws(first, unit), *now = yardstick_draws(again, unit);
+    int32_t fresh = 0;
+    for (int32_t i = 0; i < now->n; i++) {
+        bool known = false;
+        for (int32_t k = 0; k < before->n && !known; k++) {
+            known = same_text(now->items[i].text, before->items[k].text);
+        }
+        fresh += known ? 0 : 1;
+    }
+    return fresh;
+}
+
 /* Candidates once more, each with draws that had no part in choosing it. */
 static limn_status try_again(Decided *decided, Yardstick **again, MethodCall *call, const YardstickAsked *asked) {
     WhyWork *why = &decided->why;
@@ -95,8 +111,11 @@ static limn_status try_again(Decided *decided, Yardstick **again, MethodCall *ca
     TRY(yardstick_confirm(*again, units, n));
     for (int32_t i = 0; i < n; i++) {
         const Effect *effect = yardstick_effect(*again, units[i]);
+        int32_t fresh = count_fresh(why->yardstick, *again, units[i]);
+        decided->judged += fresh > 0;
         if (effect_is_clear(effect) && effect->effect > 0.0) {
-            kept[decided->n++] = (Reason){units[i], yardstick_effect(why->yardstick, units[i]), effect};
+            kept[decided->n++] = (Reason){units[i], yardstick_effect(why->yardstick, units[i]), effect, fresh};
+            decided->held += fresh > 0;
         } else {
             decided->dropped++;
         }
@@ -271,7 +290,8 @@ const Method method_reasons = {
          .summary = "the reasons of a decision, for the person it was made about",
          .description =
              "Exchanges each word for others that fit, takes those that clearly carry the decision, and tries each "
-             "once more with fresh draws: what survives is a reason, said in plain words with the smallest change "
+             "once more with draws of another seed: what survives is a reason, said in plain words with the smallest "
+             "change "
              "that would have turned the decision. Where nothing survives it says so, and the exit code is 4. With "
              "--data, for each record; words of the template are never reasons.",
          .examples =
@@ -286,7 +306,8 @@ const Method method_reasons = {
     .about = {.answers =
                   "What does one owe the person who was decided upon: which words were the reasons, and what would "
                   "have changed the decision? In plain words.",
-              .formula = "reason: effect (replace) above 0 at 95% over all words tried, and again over fresh draws",
+              .formula =
+                  "reason: effect (replace) above 0 at 95% over all words tried, and again over draws of another seed",
               .paper =
                   "counterfactual explanations: Wachter et al. 2017 (1711.00399); effects as in replace; principal "
                   "reasons: 12 CFR 1002.9(b)(2)",

@@ -23,7 +23,8 @@ typedef struct ReasonsParams {
 typedef struct Reason {
     int32_t unit;
     const Effect *first; /* among all words tried */
-    const Effect *again; /* over fresh draws */
+    const Effect *again; /* over draws of another seed */
+    int32_t fresh;       /* those of them that were not drawn at first; 0: there are no other words that fit */
 } Reason;
 
 /* One decision. */
@@ -36,7 +37,9 @@ typedef struct Decided {
     int32_t n_fields;
     const Reason *reasons; /* [n] the weightiest first */
     int32_t n;
-    int32_t dropped; /* causes that did not hold over fresh draws */
+    int32_t dropped; /* causes that did not hold over draws of another seed */
+    int32_t judged;  /* causes, held or dropped, that had fresh draws */
+    int32_t held;    /* those of them that held */
 } Decided;
 
 /* The whole work. */
@@ -51,8 +54,8 @@ typedef struct Reasons {
     DataSource *source;
     TableBlock *table, *changes, *decisions; /* decisions: with a data set */
     int64_t decided, explained, left_out;
-    double error;             /* the largest of plain passes; NaN: none */
-    int64_t candidates, held; /* causes at first; those of them that were clear again */
+    double error;         /* the largest of plain passes; NaN: none */
+    int64_t judged, held; /* causes that fresh draws could judge; those of them that were clear again */
 } Reasons;
 
 /* ---- what is shown (reasons_report.c) ---- */

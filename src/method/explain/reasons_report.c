@@ -4,8 +4,7 @@
 
 #include "method/explain/reasons.h"
 
-static const double plain_tolerance = 1e-4;
-static const double least_held = 0.8; /* of the candidates, over fresh draws */
+static const double least_held = 0.8; /* of the causes that fresh draws could judge */
 
 /* Columns that are left out: of one decision by itself no record is named. */
 static int32_t unnamed(const Reasons *reasons) {
@@ -29,7 +28,8 @@ static void add_reasons(Reasons *reasons, const Decided *decided) {
                                value_number(reason->again->high_probability),
                                value_number(reason->first->mean_probability),
                                value_number(reason->first->p),
-                               value_integer(reason->again->n)};
+                               value_integer(reason->again->n),
+                               value_integer(reason->fresh)};
         table_row(reasons->table, cells + unnamed(reasons));
     }
 }
@@ -78,7 +78,8 @@ void reasons_begin_tables(Reasons *reasons) {
                                           {{"high", 4}, COLUMN_PROBABILITY},
                                           {{"after at first", 14}, COLUMN_PROBABILITY},
                                           {{"p at first", 10}, COLUMN_NUMBER},
-                                          {{"n", 1}, COLUMN_INTEGER}};
+                                          {{"n", 1}, COLUMN_INTEGER},
+                                          {{"fresh", 5}, COLUMN_INTEGER}};
     static const TableColumn changes[] = {{{"record", 6}, COLUMN_TEXT}, {{"word", 4}, COLUMN_TOKEN},
                                           {{"with", 4}, COLUMN_TOKEN},  {{"decision", 8}, COLUMN_TEXT},
                                           {{"then", 4}, COLUMN_TEXT},   {{"probability", 11}, COLUMN_PROBABILITY}};
@@ -89,13 +90,14 @@ void reasons_begin_tables(Reasons *reasons) {
                                               SAY(call, "What each person is told", "对每个人的说明"), decided, 4);
     }
     reasons->table =
-        result_add_table(reasons->result, "reasons", SAY(call, "Reasons", "理由"), columns + skip, 11 - skip);
+        result_add_table(reasons->result, "reasons", SAY(call, "Reasons", "理由"), columns + skip, 12 - skip);
     result_block_note(reasons->result, "%s",
                       SAY(call,
-                          "after: how likely the decision is with other words there, over draws that had no part in "
-                          "choosing the word, with its interval; at first: among all words tried, p counts them all",
-                          "after：换成别的词后作出该决定的平均概率（所用的替换未参与挑选该词）及其区间；at "
-                          "first：首次逐词检验时的结果，p 已计入全部试过的词"));
+                          "after: how likely the decision is with n other words there, drawn by another seed, with its "
+                          "interval; fresh: how many of those had no part in choosing the word (0: no more words fit, "
+                          "all there are were tried both times); at first: among all words tried, p counts them all",
+                          "之后：另抽替换后作出该决定的平均概率及其区间；新替换数：其中未参与挑选该词的替换个数（0 "
+                          "表示合适的词已全部用过，两次所试相同）；首次：逐词检验时的结果，p 已计入全部试过的词"));
     reasons->changes =
         result_add_table(reasons->result, "changes", SAY(call, "What would have turned it", "怎样会有不同的决定"),
                          changes + skip, 6 - skip);
@@ -121,8 +123,8 @@ limn_status reasons_add(Reasons *reasons, const Decided *decided) {
         add_reasons(reasons, decided);
         add_change(reasons, decided);
         reasons->explained += decided->n > 0;
-        reasons->candidates += decided->n + decided->dropped;
-        reasons->held += decided->n;
+        reasons->judged += decided->judged;
+        reasons->held += decided->held;
     }
     return status;
 }
@@ -131,16 +133,14 @@ limn_status reasons_add(Reasons *reasons, const Decided *decided) {
 
 void reasons_check(Reasons *reasons) {
     MethodCall *call = reasons->call;
-    if (!isnan(reasons->error)) {
-        result_check(reasons->result, "plain pass", reasons->error, CHECK_AT_MOST, plain_tolerance,
-                     SAY(call, "difference of a changed prompt's lead in a pass by itself and among the others",
-                         "改动后的提示单独计算与一并计算所得领先之差"));
-    }
-    if (reasons->candidates > 0) {
-        result_check(
-            reasons->result, "again", (double)reasons->held / (double)reasons->candidates, CHECK_AT_LEAST, least_held,
-            SAY(call, "share of the causes found that were clear again over draws that had no part in choosing them",
-                "所找到的原因中，用未参与挑选的替换再试时依然成立的比例"));
+    yardstick_check_plain(reasons->result, call, reasons->error);
+    if (reasons->judged > 0) {
+        result_check(reasons->result, "again", (double)reasons->held / (double)reasons->judged, CHECK_AT_LEAST,
+                     least_held,
+                     SAY(call,
+                         "share of the causes found that were clear again with draws of another seed, those without "
+                         "fresh ones left out",
+                         "所找到的原因中，另抽替换再试时依然成立的比例（没有新替换可抽的不计）"));
     }
     double share = reasons->decided > 0 ? (double)reasons->explained / (double)reasons->decided : (double)NAN;
     const char *meaning =

@@ -115,8 +115,10 @@ static void add_reason(TextBuffer *out, const Decided *decided, int32_t i) {
     add_share(out, decided, yardstick_clean(why->yardstick).probability);
     text_buffer_add(out, say(decided, " to ", "降到"));
     add_share(out, decided, reason->again->mean_probability);
-    text_buffer_printf(out, say(decided, " on average (%d of %d tries)", "（%d/%d次）"), (int)reason->again->fell,
-                       (int)reason->again->n);
+    const char *tries = reason->fresh > 0 ? say(decided, " on average (%d of %d tries)", "（%d/%d次）")
+                                          : say(decided, " on average (%d of %d tries: no other words fit there)",
+                                                "（%d/%d次；再没有别的词合适）");
+    text_buffer_printf(out, tries, (int)reason->again->fell, (int)reason->again->n);
     text_buffer_add(out, i + 1 < decided->n ? say(decided, ";", "；") : say(decided, ".", "。"));
 }
 

@@ -22,7 +22,6 @@
 #include "measure/yardstick_rows.h"
 
 enum { SHOWN = 20, LIKELIEST = 5, MOST_PAIRS = 10, LISTED_DRAWS = 32 };
-static const double plain_tolerance = 1e-4;
 
 typedef struct ReplaceParams {
     Text model;
@@ -140,7 +139,8 @@ static limn_status order_units(ReplaceWork *work) {
 
 static void show_tokens(const ReplaceWork *work) {
     static const char *const names[] = {"word", "sentence", "field", "message", "document"};
-    TokensBlock *strip = result_add_tokens(work->result, "attribution", "What the answer hangs on", work->prompt.n);
+    TokensBlock *strip = result_add_tokens(
+        work->result, "attribution", SAY(work->call, "What the answer hangs on", "回答取决于什么"), work->prompt.n);
     for (int32_t u = 0; u < work->units->n; u++) {
         const Unit *unit = &work->units->items[u];
         double score = yardstick_effect(work->yardstick, u)->effect;
@@ -157,10 +157,12 @@ static void show_tokens(const ReplaceWork *work) {
                                  .spread = (double)NAN};
     }
     tokens_show(strip, names[work->params->by]);
-    result_block_unit(work->result, "lead in log-probability");
-    result_block_note(work->result,
-                      "how far the lead of the answer falls on average when others take the place; a word of "
-                      "several tokens has its score as a word");
+    result_block_unit(work->result, answer_unit(work->call, ANSWER_LEAD));
+    result_block_note(work->result, "%s",
+                      SAY(work->call,
+                          "how far the lead of the answer falls on average when others take the place; a word of "
+                          "several tokens has its score as a word",
+                          "换成别的词后，回答的领先量平均下降多少；由多个词元组成的词按整词计分"));
 }
 
 static void show_effects(const ReplaceWork *work) {
@@ -168,7 +170,8 @@ static void show_effects(const ReplaceWork *work) {
                                           {{"effect", 6}, COLUMN_SIGNED}, {{"low", 3}, COLUMN_SIGNED},
                                           {{"high", 4}, COLUMN_SIGNED},   {{"n", 1}, COLUMN_INTEGER},
                                           {{"p", 1}, COLUMN_NUMBER}};
-    TableBlock *table = result_add_table(work->result, "effects", "What exchanging it does", columns, 7);
+    TableBlock *table = result_add_table(work->result, "effects",
+                                         SAY(work->call, "What exchanging it does", "换掉它的效果"), columns, 7);
     for (int32_t i = 0; i < work->n_order && i < SHOWN; i++) {
         const Effect *effect = yardstick_effect(work->yardstick, work->order[i]);
         Text text = yardstick_text(work->yardstick, work->order[i]);
@@ -181,9 +184,11 @@ static void show_effects(const ReplaceWork *work) {
                                value_number(effect->p)};
         table_row(table, cells);
     }
-    result_block_unit(work->result, "lead in log-probability");
+    result_block_unit(work->result, answer_unit(work->call, ANSWER_LEAD));
     result_block_note(work->result,
-                      "low to high: 95%% for all %d tried together; p likewise; those without were only screened",
+                      SAY(work->call,
+                          "low to high: 95%% for all %d tried together; p likewise; those without were only screened",
+                          "下限至上限：对全部 %d 个同时成立（95%%），p 亦然；没有区间的只经过初筛"),
                       yardstick_tried(work->yardstick));
 }
 
@@ -194,7 +199,8 @@ static void show_draws(const ReplaceWork *work) {
                                           {{"source", 6}, COLUMN_TEXT},
                                           {{"draws", 5}, COLUMN_TOKEN},
                                           {{"turned", 6}, COLUMN_INTEGER}};
-    TableBlock *table = result_add_table(work->result, "draws", "What took its place", columns, 5);
+    TableBlock *table =
+        result_add_table(work->result, "draws", SAY(work->call, "What took its place", "换上了什么"), columns, 5);
     Answered clean = yardstick_clean(work->yardstick);
     for (int32_t i = 0; i < work->n_order && i < SHOWN; i++) {
         int32_t unit = work->order[i];
@@ -215,7 +221,9 @@ static void show_draws(const ReplaceWork *work) {
         table_row(table, cells);
         text_buffer_free(&joined);
     }
-    result_block_note(work->result, "turned: how many of them make the model answer otherwise");
+    result_block_note(
+        work->result, "%s",
+        SAY(work->call, "turned: how many of them make the model answer otherwise", "翻转：其中多少个使模型改变回答"));
     result_block_detail(work->result);
 }
 
@@ -227,9 +235,9 @@ static void say_target(const ReplaceWork *work, TextBuffer *out, const Target *t
         text_buffer_add_bytes(&words, text.bytes, text.length);
     }
     Text text = text_bare(text_of_bytes(words.data == NULL ? "" : words.data, words.length));
-    text_buffer_add_char(out, '"');
+    text_buffer_add(out, SAY(work->call, "\"", "“"));
     text_buffer_add_bytes(out, text.bytes, text.length);
-    text_buffer_printf(out, "\" (%.3g%%)", 100.0 * exp(target->log_probability));
+    text_buffer_printf(out, SAY(work->call, "\" (%.3g%%)", "”（%.3g%%）"), 100.0 * exp(target->log_probability));
     out->failed = out->failed || words.failed;
     text_buffer_free(&words);
 }
@@ -247,29 +255,34 @@ static int32_t strongest(const ReplaceWork *work, double sign) {
 
 static void say_unit(const ReplaceWork *work, TextBuffer *out, const char *lead, int32_t unit) {
     Text text = yardstick_text(work->yardstick, unit);
-    text_buffer_printf(out, "%s \"", lead);
+    text_buffer_printf(out, SAY(work->call, "%s\"", "%s“"), lead);
     text_buffer_add_bytes(out, text.bytes, text.length);
-    text_buffer_printf(out, "\" (%+.2f)", yardstick_effect(work->yardstick, unit)->effect);
+    text_buffer_printf(out, SAY(work->call, "\" (%+.2f)", "”（%+.2f）"),
+                       yardstick_effect(work->yardstick, unit)->effect);
 }
 
 static void say_headline(const ReplaceWork *work) {
     TextBuffer line = TEXT_BUFFER_INIT;
-    text_buffer_add(&line, "Why ");
+    text_buffer_add(&line, SAY(work->call, "Why ", "为什么是"));
     say_target(work, &line, &work->target);
     if (work->contrast.kind != TARGET_NONE) {
-        text_buffer_add(&line, " and not ");
+        text_buffer_add(&line, SAY(work->call, " and not ", "而不是"));
         say_target(work, &line, &work->contrast);
     }
     int32_t support = strongest(work, 1.0), against = strongest(work, -1.0);
     if (support >= 0) {
-        say_unit(work, &line, ": most for it", support);
+        say_unit(work, &line, SAY(work->call, ": most for it ", "：最支持它的是"), support);
     }
     if (against >= 0) {
-        say_unit(work, &line, support >= 0 ? ", most against it" : ": nothing clearly for it, most against it",
+        say_unit(work, &line,
+                 support >= 0 ? SAY(work->call, ", most against it ", "，最反对它的是")
+                              : SAY(work->call, ": nothing clearly for it, most against it ",
+                                    "：没有明确支持它的，最反对它的是"),
                  against);
     }
     if (support < 0 && against < 0) {
-        text_buffer_add(&line, ": no single part of the prompt decides it");
+        text_buffer_add(&line,
+                        SAY(work->call, ": no single part of the prompt decides it", "：提示中没有哪一部分单独决定它"));
     }
     if (line.failed) {
         line.length = 0;
@@ -281,23 +294,26 @@ static void say_headline(const ReplaceWork *work) {
 static limn_status check(const ReplaceWork *work) {
     double error;
     TRY(yardstick_plain_error(work->yardstick, &error));
-    if (!isnan(error)) {
-        result_check(work->result, "plain pass", error, CHECK_AT_MOST, plain_tolerance,
-                     "difference of a changed prompt's lead in a pass by itself and among the others");
-    }
+    yardstick_check_plain(work->result, work->call, error);
     int32_t clear = strongest(work, 1.0);
     const Effect *first = yardstick_effect(work->yardstick, work->order[0]);
     if (clear >= 0) {
         const Effect *effect = yardstick_effect(work->yardstick, clear);
-        result_check(work->result, "decided", effect->low, CHECK_ABOVE, 0.0,
-                     "the lower end of the strongest supporter's interval, corrected for all words tried");
+        result_check(work->result, "decided", effect->low, CHECK_ABOVE, 0.0, "%s",
+                     SAY(work->call,
+                         "the lower end of the strongest supporter's interval, corrected for all words tried",
+                         "最支持者的区间下端，已按全部试过的词校正"));
     } else {
-        result_check_inconclusive(work->result, "decided", first->low, CHECK_ABOVE, 0.0,
-                                  "no word's support is told from 0 at 95%% once all words tried are counted");
+        result_check_inconclusive(work->result, "decided", first->low, CHECK_ABOVE, 0.0, "%s",
+                                  SAY(work->call,
+                                      "no word's support is told from 0 at 95% once all words tried are counted",
+                                      "计入全部试过的词后，没有哪个词的支持能与 0 区分（95%）"));
     }
     int32_t missing = work->units->n_free - yardstick_tried(work->yardstick);
     if (missing > 0) {
-        result_warn(work->result, "%d of the prompt's parts could not be measured: nothing of their kind fits there",
+        result_warn(work->result,
+                    SAY(work->call, "%d of the prompt's parts could not be measured: nothing of their kind fits there",
+                        "提示中有 %d 个部分无法测量：没有同类的词适合放在那里"),
                     missing);
     }
     return LIMN_OK;
@@ -360,20 +376,26 @@ static limn_status show_pairs(const ReplaceWork *work) {
         }
     }
     if (n < 2) {
-        result_warn(work->result, "no pairs: fewer than two parts of the prompt were exchanged often enough");
+        result_warn(work->result, "%s",
+                    SAY(work->call, "no pairs: fewer than two parts of the prompt were exchanged often enough",
+                        "没有词对：替换次数足够的部分不到两个"));
         return LIMN_OK;
     }
     double level = simultaneous_level(0.95, n * (n - 1) / 2);
-    TableBlock *table = result_add_table(work->result, "pairs", "What exchanging two at once does", columns, 9);
+    TableBlock *table = result_add_table(
+        work->result, "pairs", SAY(work->call, "What exchanging two at once does", "同时换掉两个的效果"), columns, 9);
     for (int32_t i = 0; i < n; i++) {
         for (int32_t j = i + 1; j < n; j++) {
             bool ordered = units[i] < units[j];
             TRY(add_pair(work, table, ordered ? units[i] : units[j], ordered ? units[j] : units[i], level));
         }
     }
-    result_block_note(work->result,
-                      "together: what the pair does beyond its two parts; below 0 they say the same, above 0 "
-                      "they need each other; 95%% for all pairs");
+    result_block_note(work->result, "%s",
+                      SAY(work->call,
+                          "together: what the pair does beyond its two parts; below 0 they say the same, above 0 "
+                          "they need each other; 95% for all pairs",
+                          "合力：一对词超出各自之和的效果；小于 0 表示两者说的是同一件事，大于 0 "
+                          "表示两者互相需要；区间对全部词对同时成立（95%）"));
     return LIMN_OK;
 }
 

@@ -176,7 +176,7 @@ limn_status surrogate_report(Surrogate *surrogate, Result *result) {
                                .scores = surrogate->scores,
                                .spreads = surrogate->spreads,
                                .reach = surrogate->prompt->n,
-                               .unit = SAY(call, "lead in log-probability", "对数概率的领先"),
+                               .unit = answer_unit(call, ANSWER_LEAD),
                                .note = note_of(surrogate),
                                .by = surrogate->params->by,
                                .is_signed = true};

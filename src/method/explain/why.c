@@ -18,8 +18,6 @@
 #include "measure/yardstick_rows.h"
 #include "method/explain/why.h"
 
-static const double plain_tolerance = 1e-4;
-
 typedef struct WhyParams {
     Text model;
     PromptParams prompt;
@@ -48,7 +46,8 @@ static void show_causes(const WhyWork *work) {
                                           {{"after", 5}, COLUMN_PROBABILITY}, {{"low", 3}, COLUMN_PROBABILITY},
                                           {{"high", 4}, COLUMN_PROBABILITY},  {{"n", 1}, COLUMN_INTEGER}};
     const WhyFindings *findings = &work->findings;
-    TableBlock *table = result_add_table(work->result, "causes", "What it is due to", columns, 6);
+    TableBlock *table =
+        result_add_table(work->result, "causes", SAY(work->call, "What it is due to", "原因何在"), columns, 6);
     Answered clean = yardstick_clean(work->yardstick);
     for (int32_t i = 0; i < findings->n_causes; i++) {
         const Effect *effect = yardstick_effect(work->yardstick, findings->causes[i]);
@@ -58,7 +57,9 @@ static void show_causes(const WhyWork *work) {
                                value_number(effect->high_probability), value_integer(effect->n)};
         table_row(table, cells);
     }
-    result_block_note(work->result, "before: how likely the answer was; after: with other words there, on average");
+    result_block_note(work->result, "%s",
+                      SAY(work->call, "before: how likely the answer was; after: with other words there, on average",
+                          "之前：原来回答的概率；之后：换成别的词时的平均概率"));
 }
 
 static void join_exchanges(TextBuffer *words, TextBuffer *with, const WhyWork *work, const Exchanges *exchanges) {
@@ -101,7 +102,8 @@ static void show_turnings(const WhyWork *work) {
                                           {{"answer", 6}, COLUMN_TOKEN},
                                           {{"before", 6}, COLUMN_PROBABILITY},
                                           {{"after", 5}, COLUMN_PROBABILITY}};
-    TableBlock *table = result_add_table(work->result, "counterfactuals", "What would have turned it", columns, 5);
+    TableBlock *table = result_add_table(work->result, "counterfactuals",
+                                         SAY(work->call, "What would have turned it", "怎样会改变回答"), columns, 5);
     Answered clean = yardstick_clean(work->yardstick);
     for (int32_t i = 0; i < work->turnings.n; i++) {
         const Turning *turning = &work->turnings.items[i];
@@ -116,12 +118,18 @@ static void show_turnings(const WhyWork *work) {
         text_buffer_free(&words);
         text_buffer_free(&with);
     }
-    result_block_note(work->result, "%d changed versions were tried, with %d word%s exchanged at once at most",
-                      work->turnings.tried, work->turnings.most, work->turnings.most == 1 ? "" : "s");
+    result_block_note(work->result,
+                      work->turnings.most == 1
+                          ? SAY(work->call, "%d changed versions were tried, with %d word exchanged at once at most",
+                                "试过 %d 个改动版本，每次至多换 %d 个词")
+                          : SAY(work->call, "%d changed versions were tried, with %d words exchanged at once at most",
+                                "试过 %d 个改动版本，每次至多换 %d 个词"),
+                      work->turnings.tried, work->turnings.most);
 }
 
 static void show_words(const WhyWork *work) {
-    TokensBlock *strip = result_add_tokens(work->result, "attribution", "Each word", work->prompt.n);
+    TokensBlock *strip =
+        result_add_tokens(work->result, "attribution", SAY(work->call, "Each word", "逐词"), work->prompt.n);
     const Units *units = yardstick_units(work->yardstick);
     TokenGroup *groups = tokens_add_grouping(strip, "word", units->n);
     for (int32_t u = 0; u < units->n; u++) {
@@ -136,8 +144,10 @@ static void show_words(const WhyWork *work) {
         }
     }
     tokens_show(strip, "word");
-    result_block_unit(work->result, "lead in log-probability");
-    result_block_note(work->result, "how far the answer's lead falls on average when others take the word's place");
+    result_block_unit(work->result, answer_unit(work->call, ANSWER_LEAD));
+    result_block_note(work->result, "%s",
+                      SAY(work->call, "how far the answer's lead falls on average when others take the word's place",
+                          "换成别的词后，回答的领先量平均下降多少"));
     result_block_detail(work->result);
 }
 
@@ -150,7 +160,7 @@ static limn_status show_answer(const WhyWork *work) {
         status = why_say(&text, &work->findings, false);
     }
     if (status == LIMN_OK) {
-        result_add_text(work->result, "answer", "The answer", text.data, text.length, false);
+        result_add_text(work->result, "answer", SAY(work->call, "The answer", "回答"), text.data, text.length, false);
     }
     text_buffer_free(&text);
     return status;
@@ -159,17 +169,18 @@ static limn_status show_answer(const WhyWork *work) {
 static limn_status check(const WhyWork *work) {
     double error;
     TRY(yardstick_plain_error(work->yardstick, &error));
-    if (!isnan(error)) {
-        result_check(work->result, "plain pass", error, CHECK_AT_MOST, plain_tolerance,
-                     "difference of a changed prompt's lead in a pass by itself and among the others");
-    }
+    yardstick_check_plain(work->result, work->call, error);
     const WhyFindings *findings = &work->findings;
     if (findings->n_causes > 0) {
         result_check(work->result, "decided", yardstick_effect(work->yardstick, findings->causes[0])->low, CHECK_ABOVE,
-                     0.0, "the lower end of the first cause's effect, corrected for all words tried");
+                     0.0, "%s",
+                     SAY(work->call, "the lower end of the first cause's effect, corrected for all words tried",
+                         "首要原因效应的区间下端，已按全部试过的词校正"));
     } else {
         result_check_inconclusive(work->result, "decided", yardstick_effect(work->yardstick, findings->largest)->low,
-                                  CHECK_ABOVE, 0.0, "no word's effect is told from 0 once all words tried are counted");
+                                  CHECK_ABOVE, 0.0, "%s",
+                                  SAY(work->call, "no word's effect is told from 0 once all words tried are counted",
+                                      "计入全部试过的词后，没有哪个词的效应能与 0 区分"));
     }
     return LIMN_OK;
 }

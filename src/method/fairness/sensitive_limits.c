@@ -87,7 +87,7 @@ static Interval size_of(Interval interval) {
 static void judge(const Sensitive *work, const Limit *limit, Text category, const char *about, Interval interval) {
     char name[160];
     snprintf(name, sizeof name, "%s:%.80s", limit->measure.bytes, category.bytes);
-    limit_judge(work->result, limit, name, interval, about);
+    limit_judge(work->result, work->call, limit, name, interval, about);
 }
 
 static void judge_contrasts(const Sensitive *work, const Limit *limit, bool decisions, int32_t *n) {
@@ -114,7 +114,7 @@ static void judge_shares(const Sensitive *work, const Limit *limit, int32_t *n) 
             continue;
         }
         char about[64];
-        snprintf(about, sizeof about, "over %lld records", (long long)one->n);
+        snprintf(about, sizeof about, SAY(work->call, "over %lld records", "%lld 条记录"), (long long)one->n);
         judge(work, limit, sensitive_category(work, one->category)->name, about, one->share);
         ++*n;
     }
@@ -125,10 +125,10 @@ static limn_status judge_groups(const Sensitive *work, const Limit *limit) {
     char about[96] = "";
     TRY(sensitive_gap(&gap, work, measures[limit->row].gap));
     if (gap.highest >= 0) {
-        snprintf(about, sizeof about, "between %.30s and %.30s", work->groups[gap.highest].name.bytes,
-                 work->groups[gap.lowest].name.bytes);
+        snprintf(about, sizeof about, SAY(work->call, "between %.30s and %.30s", "%.30s 与 %.30s 之间"),
+                 work->groups[gap.highest].name.bytes, work->groups[gap.lowest].name.bytes);
     }
-    limit_judge(work->result, limit, limit->given, gap.interval, about);
+    limit_judge(work->result, work->call, limit, limit->given, gap.interval, about);
     return LIMN_OK;
 }
 
@@ -148,7 +148,8 @@ limn_status sensitive_judge_limits(const Sensitive *work) {
         }
         if (n == 0) {
             Interval none = {(double)NAN, (double)NAN, (double)NAN};
-            limit_judge(work->result, limit, limit->given, none, "(no record has its words)");
+            limit_judge(work->result, work->call, limit, limit->given, none,
+                        SAY(work->call, "(no record has its words)", "（没有含其词的记录）"));
         }
     }
     return LIMN_OK;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text_buffer.h"
+#include "measure/answer.h"
 #include "method/fairness/sensitive.h"
 
 enum { QUANTILES = 21, CHART_LINES = 3 };
@@ -90,7 +91,7 @@ static void report_categories(const Sensitive *work) {
         cells[8] = value_bool(one->raised);
         table_row(table, cells);
     }
-    result_block_unit(work->result, SAY(work->call, "lead in log-probability", "对数概率之领先"));
+    result_block_unit(work->result, answer_unit(work->call, ANSWER_LEAD));
     result_block_note(
         work->result,
         SAY(work->call,

@@ -160,19 +160,22 @@ static limn_status score(GradWork *work) {
 
 /* ---- as a command ---- */
 
-static const char *note_of(const GradParams *params) {
-    static const char *const notes[] = {
+static const char *note_of(const GradWork *work) {
+    static const char *const english[] = {
         "gradient times input: how the answer would react to making the word's embedding a little larger",
         "length of the gradient: how strongly the answer reacts to any small change of the word's embedding",
         "gradient, averaged over noisy copies of the prompt, times input"};
-    return notes[params->kind];
+    static const char *const chinese[] = {"梯度乘输入：把词的嵌入略微放大时，回答会怎样变化",
+                                          "梯度的长度：词的嵌入稍有变化时，回答的反应有多强",
+                                          "梯度在提示的多个加噪副本上取平均，再乘输入"};
+    return SAY(work->call, english, chinese)[work->params->kind];
 }
 
 static const char *unit_of(const GradWork *work) {
-    static const char *const units[] = {"log-probability", "probability", "logit", "logit difference",
-                                        "negative log-likelihood"};
     bool classifier = work->model->config.task == TASK_CLASSIFIER;
-    return units[work->params->metric >= 0 ? work->params->metric : classifier ? ANSWER_LOGIT : ANSWER_LOG_PROB];
+    return answer_unit(work->call, work->params->metric >= 0 ? (AnswerMetric)work->params->metric
+                                   : classifier              ? ANSWER_LOGIT
+                                                             : ANSWER_LOG_PROB);
 }
 
 static limn_status report(GradWork *work, Result *result) {
@@ -185,7 +188,7 @@ static limn_status report(GradWork *work, Result *result) {
                                .scores = work->scores,
                                .reach = work->reach,
                                .unit = unit_of(work),
-                               .note = note_of(work->params),
+                               .note = note_of(work),
                                .by = work->params->by,
                                .is_signed = work->params->kind != GRAD_NORM};
     TRY(attribution_rank(&attribution));

@@ -274,10 +274,10 @@ static limn_status check_rule(const IgParams *params) {
 /* ---- a question of others ---- */
 
 static const char *unit_of(const IgWork *work) {
-    static const char *const units[] = {"log-probability", "probability", "logit", "logit difference",
-                                        "log-probability"};
     bool lead = work->contrast.kind != TARGET_NONE && (work->metric == ANSWER_LOG_PROB || work->metric == ANSWER_NLL);
-    return lead ? "lead in log-probability" : units[work->metric];
+    return answer_unit(work->call, lead                         ? ANSWER_LEAD
+                                   : work->metric == ANSWER_NLL ? ANSWER_LOG_PROB
+                                                                : (AnswerMetric)work->metric);
 }
 
 /* Scores are for the target whatever F is; tokens behind the last that has influence have none to be held from. */

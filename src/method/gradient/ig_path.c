@@ -192,6 +192,6 @@ limn_status ig_estimate(Result *result, IgPath *path, const IgCost *cost) {
                                 {"nodes, at most", (double)cost->most, "nodes"},
                                 {"time, at most", seconds + of_node * ((double)cost->most - all), "s"}};
     result_headline(result, SAY(path->call, "About %.3g s for %.0f nodes", "约 %.3g 秒，%.0f 个节点"), seconds, all);
-    return estimate_show(result, path->engine, &step, blocks_of(cost->spent + cost->nodes + cost->values, count), rows,
-                         about ? 8 : 6);
+    return estimate_show(result, path->call, path->engine, &step,
+                         blocks_of(cost->spent + cost->nodes + cost->values, count), rows, about ? 8 : 6);
 }

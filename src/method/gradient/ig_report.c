@@ -34,13 +34,6 @@ static bool is_target_row(const IgWork *work, int32_t t) {
     return false;
 }
 
-static const char *unit_of(const IgWork *work) {
-    static const char *const units[] = {"log-probability", "probability", "logit", "logit difference",
-                                        "negative log-likelihood"},
-                             *const chinese[] = {"对数概率", "概率", "logit", "logit 之差", "负对数似然"};
-    return SAY(work->call, units, chinese)[work->metric];
-}
-
 /* What the scores are against, and what was left out of them. */
 static void note_strip(const IgWork *work) {
     const MethodCall *call = work->call;
@@ -84,8 +77,7 @@ static void show_tokens(const IgWork *work) {
     add_grouping(work, strip, "sentence", &work->sentences);
     tokens_show(strip, shown[work->params->by < 0 ? 1 : work->params->by]);
     bool lead = work->contrast.kind != TARGET_NONE && work->metric == ANSWER_LOG_PROB;
-    result_block_unit(work->result,
-                      lead ? SAY(work->call, "lead in log-probability", "对数概率的领先") : unit_of(work));
+    result_block_unit(work->result, answer_unit(work->call, lead ? ANSWER_LEAD : (AnswerMetric)work->metric));
     note_strip(work);
 }
 

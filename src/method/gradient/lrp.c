@@ -129,13 +129,6 @@ static limn_status score_tokens(TokenScores *scores, MethodCall *call, const Tok
 
 /* ---- as a command ---- */
 
-static const char *unit_of(const LrpWork *work) {
-    static const char *const units[] = {"log-probability", "probability", "logit", "logit difference",
-                                        "negative log-likelihood"},
-                             *const chinese[] = {"对数概率", "概率", "logit", "logit 之差", "负对数似然"};
-    return SAY(work->call, units, chinese)[work->metric];
-}
-
 static void show_streams(const LrpWork *work, Result *result) {
     const MethodCall *call = work->call;
     int32_t n = work->prompt->n, layers = work->model->graph.n_layers;
@@ -214,7 +207,7 @@ static limn_status report(LrpWork *work, Result *result) {
                                .contrast = work->contrast,
                                .scores = work->scores,
                                .reach = work->reach,
-                               .unit = unit_of(work),
+                               .unit = answer_unit(work->call, (AnswerMetric)work->metric),
                                .note = note_of(work),
                                .by = work->params->by,
                                .is_signed = true};

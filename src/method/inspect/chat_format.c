@@ -12,9 +12,13 @@ static void add_tokens(Result *result, MethodCall *call, const Model *model, con
                                           {{"token", 5}, COLUMN_TOKEN},      {{"message", 7}, COLUMN_INTEGER},
                                           {{"role", 4}, COLUMN_TEXT},        {{"content", 7}, COLUMN_FLAG},
                                           {{"special", 7}, COLUMN_FLAG},     {{"generation", 10}, COLUMN_FLAG}};
-    TableBlock *table = result_add_table(result, "tokens", "Tokens", columns, 8);
-    result_block_note(result, "message counts from 0, none: of the template; content: out of the message itself; "
-                              "generation: inside {%% generation %%}");
+    TableBlock *table = result_add_table(result, "tokens", SAY(call, "Tokens", "词元"), columns, 8);
+    result_block_note(
+        result, "%s",
+        SAY(call,
+            "message counts from 0, none: of the template; content: out of the message itself; "
+            "generation: inside {% generation %}",
+            "message 从 0 数起，空：属于模板；content：出自消息本身；generation：在 {% generation %} 之内"));
     for (int32_t i = 0; i < prompt->n; i++) {
         const Token *token = &prompt->tokens[i];
         const ChatSpan *span = chat_text_span(&prompt->text, (size_t)token->begin);
@@ -49,11 +53,13 @@ static limn_status run(MethodCall *call, Result *result) {
     }
     TRY(method_model_config(call, params->model.bytes, &model));
     TRY(chat_prompt_read(&prompt, call, model, &params->chat));
-    result_headline(result, "%d message%s, %d tokens", (int)prompt.n_messages, prompt.n_messages == 1 ? "" : "s",
-                    (int)prompt.n);
+    result_headline(result,
+                    prompt.n_messages == 1 ? SAY(call, "%d message, %d tokens", "%d 条消息，%d 个词元")
+                                           : SAY(call, "%d messages, %d tokens", "%d 条消息，%d 个词元"),
+                    (int)prompt.n_messages, (int)prompt.n);
     result_input(result, prompt.text.text, prompt.text.length);
     chat_prompt_warn(result, &prompt);
-    result_add_text(result, "text", "Text", prompt.text.text, prompt.text.length, true);
+    result_add_text(result, "text", SAY(call, "Text", "文本"), prompt.text.text, prompt.text.length, true);
     add_tokens(result, call, model, &prompt);
     if (call->text != NULL) {
         call->text(call->text_context, prompt.text.text, prompt.text.length);

@@ -101,7 +101,9 @@ static limn_status choose_answers(RunWork *work) {
         return add_answer(work, row);
     }
     if (row < 0) {
-        result_warn(work->result, "the prompt has no mask token, so there is no prediction to show; see --at");
+        result_warn(work->result, "%s",
+                    SAY(work->call, "the prompt has no mask token, so there is no prediction to show; see --at",
+                        "提示中没有掩码词元，因此没有预测可显示；参见 --at"));
         return LIMN_OK;
     }
     for (int32_t i = row; i < work->prompt.n; i++) {
@@ -224,9 +226,13 @@ static limn_status estimate(RunWork *work) {
     const EstimateRow rows[] = {{"tokens", work->sequence.n, "tokens"},
                                 {"time to prepare the weights", fmax(first - second, 0), "s"},
                                 {"time of the pass, about", pass, "s"}};
-    result_headline(work->result, "About %.3g s and %.4g MiB of working memory for %d token%s", pass,
-                    (double)whole.bytes / 1048576.0, (int)work->sequence.n, work->sequence.n == 1 ? "" : "s");
-    return estimate_show(work->result, work->engine, &request, 1, rows, 3);
+    result_headline(work->result,
+                    work->sequence.n == 1 ? SAY(work->call, "About %.3g s and %.4g MiB of working memory for %d token",
+                                                "约 %.3g 秒，工作内存 %.4g MiB，%d 个词元")
+                                          : SAY(work->call, "About %.3g s and %.4g MiB of working memory for %d tokens",
+                                                "约 %.3g 秒，工作内存 %.4g MiB，%d 个词元"),
+                    pass, (double)whole.bytes / 1048576.0, (int)work->sequence.n);
+    return estimate_show(work->result, work->call, work->engine, &request, 1, rows, 3);
 }
 
 /* ---- what was kept ---- */

@@ -17,9 +17,11 @@ static limn_status run(MethodCall *call, Result *result) {
     static const Text everything = {"*", 1};
     ParamTexts patterns = params->patterns.n > 0 ? params->patterns : (ParamTexts){&everything, 1};
     TRY(site_names_match_all(&matches, &model->graph, &patterns, call->arena));
-    result_headline(result, "%d sites of %s", (int)matches.n, model->path);
-    TableBlock *table = result_add_table(result, "sites", "Sites", columns, 3);
-    result_block_note(result, "T positions, S keys; saved tensors of [H, T, S] sites put the head first");
+    result_headline(result, SAY(call, "%d sites of %s", "%d 个位点（%s）"), (int)matches.n, model->path);
+    TableBlock *table = result_add_table(result, "sites", SAY(call, "Sites", "位点"), columns, 3);
+    result_block_note(result, "%s",
+                      SAY(call, "T positions, S keys; saved tensors of [H, T, S] sites put the head first",
+                          "T 为位置，S 为键；[H, T, S] 位点保存的张量以注意力头为首维"));
     for (int32_t i = 0; i < matches.n; i++) {
         const GraphNode *node = &model->graph.nodes[matches.items[i].node];
         char shape[48];

@@ -15,7 +15,7 @@ typedef struct TokenizeParams {
     bool plain;
 } TokenizeParams;
 
-static limn_status add_decoded(Result *result, const Model *model, const ParamIds *ids) {
+static limn_status add_decoded(const MethodCall *call, Result *result, const Model *model, const ParamIds *ids) {
 
     char *text;
     size_t length;
@@ -27,7 +27,7 @@ static limn_status add_decoded(Result *result, const Model *model, const ParamId
         }
     }
     TRY(tokenizer_decode(&text, &length, model->tokenizer, ids->ids, ids->n, false));
-    result_add_text(result, "text", "Text", text, length, true);
+    result_add_text(result, "text", SAY(call, "Text", "文本"), text, length, true);
     free(text);
     return result_status(result);
 }
@@ -37,9 +37,10 @@ static limn_status add_tokens(MethodCall *call, Result *result, const Model *mod
                                           {{"token", 5}, COLUMN_TOKEN},      {{"piece", 5}, COLUMN_TEXT},
                                           {{"begin", 5}, COLUMN_INTEGER},    {{"end", 3}, COLUMN_INTEGER},
                                           {{"type", 4}, COLUMN_INTEGER},     {{"special", 7}, COLUMN_FLAG}};
-    result_headline(result, "%d token%s", (int)prompt->n, prompt->n == 1 ? "" : "s");
-    TableBlock *table = result_add_table(result, "tokens", "Tokens", columns, 8);
-    result_block_note(result, "begin and end are bytes of the text");
+    result_headline(result, prompt->n == 1 ? SAY(call, "%d token", "%d 个词元") : SAY(call, "%d tokens", "%d 个词元"),
+                    (int)prompt->n);
+    TableBlock *table = result_add_table(result, "tokens", SAY(call, "Tokens", "词元"), columns, 8);
+    result_block_note(result, "%s", SAY(call, "begin and end are bytes of the text", "begin 与 end 为文本的字节位置"));
     for (int32_t i = 0; i < prompt->n; i++) {
         const Token *token = &prompt->tokens[i];
         Text bytes = token_text(call, model, token->id);
@@ -69,7 +70,7 @@ static limn_status run(MethodCall *call, Result *result) {
                     given == 0 ? "nothing to read" : "several inputs");
     }
     if (params->decode.ids != NULL) {
-        return add_decoded(result, model, &params->decode);
+        return add_decoded(call, result, model, &params->decode);
     }
     Prompt prompt;
     TRY(prompt_read_text(&prompt, call, model, params->text, params->file, params->pair,
