@@ -18,6 +18,10 @@ void scratch_make(void (*remove_all)(void));
 bool scratch_made(void);
 /* The path of a file in it, in static memory; "": the folder's. */
 const char *scratch_path(const char *name);
+/* Writes a file of it; of no bytes: removes it. */
+void scratch_put(const char *name, const void *bytes, size_t size);
+/* The same for n files, a NUL between the bytes of two; what is missing at the end is empty. */
+void scratch_put_parts(const char *const *names, int n, const uint8_t *bytes, size_t size);
 
 /* Ends the process when a promise is broken: a message of one printable line for every failure. */
 void check_failure(limn_status status);

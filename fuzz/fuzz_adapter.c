@@ -65,26 +65,21 @@ static void write_tensors(const char *name, const Row *rows, int n) {
     check(safetensors_write(scratch_path(name), tensors, n, NULL, 0) == LIMN_OK, "tensors");
 }
 
-static void write_bytes(const char *name, const void *bytes, size_t size) {
-    FILE *file = fopen(scratch_path(name), "wb");
-    check(file != NULL && fwrite(bytes, 1, size, file) == size && fclose(file) == 0, "a written file");
-}
-
 static void make_folder(void) {
     scratch_make(remove_folder);
     check(mkdir(scratch_path("model"), 0700) == 0 && mkdir(scratch_path("adapter"), 0700) == 0, "scratch folders");
     write_tensors("model/model.safetensors", model_rows, sizeof model_rows / sizeof model_rows[0]);
     write_tensors("good.safetensors", adapter_rows, sizeof adapter_rows / sizeof adapter_rows[0]);
-    write_bytes("model/config.json", config, sizeof config - 1);
+    scratch_put("model/config.json", config, sizeof config - 1);
 }
 
 static void put_adapter(const uint8_t *data, size_t size) {
     const uint8_t *nul = size > 0 ? memchr(data, 0, size) : NULL;
     size_t head = nul != NULL ? (size_t)(nul - data) : size;
-    write_bytes("adapter/adapter_config.json", data, head);
+    scratch_put("adapter/adapter_config.json", data, head);
     unlink(scratch_path("adapter/adapter_model.safetensors"));
     if (nul != NULL) {
-        write_bytes("adapter/adapter_model.safetensors", nul + 1, size - head - 1);
+        scratch_put("adapter/adapter_model.safetensors", nul + 1, size - head - 1);
         return;
     }
     char good[160];

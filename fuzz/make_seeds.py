@@ -566,6 +566,42 @@ def make_adapter():
         write("adapter", "refused-" + name, adapter(config))
 
 
+def beside(*files):
+    return b"\0".join(b"" if part is None else json.dumps(part).encode() for part in files)
+
+
+def make_tokenizer_folder():
+    token = dict(SPECIAL, content="<x>")
+    config = {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": True, "bos_token": "<s>", "eos_token": token,
+              "added_tokens_decoder": {"6": token, "7": dict(token, content="<y>", special=False, lstrip=True)},
+              "model_max_length": 10 ** 30, "clean_up_tokenization_spaces": False}
+    bert = {"tokenizer_class": "BertTokenizer", "do_lower_case": False, "strip_accents": True, "mask_token": "[MASK]",
+            "tokenize_chinese_chars": False}
+    write("tokenizer_folder", "bpe", b"\0" + beside(config))
+    write("tokenizer_folder", "older", b"\0" + beside(None, {"bos_token": {"content": "<s>"}, "pad_token": "a"},
+                                                     {"<x>": 6, "a": 1, "<gap>": 9}, {"model_type": "gpt2"}))
+    write("tokenizer_folder", "bert", b"\1" + beside(bert, None, {"<x>": 9}, {"tokenizer_class": "BertTokenizerFast"}))
+    write("tokenizer_folder", "unknown-class", b"\1" + beside({"tokenizer_class": "BertJapaneseTokenizer"}))
+    write("tokenizer_folder", "kinds", b"\0" + beside({"added_tokens_decoder": [1], "add_bos_token": 3, "legacy": []}))
+    write("tokenizer_folder", "ids", b"\0" + beside({"added_tokens_decoder": {"-1": token, "99999999999": token}}))
+
+
+def make_sentence():
+    def modules(*kinds):
+        return [{"idx": i, "name": str(i), "path": path, "type": "sentence_transformers.models." + kind}
+                for i, (kind, path) in enumerate(kinds)]
+    usual = modules(("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize"))
+    means = {"word_embedding_dimension": 8, "pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}
+    write("sentence", "usual", beside(usual, means, {"max_seq_length": 12, "do_lower_case": False}, {"prompts": {"q": "x"}}))
+    write("sentence", "mode", beside(usual[:2], {"embedding_dimension": 8, "pooling_mode": "lasttoken"}))
+    write("sentence", "several", beside(usual, dict(means, pooling_mode_max_tokens=True, pooling_mode_cls_token=True)))
+    write("sentence", "weighted", beside(usual, {"word_embedding_dimension": 8, "pooling_mode_weightedmean_tokens": True}))
+    write("sentence", "dense", beside(modules(("Transformer", ""), ("Pooling", "1_Pooling"), ("Dense", "2_Dense")), means))
+    write("sentence", "escape", beside(modules(("Transformer", "../.."), ("Pooling", "/etc")), means))
+    write("sentence", "none", beside([]))
+    write("sentence", "kinds", beside([3, {"type": 4}, {"idx": "a"}], [1]))
+
+
 def make_plan():
     head = "limn: audit/1\nmodels: {m: /}\ndata: {d: {file: /dev/null, id-field: id, where: a == 1, limit: 3}}\n"
     steps = "steps:\n- {run: predict, half: nominate}\n- {run: predict, id: b, with: {limit: 2, data: 'step:predict'}}\n"
@@ -580,6 +616,8 @@ def make_plan():
 
 
 make_adapter()
+make_tokenizer_folder()
+make_sentence()
 make_plan()
 make_safetensors()
 make_shards()

@@ -56,6 +56,26 @@ const char *scratch_path(const char *name) {
     return path;
 }
 
+void scratch_put(const char *name, const void *bytes, size_t size) {
+    if (size == 0) {
+        unlink(scratch_path(name));
+        return;
+    }
+    FILE *file = fopen(scratch_path(name), "wb");
+    check(file != NULL && fwrite(bytes, 1, size, file) == size && fclose(file) == 0, "a written file");
+}
+
+void scratch_put_parts(const char *const *names, int n, const uint8_t *bytes, size_t size) {
+    for (int i = 0; i < n; i++) {
+        const uint8_t *nul = size > 0 && i + 1 < n ? memchr(bytes, 0, size) : NULL;
+        size_t length = nul != NULL ? (size_t)(nul - bytes) : size;
+        scratch_put(names[i], bytes, length);
+        size_t taken = nul != NULL ? length + 1 : length;
+        bytes = size > taken ? bytes + taken : bytes;
+        size -= taken;
+    }
+}
+
 void use_tensor(const Tensor *tensor) {
     const unsigned char *bytes = tensor->data;
     volatile unsigned char sum = 0;

@@ -49,7 +49,9 @@ static limn_status conclude(Audit *audit) {
     TRY(case_pages_run(&audit->pages, &audit->runner));
     TRY(index_write(audit));
     TRY(gates_judge(audit->gates, &audit->runner, &audit->findings, audit->has_earlier ? &audit->earlier : NULL));
+    TRY(audit_redact_parts(audit));
     TRY(report_write(audit));
+    TRY(audit_redact_report(audit));
     return audit_write_files(audit);
 }
 
@@ -66,6 +68,7 @@ static limn_status work(Audit *audit) {
         TRY(baseline_open(audit));
     }
     TRY(audit_weigh(audit->runner.weights, audit));
+    TRY(audit_redact_begin(audit));
     if (params->work.bytes == NULL) {
         TRY(steps_run(&audit->runner));
         return conclude(audit);
@@ -92,6 +95,7 @@ static limn_status run(MethodCall *call, Result *result) {
     error_save(&error);
     step_runner_close(&audit.runner, audit.params->work.bytes == NULL);
     step_runner_close(&audit.earlier, false);
+    audit_redact_end(&audit);
     plan_free(&audit.plan);
     return status == LIMN_OK ? result_status(result) : error_restore(&error);
 }
@@ -126,6 +130,11 @@ static const limn_param rows[] = {
     PARAM_ROW("key", 0, LIMN_PARAM_TEXT, "FILE",
               "the Ed25519 key that signs the record, made when it is not there; without it a key in the work folder",
               offsetof(AuditParams, key)),
+    PARAM_ROW(
+        "redact", 0, LIMN_PARAM_FILE, "KEY",
+        "leave out what records say and what they are called; a salted commitment by the key in KEY (made where it "
+        "is not there) stands in the place of each text",
+        offsetof(AuditParams, redact)),
     PARAM_ROW("junit", 0, LIMN_PARAM_OUTPUT, "FILE.xml", "write gates and findings as JUnit test cases",
               offsetof(AuditParams, junit)),
     PARAM_ROW("sarif", 0, LIMN_PARAM_OUTPUT, "FILE.sarif", "write gates and findings as SARIF 2.1.0",

@@ -4,6 +4,7 @@
 
 #include "audit/case_pages.h"
 #include "audit/gates.h"
+#include "files/commitment.h"
 
 typedef struct AuditParams {
     Text plan;
@@ -16,6 +17,7 @@ typedef struct AuditParams {
     bool dry_run, init;
     Text baseline;
     Text key;
+    Text redact; /* the file of the key */
     Text junit, sarif, summary;
 } AuditParams;
 
@@ -30,6 +32,8 @@ typedef struct Audit {
     Findings findings;
     CasePages pages;
     GateOutcome *gates; /* [plan.n_gates] */
+    Redactor redactor;  /* in use where the runner has it */
+    CommitmentKey key;
 } Audit;
 
 #define AUDIT_SAYS(audit, english, chinese) ((audit)->plan.language == LANGUAGE_ZH ? (chinese) : (english))
@@ -51,6 +55,13 @@ limn_status command_line(TextBuffer *out, const Plan *plan, const PlanStep *step
 
 limn_status index_write(const Audit *audit); /* which file is the result of which step */
 limn_status baseline_open(Audit *audit); /* reads the earlier results; adds a comparison for each file of decisions */
+
+/* ---- texts of records left out (redact.c); nothing is done where --redact is not given ---- */
+
+limn_status audit_redact_begin(Audit *audit);  /* before steps run: the key, and what is to be left out */
+limn_status audit_redact_parts(Audit *audit);  /* before the report is put together: findings, results, cases */
+limn_status audit_redact_report(Audit *audit); /* behind it, with the list of what was left out */
+void audit_redact_end(Audit *audit);
 
 /* ---- other files ---- */
 

@@ -71,14 +71,35 @@ limn_status record_find_kept(bool *kept, const StepRunner *runner, const StepRun
     return decides ? hold_against_log(run->decisions, decisions) : LIMN_OK;
 }
 
+/* The log is never rewritten, so no text of a record goes into it: of a case it says which one it was. */
+static limn_status logged_command(TextBuffer *out, const StepRunner *runner, int32_t step) {
+    PlanStep shown = runner->plan->steps[step];
+    if (!shown.added || json_object_get(shown.params, "prompt") == NULL) {
+        return command_line(out, runner->plan, &shown);
+    }
+    shown.params = json_copy(shown.params);
+    json_t *instead = json_sprintf("(of %s)", shown.id);
+    limn_status status = shown.params != NULL && json_object_set_new(shown.params, "prompt", instead) == 0
+                             ? command_line(out, runner->plan, &shown)
+                             : method_no_memory(runner->call);
+    json_decref(shown.params);
+    return status;
+}
+
+static limn_status log_refused(AuditLog *log, const StepRunner *runner, int32_t step, const char *time_now) {
+    const char *why = runner->runs[step].why;
+    TRY(runner->redactor != NULL && why != NULL ? redact_sentence(runner->redactor, &why, why, true) : LIMN_OK);
+    return log_append(log, json_pack("{s:s, s:s, s:s, s:s*}", "event", "refused", "time", time_now, "step",
+                                     runner->plan->steps[step].id, "why", why));
+}
+
 limn_status record_step(AuditLog *log, const StepRunner *runner, int32_t step) {
     const StepRun *run = &runner->runs[step];
     char result[HASH_HEX] = "", decisions[HASH_HEX] = "", time_now[32];
     int64_t size;
     now_text(time_now);
     if (run->result == NULL) {
-        return log_append(log, json_pack("{s:s, s:s, s:s, s:s*}", "event", "refused", "time", time_now, "step",
-                                         runner->plan->steps[step].id, "why", run->why));
+        return log_refused(log, runner, step, time_now);
     }
     TRY(file_sha256(result, &size, run->file));
     if (run->decisions != NULL && file_exists(run->decisions)) {
@@ -86,7 +107,7 @@ limn_status record_step(AuditLog *log, const StepRunner *runner, int32_t step) {
     }
     const ResultModel *model = &run->result->model;
     TextBuffer line = TEXT_BUFFER_INIT;
-    limn_status status = command_line(&line, runner->plan, &runner->plan->steps[step]);
+    limn_status status = logged_command(&line, runner, step);
     if (status == LIMN_OK) {
         status = log_append(log, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "event",
                                            run->kept ? "kept" : "step", "time", time_now, "step",

@@ -5,6 +5,7 @@
 #define LIMN_AUDIT_STEPS_H
 
 #include "audit/hash.h"
+#include "result/redact.h"
 
 typedef struct StepRun {
     Result *result; /* NULL: not run, or it could not be */
@@ -20,7 +21,8 @@ typedef struct AuditLog AuditLog; /* log.h */
 
 typedef struct StepRunner {
     MethodCall *call;
-    AuditLog *log; /* hears of each step; NULL: nobody does */
+    AuditLog *log;      /* hears of each step; NULL: nobody does */
+    Redactor *redactor; /* what goes out is without texts of records; NULL: with them */
     Plan *plan;
     const char *work; /* folder */
     FileHashes hashes;

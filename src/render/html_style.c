@@ -36,6 +36,8 @@ const char *const html_style[] = {
     "th,td{padding:.3rem .75rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:baseline}"
     "thead th{font-weight:600;border-bottom:2px solid var(--line);vertical-align:bottom}th.num,td.num{text-align:right}"
     "td.num,tbody th.num{white-space:nowrap}"
+    /* Chinese may break behind each character: a narrow column would stand upright */
+    "html:lang(zh) table:not(.matrix) th{min-width:2.2em}html:lang(zh) table:not(.matrix) td:not(.num){min-width:3.4em}"
     "td.tokentext{white-space:pre-wrap;font-weight:500}",
     /* shadows at the sides where there is more: those that move with the content cover those that do not */
     ".scroll{overflow-x:auto;max-width:100%}.hint+.scroll{background:linear-gradient(to right,var(--bg) "
@@ -76,7 +78,8 @@ const char *const html_style[] = {
     "details{margin:.6rem 0}summary{cursor:pointer;min-height:1.6rem;color:var(--soft)}"
     "details>table,details>.scroll{margin-top:.5rem}"
     ".matrix td,.matrix th{padding:.2rem .4rem;border:0;font-size:.82rem}.matrix td{text-align:right;"
-    "font-variant-numeric:tabular-nums}.matrix thead th{writing-mode:vertical-rl;transform:rotate(180deg);"
+    "font-variant-numeric:tabular-nums}.matrix thead "
+    "th{writing-mode:vertical-rl;text-orientation:sideways;transform:rotate(180deg);"
     "text-align:left;max-height:11rem;font-weight:500;white-space:pre}.matrix thead th.corner{writing-mode:"
     "horizontal-tb;transform:none;vertical-align:bottom;color:var(--soft)}"
     ".matrix tbody th{text-align:right;font-weight:500;white-space:pre}"

@@ -98,6 +98,23 @@ static void shrink(Grid *grid, const TableBlock *table, int room) {
     }
 }
 
+/* A text that a narrow column would cut off: more than CELL_LINES lines of it. */
+static bool is_too_tall(const Grid *grid, const TableBlock *table) {
+    for (int32_t i = 0; i < grid->columns; i++) {
+        for (int32_t row = 1; row < grid->rows && wraps(table, i); row++) {
+            const char *rest = cell_of(grid, row, i);
+            for (int line = 0; line < CELL_LINES; line++) {
+                rest += line_break(rest, strlen(rest), grid->widths[i], true);
+                rest += strspn(rest, " ");
+            }
+            if (*rest != '\0') {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* First at spaces, then with columns closer, then inside very long words. false: whole words are too wide. */
 static bool fit_grid(Grid *grid, const TableBlock *table, int room) {
     if (grid_width(grid) <= room) {
@@ -112,7 +129,7 @@ static bool fit_grid(Grid *grid, const TableBlock *table, int room) {
         }
         shrink(grid, table, room);
     }
-    return grid_width(grid) <= room;
+    return grid_width(grid) <= room && !is_too_tall(grid, table);
 }
 
 /* The first line of a cell, or the next one of a text that takes several; *rest moves on. */

@@ -346,6 +346,12 @@ static void test_inside(void **state) {
     }
     assert_true(layer);
     result_free(result);
+    write_plan("words.jsonl", STEPS "inside: {run: surgery}\n"); /* of its label, about its errors */
+    result = must_audit("");
+    for (int32_t i = 0; i < result->n_warnings; i++) {
+        assert_null(strstr(result->warnings[i].bytes, "surgery"));
+    }
+    result_free(result);
     write_plan("fair.jsonl", STEPS "inside: {run: tell}\n");
     assert_int_equal(audit(&result, ""), LIMN_USAGE);
 }

@@ -154,7 +154,7 @@ static void show_mediators(const Mediate *mediate, const Mediator *mediators, in
                       SAY(call,
                           "from, to: the layers that hold the strongest and all others whose effect is not told from "
                           "it (paired bootstrap, 95%% for all of them together); tied: how many others",
-                          "从、至：最强者以及效应与其无法区分者所在的层（成对自助法，合计 95%%）；无法区分的个数："
+                          "从、至：最强者以及效应与其无法区分者所在的层（成对自助法，合计 95%%）；并列数："
                           "有多少其他者"));
 }
 

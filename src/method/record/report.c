@@ -176,8 +176,8 @@ static limn_status run(MethodCall *call, Result *result) {
     if (params->results.n == 0) {
         return fail(LIMN_USAGE, "option 'result': found none, expected the results to be put together");
     }
-    TextBuffer commitments = TEXT_BUFFER_INIT;
-    Report report = {.commitments = &commitments, .call = call, .result = result, .n = params->results.n};
+    Redactor redactor = {0};
+    Report report = {.redactor = &redactor, .call = call, .result = result, .n = params->results.n};
     report.sources = ARENA_ARRAY(call->arena, ReportSource, report.n + 1);
     if (report.sources == NULL) {
         return method_no_memory(call);
@@ -190,7 +190,7 @@ static limn_status run(MethodCall *call, Result *result) {
         status = joined_redact(&report, params->redact.bytes);
     }
     status = status == LIMN_OK ? write_report(&report) : status;
-    text_buffer_free(&commitments);
+    text_buffer_free(&redactor.commitments);
     for (int32_t i = 0; i < report.n; i++) {
         result_free(report.sources[i].result);
     }

@@ -3,6 +3,7 @@
 #define LIMN_METHOD_RECORD_REPORT_H
 
 #include "call/registry.h"
+#include "result/redact.h"
 
 typedef struct ReportParams {
     ParamTexts results;
@@ -24,7 +25,7 @@ typedef struct Report {
     ReportSource *sources; /* [n] */
     int32_t n;
     bool chinese;
-    TextBuffer *commitments; /* of what was left out: 64 digits and a line break, each once */
+    Redactor *redactor; /* with what it left out */
 } Report;
 
 #define REPORT_SAYS(report, english, chinese_) ((report)->chinese ? (chinese_) : (english))
@@ -32,8 +33,6 @@ typedef struct Report {
 limn_status joined_sections(const Report *report); /* what each result found */
 /* Takes personal data out of the results (report_redact.c). */
 limn_status joined_redact(const Report *report, const char *key);
-/* Keeps a commitment for the appendix. */
-limn_status joined_commit(const Report *report, const char *hex);
 limn_status joined_appendix(const Report *report); /* to repeat it */
 
 #endif

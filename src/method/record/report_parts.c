@@ -219,36 +219,12 @@ static limn_status add_commands(const Report *report) {
     return LIMN_OK;
 }
 
-/* What stands in the report in brackets, whole. */
-static void add_commitments(const Report *report) {
-    static const TableColumn columns[] = {{{"in its place", 12}, COLUMN_TEXT}, {{"commitment", 10}, COLUMN_TEXT}};
-    enum { DIGITS = 64 };
-    if (report->commitments->length == 0) {
-        return;
-    }
-    TableBlock *table = result_add_table(report->result, "commitments",
-                                         REPORT_SAYS(report, "What was left out", "已隐去的内容"), columns, 2);
-    for (size_t at = 0; at + DIGITS < report->commitments->length; at += DIGITS + 1) {
-        char handle[16];
-        snprintf(handle, sizeof handle, "[%.8s]", report->commitments->data + at);
-        const Value cells[] = {value_text(handle), value_bytes(report->commitments->data + at, DIGITS)};
-        table_row(table, cells);
-    }
-    result_block_note(
-        report->result, "%s",
-        REPORT_SAYS(report,
-                    "SHA-256 of a salt and the text, the salt being HMAC-SHA256 of the text by a key that "
-                    "the maker of the report keeps: shown a text and its salt, anyone can check it",
-                    "盐与原文的 SHA-256；盐为以报告制作者所持密钥对原文计算的 "
-                    "HMAC-SHA256：出示原文及其盐，任何人都可核对"));
-}
-
 limn_status joined_appendix(const Report *report) {
     result_add_section(report->result, "appendix", REPORT_SAYS(report, "Appendix: to repeat it", "附录：如何重现"), 1);
     result_block_detail(report->result);
     add_files(report);
     add_models(report);
     TRY(add_commands(report));
-    add_commitments(report);
+    redact_add_commitments(report->redactor, report->result, report->chinese);
     return result_status(report->result);
 }
