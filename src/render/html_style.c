@@ -53,6 +53,8 @@ const char *const html_style[] = {
     ".bar{position:absolute;top:0;bottom:0;border-radius:1px}.bar.plus{background:var(--c0)}"
     ".bar.minus{background:repeating-linear-gradient(135deg,var(--c1) 0 5px,transparent 5px 7px);"
     "border:1px solid var(--c1)}"
+    ".reach{position:absolute;top:15%;bottom:15%;border:solid var(--fg);border-width:0 1px;background:linear-gradient("
+    "var(--fg),var(--fg)) center/100% 1px no-repeat}"
     ".strip{line-height:1.2;margin:.75rem 0;font-size:1.15rem}"
     ".tok{display:inline-block;padding:.18em .26em .1em;margin:0 .1em .45em 0;border-radius:.22em;text-align:center;"
     "vertical-align:top;max-width:100%;overflow-wrap:anywhere;border-bottom:2px solid transparent}"

@@ -163,7 +163,7 @@ static void add_grid_row(Terminal *t, const Grid *grid, const TableBlock *table,
             bool words = row == 0 || wraps(table, i);
             add_cell_line(t, grid, words, i, isfinite(value), &rest[i], line == CELL_LINES - 1);
             more = more || *rest[i] != '\0';
-            if (table->columns[i].kind == COLUMN_SHARE && bar_width > 0) {
+            if (column_has_bars(table, i) && bar_width > 0) {
                 text_buffer_add_char(t->out, ' ');
                 int used = line == 0 ? add_bar(t, value / bar_scale, bar_width) : 0;
                 add_spaces(t, i + 1 < grid->columns ? bar_width - used : 0);
@@ -217,7 +217,7 @@ static int32_t count_shares(const TableBlock *table, double *scale) {
     int32_t shares = 0;
     *scale = 0;
     for (int32_t i = 0; i < table->n_columns; i++) {
-        bool share = table->columns[i].kind == COLUMN_SHARE;
+        bool share = column_has_bars(table, i);
         shares += share;
         for (int32_t row = 0; row < table->n_rows && share; row++) {
             double value = fabs(cell_number(table_cell(table, row, i)));
