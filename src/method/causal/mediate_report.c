@@ -97,8 +97,8 @@ static void show_effects(const Mediate *mediate, const int32_t *cells, int32_t n
         SAY(call,
             "p0: as it is; p1: spoilt; p2: spoilt, with this restored; ie = p2 - p1, de = p0 - p2; means "
             "over %d %s, low to high: 95%% bootstrap interval of ie",
-            "p0：原样；p1：破坏后；p2：破坏后恢复该处；ie = p2 - p1，de = p0 - p2；取 %d %s的均值，low 至 "
-            "high：ie 的 95%% 自助区间"),
+            "p0：原样；p1：破坏后；p2：破坏后恢复该处；ie = p2 - p1，de = p0 - p2；取 %d %s的均值，下限至 "
+            "上限：ie 的 95%% 自助区间"),
         (int)mediate->n_units, what);
 }
 
