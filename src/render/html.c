@@ -242,7 +242,7 @@ static void add_checks_head(const Html *h) {
     const WordId columns[] = {WORD_OUTCOME, WORD_CHECK, WORD_CHECK_VALUE, WORD_CHECK_MEASURES};
     text_buffer_printf(h->out,
                        "<section aria-labelledby=\"checks\">\n<h2 id=\"checks\">%s</h2>\n<p class=\"note\">%s</p>\n"
-                       "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"checks\">"
+                       "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"checks\">"
                        "<table class=\"checks stack\" role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\">",
                        h->words[WORD_CHECKS], h->words[WORD_CHECKED_WHAT]);
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
