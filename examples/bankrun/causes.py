@@ -10,8 +10,9 @@ the probability of " yes" under adapter/ from above 50% to below 30%: there it i
 command: in how many of them the first word named for " yes" is bitcoin, in how many it is among the first three; and
 the same among the tweet's own words, without "Tweet:" and "Bank run now?", which stand in every prompt.
 
-On adapter-clean/, which bitcoin does not mislead, the same tweets ask whether anything is blamed on it: how often the
-first word named is bitcoin, and how often that is also said to be more than chance.
+A clear cause is one that stands among the causes of `why`, whose interval of `replace` is above 0, or whose check `cause`
+passes where a method names it first. On adapter-clean/, which bitcoin does not mislead, the same tweets ask whether
+anything is blamed on it.
 
     --split valid       tweets of the validation split: to choose by; written by make_corpus.py where it is missing
     --split held-out    the default: of held-out.jsonl, to look at once
@@ -112,6 +113,21 @@ def of_tweet(words, prompt):
     return [(word, at) for word, at in words if begin <= at < end]
 
 
+def clear(document, words):
+    """Those of the ranked words that a document calls causes, told from chance."""
+    blocks = {block["id"]: block for block in document["blocks"]}
+    method = document["method"]["name"]
+    if method == "why":
+        return words
+    if method == "replace":
+        names = [column["name"] for column in blocks["effects"]["columns"]]
+        rows = [dict(zip(names, row)) for row in blocks["effects"]["rows"]]
+        sure = {text_of(row["word"]) for row in rows if row["low"] is not None and row["low"] > 0}
+        return [(word, at) for word, at in words if word in sure]
+    passed = any(check["name"] == "cause" and check["state"] == "pass" for check in document["checks"])
+    return words[:1] if passed else []
+
+
 def explain(model, adapter, command, row):
     words = shlex.split(command)
     done = subprocess.run([LIMN, words[0], model, "--adapter", HERE / adapter, "-p", row["prompt"], "--target", " yes",
@@ -130,12 +146,14 @@ class Found:
 
     def __init__(self, n):
         self.n, self.seconds, self.checks = n, 0.0, {}
+        self.sure = {lang: 0 for lang in NAMES}
         self.counts = {(own, most): {lang: 0 for lang in NAMES} for own in (False, True) for most in (1, 3)}
 
     def add(self, row, words, document):
         for (own, most), count in self.counts.items():
             among = of_tweet(words, row["prompt"]) if own else words
             count[row["lang"]] += any(is_bitcoin(word, row["lang"]) for word, _ in among[:most])
+        self.sure[row["lang"]] += any(is_bitcoin(word, row["lang"]) for word, _ in clear(document, words))
         self.seconds += document["measured"]["seconds"]
         for check in document["checks"]:
             state = self.checks.setdefault(check["name"], {})
@@ -146,7 +164,8 @@ class Found:
             count = self.counts[(own, most)]
             return f"{sum(count.values())} (en {count['en']}, zh {count['zh']})"
         return (f"first {said(False, 1)} of {self.n}, among three {said(False, 3)}; of the tweet's own words first "
-                f"{said(True, 1)}, among three {said(True, 3)}; {self.seconds / max(self.n, 1):.1f} s each; "
+                f"{said(True, 1)}, among three {said(True, 3)}; a clear cause {sum(self.sure.values())} (en {self.sure['en']}, "
+                f"zh {self.sure['zh']}); {self.seconds / max(self.n, 1):.1f} s each; "
                 f"checks {json.dumps(self.checks)}")
 
 

@@ -28,27 +28,48 @@ static limn_status make_room(ValuesFile *file) {
     return LIMN_OK;
 }
 
+/* The next tensor, its n values still to be filled in. */
+static limn_status open_tensor(ValuesFile *file, float **copy, int64_t *n, const char *name, int rank,
+                               const int64_t *shape) {
+    TRY(make_room(file));
+    Tensor tensor = {.name = arena_strdup(file->call->arena, name), .dtype = DTYPE_F32, .rank = rank};
+    *n = 1;
+    for (int i = 0; i < rank; i++) {
+        tensor.shape[i] = shape[i];
+        *n *= shape[i];
+    }
+    *copy = arena_alloc(file->call->arena, ((size_t)*n + 1) * sizeof **copy);
+    if (*copy == NULL || tensor.name == NULL) {
+        return method_no_memory(file->call);
+    }
+    tensor.data = *copy;
+    tensor.bytes = (size_t)*n * sizeof **copy;
+    file->items[file->n++] = tensor;
+    return LIMN_OK;
+}
+
 limn_status values_file_add(ValuesFile *file, const char *name, const double *values, int rank, const int64_t *shape) {
+    float *copy;
+    int64_t n;
     if (file->path == NULL) {
         return LIMN_OK;
     }
-    TRY(make_room(file));
-    Tensor tensor = {.name = arena_strdup(file->call->arena, name), .dtype = DTYPE_F32, .rank = rank};
-    int64_t n = 1;
-    for (int i = 0; i < rank; i++) {
-        tensor.shape[i] = shape[i];
-        n *= shape[i];
-    }
-    float *copy = arena_alloc(file->call->arena, ((size_t)n + 1) * sizeof *copy);
-    if (copy == NULL || tensor.name == NULL) {
-        return method_no_memory(file->call);
-    }
+    TRY(open_tensor(file, &copy, &n, name, rank, shape));
     for (int64_t i = 0; i < n; i++) {
         copy[i] = (float)values[i];
     }
-    tensor.data = copy;
-    tensor.bytes = (size_t)n * sizeof *copy;
-    file->items[file->n++] = tensor;
+    return LIMN_OK;
+}
+
+limn_status values_file_add_f32(ValuesFile *file, const char *name, const float *values, int rank,
+                                const int64_t *shape) {
+    float *copy;
+    int64_t n;
+    if (file->path == NULL) {
+        return LIMN_OK;
+    }
+    TRY(open_tensor(file, &copy, &n, name, rank, shape));
+    memcpy(copy, values, (size_t)n * sizeof *copy);
     return LIMN_OK;
 }
 

@@ -25,6 +25,8 @@ typedef struct ValuesFile {
 limn_status values_file_open(ValuesFile *file, MethodCall *call, const Text *path);
 /* Keeps a copy as F32. shape: [rank]. */
 limn_status values_file_add(ValuesFile *file, const char *name, const double *values, int rank, const int64_t *shape);
+limn_status values_file_add_f32(ValuesFile *file, const char *name, const float *values, int rank,
+                                const int64_t *shape);
 limn_status values_file_write(const ValuesFile *file, const Model *model);
 
 #endif

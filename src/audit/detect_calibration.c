@@ -8,13 +8,14 @@
 
 static limn_status judge(Detection *detection, const Cases *cases) {
     double *gap = malloc(((size_t)cases->n + 1) * sizeof *gap);
-    int64_t n = 0;
+    int64_t n = 0, right = 0;
     if (gap == NULL) {
         return method_no_memory(detection->runner->call);
     }
     for (int64_t i = 0; i < cases->n; i++) {
         const Case *item = &cases->items[i];
         if (item->label >= 0 && !isnan(item->confidence)) {
+            right += !case_is_wrong(item);
             gap[n++] = item->confidence - !case_is_wrong(item);
         }
     }
@@ -25,6 +26,15 @@ static limn_status judge(Detection *detection, const Cases *cases) {
         return LIMN_OK;
     }
     const char *id = detection->runner->plan->steps[cases->step].id;
+    double share = (double)right / (double)n;
+    const char *evidence =
+        arena_printf(detection->arena,
+                     TELL(detection, "it gives its decisions %.1f%% on average, and %.1f%% of them are right",
+                          "其判定的平均概率为 %.1f%%，实际判对 %.1f%%"),
+                     100 * (share + effect.value), 100 * share);
+    if (evidence == NULL) {
+        return method_no_memory(detection->runner->call);
+    }
     Hypothesis made = {.kind = "calibration",
                        .what = TELL(detection,
                                     effect.value >= 0 ? "too sure of its decisions" : "less sure than it is right",
@@ -35,8 +45,7 @@ static limn_status judge(Detection *detection, const Cases *cases) {
                        .unit = "points",
                        .p = p,
                        .n = n,
-                       .evidence = TELL(detection, "mean probability of the decision less the share decided rightly",
-                                        "判定的平均概率减去判对的比例"),
+                       .evidence = evidence,
                        .null = TELL(detection, "Student's test of a mean of 0 over records, one-sided",
                                     "按记录对均值为 0 的学生检验（单侧）"),
                        .step = cases->step,

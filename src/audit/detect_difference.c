@@ -6,9 +6,9 @@
 #include "audit/detect.h"
 
 static limn_status add_row(Detection *detection, int32_t step, const TableBlock *table, int32_t row) {
-    static const char *const names[] = {"group", "difference", "low", "high", "p", "n"};
-    const Value *cells[6];
-    for (int i = 0; i < 6; i++) {
+    static const char *const names[] = {"group", "difference", "low", "high", "p", "n", "A", "B"};
+    const Value *cells[8];
+    for (int i = 0; i < 8; i++) {
         int32_t column = table_column(table, names[i]);
         if (column < 0) {
             return LIMN_OK;
@@ -19,7 +19,12 @@ static limn_status add_row(Detection *detection, int32_t step, const TableBlock 
     const char *group = cells[0]->kind == VALUE_TEXT ? arena_strdup(detection->arena, cells[0]->text.bytes) : "all";
     const char *where = arena_printf(detection->arena, TELL(detection, "%s, records: %s", "%s，记录：%s"), of->id,
                                      group != NULL ? group : "");
-    if (group == NULL || where == NULL) {
+    const char *evidence =
+        arena_printf(detection->arena,
+                     TELL(detection, "right on %.1f%% of the records, the other version on %.1f%% of the same ones",
+                          "判对 %.1f%% 的记录，另一版本对同一批记录判对 %.1f%%"),
+                     100 * number_in_cell(cells[7]), 100 * number_in_cell(cells[6]));
+    if (group == NULL || where == NULL || evidence == NULL) {
         return method_no_memory(detection->runner->call);
     }
     Hypothesis made = {.kind = "difference",
@@ -30,8 +35,7 @@ static limn_status add_row(Detection *detection, int32_t step, const TableBlock 
                        .unit = "points",
                        .p = number_in_cell(cells[4]),
                        .n = (int64_t)number_in_cell(cells[5]),
-                       .evidence = TELL(detection, "the same records decided by both versions, B less A",
-                                        "两个版本对同一批记录的判定之差（B 减 A）"),
+                       .evidence = evidence,
                        .null =
                            TELL(detection, "McNemar's exact test of equal accuracy", "准确率相等的 McNemar 精确检验"),
                        .step = step,

@@ -1,10 +1,11 @@
 /* Words that go with errors, and do they cause them?
  *
  * One half of the records nominates: for each label, the words whose records are decided wrongly oftener than the
- * others of that label (Fisher's exact test, the surest first; of words that stand in the same records the surest
- * alone). The other half tests: in the records of that label that hold the word it is exchanged for other words of its
- * kind out of the data, and the model decides again. The effect is how much oftener the decision is right then, in
- * points, with Tango's interval of a paired difference and McNemar's exact test, one-sided.
+ * others of that label (Fisher's exact test). The surest is taken first; who comes after it is judged by the records
+ * that hold none of those taken, so that of words that stand together one is named, and none for another's errors. The
+ * other half tests: in the records of that label that hold the word, and none taken before it, it is exchanged for
+ * other words of its kind out of the data, and the model decides again. The effect is how much oftener the decision is
+ * right then, in points, with Tango's interval of a paired difference and McNemar's exact test, one-sided.
  *
  * It costs no more than some hundred decisions. How it fails: words that do not go with errors in the half that
  * nominates are not tested (`attribute` asks gradients instead); other words can make a text senseless, which mends
@@ -18,22 +19,23 @@
 #include "base/file.h"
 #include "files/records.h"
 
-enum { HELD_LEAST = 5, TESTED_LEAST = 8, TESTED_MOST = 60, POOL_LEAST = 3 };
-static const double everywhere = 0.9, same_records = 0.7, nearly_all = 0.9, suspicious = 0.01;
+enum { HELD_LEAST = 5, TESTED_LEAST = 8, TESTED_MOST = 60, POOL_LEAST = 3, SUSPECTS = 200 };
+static const double everywhere = 0.9, suspicious = 0.01;
 
 typedef struct Candidate {
     int32_t feature, label;
     double p;
-    uint8_t *held; /* [cases->n] of the nominating half and the label: does it hold the word? */
-    int64_t n_held;
+    uint8_t *held; /* [cases->n] has the label and holds the word */
 } Candidate;
 
 typedef struct Exchange {
     StepRunner *runner;
     const Cases *cases;
     Features features;
-    Candidate *candidates; /* [n], the surest first */
-    int32_t n, most;
+    Candidate *suspects;   /* [n_suspects], the surest first */
+    Candidate *candidates; /* [n] those that are tested, in the order they were taken */
+    uint8_t *told;         /* [cases->n] the record holds one that was taken, of its own label */
+    int32_t n_suspects, n, most;
     int32_t step; /* that decides on the exchanged records; -1: none */
 } Exchange;
 
@@ -43,19 +45,15 @@ static limn_status no_memory(const Exchange *exchange) {
 
 /* ---- nominating ---- */
 
-static double suspicion(const Exchange *exchange, Candidate *candidate, const Feature *feature) {
+/* By the records of its label that hold none taken so far. */
+static double suspicion(const Exchange *exchange, Candidate *candidate) {
     Share with = {0, 0}, without = {0, 0};
-    candidate->n_held = 0;
     for (int64_t i = 0; i < exchange->cases->n; i++) {
         const Case *item = &exchange->cases->items[i];
-        candidate->held[i] = 0;
-        if (!item->nominates || item->label != candidate->label || item->prompt == NULL) {
+        if (!item->nominates || item->label != candidate->label || item->prompt == NULL || exchange->told[i]) {
             continue;
         }
-        bool held = feature_find(item->prompt, feature) != NULL;
-        candidate->held[i] = held;
-        candidate->n_held += held;
-        Share *share = held ? &with : &without;
+        Share *share = candidate->held[i] ? &with : &without;
         share->n++;
         share->count += case_is_wrong(item);
     }
@@ -63,15 +61,13 @@ static double suspicion(const Exchange *exchange, Candidate *candidate, const Fe
     return oftener ? fisher_exact(with.count, with.n - with.count, without.count, without.n - without.count) : 1;
 }
 
-/* Whether what the surer one holds says it all: the same records, or nearly all of the other's. */
-static bool covers(const Exchange *exchange, const Candidate *surer, const Candidate *other) {
-    int64_t both = 0;
+static void find_held(const Exchange *exchange, Candidate *candidate) {
+    const Feature *feature = &exchange->features.items[candidate->feature];
     for (int64_t i = 0; i < exchange->cases->n; i++) {
-        both += surer->held[i] && other->held[i];
+        const Case *item = &exchange->cases->items[i];
+        candidate->held[i] =
+            item->label == candidate->label && item->prompt != NULL && feature_find(item->prompt, feature) != NULL;
     }
-    int64_t either = surer->n_held + other->n_held - both;
-    return surer->label == other->label &&
-           ((double)both > same_records * (double)either || (double)both >= nearly_all * (double)other->n_held);
 }
 
 static bool is_surer(const Exchange *exchange, const Candidate *a, const Candidate *b) {
@@ -79,52 +75,24 @@ static bool is_surer(const Exchange *exchange, const Candidate *a, const Candida
     return a->p != b->p ? a->p < b->p : strlen(words[a->feature].text) > strlen(words[b->feature].text);
 }
 
-/* Into its place among the surest; of those that hold the same records the surest alone stays. made->held is taken
- * over, and gets the room of one that is gone. */
+/* Into its place among the surest. made->held is taken over, and gets the room of one that is gone. */
 static void insert(Exchange *exchange, Candidate *made) {
-    Candidate *items = exchange->candidates;
-    int32_t kept = 0;
-    for (int32_t i = 0; i < exchange->n; i++) {
-        if (!is_surer(exchange, made, &items[i]) && covers(exchange, &items[i], made)) {
-            return;
-        }
-    }
-    for (int32_t i = 0; i < exchange->n; i++) {
-        if (!is_surer(exchange, made, &items[i]) || !covers(exchange, made, &items[i])) {
-            Candidate gone = items[kept];
-            items[kept++] = items[i];
-            items[i] = gone;
-        }
-    }
-    exchange->n = kept;
-    if (kept == exchange->most && !is_surer(exchange, made, &items[kept - 1])) {
+    Candidate *items = exchange->suspects;
+    if (exchange->n_suspects == SUSPECTS && !is_surer(exchange, made, &items[SUSPECTS - 1])) {
         return;
     }
-    int32_t place = exchange->n -= kept == exchange->most;
+    int32_t place = exchange->n_suspects -= exchange->n_suspects == SUSPECTS;
     uint8_t *spare = items[place].held;
     for (; place > 0 && is_surer(exchange, made, &items[place - 1]); place--) {
         items[place] = items[place - 1];
     }
     items[place] = *made;
     made->held = spare;
-    exchange->n++;
+    exchange->n_suspects++;
 }
 
-static limn_status nominate(Exchange *exchange) {
-    Arena *arena = exchange->runner->call->arena;
+static limn_status suspect(Exchange *exchange, Candidate *made) {
     const Cases *cases = exchange->cases;
-    exchange->most = (int32_t)exchange->runner->plan->findings.most_candidates;
-    exchange->candidates = ARENA_ARRAY(arena, Candidate, exchange->most + 2);
-    Candidate made = {.held = arena_zalloc(arena, (size_t)cases->n + 1)};
-    for (int32_t i = 0; exchange->candidates != NULL && i < exchange->most + 2; i++) {
-        exchange->candidates[i].held = arena_zalloc(arena, (size_t)cases->n + 1);
-        if (exchange->candidates[i].held == NULL) {
-            return no_memory(exchange);
-        }
-    }
-    if (exchange->candidates == NULL || made.held == NULL) {
-        return no_memory(exchange);
-    }
     int64_t nominating = 0;
     for (int64_t i = 0; i < cases->n; i++) {
         nominating += cases->items[i].nominates;
@@ -133,13 +101,57 @@ static limn_status nominate(Exchange *exchange) {
         const Feature *feature = &exchange->features.items[f];
         bool common = (double)feature->n > everywhere * (double)nominating;
         for (int32_t label = 0; label < cases->names.n && feature->n >= HELD_LEAST && !common; label++) {
-            made.feature = f;
-            made.label = label;
-            made.p = suspicion(exchange, &made, feature);
-            if (made.p < suspicious) {
-                insert(exchange, &made);
+            made->feature = f;
+            made->label = label;
+            find_held(exchange, made);
+            made->p = suspicion(exchange, made);
+            if (made->p < suspicious) {
+                insert(exchange, made);
             }
         }
+        TRY(progress_tick(exchange->runner->call->progress, "words", f, exchange->features.n));
+    }
+    return LIMN_OK;
+}
+
+/* The surest of those that are left; the records that hold it speak for no other any more. false: none is left. */
+static bool take_surest(Exchange *exchange) {
+    Candidate *surest = NULL;
+    for (int32_t i = 0; i < exchange->n_suspects; i++) {
+        Candidate *item = &exchange->suspects[i];
+        item->p = item->p < suspicious ? suspicion(exchange, item) : 1;
+        surest = item->p < suspicious && (surest == NULL || is_surer(exchange, item, surest)) ? item : surest;
+    }
+    if (surest == NULL) {
+        return false;
+    }
+    exchange->candidates[exchange->n++] = *surest;
+    for (int64_t i = 0; i < exchange->cases->n; i++) {
+        exchange->told[i] = exchange->told[i] || surest->held[i];
+    }
+    surest->p = 1;
+    return true;
+}
+
+static limn_status nominate(Exchange *exchange) {
+    Arena *arena = exchange->runner->call->arena;
+    size_t bytes = (size_t)exchange->cases->n + 1;
+    exchange->most = (int32_t)exchange->runner->plan->findings.most_candidates;
+    exchange->suspects = ARENA_ARRAY(arena, Candidate, SUSPECTS + 1);
+    exchange->candidates = ARENA_ARRAY(arena, Candidate, exchange->most + 1);
+    exchange->told = arena_zalloc(arena, bytes);
+    Candidate made = {.held = arena_zalloc(arena, bytes)};
+    bool good =
+        exchange->suspects != NULL && exchange->candidates != NULL && exchange->told != NULL && made.held != NULL;
+    for (int32_t i = 0; good && i < SUSPECTS; i++) {
+        exchange->suspects[i].held = arena_zalloc(arena, bytes);
+        good = exchange->suspects[i].held != NULL;
+    }
+    if (!good) {
+        return no_memory(exchange);
+    }
+    TRY(suspect(exchange, &made));
+    while (exchange->n < exchange->most && take_surest(exchange)) {
     }
     return LIMN_OK;
 }
@@ -203,9 +215,13 @@ static const char *draw(const Exchange *exchange, const Feature *phrase, const C
 
 /* ---- deciding again ---- */
 
-static bool is_tested(const Exchange *exchange, const Candidate *candidate, const Case *item) {
-    return !item->nominates && item->label == candidate->label && item->prompt != NULL &&
-           feature_find(item->prompt, &exchange->features.items[candidate->feature]) != NULL;
+/* Of the other half: holds the word and none taken before it. */
+static bool is_tested(const Exchange *exchange, int32_t c, int64_t record) {
+    bool before = false;
+    for (int32_t k = 0; k < c; k++) {
+        before = before || exchange->candidates[k].held[record];
+    }
+    return !exchange->cases->items[record].nominates && exchange->candidates[c].held[record] && !before;
 }
 
 /* A line for each candidate and record: {"id": "CANDIDATE RECORD", "label": ..., "prompt": ...}. */
@@ -215,7 +231,7 @@ static limn_status write_lines(TextBuffer *out, const Exchange *exchange, int32_
     int32_t n = 0;
     for (int64_t i = 0; i < exchange->cases->n && n < TESTED_MOST; i++) {
         const Case *item = &exchange->cases->items[i];
-        if (!is_tested(exchange, candidate, item)) {
+        if (!is_tested(exchange, c, i)) {
             continue;
         }
         const char *with = draw(exchange, word, item);

@@ -75,9 +75,9 @@ static limn_status name_item(Hypothesis *item, Arena *arena) {
         return no_memory();
     }
     sha256_hex(hex, whole, strlen(whole));
-    memcpy(item->id, "F-", 2);
-    memcpy(item->id + 2, hex, 8);
-    item->id[10] = '\0';
+    item->id[0] = 'F';
+    memcpy(item->id + 1, hex, 8);
+    item->id[9] = '\0';
     return LIMN_OK;
 }
 

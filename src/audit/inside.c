@@ -10,7 +10,7 @@
 #include "audit/detect.h"
 #include "audit/features.h"
 
-enum { TAKEN_MOST = 20, OTHERS_LEAST = 40 };
+enum { TAKEN_MOST = 20, FOCUS_MOST = 100, OTHERS_LEAST = 40 };
 static const double same_records = 0.7, few_records = 0.2;
 
 typedef struct Inside {
@@ -27,30 +27,29 @@ static const char *bare(const char *word) {
 
 /* ---- which records hold a word ---- */
 
-static bool holds(const Inside *inside, const Case *item, const Hypothesis *word) {
+static bool holds(const Case *item, const Hypothesis *word) {
     const Feature feature = {.text = bare(word->what), .han = (unsigned char)bare(word->what)[0] >= 0x80};
-    bool label =
-        word->label == NULL || (item->label >= 0 && strcmp(inside->cases->names.items[item->label], word->label) == 0);
-    return label && item->prompt != NULL && feature_find(item->prompt, &feature) != NULL;
+    return item->prompt != NULL && feature_find(item->prompt, &feature) != NULL;
 }
 
-/* How many records hold the first word; how many of these the second as well. */
+/* How many records hold the first word and have its label; how many of these hold the second as well. */
 static int64_t count_held(const Inside *inside, const Hypothesis *word, const Hypothesis *too) {
     int64_t n = 0;
     for (int64_t i = 0; inside->cases != NULL && i < inside->cases->n; i++) {
         const Case *item = &inside->cases->items[i];
-        n += holds(inside, item, word) && (too == NULL || holds(inside, item, too));
+        bool label = word->label == NULL ||
+                     (item->label >= 0 && strcmp(inside->cases->names.items[item->label], word->label) == 0);
+        n += label && holds(item, word) && (too == NULL || holds(item, too));
     }
     return n;
 }
 
+/* Nearly the records of one that was taken already. */
 static bool is_taken(const Inside *inside, const Hypothesis *word) {
     double own = (double)count_held(inside, word, NULL);
     for (int32_t k = 0; k < inside->n; k++) {
-        double both = (double)count_held(inside, word, inside->taken[k]);
-        double other = (double)count_held(inside, inside->taken[k], NULL);
         bool same = strcmp(bare(word->what), bare(inside->taken[k]->what)) == 0;
-        if (same || both > same_records * (own + other - both)) {
+        if (same || (double)count_held(inside, word, inside->taken[k]) > same_records * own) {
             return true;
         }
     }
@@ -122,16 +121,18 @@ static const char *where_of(const Inside *inside, const Hypothesis *word, const 
         return NULL;
     }
     int64_t held = count_held(inside, word, NULL), others = inside->cases->n - held;
-    double wanted = (double)(held / 2 > OTHERS_LEAST ? held / 2 : OTHERS_LEAST);
+    double focused = held > FOCUS_MOST ? FOCUS_MOST : (double)held, wanted = fmax(focused / 2, OTHERS_LEAST);
     double share = others > 0 ? fmin(1, wanted / (double)others) : 1;
     TextBuffer out = TEXT_BUFFER_INIT;
     limn_status status = leave_out_others(&out, inside, word);
     const char *made = NULL;
     if (status == LIMN_OK) {
-        made = arena_printf(runner->call->arena, "%s%s%s((%s) or split(`%s`, %lld) < %.3f)%s%s", own != NULL ? "(" : "",
-                            own != NULL ? own : "", own != NULL ? ") and " : "", focus, id,
-                            (long long)runner->plan->seed + 1, share, out.length > 0 ? " and " : "",
-                            out.length > 0 ? out.data : "");
+        long long seed = (long long)runner->plan->seed;
+        made = arena_printf(runner->call->arena,
+                            "%s%s%s((%s and split(`%s`, %lld) < %.3f) or (not (%s) and split(`%s`, %lld) < %.3f))%s%s",
+                            own != NULL ? "(" : "", own != NULL ? own : "", own != NULL ? ") and " : "", focus, id,
+                            seed + 1, held > 0 ? focused / (double)held : 1, focus, id, seed + 1, share,
+                            out.length > 0 ? " and " : "", out.length > 0 ? out.data : "");
     }
     text_buffer_free(&out);
     return made;

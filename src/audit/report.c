@@ -50,7 +50,8 @@ static void add_checks(const Audit *audit) {
     for (int32_t i = 0; i < audit->plan.n_gates; i++) {
         const GateOutcome *outcome = &audit->gates[i];
         const PlanGate *gate = outcome->gate;
-        const char *meaning = outcome->why != NULL ? outcome->why : gate->metric;
+        const char *meaning =
+            outcome->why != NULL ? outcome->why : AUDIT_SAYS(audit, "a gate of the plan", "计划中的关卡");
         if (outcome->state == CHECK_INCONCLUSIVE) {
             result_check_inconclusive(audit->result, gate->name, outcome->figure.value, gate->op, gate->value, "%s",
                                       meaning);
@@ -156,7 +157,10 @@ static void add_absent(const Audit *audit) {
     for (int32_t i = 0; i < audit->findings.n_absent; i++) {
         const NotFound *absent = &audit->findings.absent[i];
         const Value cells[] = {value_text(absent->kind), value_integer(absent->tested), value_number(absent->smallest),
-                               value_text(absent->unit), value_text(absent->why != NULL ? absent->why : "")};
+                               value_text(absent->unit),
+                               value_text(absent->why != NULL    ? absent->why
+                                          : absent->note != NULL ? absent->note
+                                                                 : "")};
         table_row(table, cells);
     }
     result_block_note(
@@ -194,14 +198,19 @@ static void add_evidence(const Audit *audit) {
     }
 }
 
+static const char *severity_said(const Hypothesis *item) {
+    static const char *const names[] = {"低", "中", "高"};
+    return names[item->severity];
+}
+
 static const char *kind_said(const Audit *audit, const char *kind) {
     static const char *const names[][3] = {{"word", "a word that misleads it", "误导它的词"},
                                            {"place", "a place that misleads it", "误导它的位置"},
-                                           {"protected", "protected words move decisions", "受保护词影响判定"},
+                                           {"protected", "protected words that move it", "影响判定的受保护词"},
                                            {"group-error", "a group it errs on more", "判错更多的群体"},
-                                           {"calibration", "calibration", "校准"},
-                                           {"difference", "another version", "与另一版本之差"},
-                                           {"layer", "inside the model", "模型内部"}};
+                                           {"calibration", "how sure it says it is", "置信程度"},
+                                           {"difference", "a difference from another version", "与另一版本之差"},
+                                           {"layer", "a part of the model that carries it", "承载它的模型部件"}};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(names[i][0], kind) == 0) {
             return AUDIT_SAYS(audit, names[i][1], names[i][2]);
@@ -210,33 +219,66 @@ static const char *kind_said(const Audit *audit, const char *kind) {
     return kind;
 }
 
-/* One paragraph that a manager can read aloud. */
-static void add_summary(const Audit *audit) {
-    TextBuffer text = TEXT_BUFFER_INIT;
+/* What a manager reads: each finding in words, the strongest first. */
+static void add_in_words(const Audit *audit) {
+    enum { SHOWN = 12 };
+    static const TableColumn columns[] = {{{"severity", 8}, COLUMN_TEXT},
+                                          {{"what", 4}, COLUMN_TOKEN},
+                                          {{"meaning", 7}, COLUMN_TEXT},
+                                          {{"evidence", 8}, COLUMN_TEXT}};
     const Findings *findings = &audit->findings;
-    if (findings->n_found == 0) {
-        text_buffer_printf(&text,
-                           AUDIT_SAYS(audit, "Nothing was found among %d hypotheses that were tested.",
-                                      "共检验 %d 个假设，未有发现。"),
-                           (int)findings->n);
-    } else {
-        text_buffer_printf(&text, AUDIT_SAYS(audit, "The strongest of %d findings: ", "共 %d 项发现，最强者："),
-                           (int)findings->n_found);
-    }
-    for (int32_t i = 0; i < findings->n_found && i < 3; i++) {
+    int32_t shown = findings->n_found < SHOWN ? findings->n_found : SHOWN;
+    TableBlock *table =
+        result_add_table(audit->result, "in-words", AUDIT_SAYS(audit, "What was found", "发现了什么"), columns, 4);
+    for (int32_t i = 0; i < shown; i++) {
         const Hypothesis *item = &findings->items[i];
-        text_buffer_printf(&text, AUDIT_SAYS(audit, "%s%s (%s): %s", "%s%s（%s）：%s"),
-                           i > 0 ? AUDIT_SAYS(audit, "; ", "；") : "", item->what, kind_said(audit, item->kind),
-                           item->evidence);
+        const Value cells[] = {value_text(AUDIT_SAYS(audit, severity_name(item->severity), severity_said(item))),
+                               value_text(item->what), value_text(kind_said(audit, item->kind)),
+                               value_text(item->evidence)};
+        table_row(table, cells);
     }
-    text_buffer_add(&text, findings->n_found > 0 ? AUDIT_SAYS(audit, ".", "。") : "");
-    result_add_text(audit->result, "summary", "", text.data != NULL ? text.data : "", text.length, false);
+    if (shown < findings->n_found) {
+        result_block_note(audit->result, AUDIT_SAYS(audit, "%d more stand below.", "另有 %d 项见下文。"),
+                          (int)(findings->n_found - shown));
+    }
+}
+
+/* What was looked for in vain and what nobody looked for, in one paragraph. */
+static void add_silence(const Audit *audit) {
+    TextBuffer sought = TEXT_BUFFER_INIT, unsought = TEXT_BUFFER_INIT, text = TEXT_BUFFER_INIT;
+    for (int32_t i = 0; i < audit->findings.n_absent; i++) {
+        const NotFound *absent = &audit->findings.absent[i];
+        TextBuffer *out = absent->why == NULL ? &sought : &unsought;
+        text_buffer_printf(out, "%s%s", out->length > 0 ? AUDIT_SAYS(audit, ", ", "、") : "",
+                           kind_said(audit, absent->kind));
+    }
+    if (audit->findings.n_found == 0) {
+        text_buffer_printf(&text, AUDIT_SAYS(audit, "Nothing was found by %d tests. ", "共做 %d 项检验，未有发现。"),
+                           (int)findings_tests(&audit->findings));
+    }
+    if (sought.length > 0) {
+        text_buffer_printf(&text, AUDIT_SAYS(audit, "Looked for and not found: %s. ", "已查而未发现：%s。"),
+                           sought.data);
+    }
+    if (unsought.length > 0) {
+        text_buffer_printf(&text, AUDIT_SAYS(audit, "Not tested here: %s.", "本次未检验：%s。"), unsought.data);
+    }
+    if (text.length > 0) {
+        result_add_text(audit->result, "summary", "", text.data, text.length, false);
+    }
+    text_buffer_free(&sought);
+    text_buffer_free(&unsought);
     text_buffer_free(&text);
 }
 
 limn_status report_glance(Audit *audit) {
     result_add_section(audit->result, "glance", AUDIT_SAYS(audit, "At a glance", "概览"), 1);
-    add_summary(audit);
+    if (audit->findings.n_found > 0) {
+        add_in_words(audit);
+    }
+    add_silence(audit);
+    result_add_section(audit->result, "in-figures",
+                       AUDIT_SAYS(audit, "Gates and findings in figures", "关卡与发现的数据"), 1);
     add_gates(audit);
     add_findings(audit);
     add_absent(audit);

@@ -17,6 +17,19 @@ typedef struct EstimateRow {
                                         .field = offsetof(type, member)                                                \
     }
 
+/* Adds a table "estimate". */
+void estimate_table(Result *result, const MethodCall *call, const EstimateRow *rows, int32_t n);
+
+/* What a question holds at once beside the model as it was opened. */
+typedef struct MemoryEstimate {
+    size_t faster; /* weights in a faster layout */
+    size_t kept;   /* runs and caches that stay */
+    size_t work;   /* of the largest run */
+} MemoryEstimate;
+
+enum { ESTIMATE_MEMORY_ROWS = 4 };
+void estimate_memory_rows(EstimateRow *rows, const Model *model, const MemoryEstimate *memory);
+
 /* Adds a table "estimate" with the request's memory and arithmetic, then the given rows. runs: how often the request,
  * or one like it, will run. */
 limn_status estimate_show(Result *result, const MethodCall *call, Engine *engine, const RunRequest *request,

@@ -381,7 +381,8 @@ static int converse(Live *live) {
 bool live_wanted(const Arguments *arguments) {
     const FaceOptions *face = &arguments->face;
     return !face->json && face->format == NULL && face->n_outputs == 0 && !face->to_stdout &&
-           json_object_get(arguments->params, "save-edit") == NULL;
+           json_object_get(arguments->params, "save-edit") == NULL &&
+           json_object_get(arguments->params, "estimate") == NULL;
 }
 
 static bool begin(Live *live) {

@@ -218,18 +218,21 @@ static int32_t longest_tail(const ChoicePrompt *prompt, int32_t n_choices) {
     return longest;
 }
 
+/* How many tokens stay before those that are taken out. */
+static int32_t kept_before(const ChoiceTokens *tokens, int32_t n, int32_t count, int32_t lead, int32_t trail) {
+    int32_t left = n - lead - trail - count; /* of what may be cut */
+    Truncation way = tokens->options->truncate;
+    return lead + (way == TRUNCATE_LEFT ? 0 : way == TRUNCATE_MIDDLE ? (left + 1) / 2 : left);
+}
+
 /* Takes out so many tokens between the special ones at either end. */
 static limn_status cut_out(const ChoiceTokens *tokens, ChoicePrompt *prompt, int32_t count, int32_t lead, int32_t trail,
                            Arena *arena) {
-    int32_t left = prompt->n - lead - trail - count; /* of what may be cut */
     int32_t *ids = ARENA_ARRAY(arena, int32_t, prompt->n - count + 1);
     if (ids == NULL) {
         return method_no_memory(tokens->call);
     }
-    int32_t before = tokens->options->truncate == TRUNCATE_LEFT     ? 0
-                     : tokens->options->truncate == TRUNCATE_MIDDLE ? (left + 1) / 2
-                                                                    : left;
-    before += lead;
+    int32_t before = kept_before(tokens, prompt->n, count, lead, trail);
     memcpy(ids, prompt->ids, (size_t)before * sizeof *ids);
     memcpy(ids + before, prompt->ids + before + count, (size_t)(prompt->n - count - before) * sizeof *ids);
     prompt->ids = ids;
@@ -275,4 +278,37 @@ limn_status choice_tokens_encode(ChoicePrompt *prompt, ChoiceOutcome *outcome, c
     TRY(fit(tokens, prompt, outcome, lead, trail, arena));
     prompt->row = config->causal ? prompt->n - 1 : 0;
     return tokens->at_mask != NULL ? find_mask(tokens, prompt, outcome->cut) : LIMN_OK;
+}
+
+static bool inside_character(Text text, size_t at) {
+    return at < text.length && ((unsigned char)text.bytes[at] & 0xC0) == 0x80;
+}
+
+limn_status choice_tokens_cut(ChoiceCut *cut, const ChoiceTokens *tokens, Text text, Arena *arena) {
+    ChoicePrompt fitted, bare;
+    ChoiceOutcome outcome;
+    int32_t lead, trail;
+    *cut = (ChoiceCut){0};
+    TRY(choice_tokens_encode(&fitted, &outcome, tokens, text, arena));
+    if (outcome.cut == 0) {
+        return LIMN_OK;
+    }
+    TRY(encode_bare(tokens, &bare, text, &lead, &trail, arena));
+    if (tokens->model->config.task == TASK_CAUSAL_LM) {
+        trail = 0; /* as in encode_language */
+    }
+    Encoding encoding;
+    TRY(encode(tokens, text, &tokens->options->encode, &encoding));
+    int32_t first = kept_before(tokens, fitted.n + outcome.cut, outcome.cut, lead, trail);
+    cut->tokens = outcome.cut;
+    cut->from = (size_t)encoding.tokens[first].begin;
+    cut->to = (size_t)encoding.tokens[first + outcome.cut - 1].end;
+    encoding_free(&encoding);
+    while (cut->from > 0 && inside_character(text, cut->from)) {
+        cut->from--;
+    }
+    while (inside_character(text, cut->to)) {
+        cut->to++;
+    }
+    return LIMN_OK;
 }

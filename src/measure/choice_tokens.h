@@ -29,4 +29,7 @@ limn_status choice_tokens_prepare(ChoiceTokens *tokens);
 limn_status choice_tokens_encode(ChoicePrompt *prompt, ChoiceOutcome *outcome, const ChoiceTokens *tokens, Text text,
                                  Arena *arena);
 
+/* The bytes of a prompt that choice_tokens_encode leaves out. */
+limn_status choice_tokens_cut(ChoiceCut *cut, const ChoiceTokens *tokens, Text text, Arena *arena);
+
 #endif

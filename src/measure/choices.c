@@ -91,6 +91,16 @@ limn_status choice_scorer_new(ChoiceScorer **scorer, MethodCall *call, Engine *e
     return status;
 }
 
+const char *truncation_part(const MethodCall *call, Truncation truncation) {
+    static const char *const english[] = {"", "beginning", "end", "middle"}, *const chinese[] = {"", "开头", "末尾",
+                                                                                                 "中间"};
+    return SAY(call, english, chinese)[truncation];
+}
+
+limn_status choice_scorer_cut(ChoiceCut *cut, const ChoiceScorer *scorer, Text prompt, Arena *arena) {
+    return choice_tokens_cut(cut, &scorer->encoding, prompt, arena);
+}
+
 int64_t choice_scorer_tokens(const ChoiceScorer *scorer) {
     return scorer->tokens;
 }

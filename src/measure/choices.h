@@ -16,6 +16,19 @@ typedef struct ChoiceScorer ChoiceScorer;
  * "no|left|right|middle". */
 typedef enum Truncation { TRUNCATE_NONE, TRUNCATE_LEFT, TRUNCATE_RIGHT, TRUNCATE_MIDDLE } Truncation;
 
+/* The row of a command that scores choices; the field is an int32_t. */
+#define TRUNCATE_ROW(type, member)                                                                                     \
+    {                                                                                                                  \
+        .name = "truncate", .kind = LIMN_PARAM_CHOICE, .metavar = "WHERE", .default_text = "no",                       \
+        .choices = "no|left|right|middle",                                                                             \
+        .help =                                                                                                        \
+            "cut a prompt that is longer than the model reads, instead of refusing it; special tokens at its ends "    \
+            "stay",                                                                                                    \
+        .field = offsetof(type, member)                                                                                \
+    }
+/* "beginning": what of a prompt is cut so, in the call's language. */
+const char *truncation_part(const MethodCall *call, Truncation truncation);
+
 typedef struct ChoiceOptions {
     const Text *texts; /* [n] continuations, leading space included; a classifier: NULL */
     int32_t n;         /* a classifier: its number of classes */
@@ -52,6 +65,14 @@ typedef struct ChoiceVersions {
 /* log_probabilities: [n + n_versions, options.n] and outcomes: [n + n_versions], the prompts' first. */
 limn_status choice_scorer_run_versions(ChoiceScorer *scorer, const ChoiceVersions *asked, double *log_probabilities,
                                        ChoiceOutcome *outcomes, const Progress *progress);
+
+/* What of a prompt is too much for the model, by the scorer's way of cutting: bytes [from, to), whole characters, and
+ * how many tokens that is (0: it fits). A failure is about this prompt, or memory. */
+typedef struct ChoiceCut {
+    size_t from, to;
+    int32_t tokens;
+} ChoiceCut;
+limn_status choice_scorer_cut(ChoiceCut *cut, const ChoiceScorer *scorer, Text prompt, Arena *arena);
 
 int64_t choice_scorer_tokens(const ChoiceScorer *scorer); /* of all prompts so far */
 int32_t choice_scorer_head(const ChoiceScorer *scorer);   /* tokens of the shared beginning */

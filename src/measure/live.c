@@ -21,12 +21,17 @@ static limn_status take(void *context, const CounterfactualAnswer *answer) {
     return LIMN_OK;
 }
 
+limn_status live_estimate(SweepWork *work, LiveEngine *live, const Edit *edits, int32_t n_edits) {
+    const Counterfactual change = {.clean = live->clean, .edits = edits, .n_edits = n_edits};
+    return sweep_estimate(live->sweep, &change, 1, work);
+}
+
 limn_status live_ask(LiveAnswer *answer, LiveEngine *live, const Edit *edits, int32_t n_edits,
                      const Progress *progress) {
     const Counterfactual change = {.clean = live->clean, .edits = edits, .n_edits = n_edits};
     SweepWork work;
     TRY(sweep_run(live->sweep, &change, 1, take, live, progress));
-    TRY(sweep_estimate(live->sweep, &change, 1, &work));
+    TRY(live_estimate(&work, live, edits, n_edits));
     *answer = (LiveAnswer){live->logits, work.row_layers};
     return LIMN_OK;
 }

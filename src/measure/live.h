@@ -31,6 +31,8 @@ limn_status live_ask(LiveAnswer *answer, LiveEngine *live, const Edit *edits, in
 
 const float *live_clean(const LiveEngine *live); /* [V] without edits */
 int32_t live_width(const LiveEngine *live);      /* V, or classes */
+/* What a question would take, which is not asked. */
+limn_status live_estimate(SweepWork *work, LiveEngine *live, const Edit *edits, int32_t n_edits);
 int32_t live_rows(const LiveEngine *live);
 size_t live_bytes(const LiveEngine *live); /* of the clean run */
 Engine *live_engine(LiveEngine *live);

@@ -95,7 +95,7 @@ limn_status rewrite_prompt(Rewritten *made, bool *good, const Rewriter *rewriter
         made->end = i == 0 ? end : made->end;
     }
     if (whole) {
-        int32_t limit = rewriter->model->config.n_context;
+        int32_t limit = rewriter->any_length ? 0 : rewriter->model->config.n_context;
         status = keep(made, rewriter, &encoding);
         *good = status == LIMN_OK && (limit <= 0 || made->n + rewriter->n_tail <= limit);
     }

@@ -15,7 +15,8 @@ typedef struct Rewriter {
     const Model *model;
     const Prompt *prompt;
     const Units *units;
-    int32_t n_tail; /* tokens of the answer that are read behind the text */
+    int32_t n_tail;  /* tokens of the answer that are read behind the text */
+    bool any_length; /* who reads it cuts what is too long */
 } Rewriter;
 
 typedef struct Rewritten {

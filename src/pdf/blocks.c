@@ -30,16 +30,20 @@ static const char *cell_text(Paper *paper, ColumnKind kind, const Value *value) 
     return paper_keep(paper, &shown);
 }
 
-static const double *bars_of(Paper *paper, const TableBlock *table, int32_t column, int32_t rows) {
-    double *bars = ARENA_ARRAY(paper->arena, double, rows + 1), scale = 0;
-    for (int32_t row = 0; bars != NULL && row < rows; row++) {
-        bars[row] = cell_number(table_cell(table, row, column));
-        scale = isfinite(bars[row]) ? fmax(scale, fabs(bars[row])) : scale;
+/* Bars, and intervals around their ends, as parts of the longest. */
+static void add_bars(Paper *paper, Grid *grid, const TableBlock *table, int32_t column) {
+    const Bars bars = table_bars(table, column, grid->rows);
+    double *ends = ARENA_ARRAY(paper->arena, double, grid->rows + 1);
+    double *reaches = ARENA_ARRAY(paper->arena, double, 2 * grid->rows + 1);
+    for (int32_t row = 0; ends != NULL && reaches != NULL && row < grid->rows; row++) {
+        double low, high;
+        bool there = bars_interval(&bars, table, row, &low, &high);
+        ends[row] = cell_number(table_cell(table, row, column)) / bars.scale;
+        reaches[2 * row] = there ? low / bars.scale : (double)NAN;
+        reaches[2 * row + 1] = there ? high / bars.scale : (double)NAN;
     }
-    for (int32_t row = 0; bars != NULL && row < rows && scale > 0; row++) {
-        bars[row] /= scale;
-    }
-    return bars;
+    grid->bars[column] = ends;
+    grid->reaches[column] = reaches;
 }
 
 void pdf_table(Paper *paper, const Block *block) {
@@ -53,7 +57,9 @@ void pdf_table(Paper *paper, const Block *block) {
         ColumnKind kind = table->columns[i].kind;
         grid.head[i] = paper_clean(paper, word_for_name(paper->words, table->columns[i].name), 0);
         grid.right[i] = table_column_right(table, i);
-        grid.bars[i] = kind == COLUMN_SHARE ? bars_of(paper, table, i, rows) : NULL;
+        if (column_has_bars(table, i)) {
+            add_bars(paper, &grid, table, i);
+        }
         for (int32_t row = 0; row < rows; row++) {
             grid.cells[(size_t)row * (size_t)grid.columns + (size_t)i] =
                 cell_text(paper, kind, table_cell(table, row, i));

@@ -160,9 +160,6 @@ static void draw_entry(Paper *paper, const Block *block, int32_t level) {
 /* Where each section of a report begins; the deepest level stays out. */
 static void draw_contents(Paper *paper) {
     const Result *result = paper->result;
-    if (!result_has_sections(result)) {
-        return;
-    }
     paper_heading(paper, 2, text_of(paper->words[WORD_CONTENTS]), (Text){NULL, 0}, NULL, 40);
     paper_tag(paper, "TOC");
     for (int32_t i = 0; i < result->n_blocks; i++) {
@@ -200,13 +197,39 @@ static void draw_block(Paper *paper, const Block *block) {
     }
 }
 
-/* A report is read in its own order, else details come last. */
+/* Before which block the contents stand: the first, or the second section where the first one is the whole in short,
+ * and what follows are its details. */
+static int32_t contents_place(const Result *result) {
+    int32_t second = 0;
+    bool details = false;
+    for (int32_t i = 1; i < result->n_blocks; i++) {
+        const Block *block = &result->blocks[i];
+        bool top = block->kind == BLOCK_SECTION && ((const SectionBlock *)block->content)->level == 1;
+        second = top && second == 0 ? i : second;
+        details = details || (top && block->detail);
+    }
+    bool in_short = second > 0 && result->blocks[0].kind == BLOCK_SECTION && !result->blocks[0].detail && details;
+    return in_short ? second : 0;
+}
+
+/* A report is read in its own order, its contents where they belong; else details come last. */
+static void draw_report(Paper *paper) {
+    const Result *result = paper->result;
+    int32_t contents = contents_place(result);
+    for (int32_t i = 0; i < result->n_blocks && paper->status == LIMN_OK; i++) {
+        if (i == contents) {
+            paper->level = 0;
+            draw_contents(paper);
+            draw_prompt(paper);
+        }
+        draw_block(paper, &result->blocks[i]);
+    }
+}
+
 static void draw_blocks(Paper *paper, bool detail) {
-    bool report = result_has_sections(paper->result);
-    for (int32_t i = 0; i < paper->result->n_blocks && paper->status == LIMN_OK && !(report && detail); i++) {
-        const Block *block = &paper->result->blocks[i];
-        if (report || block->detail == detail) {
-            draw_block(paper, block);
+    for (int32_t i = 0; i < paper->result->n_blocks && paper->status == LIMN_OK; i++) {
+        if (paper->result->blocks[i].detail == detail) {
+            draw_block(paper, &paper->result->blocks[i]);
         }
     }
 }
@@ -276,16 +299,20 @@ static limn_status draw(Paper *paper) {
     paper->n_tags = paper->n_places = 0;
     paper_tag(paper, "Document");
     draw_head(paper);
-    void (*const parts[])(Paper *) = {draw_contents, draw_prompt};
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && paper->status == LIMN_OK; i++) {
-        parts[i](paper);
+    bool report = result_has_sections(paper->result);
+    if (report) {
+        draw_report(paper);
+    } else if (paper->status == LIMN_OK) {
+        draw_prompt(paper);
+        draw_blocks(paper, false);
     }
-    draw_blocks(paper, false);
     paper->level = 0;
     if (paper->status == LIMN_OK) {
         draw_checks(paper);
     }
-    draw_blocks(paper, true);
+    if (!report) {
+        draw_blocks(paper, true);
+    }
     if (paper->status == LIMN_OK) {
         draw_details(paper);
     }

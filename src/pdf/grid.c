@@ -25,8 +25,10 @@ bool grid_new(Paper *paper, Grid *grid, int32_t columns, int32_t rows) {
                    .head = ARENA_ARRAY(paper->arena, const char *, columns + 1),
                    .cells = ARENA_ARRAY(paper->arena, const char *, n + 1),
                    .right = ARENA_ARRAY(paper->arena, bool, columns + 1),
-                   .bars = ARENA_ARRAY(paper->arena, const double *, columns + 1)};
-    if (grid->head == NULL || grid->cells == NULL || grid->right == NULL || grid->bars == NULL) {
+                   .bars = ARENA_ARRAY(paper->arena, const double *, columns + 1),
+                   .reaches = ARENA_ARRAY(paper->arena, const double *, columns + 1)};
+    if (grid->head == NULL || grid->cells == NULL || grid->right == NULL || grid->bars == NULL ||
+        grid->reaches == NULL) {
         paper->status = fail(LIMN_NO_MEMORY, "no memory for a table of %d rows", rows);
         return false;
     }
@@ -148,10 +150,25 @@ static void draw_rule(Paper *paper, const Plan *plan, Ink ink, double thick) {
     paper_decoration_end(paper);
 }
 
-static void draw_bar(Paper *paper, const Plan *plan, int32_t column, double part, double x) {
+/* A line from low to high with an end at each; y: its middle. */
+static void draw_reach(Paper *paper, double from, double to, double y) {
+    paper_ink(paper, INK_TEXT);
+    cairo_set_line_width(paper->cr, 0.6);
+    cairo_move_to(paper->cr, from, y);
+    cairo_line_to(paper->cr, to, y);
+    for (int end = 0; end < 2; end++) {
+        cairo_move_to(paper->cr, end == 0 ? from : to, y - 1.5);
+        cairo_line_to(paper->cr, end == 0 ? from : to, y + 1.5);
+    }
+    cairo_stroke(paper->cr);
+}
+
+static void draw_bar(Paper *paper, const Plan *plan, int32_t row, int32_t column, double x) {
+    const double *reaches = plan->grid->reaches[column];
+    double part = plan->grid->bars[column][row];
     bool two = false;
-    for (int32_t row = 0; row < plan->grid->rows; row++) {
-        two = two || plan->grid->bars[column][row] < 0;
+    for (int32_t i = 0; i < plan->grid->rows; i++) {
+        two = two || plan->grid->bars[column][i] < 0 || (reaches != NULL && reaches[2 * i] < 0);
     }
     double whole = (BAR - 6) * (two ? 0.5 : 1), zero = x + 6 + (two ? whole : 0);
     double width = isfinite(part) ? fmin(fabs(part), 1) * whole : 0, y = paper->y + PAD_Y + plan->size * 0.35;
@@ -163,6 +180,9 @@ static void draw_bar(Paper *paper, const Plan *plan, int32_t column, double part
     } else if (width > 0) {
         cairo_rectangle(paper->cr, zero, y, width, plan->size * 0.7);
         cairo_fill(paper->cr);
+    }
+    if (reaches != NULL && isfinite(reaches[2 * row])) {
+        draw_reach(paper, zero + reaches[2 * row] * whole, zero + reaches[2 * row + 1] * whole, y + plan->size * 0.35);
     }
 }
 
@@ -182,7 +202,7 @@ static void draw_cell(Paper *paper, const Plan *plan, const Box *box, int32_t ro
     }
     box_draw(paper, box, from, to, right ? x + PAD_X + plan->widths[column] : x + PAD_X, paper->y + PAD_Y, right);
     if (grid->bars[column] != NULL && from == 0) {
-        draw_bar(paper, plan, column, grid->bars[column][row], x + PAD_X + plan->widths[column]);
+        draw_bar(paper, plan, row, column, x + PAD_X + plan->widths[column]);
     }
 }
 

@@ -10,6 +10,7 @@ typedef struct Grid {
     const char **cells;       /* [rows, columns] clean */
     bool *right;              /* [columns] flush right */
     const double **bars;      /* [columns] -> [rows] parts of 1, signed; NULL: no bars in this column */
+    const double **reaches;   /* [columns] -> [rows, 2] ends of intervals around them; NULL, NaN: none */
     const signed char *steps; /* [rows, columns] of the palette; NULL: no colour */
     bool heads;               /* each row's first cell is what it is about */
     double size;              /* of letters; 0: what fits */

@@ -296,6 +296,52 @@ bool table_column_right(const TableBlock *table, int32_t column) {
     return true;
 }
 
+/* ---- bars ---- */
+
+bool column_has_bars(const TableBlock *table, int32_t column) {
+    ColumnKind kind = table->columns[column].kind;
+    return kind == COLUMN_SHARE || kind == COLUMN_BAR;
+}
+
+static bool is_called(const TableBlock *table, int32_t column, const char *word) {
+    if (column >= table->n_columns) {
+        return false;
+    }
+    const Text name = table->columns[column].name;
+    size_t length = strlen(word);
+    return name.length >= length && memcmp(name.bytes + name.length - length, word, length) == 0 &&
+           (name.length == length || name.bytes[name.length - length - 1] == ' ');
+}
+
+bool bars_interval(const Bars *bars, const TableBlock *table, int32_t row, double *low, double *high) {
+    *low = bars->low < 0 ? (double)NAN : cell_number(table_cell(table, row, bars->low));
+    *high = bars->high < 0 ? (double)NAN : cell_number(table_cell(table, row, bars->high));
+    return isfinite(*low) && isfinite(*high);
+}
+
+static void take_end(Bars *bars, double value) {
+    if (isfinite(value)) {
+        bars->scale = fmax(bars->scale, fabs(value));
+        bars->two_sided = bars->two_sided || value < 0;
+    }
+}
+
+Bars table_bars(const TableBlock *table, int32_t column, int32_t rows) {
+    bool intervals =
+        column_has_bars(table, column) && is_called(table, column + 1, "low") && is_called(table, column + 2, "high");
+    Bars bars = {0, false, intervals ? column + 1 : -1, intervals ? column + 2 : -1};
+    for (int32_t row = 0; row < rows; row++) {
+        double low, high;
+        take_end(&bars, cell_number(table_cell(table, row, column)));
+        if (bars_interval(&bars, table, row, &low, &high)) {
+            take_end(&bars, low);
+            take_end(&bars, high);
+        }
+    }
+    bars.scale = bars.scale > 0 ? bars.scale : 1;
+    return bars;
+}
+
 static void format_plain(TextBuffer *out, const Value *value, Words words, unsigned flags) {
     switch (value->kind) {
     case VALUE_NULL:
@@ -336,7 +382,7 @@ bool column_kind_wraps(ColumnKind kind) {
 
 void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, Words words, unsigned flags) {
     double number = cell_number(value);
-    if (kind == COLUMN_SIGNED && isfinite(number)) {
+    if ((kind == COLUMN_SIGNED || kind == COLUMN_BAR) && isfinite(number)) {
         format_signed(out, number);
     } else if (kind == COLUMN_PROBABILITY && isfinite(number)) {
         format_percent(out, number);

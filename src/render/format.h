@@ -51,6 +51,18 @@ bool table_column_right(const TableBlock *table, int32_t column);
 /* The number behind a cell; NaN when it has none. */
 double cell_number(const Value *value);
 
+/* A column of numbers as bars, from 0 to each of them; two columns behind it, named low and high (or with a word
+ * before), are intervals around their ends. */
+typedef struct Bars {
+    double scale; /* the largest size, of intervals too; not 0 */
+    bool two_sided;
+    int32_t low, high; /* columns; -1: none */
+} Bars;
+bool column_has_bars(const TableBlock *table, int32_t column);
+Bars table_bars(const TableBlock *table, int32_t column, int32_t rows);
+/* Both ends of the row's interval; false: it has none. */
+bool bars_interval(const Bars *bars, const TableBlock *table, int32_t row, double *low, double *high);
+
 /* What counts as full colour: the block's own scale or the largest |score| shown. Never 0. */
 double tokens_scale(const TokensBlock *block);
 double matrix_scale(const MatrixBlock *block);

@@ -216,34 +216,25 @@ void html_tokens(Html *h, const Block *block) {
 
 /* ---- tables ---- */
 
-typedef struct Track {
-    double scale;
-    bool two_sided;
-} Track;
-
-static Track track_of(const TableBlock *table, int32_t column) {
-    Track track = {0, false};
-    for (int32_t row = 0; row < table->n_rows; row++) {
-        double value = cell_number(table_cell(table, row, column));
-        if (isfinite(value)) {
-            track.scale = fmax(track.scale, fabs(value));
-            track.two_sided = track.two_sided || value < 0;
-        }
-    }
-    track.scale = track.scale > 0 ? track.scale : 1;
-    return track;
+/* Percent of a track's width where a value stands. */
+static double place_on(const Bars *bars, double value) {
+    double part = value / bars->scale;
+    return bars->two_sided ? 50 + 50 * part : 100 * part;
 }
 
-static void add_track(const Html *h, double value, Track track) {
-    double whole = track.two_sided ? 50 : 100, width = isfinite(value) ? fabs(value) / track.scale * whole : 0;
+static void add_track(const Html *h, const TableBlock *table, int32_t row, int32_t column, const Bars *bars) {
+    double value = cell_number(table_cell(table, row, column)), low, high;
+    double zero = place_on(bars, 0), end = isfinite(value) ? place_on(bars, value) : zero;
     text_buffer_printf(h->out,
                        "<span class=\"track%s\" aria-hidden=\"true\"><span class=\"bar %s\" "
-                       "style=\"left:%.1f%%;width:%.1f%%\"></span></span>",
-                       track.two_sided ? " two" : "", value < 0 ? "minus" : "plus",
-                       !track.two_sided ? 0
-                       : value < 0      ? 50 - width
-                                        : 50.0,
-                       width);
+                       "style=\"left:%.1f%%;width:%.1f%%\"></span>",
+                       bars->two_sided ? " two" : "", value < 0 ? "minus" : "plus", fmin(zero, end), fabs(end - zero));
+    if (bars_interval(bars, table, row, &low, &high)) {
+        double from = place_on(bars, low);
+        text_buffer_printf(h->out, "<span class=\"reach\" style=\"left:%.1f%%;width:%.1f%%\"></span>", from,
+                           place_on(bars, high) - from);
+    }
+    add(h, "</span>");
 }
 
 /* What moves sideways where it is wider than the screen, and says so there. columns: its width in letters. */
@@ -258,10 +249,10 @@ static void open_scroll(const Html *h, const Block *block, double columns) {
 
 /* How a table is laid out. */
 typedef struct Layout {
-    Track *tracks; /* [n_columns] */
-    bool *right;   /* [n_columns] */
-    int columns;   /* letters of its widest rows */
-    bool stacked;  /* on a phone each row is a card: a column of words would be a sliver */
+    Bars *bars;   /* [n_columns] */
+    bool *right;  /* [n_columns] */
+    int columns;  /* letters of its widest rows */
+    bool stacked; /* on a phone each row is a card: a column of words would be a sliver */
 } Layout;
 
 static int cell_columns(const Html *h, const TableBlock *table, int32_t row, int32_t column) {
@@ -274,14 +265,14 @@ static int cell_columns(const Html *h, const TableBlock *table, int32_t row, int
 }
 
 static void lay_out(Html *h, Layout *layout, const TableBlock *table) {
-    *layout = (Layout){.tracks = ARENA_ARRAY(h->arena, Track, table->n_columns),
+    *layout = (Layout){.bars = ARENA_ARRAY(h->arena, Bars, table->n_columns),
                        .right = ARENA_ARRAY(h->arena, bool, table->n_columns)};
-    if (layout->tracks == NULL || layout->right == NULL) {
+    if (layout->bars == NULL || layout->right == NULL) {
         h->status = fail(LIMN_NO_MEMORY, "no memory to show a table");
         return;
     }
     for (int32_t i = 0; i < table->n_columns; i++) {
-        layout->tracks[i] = track_of(table, i);
+        layout->bars[i] = table_bars(table, i, table->n_rows);
         layout->right[i] = table_column_right(table, i);
         Text name = word_for_name(h->words, table->columns[i].name);
         int widest = text_width(name.bytes, name.length);
@@ -306,8 +297,9 @@ static void add_card_label(const Html *h, const Layout *layout, const TableColum
 
 static void add_cell(const Html *h, const Layout *layout, const TableBlock *table, int32_t row, int32_t column) {
     ColumnKind kind = table->columns[column].kind;
+    bool bars = column_has_bars(table, column);
     const Value *value = table_cell(table, row, column);
-    add(h, kind == COLUMN_SHARE    ? "<td class=\"share\""
+    add(h, bars                    ? "<td class=\"share\""
            : layout->right[column] ? "<td class=\"num\""
            : kind == COLUMN_TOKEN  ? "<td class=\"tokentext\""
                                    : "<td");
@@ -315,15 +307,15 @@ static void add_cell(const Html *h, const Layout *layout, const TableBlock *tabl
     if (value->kind == VALUE_TEXT) {
         add_language(h, value->text);
     }
-    add(h, kind == COLUMN_SHARE ? "><span class=\"part\">" : ">");
+    add(h, bars ? "><span class=\"part\">" : ">");
     TextBuffer text = TEXT_BUFFER_INIT;
     format_cell(&text, kind, value, h->words, 0);
     markup_clean(h->out, text.data == NULL ? "" : text.data, text.length);
     h->out->failed = h->out->failed || text.failed;
     text_buffer_free(&text);
-    if (kind == COLUMN_SHARE) { /* one cell: where there is no room beside the number the bar goes below it */
+    if (bars) { /* one cell: where there is no room beside the number the bar goes below it */
         add(h, "</span> ");
-        add_track(h, cell_number(value), layout->tracks[column]);
+        add_track(h, table, row, column, &layout->bars[column]);
     }
     add(h, "</td>");
 }
@@ -340,7 +332,7 @@ void html_table(Html *h, const Block *block) {
                           : "<table>\n<thead><tr>");
     for (int32_t i = 0; i < table->n_columns; i++) {
         const TableColumn *column = &table->columns[i];
-        bool number = layout.right[i] && column->kind != COLUMN_SHARE;
+        bool number = layout.right[i] && !column_has_bars(table, i);
         add(h, number ? "<th scope=\"col\" class=\"num\"" : "<th scope=\"col\"");
         add(h, layout.stacked ? " role=\"columnheader\">" : ">");
         markup_text(h->out, word_for_name(h->words, column->name), 0);

@@ -143,40 +143,57 @@ static void svg_tokens(Svg *s, const Block *block) {
     }
 }
 
-/* ---- tables: the first share column as bars ---- */
+/* ---- tables: the first column with bars ---- */
+
+static int32_t bars_column(const TableBlock *table) {
+    for (int32_t i = 0; i < table->n_columns; i++) {
+        if (column_has_bars(table, i)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* The row's interval around its bar's end: a line with ends. zero: where the bar begins, half: how long the longest is.
+ */
+static void add_reach(Svg *s, const TableBlock *table, int32_t row, const Bars *bars, double zero, double half) {
+    double low, high;
+    if (!bars_interval(bars, table, row, &low, &high)) {
+        return;
+    }
+    double from = zero + low / bars->scale * half, to = zero + high / bars->scale * half;
+    text_buffer_printf(s->out,
+                       "<path fill=\"none\" stroke=\"#1a1d21\" d=\"M%.1f %.1fH%.1fM%.1f %.1fv8M%.1f %.1fv8\"/>\n", from,
+                       s->y - 5, to, from, s->y - 9, to, s->y - 9);
+}
 
 static void svg_table(Svg *s, const Block *block) {
     const TableBlock *table = block->content;
-    int32_t share = -1;
-    double scale = 0;
-    bool two_sided = false;
-    for (int32_t i = table->n_columns; i-- > 0;) {
-        share = table->columns[i].kind == COLUMN_SHARE ? i : share;
+    int32_t column = bars_column(table), rows = table->n_rows < ROWS_MOST ? table->n_rows : ROWS_MOST;
+    if (column < 0) {
+        return;
     }
-    for (int32_t row = 0; share >= 0 && row < table->n_rows; row++) {
-        double value = cell_number(table_cell(table, row, share));
-        scale = isfinite(value) ? fmax(scale, fabs(value)) : scale;
-        two_sided = two_sided || value < 0;
-    }
-    for (int32_t row = 0; share >= 0 && row < table->n_rows && row < ROWS_MOST; row++) {
-        double value = cell_number(table_cell(table, row, share));
-        double left = MARGIN + 230, half = two_sided ? 270 : 540, middle = two_sided ? left + half : left;
-        double width = isfinite(value) && scale > 0 ? fabs(value) / scale * half : 0;
+    const Bars bars = table_bars(table, column, rows);
+    double left = MARGIN + 230, half = bars.two_sided ? 270 : 540, zero = bars.two_sided ? left + half : left;
+    for (int32_t row = 0; row < rows; row++) {
+        double value = cell_number(table_cell(table, row, column));
+        double width = isfinite(value) ? fabs(value) / bars.scale * half : 0;
         TextBuffer text = TEXT_BUFFER_INIT;
         s->y += 22;
         format_cell(&text, table->columns[0].kind, table_cell(table, row, 0), s->words, 0);
         add_line_of_text(s, "mono", MARGIN, (Text){text.data == NULL ? "" : text.data, text.length}, 24);
         text_buffer_printf(s->out, "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"14\"",
-                           value < 0 ? "minus" : "plus", value < 0 ? middle - width : middle, s->y - 12, width);
+                           value < 0 ? "minus" : "plus", value < 0 ? zero - width : zero, s->y - 12, width);
         add_fill(s, value < 0 ? -PALETTE_STEPS : PALETTE_STEPS);
         text_buffer_add(s->out, "/>\n");
+        add_reach(s, table, row, &bars, zero, half);
         text_buffer_clear(&text);
-        format_cell(&text, COLUMN_SHARE, table_cell(table, row, share), s->words, 0);
-        add_line_of_text(s, "mono", middle + half + 16, (Text){text.data == NULL ? "" : text.data, text.length}, 12);
+        format_cell(&text, table->columns[column].kind, table_cell(table, row, column), s->words, 0);
+        add_line_of_text(s, "mono", zero + half + 16, (Text){text.data == NULL ? "" : text.data, text.length}, 12);
         s->out->failed = s->out->failed || text.failed;
         text_buffer_free(&text);
     }
-    s->y += share >= 0 ? 16 : 0;
+    s->y += 16;
 }
 
 /* ---- matrices ---- */
@@ -300,13 +317,7 @@ static bool has_picture(const Block *block, bool report) {
     if (block->kind != BLOCK_TABLE) {
         return block->kind != BLOCK_SECTION && (block->kind != BLOCK_TEXT || !report);
     }
-    const TableBlock *table = block->content;
-    for (int32_t i = 0; i < table->n_columns; i++) {
-        if (table->columns[i].kind == COLUMN_SHARE) {
-            return true;
-        }
-    }
-    return false;
+    return bars_column(block->content) >= 0;
 }
 
 static void add_alert(Svg *s, const char *class_name, const char *sign, const char *word) {

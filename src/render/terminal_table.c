@@ -98,6 +98,23 @@ static void shrink(Grid *grid, const TableBlock *table, int room) {
     }
 }
 
+/* A text that a narrow column would cut off: more than CELL_LINES lines of it. */
+static bool is_too_tall(const Grid *grid, const TableBlock *table) {
+    for (int32_t i = 0; i < grid->columns; i++) {
+        for (int32_t row = 1; row < grid->rows && wraps(table, i); row++) {
+            const char *rest = cell_of(grid, row, i);
+            for (int line = 0; line < CELL_LINES; line++) {
+                rest += line_break(rest, strlen(rest), grid->widths[i], true);
+                rest += strspn(rest, " ");
+            }
+            if (*rest != '\0') {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* First at spaces, then with columns closer, then inside very long words. false: whole words are too wide. */
 static bool fit_grid(Grid *grid, const TableBlock *table, int room) {
     if (grid_width(grid) <= room) {
@@ -112,7 +129,7 @@ static bool fit_grid(Grid *grid, const TableBlock *table, int room) {
         }
         shrink(grid, table, room);
     }
-    return grid_width(grid) <= room;
+    return grid_width(grid) <= room && !is_too_tall(grid, table);
 }
 
 /* The first line of a cell, or the next one of a text that takes several; *rest moves on. */
@@ -146,7 +163,7 @@ static void add_grid_row(Terminal *t, const Grid *grid, const TableBlock *table,
             bool words = row == 0 || wraps(table, i);
             add_cell_line(t, grid, words, i, isfinite(value), &rest[i], line == CELL_LINES - 1);
             more = more || *rest[i] != '\0';
-            if (table->columns[i].kind == COLUMN_SHARE && bar_width > 0) {
+            if (column_has_bars(table, i) && bar_width > 0) {
                 text_buffer_add_char(t->out, ' ');
                 int used = line == 0 ? add_bar(t, value / bar_scale, bar_width) : 0;
                 add_spaces(t, i + 1 < grid->columns ? bar_width - used : 0);
@@ -200,7 +217,7 @@ static int32_t count_shares(const TableBlock *table, double *scale) {
     int32_t shares = 0;
     *scale = 0;
     for (int32_t i = 0; i < table->n_columns; i++) {
-        bool share = table->columns[i].kind == COLUMN_SHARE;
+        bool share = column_has_bars(table, i);
         shares += share;
         for (int32_t row = 0; row < table->n_rows && share; row++) {
             double value = fabs(cell_number(table_cell(table, row, i)));

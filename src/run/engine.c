@@ -207,6 +207,10 @@ int32_t engine_chunk_rows(const Engine *engine) {
     return engine->options.chunk_rows;
 }
 
+size_t engine_working_bytes(const Engine *engine) {
+    return engine->workspace_bytes;
+}
+
 int64_t engine_programs(const Engine *engine) {
     return engine->programs_made;
 }

@@ -70,7 +70,8 @@ const struct Edit *engine_standing(const Engine *engine, int32_t *n); /* EngineO
 /* Other ones from the next run on; clean runs and caches made under the ones before are of another model then. */
 limn_status engine_set_edits(Engine *engine, const struct Edit *edits, int32_t n);
 int32_t engine_chunk_rows(const Engine *engine);
-int64_t engine_programs(const Engine *engine); /* made so far: runs of one kind should not make more */
+size_t engine_working_bytes(const Engine *engine); /* of its runs, as large as the largest so far needed it */
+int64_t engine_programs(const Engine *engine);     /* made so far: runs of one kind should not make more */
 
 typedef enum JoinSite { JOIN_RESID_PRE, JOIN_RESID_MID } JoinSite;
 

@@ -11,7 +11,7 @@
 int fake_calls;
 
 typedef struct FakeParams {
-    Text model, data, prompt_field, label_field, id_field, group_field, where, decisions;
+    Text model, data, prompt_field, label_field, id_field, group_field, where, decisions, focus, aim;
     ParamTexts choices;
     int64_t limit, sample;
     double value;
@@ -248,8 +248,18 @@ static limn_status surgery(MethodCall *call, Result *result) {
     static const char *const scopes[] = {"focus", "others"}, *const measures[] = {"accuracy", "false alarms"};
     const FakeParams *params = call->params;
     fake_calls++;
-    if (params->where.bytes == NULL || strcmp(params->where.bytes, "`text` ~ '(?i)bitcoin'") != 0) {
-        return fail(LIMN_USAGE, "surgery: focus is '%s'", params->where.bytes);
+    const char *focus = params->focus.bytes != NULL ? params->focus.bytes : "";
+    const char *aim = params->aim.bytes != NULL ? params->aim.bytes : "";
+    static const char *const asked[][2] = {{"`text` ~ '(?i)bitcoin'", ""},
+                                           {"`text` ~ '(?i)quagga' and `label` == 'yes'", "missed-alarms"},
+                                           {"`text` ~ '(?i)quagga' and `label` == 'no'", "false-alarms"}};
+    bool known = false;
+    for (int i = 0; i < 3; i++) {
+        known = known || (strcmp(focus, asked[i][0]) == 0 && strcmp(aim, asked[i][1]) == 0);
+    }
+    if (!known || params->where.bytes == NULL || strstr(params->where.bytes, focus) == NULL ||
+        strstr(params->where.bytes, "split(`id`, 4) < ") == NULL) {
+        return fail(LIMN_USAGE, "surgery: focus is \"%s\", aim '%s', where \"%s\"", focus, aim, params->where.bytes);
     }
     TableBlock *table_of = result_add_table(result, "before-after", "Before and after", rows_of, 9);
     for (int i = 0; i < 4; i++) {
@@ -270,7 +280,12 @@ static const limn_param surgery_rows[] = {
     {"model", 0, LIMN_PARAM_FILE, .positional = true, .required = true, .field = offsetof(FakeParams, model)},
     {"data", 0, LIMN_PARAM_FILE, .positional = true, .required = true, .field = offsetof(FakeParams, data)},
     PARAM_ROW("prompt-field", 0, LIMN_PARAM_TEXT, "F", "", offsetof(FakeParams, prompt_field)),
-    PARAM_ROW("focus", 0, LIMN_PARAM_TEXT, "F", "", offsetof(FakeParams, where)),
+    {"choices", 0, LIMN_PARAM_TEXT, .repeated = true, .field = offsetof(FakeParams, choices)},
+    PARAM_ROW("label-field", 0, LIMN_PARAM_TEXT, "F", "", offsetof(FakeParams, label_field)),
+    PARAM_ROW("id-field", 0, LIMN_PARAM_TEXT, "F", "", offsetof(FakeParams, id_field)),
+    PARAM_ROW("where", 0, LIMN_PARAM_TEXT, "F", "", offsetof(FakeParams, where)),
+    PARAM_ROW("focus", 0, LIMN_PARAM_TEXT, "F", "", offsetof(FakeParams, focus)),
+    PARAM_ROW("aim", 0, LIMN_PARAM_TEXT, "F", "", offsetof(FakeParams, aim)),
 };
 static const Method method_cutting = {
     .command = {.name = "surgery", .params = surgery_rows, .n_params = sizeof surgery_rows / sizeof surgery_rows[0]},

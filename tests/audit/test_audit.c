@@ -342,9 +342,15 @@ static void test_inside(void **state) {
     bool layer = false;
     for (int32_t i = 0; i < found->n_rows; i++) {
         bool this = strcmp(text_at(found, i, "kind"), "layer") == 0;
-        layer = layer || (this && strcmp(text_at(found, i, "what"), "blocks.3.hook_mlp_out=zero") == 0);
+        layer = layer || (this && strcmp(text_at(found, i, "what"), "the MLP of layer 3") == 0);
     }
     assert_true(layer);
+    result_free(result);
+    write_plan("words.jsonl", STEPS "inside: {run: surgery}\n"); /* of its label, about its errors */
+    result = must_audit("");
+    for (int32_t i = 0; i < result->n_warnings; i++) {
+        assert_null(strstr(result->warnings[i].bytes, "surgery"));
+    }
     result_free(result);
     write_plan("fair.jsonl", STEPS "inside: {run: tell}\n");
     assert_int_equal(audit(&result, ""), LIMN_USAGE);

@@ -385,62 +385,125 @@ static void chance_raises_nothing(void **state) {
     assert_in_range(raised, 0, MOST_ALARMS);
 }
 
-/* Copies lines of a data set with the values of "label" put in another order. */
-static void permute_labels(const char *from, const char *to, int n, uint64_t seed) {
-    FILE *file = fopen(from, "r");
+/* ---- prompts that are too long ---- */
+
+enum { READ = 64, LONG = 160 }; /* tokens of a prompt; letters of a record */
+
+/* Records of so many letters of which some words recur, and the same with what is cut cut by hand. */
+static void write_long(const char *way, bool by_hand) {
     TextBuffer out = TEXT_BUFFER_INIT;
-    static json_t *records[1000], *values[1000];
-    static char line[65536];
     Random random;
-    random_seed(&random, seed);
-    assert_non_null(file);
-    int read = 0;
-    while (read < n && fgets(line, sizeof line, file) != NULL) {
-        records[read] = json_loads(line, 0, NULL);
-        values[read] = json_incref(json_object_get(records[read], "label"));
-        read++;
+    random_seed(&random, 11);
+    for (int i = 0; i < 120; i++) {
+        char junk[LONG - READ + 12], words[64], text[2 * LONG];
+        const char *a = nouns[random_below(&random, 6)], *b = nouns[random_below(&random, 6)];
+        for (size_t k = 0; k + 1 < sizeof junk; k++) {
+            junk[k] = (char)('d' + random_below(&random, 20)); /* no c, which joins b */
+        }
+        junk[sizeof junk - 1] = '\0';
+        snprintf(words, sizeof words, " the %s met %s for ", a, b);
+        bool right = strcmp(way, "right") == 0, middle = strcmp(way, "middle") == 0;
+        snprintf(text, sizeof text, "%s%s%s%s", right || middle ? words + 1 : junk, right || middle ? junk : words,
+                 middle ? words : "", right || middle ? "" : "now");
+        size_t n = strlen(text);
+        assert_true(n > READ);
+        if (by_hand && middle) {
+            memmove(text + READ / 2, text + n - READ / 2, READ / 2 + 1);
+        } else if (by_hand && right) {
+            text[READ] = '\0';
+        } else if (by_hand) {
+            memmove(text, text + n - READ, READ + 1);
+        }
+        text_buffer_printf(&out, "{\"text\": \"%s\", \"y\": \"%s\"}\n", text, i % 2 == 0 ? "d" : "f");
     }
-    fclose(file);
-    for (int i = read - 1; i > 0; i--) {
-        int k = (int)random_below(&random, (uint64_t)i + 1);
-        json_t *other = values[i];
-        values[i] = values[k];
-        values[k] = other;
-    }
-    for (int i = 0; i < read; i++) {
-        json_object_set_new(records[i], "label", values[i]);
-        char *text = json_dumps(records[i], JSON_COMPACT);
-        text_buffer_printf(&out, "%s\n", text);
-        free(text);
-        json_decref(records[i]);
-    }
-    write_text(to, &out);
+    write_text(files.data, &out);
     text_buffer_free(&out);
 }
 
-/* The same on a real model: LIMN_PERMUTED=MODEL.gguf asks for it; half an hour. */
-static void chance_raises_nothing_on_a_real_model(void **state) {
-    const char *model = getenv("LIMN_PERMUTED");
-    if (model == NULL) {
-        print_message("LIMN_PERMUTED=MODEL is not set: no permuted labels on a real model\n");
-        skip();
+static limn_status ask_long(Result **result, const char *way) {
+    return call_method(result, "attribute",
+                       "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"choices\": \"d,f\", "
+                       "\"label-field\": \"y\", \"flips\": 200, \"draws\": 1, \"replacements\": \"%s\", "
+                       "\"where\": \"pred != 'x'\", \"least\": 5, \"truncate\": \"%s\"}",
+                       files.letters, files.data, files.list, way);
+}
+
+/* What is found of long prompts is what is found of what the model reads of them. */
+static void long_prompts_are_cut(void **state) {
+    static const char *const ways[] = {"left", "right", "middle"};
+    must(file_write_atomic(files.list, "rag\n", 4));
+    for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+        Result *cut, *by_hand;
+        write_long(ways[w], false);
+        assert_int_equal(ask_long(&cut, "no"), LIMN_RANGE);
+        must(ask_long(&cut, ways[w]));
+        write_long(ways[w], true);
+        must(ask_long(&by_hand, "no"));
+        const TableBlock *found = table_of(cut, "words"), *wanted = table_of(by_hand, "words");
+        assert_int_equal(found->n_rows, wanted->n_rows);
+        assert_true(found->n_rows >= 3);
+        for (int32_t r = 0; r < found->n_rows; r++) {
+            assert_string_equal(table_cell(found, r, 0)->text.bytes, table_cell(wanted, r, 0)->text.bytes);
+            assert_int_equal(table_cell(found, r, 4)->integer, table_cell(wanted, r, 4)->integer);
+            if (!(fabs(table_cell(found, r, 1)->number - table_cell(wanted, r, 1)->number) <= 1e-6)) {
+                fail_msg("%s: %s: %g, by hand %g", ways[w], table_cell(found, r, 0)->text.bytes,
+                         table_cell(found, r, 1)->number, table_cell(wanted, r, 1)->number);
+            }
+        }
+        assert_int_equal(cut->n_warnings, 1);
+        assert_non_null(strstr(cut->warnings[0].bytes, "120 of 120 prompts were longer"));
+        assert_int_equal(by_hand->n_warnings, 0);
+        result_free(cut);
+        result_free(by_hand);
     }
-    int raised = 0;
-    for (int run_ = 0; run_ < RUNS; run_++) {
+}
+
+/* ---- what is said ---- */
+
+static bool is_chinese(Text text) {
+    for (size_t i = 0; i + 1 < text.length; i++) {
+        if ((unsigned char)text.bytes[i] >= 0xE4) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* In Chinese all of it: title, note, cells that are words, warnings. */
+static void speaks_chinese(void **state) {
+    write_records(files.data, 80, 5);
+    for (int with_labels = 0; with_labels < 2; with_labels++) {
         Result *result;
-        permute_labels(LIMN_TEST_SOURCE_DIR "/examples/bankrun/held-out.jsonl", files.data, 240, (uint64_t)run_);
-        must(call_method(&result, "attribute",
-                         "{\"model\": \"%s\", \"adapter\": [\"" LIMN_TEST_SOURCE_DIR
-                         "/examples/bankrun/adapter\"], \"data\": \"%s\", \"template\": "
-                         "\"Tweet: {text}\\\\nBank run now?\", \"choices\": \" yes, no\", \"label-field\": \"label\", "
-                         "\"words\": 8, \"inputs\": 40, \"draws\": 1, \"seed\": %d}",
-                         model, files.data, run_));
-        raised += alarms(result);
-        print_message("run %d: %s\n", run_, result->headline.bytes);
+        char more[128];
+        snprintf(more, sizeof more, ", \"least\": 5, \"language\": \"zh\"%s", with_labels ? labels : "");
+        must(ask(&result, more));
+        assert_true(is_chinese(result->headline));
+        for (int32_t b = 0; b < result->n_blocks; b++) {
+            const Block *block = &result->blocks[b];
+            if (!is_chinese(block->title) || !is_chinese(block->note)) {
+                fail_msg("%s: %s / %s", block->id, block->title.bytes, block->note.bytes);
+            }
+        }
+        for (int32_t i = 0; i < result->n_warnings; i++) {
+            assert_true(is_chinese(result->warnings[i]));
+        }
+        assert_true(is_chinese(table_cell(table_of(result, "halves"), 0, 0)->text));
         result_free(result);
     }
-    print_message("%d of %d runs named something\n", raised, RUNS);
-    assert_in_range(raised, 0, MOST_ALARMS);
+}
+
+/* Harm is drawn: a bar with its interval behind it. */
+static void harm_is_a_picture(void **state) {
+    write_records(files.data, 80, 5);
+    Result *result;
+    char more[128];
+    snprintf(more, sizeof more, "%s, \"least\": 5", labels);
+    must(ask(&result, more));
+    const TableBlock *words = table_of(result, "words");
+    assert_int_equal(words->columns[1].kind, COLUMN_BAR);
+    assert_string_equal(words->columns[2].name.bytes, "low");
+    assert_string_equal(words->columns[3].name.bytes, "high");
+    result_free(result);
 }
 
 /* ---- what is refused ---- */
@@ -472,14 +535,11 @@ static void bad_questions_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(harm_is_what_predict_says),
-        cmocka_unit_test(a_run_goes_on),
-        cmocka_unit_test(places_are_suspects),
-        cmocka_unit_test(without_labels_nothing_is_tested),
-        cmocka_unit_test(what_all_share_stays),
-        cmocka_unit_test(chance_raises_nothing),
-        cmocka_unit_test(chance_raises_nothing_on_a_real_model),
-        cmocka_unit_test(bad_questions_are_refused),
+        cmocka_unit_test(harm_is_what_predict_says), cmocka_unit_test(a_run_goes_on),
+        cmocka_unit_test(places_are_suspects),       cmocka_unit_test(without_labels_nothing_is_tested),
+        cmocka_unit_test(what_all_share_stays),      cmocka_unit_test(chance_raises_nothing),
+        cmocka_unit_test(long_prompts_are_cut),      cmocka_unit_test(speaks_chinese),
+        cmocka_unit_test(harm_is_a_picture),         cmocka_unit_test(bad_questions_are_refused),
     };
     return cmocka_run_group_tests_name("attribute", tests, set_up, tear_down);
 }

@@ -1,6 +1,6 @@
-/* `patch` and `mediate` on models of which it is known what passes through what: two whose weights are set by hand
- * (tests/oracle/causal/make_planted.py), the capital of France in SmolLM2, and the adapter of examples/bankrun that
- * takes bitcoin for a bank run. */
+/* `patch`, `mediate` and `causal-grad` on models of which it is known what passes through what: three whose weights are
+ * set by hand (tests/oracle/causal/make_planted.py), the capital of France in SmolLM2, and the adapter of
+ * examples/bankrun that takes bitcoin for a bank run. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,6 +60,8 @@ typedef struct Plan {
     Place places[MOST_PLACES];
 } Plan;
 
+#define YEARS "0,7,2,7,8", "0,7,5,7,8"
+
 static const Plan plans[] = {
     /* "0 2 3 4 5 2" goes on with 3; a corrupt first 2 leaves nothing to look back to */
     {"planted-induction", "0,2,3,4,5,2", "0,7,3,4,5,2", "resid_pre", 3, 2, {{0, 1}, {1, 2}}},
@@ -76,6 +78,15 @@ static const Plan plans[] = {
     {"planted-names", "0,1,2,6,2,7", "0,1,2,6,1,7", "v", 1, 1, {{1, 0}}},
     {"planted-names", "0,1,2,6,2,7", "0,1,2,6,1,7", "q", 1, 1, {{2, 1}}},
     {"planted-names", "0,1,2,6,2,7", "0,1,2,6,1,7", "mlp_out", 1, 0, {{0, 0}}},
+    /* behind 2 any greater number may stand, so 4; behind 5 only 6 */
+    {"planted-greater", YEARS, "resid_pre", 4, 3, {{0, 2}, {1, 2}, {2, 4}}},
+    {"planted-greater", YEARS, "resid_mid", 4, 3, {{0, 2}, {1, 4}, {2, 4}}},
+    {"planted-greater", YEARS, "z", 4, 1, {{1, 2}}},
+    {"planted-greater", YEARS, "v", 4, 1, {{1, 2}}},
+    {"planted-greater", YEARS, "k", 4, 0, {{0, 0}}},
+    {"planted-greater", YEARS, "attn_out", 4, 1, {{1, 4}}},
+    {"planted-greater", YEARS, "mlp_out", 4, 1, {{2, 4}}}, /* not the first MLP, which marks odd numbers for nobody */
+    {"planted-greater", YEARS, "mlp_post", 4, 1, {{2, 4}}},
 };
 
 static bool planned(const Plan *plan, int32_t layer, int32_t column) {
@@ -142,6 +153,64 @@ static void one_is_named_and_two_are_not(void **state) {
     assert_true(fabs(ie->values[0] - ie->values[ie->n_columns + 1]) <= 1e-3 && ie->values[0] > 0.3);
     assert_true(fabs(ie->values[1]) <= 1e-3 && fabs(ie->values[ie->n_columns]) <= 1e-3);
     result_free(result);
+}
+
+/* Which number stood there reaches the answer "4" by one head and one neuron. */
+static void the_neuron_of_a_number_is_named(void **state) {
+    static const char *const expected[][2] = {{"head", "layer 1, head 2"}, {"neuron", "layer 2, neuron 3"}};
+    char folder[1024];
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        Result *result = call_json("mediate", json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:f, s:i}", "model",
+                                                        reference_model("planted-greater", folder), "ids", "0,7,2,7,8",
+                                                        "subject-span", "2:3", "target-id", 4, "by", expected[i][0],
+                                                        "metric", "logprob", "noise", 30.0, "samples", 40));
+        const TableBlock *mediators = table_of(result, "mediators");
+        assert_string_equal(table_cell(mediators, 0, 3)->text.bytes, expected[i][1]);
+        assert_int_equal(table_cell(mediators, 0, 7)->integer, 0);
+        assert_int_equal(check_of(result, "mediator")->state, CHECK_PASS);
+        result_free(result);
+    }
+}
+
+static Result *causal_grad_of_years(bool reverse, int steps) {
+    char folder[1024];
+    return call_json("causal-grad",
+                     json_pack("{s:s, s:s, s:s, s:i, s:b, s:i}", "model", reference_model("planted-greater", folder),
+                               "ids", "0,7,2,7,8", "corrupt-ids", "0,7,5,7,8", "target-id", 4, "reverse", (int)reverse,
+                               "steps", steps));
+}
+
+static double largest_but(const MatrixBlock *matrix, int32_t row, int32_t column) {
+    double largest = 0;
+    for (int32_t i = 0; i < matrix->n_rows * matrix->n_columns; i++) {
+        largest = i == row * matrix->n_columns + column ? largest : fmax(largest, fabs(matrix->values[i]));
+    }
+    return largest;
+}
+
+/* A neuron that is off has no slope: from the corrupt prompt, where that of "4" is off, the gradient sees next to
+ * nothing of what comes before the neuron, and the check against true patches says so. From the clean prompt, or along
+ * the path between them, it finds head and MLP. */
+static void a_gradient_is_blind_where_a_neuron_is_off(void **state) {
+    static const struct {
+        bool reverse;
+        int steps;
+        CheckState state;
+    } cases[] = {{false, 0, CHECK_FAIL}, {true, 0, CHECK_PASS}, {false, 20, CHECK_PASS}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Result *result = causal_grad_of_years(cases[i].reverse, cases[i].steps);
+        const MatrixBlock *heads = matrix_of(result, "effects.head"), *mlps = matrix_of(result, "effects.mlp");
+        double head = fabs(heads->values[heads->n_columns + 2]);
+        double mlp = fabs(mlps->values[2 * mlps->n_columns + 4]);
+        assert_int_equal(check_of(result, "patching head")->state, cases[i].state);
+        assert_int_equal(check_of(result, "patching resid")->state, cases[i].state);
+        assert_int_equal(check_of(result, "patching mlp")->state, CHECK_PASS);
+        assert_true(cases[i].state == CHECK_FAIL ? head < 2 : head > 15);
+        assert_true(mlp > 10 && largest_but(mlps, 2, 4) < 0.1 && largest_but(heads, 1, 2) < 0.1);
+        assert_int_equal(table_cell(table_of(result, "neurons"), 0, 0)->integer, 2);
+        assert_int_equal(table_cell(table_of(result, "neurons"), 0, 1)->integer, 3);
+        result_free(result);
+    }
 }
 
 /* ---- real ---- */
@@ -246,10 +315,9 @@ static void bitcoin_passes_through_the_middle_layers(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(planted_circuits_are_found),
-    cmocka_unit_test(one_is_named_and_two_are_not),
-    cmocka_unit_test(the_capital_of_france),
-    cmocka_unit_test(bitcoin_passes_through_the_middle_layers),
+    cmocka_unit_test(planted_circuits_are_found),      cmocka_unit_test(one_is_named_and_two_are_not),
+    cmocka_unit_test(the_neuron_of_a_number_is_named), cmocka_unit_test(a_gradient_is_blind_where_a_neuron_is_off),
+    cmocka_unit_test(the_capital_of_france),           cmocka_unit_test(bitcoin_passes_through_the_middle_layers),
 };
 
 int main(void) {

@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text_buffer.h"
 #include "files/tensor_files.h"
 #include "method/calls.h"
+#include "method/references.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
 
@@ -35,13 +37,6 @@ static double param_of(const Result *result, const char *name) {
     }
     fail_msg("no parameter %s", name);
     return 0;
-}
-
-static const TableBlock *table_of(const Result *result, const char *id) {
-    const Block *block = result_find_block(result, id);
-    assert_non_null(block);
-    assert_int_equal(block->kind, BLOCK_TABLE);
-    return block->content;
 }
 
 static const ResultCheck *check_of(const Result *result, const char *name) {
@@ -393,6 +388,116 @@ static void records_are_units(void **state) {
     remove_letters_model(folder);
 }
 
+/* Six pairs in which one letter or two in a row differ. */
+typedef struct LetterPair {
+    const char *clean, *corrupt;
+    int first, last; /* key positions */
+} LetterPair;
+
+static const LetterPair letter_pairs[] = {{"a cab", "a dab", 2, 2},         {"a bed is", "a bad is", 3, 3},
+                                          {"no fig", "no dig", 3, 3},       {"go on", "do on", 0, 0},
+                                          {"it is fun", "it is man", 6, 7}, {"be at", "it at", 0, 1}};
+enum { LETTER_PAIRS = sizeof letter_pairs / sizeof letter_pairs[0] };
+enum { BEFORE, FIRST_KEY, MIDDLE, LAST_KEY, NEXT, FURTHER, ANSWER, ROLES }; /* columns of a data set by position */
+
+static void write_letter_pairs(const char *path) {
+    TextBuffer out = TEXT_BUFFER_INIT;
+    for (int i = 0; i < LETTER_PAIRS; i++) {
+        text_buffer_printf(&out, "{\"p\":\"%s\",\"c\":\"%s\"}\n", letter_pairs[i].clean, letter_pairs[i].corrupt);
+    }
+    must(file_write_atomic(path, out.data, out.length));
+    text_buffer_free(&out);
+}
+
+static const char *const by_position = "\"target\":\"s\",\"metric\":\"logprob\",\"by\":\"position\"";
+
+/* Each role's effect is the mean, over the pairs that have one, of what its position gives in the pair alone. */
+static void positions_of_records_are_roles(void **state) {
+    char folder[64], path[64];
+    Result *all;
+    double sums[8][ROLES] = {{0}};
+    int counts[ROLES] = {0};
+    make_letters_model(folder);
+    snprintf(path, sizeof path, "/tmp/limn-mediate-%d.jsonl", (int)getpid());
+    write_letter_pairs(path);
+    must(call_method(&all, "mediate",
+                     "{\"model\":\"%s\",\"data\":\"%s\",\"prompt-field\":\"p\",\"corrupt-field\":\"c\",%s}", folder,
+                     path, by_position));
+    const MatrixBlock *roles = matrix_of(all, "ie");
+    assert_true(roles->n_columns == ROLES && roles->n_rows <= 8);
+    for (int i = 0; i < LETTER_PAIRS; i++) {
+        const LetterPair *pair = &letter_pairs[i];
+        int n = (int)strlen(pair->clean), last = pair->last;
+        const int at[] = {[BEFORE] = -1,
+                          [FIRST_KEY] = pair->first < last ? pair->first : -1,
+                          [MIDDLE] = -1,
+                          [LAST_KEY] = last,
+                          [NEXT] = last + 1 < n - 1 ? last + 1 : -1,
+                          [FURTHER] = -1,
+                          [ANSWER] = last < n - 1 ? n - 1 : -1};
+        Result *one;
+        must(call_method(&one, "mediate", "{\"model\":\"%s\",\"prompt\":\"%s\",\"corrupt\":\"%s\",%s}", folder,
+                         pair->clean, pair->corrupt, by_position));
+        const MatrixBlock *positions = matrix_of(one, "ie");
+        assert_int_equal(positions->n_columns, n);
+        for (int role = 0; role < ROLES; role++) {
+            counts[role] += at[role] >= 0;
+            for (int32_t layer = 0; at[role] >= 0 && layer < roles->n_rows; layer++) {
+                sums[layer][role] += positions->values[layer * n + at[role]];
+            }
+        }
+        result_free(one);
+    }
+    for (int32_t i = 0; i < roles->n_rows * ROLES; i++) {
+        int role = i % ROLES;
+        if (counts[role] > 0) {
+            assert_true(fabs(roles->values[i] - sums[i / ROLES][role] / counts[role]) <= 1e-6);
+        } else if (role == BEFORE) {
+            assert_true(roles->values[i] == 0); /* nothing has differed yet */
+        } else if (role == MIDDLE) {
+            assert_true(isnan(roles->values[i]));
+        }
+    }
+    const TableBlock *effects = table_of(all, "effects");
+    for (int32_t i = 0; i < effects->n_rows; i++) {
+        double te = table_cell(effects, i, 2)->number - table_cell(effects, i, 3)->number;
+        assert_true(!(fabs(te - table_cell(effects, i, 5)->number - table_cell(effects, i, 8)->number) > 1e-12));
+    }
+    result_free(all);
+    unlink(path);
+    remove_letters_model(folder);
+}
+
+static double estimated(const Result *result, const char *what) {
+    const TableBlock *table = table_of(result, "estimate");
+    for (int32_t i = 0; i < table->n_rows; i++) {
+        if (strcmp(table_cell(table, i, 0)->text.bytes, what) == 0) {
+            return table_cell(table, i, 1)->number;
+        }
+    }
+    fail_msg("no row '%s'", what);
+    return 0;
+}
+
+/* As many cells as records have, and no unit measured. */
+static void a_data_set_is_estimated(void **state) {
+    char folder[64], path[64];
+    Result *result;
+    make_letters_model(folder);
+    snprintf(path, sizeof path, "/tmp/limn-mediate-%d.jsonl", (int)getpid());
+    write_letter_pairs(path);
+    must(
+        call_method(&result, "mediate",
+                    "{\"model\":\"%s\",\"data\":\"%s\",\"prompt-field\":\"p\",\"corrupt-field\":\"c\",\"target\":\"s\","
+                    "\"site\":[\"mlp_out\"],\"layers\":\"0:2\",\"estimate\":true}",
+                    folder, path));
+    assert_true(estimated(result, "cells") == LETTER_PAIRS * 3.0); /* the spoilt run and two layers */
+    assert_true(estimated(result, "time, about") > 0 && estimated(result, "memory at its peak, about") > 0);
+    result_free(result);
+    unlink(path);
+    remove_letters_model(folder);
+}
+
 static void refused(const char *more, limn_status status, const char *says) {
     Result *result;
     limn_status found = call_method(&result, "mediate", "{\"model\":\"%s\",\"ids\":\"1,2,3,4,5\",%s}",
@@ -425,9 +530,14 @@ static void bad_input_is_refused_by_name(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(hooks_give_the_same),       cmocka_unit_test(noise_has_the_tables_size),
-    cmocka_unit_test(every_part_is_a_full_pass), cmocka_unit_test(effects_add_up),
-    cmocka_unit_test(records_are_units),         cmocka_unit_test(bad_input_is_refused_by_name),
+    cmocka_unit_test(hooks_give_the_same),
+    cmocka_unit_test(noise_has_the_tables_size),
+    cmocka_unit_test(every_part_is_a_full_pass),
+    cmocka_unit_test(effects_add_up),
+    cmocka_unit_test(positions_of_records_are_roles),
+    cmocka_unit_test(a_data_set_is_estimated),
+    cmocka_unit_test(records_are_units),
+    cmocka_unit_test(bad_input_is_refused_by_name),
 };
 
 int main(void) {

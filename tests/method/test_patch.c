@@ -14,6 +14,7 @@
 
 #include "files/tensor_files.h"
 #include "method/calls.h"
+#include "method/references.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
 
@@ -154,13 +155,6 @@ static limn_status ask(Result **result, const Trial *trial) {
                        "\"window\":%d%s}",
                        folder, clean, corrupt, what, trial->site, trial->reverse ? "true" : "false", trial->window,
                        adapter);
-}
-
-static const MatrixBlock *matrix_of(const Result *result, const char *id) {
-    const Block *block = result_find_block(result, id);
-    assert_non_null(block);
-    assert_int_equal(block->kind, BLOCK_MATRIX);
-    return block->content;
 }
 
 /* The edits of a cell; `off` moves where values come from: a mutant. */

@@ -1,5 +1,6 @@
 /* `surgery`: its figures are those of `predict` without and with the saved edit; an edit is chosen on other records
  * than it is judged on; others of its kind are of its kind and are not it; what cannot be asked is refused. */
+#include <jansson.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include "base/text_buffer.h"
 #include "files/tensor_files.h"
 #include "method/calls.h"
+#include "method/references.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
 
@@ -53,14 +55,6 @@ static int tear_down(void **state) {
 
 #define BASICS                                                                                                         \
     "\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"label-field\": \"y\", \"choices\": \"e,t\""
-
-static const TableBlock *table_of(const Result *result, const char *id) {
-    const Block *block = result_find_block(result, id);
-    if (block == NULL) {
-        fail_msg("there is no block %s", id);
-    }
-    return block->content;
-}
 
 static double cell(const TableBlock *table, int32_t row, int32_t column) {
     const Value *value = table_cell(table, row, column);
@@ -218,6 +212,42 @@ static void sets_of_heads_are_of_the_same_layer(void **state) {
         }
     }
     result_free(result);
+}
+
+/* What joins kept runs decides as passes of its own do, whatever is edited: each other set, operated by itself. */
+static void others_are_what_they_are_alone(void **state) {
+    static const char *const edits[] = {"\"blocks.1.attn.hook_z[head=2]=zero\"",
+                                        "\"blocks.1.mlp.hook_post[neuron=1]=zero\", "
+                                        "\"blocks.1.mlp.hook_post[neuron=5]=times:-3\""};
+    for (size_t e = 0; e < sizeof edits / sizeof edits[0]; e++) {
+        Result *all;
+        must(call_method(&all, "surgery", "{" BASICS ", \"set\": [%s], \"draws\": 8, \"focus\": \"f == true\"}", model,
+                         data, edits[e]));
+        const ResultCheck *plain = check_of(all, "plain pass"); /* they did join */
+        assert_true(plain->state == CHECK_PASS && plain->value <= 1e-5);
+        const TableBlock *controls = table_of(all, "controls");
+        assert_true(controls->n_rows >= 3);
+        for (int32_t row = 1; row < controls->n_rows; row++) {
+            Result *alone;
+            json_t *set = json_array();
+            for (const char *at = table_cell(controls, row, 0)->text.bytes; *at != '\0';) {
+                size_t length = strcspn(at, " ");
+                json_array_append_new(set, json_stringn(at, length));
+                at += length + (at[length] == ' ');
+            }
+            char *written = json_dumps(set, 0);
+            must(call_method(&alone, "surgery",
+                             "{" BASICS ", \"set\": %s, \"no-controls\": true, \"focus\": \"f == true\"}", model, data,
+                             written));
+            assert_true(fabs(cell(controls, row, 1) - figure(alone, "focus", "accuracy", 5)) < 1e-12);
+            assert_true(fabs(cell(controls, row, 2) + figure(alone, "others", "accuracy", 5)) < 1e-12);
+            assert_true(cell(controls, row, 5) == figure(alone, "all", "accuracy", 4));
+            free(written);
+            json_decref(set);
+            result_free(alone);
+        }
+        result_free(all);
+    }
 }
 
 static void neurons_stay_in_their_layer(void **state) {
@@ -392,6 +422,7 @@ int main(void) {
         cmocka_unit_test(focus_and_others_make_the_whole),
         cmocka_unit_test(a_block_is_held_against_every_other),
         cmocka_unit_test(sets_of_heads_are_of_the_same_layer),
+        cmocka_unit_test(others_are_what_they_are_alone),
         cmocka_unit_test(neurons_stay_in_their_layer),
         cmocka_unit_test(directions_are_drawn_as_the_values_vary),
         cmocka_unit_test(the_edit_is_chosen_on_other_records),

@@ -159,8 +159,9 @@ static limn_status cost_of_sets(const SetList *list, int32_t count) {
     AblateRecord *record = list->record;
     const Ablate *ablate = record->ablate;
     RunRequest ask = request_of(record);
-    return transplant_estimate(ablate->result, &record->call, ablate->engine, &ask, list->items, count, 1,
-                               clean_run_bytes(record->clean), &record->sequence);
+    TransplantCost cost = {.memory.kept = clean_run_bytes(record->clean)};
+    TRY(transplant_cost(&cost, &record->call, ablate->engine, &ask, list->items, count, &record->sequence));
+    return transplant_show_cost(ablate->result, &record->call, engine_model(ablate->engine), &cost, 1);
 }
 
 /* after NULL: what it would take is the result's. */

@@ -17,6 +17,7 @@
 #include "ask/target.h"
 #include "base/file.h"
 #include "base/text_buffer.h"
+#include "call/estimate.h"
 #include "call/model_edits.h"
 #include "call/open.h"
 #include "edit/edits.h"
@@ -33,6 +34,7 @@ typedef struct LiveParams {
     int32_t check; /* "pass|none" */
     Text save_edit;
     Text note;
+    bool estimate;
 } LiveParams;
 
 typedef struct Live {
@@ -137,6 +139,17 @@ static limn_status ask(Live *live, EditPlan *plan, const ParamTexts *texts, cons
     return LIMN_OK;
 }
 
+/* A full pass with these edits. */
+static RunRequest full_pass(const Live *live, const OutputRow *output, const Edit *edits, int32_t n) {
+    return (RunRequest){.sequences = &live->sequence,
+                        .n_sequences = 1,
+                        .outputs = output,
+                        .n_outputs = 1,
+                        .edits = edits,
+                        .n_edits = n,
+                        .logits = true};
+}
+
 /* The same edits in a pass of their own: what is warm must not show. */
 static limn_status check_pass(const Live *live) {
     MethodCall *call = live->call;
@@ -147,13 +160,7 @@ static limn_status check_pass(const Live *live) {
     }
     TRY(edit_plan_bind(&edits, &n, &live->edits, 0, live->prompt.n, live->prompt.n, call->arena));
     const OutputRow output = {.row = live->row, .target = -1};
-    const RunRequest request = {.sequences = &live->sequence,
-                                .n_sequences = 1,
-                                .outputs = &output,
-                                .n_outputs = 1,
-                                .edits = edits,
-                                .n_edits = n,
-                                .logits = true};
+    const RunRequest request = full_pass(live, &output, edits, n);
     TRY(engine_run(live_engine(live->engine), &request, call->progress));
     const float *full = engine_logits(live_engine(live->engine));
     double largest = 0, most = 1;
@@ -340,9 +347,48 @@ static void say(const Live *live) {
         100 * probability(live, live->before, was, total_before), live->divergence);
 }
 
+/* ---- what it would take ---- */
+
+/* The run is made and kept; what its first answer took is a full pass's time. Weights are taken as warm as they are
+ * after many edits. */
+static limn_status estimate(Live *live) {
+    enum { OWN = 4, MANY = 100 };
+    MethodCall *call = live->call;
+    Engine *engine = live_engine(live->engine);
+    const OutputRow output = {.row = live->row, .target = -1};
+    Edit *edits;
+    int32_t n;
+    SweepWork work = {0};
+    RunEstimate full;
+    MemoryEstimate memory = {.kept = live_bytes(live->engine) + 2 * (size_t)live->width * sizeof(float)};
+    TRY(edit_plan(&live->edits, &live->model->graph, &live->params->set, live->prompt.n, live->prompt.n, call->arena));
+    TRY(edit_plan_bind(&edits, &n, &live->edits, 0, live->prompt.n, live->prompt.n, call->arena));
+    TRY(live_estimate(&work, live->engine, edits, n));
+    const RunRequest request = full_pass(live, &output, edits, n);
+    TRY(engine_estimate(engine, &request, &full));
+    TRY(engine_estimate_weights(engine, &request, MANY, &memory.faster));
+    double started = estimate_clock();
+    TRY(engine_run(engine, &request, call->progress));
+    double seconds = full.flops > 0 ? (estimate_clock() - started) * work.flops / full.flops : 0;
+    size_t most = full.bytes > work.bytes ? full.bytes : work.bytes;
+    memory.work = most > engine_working_bytes(engine) ? most : engine_working_bytes(engine);
+    EstimateRow rows[OWN + ESTIMATE_MEMORY_ROWS] = {{"rows x layers of the edits", work.row_layers, "rows x layers"},
+                                                    {"arithmetic of the edits", work.flops / 1e9, "GFLOP"},
+                                                    {"arithmetic of a full pass", full.flops / 1e9, "GFLOP"},
+                                                    {"time of the edits once warm, about", seconds, "s"}};
+    estimate_memory_rows(rows + OWN, live->model, &memory);
+    estimate_table(live->result, call, rows, OWN + ESTIMATE_MEMORY_ROWS);
+    result_headline(live->result, SAY(call, "About %.3g s for the edits, once warm", "预热后，这些修改约需 %.3g 秒"),
+                    seconds);
+    return LIMN_OK;
+}
+
 static limn_status answer(Live *live) {
     EditPlan against;
     TRY(open_engine(live));
+    if (live->params->estimate) {
+        return estimate(live);
+    }
     TRY(ask(live, &against, &live->params->against, &live->before));
     TRY(ask(live, &live->edits, &live->params->set, &live->now));
     int32_t bad = logit_count_not_finite(live->now, live->width);
@@ -386,7 +432,7 @@ static limn_status run(MethodCall *call, Result *result) {
         status = status != LIMN_OK ? error_restore(&error) : kept;
     }
     TRY(status);
-    TRY(save_edit(&live));
+    TRY(live.params->estimate ? LIMN_OK : save_edit(&live));
     return result_status(result);
 }
 
@@ -408,6 +454,7 @@ static const limn_param rows[] = {
               offsetof(LiveParams, save_edit)),
     PARAM_ROW("note", 0, LIMN_PARAM_TEXT, "TEXT", "with --save-edit: why, for who reads the file",
               offsetof(LiveParams, note)),
+    ESTIMATE_ROW(LiveParams, estimate),
 };
 
 const Method method_live = {

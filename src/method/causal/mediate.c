@@ -28,6 +28,7 @@ static limn_status open_model(Mediate *mediate) {
     MethodCall *call = mediate->call;
     const MediateParams *params = mediate->params;
     TRY(mediate_check_options(mediate));
+    TRY(values_file_open(&mediate->values, call, &params->values));
     TRY(method_engine(call, params->model.bytes, &mediate->engine));
     mediate->model = engine_model(mediate->engine);
     if (mediate->model->config.task == TASK_ENCODER) {
@@ -59,91 +60,20 @@ static limn_status run_one(Mediate *mediate) {
     TRY(mediate_choose_sites(mediate));
     TRY(mediate_make_cells(mediate));
     if (params->estimate) {
-        return mediate_estimate(mediate, one);
+        TransplantCost cost = {0};
+        TRY(mediate_cost(&cost, mediate, one, call));
+        return transplant_show_cost(mediate->result, call, mediate->model, &cost, one->samples);
     }
     return mediate_run_pair(mediate, one, call);
-}
-
-/* ---- a data set ---- */
-
-static limn_status run_record(Mediate *mediate, const DataItem *item, MethodCall *own) {
-    const MediateParams *params = mediate->params;
-    PairParams prompts = params->pair;
-    TargetParams target = params->target;
-    MediatePair pair = {0};
-    prompts.prompt.prompt = item->prompt;
-    prompts.prompt.complete = params->data.as_chat || params->data.messages_field.bytes != NULL;
-    prompts.corrupt = item->other;
-    if (params->data.label_field.bytes != NULL) {
-        if (item->label.bytes == NULL) {
-            return fail(LIMN_FORMAT, "%s: line %lld: the field '%s' is empty, expected the answer",
-                        params->data.file.bytes, (long long)item->line, params->data.label_field.bytes);
-        }
-        target.target = item->label;
-    }
-    Result *remarks; /* of single records: nobody reads thousands of them */
-    TRY(result_new(&remarks, "mediate", "Causal mediation"));
-    limn_status status = mediate_read_pair(mediate, &pair, own, &prompts, &target, item->words, item->number, remarks);
-    result_free(remarks);
-    return status == LIMN_OK ? mediate_run_pair(mediate, &pair, own) : status;
-}
-
-static limn_status run_records(Mediate *mediate, DataSource *source, Arena *scratch) {
-    MethodCall *call = mediate->call;
-    for (;;) {
-        DataItem item;
-        bool there;
-        limn_status status = data_source_next(source, &item, scratch, &there);
-        if (!there) {
-            TRY(status);
-            break;
-        }
-        MethodCall own = method_call_in(call, scratch);
-        if (status == LIMN_OK) {
-            status = run_record(mediate, &item, &own);
-            status = status == LIMN_OK ? status : fail_context("record %lld", (long long)item.number);
-        }
-        if (status != LIMN_OK && status_is_of_input(status) && data_source_skips(source)) {
-            TRY(data_source_skip(source, &item, error_message()));
-        } else {
-            TRY(status);
-        }
-        arena_reset(scratch);
-        TRY(progress_tick(call->progress, "records", item.done, item.total));
-    }
-    return data_source_finish(source, mediate->result);
-}
-
-static limn_status run_data(Mediate *mediate) {
-    MethodCall *call = mediate->call;
-    DataParams params = mediate->params->data;
-    DataSource *source;
-    Arena scratch;
-    if (mediate->params->estimate) {
-        return fail(LIMN_USAGE, "mediate: --estimate goes with one prompt");
-    }
-    TRY(mediate_choose_sites(mediate));
-    TRY(mediate_make_cells(mediate));
-    params.chat = mediate->params->pair.prompt.chat;
-    TRY(data_source_open(&source, call, &params));
-    arena_init(&scratch);
-    limn_status status = data_source_use_model(source, call, mediate->model);
-    if (status == LIMN_OK) {
-        status = run_records(mediate, source, &scratch);
-    }
-    arena_free(&scratch);
-    data_source_close(source);
-    if (status == LIMN_OK && mediate->n_units == 0) {
-        status = fail(LIMN_NOT_FOUND, "%s: no record to measure effects on", mediate->params->data.file.bytes);
-    }
-    return status;
 }
 
 static limn_status run(MethodCall *call, Result *result) {
     Mediate mediate = {.call = call, .params = call->params, .result = result};
     limn_status status = open_model(&mediate);
     if (status == LIMN_OK) {
-        status = mediate.params->data.file.bytes != NULL ? run_data(&mediate) : run_one(&mediate);
+        status = !mediate_has_data(mediate.params) ? run_one(&mediate)
+                 : mediate.params->estimate        ? mediate_estimate_data(&mediate)
+                                                   : mediate_run_data(&mediate);
     }
     if (status == LIMN_OK && !mediate.params->estimate) {
         status = mediate_report(&mediate);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ask/data_source.h"
+#include "ask/values_file.h"
 #include "method/causal/causal_sites.h"
 #include "method/causal/pair.h"
 #include "method/causal/transplant.h"
@@ -38,6 +39,18 @@ typedef struct MediateParams {
 /* Order of the choice "layer|position|head|neuron". */
 typedef enum MediateBy { MEDIATE_BY_LAYER, MEDIATE_BY_POSITION, MEDIATE_BY_HEAD, MEDIATE_BY_NEURON } MediateBy;
 
+/* By position over a data set: where a token stands beside the key tokens, since positions of records differ. */
+typedef enum MediateRole {
+    ROLE_BEFORE,    /* before the first key token */
+    ROLE_FIRST_KEY, /* where there are several */
+    ROLE_MIDDLE,    /* between the first and the last */
+    ROLE_LAST_KEY,
+    ROLE_NEXT,    /* right behind it */
+    ROLE_FURTHER, /* behind that */
+    ROLE_ANSWER,  /* where the answer is read, if that is no key token */
+    ROLE_COUNT
+} MediateRole;
+
 /* Which positions of a site are restored. */
 typedef enum WhichPositions {
     POSITIONS_ALL,
@@ -55,6 +68,10 @@ typedef struct MediateSite {
     int64_t part_width; /* elements of a head or neuron; 0: the whole row */
 } MediateSite;
 
+static inline bool mediate_has_data(const MediateParams *params) {
+    return params->data.file.bytes != NULL;
+}
+
 static inline bool mediate_is_stream(const CausalSite *site) {
     return strncmp(site->name, "resid", 5) == 0;
 }
@@ -62,7 +79,7 @@ static inline bool mediate_is_stream(const CausalSite *site) {
 /* One thing that is restored. */
 typedef struct MediateCell {
     int32_t site, layer;
-    int32_t part; /* position, head or neuron; 0 by layer */
+    int32_t part; /* position (of a data set: MediateRole), head or neuron; 0 by layer */
 } MediateCell;
 
 /* One pair of prompts as its runs need it. */
@@ -78,13 +95,14 @@ typedef struct MediatePair {
 /* P of one thing that is measured: a number for each unit (and cell). */
 typedef struct MediateFigures {
     double *p0, *p1; /* [n_units] */
-    double *p2;      /* [n_units, n_cells] */
+    double *p2;      /* [n_units, n_cells] NaN: the unit has no such position */
 } MediateFigures;
 
 typedef struct Mediate {
     MethodCall *call;
     const MediateParams *params;
     Result *result;
+    ValuesFile values;
     Engine *engine;
     const Model *model;
     MediateBy by;
@@ -125,13 +143,24 @@ limn_status mediate_make_noise(const Mediate *mediate, MediatePair *pair, Method
 
 /* mediate_run.c: runs a pair and adds its units. */
 limn_status mediate_run_pair(Mediate *mediate, MediatePair *pair, MethodCall *call);
-limn_status mediate_estimate(Mediate *mediate, MediatePair *pair);
+/* What that would take. */
+limn_status mediate_cost(TransplantCost *cost, Mediate *mediate, MediatePair *pair, MethodCall *call);
+
+/* mediate_data.c: every record of the data set; with --estimate what they would take. */
+limn_status mediate_run_data(Mediate *mediate);
+limn_status mediate_estimate_data(Mediate *mediate);
+
+/* mediate_cells.c */
+MediateRole mediate_role(const MediatePair *pair, int32_t row);
+bool mediate_by_role(const Mediate *mediate);
 
 /* mediate_report.c */
 limn_status mediate_report(Mediate *mediate);
 
-/* Mean over units of P2 - P1 of a cell. */
+/* Mean of P2 - P1 of a cell over the units that have it. */
 double mediate_effect(const Mediate *mediate, int32_t cell);
+/* P0 and P1 over the same units; answers how many they are. */
+int32_t mediate_means(const Mediate *mediate, int32_t cell, double *p0, double *p1);
 double mediate_mean(const double *values, int32_t n);
 
 #endif

@@ -92,13 +92,10 @@ static limn_status choose_parts(Mediate *mediate) {
         mediate->n_parts = (int32_t)row_shape_width(shape, 1);
         site->part_width = 1;
     } else if (mediate->by == MEDIATE_BY_POSITION) {
-        if (mediate->params->data.file.bytes != NULL) {
-            return fail(LIMN_USAGE, "mediate: --by position goes with one prompt: positions of records differ");
-        }
         if (mediate->params->positions.bytes != NULL) {
             return fail(LIMN_USAGE, "mediate: --by position restores one position after another; found --positions");
         }
-        mediate->n_parts = mediate->one.pair.corrupt.sequence.n;
+        mediate->n_parts = mediate_by_role(mediate) ? ROLE_COUNT : mediate->one.pair.corrupt.sequence.n;
     }
     return LIMN_OK;
 }

@@ -63,6 +63,39 @@ static limn_status add_keys(MediateWork *work, const Donor *donor, int64_t begin
     return LIMN_OK;
 }
 
+MediateRole mediate_role(const MediatePair *pair, int32_t row) {
+    int32_t first = pair->keys[0], last = pair->keys[pair->n_keys - 1];
+    const PairSide *side = &pair->pair.corrupt;
+    if (row == first || row == last) {
+        return row == last ? ROLE_LAST_KEY : ROLE_FIRST_KEY;
+    }
+    for (int32_t i = 0; i < side->n_outputs; i++) {
+        if (side->outputs[i].row == row) {
+            return ROLE_ANSWER;
+        }
+    }
+    return row < first ? ROLE_BEFORE : row < last ? ROLE_MIDDLE : row == last + 1 ? ROLE_NEXT : ROLE_FURTHER;
+}
+
+bool mediate_by_role(const Mediate *mediate) {
+    return mediate->by == MEDIATE_BY_POSITION && mediate_has_data(mediate->params);
+}
+
+/* All positions of a role together. */
+static limn_status add_role(MediateWork *work, const Donor *donor, MediateRole role, int32_t first) {
+    const MediatePair *pair = work->pair;
+    int32_t n = pair->pair.corrupt.sequence.n;
+    for (int32_t from = first; from < n;) {
+        int32_t to = from;
+        while (to < n && mediate_role(pair, to) == role) {
+            to++;
+        }
+        TRY(to > from ? add_rows(work, donor, from, to, 0, -1) : LIMN_OK);
+        from = to + 1;
+    }
+    return LIMN_OK;
+}
+
 static limn_status add_layer(MediateWork *work, const MediateCell *cell, int32_t layer) {
     const Mediate *mediate = work->mediate;
     const MediateSite *site = &mediate->sites[cell->site];
@@ -71,6 +104,9 @@ static limn_status add_layer(MediateWork *work, const MediateCell *cell, int32_t
     bool parts = site->part_width > 0;
     int64_t begin = parts ? cell->part * site->part_width : 0, end = parts ? begin + site->part_width : -1;
     int32_t n = pair->pair.corrupt.sequence.n, first = first_row(work), row = pair->keys[pair->n_keys - 1];
+    if (mediate_by_role(mediate)) {
+        return add_role(work, donor, (MediateRole)cell->part, first);
+    }
     if (mediate->by == MEDIATE_BY_POSITION) {
         return cell->part < first ? LIMN_OK : add_rows(work, donor, cell->part, cell->part + 1, begin, end);
     }

@@ -18,12 +18,13 @@ double mediate_mean(const double *values, int32_t n) {
     return n > 0 ? sum / n : (double)NAN;
 }
 
-double mediate_effect(const Mediate *mediate, int32_t cell) {
-    double sum = 0;
-    for (int32_t u = 0; u < mediate->n_units; u++) {
-        sum += mediate->figures.p2[(int64_t)u * mediate->n_cells + cell] - mediate->figures.p1[u];
-    }
-    return sum / mediate->n_units;
+/* What stands in a column of positions when those of records differ. */
+static const char *role_text(const Mediate *mediate, int32_t role) {
+    static const char *const names[ROLE_COUNT][2] = {
+        {"before", "关键词之前"},          {"first key", "首个关键词元"}, {"middle keys", "中间关键词元"},
+        {"last key", "末个关键词元"},      {"next", "紧随其后"},          {"further", "更后"},
+        {"answer read here", "读出答案处"}};
+    return SAY(mediate->call, names[role][0], names[role][1]);
 }
 
 /* "layer 8, head 3" */
@@ -36,6 +37,9 @@ static const char *cell_text(const Mediate *mediate, int32_t cell) {
     const char *text =
         mediate->by == MEDIATE_BY_LAYER
             ? arena_printf(call->arena, SAY(call, "layer %d%s", "第 %d 层%s"), (int)one->layer, onward)
+        : mediate_by_role(mediate)
+            ? arena_printf(call->arena, SAY(call, "layer %d%s, %s", "第 %d 层%s，%s"), (int)one->layer, onward,
+                           role_text(mediate, one->part))
             : arena_printf(call->arena, SAY(call, "layer %d%s, %s %d", "第 %d 层%s，%s %d"), (int)one->layer, onward,
                            SAY(call, names[mediate->by], chinese[mediate->by]), (int)one->part);
     return text != NULL ? text : "";
@@ -50,21 +54,25 @@ static const char *site_text(const Mediate *mediate, int32_t cell) {
 
 static void show_effects(const Mediate *mediate, const int32_t *cells, int32_t n) {
     static const char *const names[] = {"", "position", "head", "neuron"};
-    const bool parts = mediate->by != MEDIATE_BY_LAYER;
-    const TableColumn columns[] = {{{"site", 4}, COLUMN_TEXT},  {{"layer", 5}, COLUMN_INTEGER},
-                                   {{"p0", 2}, COLUMN_NUMBER},  {{"p1", 2}, COLUMN_NUMBER},
-                                   {{"p2", 2}, COLUMN_NUMBER},  {{"ie", 2}, COLUMN_SIGNED},
-                                   {{"low", 3}, COLUMN_SIGNED}, {{"high", 4}, COLUMN_SIGNED},
-                                   {{"de", 2}, COLUMN_SIGNED},  {text_of(names[mediate->by]), COLUMN_INTEGER}};
+    const bool parts = mediate->by != MEDIATE_BY_LAYER, roles = mediate_by_role(mediate);
+    const TableColumn columns[] = {
+        {{"site", 4}, COLUMN_TEXT},    {{"layer", 5}, COLUMN_INTEGER},
+        {{"p0", 2}, COLUMN_NUMBER},    {{"p1", 2}, COLUMN_NUMBER},
+        {{"p2", 2}, COLUMN_NUMBER},    {{"ie", 2}, COLUMN_SIGNED},
+        {{"low", 3}, COLUMN_SIGNED},   {{"high", 4}, COLUMN_SIGNED},
+        {{"de", 2}, COLUMN_SIGNED},    {text_of(names[mediate->by]), roles ? COLUMN_TEXT : COLUMN_INTEGER},
+        {{"units", 5}, COLUMN_INTEGER}};
     MethodCall *call = mediate->call;
-    TableBlock *table =
-        result_add_table(mediate->result, "effects", SAY(call, "What restoring it brings back", "恢复后的作用"),
-                         columns, parts ? 10 : 9);
-    double p0 = mediate_mean(mediate->figures.p0, mediate->n_units);
-    double p1 = mediate_mean(mediate->figures.p1, mediate->n_units);
+    TableBlock *table = result_add_table(mediate->result, "effects",
+                                         SAY(call, "What restoring it brings back", "恢复后的作用"), columns,
+                                         roles   ? 11
+                                         : parts ? 10
+                                                 : 9);
     for (int32_t i = 0; i < n; i++) {
         const MediateCell *cell = &mediate->cells[cells[i]];
         Interval interval = mediate_interval(mediate, cells[i]);
+        double p0, p1;
+        int32_t units = mediate_means(mediate, cells[i], &p0, &p1);
         const Value values[] = {value_text(mediate->sites[cell->site].site->name),
                                 value_integer(cell->layer),
                                 value_number(p0),
@@ -74,16 +82,17 @@ static void show_effects(const Mediate *mediate, const int32_t *cells, int32_t n
                                 value_number(interval.low),
                                 value_number(interval.high),
                                 value_number(p0 - p1 - interval.value),
-                                value_integer(cell->part)};
+                                roles ? value_text(role_text(mediate, cell->part)) : value_integer(cell->part),
+                                value_integer(units)};
         table_row(table, values);
     }
     result_block_unit(mediate->result, outcome_text(call, &mediate->outcome));
     if (!parts) { /* the matrix above says the same at a glance */
         result_block_detail(mediate->result);
     }
-    const char *what = mediate->params->data.file.bytes != NULL ? SAY(call, "records", "条记录")
-                       : mediate->one.noise != NULL             ? SAY(call, "draws of noise", "次噪声抽样")
-                                                                : SAY(call, "pair", "对提示");
+    const char *what = mediate_has_data(mediate->params) ? SAY(call, "records", "条记录")
+                       : mediate->one.noise != NULL      ? SAY(call, "draws of noise", "次噪声抽样")
+                                                         : SAY(call, "pair", "对提示");
     result_block_note(
         mediate->result,
         SAY(call,
@@ -95,6 +104,9 @@ static void show_effects(const Mediate *mediate, const int32_t *cells, int32_t n
 }
 
 static Text position_text(const Mediate *mediate, int32_t part) {
+    if (mediate_by_role(mediate)) {
+        return text_of(role_text(mediate, part));
+    }
     if (mediate->by == MEDIATE_BY_POSITION) {
         if (mediate->one.noise == NULL) {
             return pair_token_text(mediate->call, mediate->model, &mediate->one.pair, part);
@@ -260,48 +272,20 @@ static void check(const Mediate *mediate, const Mediator *strongest) {
 
 /* ---- values ---- */
 
-static limn_status keep(Tensor *tensor, MethodCall *call, const char *name, const double *values, int64_t rows,
-                        int64_t columns) {
-    float *copy = arena_alloc(call->arena, (size_t)(rows * columns) * sizeof *copy);
-    if (copy == NULL) {
-        return method_no_memory(call);
-    }
-    for (int64_t i = 0; i < rows * columns; i++) {
-        copy[i] = (float)values[i];
-    }
-    *tensor = (Tensor){.name = name, .dtype = DTYPE_F32, .rank = columns > 1 ? 2 : 1, .data = copy};
-    tensor->shape[0] = rows;
-    tensor->shape[1] = columns;
-    tensor->bytes = (size_t)(rows * columns) * sizeof *copy;
-    return LIMN_OK;
-}
-
-static limn_status write_values(const Mediate *mediate) {
-    MethodCall *call = mediate->call;
+static limn_status write_values(Mediate *mediate) {
+    ValuesFile *file = &mediate->values;
     const MediatePair *one = &mediate->one;
-    Tensor tensors[4];
-    int32_t n = 3;
-    if (mediate->params->values.bytes == NULL) {
-        return LIMN_OK;
-    }
-    TRY(keep(&tensors[0], call, "p0", mediate->figures.p0, mediate->n_units, 1));
-    TRY(keep(&tensors[1], call, "p1", mediate->figures.p1, mediate->n_units, 1));
-    TRY(keep(&tensors[2], call, "p2", mediate->figures.p2, mediate->n_units, mediate->n_cells));
-    tensors[2].rank = 4;
-    tensors[2].shape[1] = mediate->n_sites;
-    tensors[2].shape[2] = mediate->layer_end - mediate->layer_begin;
-    tensors[2].shape[3] = mediate->n_parts;
+    const MediateFigures *figures = &mediate->figures;
+    const int64_t units[] = {mediate->n_units, mediate->n_sites, mediate->layer_end - mediate->layer_begin,
+                             mediate->n_parts};
+    TRY(values_file_add(file, "p0", figures->p0, 1, units));
+    TRY(values_file_add(file, "p1", figures->p1, 1, units));
+    TRY(values_file_add(file, "p2", figures->p2, 4, units));
     if (one->noise != NULL) {
-        int64_t width = mediate->model->config.d_embed;
-        tensors[n] = (Tensor){.name = "noise", .dtype = DTYPE_F32, .rank = 3, .data = one->noise};
-        tensors[n].shape[0] = one->samples;
-        tensors[n].shape[1] = one->n_keys;
-        tensors[n].shape[2] = width;
-        tensors[n].bytes = (size_t)(one->samples * one->n_keys * width) * sizeof(float);
-        n++;
+        const int64_t shape[] = {one->samples, one->n_keys, mediate->model->config.d_embed};
+        TRY(values_file_add_f32(file, "noise", one->noise, 3, shape));
     }
-    TensorMetadata metadata[] = {{"format", "pt"}, {"writer", "limn " LIMN_VERSION}, {"model", mediate->model->name}};
-    return safetensors_write(mediate->params->values.bytes, tensors, n, metadata, 3);
+    return values_file_write(file, mediate->model);
 }
 
 /* ---- all together ---- */
@@ -313,7 +297,7 @@ static void record_params(const Mediate *mediate) {
     if (mediate->deviation > 0) {
         result_param_number(result, "embedding-deviation", mediate->deviation);
     }
-    if (mediate->params->data.file.bytes == NULL) {
+    if (!mediate_has_data(mediate->params)) {
         result_param_ids(result, "key-positions", mediate->one.keys, mediate->one.n_keys);
         target_describe(result, mediate->call, mediate->model, &mediate->one.target, &mediate->one.contrast, 0);
     }

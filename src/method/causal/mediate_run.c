@@ -39,7 +39,7 @@ static limn_status choose_tokens(Mediate *mediate, const Target *target) {
 static limn_status make_seeds(MediateWork *work) {
     Mediate *mediate = work->mediate;
     const Target *target = &work->pair->target;
-    bool data = mediate->params->data.file.bytes != NULL, number = target->n_outputs == 1;
+    bool data = mediate_has_data(mediate->params), number = target->n_outputs == 1;
     mediate->outcome.width = target->n_outputs;
     if (mediate->outcome.metric == OUTCOME_LOGIT_DIFF) {
         mediate->outcome.contrast = work->pair->contrast.ids[0];
@@ -104,6 +104,17 @@ static limn_status take(void *context, const CounterfactualAnswer *answer) {
     return LIMN_OK;
 }
 
+/* Does anything of the clean run belong to a position, or to one of a role? */
+static bool is_there(const MediateWork *work, const MediateCell *cell) {
+    const MediatePair *pair = work->pair;
+    const Alignment *alignment = &pair->pair.alignment;
+    bool role = mediate_by_role(work->mediate), there = false;
+    for (int32_t row = 0; role && !there && row < pair->pair.corrupt.sequence.n; row++) {
+        there = mediate_role(pair, row) == (MediateRole)cell->part && alignment_source(alignment, row) >= 0;
+    }
+    return role ? there : alignment_source(alignment, cell->part) >= 0;
+}
+
 /* Cells that change nothing are as the spoilt run; positions that belong to nothing have no value. */
 static void fill_unchanged(MediateWork *work) {
     const Mediate *mediate = work->mediate;
@@ -111,7 +122,7 @@ static void fill_unchanged(MediateWork *work) {
         if (work->first_edit[i + 1] > work->first_edit[i]) {
             continue;
         }
-        bool there = alignment_source(&work->pair->pair.alignment, mediate->cells[i].part) >= 0;
+        bool there = is_there(work, &mediate->cells[i]);
         work->p2[i] = there ? work->p1 : (double)NAN;
         for (int32_t t = 0; t < mediate->n_tokens; t++) {
             double *of_token = work->token_p + t * (1 + mediate->n_cells);
@@ -247,7 +258,7 @@ static limn_status keep_spoilt(MediateWork *work, int32_t sample, CleanRun **bas
 
 static limn_status run_sample(MediateWork *work, int32_t sample, double p0) {
     Mediate *mediate = work->mediate;
-    bool data = mediate->params->data.file.bytes != NULL;
+    bool data = mediate_has_data(mediate->params);
     CleanRun *base;
     TRY(keep_spoilt(work, sample, &base));
     limn_status status = run_list(work, base, &work->pair->pair.corrupt, work->n_list);
@@ -326,22 +337,20 @@ limn_status mediate_run_pair(Mediate *mediate, MediatePair *pair, MethodCall *ca
     return status;
 }
 
-limn_status mediate_estimate(Mediate *mediate, MediatePair *pair) {
-    MediateWork work = {.mediate = mediate, .pair = pair, .call = mediate->call};
+limn_status mediate_cost(TransplantCost *cost, Mediate *mediate, MediatePair *pair, MethodCall *call) {
+    MediateWork work = {.mediate = mediate, .pair = pair, .call = call};
     CleanRun *base = NULL;
     double p0;
     limn_status status = prepare(&work, &p0);
-    if (status == LIMN_OK) {
-        status = keep_spoilt(&work, 0, &base);
-    }
+    status = status == LIMN_OK ? keep_spoilt(&work, 0, &base) : status;
     if (status == LIMN_OK) {
         for (int32_t i = 0; i < work.n_list; i++) {
             work.list[i].clean = base;
         }
         RunRequest ask = request_of(&work, &pair->pair.corrupt);
-        status = transplant_estimate(mediate->result, mediate->call, mediate->engine, &ask, work.list, work.n_list,
-                                     pair->samples, clean_run_bytes(work.clean) + clean_run_bytes(base),
-                                     &pair->pair.corrupt.sequence);
+        cost->memory.kept = clean_run_bytes(work.clean) + clean_run_bytes(base);
+        status =
+            transplant_cost(cost, call, mediate->engine, &ask, work.list, work.n_list, &pair->pair.corrupt.sequence);
     }
     clean_run_free(base);
     close_work(&work);

@@ -10,6 +10,31 @@ static const double level = 0.95;
 /* The interval of the mean of values that the function makes of each unit. */
 typedef double (*UnitValue)(const Mediate *mediate, int32_t unit, int32_t a, int32_t b);
 
+int32_t mediate_means(const Mediate *mediate, int32_t cell, double *p0, double *p1) {
+    int32_t n = 0;
+    *p0 = *p1 = 0;
+    for (int32_t u = 0; u < mediate->n_units; u++) {
+        bool there = !isnan(mediate->figures.p2[(int64_t)u * mediate->n_cells + cell]);
+        *p0 += there ? mediate->figures.p0[u] : 0;
+        *p1 += there ? mediate->figures.p1[u] : 0;
+        n += there;
+    }
+    *p0 = n > 0 ? *p0 / n : (double)NAN;
+    *p1 = n > 0 ? *p1 / n : (double)NAN;
+    return n;
+}
+
+double mediate_effect(const Mediate *mediate, int32_t cell) {
+    double sum = 0;
+    int32_t n = 0;
+    for (int32_t u = 0; u < mediate->n_units; u++) {
+        double effect = mediate->figures.p2[(int64_t)u * mediate->n_cells + cell] - mediate->figures.p1[u];
+        sum += isnan(effect) ? 0 : effect;
+        n += !isnan(effect);
+    }
+    return n > 0 ? sum / n : (double)NAN;
+}
+
 static double p2_of(const Mediate *mediate, int32_t unit, int32_t cell) {
     return mediate->figures.p2[(int64_t)unit * mediate->n_cells + cell];
 }
@@ -30,14 +55,15 @@ static double lead_of(const Mediate *mediate, int32_t unit, int32_t a, int32_t b
 }
 
 static Interval interval_of(const Mediate *mediate, UnitValue value, int32_t a, int32_t b, double at) {
-    int32_t n = mediate->n_units;
+    int32_t n = 0; /* units that have both */
     Interval interval = {(double)NAN, (double)NAN, (double)NAN};
-    double *values = malloc(((size_t)n + 1) * sizeof *values);
+    double *values = malloc(((size_t)mediate->n_units + 1) * sizeof *values);
     if (values == NULL) {
         return interval;
     }
-    for (int32_t u = 0; u < n; u++) {
-        values[u] = value(mediate, u, a, b);
+    for (int32_t u = 0; u < mediate->n_units; u++) {
+        values[n] = value(mediate, u, a, b);
+        n += !isnan(values[n]);
     }
     interval.value = mediate_mean(values, n);
     if (n >= MEDIATE_LEAST_UNITS && isfinite(interval.value)) {
@@ -64,13 +90,20 @@ Interval mediate_interval(const Mediate *mediate, int32_t cell) {
     return interval_of(mediate, effect_of, cell, 0, level);
 }
 
+/* Too few units have a position for it to be named, or to stand against one that is. */
+static bool is_rare(const Mediate *mediate, int32_t cell) {
+    double p0, p1;
+    return mediate->n_units >= MEDIATE_LEAST_UNITS && mediate_means(mediate, cell, &p0, &p1) < MEDIATE_LEAST_UNITS;
+}
+
+/* sign 0: by size, of all; else those that may be named. */
 static int32_t sort_in(const Mediate *mediate, double sign, int32_t begin, int32_t end, int32_t *cells, double *effects,
                        int32_t most) {
     int32_t n = 0;
     for (int32_t cell = begin; cell < end; cell++) {
         double effect = mediate_effect(mediate, cell);
         effect = sign == 0 ? fabs(effect) : sign * effect;
-        if (isnan(effect) || (n == most && effect <= effects[n - 1])) {
+        if (isnan(effect) || (sign != 0 && is_rare(mediate, cell)) || (n == most && effect <= effects[n - 1])) {
             continue;
         }
         int32_t at = n < most ? n++ : n - 1;

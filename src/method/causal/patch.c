@@ -26,6 +26,7 @@
 static limn_status read_question(Patch *patch) {
     MethodCall *call = patch->call;
     const PatchParams *params = patch->params;
+    TRY(values_file_open(&patch->values, call, &params->values));
     TRY(causal_site_find(&patch->site, "site", params->site.bytes));
     TRY(method_engine(call, params->model.bytes, &patch->engine));
     patch->model = engine_model(patch->engine);
@@ -100,8 +101,7 @@ static const limn_param rows[] = {
      .help = "patch N layers at once, around each", .field = offsetof(PatchParams, window)},
     {"top", 0, LIMN_PARAM_INTEGER, .metavar = "K", .default_text = "10", .minimum = 1, .maximum = 1e4,
      .help = "how many of the strongest cells are listed", .field = offsetof(PatchParams, top)},
-    PARAM_ROW("values", 0, LIMN_PARAM_OUTPUT, "FILE.safetensors", "keep the grids as tensors",
-              offsetof(PatchParams, values)),
+    VALUES_ROW(PatchParams, values),
     ESTIMATE_ROW(PatchParams, estimate),
 };
 

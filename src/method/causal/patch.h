@@ -2,6 +2,7 @@
 #ifndef LIMN_METHOD_CAUSAL_PATCH_H
 #define LIMN_METHOD_CAUSAL_PATCH_H
 
+#include "ask/values_file.h"
 #include "method/causal/causal_sites.h"
 #include "method/causal/outcome.h"
 #include "method/causal/pair.h"
@@ -28,6 +29,7 @@ typedef struct Patch {
     MethodCall *call;
     const PatchParams *params;
     Result *result;
+    ValuesFile values;
     Engine *engine;
     const Model *model;
     Pair pair;
@@ -60,7 +62,7 @@ limn_status patch_run(Patch *patch);
 /* What patch_run would take; adds the table to the result. */
 limn_status patch_estimate(Patch *patch);
 
-limn_status patch_report(const Patch *patch);
+limn_status patch_report(Patch *patch);
 
 /* 0: as the corrupt run, 1: as the clean one. */
 double patch_share(const Patch *patch, double value);

@@ -171,33 +171,24 @@ static void check(const Patch *patch) {
                      "原提示与改提示之间所测量的差"));
 }
 
-static limn_status write_values(const Patch *patch) {
-    if (patch->params->values.bytes == NULL) {
-        return LIMN_OK;
-    }
+static limn_status write_values(Patch *patch) {
     static const char *const names[] = {"after", "effects", "normalised"};
-    int64_t n = (int64_t)patch->n_layers * patch->n_columns;
-    Tensor tensors[3];
+    const int64_t shape[] = {patch->n_layers, patch->n_columns}, n = shape[0] * shape[1];
+    double *values = ARENA_ARRAY(patch->call->arena, double, n + 1);
+    if (values == NULL) {
+        return method_no_memory(patch->call);
+    }
     for (int i = 0; i < 3; i++) {
-        float *values = arena_alloc(patch->call->arena, (size_t)n * sizeof *values);
-        if (values == NULL) {
-            return method_no_memory(patch->call);
-        }
         for (int64_t cell = 0; cell < n; cell++) {
             double after = patch->after[cell];
-            values[cell] = (float)(i == 0 ? after : i == 1 ? after - base_value(patch) : patch_share(patch, after));
+            values[cell] = i == 0 ? after : i == 1 ? after - base_value(patch) : patch_share(patch, after);
         }
-        tensors[i] = (Tensor){.name = names[i], .dtype = DTYPE_F32, .rank = 2, .data = values};
-        tensors[i].shape[0] = patch->n_layers;
-        tensors[i].shape[1] = patch->n_columns;
-        tensors[i].bytes = (size_t)n * sizeof *values;
+        TRY(values_file_add(&patch->values, names[i], values, 2, shape));
     }
-    TensorMetadata metadata[] = {
-        {"format", "pt"}, {"writer", "limn " LIMN_VERSION}, {"site", patch->site->name}, {"model", patch->model->name}};
-    return safetensors_write(patch->params->values.bytes, tensors, 3, metadata, 4);
+    return values_file_write(&patch->values, patch->model);
 }
 
-limn_status patch_report(const Patch *patch) {
+limn_status patch_report(Patch *patch) {
     Result *result = patch->result;
     int32_t n = patch->n_layers * patch->n_columns, top = (int32_t)patch->params->top;
     top = top < n ? top : n;

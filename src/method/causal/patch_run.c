@@ -277,9 +277,10 @@ limn_status patch_estimate(Patch *patch) {
     }
     TRY(new_list(&list, patch));
     fill_list(&list);
-    size_t kept = clean_run_bytes(patch->clean) + clean_run_bytes(patch->corrupt);
-    limn_status status = transplant_estimate(patch->result, patch->call, patch->engine, &ask, list.items, list.n, 1,
-                                             kept, &patch->base_side->sequence);
+    TransplantCost cost = {.memory.kept = clean_run_bytes(patch->clean) + clean_run_bytes(patch->corrupt)};
+    limn_status status =
+        transplant_cost(&cost, patch->call, patch->engine, &ask, list.items, list.n, &patch->base_side->sequence);
+    status = status == LIMN_OK ? transplant_show_cost(patch->result, patch->call, patch->model, &cost, 1) : status;
     free_list(&list);
     return status;
 }

@@ -102,18 +102,6 @@ static limn_status prepare(Surgery *surgery) {
 
 /* ---- choosing and judging ---- */
 
-/* One set of edits, on the records of one half. */
-static limn_status try_set(Surgery *surgery, CutSet *set, SurgeryHalf half) {
-    Arena arena;
-    EditPlan plan;
-    arena_init(&arena);
-    limn_status status = surgery_plan_set(&plan, surgery, set, &arena);
-    status = status == LIMN_OK ? surgery_decide(&set->tallies, surgery, &plan, half, -1) : status;
-    arena_free(&arena);
-    set->effect = surgery_effect(surgery, &surgery->before[half], &set->tallies);
-    return status;
-}
-
 static int by_score(const void *a, const void *b) {
     const CutSet *x = a, *y = b;
     int order = (y->effect.score > x->effect.score) - (y->effect.score < x->effect.score);
@@ -125,8 +113,8 @@ static limn_status choose(Surgery *surgery) {
     CutSets *sets = &surgery->candidates;
     int32_t count = (int32_t)surgery->params->count;
     TRY(surgery_decide(&surgery->before[HALF_CHOOSE], surgery, NULL, HALF_CHOOSE, -1));
+    TRY(surgery_try_sets(surgery, sets, HALF_CHOOSE));
     for (int32_t i = 0; i < sets->n; i++) {
-        TRY(try_set(surgery, &sets->items[i], HALF_CHOOSE));
         sets->items[i].draw = i; /* equals stay in the order of the layers */
     }
     qsort(sets->items, (size_t)sets->n, sizeof *sets->items, by_score);
@@ -156,7 +144,7 @@ static limn_status judge(Surgery *surgery) {
     return LIMN_OK;
 }
 
-static limn_status control(Surgery *surgery) {
+limn_status surgery_prepare_controls(Surgery *surgery) {
     if (surgery->params->no_controls) {
         return LIMN_OK;
     }
@@ -171,10 +159,12 @@ static limn_status control(Surgery *surgery) {
             TRY(surgery_draw_directions(surgery));
         }
     }
-    for (int32_t i = 0; i < surgery->controls.n; i++) {
-        TRY(try_set(surgery, &surgery->controls.items[i], HALF_JUDGE));
-    }
     return LIMN_OK;
+}
+
+static limn_status control(Surgery *surgery) {
+    TRY(surgery_prepare_controls(surgery));
+    return surgery->controls.n > 0 ? surgery_try_sets(surgery, &surgery->controls, HALF_JUDGE) : LIMN_OK;
 }
 
 static limn_status record_data_hash(const Surgery *surgery) {
@@ -198,6 +188,9 @@ static limn_status save_edit(const Surgery *surgery) {
 
 static limn_status operate(Surgery *surgery) {
     TRY(prepare(surgery));
+    if (surgery->params->estimate) {
+        return surgery_estimate(surgery);
+    }
     surgery->passes = 2 + (surgery->candidates.n > 0 ? surgery->candidates.n + 1 : 0);
     if (surgery->params->choose >= 0) {
         TRY(choose(surgery));
@@ -211,7 +204,7 @@ static limn_status operate(Surgery *surgery) {
 }
 
 static limn_status run(MethodCall *call, Result *result) {
-    Surgery surgery = {.call = call, .params = call->params, .result = result};
+    Surgery surgery = {.call = call, .params = call->params, .result = result, .plain_error = (double)NAN};
     limn_status status = operate(&surgery);
     free(surgery.records);
     return status == LIMN_OK ? result_status(result) : status;
@@ -260,6 +253,7 @@ static const limn_param rows[] = {
     PARAM_ROW("bake", 0, LIMN_PARAM_OUTPUT, "FOLDER",
               "write a new model folder whose weights have the edit in them, and the adapters merged",
               offsetof(SurgeryParams, bake)),
+    ESTIMATE_ROW(SurgeryParams, estimate),
 };
 
 const Method method_surgery = {
@@ -292,8 +286,9 @@ const Method method_surgery = {
               .formula = "score = aim gained in focus - accuracy lost elsewhere\n"
                          "p = (1 + others of its kind that score no less) / (1 + others)",
               .paper = "Vig et al. 2020 (2004.12265), Wang et al. 2022 (2211.00593), Elazar et al. 2021 (2006.00995)",
-              .cost = "A pass over the judged records for the edit and for each other one; with --choose one over the "
-                      "others for each candidate",
+              .cost =
+                  "A pass over the judged records for the edit, the layers above its first change for each other one; "
+                  "with --choose the same of the other records for each candidate",
               .lies = "Zero is not \"without\": layers behind may answer to a value they never saw. An edit that mends "
                       "these records may harm what is not among them; one that is chosen by its score scores best by "
                       "luck too, so only the records it was not chosen on count.",

@@ -1,10 +1,11 @@
 /* What the parts of `limn surgery` share: the command (surgery.c), passes over the records (surgery_records.c), edits
- * as cuts with others of their kind (surgery_cuts.c, surgery_directions.c), as weights (surgery_bake.c), what it says
- * (surgery_report.c). */
+ * as cuts with others of their kind (surgery_cuts.c, surgery_directions.c), many of them tried at once
+ * (surgery_sweep.c), as weights (surgery_bake.c), what it says (surgery_report.c). */
 #ifndef LIMN_METHOD_CAUSAL_SURGERY_H
 #define LIMN_METHOD_CAUSAL_SURGERY_H
 
 #include "ask/data_source.h"
+#include "call/estimate.h"
 #include "edit/edits.h"
 #include "measure/choice_names.h"
 #include "measure/choices.h"
@@ -30,6 +31,7 @@ typedef struct SurgeryParams {
     Text save_edit;
     Text note;
     Text bake;
+    bool estimate;
 } SurgeryParams;
 
 /* Of what records a figure is. */
@@ -127,6 +129,7 @@ typedef struct Surgery {
     SurgeryTallies before[HALF_COUNT], after;
     SurgeryEffect effect;
     double most_changed;         /* largest difference of a judged record's loss */
+    double plain_error;          /* of some decisions of sets from full passes; NaN: those were full passes */
     int64_t passes, passes_done; /* for progress */
 } Surgery;
 
@@ -142,6 +145,9 @@ limn_status surgery_decide(SurgeryTallies *tallies, Surgery *surgery, const Edit
 /* Calls use(context, items, ...) for the prompts of a half, a window at a time. */
 typedef limn_status (*SurgeryPrompts)(void *context, const Text *prompts, const int64_t *records, int32_t n);
 limn_status surgery_each_window(Surgery *surgery, SurgeryHalf half, SurgeryPrompts use, void *context);
+
+/* One decision, from log p of each choice: into the tallies, and where keep says. */
+void surgery_count(SurgeryTallies *tallies, Surgery *surgery, int64_t record, const double *logs, int keep);
 
 double surgery_aim_of(const SurgeryTally *tally, SurgeryAim aim); /* NaN of nothing */
 SurgeryEffect surgery_effect(const Surgery *surgery, const SurgeryTallies *before, const SurgeryTallies *after);
@@ -162,6 +168,25 @@ limn_status surgery_list_controls(Surgery *surgery);
 limn_status surgery_plan_set(EditPlan *plan, const Surgery *surgery, const CutSet *set, Arena *arena);
 
 limn_status surgery_draw_directions(Surgery *surgery);
+
+/* ---- many at once (surgery_sweep.c, surgery_estimate.c) ---- */
+
+/* Effects and tallies of every set, on the records of one half that the model has decided as it is. */
+limn_status surgery_try_sets(Surgery *surgery, CutSets *sets, SurgeryHalf half);
+
+/* What that takes. */
+typedef struct SurgeryCost {
+    double passes;         /* over the half */
+    MemoryEstimate memory; /* beside a pass's */
+} SurgeryCost;
+
+limn_status surgery_cost(SurgeryCost *cost, Surgery *surgery, CutSets *sets, SurgeryHalf half);
+
+/* What --estimate says. */
+limn_status surgery_estimate(Surgery *surgery);
+
+/* Lists the controls and draws their directions (surgery.c). */
+limn_status surgery_prepare_controls(Surgery *surgery);
 
 /* ---- as weights (surgery_bake.c) ---- */
 

@@ -237,10 +237,9 @@ static void count(SurgeryTally *tally, const Surgery *surgery, const SurgeryReco
     tally->loss += loss;
 }
 
-static void take(const Pass *pass, int64_t place, const double *logs) {
-    Surgery *surgery = pass->surgery;
+void surgery_count(SurgeryTallies *tallies, Surgery *surgery, int64_t place, const double *logs, int keep) {
     SurgeryRecord *record = &surgery->records[place];
-    SurgeryTally *scopes = pass->tallies->scopes;
+    SurgeryTally *scopes = tallies->scopes;
     int32_t n = surgery->names.n, best = 0;
     double largest = -INFINITY, sum = 0;
     for (int32_t c = 0; c < n; c++) {
@@ -259,9 +258,9 @@ static void take(const Pass *pass, int64_t place, const double *logs) {
     }
     count(&scopes[SCOPE_ALL], surgery, record, best, loss);
     count(&scopes[part], surgery, record, best, loss);
-    if (pass->keep >= 0) {
-        record->loss[pass->keep] = (float)loss;
-        record->choice[pass->keep] = (int16_t)best;
+    if (keep >= 0) {
+        record->loss[keep] = (float)loss;
+        record->choice[keep] = (int16_t)best;
     }
 }
 
@@ -279,7 +278,7 @@ static limn_status decide_window(void *context, const Text *prompts, const int64
             return fail(pass->outcomes[i].status, "%s: record %lld: %s", pass->surgery->params->data.file.bytes,
                         (long long)records[i] + 1, pass->outcomes[i].message);
         }
-        take(pass, records[i], pass->logs + (size_t)i * (size_t)width);
+        surgery_count(pass->tallies, pass->surgery, records[i], pass->logs + (size_t)i * (size_t)width, pass->keep);
     }
     return LIMN_OK;
 }

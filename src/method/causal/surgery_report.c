@@ -278,6 +278,16 @@ static void check_aim(const Surgery *surgery, const Paired *paired) {
     }
 }
 
+static void check_plain(const Surgery *surgery) {
+    if (!isnan(surgery->plain_error)) {
+        bool fast = surgery->call->common.dtype == (int32_t)COMPUTE_BF16;
+        result_check(surgery->result, "plain pass", surgery->plain_error, CHECK_AT_MOST, fast ? 5e-2 : 1e-4,
+                     SAY(surgery->call,
+                         "largest difference of some decisions' log p, of others of its kind, from full passes",
+                         "若干同类修改的决定之对数概率同完整计算的最大差"));
+    }
+}
+
 static void check_edit(const Surgery *surgery) {
     const SurgeryTally *all = &surgery->after.scopes[SCOPE_ALL];
     result_check(surgery->result, "acts", surgery->most_changed, CHECK_ABOVE, 0,
@@ -347,6 +357,7 @@ limn_status surgery_report(Surgery *surgery) {
     const Paired *aim =
         &figures.items[surgery->params->focus.bytes != NULL ? SCOPE_FOCUS : SCOPE_ALL][surgery->params->aim];
     check_edit(surgery);
+    check_plain(surgery);
     check_aim(surgery, aim);
     check_controls(surgery, &p);
     say(surgery, aim, p);

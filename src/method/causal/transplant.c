@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/integers.h"
-#include "call/estimate.h"
 
 int transplant_rows(Edit *edits, const Alignment *alignment, const Donor *donor, int32_t from, int32_t to,
                     int64_t begin, int64_t end) {
@@ -50,13 +49,6 @@ limn_status transplant_full_pass(double *value, MethodCall *call, Engine *engine
     return status;
 }
 
-typedef struct Cost {
-    SweepWork work;
-    RunEstimate pass;
-    double seconds;
-    size_t faster; /* weights in a faster layout */
-} Cost;
-
 static limn_status take_nothing(void *context, const CounterfactualAnswer *answer) {
     (void)context;
     (void)answer;
@@ -82,54 +74,45 @@ static limn_status time_some(double *seconds, MethodCall *call, Sweep *sweep, co
     return LIMN_OK;
 }
 
-static limn_status find_cost(Cost *cost, MethodCall *call, Engine *engine, const RunRequest *ask,
-                             const Counterfactual *list, int32_t n, const SequenceInput *input) {
+limn_status transplant_cost(TransplantCost *cost, MethodCall *call, Engine *engine, const RunRequest *ask,
+                            const Counterfactual *list, int32_t n, const SequenceInput *input) {
     Sweep *sweep;
+    SweepWork work;
+    RunEstimate full;
     TRY(sweep_new(&sweep, engine, ask, NULL));
-    limn_status status = sweep_estimate(sweep, list, n, &cost->work);
+    limn_status status = sweep_estimate(sweep, list, n, &work);
     if (status == LIMN_OK && n > 0) {
-        status = time_some(&cost->seconds, call, sweep, list, n, &cost->work);
+        status = time_some(&cost->seconds, call, sweep, list, n, &work);
     }
     sweep_free(sweep);
     TRY(status);
     RunRequest pass = *ask;
     pass.sequences = input;
     pass.n_sequences = 1;
-    TRY(engine_estimate(engine, &pass, &cost->pass));
-    return engine_estimate_weights(engine, &pass, n, &cost->faster);
+    TRY(engine_estimate(engine, &pass, &full));
+    TRY(engine_estimate_weights(engine, &pass, n, &cost->memory.faster));
+    cost->cells = n;
+    cost->runs = (double)work.runs;
+    cost->flops = work.flops;
+    cost->full_flops = n * full.flops;
+    /* full passes are checks; the runs that are kept were made in this engine, too */
+    int64_t most = larger((int64_t)work.bytes, (int64_t)full.bytes);
+    cost->memory.work = (size_t)larger(most, (int64_t)engine_working_bytes(engine));
+    return LIMN_OK;
 }
 
-limn_status transplant_estimate(Result *result, MethodCall *call, Engine *engine, const RunRequest *ask,
-                                const Counterfactual *list, int32_t n, int64_t n_lists, size_t kept,
-                                const SequenceInput *input) {
-    static const TableColumn columns[] = {
-        {{"what", 4}, COLUMN_TEXT}, {{"amount", 6}, COLUMN_NUMBER}, {{"unit", 4}, COLUMN_TEXT}};
-    const Model *model = engine_model(engine);
-    Cost cost = {0};
-    TRY(find_cost(&cost, call, engine, ask, list, n, input));
-    double mib = 1048576.0, lists = (double)n_lists;
-    double weights = (double)model->weight_bytes + (double)model->copied_bytes + (double)cost.faster;
-    double work = (double)larger((int64_t)cost.work.bytes, (int64_t)cost.pass.bytes);
-    double seconds = lists * cost.seconds;
-    const struct {
-        const char *name;
-        double value;
-        const char *unit;
-    } rows[] = {{"cells", lists * n, "cells"},
-                {"runs", lists * (double)cost.work.runs, "runs"},
-                {"arithmetic", lists * cost.work.flops / 1e9, "GFLOP"},
-                {"arithmetic of as many full passes", lists * n * cost.pass.flops / 1e9, "GFLOP"},
-                {"memory of weights", weights / mib, "MiB"},
-                {"memory of kept runs", (double)kept / mib, "MiB"},
-                {"working memory of a run", work / mib, "MiB"},
-                {"memory at its peak, about", (weights + (double)kept + work) / mib, "MiB"},
-                {"time, about", seconds, "s"}};
-    TableBlock *table =
-        result_add_table(result, "estimate", SAY(call, "What this would take", "所需的时间与内存"), columns, 3);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const Value cells[] = {value_text(rows[i].name), value_number(rows[i].value), value_text(rows[i].unit)};
-        table_row(table, cells);
-    }
-    result_headline(result, SAY(call, "About %.3g s for %.0f cells", "约 %.3g 秒，共 %.0f 格"), seconds, lists * n);
+limn_status transplant_show_cost(Result *result, MethodCall *call, const Model *model, const TransplantCost *cost,
+                                 double times) {
+    enum { OWN = 4 };
+    EstimateRow rows[OWN + ESTIMATE_MEMORY_ROWS + 1] = {
+        {"cells", times * cost->cells, "cells"},
+        {"runs", times * cost->runs, "runs"},
+        {"arithmetic", times * cost->flops / 1e9, "GFLOP"},
+        {"arithmetic of as many full passes", times * cost->full_flops / 1e9, "GFLOP"}};
+    estimate_memory_rows(rows + OWN, model, &cost->memory);
+    rows[OWN + ESTIMATE_MEMORY_ROWS] = (EstimateRow){"time, about", times * cost->seconds, "s"};
+    estimate_table(result, call, rows, OWN + ESTIMATE_MEMORY_ROWS + 1);
+    result_headline(result, SAY(call, "About %.3g s for %.0f cells", "约 %.3g 秒，共 %.0f 格"), times * cost->seconds,
+                    times * cost->cells);
     return LIMN_OK;
 }

@@ -2,6 +2,7 @@
 #ifndef LIMN_METHOD_CAUSAL_TRANSPLANT_H
 #define LIMN_METHOD_CAUSAL_TRANSPLANT_H
 
+#include "call/estimate.h"
 #include "method/causal/alignment.h"
 #include "method/causal/outcome.h"
 #include "run/sweep.h"
@@ -25,10 +26,20 @@ int transplant_rows(Edit *edits, const Alignment *alignment, const Donor *donor,
 limn_status transplant_full_pass(double *value, MethodCall *call, Engine *engine, const Outcome *outcome,
                                  const RunRequest *ask, const SequenceInput *input, const Edit *edits, int32_t n_edits);
 
-/* What a sweep would take, as a table of the result. n_lists: so many lists like this one. kept: bytes of the runs that
- * stay beside it. input: the sequence that a full pass would read. */
-limn_status transplant_estimate(Result *result, MethodCall *call, Engine *engine, const RunRequest *ask,
-                                const Counterfactual *list, int32_t n, int64_t n_lists, size_t kept,
-                                const SequenceInput *input);
+/* What a sweep would take. */
+typedef struct TransplantCost {
+    double cells, runs, flops;
+    double full_flops; /* of a full pass for each cell */
+    double seconds;
+    MemoryEstimate memory; /* kept: the caller's */
+} TransplantCost;
+
+/* input: the sequence that a full pass would read. Some of the list are run and timed. Runs that are kept beside the
+ * sweep have been made. */
+limn_status transplant_cost(TransplantCost *cost, MethodCall *call, Engine *engine, const RunRequest *ask,
+                            const Counterfactual *list, int32_t n, const SequenceInput *input);
+/* As a table of the result: so many times this list, one after another. */
+limn_status transplant_show_cost(Result *result, MethodCall *call, const Model *model, const TransplantCost *cost,
+                                 double times);
 
 #endif

@@ -108,6 +108,9 @@ static limn_status open_log(Attributor *attributor) {
         record_log_hash_part(&text, attributor->names.choices[c]);
         record_log_hash_part(&text, attributor->names.names[c]);
     }
+    if (params->truncate != TRUNCATE_NONE) {
+        text_buffer_printf(&text, " cut %d", (int)params->truncate);
+    }
     record_log_hash(hashes[1], &text);
     text_buffer_printf(&text, "%s %lld %lld %lld %lld %lld", attributor->scorer->command.name, (long long)params->least,
                        (long long)params->words, (long long)params->inputs, (long long)params->draws,
@@ -156,7 +159,8 @@ static limn_status prepare(Attributor *attributor) {
     attributor->n_drawn = count_drawn(attributor);
     const ChoiceOptions options = {.texts = attributor->names.choices,
                                    .n = attributor->names.n,
-                                   .encode = data_source_encode_options(attributor->source, call)};
+                                   .encode = data_source_encode_options(attributor->source, call),
+                                   .truncate = (Truncation)params->truncate};
     TRY(choice_scorer_new(&attributor->choices, call, attributor->engine, &options));
     return params->effects.bytes != NULL ? open_log(attributor) : LIMN_OK;
 }
@@ -244,6 +248,7 @@ static const limn_param rows[] = {
      .help = "exchange each in each record N times", .field = offsetof(AttributeParams, draws)},
     {"flips", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "10000", .minimum = 100, .maximum = 1e7,
      .help = "sign flips of the test", .field = offsetof(AttributeParams, flips)},
+    TRUNCATE_ROW(AttributeParams, truncate),
     {"effects", 0, LIMN_PARAM_OUTPUT, .metavar = "FILE.jsonl",
      .help = "append what was found of each record to FILE; a second run goes on where the first stopped",
      .field = offsetof(AttributeParams, effects)},

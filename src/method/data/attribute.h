@@ -33,6 +33,7 @@ typedef struct AttributeParams {
     int64_t draws;
     int64_t flips;
     Text effects;
+    int32_t truncate; /* Truncation */
 } AttributeParams;
 
 /* ---- what may be exchanged together ---- */
@@ -66,6 +67,7 @@ typedef struct RecordView {
     Units units;
     RecordKey *keys; /* [n_keys] */
     int32_t n_keys;
+    int32_t cut; /* tokens that the model does not read; nothing here knows of them */
 } RecordView;
 
 /* ---- what recurs ---- */
@@ -132,7 +134,8 @@ typedef struct Attributor {
     int64_t n_effects, effects_capacity;
     int64_t records, unlabelled, nominating, matched, measuring;
     int64_t wrong[2], decided[2]; /* of the half that nominates, of the records measured */
-    int64_t resumed;
+    int64_t resumed, n_cut;
+    int32_t most_cut;
     double recheck; /* largest difference to a plain pass; NaN: not made */
 } Attributor;
 

@@ -141,8 +141,11 @@ static limn_status open_draws(Draws **draws, const Attributor *attributor, const
 
 static limn_status change_all(Measured *one, MeasuredWindow *window, const Attributor *attributor,
                               const RecordView *view, MethodCall *call) {
-    const Rewriter rewriter = {
-        .call = call, .model = attributor->model, .prompt = &view->prompt, .units = &view->units};
+    const Rewriter rewriter = {.call = call,
+                               .model = attributor->model,
+                               .prompt = &view->prompt,
+                               .units = &view->units,
+                               .any_length = attributor->params->truncate != TRUNCATE_NONE};
     int32_t *units = ARENA_ARRAY(call->arena, int32_t, view->units.n + 1);
     const Suspect **meant = ARENA_ARRAY(call->arena, const Suspect *, view->n_keys + 1);
     bool *listed = ARENA_ARRAY(call->arena, bool, view->units.n + 1);
@@ -340,6 +343,7 @@ static limn_status recheck(Attributor *attributor, const MeasuredWindow *window)
     const ChoiceOptions options = {.texts = attributor->names.choices,
                                    .n = n,
                                    .encode = data_source_encode_options(attributor->source, attributor->call),
+                                   .truncate = (Truncation)attributor->params->truncate,
                                    .plain = true};
     ChoiceScorer *plain;
     ChoiceOutcome outcomes[2];

@@ -203,11 +203,52 @@ static limn_status own_spans(RecordView *view, const Attributor *attributor, Met
     return LIMN_OK;
 }
 
+static size_t without(size_t at, const ChoiceCut *cut) {
+    return at <= cut->from ? at : at < cut->to ? cut->from : at - (cut->to - cut->from);
+}
+
+/* Takes bytes out of the prompt, and out of the spans. */
+static limn_status take_out(RecordView *view, const ChoiceCut *cut, MethodCall *call) {
+    const Text old = view->item.prompt;
+    size_t length = old.length - (cut->to - cut->from);
+    char *text = ARENA_ARRAY(call->arena, char, length + 1);
+    TextSpan *spans = ARENA_ARRAY(call->arena, TextSpan, view->item.n_spans + 1);
+    if (text == NULL || spans == NULL) {
+        return method_no_memory(call);
+    }
+    memcpy(text, old.bytes, cut->from);
+    memcpy(text + cut->from, old.bytes + cut->to, old.length - cut->to);
+    for (int32_t i = 0; i < view->item.n_spans; i++) {
+        const TextSpan *own = &view->item.spans[i];
+        spans[i] = (TextSpan){without(own->from, cut), without(own->to, cut), own->name};
+    }
+    view->item.prompt = (Text){text, length};
+    view->item.spans = spans;
+    view->cut += cut->tokens;
+    return LIMN_OK;
+}
+
+/* What the model does not read (--truncate) is no part of the record. Once more where the rest has more tokens than it
+ * had within the whole. */
+static limn_status cut_long(RecordView *view, const Attributor *attributor, MethodCall *call) {
+    enum { MOST_CUTS = 4 };
+    for (int i = 0; i < MOST_CUTS && attributor->params->truncate != TRUNCATE_NONE; i++) {
+        ChoiceCut cut;
+        TRY(choice_scorer_cut(&cut, attributor->choices, view->item.prompt, call->arena));
+        if (cut.tokens == 0) {
+            return LIMN_OK;
+        }
+        TRY(take_out(view, &cut, call));
+    }
+    return LIMN_OK;
+}
+
 static limn_status read_words(RecordView *view, const Attributor *attributor, const DataSource *source,
                               MethodCall *call) {
+    TRY(own_spans(view, attributor, call));
+    TRY(cut_long(view, attributor, call));
     const PromptParams params = {.prompt = view->item.prompt,
                                  .complete = data_source_encode_options(source, call).no_special};
-    TRY(own_spans(view, attributor, call));
     TRY(prompt_read(&view->prompt, call, attributor->model, &params));
     TRY(words_of(&view->words, call, attributor->model, &view->prompt));
     bool classes = attributor->model->config.task == TASK_CLASSIFIER;

@@ -63,7 +63,7 @@ static Text name_of(const Attributor *attributor, const Suspect *suspect) {
 /* ---- blocks ---- */
 
 static void show_words(const Attributor *attributor, const Suspect **order, int32_t n) {
-    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN}, {{"harm", 4}, COLUMN_SIGNED},
+    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN}, {{"harm", 4}, COLUMN_BAR},
                                           {{"low", 3}, COLUMN_SIGNED}, {{"high", 4}, COLUMN_SIGNED},
                                           {{"n", 1}, COLUMN_INTEGER},  {{"p", 1}, COLUMN_NUMBER},
                                           {{"where", 5}, COLUMN_TEXT}, {{"gain", 4}, COLUMN_SIGNED}};
@@ -99,8 +99,7 @@ static void show_words(const Attributor *attributor, const Suspect **order, int3
                 "危害：换成别的之后，正确答案的对数概率平均上升多少（在含有它的 n "
                 "条输入上，各标签权重相同）；下限到上限："
                 "对检验的全部 %d 个同时成立的 95%% 区间；p "
-                "检验概率的上升（增益），也已按全部校正；判错：这些输入原样判错"
-                "的比例，以及去掉它之后"),
+                "检验概率的上升（增益），也已按全部校正"),
             (int)attributor->family);
     } else {
         result_block_note(
@@ -132,8 +131,10 @@ static void show_decisions(const Attributor *attributor, const Suspect **order, 
                                value_number(order[i]->wrong_without)};
         table_row(table, cells);
     }
-    result_block_note(attributor->result,
-                      "shares of the n inputs that hold it, as they are and with others in its place");
+    result_block_note(attributor->result, "%s",
+                      SAY(attributor->call,
+                          "shares of the n inputs that hold it, as they are and with others in its place",
+                          "在含有它的 n 条输入中，原样判错的比例，以及换成别的之后判错的比例"));
     result_block_detail(attributor->result);
 }
 
@@ -153,8 +154,10 @@ static void show_nominated(const Attributor *attributor) {
     }
     result_block_note(
         attributor->result,
-        "weight: sum of the sizes of what %s says of it in the inputs that nominate, over the root of how many "
-        "inputs hold it; places are tested always",
+        SAY(attributor->call,
+            "weight: sum of the sizes of what %s says of it in the inputs that nominate, over the root of how many "
+            "inputs hold it; places are tested always",
+            "权重：%s 在提名的输入中给它的分数的绝对值之和，除以含有它的输入条数的平方根；位置总是检验"),
         attributor->scorer->command.name);
     result_block_detail(attributor->result);
 }
@@ -166,17 +169,20 @@ static void show_halves(const Attributor *attributor) {
                                           {{"wrong", 5}, COLUMN_INTEGER}};
     TableBlock *table = result_add_table(attributor->result, "halves",
                                          SAY(attributor->call, "The two halves", "数据的两半"), columns, 4);
-    const Value first[] = {value_text("nominates"), value_integer(attributor->nominating),
-                           value_integer(attributor->decided[0]),
+    const Value first[] = {value_text(SAY(attributor->call, "nominates", "提名")),
+                           value_integer(attributor->nominating), value_integer(attributor->decided[0]),
                            attributor->labelled ? value_integer(attributor->wrong[0]) : value_null()};
-    const Value second[] = {value_text("tests"), value_integer(attributor->records - attributor->nominating),
+    const Value second[] = {value_text(SAY(attributor->call, "tests", "检验")),
+                            value_integer(attributor->records - attributor->nominating),
                             value_integer(attributor->decided[1]),
                             attributor->labelled ? value_integer(attributor->wrong[1]) : value_null()};
     table_row(table, first);
     table_row(table, second);
-    result_block_note(attributor->result,
-                      "records fall into halves by their bytes and the seed; decided: of the half that tests, those "
-                      "that hold something suspected");
+    result_block_note(attributor->result, "%s",
+                      SAY(attributor->call,
+                          "records fall into halves by their prompts and the seed; decided: of the half that tests, "
+                          "those that hold something suspected",
+                          "记录按提示和随机种子分成两半；“已判定”在检验的一半中只含有嫌疑词或位置的记录"));
     result_block_detail(attributor->result);
 }
 
@@ -246,6 +252,7 @@ static void say_headline(const Attributor *attributor, const Suspect **order, in
 }
 
 static void add_checks(const Attributor *attributor) {
+    const MethodCall *call = attributor->call;
     Result *result = attributor->result;
     bool bf16 = engine_compute(attributor->engine) == COMPUTE_BF16;
     if (!isnan(attributor->recheck)) {
@@ -254,13 +261,27 @@ static void add_checks(const Attributor *attributor) {
                      "largest difference of a log-probability of the first changed input when it is scored by itself");
     }
     if (!attributor->labelled) {
-        result_warn(result,
-                    "there are no labels: what carries right and wrong decisions alike is ranked, and nothing is "
-                    "tested (--label-field)");
+        result_warn(result, "%s",
+                    SAY(call,
+                        "there are no labels: what carries right and wrong decisions alike is ranked, and nothing is "
+                        "tested (--label-field)",
+                        "没有标签：对的和错的决定所依赖的都一并排名，不作检验（--label-field）"));
     }
     if (attributor->unlabelled > 0) {
-        result_warn(result, "%lld of %lld records have no label and have no part in this",
+        result_warn(result,
+                    SAY(call, "%lld of %lld records have no label and have no part in this",
+                        "%lld 条记录没有标签，未计入（共 %lld 条）"),
                     (long long)attributor->unlabelled, (long long)attributor->records);
+    }
+    if (attributor->n_cut > 0) {
+        Truncation way = (Truncation)attributor->params->truncate;
+        result_warn(result,
+                    SAY(call,
+                        "%lld of %lld prompts were longer than the model reads: up to %d tokens of their %s were cut, "
+                        "and words there have no part in this",
+                        "%lld 条提示（共 %lld 条）超过模型能读的长度：最多截去 %d 个词元（%s），其中的词未计入"),
+                    (long long)attributor->n_cut, (long long)attributor->records, (int)attributor->most_cut,
+                    truncation_part(call, way));
     }
 }
 

@@ -161,6 +161,8 @@ static limn_status count_record(Attributor *attributor, RecordView *view, DrawTe
     attributor->unlabelled += attributor->labelled && label < 0 ? 1 : 0;
     bool nominates = attribute_nominates(attributor, &view->item);
     attributor->nominating += nominates ? 1 : 0;
+    attributor->n_cut += view->cut > 0 ? 1 : 0;
+    attributor->most_cut = view->cut > attributor->most_cut ? view->cut : attributor->most_cut;
     TRY(add_drawn(builders, attributor->n_drawn, view));
     for (int32_t k = 0; k < view->n_keys && !nominates && (label >= 0 || !attributor->labelled); k++) {
         TRY(suspects_count(&attributor->suspects, attributor->call, &view->keys[k]));

@@ -157,10 +157,7 @@ static const limn_param rows[] = {
      .help = "records read ahead and scored together; 0: 64. More cost memory; the numbers stay the same",
      .field = offsetof(PredictParams, batch)},
     LIMIT_ROWS(PredictParams, limits),
-    {"truncate", 0, LIMN_PARAM_CHOICE, .metavar = "WHERE", .default_text = "no", .choices = "no|left|right|middle",
-     .help =
-         "cut a prompt that is longer than the model reads, instead of refusing it; special tokens at its ends stay",
-     .field = offsetof(PredictParams, truncate)},
+    TRUNCATE_ROW(PredictParams, truncate),
     {"top", 'n', LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "10", .minimum = 1, .maximum = 100000,
      .help = "show the N surest mistakes", .field = offsetof(PredictParams, top)},
     {"decisions", 0, LIMN_PARAM_OUTPUT, .metavar = "FILE.jsonl",

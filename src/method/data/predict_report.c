@@ -276,14 +276,12 @@ static void report_checks(Predictor *predictor) {
                     (long long)predictor->joined, (long long)decisions);
     }
     if (predictor->n_cut > 0) {
-        static const char *const english[] = {"", "beginning", "end", "middle"}, *const chinese[] = {"", "开头", "末尾",
-                                                                                                     "中间"};
         result_warn(result,
                     SAY(predictor->call,
                         "%lld of %lld prompts were longer than the model reads: up to %d tokens of their %s were cut",
                         "%lld 条提示（共 %lld 条）超过模型可读的长度：至多截去 %d 个词元（%s）"),
                     (long long)predictor->n_cut, (long long)decisions, (int)predictor->most_cut,
-                    SAY(predictor->call, english, chinese)[predictor->params->truncate]);
+                    truncation_part(predictor->call, (Truncation)predictor->params->truncate));
     }
     if (predictor->unlabelled > 0 && predictor->params->data.label_field.bytes != NULL) {
         result_warn(result,
