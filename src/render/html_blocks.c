@@ -518,7 +518,7 @@ void html_text(Html *h, const Block *block) {
 void html_section(Html *h, const Block *block) {
     h->level = ((const SectionBlock *)block->content)->level;
     text_buffer_printf(h->out, "<h%d class=\"section\" id=\"h-%s\">", h->level + 1, block->id);
-    markup_text(h->out, block->title.length > 0 ? block->title : text_of(block->id), 0);
+    markup_text(h->out, word_for_block(h->words, block), 0);
     text_buffer_printf(h->out, "</h%d>\n", h->level + 1);
     if (block->note.length > 0) {
         add(h, "<p class=\"note\">");
