@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 
-/* Precision over recall from the highest score down, equal scores as one threshold; NaN scores come last, together. Both
- * NaN where nothing is marked. */
+/* Precision over recall from the highest score down, equal scores as one threshold; NaN scores come last, together.
+ * Both NaN where nothing is marked. */
 typedef struct MarkedCurve {
     double area;    /* straight lines between the thresholds, from precision 1 at recall 0 */
     double average; /* precision, each threshold weighed by what of recall it adds */
