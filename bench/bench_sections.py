@@ -664,38 +664,53 @@ def sweep_live(bench, ask, length):
 
 # Live edits -----------------------------------------------------------------------------------------------------------
 
-LIVE_NEAR = 3000  # (layers above) x (positions behind) within which an edit is to be answered in 100 ms
+LIVE = (  # name, layers; (layers above) x (positions behind) within which an edit is to be answered in 100 ms; the most asked
+    ("SmolLM2", 30, 3000, 30 * 512),
+    ("llama-1b-bf16", 16, 256, 2048),
+)
 
 
 def live(bench):
-    """`limn live` on SmolLM2 in bf16, 512 tokens: from an edit's text to the changed distribution in a result document, the
-    prompt's run being warm. Each edit is asked twice: the first time its site is new to the engine."""
-    model = smollm2_file(bench)
-    if not model:
-        bench.table.add("live", "SmolLM2 is not there", equal=False)
-        return
-    length, layers = 512, 30
+    """`limn live` in bf16, 512 tokens: from an edit's text to the changed distribution in a result document, the prompt's run
+    being warm. Each edit is asked twice: the first time its site is new to the engine."""
+    for name, layers, near, most in LIVE:
+        model = smollm2_file(bench) if name == "SmolLM2" else llama_1b(bench)
+        if model:
+            live_model(bench, name, model, layers, near, most)
+        else:
+            bench.table.add("live", f"{name} is not there: give --peers once to make it", equal=False if name == "SmolLM2" else None)
+
+
+def llama_1b(bench):
+    folder = bench.cache / "llama-1b-bf16"
+    if not (folder / "config.json").exists() and bench.peers:
+        subprocess.run([bench.peers, str(bench.root / "bench" / "peers" / "llama_shape.py"), "1b", str(bench.cache)], check=True)
+    return folder if (folder / "config.json").exists() else None
+
+
+def live_model(bench, name, model, layers, near_reach, most):
+    length = 512
     ids = ",".join(map(str, ids_of_length(length)))
     params = {"model": str(model), "ids": ids, "dtype": "bf16", "check": "none", "threads": bench.threads}
     started = bench.limn.ask(do="call", command="live", params=params)
     if "error" in started:
-        bench.table.add("live", started["error"], equal=False)
+        bench.table.add(f"live, {name}", started["error"], equal=False)
         return
     full = min(live_seconds(bench, {**params, "set": ["hook_embed[pos=0]=times:1.5"]})[0] for _ in range(2))
-    bench.table.add(f"live, T={length} bf16: all rows and layers", "", "", seconds_text(full))
+    bench.table.add(f"live, {name}, T={length} bf16: all rows and layers", "", "", seconds_text(full))
     cells = [(layer, position) for layer in range(1, layers, 8 if bench.quick else 3)
-             for position in (511, 503, 479, 412, 312, 112, 8)]
+             for position in (511, 503, 479, 412, 312, 112, 8) if (layers - layer) * (length - position) <= most]
     near, far = [], []
     for layer, position in cells:
         ask = {**params, "set": [f"blocks.{layer}.hook_mlp_out[pos={position}]=zero"]}
         first, share = live_seconds(bench, ask)
         again = min(live_seconds(bench, ask)[0] for _ in range(2))
         reach = (layers - layer) * (length - position)
-        (near if reach <= LIVE_NEAR else far).append((again, first, again / (full * share)))
-    plain = {**params, "set": [f"blocks.{cells[0][0]}.hook_mlp_out[pos=312]=zero"], "check": "pass"}
+        (near if reach <= near_reach else far).append((again, first, again / (full * share)))
+    plain = {**params, "set": [f"blocks.{cells[0][0]}.hook_mlp_out[pos={cells[-1][1]}]=zero"], "check": "pass"}
     checked = next(c for c in bench.limn.ask(do="call", command="live", params=plain)["result"]["checks"]
                    if c["name"] == "plain-pass")
-    live_row(bench, f"edits with (L-l)(T-t) <= {LIVE_NEAR}", near, 0, 0.1, checked)
+    live_row(bench, f"edits with (L-l)(T-t) <= {near_reach}", near, 0, 0.1, checked)
     live_row(bench, "the same, of a site that is new to the engine", near, 1, None, checked)
     ratios = sorted(cell[2] for cell in far)
     if ratios:

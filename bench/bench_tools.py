@@ -113,7 +113,7 @@ def interleave(repeats, *calls):
 
 
 def whole_process(command, environment=None):
-    """Seconds, peak resident bytes, exit code and output of a program run from start to end."""
+    """Seconds (and of a processor), peak resident bytes, exit code and output of a program run from start to end."""
     env = dict(os.environ, **(environment or {}))
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
@@ -121,7 +121,7 @@ def whole_process(command, environment=None):
     err = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    return {"seconds": time.perf_counter() - started, "bytes": usage.ru_maxrss * 1024,
+    return {"seconds": time.perf_counter() - started, "processor": usage.ru_utime + usage.ru_stime, "bytes": usage.ru_maxrss * 1024,
             "code": process.returncode, "out": out.decode(errors="replace"), "err": err.decode(errors="replace")}
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """How often does an audit raise an alarm about a model without the planted faults?
 
-    python3 false_alarms.py [--audits 10] [--sample 200] [--limn ../../build/limn] [--threads N]
+    python3 false_alarms.py [--audits 10] [--tweets 400] [--sample N] [--limn ../../build/limn] [--threads N]
 
-Audits adapter-clean/ by demo.yaml again and again, with other seeds: other tweets drawn from held-out.jsonl, other halves,
-other words in their place. Prints every finding; ends with 1 where there is more than one in all.
+Audits adapter-clean/ by demo.yaml again and again, with other seeds: other halves of the first tweets of held-out.jsonl (or
+of N drawn from them), other words in their place. Prints every finding; ends with 1 where there is more than one in all.
 """
 import argparse
 import json
@@ -17,19 +17,22 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 
 
-def plan_of(seed):
+def plan_of(seed, tweets):
     """demo.yaml about the other adapter: without case pages and gates, which test nothing."""
     text = (HERE / "demo.yaml").read_text(encoding="utf-8")
     text = re.sub(r"^seed: .*$", f"seed: {seed}", text, flags=re.M)
     text = re.sub(r"^( +adapter): adapter$", r"\1: adapter-clean", text, flags=re.M)
+    text = re.sub(r"^( +)(file: .*)$", rf"\1\2\n\1limit: {tweets}", text, flags=re.M)
     return text[:text.index("cases:")]
 
 
 def audit(options, seed, work):
     plan = HERE / f".false-alarms-{seed}.yaml"  # beside demo.yaml: paths of a plan begin at its folder
-    plan.write_text(plan_of(seed), encoding="utf-8")
-    command = [options.limn, "audit", str(plan), "--sample", str(options.sample), "--work", f"{work}/{seed}", "--json",
-               "--quiet"] + (["--threads", str(options.threads)] if options.threads else [])
+    plan.write_text(plan_of(seed, options.tweets), encoding="utf-8")
+    command = [options.limn, "audit", str(plan), "--work", f"{work}/{seed}", "--json", "--quiet"]
+    for name in ("threads", "sample"):
+        value = getattr(options, name)
+        command += [f"--{name}", str(value)] if value else []
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     finally:
@@ -46,7 +49,8 @@ def table(report, name):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--audits", type=int, default=10)
-    parser.add_argument("--sample", type=int, default=200, help="tweets of each audit")
+    parser.add_argument("--tweets", type=int, default=400, help="so many of the first ones")
+    parser.add_argument("--sample", type=int, default=0, help="draw so many of these for each audit")
     parser.add_argument("--limn", default=str(HERE / "../../build/limn"))
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--work", help="keep the audits here, and go on where they stopped")
@@ -61,7 +65,7 @@ def main():
             print(f"seed {seed}: {len(rows)} findings of {len(table(report, 'hypotheses')['rows'])} tests", flush=True)
             for row in rows:
                 print(f"    {row}")
-    print(f"{options.audits} audits of {options.sample} tweets, {tests} tests: {found} findings")
+    print(f"{options.audits} audits, {tests} tests: {found} findings")
     sys.exit(0 if found <= 1 else 1)
 
 

@@ -38,12 +38,17 @@ static limn_status read_cases(Detection *detection) {
 /* A kind of which nothing was found, by its tests: how large it would have had to be. */
 static limn_status add_absent(Findings *findings, const FindingRules *rules, const Hypothesis *first) {
     NotFound absent = {.kind = first->kind, .what = first->kind, .smallest = (double)NAN, .unit = first->unit};
+    double most = (double)NAN;
     for (int32_t i = 0; i < findings->n; i++) {
         const Hypothesis *item = &findings->items[i];
         if (item->kind != first->kind) {
             continue;
         }
         absent.tested++;
+        if (strcmp(item->kind, "layer") == 0 && !(item->effect.value <= most)) { /* what was tried is worth telling */
+            most = item->effect.value;
+            absent.note = arena_printf(findings->arena, "%s: %s", item->what, item->evidence);
+        }
         double smallest =
             smallest_effect((item->effect.high - item->effect.low) / 2, rules->level, findings_burden(findings, item));
         absent.smallest = !(absent.smallest >= smallest) ? smallest : absent.smallest; /* of the bluntest test */

@@ -4,6 +4,7 @@
  *
  * How it fails: as `surgery` does; what several parts carry together no single one shows. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "audit/detect.h"
@@ -34,17 +35,57 @@ static int32_t row_of(const TableBlock *table, const char *scope, const char *sc
     return -1;
 }
 
-/* The edit that was judged, as the table of others of its kind has it. */
-static const char *edit_of(const Detection *detection, const Result *result) {
+/* "blocks.3.hook_mlp_out=zero" as a person says it; what has no such name stays as it is written. */
+static const char *part_called(const Detection *detection, const char *edit) {
+    static const struct {
+        const char *form, *english, *chinese;
+    } forms[] = {{"blocks.%d.hook_mlp_out=zero%n", "the MLP of layer %d", "第 %d 层的 MLP"},
+                 {"blocks.%d.hook_attn_out=zero%n", "the attention of layer %d", "第 %d 层的注意力"},
+                 {"blocks.%d.hook_resid_post=copy:blocks.%*d.hook_resid_pre%n", "layer %d", "第 %d 层"},
+                 {"blocks.%d.attn.hook_z[head=%d]=zero%n", "head %2$d of layer %1$d", "第 %d 层的第 %d 头"}};
+    enum { HEAD = 3 };
+    const char *made = edit;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    for (int i = 0; edit != NULL && made == edit && i <= HEAD; i++) {
+        int layer = -1, head = -1, end = 0;
+        const char *text = TELL(detection, forms[i].english, forms[i].chinese);
+        bool fits = i == HEAD ? sscanf(edit, forms[i].form, &layer, &head, &end) == 2
+                              : sscanf(edit, forms[i].form, &layer, &end) == 1;
+        if (fits && end > 0 && edit[end] == '\0') {
+            made = i == HEAD ? arena_printf(detection->arena, text, layer, head)
+                             : arena_printf(detection->arena, text, layer);
+        }
+    }
+#pragma GCC diagnostic pop
+    return made;
+}
+
+/* The edit that was judged and how many of its kind score no less, as the table of others has it. */
+typedef struct Controls {
+    const char *edit;
+    bool removes; /* something that has a name */
+    int32_t as_good, others;
+} Controls;
+
+static Controls read_controls(const Detection *detection, const Result *result) {
     const TableBlock *table = result_table(result, "controls");
+    Controls controls = {.edit = TELL(detection, "the chosen edit", "所选修改")};
+    double own = (double)NAN;
     for (int32_t row = 0; table != NULL && row < table->n_rows; row++) {
         const Value *judged = cell(table, row, "judged"), *edit = cell(table, row, "edit");
         if (judged != NULL && judged->kind == VALUE_BOOL && judged->boolean && edit != NULL &&
             edit->kind == VALUE_TEXT) {
-            return arena_strndup(detection->arena, edit->text.bytes, edit->text.length);
+            own = number(table, row, "score");
+            const char *written = arena_strndup(detection->arena, edit->text.bytes, edit->text.length);
+            controls.edit = part_called(detection, written);
+            controls.removes = controls.edit != written;
+        } else {
+            controls.others++;
+            controls.as_good += number(table, row, "score") >= own; /* its own row stands first */
         }
     }
-    return TELL(detection, "the chosen edit", "所选修改");
+    return controls;
 }
 
 static bool controls_failed(const Result *result) {
@@ -75,16 +116,21 @@ static int aim_place(const PlanStep *step) {
     return 0;
 }
 
-static const char *say_edit(const Detection *detection, const TableBlock *table, int aim, int32_t focus) {
+static const char *say_edit(const Detection *detection, const TableBlock *table, int aim, int32_t focus,
+                            const Controls *controls) {
     int32_t others = row_of(table, "others", "其余", "accuracy", "准确率");
     double scale = strcmp(aims[aim].option, "loss") == 0 ? 1 : 100;
     return arena_printf(detection->arena,
                         TELL(detection,
-                             "with it %s there go from %.1f%s to %.1f%s, accuracy elsewhere from %.1f%% to %.1f%%",
-                             "施加后该处%s由 %.1f%s 变为 %.1f%s，其余记录的准确率由 %.1f%% 变为 %.1f%%"),
+                             "%s it %s there go from %.1f%s to %.1f%s, accuracy elsewhere from %.1f%% to %.1f%%; "
+                             "%d of %d others of its kind do as well",
+                             "%s后该处%s由 %.1f%s 变为 %.1f%s，其余记录的准确率由 %.1f%% 变为 %.1f%%；同类的 %d / %d "
+                             "个不比它差"),
+                        controls->removes ? TELL(detection, "without", "去除") : TELL(detection, "with", "施加"),
                         TELL(detection, aims[aim].english, aims[aim].chinese), scale * number(table, focus, "before"),
                         scale == 100 ? "%" : "", scale * number(table, focus, "after"), scale == 100 ? "%" : "",
-                        100 * number(table, others, "before"), 100 * number(table, others, "after"));
+                        100 * number(table, others, "before"), 100 * number(table, others, "after"),
+                        (int)controls->as_good, (int)controls->others);
 }
 
 static limn_status add_edit(Detection *detection, int32_t step, const Result *result, const TableBlock *table) {
@@ -97,13 +143,14 @@ static limn_status add_edit(Detection *detection, int32_t step, const Result *re
     }
     const char *where = arena_printf(detection->arena, "%s%s%s", of->id, of->title != NULL ? ", " : "",
                                      of->title != NULL ? of->title : "");
-    const char *evidence = say_edit(detection, table, aim, focus);
+    const Controls controls = read_controls(detection, result);
+    const char *evidence = say_edit(detection, table, aim, focus, &controls);
     double better = sign * number(table, focus, "difference");
     double low = sign * number(table, focus, "low"), high = sign * number(table, focus, "high");
     bool loss = strcmp(aims[aim].option, "loss") == 0;
     Hypothesis made = {
         .kind = "layer",
-        .what = edit_of(detection, result),
+        .what = controls.edit,
         .where = where,
         .effect = {better, fmin(low, high), fmax(low, high)},
         .points = loss ? (double)NAN : better,

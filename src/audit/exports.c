@@ -156,11 +156,26 @@ static limn_status write_summary(const Audit *audit, TextBuffer *out) {
 
 /* ---- SARIF ---- */
 
+/* Where the plan lies as a URI reference (RFC 3986): what is not unreserved is escaped. */
+static json_t *uri_of(const char *path) {
+    static const char unreserved[] = "-._~/";
+    TextBuffer out = TEXT_BUFFER_INIT;
+    text_buffer_add(&out, path[0] == '/' ? "file://" : "");
+    for (const char *c = path; *c != '\0'; c++) {
+        bool plain = (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+                     strchr(unreserved, *c) != NULL;
+        text_buffer_printf(&out, plain ? "%c" : "%%%02X", (unsigned char)*c);
+    }
+    json_t *made = json_string(out.data != NULL ? out.data : "");
+    text_buffer_free(&out);
+    return made;
+}
+
 static json_t *sarif_result(const char *rule, const char *level, const char *message, const char *plan,
                             const char *print) {
     return json_pack("{s:s, s:s, s:{s:o}, s:[{s:{s:{s:o}, s:{s:i}}}], s:{s:s}}", "ruleId", rule, "level", level,
                      "message", "text", text(message), "locations", "physicalLocation", "artifactLocation", "uri",
-                     text(plan), "region", "startLine", 1, "partialFingerprints", "limn/v1", print);
+                     uri_of(plan), "region", "startLine", 1, "partialFingerprints", "limn/v1", print);
 }
 
 static void add_gate_result(json_t *results, const Audit *audit, const GateOutcome *outcome) {

@@ -41,7 +41,8 @@ typedef struct NotFound {
     int64_t tested;  /* hypotheses */
     double smallest; /* effect that would have been found with power .8; NaN: not known */
     const char *unit;
-    const char *why; /* NULL: it was looked for */
+    const char *why;  /* NULL: it was looked for */
+    const char *note; /* what came nearest; NULL: nothing is said of it */
 } NotFound;
 
 typedef struct Findings {

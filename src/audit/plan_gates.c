@@ -80,6 +80,26 @@ static limn_status take_by(const Plan *plan, const YamlNode *node, PlanGate *gat
     return LIMN_OK;
 }
 
+/* By its name a gate is known in checks, JUnit and SARIF, from audit to audit. */
+static limn_status name_gate(const Plan *plan, PlanGate *gate) {
+    const char *how = gate->aggregation > AGGREGATE_VALUE ? aggregations[gate->aggregation] : "";
+    const YamlNode *said = yaml_get(gate->node, "name");
+    if (gate->name == NULL) {
+        gate->name = arena_printf(plan->arena, "%s%s%s %s %s", how, how[0] != '\0' ? " " : "", gate->metric,
+                                  signs[gate->op], gate->value_text);
+    }
+    if (gate->name == NULL) {
+        return fail(LIMN_NO_MEMORY, "%s: out of memory", plan->name);
+    }
+    for (int32_t i = 0; i < plan->n_gates; i++) {
+        if (strcmp(plan->gates[i].name, gate->name) == 0) {
+            return plan_fail(plan, said != NULL ? said : gate->node,
+                             "two gates are called '%.80s': give one of them another 'name'", gate->name);
+        }
+    }
+    return LIMN_OK;
+}
+
 static limn_status read_gate(Plan *plan, const YamlNode *node) {
     static const char *const keys[] = {"name", "metric", "aggregation", "op", "value", "by"};
     PlanGate *gate = &plan->gates[plan->n_gates];
@@ -99,12 +119,9 @@ static limn_status read_gate(Plan *plan, const YamlNode *node) {
     gate->op = (CheckKind)op;
     TRY(take_value(plan, node, gate));
     TRY(check_metric(plan, gate));
-    if (gate->name == NULL) {
-        gate->name = arena_printf(plan->arena, "%s%s%s %s %s", aggregation > 0 ? aggregations[aggregation] : "",
-                                  aggregation > 0 ? " " : "", gate->metric, signs[op], gate->value_text);
-    }
+    TRY(name_gate(plan, gate));
     plan->n_gates++;
-    return gate->name != NULL ? LIMN_OK : fail(LIMN_NO_MEMORY, "%s: out of memory", plan->name);
+    return LIMN_OK;
 }
 
 limn_status plan_read_gates(Plan *plan, const YamlNode *root) {

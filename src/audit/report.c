@@ -157,7 +157,10 @@ static void add_absent(const Audit *audit) {
     for (int32_t i = 0; i < audit->findings.n_absent; i++) {
         const NotFound *absent = &audit->findings.absent[i];
         const Value cells[] = {value_text(absent->kind), value_integer(absent->tested), value_number(absent->smallest),
-                               value_text(absent->unit), value_text(absent->why != NULL ? absent->why : "")};
+                               value_text(absent->unit),
+                               value_text(absent->why != NULL    ? absent->why
+                                          : absent->note != NULL ? absent->note
+                                                                 : "")};
         table_row(table, cells);
     }
     result_block_note(

@@ -54,20 +54,6 @@ static limn_status new_order(int32_t **order, const double *scores, int32_t n) {
     return LIMN_OK;
 }
 
-limn_status average_precision(double *precision, const double *scores, const bool *marked, int32_t n) {
-    int32_t *order, found = 0;
-    double sum = 0.0;
-    TRY(new_order(&order, scores, n));
-    for (int32_t i = 0; i < n; i++) {
-        if (marked[order[i]]) {
-            sum += (double)++found / (double)(i + 1);
-        }
-    }
-    free(order);
-    *precision = found > 0 ? sum / found : (double)NAN;
-    return LIMN_OK;
-}
-
 limn_status top_overlap(double *share, const double *a, const double *b, int32_t n, int32_t k) {
     int32_t *first, *second, common = 0;
     TRY(new_order(&first, a, n));

@@ -15,10 +15,6 @@ double infidelity_of(const double *predicted, const double *actual, int64_t n, b
  * either are left out. NaN: nothing is left. */
 double sensitivity_of(const double *scores, const double *version, int64_t n);
 
-/* Mean precision at the ranks of what is marked (AUPRC of ERASER: DeYoung et al. 2020, 1911.03429); NaN scores come
- * last. NaN: nothing is marked. */
-limn_status average_precision(double *precision, const double *scores, const bool *marked, int32_t n);
-
 /* How many of the k highest of both lists are the same, over k. */
 limn_status top_overlap(double *share, const double *a, const double *b, int32_t n, int32_t k);
 

@@ -125,7 +125,7 @@ void pdf_text(Paper *paper, const Block *block) {
 
 void pdf_section(Paper *paper, const Block *block) {
     paper->level = ((const SectionBlock *)block->content)->level;
-    Text title = block->title.length > 0 ? block->title : text_of(block->id);
+    Text title = word_for_block(paper->words, block);
     paper_heading(paper, paper->level + 1, title, (Text){NULL, 0}, block, 130);
     if (block->note.length > 0) {
         paper_plain(paper, &style_note, block->note, 0);

@@ -119,10 +119,6 @@ static const Place *place_of(const Paper *paper, const Block *block) {
     return NULL;
 }
 
-static Text title_of(const Block *block) {
-    return block->title.length > 0 ? block->title : text_of(block->id);
-}
-
 static void draw_entry(Paper *paper, const Block *block, int32_t level) {
     const Place *place = place_of(paper, block);
     char number[16] = "", where[64];
@@ -131,7 +127,7 @@ static void draw_entry(Paper *paper, const Block *block, int32_t level) {
         snprintf(number, sizeof number, "%d", place->page);
     }
     TextBuffer cut = TEXT_BUFFER_INIT;
-    clean_text_cut(&cut, title_of(block), 0, 84);
+    clean_text_cut(&cut, word_for_block(paper->words, block), 0, 84);
     const char *kept = paper_keep(paper, &cut), *title = paper_clean(paper, text_of(kept), 0);
     double x = PAPER_LEFT + 14 * (level - 1);
     paper_need(paper, 15);
@@ -189,7 +185,7 @@ static void draw_block(Paper *paper, const Block *block) {
     };
     bool paragraph = paper->level > 0 && block->kind == BLOCK_TEXT && block->title.length == 0;
     if (block->kind != BLOCK_SECTION && !paragraph) {
-        paper_heading(paper, paper->level + 2, title_of(block), block->unit, block, keep_of(block));
+        paper_heading(paper, paper->level + 2, word_for_block(paper->words, block), block->unit, block, keep_of(block));
     }
     functions[block->kind](paper, block);
     if (block->kind != BLOCK_SECTION && block->note.length > 0) {

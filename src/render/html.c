@@ -160,7 +160,7 @@ static void add_heading(const Html *h, const Block *block) {
     text_buffer_printf(h->out, "<h%d id=\"h-", h->level + 2);
     markup_string(h->out, block->id);
     add(h, "\">");
-    markup_text(h->out, block->title.length > 0 ? block->title : text_of(block->id), 0);
+    markup_text(h->out, word_for_block(h->words, block), 0);
     if (block->unit.length > 0) {
         add(h, " <span class=\"unit\">(");
         markup_text(h->out, block->unit, 0);
@@ -184,9 +184,13 @@ static void add_block(Html *h, const Block *block) {
         functions[block->kind](h, block);
         return;
     }
-    add(h, "<section aria-labelledby=\"h-");
-    markup_string(h->out, block->id);
-    add(h, "\">\n");
+    if (h->level > 0) { /* of a report's many parts the headings are enough: titles recur, and landmarks are few */
+        add(h, "<section>\n");
+    } else {
+        add(h, "<section aria-labelledby=\"h-");
+        markup_string(h->out, block->id);
+        add(h, "\">\n");
+    }
     add_heading(h, block);
     if (block->detail) {
         text_buffer_printf(h->out, "<details><summary>%s</summary>\n", h->words[WORD_SHOW]);
@@ -231,7 +235,7 @@ static void add_contents(const Html *h) {
         int32_t level = block->kind == BLOCK_SECTION ? ((const SectionBlock *)block->content)->level : SECTION_LEVELS;
         if (level < SECTION_LEVELS) {
             text_buffer_printf(h->out, "<li class=\"l%d\"><a href=\"#h-%s\">", level, block->id);
-            markup_text(h->out, block->title.length > 0 ? block->title : text_of(block->id), 0);
+            markup_text(h->out, word_for_block(h->words, block), 0);
             add(h, "</a></li>\n");
         }
     }
@@ -242,7 +246,7 @@ static void add_checks_head(const Html *h) {
     const WordId columns[] = {WORD_OUTCOME, WORD_CHECK, WORD_CHECK_VALUE, WORD_CHECK_MEASURES};
     text_buffer_printf(h->out,
                        "<section aria-labelledby=\"checks\">\n<h2 id=\"checks\">%s</h2>\n<p class=\"note\">%s</p>\n"
-                       "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"checks\">"
+                       "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"checks\">"
                        "<table class=\"checks stack\" role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\">",
                        h->words[WORD_CHECKS], h->words[WORD_CHECKED_WHAT]);
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {

@@ -118,7 +118,7 @@ static void add_pieces_table(const Html *h, const Block *block, const Pieces *pi
     const char *name = word_for_string(h->words, unit);
     text_buffer_printf(h->out,
                        "<details><summary>%s</summary>\n<div class=\"scroll\" tabindex=\"0\" "
-                       "role=\"region\" aria-label=\"%s%s%s\"><table><thead><tr>"
+                       "role=\"group\" aria-label=\"%s%s%s\"><table><thead><tr>"
                        "<th scope=\"col\" class=\"num\">#</th><th scope=\"col\">%s</th><th scope=\"col\" "
                        "class=\"num\">%s</th><th scope=\"col\" class=\"num\">%s</th><th "
                        "scope=\"col\">%s</th></tr></thead>\n<tbody>\n",
@@ -242,7 +242,7 @@ static void open_scroll(const Html *h, const Block *block, double columns) {
     if (columns > PHONE_COLUMNS) {
         text_buffer_printf(h->out, "<p class=\"hint\">↔ %s</p>\n", h->words[WORD_SIDEWAYS]);
     }
-    add(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"h-");
+    add(h, "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"h-");
     markup_string(h->out, block->id);
     add(h, "\">");
 }
@@ -518,7 +518,7 @@ void html_text(Html *h, const Block *block) {
 void html_section(Html *h, const Block *block) {
     h->level = ((const SectionBlock *)block->content)->level;
     text_buffer_printf(h->out, "<h%d class=\"section\" id=\"h-%s\">", h->level + 1, block->id);
-    markup_text(h->out, block->title.length > 0 ? block->title : text_of(block->id), 0);
+    markup_text(h->out, word_for_block(h->words, block), 0);
     text_buffer_printf(h->out, "</h%d>\n", h->level + 1);
     if (block->note.length > 0) {
         add(h, "<p class=\"note\">");

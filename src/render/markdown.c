@@ -252,7 +252,7 @@ static void add_verdicts(const Markdown *m, const Result *result) {
 
 static void add_heading(const Markdown *m, const Block *block, int32_t level) {
     text_buffer_printf(m->out, "\n%.*s ", (int)level, "######");
-    add_text(m, block->title.length > 0 ? block->title : text_of(block->id), 0);
+    add_text(m, word_for_block(m->words, block), 0);
     if (block->unit.length > 0) {
         add(m, " (");
         add_text(m, block->unit, 0);

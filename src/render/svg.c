@@ -382,7 +382,7 @@ static void add_blocks(Svg *s, const Result *result) {
         const Block *block = &result->blocks[i];
         if (!block->detail && has_picture(block, report)) {
             s->y += 40;
-            add_line_of_text(s, "heading", MARGIN, block->title.length > 0 ? block->title : text_of(block->id), 90);
+            add_line_of_text(s, "heading", MARGIN, word_for_block(s->words, block), 90);
             s->y += 14;
             functions[block->kind](s, block);
         }

@@ -263,7 +263,7 @@ static CheckColumns check_columns(const Terminal *t, const Result *result) {
 static void add_heading(Terminal *t, const Block *block) {
     text_buffer_add_char(t->out, '\n');
     style_begin(t, STYLE_BOLD);
-    int column = add_clean_wrapped(t, block->title.length > 0 ? block->title : text_of(block->id), 0, 0);
+    int column = add_clean_wrapped(t, word_for_block(t->words, block), 0, 0);
     style_end(t);
     if (block->unit.length > 0) {
         bool fits = column + text_width(block->unit.bytes, block->unit.length) + 3 <= t->width;

@@ -44,3 +44,7 @@ Text word_for_name(Words words, Text name) {
 const char *word_for_string(Words words, const char *name) {
     return word_for_name(words, text_of(name)).bytes;
 }
+
+Text word_for_block(Words words, const Block *block) {
+    return block->title.length > 0 ? word_for_name(words, block->title) : text_of(block->id);
+}

@@ -21,5 +21,7 @@ Words words_in(const char *language);
 /* A document's name (of a column, a check, a grouping, a token's state) as readers of these words know it. */
 Text word_for_name(Words words, Text name);
 const char *word_for_string(Words words, const char *name);
+/* What stands above a block: its title, that of a method in these words; else its id. */
+Text word_for_block(Words words, const Block *block);
 
 #endif

@@ -1,5 +1,5 @@
-/* `run --estimate` against what `run` takes on a real model, each in a process of its own. Skips, with a line, when the
- * model is not there (scripts/models smollm2). */
+/* --estimate against what the command comes to hold on a real model, each in a process of its own. Skips, with a line,
+ * when the model is not there (scripts/models smollm2). */
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,42 +36,98 @@ static double cell(const json_t *document, const char *name) {
     return 0;
 }
 
-/* MiB: of the estimate what it says, of a run what the process came to hold. */
-static double ask(bool estimate) {
-    char params[8192];
-    size_t used =
-        (size_t)snprintf(params, sizeof params, "{\"model\": \"%s\", \"threads\": 2, \"estimate\": %s, \"ids\": [1",
-                         model_path(), estimate ? "true" : "false");
+/* One question: its options, and how often it is asked, by which weights are as warm as the estimate takes them. */
+typedef struct Asked {
+    const char *method;
+    json_t *(*options)(const char *data);
+    int times;
+} Asked;
+
+static json_t *long_prompt(const char *data) {
+    (void)data;
+    char ids[8192];
+    size_t used = (size_t)snprintf(ids, sizeof ids, "1");
     for (int i = 1; i < TOKENS; i++) {
-        used += (size_t)snprintf(params + used, sizeof params - used, ",%d", 100 + i * 37 % 5000);
+        used += (size_t)snprintf(ids + used, sizeof ids - used, ",%d", 100 + i * 37 % 5000);
     }
-    snprintf(params + used, sizeof params - used, "]}");
-    limn_context *context;
-    limn_result *result;
-    char *text;
+    return json_pack("{s:s}", "ids", ids);
+}
+
+#define FRANCE "The capital of France is"
+#define ITALY  "The capital of Italy is"
+
+static json_t *patches(const char *data) {
+    (void)data;
+    return json_pack("{s:s, s:s, s:s}", "prompt", FRANCE, "corrupt", ITALY, "site", "z");
+}
+
+static json_t *restored(const char *data) {
+    (void)data;
+    return json_pack("{s:s, s:s, s:i}", "prompt", FRANCE, "subject", "France", "samples", 2);
+}
+
+static json_t *operation(const char *data) {
+    return json_pack("{s:s, s:s, s:s, s:[ss], s:[s], s:i}", "data", data, "prompt-field", "p", "label-field", "y",
+                     "choices", " yes", " no", "set", "blocks.27.attn.hook_z[head=3]=zero", "draws", 5);
+}
+
+static json_t *edits(const char *data) {
+    (void)data;
+    return json_pack("{s:s, s:[s]}", "prompt", FRANCE, "set", "blocks.0.hook_mlp_out[pos=1]=zero");
+}
+
+static const Asked questions[] = {
+    {"run", long_prompt, 1},   {"patch", patches, 1}, {"mediate", restored, 1},
+    {"surgery", operation, 1}, {"live", edits, 4},
+};
+
+static json_t *answer(limn_context *context, const Asked *asked, const char *data, bool estimate) {
+    json_t *options = asked->options(data), *document = NULL;
+    json_object_set_new(options, "model", json_string(model_path()));
+    json_object_set_new(options, "threads", json_integer(2));
+    if (estimate) {
+        json_object_set_new(options, "estimate", json_true());
+    }
+    char *params = json_dumps(options, 0), *text;
     size_t length;
-    if (limn_context_new(&context) != LIMN_OK || limn_call(context, "run", params, NULL, &result) != LIMN_OK ||
-        limn_result_render(result, "json", NULL, &text, &length) != LIMN_OK) {
+    limn_result *result = NULL;
+    if (limn_call(context, asked->method, params, NULL, &result) != LIMN_OK) {
+        fprintf(stderr, "%s: %s\n", asked->method, limn_error_message());
+    } else if (limn_result_render(result, "json", NULL, &text, &length) == LIMN_OK) {
+        document = json_loadb(text, length, 0, NULL);
+        limn_free(text);
+    }
+    limn_result_free(result);
+    free(params);
+    json_decref(options);
+    return document;
+}
+
+/* MiB: of the estimate what it says, else what the process came to hold. */
+static double ask(const Asked *asked, const char *data, bool estimate) {
+    limn_context *context;
+    double amount = 0;
+    if (limn_context_new(&context) != LIMN_OK) {
         return 0;
     }
-    json_t *document = json_loadb(text, length, 0, NULL);
-    double peak = json_number_value(json_object_get(json_object_get(document, "measured"), "peak_bytes")) / 1048576.0;
-    double amount = estimate ? cell(document, "memory at its peak, about") : peak;
-    json_decref(document);
-    limn_free(text);
-    limn_result_free(result);
+    for (int i = 0; i < (estimate ? 1 : asked->times); i++) {
+        json_t *document = answer(context, asked, data, estimate), *measured = json_object_get(document, "measured");
+        double peak = json_number_value(json_object_get(measured, "peak_bytes")) / 1048576.0;
+        amount = estimate ? cell(document, "memory at its peak, about") : peak;
+        json_decref(document);
+    }
     limn_context_free(context);
     return amount;
 }
 
-static double ask_apart(bool estimate) {
+static double ask_apart(const Asked *asked, const char *data, bool estimate) {
     int ends[2], result;
     double amount = 0;
     assert_int_equal(pipe(ends), 0);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        amount = ask(estimate);
+        amount = ask(asked, data, estimate);
         _exit(write(ends[1], &amount, sizeof amount) == (ssize_t)sizeof amount ? 0 : 1);
     }
     close(ends[1]);
@@ -79,6 +135,16 @@ static double ask_apart(bool estimate) {
     close(ends[0]);
     assert_int_equal(waitpid(child, &result, 0), child);
     return amount;
+}
+
+static void write_records(const char *path) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (int i = 0; i < 12; i++) {
+        fprintf(file, "{\"p\": \"Is %d an even number, and would you say so? Answer:\", \"y\": \"%s\"}\n", i,
+                i % 2 == 0 ? "yes" : "no");
+    }
+    assert_int_equal(fclose(file), 0);
 }
 
 static void the_estimate_is_the_peak(void **state) {
@@ -90,10 +156,17 @@ static void the_estimate_is_the_peak(void **state) {
         print_message("skipped: %s is not there (scripts/models smollm2)\n", model_path());
         skip();
     }
-    double said = ask_apart(true), held = ask_apart(false);
-    print_message("said %.0f MiB, held %.0f MiB\n", said, held);
-    assert_true(held > 500);
-    assert_true(said > 0.9 * held && said < 1.1 * held);
+    char data[64];
+    snprintf(data, sizeof data, "/tmp/limn-estimate-%d.jsonl", (int)getpid());
+    write_records(data);
+    bool all = true;
+    for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++) {
+        double said = ask_apart(&questions[i], data, true), held = ask_apart(&questions[i], data, false);
+        print_message("%s: said %.0f MiB, held %.0f MiB\n", questions[i].method, said, held);
+        all = all && held > 500 && said > 0.9 * held && said < 1.1 * held;
+    }
+    unlink(data);
+    assert_true(all);
 }
 
 int main(void) {

@@ -342,7 +342,7 @@ static void test_inside(void **state) {
     bool layer = false;
     for (int32_t i = 0; i < found->n_rows; i++) {
         bool this = strcmp(text_at(found, i, "kind"), "layer") == 0;
-        layer = layer || (this && strcmp(text_at(found, i, "what"), "blocks.3.hook_mlp_out=zero") == 0);
+        layer = layer || (this && strcmp(text_at(found, i, "what"), "the MLP of layer 3") == 0);
     }
     assert_true(layer);
     result_free(result);

@@ -162,6 +162,9 @@ static const struct {
     {HEAD STEP "gates:\n- {metric: decisions.accuracy, op: <=, value: ninety}\n", "'value': found 'ninety'"},
     {HEAD STEP "gates:\n- {metric: decisions.accuracy, op: <=}\n", "a gate says no value"},
     {HEAD STEP "gates:\n- {metric: 2 +, op: <=, value: 1}\n", "plan.yaml:10:12"},
+    {HEAD STEP "gates:\n- {metric: decisions.accuracy, op: <=, value: 1}\n"
+               "- {metric: decisions.accuracy, op: <=, value: 1}\n",
+     "two gates are called 'decisions.accuracy <= 1'"},
     {HEAD STEP "findings: {level: 2}\n", "'level': found '2', expected a number from"},
     {HEAD "budget: 3 days\n" STEP, "expected a time such as 90s"},
     {HEAD "subject: other\n" STEP, "there is no model 'other'"},

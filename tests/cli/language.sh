@@ -28,12 +28,15 @@ speaks_chinese lrp "$letters" -p 'a cab' --target d
 speaks_chinese rollout "$letters" -p 'a cab' --target d
 speaks_chinese attention "$letters" -p 'a cab a cab'
 speaks_chinese ablate "$letters" -p 'a cab' --target d
+speaks_chinese ablate "$letters" -p 'a cab' --target d --estimate
 speaks_chinese lens "$letters" -p 'a cab' --target d
 speaks_chinese shap "$letters" -p 'a cab' --target d --samples 20
 speaks_chinese lime "$letters" -p 'a cab' --target d --samples 20 --repeats 2
 speaks_chinese compare methods "$letters" -p 'a cab de' --target d --methods grad,lrp,shap:samples=20 --sets 4
+speaks_chinese compare methods "$letters" -p 'a cab de' --target d --methods grad,lrp --draws 0 --rationale cab
 speaks_chinese causal-grad "$letters" -p 'a cab' --corrupt 'a dab' --target d
 speaks_chinese patch "$letters" -p 'a cab' --corrupt 'a dab' --target d
+speaks_chinese patch "$letters" -p 'a cab' --corrupt 'a dab' --target d --estimate
 speaks_chinese mediate "$letters" -p 'a cab' --subject c --target d --samples 6
 speaks_chinese why "$letters" -p 'a cab is red' --target d
 speaks_chinese why "$letters" -p 'a cab is red' --target d --contrast e --methods grad,lrp

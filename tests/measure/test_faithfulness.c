@@ -51,17 +51,6 @@ static void what_has_no_number_is_left_out(void **state) {
     assert_true(isnan(sensitivity_of(none, none, 1)));
 }
 
-static void precision_is_that_of_the_ranks(void **state) {
-    const double scores[] = {0.1, 5.0, NAN, 2.0, -1.0};
-    const bool marked[] = {true, false, true, true, false}, unmarked[5] = {false};
-    double precision;
-    /* order: 1, 3, 0, 4, 2: marked at ranks 2, 3 and 5 */
-    assert_int_equal(average_precision(&precision, scores, marked, 5), LIMN_OK);
-    near(precision, (1.0 / 2.0 + 2.0 / 3.0 + 3.0 / 5.0) / 3.0);
-    assert_int_equal(average_precision(&precision, scores, unmarked, 5), LIMN_OK);
-    assert_true(isnan(precision));
-}
-
 static void overlap_counts_the_highest(void **state) {
     const double a[] = {5, 4, 3, 2, 1}, b[] = {1, 9, 8, 7, 0};
     double share;
@@ -72,8 +61,8 @@ static void overlap_counts_the_highest(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(they_are_captums), cmocka_unit_test(what_has_no_number_is_left_out),
-        cmocka_unit_test(precision_is_that_of_the_ranks), cmocka_unit_test(overlap_counts_the_highest)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(they_are_captums),
+                                       cmocka_unit_test(what_has_no_number_is_left_out),
+                                       cmocka_unit_test(overlap_counts_the_highest)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -535,6 +535,11 @@ static void bad_questions_are_refused(void **state) {
              files.list);
     refused(LIMN_USAGE, more, "has no word that fits");
     refused(LIMN_USAGE, ", \"label-field\": \"y\", \"method\": \"predict\"", "predict");
+    refused(LIMN_USAGE, ", \"label-field\": \"y\", \"method\": \"grad,lrp\"", "found 2 methods, expected one");
+    refused(LIMN_USAGE, ", \"label-field\": \"y\", \"method\": \"lrp:rule=relp\"", "rule");
+    Result *result;
+    must(ask(&result, ", \"least\": 5, \"method\": \"lrp:rules=relp\""));
+    result_free(result);
     refused(LIMN_USAGE, ", \"label-field\": \"y\", \"labels\": \"a\"", "--labels");
     refused(LIMN_USAGE, ", \"label-field\": \"y\", \"where\": \"pred =! label\"", "where");
 }

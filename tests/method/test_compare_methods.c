@@ -132,6 +132,36 @@ static void records_and_rationales_count(void **state) {
     result_free(result);
 }
 
+/* A list marks each of its texts; "lm" is the second word that begins with l, and stands once. */
+static void lists_of_texts_are_rationales(void **state) {
+    static const char data[] = "{\"q\": \"a cab de fg h\", \"a\": \"d\", \"why\": [\"cab\", \"h\"]}\n"
+                               "{\"q\": \"b jk lm no\", \"a\": \"e\", \"why\": [\"lm\"]}\n"
+                               "{\"q\": \"b jk lm no\", \"a\": \"e\", \"why\": [\"lm\", \"absent\"]}\n";
+    char path[128], options[512];
+    snprintf(path, sizeof path, "%s/lists.jsonl", folder);
+    assert_int_equal(file_write_atomic(path, data, strlen(data)), LIMN_OK);
+    for (int draws = 0; draws <= 1; draws++) {
+        snprintf(options, sizeof options,
+                 ", \"data\": \"%s\", \"prompt-field\": \"q\", \"target-field\": \"a\", \"rationale-field\": \"why\", "
+                 "\"methods\": [\"grad,lrp\"], \"sets\": 0, \"versions\": 0, \"draws\": %d",
+                 path, draws);
+        Result *result = compare(options);
+        const TableBlock *table = table_of(result, "rationale");
+        assert_int_equal(table->n_rows, 3); /* and random order */
+        assert_int_equal(table->n_columns, 8);
+        for (int32_t row = 0; row < 3; row++) {
+            assert_true(number_at(table, row, 7) == 2.0); /* records */
+            for (int32_t column = 1; column <= 6; column += column == 1 ? 3 : 1) {
+                double figure = number_at(table, row, column);
+                assert_true(figure >= 0.0 && figure <= 1.0);
+            }
+        }
+        assert_true((result_find_block(result, "deletion") == NULL) == (draws == 0));
+        assert_non_null(strstr(result->warnings[0].bytes, "1 records"));
+        result_free(result);
+    }
+}
+
 static void refuse(const char *options, const char *said) {
     Result *result;
     limn_status status = call_method(&result, "compare methods", "{\"model\": \"%s\"%s}", folder, options);
@@ -154,8 +184,8 @@ static void mistakes_are_named(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_method_agrees_with_itself), cmocka_unit_test(what_draws_moves_with_its_seed),
+        cmocka_unit_test(a_method_agrees_with_itself),         cmocka_unit_test(what_draws_moves_with_its_seed),
         cmocka_unit_test(all_are_compared_when_none_is_named), cmocka_unit_test(records_and_rationales_count),
-        cmocka_unit_test(mistakes_are_named)};
+        cmocka_unit_test(lists_of_texts_are_rationales),       cmocka_unit_test(mistakes_are_named)};
     return cmocka_run_group_tests_name("compare methods", tests, make_folder, remove_folder);
 }

@@ -313,7 +313,7 @@ static void assert_markdown(const char *text) {
 
 static void assert_pdf(const Result *result) {
     TextBuffer pdf = TEXT_BUFFER_INIT, json = TEXT_BUFFER_INIT, back = TEXT_BUFFER_INIT;
-    Result *again;
+    Result *again = NULL;
     if (render_result(&pdf, result, "pdf", NULL) != LIMN_OK ||
         result_read_json(&again, pdf.data, pdf.length, "pdf") != LIMN_OK) {
         fail_msg("%s", error_message());

@@ -23,6 +23,19 @@
 #include "measure/distribution.h"
 #include "measure/target_score.h"
 
+static limn_status choose_unit(Patch *patch) {
+    const RowShape *shape = &patch->model->graph.nodes[patch->nodes[0]].op.out;
+    patch->by =
+        patch->params->by >= 0 ? (PatchBy)patch->params->by : (patch->site->heads ? PATCH_BY_HEAD : PATCH_BY_POSITION);
+    if (patch->by == PATCH_BY_HEAD && shape->n_dims != 2) {
+        return fail(LIMN_USAGE, "patch: option 'by': %s has no heads; expected one of q, k, v, z for --by head",
+                    patch->site->name);
+    }
+    patch->head_width = shape->n_dims == 2 ? shape->dims[1] : 0;
+    patch->n_columns = (int32_t)shape->dims[0]; /* by position: once there is a prompt */
+    return LIMN_OK;
+}
+
 static limn_status read_question(Patch *patch) {
     MethodCall *call = patch->call;
     const PatchParams *params = patch->params;
@@ -36,6 +49,7 @@ static limn_status read_question(Patch *patch) {
     patch->n_layers = patch->model->config.n_layers;
     TRY(layer_window_check("patch", params->window, patch->model));
     TRY(causal_site_nodes(&patch->nodes, call, patch->model, patch->site));
+    TRY(choose_unit(patch));
     TRY(prompt_read(&patch->pair.clean.prompt, call, patch->model, &params->pair.prompt));
     TRY(pair_read_corrupt(&patch->pair.corrupt.prompt, call, patch->model, &params->pair));
     prompt_describe(patch->result, call, patch->model, &patch->pair.clean.prompt);
@@ -43,31 +57,16 @@ static limn_status read_question(Patch *patch) {
                        &params->target, NULL, patch->result));
     TRY(outcome_choose(&patch->outcome, call, patch->model, &patch->target, &patch->contrast, params->metric));
     TRY(pair_join(&patch->pair, call, &patch->target));
+    patch->base_side = params->reverse ? &patch->pair.clean : &patch->pair.corrupt;
+    patch->n_columns = patch->by == PATCH_BY_HEAD ? patch->n_columns : patch->base_side->sequence.n;
     pair_warn(patch->result, call, &patch->pair);
     target_warn_unlikely(patch->result, call, patch->model, &patch->target, &patch->contrast);
-    return LIMN_OK;
-}
-
-static limn_status choose_columns(Patch *patch) {
-    const RowShape *shape = &patch->model->graph.nodes[patch->nodes[0]].op.out;
-    patch->by =
-        patch->params->by >= 0 ? (PatchBy)patch->params->by : (patch->site->heads ? PATCH_BY_HEAD : PATCH_BY_POSITION);
-    if (patch->by == PATCH_BY_HEAD && shape->n_dims != 2) {
-        return fail(LIMN_USAGE, "patch: option 'by': %s has no heads; expected one of q, k, v, z for --by head",
-                    patch->site->name);
-    }
-    patch->head_width = shape->n_dims == 2 ? shape->dims[1] : 0;
-    patch->n_columns = patch->by == PATCH_BY_HEAD ? (int32_t)shape->dims[0] : patch->base_side->sequence.n;
     return LIMN_OK;
 }
 
 static limn_status run(MethodCall *call, Result *result) {
     Patch patch = {.call = call, .params = call->params, .result = result};
     limn_status status = read_question(&patch);
-    patch.base_side = patch.params->reverse ? &patch.pair.clean : &patch.pair.corrupt;
-    if (status == LIMN_OK) {
-        status = choose_columns(&patch);
-    }
     if (status == LIMN_OK) {
         status = patch_prepare(&patch);
     }

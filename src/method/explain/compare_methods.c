@@ -130,7 +130,9 @@ static limn_status compare_item(Comparing *comparing, MethodCall *call, const Da
                             .prompt = &prompt,
                             .target = &target,
                             .contrast = &contrast,
-                            .rationale = item->group};
+                            .rationale = item->group,
+                            .fields = item->spans,
+                            .n_fields = item->n_spans};
     status = compare_record(&record);
     yardstick_free(record.yardstick);
     return status;
@@ -233,12 +235,14 @@ static const limn_param rows[] = {
               "likeliest one of each record",
               offsetof(CompareMethodsParams, target_field)),
     PARAM_ROW("rationale-field", 0, LIMN_PARAM_TEXT, "FIELD",
-              "the field with the words of the prompt that people marked",
+              "the field with the words of the prompt that people marked: a text, or a list of texts",
               offsetof(CompareMethodsParams, rationale_field)),
     PARAM_ROW("rationale", 0, LIMN_PARAM_TEXT, "TEXT", "the words of the prompt that people marked",
               offsetof(CompareMethodsParams, rationale)),
-    {"draws", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "4", .minimum = 1, .maximum = 8,
-     .help = "exchanges of each word, and of each point of a curve", .field = offsetof(CompareMethodsParams, draws)},
+    {"draws", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "4", .minimum = 0, .maximum = 8,
+     .help = "exchanges of each word, and of each point of a curve; 0: none, methods are held against each other and "
+             "what people marked alone",
+     .field = offsetof(CompareMethodsParams, draws)},
     {"sets", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "32", .minimum = 0, .maximum = 100000,
      .help = "random sets of words for infidelity; 0: none", .field = offsetof(CompareMethodsParams, sets)},
     {"seeds", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "3", .minimum = 1, .maximum = 1000,

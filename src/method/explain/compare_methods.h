@@ -34,7 +34,9 @@ typedef enum CompareFigure {
     FIGURE_DEVIATION,   /* over seeds, of the largest score */
     FIGURE_FLIPS,       /* share of larger scores whose sign changes with the seed */
     FIGURE_RATIONALE,   /* mean precision for the words that people marked */
-    FIGURES
+    FIGURE_AUPRC,       /* area under precision over recall for them */
+    FIGURES,
+    FIGURES_SHOWN = FIGURE_RATIONALE + 1 /* in the table of methods */
 } CompareFigure;
 
 typedef struct FigureList {
@@ -63,6 +65,13 @@ typedef struct PairFigures {
     int32_t n;
 } PairFigures;
 
+/* Words that people marked in one prompt, and each method's words from the highest score down. */
+typedef struct MarkedWords {
+    int32_t n;
+    bool *marked;    /* [n] */
+    int32_t *orders; /* [methods, n] */
+} MarkedWords;
+
 typedef struct Comparing {
     MethodCall *call;
     const CompareMethodsParams *params;
@@ -77,7 +86,9 @@ typedef struct Comparing {
     double clean, all_exchanged; /* sums over records */
     bool leads;                  /* curves are of the lead over a contrast, else of the probability */
     FigureList base_precision;   /* share of the words that people marked */
-    int64_t rows;                /* words scored in all */
+    MarkedWords *marked;         /* [base_precision.n] */
+    int32_t marked_capacity;
+    int64_t rows; /* words scored in all */
 } Comparing;
 
 /* One prompt, its answer and its words, in a call of its own. */
@@ -87,13 +98,16 @@ typedef struct CompareRecord {
     const Prompt *prompt;
     const Target *target;
     const Target *contrast;
-    Text rationale; /* absent: none */
+    Text rationale;         /* absent: none; a text, or a list of texts as JSON */
+    const TextSpan *fields; /* [n_fields] what of the prompt is the record's own; NULL: all */
+    int32_t n_fields;
     TokenRuns words;
     Yardstick *yardstick;
     bool *counts;    /* [words.n] may be exchanged */
     double *effects; /* [words.n] NaN: not exchanged */
 } CompareRecord;
 
+bool compare_exchanges(const Comparing *comparing); /* false: --draws 0, no word is exchanged */
 limn_status compare_add_figure(Comparing *comparing, FigureList *list, double value);
 /* Scores of the record's words by one method. *scored false: the method cannot, and nobody named it. */
 limn_status compare_scores(CompareRecord *record, Compared *method, const Prompt *prompt, const Target *target,
@@ -101,6 +115,11 @@ limn_status compare_scores(CompareRecord *record, Compared *method, const Prompt
 /* Curves of all methods and of a random order, which give comprehensiveness and sufficiency; infidelity. */
 limn_status compare_curves(CompareRecord *record);
 limn_status compare_infidelity(CompareRecord *record);
+/* How far the scores find what people marked. */
+limn_status compare_rationale(CompareRecord *record);
+/* Table "rationale", the methods in that order. */
+limn_status compare_rationale_report(Comparing *comparing, const int32_t *order, int32_t n);
+double compare_mean_figure(const Compared *method, CompareFigure figure); /* NaN: no record has one */
 /* Everything about one record. */
 limn_status compare_record(CompareRecord *record);
 /* Deviation over seeds, and what an idle word's exchange does to the scores. */

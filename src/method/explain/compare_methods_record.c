@@ -141,60 +141,6 @@ static limn_status compare_pairs(CompareRecord *record, double *x, double *y) {
     return LIMN_OK;
 }
 
-/* ---- rationales ---- */
-
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-/* Where a text stands in another, capitals or not; SIZE_MAX: nowhere. */
-static size_t find_text(Text whole, Text part) {
-    for (size_t at = 0; part.length > 0 && at + part.length <= whole.length; at++) {
-        size_t same = 0;
-        while (same < part.length && lower(whole.bytes[at + same]) == lower(part.bytes[same])) {
-            same++;
-        }
-        if (same == part.length) {
-            return at;
-        }
-    }
-    return SIZE_MAX;
-}
-
-static limn_status hold_against_rationale(CompareRecord *record) {
-    Comparing *comparing = record->comparing;
-    size_t from = find_text(record->prompt->text, record->rationale);
-    if (record->rationale.length == 0 || from == SIZE_MAX) {
-        comparing->no_rationale += record->rationale.bytes != NULL ? 1 : 0;
-        return LIMN_OK;
-    }
-    const Units *units = yardstick_units(record->yardstick);
-    bool *marked = ARENA_ARRAY(record->call->arena, bool, units->n + 1);
-    double *scores = ARENA_ARRAY(record->call->arena, double, units->n + 1), share = 0.0;
-    if (marked == NULL || scores == NULL) {
-        return method_no_memory(record->call);
-    }
-    for (int32_t m = 0; m < comparing->n; m++) {
-        int32_t n = 0, n_marked = 0;
-        for (int32_t w = 0; w < units->n; w++) {
-            const Unit *unit = &units->items[w];
-            if (record->counts[w]) {
-                marked[n] = unit->from < from + record->rationale.length && unit->to > from;
-                n_marked += marked[n] ? 1 : 0;
-                scores[n++] = comparing->methods[m].scores[w];
-            }
-        }
-        if (n_marked == 0 || n_marked == n || comparing->methods[m].left_out) {
-            continue; /* all words or none: no order can be better than another */
-        }
-        double precision;
-        TRY(average_precision(&precision, scores, marked, n));
-        TRY(compare_add_figure(comparing, &comparing->methods[m].figures[FIGURE_RATIONALE], precision));
-        share = (double)n_marked / n;
-    }
-    return share > 0.0 ? compare_add_figure(comparing, &comparing->base_precision, share) : LIMN_OK;
-}
-
 /* ---- the record ---- */
 
 static limn_status measure_effects(CompareRecord *record) {
@@ -202,10 +148,12 @@ static limn_status measure_effects(CompareRecord *record) {
     MethodCall *call = record->call;
     const YardstickAsked asked = {.fixed = comparing->params->yardstick.fixed,
                                   .replacements = comparing->params->yardstick.replacements,
+                                  .fields = record->fields,
+                                  .n_fields = record->n_fields,
                                   .screen = (int32_t)comparing->params->draws};
     TRY(yardstick_new(&record->yardstick, call, comparing->engine, record->prompt, record->target, record->contrast,
                       &record->words, &asked));
-    TRY(yardstick_screen(record->yardstick));
+    TRY(compare_exchanges(comparing) ? yardstick_screen(record->yardstick) : LIMN_OK);
     record->counts = ARENA_ARRAY(call->arena, bool, record->words.n + 1);
     record->effects = ARENA_ARRAY(call->arena, double, record->words.n + 1);
     int32_t *free_words = ARENA_ARRAY(call->arena, int32_t, record->words.n + 1), n = 0;
@@ -214,12 +162,18 @@ static limn_status measure_effects(CompareRecord *record) {
     }
     for (int32_t w = 0; w < record->words.n; w++) {
         record->effects[w] = yardstick_effect(record->yardstick, w)->effect;
-        record->counts[w] = !isnan(record->effects[w]);
+        record->counts[w] = compare_exchanges(comparing) ? !isnan(record->effects[w])
+                                                         : !yardstick_units(record->yardstick)->items[w].fixed;
         if (record->counts[w]) {
             free_words[n++] = w;
         }
     }
-    return yardstick_draw(record->yardstick, free_words, n, COMPARE_DRAWS);
+    return compare_exchanges(comparing) ? yardstick_draw(record->yardstick, free_words, n, COMPARE_DRAWS) : LIMN_OK;
+}
+
+/* Without exchanges methods are held against each other and what people marked alone. */
+bool compare_exchanges(const Comparing *comparing) {
+    return comparing->params->draws > 0;
 }
 
 limn_status compare_record(CompareRecord *record) {
@@ -234,18 +188,20 @@ limn_status compare_record(CompareRecord *record) {
         return method_no_memory(record->call);
     }
     for (int32_t m = 0; m < comparing->n; m++) {
-        if (!comparing->methods[m].left_out) {
+        if (!comparing->methods[m].left_out && compare_exchanges(comparing)) {
             TRY(hold_against_effects(record, &comparing->methods[m], x, y));
         }
     }
     TRY(compare_pairs(record, x, y));
-    TRY(compare_curves(record));
-    TRY(comparing->params->sets > 0 ? compare_infidelity(record) : LIMN_OK);
-    TRY(hold_against_rationale(record));
+    TRY(compare_exchanges(comparing) ? compare_curves(record) : LIMN_OK);
+    TRY(comparing->params->sets > 0 && compare_exchanges(comparing) ? compare_infidelity(record) : LIMN_OK);
+    TRY(compare_rationale(record));
     for (int32_t m = 0; m < comparing->n; m++) {
         if (!comparing->methods[m].left_out) {
             TRY(comparing->params->seeds > 1 ? compare_seeds(record, &comparing->methods[m]) : LIMN_OK);
-            TRY(comparing->params->versions > 0 ? compare_sensitivity(record, &comparing->methods[m]) : LIMN_OK);
+            TRY(comparing->params->versions > 0 && compare_exchanges(comparing)
+                    ? compare_sensitivity(record, &comparing->methods[m])
+                    : LIMN_OK);
         }
     }
     comparing->records++;

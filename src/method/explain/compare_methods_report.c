@@ -8,7 +8,7 @@
 static const double level = 0.95, least_correlation = 0.3;
 enum { FEW_RECORDS = 5, POINTS = CURVE_POINTS + 2 };
 
-static double mean_figure(const Compared *method, CompareFigure figure) {
+double compare_mean_figure(const Compared *method, CompareFigure figure) {
     const FigureList *list = &method->figures[figure];
     double sum = 0.0;
     for (int32_t i = 0; i < list->n; i++) {
@@ -24,10 +24,10 @@ static int32_t order_methods(const Comparing *comparing, int32_t *order) {
         if (comparing->methods[m].left_out) {
             continue;
         }
-        double own = mean_figure(&comparing->methods[m], FIGURE_REPLACEMENT);
+        double own = compare_mean_figure(&comparing->methods[m], FIGURE_REPLACEMENT);
         int32_t at = n++;
-        for (; at > 0 && (isnan(mean_figure(&comparing->methods[order[at - 1]], FIGURE_REPLACEMENT)) ||
-                          own > mean_figure(&comparing->methods[order[at - 1]], FIGURE_REPLACEMENT));
+        for (; at > 0 && (isnan(compare_mean_figure(&comparing->methods[order[at - 1]], FIGURE_REPLACEMENT)) ||
+                          own > compare_mean_figure(&comparing->methods[order[at - 1]], FIGURE_REPLACEMENT));
              at--) {
             order[at] = order[at - 1];
         }
@@ -42,14 +42,15 @@ static int32_t order_methods(const Comparing *comparing, int32_t *order) {
 static void add_method(const Comparing *comparing, TableBlock *table, const Compared *method) {
     const FigureList *ranks = &method->figures[FIGURE_REPLACEMENT];
     Interval interval = mean_interval(ranks->values, ranks->n, level);
-    Value cells[FIGURES + 3] = {value_text(method->name), value_number(mean_figure(method, FIGURE_REPLACEMENT))};
+    Value cells[FIGURES_SHOWN + 3] = {value_text(method->name),
+                                      value_number(compare_mean_figure(method, FIGURE_REPLACEMENT))};
     int n = 2;
     if (comparing->records > 1) {
         cells[n++] = value_number(interval.low);
         cells[n++] = value_number(interval.high);
     }
-    for (int f = FIGURE_SIZES; f < FIGURES; f++) {
-        cells[n++] = value_number(mean_figure(method, (CompareFigure)f));
+    for (int f = FIGURE_SIZES; f < FIGURES_SHOWN; f++) {
+        cells[n++] = value_number(compare_mean_figure(method, (CompareFigure)f));
     }
     table_row(table, cells);
 }
@@ -67,12 +68,12 @@ static void show_methods(const Comparing *comparing, const int32_t *order, int32
                                        {{"sign flips", 10}, COLUMN_PROBABILITY},
                                        {{"rationale", 9}, COLUMN_NUMBER}};
     const MethodCall *call = comparing->call;
-    TableColumn columns[FIGURES + 3] = {head[0], head[1]};
+    TableColumn columns[FIGURES_SHOWN + 3] = {head[0], head[1]};
     int32_t n_columns = 2;
     for (int i = 0; i < 2 && comparing->records > 1; i++) {
         columns[n_columns++] = interval[i];
     }
-    for (int f = FIGURE_SIZES; f < FIGURES; f++) {
+    for (int f = FIGURE_SIZES; f < FIGURES_SHOWN; f++) {
         columns[n_columns++] = rest[f - FIGURE_SIZES];
     }
     n_columns -= comparing->base_precision.n > 0 ? 0 : 1; /* nobody marked words */
@@ -204,9 +205,36 @@ static void show_scores(const Comparing *comparing, const CompareRecord *record,
 
 /* ---- verdict ---- */
 
+/* Who finds best what people marked. */
+static void say_without_exchanges(const Comparing *comparing, const int32_t *order, int32_t n) {
+    const MethodCall *call = comparing->call;
+    const Compared *best = NULL;
+    for (int32_t i = 0; i < n; i++) {
+        const Compared *method = &comparing->methods[order[i]];
+        best = best == NULL || compare_mean_figure(method, FIGURE_AUPRC) > compare_mean_figure(best, FIGURE_AUPRC)
+                   ? method
+                   : best;
+    }
+    double area = best == NULL ? (double)NAN : compare_mean_figure(best, FIGURE_AUPRC);
+    if (isnan(area)) {
+        result_headline(
+            comparing->result, "%s",
+            SAY(call, "How far the methods agree; no word was exchanged", "各方法的一致程度；未替换任何词"));
+    } else {
+        result_headline(comparing->result,
+                        SAY(call, "%s finds best what people marked: area under precision over recall %.2f",
+                            "%s 最能找到人工标注的词：精确率—召回率曲线下面积 %.2f"),
+                        best->name, area);
+    }
+}
+
 static void say_headline(const Comparing *comparing, const int32_t *order, int32_t n) {
     const MethodCall *call = comparing->call;
-    double best = n > 0 ? mean_figure(&comparing->methods[order[0]], FIGURE_REPLACEMENT) : (double)NAN;
+    double best = n > 0 ? compare_mean_figure(&comparing->methods[order[0]], FIGURE_REPLACEMENT) : (double)NAN;
+    if (!compare_exchanges(comparing)) {
+        say_without_exchanges(comparing, order, n);
+        return;
+    }
     if (isnan(best)) {
         result_headline(comparing->result, "%s",
                         SAY(call, "Nothing to compare: no two words have different effects", "无从比较：各词作用相同"));
@@ -219,7 +247,7 @@ static void say_headline(const Comparing *comparing, const int32_t *order, int32
                        comparing->methods[order[0]].name, best);
     if (n > 1) {
         text_buffer_printf(&line, SAY(call, "; then %s (%.2f)", "；其次 %s（%.2f）"), comparing->methods[order[1]].name,
-                           mean_figure(&comparing->methods[order[1]], FIGURE_REPLACEMENT));
+                           compare_mean_figure(&comparing->methods[order[1]], FIGURE_REPLACEMENT));
     }
     text_buffer_printf(&line,
                        comparing->records == 1 ? SAY(call, ", on one prompt", "，仅一个提示")
@@ -235,14 +263,14 @@ static void check(const Comparing *comparing, const int32_t *order, int32_t n) {
     const MethodCall *call = comparing->call;
     const Compared *best = n > 0 ? &comparing->methods[order[0]] : NULL;
     const Compared *random = &comparing->methods[comparing->n];
-    if (best == NULL || isnan(mean_figure(best, FIGURE_REPLACEMENT))) {
+    if (best == NULL || isnan(compare_mean_figure(best, FIGURE_REPLACEMENT))) {
         return;
     }
     const FigureList *ranks = &best->figures[FIGURE_REPLACEMENT];
     const char *meaning = SAY(call, "mean rank correlation of %s, the best here, with the effects of replacement",
                               "最佳方法 %s 与替换作用的平均秩相关");
     if (ranks->n < FEW_RECORDS && comparing->records > 1) { /* ranks of few words of few prompts agree by chance */
-        result_check_inconclusive(comparing->result, "replacement", mean_figure(best, FIGURE_REPLACEMENT),
+        result_check_inconclusive(comparing->result, "replacement", compare_mean_figure(best, FIGURE_REPLACEMENT),
                                   CHECK_AT_LEAST, least_correlation, meaning, best->name);
         result_check_advisory(comparing->result);
     } else if (comparing->records > 1) {
@@ -256,7 +284,8 @@ static void check(const Comparing *comparing, const int32_t *order, int32_t n) {
     }
     result_check(
         comparing->result, "better than chance",
-        mean_figure(best, FIGURE_COMPREHENSIVENESS) - mean_figure(random, FIGURE_COMPREHENSIVENESS), CHECK_ABOVE, 0.0,
+        compare_mean_figure(best, FIGURE_COMPREHENSIVENESS) - compare_mean_figure(random, FIGURE_COMPREHENSIVENESS),
+        CHECK_ABOVE, 0.0,
         SAY(call, "how much further exchanging the words that %s calls strongest lowers the answer than random ones",
             "替换 %s 认为最强的词比随机替换多降低回答多少"),
         best->name);
@@ -277,7 +306,7 @@ static void remark(const Comparing *comparing) {
     }
     if (comparing->base_precision.n > 0) {
         const Compared base = {.figures = {[0] = comparing->base_precision}};
-        result_param_number(comparing->result, "rationale-by-chance", mean_figure(&base, (CompareFigure)0));
+        result_param_number(comparing->result, "rationale-by-chance", compare_mean_figure(&base, (CompareFigure)0));
         result_param_integer(comparing->result, "rationales", comparing->base_precision.n);
     }
 }
@@ -295,9 +324,12 @@ limn_status compare_methods_report(Comparing *comparing, const CompareRecord *on
     if (only != NULL) {
         show_scores(comparing, only, order, n);
     }
+    TRY(compare_rationale_report(comparing, order, n));
     show_agreement(comparing, order, n);
-    show_curve(comparing, order, n, false);
-    show_curve(comparing, order, n, true);
+    if (compare_exchanges(comparing)) {
+        show_curve(comparing, order, n, false);
+        show_curve(comparing, order, n, true);
+    }
     check(comparing, order, n);
     return result_status(comparing->result);
 }
