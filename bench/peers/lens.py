@@ -1,9 +1,13 @@
-"""TransformerLens' patching for the bench's peer: a GPT-2 of Hugging Face's as a HookedTransformer, unprocessed."""
+"""TransformerLens' patching for the bench's peer: a GPT-2 of Hugging Face's as a HookedTransformer (or, from its
+version 4 on, a TransformerBridge), unprocessed."""
 import torch
 
 
-def hooked(source):
-    from transformer_lens import HookedTransformer, HookedTransformerConfig
+def hooked(source, folder):
+    try:
+        from transformer_lens import HookedTransformer, HookedTransformerConfig
+    except ImportError:  # 4.0 has the bridge in its place
+        return bridged(source, folder)
     from transformer_lens.pretrained.weight_conversions.gpt2 import convert_gpt2_weights
     c = source.config
     config = HookedTransformerConfig(
@@ -13,6 +17,20 @@ def hooked(source):
     model = HookedTransformer(config, move_to_device=False)
     model.load_state_dict(convert_gpt2_weights(source, config), strict=False)
     return model.eval()
+
+
+def bridged(source, folder):
+    """It wants a tokenizer; nothing here is ever tokenised. It changes the model it is given: a copy."""
+    import copy
+    import tokenizers
+    import transformers
+    from transformer_lens.model_bridge import TransformerBridge
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"t0": 0, "t1": 1}, unk_token="t0"))
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words, unk_token="t0", bos_token="t1",
+                                                     eos_token="t1", pad_token="t1", name_or_path=str(folder))
+    own = copy.deepcopy(source)
+    own.set_attn_implementation("eager")
+    return TransformerBridge.boot_transformers(str(folder), hf_model=own, tokenizer=tokenizer, dtype=torch.float32).eval()
 
 
 def by_helper(model, corrupt, cache, metric, site, cells):

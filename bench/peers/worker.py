@@ -248,13 +248,13 @@ class Peer:
     def patch(self, request):
         import lens
         if self.hooked is None or self.hooked_path != self.model_path:
-            self.hooked, self.hooked_path = lens.hooked(self.model), self.model_path
+            self.hooked, self.hooked_path = lens.hooked(self.model, self.model_path), self.model_path
         return lens.patch(self.hooked, request, Stopwatch)
 
     def heads(self, request):
         import lens
         if self.hooked is None or self.hooked_path != self.model_path:
-            self.hooked, self.hooked_path = lens.hooked(self.model), self.model_path
+            self.hooked, self.hooked_path = lens.hooked(self.model, self.model_path), self.model_path
         return lens.without_heads(self.hooked, request, Stopwatch)
 
     def rollout(self, request):

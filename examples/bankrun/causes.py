@@ -17,7 +17,9 @@ anything is blamed on it.
     --split valid       tweets of the validation split: to choose by; written by make_corpus.py where it is missing
     --split held-out    the default: of held-out.jsonl, to look at once
     --list              only the tweets
+    --most N            only the first N of the tweets
     --out FILE          every answer as a line of JSON
+    --report FILE       all answers as one page (.html, .pdf, .md), tweet by tweet
 
 LIMN=program (build/limn), MODEL=file of the base model (from scripts/models). Only the standard library is used.
 """
@@ -169,6 +171,18 @@ class Found:
                 f"checks {json.dumps(self.checks)}")
 
 
+def write_report(documents, path):
+    """Several methods about one tweet stand behind each other."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for document in (one for answers in documents.values() for one in answers):
+            files.append(pathlib.Path(folder) / f"{len(files):03}.json")
+            files[-1].write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+        done = subprocess.run([LIMN, "report", *files, "--title", "Why these tweets were misjudged", "-o", path, "--quiet"])
+        if done.returncode not in (0, 1, 4):
+            sys.exit(f"limn report ended with {done.returncode}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--split", choices=("held-out", "valid"), default="held-out")
@@ -176,6 +190,7 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--out", type=pathlib.Path)
     parser.add_argument("--most", type=int, default=0, help="only the first so many tweets")
+    parser.add_argument("--report", type=pathlib.Path)
     parser.add_argument("commands", nargs="*")
     arguments = parser.parse_args()
     model = base_model()
@@ -186,18 +201,22 @@ def main():
     if arguments.list:
         for row in rows:
             print(json.dumps(row["prompt"], ensure_ascii=False))
+    documents = {}
     for command in arguments.commands or SCORERS:
         found = Found(len(rows))
         for row in rows:
             document = explain(model, arguments.adapter, command, row)
             words = ranked(document)
             found.add(row, words, document)
+            documents.setdefault(row["id"], []).append(document)
             if arguments.out:
                 with open(arguments.out, "a", encoding="utf-8") as file:
                     file.write(json.dumps({"command": command, "id": row["id"], "lang": row["lang"], "words": words[:8],
                                            "headline": document["headline"], "checks": document["checks"],
                                            "seconds": document["measured"]["seconds"]}, ensure_ascii=False) + "\n")
         print(f"{command}: {found.line()}", flush=True)
+    if arguments.report:
+        write_report(documents, arguments.report)
 
 
 if __name__ == "__main__":

@@ -529,6 +529,11 @@ static void bad_questions_are_refused(void **state) {
     refused(LIMN_USAGE, ", \"label-field\": \"id\"", "is none of d, f");
     refused(LIMN_USAGE, ", \"label-field\": \"y\", \"only\": \"id > 1000\"", "no records");
     refused(LIMN_USAGE, ", \"label-field\": \"y\", \"method\": \"predict\"", "predict");
+    refused(LIMN_USAGE, ", \"label-field\": \"y\", \"method\": \"grad,lrp\"", "found 2 methods, expected one");
+    refused(LIMN_USAGE, ", \"label-field\": \"y\", \"method\": \"lrp:rule=relp\"", "rule");
+    Result *result;
+    must(ask(&result, ", \"least\": 5, \"method\": \"lrp:rules=relp\""));
+    result_free(result);
     refused(LIMN_USAGE, ", \"label-field\": \"y\", \"labels\": \"a\"", "--labels");
     refused(LIMN_USAGE, ", \"label-field\": \"y\", \"where\": \"pred =! label\"", "where");
 }

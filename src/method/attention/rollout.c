@@ -122,7 +122,13 @@ const Method method_rollout = {
          .lies = "Attention says where a head looked, not what it took from there nor whether the answer hangs on "
                  "it; signs, values and MLPs do not occur, and two answers of one place have the same rollout. In "
                  "a causal model everything flows back to the first token, layer by layer: `--sinks drop` leaves "
-                 "out what rests there. Its check of causes is advisory."},
+                 "out what rests there. Its check of causes is advisory.",
+         .measured = "names the planted word first in 18 of 18 held-out turned tweets of `examples/bankrun` by `--kind "
+                     "gradient` "
+                     "(`causes.py 'rollout --kind gradient --check none'`), under adapter-clean/, which it does not "
+                     "mislead, in "
+                     "none; in 2 by flow, in none by plain, value and alti, with or without sinks: these say what "
+                     "stands in front"},
     .explains = true,
     .score_tokens = score_tokens,
 };

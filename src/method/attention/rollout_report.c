@@ -77,7 +77,7 @@ static void show_edges(const Rollout *rollout, Result *result, const TokenRuns *
         SAY(call,
             "weight: how much of the row of \"to\" leads to \"from\"; a word to itself, special tokens and "
             "the first token, on which rows rest that look at nothing, are left out",
-            "权重：“to”一行有多少通向“from”；词到自身、特殊词元以及首个词元（无处可看的行停留之处）不列出"));
+            "权重：“至”一行有多少来自“从”；词到自身、特殊词元以及首个词元（无处可看的行停留之处）不列出"));
 }
 
 static limn_status add_edges(const Rollout *rollout, Result *result, const TokenRuns *words) {
@@ -192,12 +192,27 @@ static void say_headline(const Rollout *rollout, Result *result, const Attributi
     }
     const int32_t *begins = attribution->words.begins;
     Text word = text_bare(run_text(call, rollout->model, rollout->prompt, begins[first], begins[first + 1]));
-    result_headline(result,
-                    rollout->target != NULL ? SAY(call, "Attention leads to the answer most from \"%.*s\" (%.3g)",
-                                                  "通向答案的注意力最多来自“%.*s”（%.3g）")
-                                            : SAY(call, "Attention leads to the embedding most from \"%.*s\" (%.3g)",
-                                                  "通向句向量的注意力最多来自“%.*s”（%.3g）"),
-                    (int)word.length, word.bytes, attribution->word_scores[first]);
+    const char *what = SAY(call, "Attention", "注意力");
+    switch ((RolloutKind)rollout->params->kind) {
+    case ROLLOUT_GRADIENT:
+        what = SAY(call, "Attention weighted by its gradient", "以梯度加权的注意力");
+        break;
+    case ROLLOUT_VALUE:
+        what = SAY(call, "Attention weighted by what it carries", "以所携带的值加权的注意力");
+        break;
+    case ROLLOUT_FLOW:
+        what = SAY(call, "Attention's maximum flow", "注意力的最大流");
+        break;
+    case ROLLOUT_PLAIN:
+    case ROLLOUT_ALTI:
+        break;
+    }
+    result_headline(
+        result,
+        rollout->target != NULL
+            ? SAY(call, "%s leads to the answer most from \"%.*s\" (%.3g)", "%s通向答案，最多来自“%.*s”（%.3g）")
+            : SAY(call, "%s leads to the embedding most from \"%.*s\" (%.3g)", "%s通向句向量，最多来自“%.*s”（%.3g）"),
+        what, (int)word.length, word.bytes, attribution->word_scores[first]);
 }
 
 /* In a causal model everything flows back to the first token, layer by layer. */

@@ -112,7 +112,7 @@ static limn_status open_log(Attributor *attributor) {
         text_buffer_printf(&text, " cut %d", (int)params->truncate);
     }
     record_log_hash(hashes[1], &text);
-    text_buffer_printf(&text, "%s %lld %lld %lld %lld %lld", attributor->scorer->command.name, (long long)params->least,
+    text_buffer_printf(&text, "%s %lld %lld %lld %lld %lld", attributor->scorer.name, (long long)params->least,
                        (long long)params->words, (long long)params->inputs, (long long)params->draws,
                        (long long)common->seed);
     for (int32_t i = 0; i < attributor->file.n; i++) {
@@ -128,6 +128,19 @@ static limn_status open_log(Attributor *attributor) {
     return record_log_open(&attributor->log, params->effects.bytes, &kind, (const char(*)[LOG_HASH])hashes);
 }
 
+static limn_status open_scorer(Attributor *attributor) {
+    Text asked = attributor->params->scorer;
+    const ParamTexts list = {.items = &asked, .n = 1};
+    NamedScorer *named;
+    int32_t n;
+    TRY(token_scorers_named(&named, &n, attributor->call, "method", &list));
+    if (n != 1) {
+        return fail(LIMN_USAGE, "attribute: option 'method': found %d methods, expected one", (int)n);
+    }
+    attributor->scorer = named[0];
+    return LIMN_OK;
+}
+
 static limn_status prepare(Attributor *attributor) {
     MethodCall *call = attributor->call;
     const AttributeParams *params = attributor->params;
@@ -136,8 +149,7 @@ static limn_status prepare(Attributor *attributor) {
     if (params->effects.bytes != NULL && !file_exists(params->effects.bytes)) {
         TRY(file_check_output(params->effects.bytes));
     }
-    TRY(token_scorer_find(&attributor->scorer, call, params->scorer.bytes));
-    TRY(token_scorer_params(&attributor->scorer_params, call, attributor->scorer, NULL));
+    TRY(open_scorer(attributor));
     TRY(open_filter(attributor));
     TRY(data_source_open(&attributor->source, call, &attributor->data));
     if (!data_source_is_regular(attributor->source)) {
@@ -230,8 +242,9 @@ static const limn_param rows[] = {
     DATA_MADE_ROWS(AttributeParams, data),
     DATA_LABEL_ROWS(AttributeParams, data),
     CHAT_ROWS(AttributeParams, data.chat),
-    {"method", 0, LIMN_PARAM_TEXT, .metavar = "NAME", .default_text = "grad",
-     .help = "who nominates: a command that scores tokens", .field = offsetof(AttributeParams, scorer)},
+    {"method", 0, LIMN_PARAM_TEXT, .metavar = "NAME[:OPTION=VALUE]", .default_text = "grad",
+     .help = "who nominates: a command that scores tokens, with options of its own: lrp:rules=relp",
+     .field = offsetof(AttributeParams, scorer)},
     PARAM_ROW("replacements", 0, LIMN_PARAM_FILE, "FILE",
               "exchange words for those in FILE, one on each line; without it for words of the data set",
               offsetof(AttributeParams, replacements)),

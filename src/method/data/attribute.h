@@ -117,8 +117,7 @@ typedef struct Attributor {
     int32_t n_stay;
     bool labelled;
     DecidedFilter *filter; /* NULL: every record nominates */
-    const Method *scorer;
-    const void *scorer_params;
+    NamedScorer scorer;
     size_t head, tail; /* bytes that all prompts begin and end with */
     DrawTexts file;    /* of --replacements */
     DrawTexts *drawn;  /* [n_drawn] words of each field */

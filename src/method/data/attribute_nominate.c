@@ -69,10 +69,10 @@ static limn_status score_words(double *scores, Attributor *attributor, Nominee *
                                     .prompt = &nominee->view.prompt,
                                     .target = &target,
                                     .contrast = &contrast,
-                                    .params = attributor->scorer_params,
+                                    .params = attributor->scorer.params,
                                     .seed = attributor->call->common.seed};
     TokenScores found;
-    TRY(token_scores(&found, call, attributor->scorer, &question));
+    TRY(token_scores(&found, call, attributor->scorer.method, &question));
     double largest = 0;
     for (int32_t u = 0; u < nominee->view.units.n; u++) {
         const Unit *unit = &nominee->view.units.items[u];

@@ -158,7 +158,7 @@ static void show_nominated(const Attributor *attributor) {
             "weight: sum of the sizes of what %s says of it in the inputs that nominate, over the root of how many "
             "inputs hold it; places are tested always",
             "权重：%s 在提名的输入中给它的分数的绝对值之和，除以含有它的输入条数的平方根；位置总是检验"),
-        attributor->scorer->command.name);
+        attributor->scorer.name);
     result_block_detail(attributor->result);
 }
 

@@ -302,9 +302,9 @@ const Method method_grad = {
                   "A nudge is not what the word did. Where the model is sure, gradients vanish whatever the word "
                   "meant; near "
                   "jumps they explode; zero, which \"times input\" silently compares with, means nothing to a model.",
-              .measured = "names the planted word first in 0 of the first 4 turned tweets of `examples/bankrun`, "
-                          "smoothgrad in 1 of 4: "
-                          "not to be relied on there"},
+              .measured = "names the planted word first in 5 of 18 held-out turned tweets of `examples/bankrun`, "
+                          "smoothgrad in none, "
+                          "norm in 14 (`causes.py 'grad --kind norm --check none'`)"},
     .explains = true,
     .score_tokens = score_tokens,
 };
