@@ -457,7 +457,7 @@ limn_status edit_plan_bind_all(Edit **edits, int32_t *n_edits, const EditPlan *p
     return LIMN_OK;
 }
 
-void edit_plan_describe(Result *result, const EditPlan *plan) {
+void edit_plan_describe(Result *result, const EditPlan *plan, bool chinese) {
     static const TableColumn columns[] = {{{"site", 4}, COLUMN_TEXT},     {{"new value", 9}, COLUMN_TEXT},
                                           {{"from", 4}, COLUMN_INTEGER},  {{"to", 2}, COLUMN_INTEGER},
                                           {{"head", 4}, COLUMN_INTEGER},  {{"neuron", 6}, COLUMN_INTEGER},
@@ -469,10 +469,14 @@ void edit_plan_describe(Result *result, const EditPlan *plan) {
     if (plan->n == 0) {
         return;
     }
-    TableBlock *table = result_add_table(result, "edits", "What was changed", columns, experts ? 7 : 6);
-    result_block_note(
-        result, experts ? "positions from, up to but without to (none: to the end); no head, neuron or expert: all"
-                        : "positions from, up to but without to (none: to the end); no head or neuron: all");
+    TableBlock *table =
+        result_add_table(result, "edits", chinese ? "修改了什么" : "What was changed", columns, experts ? 7 : 6);
+    const char *english =
+        experts ? "positions from, up to but without to (none: to the end); no head, neuron or expert: all"
+                : "positions from, up to but without to (none: to the end); no head or neuron: all";
+    result_block_note(result, "%s",
+                      chinese ? "位置自“从”起，至“至”为止而不含它（无：到末尾）；未注明头、神经元或专家：全部"
+                              : english);
     for (int32_t i = 0; i < plan->n; i++) {
         const SiteEdit *edit = &plan->items[i];
         bool vectors = edit->expert != EDIT_ALL && edit->shape->n_dims == 2;

@@ -114,7 +114,7 @@ limn_status edit_plan_bind(Edit **edits, int32_t *n_edits, const EditPlan *plan,
 /* Those of every row of every run, as an engine keeps them (EngineOptions.edits): of a plan without positions. */
 limn_status edit_plan_bind_all(Edit **edits, int32_t *n_edits, const EditPlan *plan, Arena *arena);
 
-/* "blocks.0.hook_mlp_out: 3 positions" ... as a table of the result. */
-void edit_plan_describe(Result *result, const EditPlan *plan);
+/* "blocks.0.hook_mlp_out: 3 positions" ... as a table of the result, in English or Chinese. */
+void edit_plan_describe(Result *result, const EditPlan *plan, bool chinese);
 
 #endif

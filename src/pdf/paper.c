@@ -169,6 +169,7 @@ static void add_attribute(PangoAttrList *list, PangoAttribute *attribute, size_t
 static void add_features(PangoAttrList *list, const char *language) {
     pango_attr_list_insert(list, pango_attr_font_features_new(language == NULL ? "liga 0, clig 0, dlig 0, pwid 1"
                                                                                : "liga 0, clig 0, dlig 0"));
+    pango_attr_list_insert(list, pango_attr_insert_hyphens_new(FALSE)); /* none that was not written */
 }
 
 static PangoAttrList *attributes_of(const Rich *rich, const char *language) {
@@ -191,11 +192,36 @@ static PangoAttrList *attributes_of(const Rich *rich, const char *language) {
     return list;
 }
 
+/* Where a line is broken Pango leaves the space out, and Cairo wraps what has no glyph into a marked stretch of its
+ * own, at which some readers of the structure end the paragraph. So the space gets its glyph back, as wide as it was
+ * left. */
+static void restore_spaces(PangoLayout *layout, PangoLayoutLine *line) {
+    const char *text = pango_layout_get_text(layout);
+    for (GSList *at = line->runs; at != NULL; at = at->next) {
+        PangoLayoutRun *run = at->data;
+        for (int i = 0; i < run->glyphs->num_glyphs; i++) {
+            const char *here = text + run->item->offset + run->glyphs->log_clusters[i];
+            if (run->glyphs->glyphs[i].glyph == PANGO_GLYPH_EMPTY && *here == ' ') {
+                PangoGlyphString *space = pango_glyph_string_new();
+                pango_shape(" ", 1, &run->item->analysis, space);
+                run->glyphs->glyphs[i].glyph = space->num_glyphs == 1 ? space->glyphs[0].glyph : PANGO_GLYPH_EMPTY;
+                pango_glyph_string_free(space);
+            }
+        }
+    }
+}
+
+static void show_line(const Paper *paper, PangoLayout *layout, int number) {
+    PangoLayoutLine *line = pango_layout_get_line(layout, number);
+    restore_spaces(layout, line);
+    pango_cairo_show_layout_line(paper->cr, line);
+}
+
 /* Lines [from, to) of a layout from paper->y on. */
 static void draw_lines(Paper *paper, PangoLayout *layout, const Style *style, int from, int to) {
     for (int i = from; i < to; i++) {
         cairo_move_to(paper->cr, PAPER_LEFT + style->indent, paper->y + style->leading * 0.5 + style->size * 0.36);
-        pango_cairo_show_layout_line(paper->cr, pango_layout_get_line_readonly(layout, i));
+        show_line(paper, layout, i);
         paper->y += style->leading;
     }
 }
@@ -320,7 +346,7 @@ void box_draw(Paper *paper, const Box *box, int from, int to, double x, double y
         pango_layout_line_get_extents(line, NULL, &extents);
         cairo_move_to(paper->cr, right ? x - (double)extents.width / PANGO_SCALE : x,
                       y + box->ascent + (i - from) * box->leading);
-        pango_cairo_show_layout_line(paper->cr, line);
+        show_line(paper, box->layout, i);
     }
 }
 

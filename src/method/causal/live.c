@@ -404,7 +404,7 @@ static limn_status answer(Live *live) {
             live->result,
             SAY(live->call, "No answer: %d outputs are NaN or infinite", "没有答案：%d 个输出为 NaN 或无穷"), (int)bad);
     }
-    edit_plan_describe(live->result, &live->edits);
+    edit_plan_describe(live->result, &live->edits, SAY(live->call, false, true));
     TRY(add_command(live));
     return check_pass(live);
 }

@@ -21,9 +21,8 @@ double mediate_mean(const double *values, int32_t n) {
 /* What stands in a column of positions when those of records differ. */
 static const char *role_text(const Mediate *mediate, int32_t role) {
     static const char *const names[ROLE_COUNT][2] = {
-        {"before", "关键词之前"},          {"first key", "首个关键词元"}, {"middle keys", "中间关键词元"},
-        {"last key", "末个关键词元"},      {"next", "紧随其后"},          {"further", "更后"},
-        {"answer read here", "读出答案处"}};
+        {"before", "关键前"}, {"first key", "首关键"}, {"middle keys", "中关键"}, {"last key", "末关键"},
+        {"next", "紧随后"},   {"further", "更后"},     {"answer", "答案处"}};
     return SAY(mediate->call, names[role][0], names[role][1]);
 }
 
@@ -98,8 +97,8 @@ static void show_effects(const Mediate *mediate, const int32_t *cells, int32_t n
         SAY(call,
             "p0: as it is; p1: spoilt; p2: spoilt, with this restored; ie = p2 - p1, de = p0 - p2; means "
             "over %d %s, low to high: 95%% bootstrap interval of ie",
-            "p0：原样；p1：破坏后；p2：破坏后恢复该处；ie = p2 - p1，de = p0 - p2；取 %d %s的均值，low 至 "
-            "high：ie 的 95%% 自助区间"),
+            "p0：原样；p1：破坏后；p2：破坏后恢复该处；ie = p2 - p1，de = p0 - p2；取 %d %s的均值，下限至 "
+            "上限：ie 的 95%% 自助区间"),
         (int)mediate->n_units, what);
 }
 
@@ -205,6 +204,7 @@ static void show_tokens(const Mediate *mediate, int32_t best) {
 static void say_headline(const Mediate *mediate, const Mediator *strongest) {
     MethodCall *call = mediate->call;
     Interval ie = mediate_interval(mediate, strongest->best), te = mediate_total(mediate);
+    double p0, p1;
     const char *site = site_text(mediate, strongest->best);
     if (!mediate_total_is_clear(mediate, &te)) {
         result_headline(
@@ -212,7 +212,11 @@ static void say_headline(const Mediate *mediate, const Mediator *strongest) {
             SAY(call, "Spoiling the words does nothing that is told from 0 (TE %+.3g): there is nothing to mediate",
                 "破坏这些词没有可与 0 区分的作用（TE %+.3g）：没有可中介的"),
             te.value);
-    } else if (!strongest->decided) {
+        return;
+    }
+    mediate_means(mediate, strongest->best, &p0, &p1);
+    te.value = p0 - p1; /* of the records that have the place, as the effect is */
+    if (!strongest->decided) {
         result_headline(mediate->result,
                         SAY(call,
                             "Strongest: %s, %s, IE %+.3g of TE %+.3g (%d units give no interval: nothing is named)",

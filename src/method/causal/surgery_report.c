@@ -132,7 +132,7 @@ static void add_before_after(const Surgery *surgery, const Figures *figures) {
                           "paired: low and high are the 95%% interval of the difference, Tango's of rates with "
                           "McNemar's exact p, Student's of the loss (nats). An alarm is the answer '%.*s'. Each line "
                           "by itself: of many, some are far from 0 by chance",
-                          "配对：low 与 high 是差的 95%% 区间，比率用 Tango 并附 McNemar 精确 p 值，损失（奈特）用 "
+                          "配对：下限与上限是差的 95%% 区间，比率用 Tango 并附 McNemar 精确 p 值，损失（奈特）用 "
                           "Student。“警报”指答案“%.*s”。各行单独看待：数目一多，总有几行碰巧远离 0"),
                       (int)alarm.length, alarm.bytes);
     for (int scope = 0; scope < figures->n_scopes; scope++) {
@@ -208,7 +208,7 @@ static void add_sets(const Surgery *surgery, const CutSets *sets, const char *id
                       SAY(surgery->call,
                           "gain: %s, how much better%s; cost: accuracy lost on %s; score: gain less cost; judged: the "
                           "edit that is judged",
-                          "gain：%s改善了多少%s；cost：%s上损失的准确率；score：两者之差；judged：被评判的修改"),
+                          "增益：%s改善了多少%s；代价：%s上损失的准确率；得分：两者之差；所评判者：被评判的修改"),
                       aim_name(surgery, (SurgeryAim)surgery->params->aim),
                       surgery->params->focus.bytes == NULL ? "" : SAY(surgery->call, " in focus", "（重点记录）"),
                       surgery->params->focus.bytes == NULL ? SAY(surgery->call, "all records", "全部记录")
@@ -361,7 +361,7 @@ limn_status surgery_report(Surgery *surgery) {
     check_aim(surgery, aim);
     check_controls(surgery, &p);
     say(surgery, aim, p);
-    edit_plan_describe(surgery->result, &surgery->plan);
+    edit_plan_describe(surgery->result, &surgery->plan, SAY(surgery->call, false, true));
     add_before_after(surgery, &figures);
     add_intervals(surgery, &figures);
     sort_sets(&surgery->controls);

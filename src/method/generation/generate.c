@@ -67,7 +67,7 @@ static void describe(Result *result, Generation *generation) {
                          value_integer(text->ranks[i])};
         table_row(table, cells);
     }
-    edit_plan_describe(result, &generation->edits);
+    edit_plan_describe(result, &generation->edits, SAY(generation->call, false, true));
     for (int32_t i = 0; i < text->notes.n_warnings; i++) {
         result_warn(result, "%s", text->notes.warnings[i]);
     }

@@ -549,7 +549,7 @@ static limn_status run(MethodCall *call, Result *result) {
         TRY(describe_embedding(&work));
     }
     describe_values(&work);
-    edit_plan_describe(result, &work.edits);
+    edit_plan_describe(result, &work.edits, SAY(work.call, false, true));
     TRY(check_finite(&work));
     return result_status(result);
 }
