@@ -15,7 +15,7 @@ static int by_confidence(const void *a, const void *b) {
 }
 
 static limn_status choose(CasePages *pages, const StepRunner *runner, const Cases *cases) {
-    const Case **wrong = malloc(((size_t)cases->n + 1) * sizeof *wrong);
+    const Case **wrong = malloc(((size_t)cases->n + 1) * sizeof(const Case *));
     int64_t n = 0, most = runner->plan->cases.count;
     if (wrong == NULL) {
         return method_no_memory(runner->call);
@@ -25,7 +25,7 @@ static limn_status choose(CasePages *pages, const StepRunner *runner, const Case
             wrong[n++] = &cases->items[i];
         }
     }
-    qsort(wrong, (size_t)n, sizeof *wrong, by_confidence);
+    qsort(wrong, (size_t)n, sizeof(const Case *), by_confidence);
     for (int64_t i = 0; i < n && i < most; i++) {
         pages->items[pages->n++].item = wrong[i];
     }

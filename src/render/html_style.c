@@ -89,7 +89,11 @@ const char *const html_style[] = {
     ".said{white-space:pre-wrap}"
     "@media print{body{font-size:11pt}.chart{min-width:0}section{break-inside:avoid-page}details[open]{display:block}"
     "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}fieldset>label{border:0}"
-    "fieldset>input:not(:checked)+label{display:none}}"
+    "fieldset>input:not(:checked)+label{display:none}h2,h3,h4{break-after:avoid}"
+    /* paper does not scroll: what would be cut off is broken over lines */
+    ".scroll{overflow:visible;background:none!important}.scroll table:not(.matrix){font-size:8.5pt}"
+    ".scroll th,.scroll td{padding:.2rem .35rem}.scroll td:not(.num){overflow-wrap:anywhere;min-width:4.6em}.hint{"
+    "display:none!important}}"
     "@media (forced-colors:active){.tok.plus,.tok.minus{border-bottom-width:3px}.bar.plus{background:CanvasText}"
     ".bar.minus{border:1px solid CanvasText;background:none}}"
     "@media (max-width:40rem){h1{font-size:1.4rem}dl.facts{grid-template-columns:1fr}dl.facts dd{margin-bottom:.4rem}"

@@ -6,6 +6,14 @@ letters_model
 limn info "$model"
 expect_code 0
 expect_out 'LlamaForCausalLM'
+limn info "$model" --adapter "$golden/adapters/layers/1:0.5"
+expect_code 0
+expect_out 'Adapter 1'
+expect_out 'tiny/llama-old'
+expect_out 'LoRA'
+limn info "$golden/bert-classifier"
+expect_out 'BertForSequenceClassification'
+expect_out 'Classes'
 limn info "$model" --json
 expect_code 0
 expect_out '"limn.result/1"'

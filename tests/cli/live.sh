@@ -78,6 +78,9 @@ expect_out 'the same bytes again'
 limn live "$letters" -p ab --set 'blocks.1.hook_mlp_out=zero' -o "$work/result.json" --save-edit "$work/edit.json"
 expect_code 0
 grep -q '"format": "limn.edits/1"' "$work/edit.json" || problem 'an edit file'
+limn info "$letters" --edit "$work/edit.json"
+expect_code 0
+expect_out 'Edit file 1'
 grep -q '"limn.result/1"' "$work/result.json" || problem '-o is the result, whatever else ends in .json'
 
 # somebody there: a mistake is said, and the session goes on

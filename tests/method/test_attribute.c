@@ -527,7 +527,13 @@ static void bad_questions_are_refused(void **state) {
     refused(LIMN_NOT_FOUND, ", \"where\": \"pred != label\"", "'label'"); /* which no record has */
     refused(LIMN_USAGE, ", \"label-field\": \"y\", \"least\": 50", "no word occurs in 50 or more");
     refused(LIMN_USAGE, ", \"label-field\": \"id\"", "is none of d, f");
-    refused(LIMN_USAGE, ", \"label-field\": \"y\", \"only\": \"id > 1000\"", "no records");
+    refused(LIMN_USAGE, ", \"label-field\": \"y\", \"only\": \"id > 1000\"", "no records for which --only holds");
+    refused(LIMN_USAGE, ", \"label-field\": \"y\", \"inputs\": 9", "expected at least the 10 of --least");
+    must(file_write_atomic(files.list, "?!\n", 3));
+    char more[192];
+    snprintf(more, sizeof more, "%s, \"least\": 4, \"where\": \"pred != 'x'\", \"replacements\": \"%s\"", labels,
+             files.list);
+    refused(LIMN_USAGE, more, "has no word that fits");
     refused(LIMN_USAGE, ", \"label-field\": \"y\", \"method\": \"predict\"", "predict");
     refused(LIMN_USAGE, ", \"label-field\": \"y\", \"method\": \"grad,lrp\"", "found 2 methods, expected one");
     refused(LIMN_USAGE, ", \"label-field\": \"y\", \"method\": \"lrp:rule=relp\"", "rule");

@@ -87,9 +87,12 @@ static Result *estimate(const json_t *model, const char *corrupt, const char *op
     char *ids = json_dumps(json_object_get(golden, "clean"), JSON_COMPACT);
     char *other = corrupt == NULL ? NULL : json_dumps(json_object_get(golden, corrupt), JSON_COMPACT);
     char pair[256] = "", at[32] = "";
-    snprintf(pair, sizeof pair, corrupt == NULL ? "" : ", \"corrupt-ids\": %s", other);
-    snprintf(at, sizeof at, strncmp(name, "bert", 4) == 0 ? ", \"at\": \"%d\"" : "",
-             (int)json_integer_value(json_object_get(model, "row")));
+    if (corrupt != NULL) {
+        snprintf(pair, sizeof pair, ", \"corrupt-ids\": %s", other);
+    }
+    if (strncmp(name, "bert", 4) == 0) {
+        snprintf(at, sizeof at, ", \"at\": \"%d\"", (int)json_integer_value(json_object_get(model, "row")));
+    }
     Result *result;
     limn_status status = call_method(
         &result, "causal-grad",

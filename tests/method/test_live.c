@@ -30,7 +30,7 @@ static void must(limn_status status) {
 static int set_up(void **state) {
     make_letters_model(model);
     snprintf(edit_file, sizeof edit_file, "/tmp/limn-live-%d.json", (int)getpid());
-    return model_cache_new(&models);
+    return model_cache_new(&models) == LIMN_OK ? 0 : 1;
 }
 
 static int tear_down(void **state) {

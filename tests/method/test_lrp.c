@@ -36,7 +36,9 @@ static Result *relevance(const json_t *one, const char *rules) {
     char *ids = json_dumps(json_object_get(one, "ids"), JSON_COMPACT);
     bool masked = strncmp(model, "bert", 4) == 0;
     char at[32] = "";
-    snprintf(at, sizeof at, masked ? ", \"at\": \"%d\"" : "", (int)json_integer_value(json_object_get(one, "row")));
+    if (masked) {
+        snprintf(at, sizeof at, ", \"at\": \"%d\"", (int)json_integer_value(json_object_get(one, "row")));
+    }
     Result *result;
     limn_status status =
         call_method(&result, "lrp",

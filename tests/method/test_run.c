@@ -482,8 +482,8 @@ static void decoding_with_the_cache_is_decoding_without(void **state) {
     static const char *const folders[] = {"gpt2", "mistral", "gemma2", "gemma3", "llama-dynamic", "phi3"};
     static const char *const edits[] = {
         "", "\"blocks.0.hook_mlp_out=zero\"",
-        "\"blocks.0.hook_mlp_out=copy:blocks.*.hook_resid_mid\","
-        " \"blocks.1.hook_resid_post=add:0.2*0.5\", \"blocks.1.attn.hook_z=times:0.8\""};
+        ("\"blocks.0.hook_mlp_out=copy:blocks.*.hook_resid_mid\","
+         " \"blocks.1.hook_resid_post=add:0.2*0.5\", \"blocks.1.attn.hook_z=times:0.8\"")};
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
         for (int e = 0; e < 3; e++) {
             check_decoding(folders[i], edits[e]);

@@ -196,7 +196,6 @@ static void sets_of_heads_are_of_the_same_layer(void **state) {
                      model, data));
     const TableBlock *controls = table_of(result, "controls");
     const char *own = table_cell(controls, 0, 0)->text.bytes;
-    int ordered = 0;
     assert_true(controls->n_rows > 6);
     for (int32_t row = 1; row < controls->n_rows; row++) {
         int a, b, end = 0;
@@ -206,7 +205,6 @@ static void sets_of_heads_are_of_the_same_layer(void **state) {
         assert_true(read == 2 && text[end] == '\0');
         assert_true(a != b && a >= 0 && b >= 0 && a < 4 && b < 4);
         assert_string_not_equal(text, own);
-        ordered += a < b;
         for (int32_t k = 1; k < row; k++) {
             assert_string_not_equal(text, table_cell(controls, k, 0)->text.bytes);
         }

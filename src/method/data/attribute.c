@@ -145,6 +145,10 @@ static limn_status prepare(Attributor *attributor) {
     MethodCall *call = attributor->call;
     const AttributeParams *params = attributor->params;
     attributor->data = params->data;
+    if (params->inputs < params->least) {
+        return fail(LIMN_USAGE, "option 'inputs': found %lld, expected at least the %lld of --least",
+                    (long long)params->inputs, (long long)params->least);
+    }
     TRY(params_check_ending("effects", &params->effects, ".jsonl"));
     if (params->effects.bytes != NULL && !file_exists(params->effects.bytes)) {
         TRY(file_check_output(params->effects.bytes));
@@ -184,12 +188,14 @@ static limn_status check_suspects(const Attributor *attributor) {
     if (attributor->suspects.n > 0) {
         return LIMN_OK;
     }
-    return attributor->records == 0
-               ? data_source_finish(attributor->source, attributor->result)
-               : fail(LIMN_USAGE,
-                      "attribute: no word occurs in %lld or more of the %lld records that test (of %lld; the others "
-                      "nominate); --least asks for fewer",
-                      (long long)attributor->params->least, (long long)testing, (long long)attributor->records);
+    if (attributor->records == 0) {
+        return fail(LIMN_USAGE, "attribute: %s has no records%s", data_source_path(attributor->source),
+                    attributor->data.where.bytes != NULL ? " for which --only holds" : " that can be used");
+    }
+    return fail(LIMN_USAGE,
+                "attribute: no word occurs in %lld or more of the %lld records that test (of %lld; the others "
+                "nominate); --least asks for fewer",
+                (long long)attributor->params->least, (long long)testing, (long long)attributor->records);
 }
 
 static limn_status work(Attributor *attributor) {

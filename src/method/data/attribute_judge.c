@@ -212,6 +212,11 @@ static void count(Attributor *attributor) {
 limn_status attribute_judge(Attributor *attributor) {
     Judge judge = {.attributor = attributor};
     count(attributor);
+    if (attributor->n_effects == 0 && attributor->params->replacements.bytes != NULL) {
+        return fail(LIMN_USAGE,
+                    "option 'replacements': %s has no word that fits in the place of any that was nominated",
+                    attributor->params->replacements.bytes);
+    }
     if (attributor->family == 0) {
         return fail(LIMN_USAGE,
                     "attribute: no word or place that was nominated occurs in %lld or more of the %lld records that "

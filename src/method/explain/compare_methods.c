@@ -277,11 +277,14 @@ const Method method_compare_methods = {
     .about =
         {.answers = "Which method's scores predict on this model what exchanging words does, and how far do methods "
                     "agree, with each other and with themselves?",
-         .formula = "replacement: rank correlation of scores and effects (replace)\n"
-                    "comprehensiveness, sufficiency: mean over k of F(prompt) - F(the k highest words, or all others, "
-                    "exchanged)\n"
-                    "infidelity: E (b predicted - actual)^2 / E actual^2 over random sets; sensitivity: max |change| "
-                    "/ |scores|",
+         .formula =
+             "replacement: rank correlation of scores and effects (replace)\n"
+             "comprehensiveness, sufficiency: mean over k of F(prompt) - F(the k highest words, or all others, "
+             "exchanged)\n"
+             "infidelity: E (b predicted - actual)^2 / E actual^2 over random sets; sensitivity: max |change| "
+             "/ |scores|\n"
+             "rationale: area under precision over recall; token F1 and IoU F1 of the highest words, as many as people "
+             "mark on average",
          .paper = "ERASER: DeYoung et al. 2020 (1911.03429); infidelity and sensitivity: Yeh et al. 2019 "
                   "(1901.09392); curves: Samek et al. 2015 (1509.06321)",
          .cost = "each method once, again for each seed where it draws, and for each version; some 60 changed prompts "

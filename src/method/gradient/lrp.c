@@ -292,6 +292,7 @@ const Method method_lrp = {
                  "only steers attention gets little, and a first token on which heads rest may get much.",
          .measured =
              "names the planted word first in 10 of 18 held-out turned tweets of `examples/bankrun` by lrp, in 17 by "
-             "relp; of the tweet's own words in 18 by both (`causes.py 'lrp --rules relp --check none'`); in models "
-             "trained to copy, to repeat and to look for one token (`tests/oracle/known`) the right token in 15 of 15"},
+             "relp; of the tweet's own words in 18 by both (`causes.py 'lrp --rules relp --check none'`); under "
+             "adapter-clean/, which it does not mislead, by relp in none; in models trained to copy, to repeat and to "
+             "look for one token (`tests/oracle/known`) the right token in 15 of 15"},
 };
