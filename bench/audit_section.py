@@ -17,7 +17,6 @@ steps:
 - {{run: predict, id: decisions}}
 - {{run: predict, id: earlier, model: before}}
 - {{run: sensitive, id: protected, with: {{ordinary: 3, explain: 4}}}}
-cases: {{count: 1, run: replace}}
 """
 
 

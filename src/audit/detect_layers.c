@@ -145,6 +145,9 @@ static limn_status add_edit(Detection *detection, int32_t step, const Result *re
                                      of->title != NULL ? of->title : "");
     const Controls controls = read_controls(detection, result);
     const char *evidence = say_edit(detection, table, aim, focus, &controls);
+    if (of->title != NULL && evidence != NULL) {
+        evidence = arena_printf(detection->arena, TELL(detection, "%s: %s", "%s：%s"), of->title, evidence);
+    }
     double better = sign * number(table, focus, "difference");
     double low = sign * number(table, focus, "low"), high = sign * number(table, focus, "high");
     bool loss = strcmp(aims[aim].option, "loss") == 0;

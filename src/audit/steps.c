@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "call/call.h"
 #include "call/estimate.h"
+#include "call/open.h"
 
 enum { STEP_RESULT_CAP = 1 << 30 };
 
@@ -38,7 +39,7 @@ static limn_status make_work(StepRunner *runner, const char *work) {
 }
 
 limn_status step_runner_open(StepRunner *runner, MethodCall *call, Plan *plan, const char *work) {
-    *runner = (StepRunner){.call = call, .plan = plan, .begun = estimate_clock()};
+    *runner = (StepRunner){.call = call, .plan = plan, .open = -1, .begun = estimate_clock()};
     runner->hashes = (FileHashes){.arena = call->arena, .team = call->team};
     runner->runs = ARENA_ARRAY(call->arena, StepRun, PLAN_STEPS_MAX);
     runner->keys = ARENA_ARRAY(call->arena, const char *, PLAN_STEPS_MAX);
@@ -73,6 +74,8 @@ void step_runner_close(StepRunner *runner, bool temporary) {
         result_free(runner->runs[i].result);
         runner->runs[i].result = NULL;
     }
+    model_cache_free(runner->models);
+    runner->models = NULL;
     if (temporary && runner->work != NULL) {
         remove_folder(runner->work, 2);
     }
@@ -217,13 +220,25 @@ static const char *say_refused(const StepRunner *runner, const PlanStep *step) {
                   : arena_strdup(runner->call->arena, error_message());
 }
 
+/* The next step's model in the place of another one. */
+static limn_status make_room(StepRunner *runner, const PlanStep *step) {
+    if (runner->models != NULL && (step->model < 0 || step->model == runner->open)) {
+        return LIMN_OK;
+    }
+    model_cache_free(runner->models);
+    runner->models = NULL;
+    runner->open = step->model;
+    return model_cache_new(&runner->models);
+}
+
 static limn_status ask(StepRunner *runner, const PlanStep *step, StepRun *run, StepTick *step_tick) {
     json_t *params = NULL;
     Result *result = NULL;
     CallListeners listeners = {.progress = {tick, step_tick}};
     limn_status status = call_params(&params, runner, step, run);
+    status = status == LIMN_OK ? make_room(runner, step) : status;
     if (status == LIMN_OK) {
-        status = method_call(&result, runner->call->registry, runner->call->models, step->method->command.name, params,
+        status = method_call(&result, runner->call->registry, runner->models, step->method->command.name, params,
                              &listeners);
     }
     json_decref(params);

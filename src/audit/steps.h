@@ -24,7 +24,9 @@ typedef struct StepRunner {
     AuditLog *log;      /* hears of each step; NULL: nobody does */
     Redactor *redactor; /* what goes out is without texts of records; NULL: with them */
     Plan *plan;
-    const char *work; /* folder */
+    ModelCache *models; /* holds one model of the plan: an audit takes no more memory than its largest step */
+    int32_t open;       /* which one; -1: none */
+    const char *work;   /* folder */
     FileHashes hashes;
     StepRun *runs;      /* [PLAN_STEPS_MAX] */
     const char **keys;  /* [PLAN_STEPS_MAX] */

@@ -35,6 +35,13 @@ static bool holds_words(const TableBlock *table, int32_t column) {
     return wraps(table, column) || table->columns[column].kind == COLUMN_TOKEN;
 }
 
+/* What a name needs: one without spaces (Chinese) is not set upright to save room. */
+static int name_piece(const char *name) {
+    enum { NAME_LEAST = 8 };
+    int piece = longest_piece(name), width = text_width(name, strlen(name));
+    return piece > 2 ? piece : width < NAME_LEAST ? width : NAME_LEAST;
+}
+
 static Grid make_grid(Terminal *t, const TableBlock *table) {
     Grid grid = {.rows = table->n_rows + 1, .columns = table->n_columns, .gap = 2};
     grid.cells = array(t, (size_t)grid.rows * (size_t)grid.columns, sizeof *grid.cells);
@@ -55,7 +62,7 @@ static Grid make_grid(Terminal *t, const TableBlock *table) {
         }
         grid.cells[i] = keep(t, &text);
         int width = text_width(grid.cells[i], strlen(grid.cells[i]));
-        int whole = row == 0 || wraps(table, column) ? longest_piece(grid.cells[i]) : width;
+        int whole = row == 0 ? name_piece(grid.cells[i]) : wraps(table, column) ? longest_piece(grid.cells[i]) : width;
         grid.widths[column] = width > grid.widths[column] ? width : grid.widths[column];
         grid.whole[column] = whole > grid.whole[column] ? whole : grid.whole[column];
     }
@@ -65,7 +72,7 @@ static Grid make_grid(Terminal *t, const TableBlock *table) {
 /* Columns as wide as their cells and the longest word of their names, which then take several lines. */
 static void narrow_names(Grid *grid) {
     for (int32_t i = 0; i < grid->columns; i++) {
-        grid->widths[i] = longest_piece(grid->cells[i]);
+        grid->widths[i] = name_piece(grid->cells[i]);
         for (int32_t row = 1; row < grid->rows; row++) {
             int width = text_width(cell_of(grid, row, i), strlen(cell_of(grid, row, i)));
             grid->widths[i] = width > grid->widths[i] ? width : grid->widths[i];
