@@ -337,7 +337,7 @@ static limn_status add_word(Detection *detection, const Exchange *exchange, int3
         detection->arena,
         TELL(detection, "wrong on %lld of %lld records that hold it, on %lld of them with other words in its place",
              "含该词的记录判错 %lld / %lld 条，换成其他词后判错 %lld 条"),
-        (long long)turned->before, (long long)turned->n, (long long)(turned->before - turned->gained + turned->lost));
+        (long long)turned->before, (long long)turned->n, (long long)turned->before - turned->gained + turned->lost);
     if (where == NULL || evidence == NULL) {
         return no_memory(exchange);
     }
