@@ -23,6 +23,13 @@ void scratch_put(const char *name, const void *bytes, size_t size);
 /* The same for n files, a NUL between the bytes of two; what is missing at the end is empty. */
 void scratch_put_parts(const char *const *names, int n, const uint8_t *bytes, size_t size);
 
+/* A weight of a scratch model, small numbers in f32. */
+typedef struct ScratchWeight {
+    const char *name;
+    int64_t rows, columns; /* columns 0: a vector */
+} ScratchWeight;
+void scratch_put_weights(const char *name, const ScratchWeight *weights, int n);
+
 /* Ends the process when a promise is broken: a message of one printable line for every failure. */
 void check_failure(limn_status status);
 void check(bool promise, const char *what);

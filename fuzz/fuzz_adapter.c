@@ -6,16 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "files/tensor_files.h"
 #include "fuzz.h"
 #include "model/model.h"
 
-typedef struct Row {
-    const char *name;
-    int64_t rows, columns; /* columns 0: a vector */
-} Row;
-
-static const Row model_rows[] = {
+static const ScratchWeight model_rows[] = {
     {"model.embed_tokens.weight", 7, 8},
     {"model.layers.0.input_layernorm.weight", 8, 0},
     {"model.layers.0.self_attn.q_proj.weight", 8, 8},
@@ -30,7 +24,7 @@ static const Row model_rows[] = {
     {"lm_head.weight", 7, 8},
 };
 
-static const Row adapter_rows[] = {
+static const ScratchWeight adapter_rows[] = {
     {"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", 2, 8},
     {"base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", 8, 2},
 };
@@ -50,26 +44,11 @@ static void remove_folder(void) {
     rmdir(scratch_path(""));
 }
 
-static void write_tensors(const char *name, const Row *rows, int n) {
-    static const float values[128] = {0.5F, -0.25F, 1.0F};
-    Tensor tensors[16];
-    for (int i = 0; i < n; i++) {
-        int64_t columns = rows[i].columns > 0 ? rows[i].columns : 1;
-        tensors[i] = (Tensor){.name = rows[i].name,
-                              .dtype = DTYPE_F32,
-                              .rank = rows[i].columns > 0 ? 2 : 1,
-                              .shape = {rows[i].rows, rows[i].columns},
-                              .data = values,
-                              .bytes = (size_t)(rows[i].rows * columns) * sizeof *values};
-    }
-    check(safetensors_write(scratch_path(name), tensors, n, NULL, 0) == LIMN_OK, "tensors");
-}
-
 static void make_folder(void) {
     scratch_make(remove_folder);
     check(mkdir(scratch_path("model"), 0700) == 0 && mkdir(scratch_path("adapter"), 0700) == 0, "scratch folders");
-    write_tensors("model/model.safetensors", model_rows, sizeof model_rows / sizeof model_rows[0]);
-    write_tensors("good.safetensors", adapter_rows, sizeof adapter_rows / sizeof adapter_rows[0]);
+    scratch_put_weights("model/model.safetensors", model_rows, sizeof model_rows / sizeof model_rows[0]);
+    scratch_put_weights("good.safetensors", adapter_rows, sizeof adapter_rows / sizeof adapter_rows[0]);
     scratch_put("model/config.json", config, sizeof config - 1);
 }
 

@@ -4,16 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "files/tensor_files.h"
 #include "fuzz.h"
 #include "model/model.h"
 
-typedef struct Row {
-    const char *name;
-    int64_t rows, columns; /* columns 0: a vector */
-} Row;
-
-static const Row weights[] = {
+static const ScratchWeight weights[] = {
     {"model.embed_tokens.weight", 7, 8},
     {"model.layers.0.input_layernorm.weight", 8, 0},
     {"model.layers.0.self_attn.q_proj.weight", 8, 8},
@@ -201,19 +195,8 @@ static void remove_folder(void) {
 }
 
 static void make_folder(void) {
-    static const float values[8 * 32] = {0.5f, -0.25f, 1.0f};
-    Tensor tensors[N_WEIGHTS];
-    for (int i = 0; i < N_WEIGHTS; i++) {
-        int64_t columns = weights[i].columns > 0 ? weights[i].columns : 1;
-        tensors[i] = (Tensor){.name = weights[i].name,
-                              .dtype = DTYPE_F32,
-                              .rank = weights[i].columns > 0 ? 2 : 1,
-                              .shape = {weights[i].rows, weights[i].columns},
-                              .data = values,
-                              .bytes = (size_t)(weights[i].rows * columns) * sizeof *values};
-    }
     scratch_make(remove_folder);
-    check(safetensors_write(scratch_path("model.safetensors"), tensors, N_WEIGHTS, NULL, 0) == LIMN_OK, "weights");
+    scratch_put_weights("model.safetensors", weights, N_WEIGHTS);
     check(symlink(memory_file(NULL, 0), scratch_path("config.json")) == 0, "a link to memory");
 }
 

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "files/tensor_files.h"
 #include "fuzz.h"
 #include "model/model.h"
 
@@ -18,10 +17,7 @@ static const char config[] = "{\"model_type\":\"distilbert\",\"architectures\":[
                              "\"hidden_dim\":16,\"n_layers\":1,\"n_heads\":2,\"vocab_size\":7,"
                              "\"max_position_embeddings\":16}";
 
-static const struct {
-    const char *name;
-    int64_t rows, columns; /* columns 0: a vector */
-} weights[] = {
+static const ScratchWeight weights[] = {
     {"embeddings.word_embeddings.weight", 7, 8},
     {"embeddings.position_embeddings.weight", 16, 8},
     {"embeddings.LayerNorm.weight", 8, 0},
@@ -56,20 +52,9 @@ static void remove_folder(void) {
 }
 
 static void make_folder(void) {
-    static const float values[128] = {0.5F, -0.25F, 1.0F};
-    Tensor tensors[N_WEIGHTS];
-    for (int i = 0; i < N_WEIGHTS; i++) {
-        int64_t columns = weights[i].columns > 0 ? weights[i].columns : 1;
-        tensors[i] = (Tensor){.name = weights[i].name,
-                              .dtype = DTYPE_F32,
-                              .rank = weights[i].columns > 0 ? 2 : 1,
-                              .shape = {weights[i].rows, weights[i].columns},
-                              .data = values,
-                              .bytes = (size_t)(weights[i].rows * columns) * sizeof *values};
-    }
     scratch_make(remove_folder);
     check(mkdir(scratch_path("1_Pooling"), 0700) == 0, "a folder");
-    check(safetensors_write(scratch_path("model.safetensors"), tensors, N_WEIGHTS, NULL, 0) == LIMN_OK, "tensors");
+    scratch_put_weights("model.safetensors", weights, N_WEIGHTS);
     scratch_put("config.json", config, sizeof config - 1);
 }
 

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "files/tensor_files.h"
 #include "fuzz.h"
 
 void check(bool promise, const char *what) {
@@ -74,6 +75,25 @@ void scratch_put_parts(const char *const *names, int n, const uint8_t *bytes, si
         bytes = size > taken ? bytes + taken : bytes;
         size -= taken;
     }
+}
+
+void scratch_put_weights(const char *name, const ScratchWeight *weights, int n) {
+    enum { MOST_VALUES = 4096 };
+    static const float values[MOST_VALUES] = {0.5F, -0.25F, 1.0F};
+    Tensor *tensors = calloc((size_t)n + 1, sizeof *tensors);
+    check(tensors != NULL, "memory");
+    for (int i = 0; i < n; i++) {
+        int64_t columns = weights[i].columns > 0 ? weights[i].columns : 1;
+        check(weights[i].rows * columns <= MOST_VALUES, "a small weight");
+        tensors[i] = (Tensor){.name = weights[i].name,
+                              .dtype = DTYPE_F32,
+                              .rank = weights[i].columns > 0 ? 2 : 1,
+                              .shape = {weights[i].rows, weights[i].columns},
+                              .data = values,
+                              .bytes = (size_t)(weights[i].rows * columns) * sizeof *values};
+    }
+    check(safetensors_write(scratch_path(name), tensors, n, NULL, 0) == LIMN_OK, "tensors");
+    free(tensors);
 }
 
 void use_tensor(const Tensor *tensor) {
