@@ -72,7 +72,7 @@ static limn_status open_new(ModelEdits **opened, ModelEditsCache *cache, MethodC
         return LIMN_OK;
     }
     TRY(bind(made, call, model));
-    ModelEdits **grown = realloc(cache->items, (cache->n + 1) * sizeof *grown);
+    ModelEdits **grown = realloc(cache->items, (cache->n + 1) * sizeof(ModelEdits *));
     if (grown == NULL) {
         return method_no_memory(call);
     }
