@@ -347,7 +347,8 @@ static void warn_of_places(Result *result, const MethodCall *call, const char *w
 }
 
 /* The tokens that hold the last place where the word stands by itself, else the last inside a longer word. */
-static limn_status find_word(int32_t *begin, int32_t *end, Text word, const Prompt *prompt, Result *result) {
+static limn_status find_word(int32_t *begin, int32_t *end, Text word, const MethodCall *call, const Prompt *prompt,
+                             Result *result) {
     if (prompt->text.bytes == NULL || word.length == 0) {
         return fail(LIMN_USAGE, "option 'target-text' needs a prompt given as text and a word; use --target-span");
     }
@@ -391,7 +392,7 @@ static limn_status span_target(Target *target, MethodCall *call, const Model *mo
     if (params->target_span.bytes != NULL) {
         TRY(parse_span(&begin, &end, params->target_span.bytes, prompt));
     } else {
-        TRY(find_word(&begin, &end, params->target_text, prompt, result));
+        TRY(find_word(&begin, &end, params->target_text, call, prompt, result));
     }
     if (span_of_whole_characters(&begin, &end, call, model, prompt) && result != NULL) {
         result_warn(result,
