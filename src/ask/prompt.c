@@ -252,7 +252,7 @@ void prompt_describe(Result *result, MethodCall *call, const Model *model, const
         result_input(result, prompt->text.bytes, prompt->text.length);
     }
     if (prompt->chat != NULL) {
-        chat_prompt_warn(result, prompt->chat);
+        chat_prompt_warn(result, call, prompt->chat);
     }
     warn_of_mask(result, model, prompt);
     for (int32_t i = 0; i < prompt->n; i++) {

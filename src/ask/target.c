@@ -323,25 +323,32 @@ static void find_places(Places *whole, Places *part, Text word, Text text) {
 }
 
 /* Says so when the word could be read in more than one way. */
-static void warn_of_places(Result *result, const char *word, const Places *whole, const Places *part, int32_t begin,
-                           int32_t end) {
+static void warn_of_places(Result *result, const MethodCall *call, const char *word, const Places *whole,
+                           const Places *part, int32_t begin, int32_t end) {
     const Places *chosen = whole->n > 0 ? whole : part;
-    const char *where = whole->n > 0 ? "" : ", only inside longer words";
+    const char *where = whole->n > 0 ? "" : SAY(call, ", only inside longer words", "，都在更长的词里");
     if (chosen->n > 1) {
-        result_warn(result,
-                    "'%s' stands %d times in the prompt%s; the last (--target-span %d:%d) is explained: "
-                    "--target-span A:B picks another",
-                    word, (int)chosen->n, where, (int)begin, (int)end);
+        result_warn(
+            result,
+            SAY(call,
+                "'%s' stands %d times in the prompt%s; the last (--target-span %d:%d) is explained: "
+                "--target-span A:B picks another",
+                "“%s”在提示中出现 %d 次%s；所解释的是最后一处（--target-span %d:%d），用 --target-span A:B 另选"),
+            word, (int)chosen->n, where, (int)begin, (int)end);
     } else if (whole->n == 0) {
-        result_warn(result,
-                    "'%s' stands in the prompt only inside a longer word; that place (--target-span %d:%d) is "
-                    "explained: --target-span A:B picks another",
-                    word, (int)begin, (int)end);
+        result_warn(
+            result,
+            SAY(call,
+                "'%s' stands in the prompt only inside a longer word; that place (--target-span %d:%d) is "
+                "explained: --target-span A:B picks another",
+                "“%s”在提示中只出现在更长的词里；所解释的是该处（--target-span %d:%d），用 --target-span A:B 另选"),
+            word, (int)begin, (int)end);
     }
 }
 
 /* The tokens that hold the last place where the word stands by itself, else the last inside a longer word. */
-static limn_status find_word(int32_t *begin, int32_t *end, Text word, const Prompt *prompt, Result *result) {
+static limn_status find_word(int32_t *begin, int32_t *end, Text word, const MethodCall *call, const Prompt *prompt,
+                             Result *result) {
     if (prompt->text.bytes == NULL || word.length == 0) {
         return fail(LIMN_USAGE, "option 'target-text' needs a prompt given as text and a word; use --target-span");
     }
@@ -369,7 +376,7 @@ static limn_status find_word(int32_t *begin, int32_t *end, Text word, const Prom
                     word.bytes);
     }
     if (result != NULL) {
-        warn_of_places(result, word.bytes, &whole, &part, *begin, *end);
+        warn_of_places(result, call, word.bytes, &whole, &part, *begin, *end);
     }
     return LIMN_OK;
 }
@@ -385,7 +392,7 @@ static limn_status span_target(Target *target, MethodCall *call, const Model *mo
     if (params->target_span.bytes != NULL) {
         TRY(parse_span(&begin, &end, params->target_span.bytes, prompt));
     } else {
-        TRY(find_word(&begin, &end, params->target_text, prompt, result));
+        TRY(find_word(&begin, &end, params->target_text, call, prompt, result));
     }
     if (span_of_whole_characters(&begin, &end, call, model, prompt) && result != NULL) {
         result_warn(result,
@@ -490,8 +497,10 @@ limn_status target_build(Target *target, MethodCall *call, const Model *model, c
     int32_t masks;
     if (result != NULL && model->config.task == TASK_MASKED_LM && params->at.bytes == NULL &&
         find_mask(model, prompt, &masks) >= 0 && masks > 1) {
-        result_warn(result, "the prompt has %d mask tokens; the first (position %d) is explained: see --at", (int)masks,
-                    (int)target->rows[0]);
+        result_warn(result,
+                    SAY(call, "the prompt has %d mask tokens; the first (position %d) is explained: see --at",
+                        "提示中有 %d 个掩码词元；所解释的是第一个（位置 %d）：参见 --at"),
+                    (int)masks, (int)target->rows[0]);
     }
     return LIMN_OK;
 }

@@ -256,9 +256,11 @@ static void add_checks(const Attributor *attributor) {
     Result *result = attributor->result;
     bool bf16 = engine_compute(attributor->engine) == COMPUTE_BF16;
     if (!isnan(attributor->recheck)) {
-        result_check(result, "first version alone", attributor->recheck, CHECK_AT_MOST,
-                     bf16 ? plain_tolerance_bf16 : plain_tolerance,
-                     "largest difference of a log-probability of the first changed input when it is scored by itself");
+        result_check(
+            result, "first version alone", attributor->recheck, CHECK_AT_MOST,
+            bf16 ? plain_tolerance_bf16 : plain_tolerance, "%s",
+            SAY(call, "largest difference of a log-probability of the first changed input when it is scored by itself",
+                "首个改动输入单独重算时，对数概率的最大差"));
     }
     if (!attributor->labelled) {
         result_warn(result, "%s",

@@ -338,11 +338,13 @@ static void warn(const Sensitive *work) {
 
 static void check(const Sensitive *work) {
     bool bf16 = engine_compute(work->engine) == COMPUTE_BF16;
-    result_check(work->result, "finite probabilities", (double)work->not_finite, CHECK_AT_MOST, 0,
-                 "versions with a choice whose probability is not a number");
+    result_check(
+        work->result, "finite probabilities", (double)work->not_finite, CHECK_AT_MOST, 0, "%s",
+        SAY(work->call, "versions with a choice whose probability is not a number", "某个选项的概率不是数的版本"));
     if (!isnan(work->recheck)) {
-        result_check(work->result, "plain pass", work->recheck, CHECK_AT_MOST, bf16 ? 0.5 : 1e-3,
-                     "difference of a version's lead in a pass by itself and among the others");
+        result_check(work->result, "plain pass", work->recheck, CHECK_AT_MOST, bf16 ? 0.5 : 1e-3, "%s",
+                     SAY(work->call, "difference of a version's lead in a pass by itself and among the others",
+                         "某一版本单独计算与一并计算所得领先之差"));
     }
 }
 

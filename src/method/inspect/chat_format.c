@@ -58,7 +58,7 @@ static limn_status run(MethodCall *call, Result *result) {
                                            : SAY(call, "%d messages, %d tokens", "%d 条消息，%d 个词元"),
                     (int)prompt.n_messages, (int)prompt.n);
     result_input(result, prompt.text.text, prompt.text.length);
-    chat_prompt_warn(result, &prompt);
+    chat_prompt_warn(result, call, &prompt);
     result_add_text(result, "text", SAY(call, "Text", "文本"), prompt.text.text, prompt.text.length, true);
     add_tokens(result, call, model, &prompt);
     if (call->text != NULL) {
