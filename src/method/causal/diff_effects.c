@@ -49,9 +49,8 @@ typedef struct Effects {
     Component *components; /* [n_components], heads after the others */
     int32_t n_components, n_whole;
     int32_t n_texts;
-    double total, total_square; /* tuned minus base */
-    double scores[2];           /* sums of the models' own scores, 0 base, 1 tuned */
-    double worst_exchange;      /* |all exchanged - base| over |tuned - base|, the largest */
+    double scores[2];      /* sums of the models' own scores, 0 base, 1 tuned */
+    double worst_exchange; /* |all exchanged - base| over |tuned - base|, the largest */
     const Target *target, *contrast;
     Side sides[2]; /* 0 base, 1 tuned */
     Arena scratch; /* of one text */
@@ -376,9 +375,6 @@ static limn_status measure_text(Effects *effects, const PromptParams *prompt_par
     TRY(run_all_exchanged(effects, &all));
     effects->scores[0] += effects->sides[0].score;
     effects->scores[1] += effects->sides[1].score;
-    double difference = effects->sides[1].score - effects->sides[0].score;
-    effects->total += difference;
-    effects->total_square += difference * difference;
     effects->worst_exchange = fmax(effects->worst_exchange, fabs(all - effects->sides[0].score));
     for (int32_t i = 0; i < effects->n_components; i++) {
         Component *component = &effects->components[i];
@@ -538,6 +534,7 @@ static limn_status add_table(const Effects *effects, const char **most) {
                                           {{"gained", 6}, COLUMN_NUMBER},
                                           {{"gained error", 12}, COLUMN_NUMBER}};
     MethodCall *call = effects->diff->call;
+    double moved = (effects->scores[1] - effects->scores[0]) / effects->n_texts; /* by the whole tuning */
     const Component **sorted = ARENA_ARRAY(call->arena, const Component *, effects->n_components + 1);
     if (sorted == NULL) {
         return method_no_memory(call);
@@ -567,9 +564,9 @@ static limn_status add_table(const Effects *effects, const char **most) {
             "need not add up",
             "减少：微调模型去掉该部件的变化；增加：基础模型单独加上它；标准误：对文本而言；整个微调使目标移动 "
             "%.4g，各部分不必相加等于它"),
-        effects->total / n);
+        moved);
     *most = arena_printf(call->arena, SAY(call, "%s (%+.3g; the whole tuning %+.3g)", "%s（%+.3g；整个微调 %+.3g）"),
-                         component_text(effects, sorted[0]), sorted[0]->out / n, effects->total / n);
+                         component_text(effects, sorted[0]), sorted[0]->out / n, moved);
     return *most != NULL ? LIMN_OK : method_no_memory(call);
 }
 
