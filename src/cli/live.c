@@ -150,8 +150,9 @@ static limn_status answer(Live *live, json_t *against) {
     limn_status status = ask(&document, live, live->command->name, params_of(live, against));
     clock_gettime(CLOCK_MONOTONIC, &end);
     if (status == LIMN_OK) {
+        json_incref(against); /* which may be the one of before */
         json_decref(live->before);
-        live->before = json_incref(against);
+        live->before = against;
         show(live, document, (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec));
     }
     json_decref(document);

@@ -37,8 +37,12 @@ limn_status graph_share(Graph *copy, const Graph *graph) {
     if (copy->nodes == NULL || copy->site_list == NULL) {
         status = fail(LIMN_NO_MEMORY, "graph of %d nodes", graph->n_nodes);
     } else {
-        memcpy(copy->nodes, graph->nodes, (size_t)graph->n_nodes * sizeof *copy->nodes);
-        memcpy(copy->site_list, graph->site_list, (size_t)graph->n_sites * sizeof *copy->site_list);
+        for (int32_t i = 0; i < graph->n_nodes; i++) {
+            copy->nodes[i] = graph->nodes[i];
+        }
+        for (int32_t i = 0; i < graph->n_sites; i++) {
+            copy->site_list[i] = graph->site_list[i];
+        }
     }
     for (int32_t i = 0; i < graph->n_sites && status == LIMN_OK; i++) {
         const char *name = graph->site_list[i].name;

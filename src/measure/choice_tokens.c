@@ -160,7 +160,7 @@ static limn_status encode_choices(const ChoiceTokens *tokens, ChoicePrompt *prom
                                   Arena *arena) {
     *joined = false;
     for (int32_t c = 0; c < tokens->options->n; c++) {
-        bool joins;
+        bool joins = false;
         limn_status status = encode_choice(tokens, prompt, before, c, &joins, arena);
         *joined = *joined || joins;
         TRY(status);
