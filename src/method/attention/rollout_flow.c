@@ -122,8 +122,10 @@ static double maximum_flow(Flow *flow, int32_t source, int32_t sink, int32_t *pa
     double total = 0.0;
     memcpy(flow->left, flow->capacity, edges * sizeof *flow->left);
     while (search(flow, source, sink)) {
-        for (double more = augment(flow, source, sink, path); more > 0.0; more = augment(flow, source, sink, path)) {
+        double more = augment(flow, source, sink, path);
+        while (more > 0.0) {
             total += more;
+            more = augment(flow, source, sink, path);
         }
     }
     *cut = cut_of(flow);
