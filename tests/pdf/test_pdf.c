@@ -154,7 +154,7 @@ static void check_page(const Pdf *pdf, qpdf_oh page) {
     assert_non_null(text);
     memcpy(text, content, length);
     assert_null(strstr(text, "NonStruct"));
-    assert_null(strstr(text, "ActualText")); /* readers of the structure lose what follows it in the paragraph */
+    assert_null(strstr(text, "ActualText"));        /* readers of the structure lose what follows it in the paragraph */
     assert_non_null(strstr(text, "/Artifact BMC")); /* its foot */
     int open = 0, shown = 0;
     for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
