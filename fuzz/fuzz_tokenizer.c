@@ -6,11 +6,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Tokenizer *tokenizer;
     limn_status status = tokenizer_open_file(&tokenizer, memory_file(data, size));
-    if (status != LIMN_OK) {
-        check_failure(status);
-        return 0;
-    }
-    use_tokenizer(tokenizer);
-    tokenizer_free(tokenizer);
+    use_opened(status, tokenizer);
     return 0;
 }

@@ -44,11 +44,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     snprintf(folder, sizeof folder, "%s", scratch_path(""));
     Tokenizer *tokenizer;
     limn_status status = tokenizer_open_folder(&tokenizer, folder);
-    if (status != LIMN_OK) {
-        check_failure(status);
-        return 0;
-    }
-    use_tokenizer(tokenizer);
-    tokenizer_free(tokenizer);
+    use_opened(status, tokenizer);
     return 0;
 }

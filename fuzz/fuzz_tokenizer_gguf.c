@@ -11,12 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     Tokenizer *tokenizer;
     limn_status status = tokenizer_open_gguf(&tokenizer, gguf);
-    if (status != LIMN_OK) {
-        check_failure(status);
-    } else {
-        use_tokenizer(tokenizer);
-        tokenizer_free(tokenizer);
-    }
+    use_opened(status, tokenizer);
     gguf_close(gguf);
     return 0;
 }

@@ -86,4 +86,14 @@ static void use_tokenizer(const Tokenizer *tokenizer) {
     (void)tokenizer_chat_template(tokenizer);
 }
 
+/* What came of opening one: a failure that keeps its promises, or a tokenizer, used and freed. */
+static void use_opened(limn_status status, Tokenizer *tokenizer) {
+    if (status != LIMN_OK) {
+        check_failure(status);
+        return;
+    }
+    use_tokenizer(tokenizer);
+    tokenizer_free(tokenizer);
+}
+
 #endif

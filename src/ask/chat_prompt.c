@@ -193,14 +193,18 @@ limn_status chat_prompt_read(ChatPrompt *prompt, MethodCall *call, const Model *
     return status;
 }
 
+void chat_warn_of_specials(Result *result, const MethodCall *call, int64_t n) {
+    if (n > 0) {
+        result_warn(result,
+                    SAY(call, "%lld special tokens are spelled inside of messages and were read as special tokens",
+                        "消息中写有 %lld 个特殊词元，已按特殊词元读入"),
+                    (long long)n);
+    }
+}
+
 void chat_prompt_warn(Result *result, const MethodCall *call, const ChatPrompt *prompt) {
     if (prompt->asked_date) {
         result_param_text(result, "chat-date", prompt->date);
     }
-    if (prompt->specials_in_content > 0) {
-        result_warn(result,
-                    SAY(call, "%d special tokens are spelled inside of messages and were read as special tokens",
-                        "消息中写有 %d 个特殊词元，已按特殊词元读入"),
-                    (int)prompt->specials_in_content);
-    }
+    chat_warn_of_specials(result, call, prompt->specials_in_content);
 }

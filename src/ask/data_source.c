@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask/chat_prompt.h"
 #include "ask/data_spans.h"
 #include "data/template.h"
 #include "data/where.h"
@@ -434,13 +435,7 @@ limn_status data_source_finish(const DataSource *source, Result *result) {
     if (source->asked_date) {
         result_param_text(result, "chat-date", chat_renderer_date(source->renderer));
     }
-    if (source->specials > 0) {
-        result_warn(result,
-                    SAY(source->call,
-                        "%lld special tokens are spelled inside of messages and were read as special tokens",
-                        "消息中写有 %lld 个特殊词元，已按特殊词元读入"),
-                    (long long)source->specials);
-    }
+    chat_warn_of_specials(result, source->call, source->specials);
     if (source->answered > 0 && !source->params->chat.no_generation_prompt) {
         result_warn(result,
                     SAY(source->call,

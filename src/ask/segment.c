@@ -101,8 +101,7 @@ static limn_status cut(uint8_t *begins, Text text) {
 static limn_status join_pieces(uint8_t *begins, Text text, Arena *scratch) {
     WordLists lists;
     TRY(word_lists_open(&lists, scratch));
-    Pieces pieces = {.text = text, .lists = &lists};
-    pieces.begins = begins;
+    Pieces pieces = {text, begins, &lists};
     for (size_t at = 0; at < text.length;) {
         at = is_han(&pieces, at) ? join(&pieces, at) : piece_end(&pieces, at);
     }

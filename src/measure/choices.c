@@ -548,8 +548,7 @@ static void share_head(const ChoiceScorer *scorer, ChoicePrompt *prompts, int32_
 
 static limn_status run_all(ChoiceScorer *scorer, ChoicePrompt *encoded, int32_t n, double *log_probabilities,
                            KvCache **keep, const Progress *progress) {
-    Work work = {.scorer = scorer, .prompts = encoded, .n = n, .keep = keep};
-    work.log_probabilities = log_probabilities;
+    Work work = {.scorer = scorer, .prompts = encoded, .n = n, .log_probabilities = log_probabilities, .keep = keep};
     const BatchJob job = {.n = n, .context = &work, .cost = cost_of_prompt, .run = run_cases};
     size_t held = 0;
     for (int32_t i = 0; i < scorer->n_caches; i++) {

@@ -92,6 +92,15 @@ static Result *audit(void) {
     return call("audit", "{\"plan\": \"%s/plan.yaml\", \"work\": \"%s/work\"}", folder);
 }
 
+/* It comes to its end, and that many of its steps are made anew. */
+static void audit_makes(int steps) {
+    int before = fake_calls;
+    Result *result = audit();
+    assert_non_null(result);
+    result_free(result);
+    assert_int_equal(fake_calls, before + steps);
+}
+
 static Result *verify(void) {
     return call("log verify", "{\"folder\": \"%s/work\"}", folder);
 }
@@ -202,17 +211,10 @@ static void test_kept_is_held(void **state) {
     bytes[length / 2] ^= 1;
     assert_int_equal(file_write_atomic(path, bytes, length), LIMN_OK);
     free(bytes);
-    int before = fake_calls;
-    Result *result = audit();
-    assert_non_null(result);
-    result_free(result);
-    assert_int_equal(fake_calls, before);
+    audit_makes(0);
     unlink(in_folder("work/log.jsonl"));
     unlink(in_folder("work/checkpoint"));
-    result = audit();
-    assert_non_null(result);
-    result_free(result);
-    assert_int_equal(fake_calls, before + 2);
+    audit_makes(2);
     must_be_whole();
 }
 
@@ -223,11 +225,7 @@ static void test_log(void **state) {
     assert_non_null(file);
     fputs("{\"event\": \"st", file);
     fclose(file);
-    int before = fake_calls;
-    Result *result = audit();
-    assert_non_null(result);
-    result_free(result);
-    assert_int_equal(fake_calls, before);
+    audit_makes(0);
     must_be_whole();
     Arena arena;
     AuditLog log, second;

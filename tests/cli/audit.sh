@@ -1,14 +1,7 @@
 # An audit of a tiny model as a person would run it: refused, dry, whole, kept, exported, night after night.
 . "$(dirname "$0")/expect.sh"
 letters_model
-{
-    i=0
-    while [ $i -lt 40 ]; do
-        printf '{"id": "r%d", "text": "a cab%s", "answer": "%s", "lang": "%s"}\n' $i "$([ $((i % 3)) -eq 0 ] || echo ' is')" \
-            "$([ $((i % 2)) -eq 0 ] && echo d || echo x)" "$([ $((i % 5)) -eq 0 ] && echo en || echo zh)"
-        i=$((i + 1))
-    done
-} >"$work/data.jsonl"
+cab_records 40 >"$work/data.jsonl"
 
 wrong 2 'needs --model MODEL and --data FILE' audit "$work/plan.yaml" --init
 limn audit "$work/plan.yaml" --init --model "$letters" --data "$work/data.jsonl"

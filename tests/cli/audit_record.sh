@@ -4,14 +4,7 @@
 . "$(dirname "$0")/expect.sh"
 letters_model
 cp -r "$golden/adapters/two/1" "$work/adapter"
-{
-    i=0
-    while [ $i -lt 60 ]; do
-        printf '{"id": "r%d", "text": "a cab%s", "answer": "%s", "lang": "%s"}\n' $i "$([ $((i % 3)) -eq 0 ] || echo ' is')" \
-            "$([ $((i % 2)) -eq 0 ] && echo d || echo x)" "$([ $((i % 5)) -eq 0 ] && echo en || echo zh)"
-        i=$((i + 1))
-    done
-} >"$work/data.jsonl"
+cab_records 60 >"$work/data.jsonl"
 cat >"$work/plan.yaml" <<PLAN
 limn: audit/1
 title: A record

@@ -82,6 +82,16 @@ letters_model() {
     letters=$work/letters
 }
 
+# N records to audit: texts of letters_model's, answers d and x, two languages.
+cab_records() {
+    i=0
+    while [ $i -lt "$1" ]; do
+        printf '{"id": "r%d", "text": "a cab%s", "answer": "%s", "lang": "%s"}\n' $i "$([ $((i % 3)) -eq 0 ] || echo ' is')" \
+            "$([ $((i % 2)) -eq 0 ] && echo d || echo x)" "$([ $((i % 5)) -eq 0 ] && echo en || echo zh)"
+        i=$((i + 1))
+    done
+}
+
 finish() {
     [ "$failures" -eq 0 ] || exit 1
     echo "all as expected"
