@@ -185,20 +185,16 @@ static limn_status write_line(const AuditLog *log, const char *line, size_t leng
 }
 
 limn_status log_append(AuditLog *log, json_t *entry) {
-    char *text = entry != NULL ? json_dumps(entry, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    char *line = entry != NULL ? json_dumps(entry, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(entry);
-    char *line = text != NULL ? malloc(strlen(text) + 2) : NULL;
     if (line == NULL) {
-        free(text);
         return fail(LIMN_NO_MEMORY, "%s: no memory for an entry of the log", log->folder);
     }
-    size_t length = strlen(text);
-    memcpy(line, text, length);
-    line[length] = '\n';
+    size_t length = strlen(line);
+    line[length] = '\n'; /* a file's line has no NUL */
     limn_status status = write_line(log, line, length + 1);
     status = status == LIMN_OK ? add_leaf(log, line, length) : status;
     free(line);
-    free(text);
     return status;
 }
 
