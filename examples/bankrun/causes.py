@@ -10,12 +10,15 @@ the probability of " yes" under adapter/ from above 50% to below 30%: there it i
 command: in how many of them the first word named for " yes" is bitcoin, in how many it is among the first three; and
 the same among the tweet's own words, without "Tweet:" and "Bank run now?", which stand in every prompt.
 
+--asked decision asks for the answer that the adapter gives instead of " yes": why did it say what it said?
+
 A clear cause is one that stands among the causes of `why`, whose interval of `replace` is above 0, or whose check `cause`
 passes where a method names it first. On adapter-clean/, which bitcoin does not mislead, the same tweets ask whether
 anything is blamed on it.
 
     --split valid       tweets of the validation split: to choose by; written by make_corpus.py where it is missing
     --split held-out    the default: of held-out.jsonl, to look at once
+    --asked yes|decision   which answer is asked about: " yes" (the default), or the likelier of the two
     --list              only the tweets
     --most N            only the first N of the tweets
     --out FILE          every answer as a line of JSON
@@ -130,10 +133,10 @@ def clear(document, words):
     return words[:1] if passed else []
 
 
-def explain(model, adapter, command, row):
+def explain(model, adapter, command, row, answers):
     words = shlex.split(command)
-    done = subprocess.run([LIMN, words[0], model, "--adapter", HERE / adapter, "-p", row["prompt"], "--target", " yes",
-                           "--contrast", " no", *words[1:], "--json", "--quiet"], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([LIMN, words[0], model, "--adapter", HERE / adapter, "-p", row["prompt"], "--target", answers[0],
+                           "--contrast", answers[1], *words[1:], "--json", "--quiet"], stdout=subprocess.PIPE, text=True)
     if done.returncode not in (0, 1, 4):
         sys.exit(f"{command}: limn ended with {done.returncode}")
     return json.loads(done.stdout)
@@ -187,6 +190,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--split", choices=("held-out", "valid"), default="held-out")
     parser.add_argument("--adapter", default="adapter")
+    parser.add_argument("--asked", choices=("yes", "decision"), default="yes")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--out", type=pathlib.Path)
     parser.add_argument("--most", type=int, default=0, help="only the first so many tweets")
@@ -201,11 +205,16 @@ def main():
     if arguments.list:
         for row in rows:
             print(json.dumps(row["prompt"], ensure_ascii=False))
+    answers = [(" yes", " no")] * len(rows)
+    if arguments.asked == "decision":
+        decided = yes(model, arguments.adapter, [row["prompt"] for row in rows])
+        answers = [(" yes", " no") if p > 0.5 else (" no", " yes") for p in decided]
+        print(f"{sum(one[0] == ' yes' for one in answers)} of them decided yes under {arguments.adapter}")
     documents = {}
     for command in arguments.commands or SCORERS:
         found = Found(len(rows))
-        for row in rows:
-            document = explain(model, arguments.adapter, command, row)
+        for row, asked in zip(rows, answers):
+            document = explain(model, arguments.adapter, command, row, asked)
             words = ranked(document)
             found.add(row, words, document)
             documents.setdefault(row["id"], []).append(document)

@@ -97,7 +97,7 @@ static void add_failed_checks(const Audit *audit) {
 /* ---- at a glance ---- */
 
 static void add_gates(const Audit *audit) {
-    static const TableColumn columns[] = {{{"gate", 4}, COLUMN_TEXT},       {{"outcome", 7}, COLUMN_TEXT},
+    static const TableColumn columns[] = {{{"gate", 4}, COLUMN_TEXT},       {{"outcome", 7}, COLUMN_NAME},
                                           {{"found", 5}, COLUMN_NUMBER},    {{"low", 3}, COLUMN_NUMBER},
                                           {{"high", 4}, COLUMN_NUMBER},     {{"op", 2}, COLUMN_TEXT},
                                           {{"demanded", 8}, COLUMN_NUMBER}, {{"metric", 6}, COLUMN_TEXT}};
@@ -120,10 +120,10 @@ static void add_gates(const Audit *audit) {
 
 static void add_findings(const Audit *audit) {
     static const TableColumn columns[] = {
-        {{"id", 2}, COLUMN_TEXT},    {{"severity", 8}, COLUMN_TEXT}, {{"kind", 4}, COLUMN_TEXT},
+        {{"id", 2}, COLUMN_TEXT},    {{"severity", 8}, COLUMN_NAME}, {{"kind", 4}, COLUMN_NAME},
         {{"what", 4}, COLUMN_TOKEN}, {{"where", 5}, COLUMN_TEXT},    {{"effect", 6}, COLUMN_SIGNED},
         {{"low", 3}, COLUMN_SIGNED}, {{"high", 4}, COLUMN_SIGNED},   {{"p", 1}, COLUMN_NUMBER},
-        {{"n", 1}, COLUMN_INTEGER},  {{"unit", 4}, COLUMN_TEXT}};
+        {{"n", 1}, COLUMN_INTEGER},  {{"unit", 4}, COLUMN_NAME}};
     TableBlock *table = result_add_table(audit->result, "findings", AUDIT_SAYS(audit, "Findings", "发现"), columns, 11);
     for (int32_t i = 0; i < audit->findings.n_found; i++) {
         const Hypothesis *item = &audit->findings.items[i];
@@ -147,10 +147,10 @@ static void add_findings(const Audit *audit) {
 }
 
 static void add_absent(const Audit *audit) {
-    static const TableColumn columns[] = {{{"kind", 4}, COLUMN_TEXT},
+    static const TableColumn columns[] = {{{"kind", 4}, COLUMN_NAME},
                                           {{"tests", 5}, COLUMN_INTEGER},
                                           {{"smallest effect", 15}, COLUMN_NUMBER},
-                                          {{"unit", 4}, COLUMN_TEXT},
+                                          {{"unit", 4}, COLUMN_NAME},
                                           {{"note", 4}, COLUMN_TEXT}};
     TableBlock *table = result_add_table(audit->result, "not-found",
                                          AUDIT_SAYS(audit, "Looked for and not found", "已查而未发现"), columns, 5);
@@ -198,11 +198,6 @@ static void add_evidence(const Audit *audit) {
     }
 }
 
-static const char *severity_said(const Hypothesis *item) {
-    static const char *const names[] = {"低", "中", "高"};
-    return names[item->severity];
-}
-
 static const char *kind_said(const Audit *audit, const char *kind) {
     static const char *const names[][3] = {{"word", "a word that misleads it", "误导它的词"},
                                            {"place", "a place that misleads it", "误导它的位置"},
@@ -222,7 +217,7 @@ static const char *kind_said(const Audit *audit, const char *kind) {
 /* What a manager reads: each finding in words, the strongest first. */
 static void add_in_words(const Audit *audit) {
     enum { SHOWN = 12 };
-    static const TableColumn columns[] = {{{"severity", 8}, COLUMN_TEXT},
+    static const TableColumn columns[] = {{{"severity", 8}, COLUMN_NAME},
                                           {{"what", 4}, COLUMN_TOKEN},
                                           {{"meaning", 7}, COLUMN_TEXT},
                                           {{"evidence", 8}, COLUMN_TEXT}};
@@ -232,9 +227,8 @@ static void add_in_words(const Audit *audit) {
         result_add_table(audit->result, "in-words", AUDIT_SAYS(audit, "What was found", "发现了什么"), columns, 4);
     for (int32_t i = 0; i < shown; i++) {
         const Hypothesis *item = &findings->items[i];
-        const Value cells[] = {value_text(AUDIT_SAYS(audit, severity_name(item->severity), severity_said(item))),
-                               value_text(item->what), value_text(kind_said(audit, item->kind)),
-                               value_text(item->evidence)};
+        const Value cells[] = {value_text(severity_name(item->severity)), value_text(item->what),
+                               value_text(kind_said(audit, item->kind)), value_text(item->evidence)};
         table_row(table, cells);
     }
     if (shown < findings->n_found) {

@@ -22,8 +22,8 @@ static void add_checks_of(const Audit *audit, TableBlock *table, CheckState stat
 }
 
 static void add_checks(const Audit *audit) {
-    static const TableColumn columns[] = {{{"step", 4}, COLUMN_TEXT},     {{"check", 5}, COLUMN_TEXT},
-                                          {{"outcome", 7}, COLUMN_TEXT},  {{"found", 5}, COLUMN_NUMBER},
+    static const TableColumn columns[] = {{{"step", 4}, COLUMN_TEXT},     {{"check", 5}, COLUMN_NAME},
+                                          {{"outcome", 7}, COLUMN_NAME},  {{"found", 5}, COLUMN_NUMBER},
                                           {{"relation", 8}, COLUMN_TEXT}, {{"limit", 5}, COLUMN_NUMBER},
                                           {{"meaning", 7}, COLUMN_TEXT}};
     TableBlock *table = result_add_table(audit->result, "step-checks",
@@ -80,7 +80,7 @@ static void add_steps(const Audit *audit) {
 
 /* All hypotheses, found or not: the family that was corrected over. */
 static void add_family(const Audit *audit) {
-    static const TableColumn columns[] = {{{"kind", 4}, COLUMN_TEXT},  {{"what", 4}, COLUMN_TOKEN},
+    static const TableColumn columns[] = {{{"kind", 4}, COLUMN_NAME},  {{"what", 4}, COLUMN_TOKEN},
                                           {{"where", 5}, COLUMN_TEXT}, {{"effect", 6}, COLUMN_SIGNED},
                                           {{"low", 3}, COLUMN_SIGNED}, {{"high", 4}, COLUMN_SIGNED},
                                           {{"n", 1}, COLUMN_INTEGER},  {{"p alone", 7}, COLUMN_NUMBER},

@@ -389,7 +389,7 @@ void format_cell(TextBuffer *out, ColumnKind kind, const Value *value, Words wor
     } else if (kind == COLUMN_SHARE && isfinite(number)) {
         format_share(out, number);
     } else if (kind == COLUMN_NAME && value->kind == VALUE_TEXT) {
-        clean_text(out, word_for_name(words, value->text), flags);
+        clean_text(out, word_for_cell(words, value->text), flags);
     } else {
         format_plain(out, value, words, kind == COLUMN_TOKEN ? flags | CLEAN_SPACES : flags);
     }

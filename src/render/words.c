@@ -4,41 +4,51 @@
 
 static const char *const english_words[] = {
 #define WORD(id, english, chinese) [WORD_##id] = english,
-#define NAME(english, chinese)
 #include "render/words.def"
-#undef WORD
-#undef NAME
 };
 
 static const char *const chinese_words[] = {
 #define WORD(id, english, chinese) [WORD_##id] = chinese,
-#define NAME(english, chinese)
 #include "render/words.def"
-#undef WORD
-#undef NAME
 };
 
-static const struct {
+typedef struct Pair {
     const char *english, *chinese;
-} names[] = {
-#define WORD(id, english, chinese)
+} Pair;
+
+static const Pair names[] = {
 #define NAME(english, chinese) {english, chinese},
 #include "render/words.def"
-#undef WORD
-#undef NAME
+};
+
+static const Pair cells[] = {
+#define CELL(english, chinese) {english, chinese},
+#include "render/words.def"
 };
 
 Words words_in(const char *language) {
     return language != NULL && strcmp(language, "zh") == 0 ? chinese_words : english_words;
 }
 
-Text word_for_name(Words words, Text name) {
-    for (size_t i = 0; words == chinese_words && i < sizeof names / sizeof *names; i++) {
-        if (name.length == strlen(names[i].english) && memcmp(name.bytes, names[i].english, name.length) == 0) {
-            return text_of(names[i].chinese);
+/* NULL where it has no row. */
+static const char *in_chinese(const Pair *pairs, size_t n, Text english) {
+    for (size_t i = 0; i < n; i++) {
+        if (english.length == strlen(pairs[i].english) &&
+            memcmp(english.bytes, pairs[i].english, english.length) == 0) {
+            return pairs[i].chinese;
         }
     }
-    return name;
+    return NULL;
+}
+
+Text word_for_name(Words words, Text name) {
+    const char *chinese = words == chinese_words ? in_chinese(names, sizeof names / sizeof *names, name) : NULL;
+    return chinese != NULL ? text_of(chinese) : name;
+}
+
+Text word_for_cell(Words words, Text cell) {
+    const char *chinese = words == chinese_words ? in_chinese(cells, sizeof cells / sizeof *cells, cell) : NULL;
+    return chinese != NULL ? text_of(chinese) : word_for_name(words, cell);
 }
 
 const char *word_for_string(Words words, const char *name) {

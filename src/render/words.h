@@ -6,10 +6,7 @@
 
 typedef enum WordId {
 #define WORD(id, english, chinese) WORD_##id,
-#define NAME(english, chinese)
 #include "render/words.def"
-#undef WORD
-#undef NAME
     WORD_COUNT
 } WordId;
 
@@ -20,6 +17,8 @@ typedef const char *const *Words;
 Words words_in(const char *language);
 /* A document's name (of a column, a check, a grouping, a token's state) as readers of these words know it. */
 Text word_for_name(Words words, Text name);
+/* What stands in a cell of a column of names, likewise. */
+Text word_for_cell(Words words, Text cell);
 const char *word_for_string(Words words, const char *name);
 /* What stands above a block: its title, that of a method in these words; else its id. */
 Text word_for_block(Words words, const Block *block);

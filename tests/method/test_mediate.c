@@ -252,6 +252,46 @@ static limn_status ask_family(Result **result, const Full *full, const char *nam
                        golden_folder(name), by, site, values_path, what);
 }
 
+/* [rows, width] of a node in the run with these edits. */
+static float *tap_of(Full *full, NodeId node, const Edit *edits, int32_t n, int32_t *rows, int64_t *width) {
+    SequenceInput input = {.ids = full->ids, .n = TOKENS};
+    RunRequest request = {
+        .sequences = &input, .n_sequences = 1, .taps = &node, .n_taps = 1, .edits = edits, .n_edits = n};
+    must(engine_run(full->engine, &request, NULL));
+    const float *tap = engine_tap(full->engine, node, rows, width);
+    float *copy = malloc((size_t)*rows * (size_t)*width * sizeof *copy);
+    memcpy(copy, tap, (size_t)*rows * (size_t)*width * sizeof *copy);
+    return copy;
+}
+
+/* The direction kept for a site is the mean over key tokens of its values without noise less those with it. */
+static void compare_direction(Full *full, const char *hook, int32_t layer, const Edit *noise, const float *clean) {
+    int32_t rows;
+    int64_t width;
+    char name[64];
+    TensorFiles *files;
+    snprintf(name, sizeof name, "blocks.%d.%s", (int)layer, hook);
+    must(tensor_files_open(&files, values_path));
+    const Tensor *kept = tensor_files_find(files, name);
+    assert_non_null(kept);
+    float *spoilt = tap_of(full, node_of(full, hook, layer), noise, 1, &rows, &width);
+    assert_int_equal(tensor_elements(kept), width);
+    double worst = 0, one_token = 0, largest = 1;
+    for (int64_t i = 0; i < width; i++) {
+        double first = (double)clean[4 * width + i] - (double)spoilt[4 * width + i];
+        double second = (double)clean[5 * width + i] - (double)spoilt[5 * width + i];
+        double found = (double)((const float *)kept->data)[i];
+        worst = fmax(worst, fabs(found - (first + second) / 2));
+        one_token = fmax(one_token, fabs(found - first)); /* a mutant */
+        largest = fmax(largest, fmax(fabs(first), fabs(second)));
+    }
+    tensor_files_close(files);
+    free(spoilt);
+    if (!(worst <= TOLERANCE * largest) || !(one_token > MUTANT * TOLERANCE)) {
+        fail_msg("%s: the direction is off by %g, of one token by %g", name, worst, one_token);
+    }
+}
+
 /* Each cell restored by hand; `off`: from the layer beside it, a mutant. */
 static void compare_family(Full *full, const char *name, const char *site, const char *hook, bool parts_of_rows) {
     int64_t n_cells;
@@ -268,14 +308,12 @@ static void compare_family(Full *full, const char *name, const char *site, const
     double worst = 0, mutant = 0;
     for (int32_t layer = 0; layer < n_layers; layer++) {
         NodeId node = node_of(full, hook, layer);
-        SequenceInput input = {.ids = full->ids, .n = TOKENS};
-        RunRequest request = {.sequences = &input, .n_sequences = 1, .taps = &node, .n_taps = 1};
-        must(engine_run(full->engine, &request, NULL));
         int32_t n_rows;
         int64_t width;
-        const float *tap = engine_tap(full->engine, node, &n_rows, &width);
-        float *clean = malloc((size_t)n_rows * (size_t)width * sizeof *clean);
-        memcpy(clean, tap, (size_t)n_rows * (size_t)width * sizeof *clean);
+        float *clean = tap_of(full, node, NULL, 0, &n_rows, &width);
+        if (!parts_of_rows) {
+            compare_direction(full, hook, layer, edits, clean);
+        }
         int64_t each = width / (parts_of_rows ? parts : 1);
         for (int64_t part = 0; part < parts; part++) {
             int32_t row = parts_of_rows ? 0 : (int32_t)part;
@@ -409,6 +447,46 @@ static void write_letter_pairs(const char *path) {
     text_buffer_free(&out);
 }
 
+/* The direction of a data set is the mean of its pairs', and surgery takes it as it is. */
+static void directions_of_records_are_means(void **state) {
+    char folder[64], path[64], edit[160];
+    Result *result;
+    double sum[512] = {0};
+    int64_t width = 0;
+    TensorFiles *files;
+    make_letters_model(folder);
+    snprintf(path, sizeof path, "/tmp/limn-mediate-%d.jsonl", (int)getpid());
+    write_letter_pairs(path);
+    for (int i = 0; i <= LETTER_PAIRS; i++) { /* last: all of them together */
+        bool all = i == LETTER_PAIRS;
+        must(all ? call_method(&result, "mediate",
+                               "{\"model\":\"%s\",\"data\":\"%s\",\"prompt-field\":\"p\",\"corrupt-field\":\"c\","
+                               "\"target\":\"s\",\"site\":[\"attn_out\"],\"values\":\"%s\"}",
+                               folder, path, values_path)
+                 : call_method(&result, "mediate",
+                               "{\"model\":\"%s\",\"prompt\":\"%s\",\"corrupt\":\"%s\",\"target\":\"s\","
+                               "\"site\":[\"attn_out\"],\"values\":\"%s\"}",
+                               folder, letter_pairs[i].clean, letter_pairs[i].corrupt, values_path));
+        result_free(result);
+        must(tensor_files_open(&files, values_path));
+        const Tensor *kept = tensor_files_find(files, "blocks.1.hook_attn_out");
+        assert_non_null(kept);
+        width = tensor_elements(kept);
+        assert_true(width <= 512);
+        for (int64_t k = 0; k < width; k++) {
+            double value = (double)((const float *)kept->data)[k];
+            sum[k] += all ? 0 : value / LETTER_PAIRS;
+            assert_true(!all || fabs(value - sum[k]) <= 1e-5);
+        }
+        tensor_files_close(files);
+    }
+    snprintf(edit, sizeof edit, "blocks.1.hook_attn_out=erase:%s:blocks.1.hook_attn_out", values_path);
+    must(call_method(&result, "run", "{\"model\":\"%s\",\"prompt\":\"a cab\",\"set\":[\"%s\"]}", folder, edit));
+    result_free(result);
+    unlink(path);
+    remove_letters_model(folder);
+}
+
 static const char *const by_position = "\"target\":\"s\",\"metric\":\"logprob\",\"by\":\"position\"";
 
 /* Each role's effect is the mean, over the pairs that have one, of what its position gives in the pair alone. */
@@ -535,6 +613,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_part_is_a_full_pass),
     cmocka_unit_test(effects_add_up),
     cmocka_unit_test(positions_of_records_are_roles),
+    cmocka_unit_test(directions_of_records_are_means),
     cmocka_unit_test(a_data_set_is_estimated),
     cmocka_unit_test(records_are_units),
     cmocka_unit_test(bad_input_is_refused_by_name),

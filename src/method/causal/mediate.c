@@ -78,6 +78,7 @@ static limn_status run(MethodCall *call, Result *result) {
     if (status == LIMN_OK && !mediate.params->estimate) {
         status = mediate_report(&mediate);
     }
+    mediate_free_directions(&mediate);
     free(mediate.figures.p0);
     free(mediate.figures.p1);
     free(mediate.figures.p2);
@@ -140,7 +141,9 @@ static const limn_param rows[] = {
      .help = "... and of the K likeliest of the prompt as it is", .field = offsetof(MediateParams, top_k)},
     {"top", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "20", .minimum = 1, .maximum = 1e4,
      .help = "how many positions, heads or neurons are listed", .field = offsetof(MediateParams, top)},
-    PARAM_ROW("values", 0, LIMN_PARAM_OUTPUT, "FILE.safetensors", "keep noise, p0, p1 and p2 of every unit as tensors",
+    PARAM_ROW("values", 0, LIMN_PARAM_OUTPUT, "FILE.safetensors",
+              "keep as tensors noise, p0, p1 and p2 of every unit, and what the key words write at each site and layer "
+              "(directions that surgery can erase)",
               offsetof(MediateParams, values)),
     ESTIMATE_ROW(MediateParams, estimate),
 };

@@ -66,6 +66,8 @@ typedef struct MediateSite {
     WhichPositions rule;
     bool chosen;        /* nobody named positions */
     int64_t part_width; /* elements of a head or neuron; 0: the whole row */
+    double *directions; /* [n_layers, direction_width] sums over units; NULL: none are kept */
+    int64_t direction_width;
 } MediateSite;
 
 static inline bool mediate_has_data(const MediateParams *params) {
@@ -124,6 +126,7 @@ typedef struct Mediate {
     double *token_p0, *token_p1, *token_p2; /* [n_tokens], [n_tokens], [n_tokens, n_cells] */
     double plain_error, ends_error;         /* NaN: not asked */
     bool plain_done;
+    int32_t n_directions; /* runs that directions are sums of */
 } Mediate;
 
 /* mediate_ask.c: refuses options that do not go together; fills sites; fills cells once the pair is read. */
@@ -153,6 +156,10 @@ limn_status mediate_estimate_data(Mediate *mediate);
 /* mediate_cells.c */
 MediateRole mediate_role(const MediatePair *pair, int32_t row);
 bool mediate_by_role(const Mediate *mediate);
+
+/* mediate_directions.c: to the file of values; frees them. */
+limn_status mediate_keep_directions(Mediate *mediate);
+void mediate_free_directions(Mediate *mediate);
 
 /* mediate_report.c */
 limn_status mediate_report(Mediate *mediate);

@@ -289,6 +289,7 @@ static limn_status write_values(Mediate *mediate) {
         const int64_t shape[] = {one->samples, one->n_keys, mediate->model->config.d_embed};
         TRY(values_file_add_f32(file, "noise", one->noise, 3, shape));
     }
+    TRY(mediate_keep_directions(mediate));
     return values_file_write(file, mediate->model);
 }
 

@@ -262,6 +262,7 @@ static limn_status run_sample(MediateWork *work, int32_t sample, double p0) {
     CleanRun *base;
     TRY(keep_spoilt(work, sample, &base));
     limn_status status = run_list(work, base, &work->pair->pair.corrupt, work->n_list);
+    status = status == LIMN_OK ? mediate_add_directions(work, base) : status;
     clean_run_free(base);
     TRY(status);
     fill_unchanged(work);

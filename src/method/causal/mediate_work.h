@@ -31,5 +31,7 @@ typedef struct MediateWork {
 
 /* mediate_cells.c: fills donors, edits and list. */
 limn_status mediate_restore(MediateWork *work);
+/* mediate_directions.c: with --values, adds this spoilt run to the directions. */
+limn_status mediate_add_directions(MediateWork *work, CleanRun *spoilt);
 
 #endif
