@@ -1,12 +1,9 @@
 #include "audit/signing.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 
@@ -43,22 +40,14 @@ static limn_status write_public(const SigningKey *key, const char *path) {
     return file_write_atomic(name, line, (size_t)length);
 }
 
-/* Never readable by others, not even for a moment. */
 static limn_status write_secret(const unsigned char *seed, const char *path) {
     char line[KEY_LINE], base64[64];
     sodium_bin2base64(base64, sizeof base64, seed, crypto_sign_SEEDBYTES, sodium_base64_VARIANT_ORIGINAL);
     int length = snprintf(line, sizeof line, "%s%s\n", key_head, base64);
-    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool written = file >= 0 && write(file, line, (size_t)length) == length && fsync(file) == 0;
-    int why = errno;
-    if (file >= 0) {
-        close(file);
-    }
+    limn_status status = file_write_secret(path, line, (size_t)length);
     sodium_memzero(line, sizeof line);
-    if (!written && file >= 0) {
-        unlink(path);
-    }
-    return written ? LIMN_OK : fail(LIMN_IO, "%s: the key cannot be written: %s", path, strerror(why));
+    sodium_memzero(base64, sizeof base64);
+    return status;
 }
 
 limn_status signing_key_open(SigningKey *key, const char *path) {

@@ -134,11 +134,15 @@ struct FileWriter {
     char *path;      /* as asked for: what messages name */
     char *target;    /* where it ends: `path` with symbolic links followed */
     char *temporary; /* NULL: written directly */
+    bool secret;     /* readable by its owner alone, and never over a file that is there */
     size_t used;
     unsigned char buffer[WRITE_BUFFER];
 };
 
 static void writer_free(FileWriter *writer) {
+    if (writer->secret) {
+        explicit_bzero(writer->buffer, WRITE_BUFFER);
+    }
     if (writer->descriptor >= 0) {
         close(writer->descriptor);
     }
@@ -174,7 +178,7 @@ static limn_status create_temporary(FileWriter *writer) {
             return fail(LIMN_NO_MEMORY, "%s: opening it to write", writer->path);
         }
         writer->temporary = name;
-        writer->descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        writer->descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, writer->secret ? 0600 : 0666);
         if (writer->descriptor >= 0) {
             return LIMN_OK;
         }
@@ -212,7 +216,7 @@ static limn_status writer_start(FileWriter *writer, const char *path) {
     return LIMN_OK;
 }
 
-limn_status file_writer_open(FileWriter **out, const char *path) {
+static limn_status writer_open(FileWriter **out, const char *path, bool secret) {
     *out = NULL;
     FileWriter *writer = malloc(sizeof *writer);
     if (writer == NULL) {
@@ -222,6 +226,7 @@ limn_status file_writer_open(FileWriter **out, const char *path) {
     writer->path = NULL;
     writer->target = NULL;
     writer->temporary = NULL;
+    writer->secret = secret;
     writer->used = 0;
     limn_status status = writer_start(writer, path);
     if (status != LIMN_OK) {
@@ -230,6 +235,10 @@ limn_status file_writer_open(FileWriter **out, const char *path) {
     }
     *out = writer;
     return LIMN_OK;
+}
+
+limn_status file_writer_open(FileWriter **writer, const char *path) {
+    return writer_open(writer, path, false);
 }
 
 /* The folder that the temporary file is made in. */
@@ -322,6 +331,19 @@ static void sync_folder(const char *path) {
     free(folder);
 }
 
+/* Gives the temporary file its name. */
+static int put_in_place(const FileWriter *writer) {
+    if (!writer->secret) {
+        return rename(writer->temporary, writer->target);
+    }
+    int done = renameat2(AT_FDCWD, writer->temporary, AT_FDCWD, writer->target, RENAME_NOREPLACE);
+    if (done == 0 || (errno != EINVAL && errno != ENOSYS)) {
+        return done;
+    }
+    /* a file system that cannot: a second name, then the first one away */
+    return link(writer->temporary, writer->target) == 0 ? unlink(writer->temporary) : -1;
+}
+
 static limn_status finish(FileWriter *writer) {
     TRY(flush(writer));
     if (writer->temporary == NULL) {
@@ -330,7 +352,7 @@ static limn_status finish(FileWriter *writer) {
     if (fsync(writer->descriptor) != 0) {
         return fail(LIMN_IO, "%s: cannot write: %s", writer->path, strerror(errno));
     }
-    if (rename(writer->temporary, writer->target) != 0) {
+    if (put_in_place(writer) != 0) {
         return fail(LIMN_IO, "%s: cannot rename '%s' to it: %s", writer->path, writer->temporary, strerror(errno));
     }
     sync_folder(writer->target);
@@ -347,13 +369,21 @@ limn_status file_writer_commit(FileWriter *writer) {
     return status;
 }
 
-limn_status file_write_atomic(const char *path, const void *bytes, size_t length) {
+static limn_status write_whole(const char *path, const void *bytes, size_t length, bool secret) {
     FileWriter *writer;
-    TRY(file_writer_open(&writer, path));
+    TRY(writer_open(&writer, path, secret));
     limn_status status = file_writer_append(writer, bytes, length);
     if (status != LIMN_OK) {
         file_writer_abort(writer);
         return status;
     }
     return file_writer_commit(writer);
+}
+
+limn_status file_write_atomic(const char *path, const void *bytes, size_t length) {
+    return write_whole(path, bytes, length, false);
+}
+
+limn_status file_write_secret(const char *path, const void *bytes, size_t length) {
+    return write_whole(path, bytes, length, true);
 }

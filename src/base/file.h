@@ -38,6 +38,8 @@ limn_status file_writer_commit(FileWriter *writer); /* frees the writer, also wh
 void file_writer_abort(FileWriter *writer);         /* removes the temporary file, frees; NULL is fine */
 
 limn_status file_write_atomic(const char *path, const void *bytes, size_t length);
+/* The same of a key: never readable by others, not even for a moment; LIMN_IO where the file is there already. */
+limn_status file_write_secret(const char *path, const void *bytes, size_t length);
 
 /* Whether file_writer_open could write `path`, asked before the work whose outcome it shall hold: nothing is created or
  * changed. LIMN_USAGE or LIMN_NOT_FOUND: it could not, and the caller named it wrongly. */

@@ -1,13 +1,10 @@
 #include "files/commitment.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/file.h"
@@ -31,13 +28,7 @@ static limn_status make_key(CommitmentKey *key, const char *path) {
     }
     to_hex(hex, key->bytes, DIGEST);
     hex[2 * DIGEST] = '\n';
-    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (file < 0) {
-        return fail(LIMN_IO, "%s: cannot be made: %s", path, strerror(errno));
-    }
-    bool whole = write(file, hex, 2 * DIGEST + 1) == 2 * DIGEST + 1 && fsync(file) == 0;
-    whole = close(file) == 0 && whole;
-    return whole ? LIMN_OK : fail(LIMN_IO, "%s: the key cannot be written: %s", path, strerror(errno));
+    return file_write_secret(path, hex, 2 * DIGEST + 1);
 }
 
 limn_status commitment_key_open(CommitmentKey *key, const char *path) {

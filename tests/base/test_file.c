@@ -314,6 +314,38 @@ static void test_truncated_while_mapped(void **state) {
     free(path);
 }
 
+/* A child writes one key after another until it is killed: of each there is all or nothing. */
+static void test_secrets(void **state) {
+    enum { ROUNDS = 20, KEYS = 64, LENGTH = 3000 };
+    char path[80], bytes[LENGTH];
+    memset(bytes, 'k', LENGTH);
+    for (int round = 0; round < ROUNDS; round++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        for (int i = 0; child == 0; i++) {
+            snprintf(path, sizeof path, "%s/key%d", folder, i % KEYS);
+            (void)!file_write_secret(path, bytes, LENGTH);
+            unlink(i % 3 == 0 ? path : "");
+        }
+        usleep(1000 * (useconds_t)(1 + round % 5));
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        for (int i = 0; i < KEYS; i++) {
+            struct stat info;
+            snprintf(path, sizeof path, "%s/key%d", folder, i);
+            if (stat(path, &info) == 0) {
+                assert_int_equal(info.st_size, LENGTH);
+                assert_int_equal(info.st_mode & 0777, 0600);
+            }
+        }
+    }
+    snprintf(path, sizeof path, "%s/keykept", folder);
+    assert_int_equal(file_write_secret(path, "first", 5), LIMN_OK);
+    assert_int_equal(file_write_secret(path, "other", 5), LIMN_IO);
+    assert_non_null(strstr(error_message(), "kept"));
+    assert_contents(path, "first");
+}
+
 static void test_paths(void **state) {
     char *joined = path_join("a/", "b");
     assert_string_equal(joined, "a/b");
@@ -348,6 +380,7 @@ int main(void) {
         cmocka_unit_test(test_pipes_are_read_within_the_cap),
         cmocka_unit_test(test_maps),
         cmocka_unit_test(test_truncated_while_mapped),
+        cmocka_unit_test(test_secrets),
         cmocka_unit_test(test_paths),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
