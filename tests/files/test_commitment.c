@@ -62,7 +62,7 @@ static void test_refused(void **state) {
         assert_int_equal(commitment_key_open(&key, path), LIMN_FORMAT);
         assert_non_null(strstr(error_message(), path));
     }
-    assert_int_equal(commitment_key_open(&key, "/nowhere/key"), LIMN_IO);
+    assert_int_equal(commitment_key_open(&key, "/nowhere/key"), LIMN_NOT_FOUND);
 }
 
 int main(void) {
