@@ -330,6 +330,10 @@ static void test_tables(void **state) {
     assert_string_equal(text_at(found, 2, "what"), "origin: immigrant rather than local");
     assert_string_equal(text_at(found, 2, "severity"), "medium");
     assert_int_equal(check_of(result, "words")->state, CHECK_FAIL);
+    const TableBlock *evidence = result_table(result, "evidence");
+    assert_string_equal(text_at(evidence, 0, "evidence"),
+                        "wrong on 90.0% of the records that hold it, on 5.0% with others in its place");
+    assert_non_null(strstr(text_at(evidence, 2, "evidence"), "two ordinary words in that place differ by 0.10"));
     result_free(result);
 }
 
