@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "audit/folding.h"
+
 /* ---- the verdict ---- */
 
 static void count_gates(const Audit *audit, int32_t counts[3]) {
@@ -214,7 +216,20 @@ static const char *kind_said(const Audit *audit, const char *kind) {
     return kind;
 }
 
-/* What a manager reads: each finding in words, the strongest first. */
+/* The others that say the same: "also: so, lighthouse". */
+static void also_said(TextBuffer *out, const Audit *audit, int32_t index) {
+    const Findings *findings = &audit->findings;
+    for (int32_t i = index + 1, n = 0; i < findings->n_found; i++) {
+        const char *what = findings->items[i].what;
+        if (finding_stands_for(findings, i) == index && strcmp(what, findings->items[index].what) != 0) {
+            text_buffer_printf(out, "%s%s",
+                               n++ == 0 ? AUDIT_SAYS(audit, "; also: ", "；另见：") : AUDIT_SAYS(audit, ", ", "、"),
+                               what);
+        }
+    }
+}
+
+/* What a manager reads: each finding in words, the strongest first; what says the same stands in its row. */
 static void add_in_words(const Audit *audit) {
     enum { SHOWN = 12 };
     static const TableColumn columns[] = {{{"severity", 8}, COLUMN_NAME},
@@ -222,18 +237,26 @@ static void add_in_words(const Audit *audit) {
                                           {{"meaning", 7}, COLUMN_TEXT},
                                           {{"evidence", 8}, COLUMN_TEXT}};
     const Findings *findings = &audit->findings;
-    int32_t shown = findings->n_found < SHOWN ? findings->n_found : SHOWN;
+    int32_t different = 0;
     TableBlock *table =
         result_add_table(audit->result, "in-words", AUDIT_SAYS(audit, "What was found", "发现了什么"), columns, 4);
-    for (int32_t i = 0; i < shown; i++) {
+    for (int32_t i = 0; i < findings->n_found; i++) {
         const Hypothesis *item = &findings->items[i];
+        if (finding_stands_for(findings, i) != i || ++different > SHOWN) {
+            continue;
+        }
+        TextBuffer evidence = TEXT_BUFFER_INIT;
+        text_buffer_printf(&evidence, "%s", item->evidence);
+        also_said(&evidence, audit, i);
         const Value cells[] = {value_text(severity_name(item->severity)), value_text(item->what),
-                               value_text(kind_said(audit, item->kind)), value_text(item->evidence)};
+                               value_text(kind_said(audit, item->kind)),
+                               value_text(evidence.data != NULL ? evidence.data : item->evidence)};
         table_row(table, cells);
+        text_buffer_free(&evidence);
     }
-    if (shown < findings->n_found) {
+    if (different > SHOWN) {
         result_block_note(audit->result, AUDIT_SAYS(audit, "%d more stand below.", "另有 %d 项见下文。"),
-                          (int)(findings->n_found - shown));
+                          (int)(different - SHOWN));
     }
 }
 
@@ -242,6 +265,9 @@ static void add_silence(const Audit *audit) {
     TextBuffer sought = TEXT_BUFFER_INIT, unsought = TEXT_BUFFER_INIT, text = TEXT_BUFFER_INIT;
     for (int32_t i = 0; i < audit->findings.n_absent; i++) {
         const NotFound *absent = &audit->findings.absent[i];
+        if (absent->besides) { /* others of the kind were found: the table says which were not */
+            continue;
+        }
         TextBuffer *out = absent->why == NULL ? &sought : &unsought;
         text_buffer_printf(out, "%s%s", out->length > 0 ? AUDIT_SAYS(audit, ", ", "、") : "",
                            kind_said(audit, absent->kind));

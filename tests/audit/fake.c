@@ -178,7 +178,8 @@ static const Method method_whying = {
     .run = why,
     .explains = true};
 
-/* Misleading words as `attribute` has them: one that misleads, one by too little to matter, one by chance, a place. */
+/* Misleading words as `attribute` has them: one that misleads, a phrase around
+ * it, one by too little to matter, one by chance, a place. */
 static limn_status attribute(MethodCall *call, Result *result) {
     static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN}, {{"harm", 4}, COLUMN_SIGNED},
                                           {{"low", 3}, COLUMN_SIGNED}, {{"high", 4}, COLUMN_SIGNED},
@@ -193,6 +194,7 @@ static limn_status attribute(MethodCall *call, Result *result) {
         const char *word, *where;
         double harm, p, wrong, without;
     } found[] = {{"bitcoin", "word", 1.5, 1e-4, 0.6, 0.1},
+                 {"bitcoin talk", "ending", 1.2, 1e-4, 0.5, 0.1},
                  {"little", "word", 0.1, 1e-4, 0.11, 0.1},
                  {"chance", "word", 0.3, 0.4, 0.3, 0.1},
                  {"<ending: prompt>", "ending", 2.5, 1e-4, 0.9, 0.05}};
