@@ -216,15 +216,23 @@ static const char *kind_said(const Audit *audit, const char *kind) {
     return kind;
 }
 
+/* Does `by` stand for it, and is it the first that says so in these words? */
+static bool is_another(const Findings *findings, int32_t index, int32_t by) {
+    const char *what = findings->items[index].what;
+    bool said = strcmp(what, findings->items[by].what) == 0;
+    for (int32_t i = 0; i < index && !said; i++) {
+        said = strcmp(findings->items[i].what, what) == 0;
+    }
+    return !said && finding_stands_for(findings, index) == by;
+}
+
 /* The others that say the same: "also: so, lighthouse". */
 static void also_said(TextBuffer *out, const Audit *audit, int32_t index) {
-    const Findings *findings = &audit->findings;
-    for (int32_t i = index + 1, n = 0; i < findings->n_found; i++) {
-        const char *what = findings->items[i].what;
-        if (finding_stands_for(findings, i) == index && strcmp(what, findings->items[index].what) != 0) {
-            text_buffer_printf(out, "%s%s",
-                               n++ == 0 ? AUDIT_SAYS(audit, "; also: ", "；另见：") : AUDIT_SAYS(audit, ", ", "、"),
-                               what);
+    const char *before = AUDIT_SAYS(audit, "; also: ", "；另见：");
+    for (int32_t i = 0; i < audit->findings.n_found; i++) {
+        if (is_another(&audit->findings, i, index)) {
+            text_buffer_printf(out, "%s%s", before, audit->findings.items[i].what);
+            before = AUDIT_SAYS(audit, ", ", "、");
         }
     }
 }
