@@ -392,7 +392,7 @@ limn_status data_source_skip(DataSource *source, const DataItem *item, const cha
 
 static void list_skipped(const DataSource *source, Result *result) {
     static const TableColumn columns[] = {
-        {{"record", 6}, COLUMN_INTEGER}, {{"line", 4}, COLUMN_INTEGER}, {{"why", 3}, COLUMN_TEXT}};
+        {TEXT("record"), COLUMN_INTEGER}, {TEXT("line"), COLUMN_INTEGER}, {TEXT("why"), COLUMN_TEXT}};
     result_check(result, "skipped", (double)source->n_skipped, CHECK_AT_MOST, 0,
                  SAY(source->call, "records that could not be used and were skipped, of %lld",
                      "无法使用而跳过的记录，共 %lld 条"),

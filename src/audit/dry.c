@@ -244,10 +244,10 @@ limn_status audit_take_budget(Audit *audit, const char *work) {
 /* ---- what is said ---- */
 
 static void show_steps(const Audit *audit, const Estimate *estimate, double *total) {
-    static const TableColumn columns[] = {{{"step", 4}, COLUMN_TEXT},
-                                          {{"records", 7}, COLUMN_INTEGER},
-                                          {{"minutes", 7}, COLUMN_NUMBER},
-                                          {{"command", 7}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("step"), COLUMN_TEXT},
+                                          {TEXT("records"), COLUMN_INTEGER},
+                                          {TEXT("minutes"), COLUMN_NUMBER},
+                                          {TEXT("command"), COLUMN_TEXT}};
     TableBlock *table = result_add_table(audit->result, "steps", AUDIT_SAYS(audit, "Steps", "步骤"), columns, 4);
     for (int32_t i = 0; i < audit->plan.n_steps; i++) {
         const PlanStep *step = &audit->plan.steps[i];
@@ -279,7 +279,7 @@ static void show_steps(const Audit *audit, const Estimate *estimate, double *tot
 
 static void show_sizes(const Audit *audit, const Estimate *estimate) {
     static const TableColumn columns[] = {
-        {{"data", 4}, COLUMN_TEXT}, {{"records", 7}, COLUMN_INTEGER}, {{"sample", 6}, COLUMN_INTEGER}};
+        {TEXT("data"), COLUMN_TEXT}, {TEXT("records"), COLUMN_INTEGER}, {TEXT("sample"), COLUMN_INTEGER}};
     TableBlock *table = result_add_table(audit->result, "sizes",
                                          AUDIT_SAYS(audit, "What fits into the budget", "预算内的记录数"), columns, 3);
     for (int32_t i = 0; i < audit->plan.n_data; i++) {

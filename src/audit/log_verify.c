@@ -110,7 +110,7 @@ static limn_status check_log(Verifier *verifier) {
 }
 
 static void show_proof(Verifier *verifier) {
-    static const TableColumn columns[] = {{{"level", 5}, COLUMN_INTEGER}, {{"hash", 4}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("level"), COLUMN_INTEGER}, {TEXT("hash"), COLUMN_TEXT}};
     int64_t index = verifier->params->entry;
     if (index == PARAM_NO_INTEGER || index >= verifier->n) {
         return;
@@ -306,7 +306,7 @@ static limn_status check_pages(Verifier *verifier) {
 
 static limn_status verify(Verifier *verifier) {
     static const TableColumn columns[] = {
-        {{"file", 4}, COLUMN_TEXT}, {{"found", 5}, COLUMN_TEXT}, {{"expected", 8}, COLUMN_TEXT}};
+        {TEXT("file"), COLUMN_TEXT}, {TEXT("found"), COLUMN_TEXT}, {TEXT("expected"), COLUMN_TEXT}};
     const char *key = verifier->params->key.bytes;
     int64_t seen = 0;
     key = key != NULL ? key : inside(verifier, "signing.key.pub");

@@ -99,10 +99,10 @@ static void add_failed_checks(const Audit *audit) {
 /* ---- at a glance ---- */
 
 static void add_gates(const Audit *audit) {
-    static const TableColumn columns[] = {{{"gate", 4}, COLUMN_TEXT},       {{"outcome", 7}, COLUMN_NAME},
-                                          {{"found", 5}, COLUMN_NUMBER},    {{"low", 3}, COLUMN_NUMBER},
-                                          {{"high", 4}, COLUMN_NUMBER},     {{"op", 2}, COLUMN_TEXT},
-                                          {{"demanded", 8}, COLUMN_NUMBER}, {{"metric", 6}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("gate"), COLUMN_TEXT},       {TEXT("outcome"), COLUMN_NAME},
+                                          {TEXT("found"), COLUMN_NUMBER},    {TEXT("low"), COLUMN_NUMBER},
+                                          {TEXT("high"), COLUMN_NUMBER},     {TEXT("op"), COLUMN_TEXT},
+                                          {TEXT("demanded"), COLUMN_NUMBER}, {TEXT("metric"), COLUMN_TEXT}};
     TableBlock *table = result_add_table(audit->result, "gates", AUDIT_SAYS(audit, "Gates", "关卡"), columns, 8);
     for (int32_t i = 0; i < audit->plan.n_gates; i++) {
         const GateOutcome *outcome = &audit->gates[i];
@@ -122,10 +122,10 @@ static void add_gates(const Audit *audit) {
 
 static void add_findings(const Audit *audit) {
     static const TableColumn columns[] = {
-        {{"id", 2}, COLUMN_TEXT},    {{"severity", 8}, COLUMN_NAME}, {{"kind", 4}, COLUMN_NAME},
-        {{"what", 4}, COLUMN_TOKEN}, {{"where", 5}, COLUMN_TEXT},    {{"effect", 6}, COLUMN_SIGNED},
-        {{"low", 3}, COLUMN_SIGNED}, {{"high", 4}, COLUMN_SIGNED},   {{"p", 1}, COLUMN_NUMBER},
-        {{"n", 1}, COLUMN_INTEGER},  {{"unit", 4}, COLUMN_NAME}};
+        {TEXT("id"), COLUMN_TEXT},    {TEXT("severity"), COLUMN_NAME}, {TEXT("kind"), COLUMN_NAME},
+        {TEXT("what"), COLUMN_TOKEN}, {TEXT("where"), COLUMN_TEXT},    {TEXT("effect"), COLUMN_SIGNED},
+        {TEXT("low"), COLUMN_SIGNED}, {TEXT("high"), COLUMN_SIGNED},   {TEXT("p"), COLUMN_NUMBER},
+        {TEXT("n"), COLUMN_INTEGER},  {TEXT("unit"), COLUMN_NAME}};
     TableBlock *table = result_add_table(audit->result, "findings", AUDIT_SAYS(audit, "Findings", "发现"), columns, 11);
     for (int32_t i = 0; i < audit->findings.n_found; i++) {
         const Hypothesis *item = &audit->findings.items[i];
@@ -149,11 +149,11 @@ static void add_findings(const Audit *audit) {
 }
 
 static void add_absent(const Audit *audit) {
-    static const TableColumn columns[] = {{{"kind", 4}, COLUMN_NAME},
-                                          {{"tests", 5}, COLUMN_INTEGER},
-                                          {{"smallest effect", 15}, COLUMN_NUMBER},
-                                          {{"unit", 4}, COLUMN_NAME},
-                                          {{"note", 4}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("kind"), COLUMN_NAME},
+                                          {TEXT("tests"), COLUMN_INTEGER},
+                                          {TEXT("smallest effect"), COLUMN_NUMBER},
+                                          {TEXT("unit"), COLUMN_NAME},
+                                          {TEXT("note"), COLUMN_TEXT}};
     TableBlock *table = result_add_table(audit->result, "not-found",
                                          AUDIT_SAYS(audit, "Looked for and not found", "已查而未发现"), columns, 5);
     for (int32_t i = 0; i < audit->findings.n_absent; i++) {
@@ -174,11 +174,11 @@ static void add_absent(const Audit *audit) {
 }
 
 static void add_evidence(const Audit *audit) {
-    static const TableColumn columns[] = {{{"id", 2}, COLUMN_TEXT},
-                                          {{"what", 4}, COLUMN_TOKEN},
-                                          {{"evidence", 8}, COLUMN_TEXT},
-                                          {{"null", 4}, COLUMN_TEXT},
-                                          {{"shown again by", 14}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("id"), COLUMN_TEXT},
+                                          {TEXT("what"), COLUMN_TOKEN},
+                                          {TEXT("evidence"), COLUMN_TEXT},
+                                          {TEXT("null"), COLUMN_TEXT},
+                                          {TEXT("shown again by"), COLUMN_TEXT}};
     if (audit->findings.n_found == 0) {
         return;
     }
@@ -240,10 +240,10 @@ static void also_said(TextBuffer *out, const Audit *audit, int32_t index) {
 /* What a manager reads: each finding in words, the strongest first; what says the same stands in its row. */
 static void add_in_words(const Audit *audit) {
     enum { SHOWN = 12 };
-    static const TableColumn columns[] = {{{"severity", 8}, COLUMN_NAME},
-                                          {{"what", 4}, COLUMN_TOKEN},
-                                          {{"meaning", 7}, COLUMN_TEXT},
-                                          {{"evidence", 8}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("severity"), COLUMN_NAME},
+                                          {TEXT("what"), COLUMN_TOKEN},
+                                          {TEXT("meaning"), COLUMN_TEXT},
+                                          {TEXT("evidence"), COLUMN_TEXT}};
     const Findings *findings = &audit->findings;
     int32_t different = 0;
     TableBlock *table =

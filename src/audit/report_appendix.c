@@ -22,10 +22,10 @@ static void add_checks_of(const Audit *audit, TableBlock *table, CheckState stat
 }
 
 static void add_checks(const Audit *audit) {
-    static const TableColumn columns[] = {{{"step", 4}, COLUMN_TEXT},     {{"check", 5}, COLUMN_NAME},
-                                          {{"outcome", 7}, COLUMN_NAME},  {{"found", 5}, COLUMN_NUMBER},
-                                          {{"relation", 8}, COLUMN_TEXT}, {{"limit", 5}, COLUMN_NUMBER},
-                                          {{"meaning", 7}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("step"), COLUMN_TEXT},     {TEXT("check"), COLUMN_NAME},
+                                          {TEXT("outcome"), COLUMN_NAME},  {TEXT("found"), COLUMN_NUMBER},
+                                          {TEXT("relation"), COLUMN_TEXT}, {TEXT("limit"), COLUMN_NUMBER},
+                                          {TEXT("meaning"), COLUMN_TEXT}};
     TableBlock *table = result_add_table(audit->result, "step-checks",
                                          AUDIT_SAYS(audit, "Checks of the steps", "各步骤的检验"), columns, 7);
     add_checks_of(audit, table, CHECK_FAIL);
@@ -34,7 +34,7 @@ static void add_checks(const Audit *audit) {
 }
 
 static void add_warnings(const Audit *audit) {
-    static const TableColumn columns[] = {{{"step", 4}, COLUMN_TEXT}, {{"warning", 7}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("step"), COLUMN_TEXT}, {TEXT("warning"), COLUMN_TEXT}};
     TableBlock *table = NULL;
     for (int32_t i = 0; i < audit->runner.done; i++) {
         const Result *result = audit->runner.runs[i].result;
@@ -51,9 +51,9 @@ static void add_warnings(const Audit *audit) {
 }
 
 static void add_steps(const Audit *audit) {
-    static const TableColumn columns[] = {{{"step", 4}, COLUMN_TEXT},    {{"key", 3}, COLUMN_TEXT},
-                                          {{"version", 7}, COLUMN_TEXT}, {{"run in", 6}, COLUMN_TEXT},
-                                          {{"seed", 4}, COLUMN_INTEGER}, {{"command", 7}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("step"), COLUMN_TEXT},    {TEXT("key"), COLUMN_TEXT},
+                                          {TEXT("version"), COLUMN_TEXT}, {TEXT("run in"), COLUMN_TEXT},
+                                          {TEXT("seed"), COLUMN_INTEGER}, {TEXT("command"), COLUMN_TEXT}};
     TableBlock *table = result_add_table(audit->result, "steps", AUDIT_SAYS(audit, "Steps", "步骤"), columns, 6);
     for (int32_t i = 0; i < audit->runner.done; i++) {
         const StepRun *run = &audit->runner.runs[i];
@@ -80,11 +80,11 @@ static void add_steps(const Audit *audit) {
 
 /* All hypotheses, found or not: the family that was corrected over. */
 static void add_family(const Audit *audit) {
-    static const TableColumn columns[] = {{{"kind", 4}, COLUMN_NAME},  {{"what", 4}, COLUMN_TOKEN},
-                                          {{"where", 5}, COLUMN_TEXT}, {{"effect", 6}, COLUMN_SIGNED},
-                                          {{"low", 3}, COLUMN_SIGNED}, {{"high", 4}, COLUMN_SIGNED},
-                                          {{"n", 1}, COLUMN_INTEGER},  {{"p alone", 7}, COLUMN_NUMBER},
-                                          {{"p", 1}, COLUMN_NUMBER},   {{"found", 5}, COLUMN_FLAG}};
+    static const TableColumn columns[] = {{TEXT("kind"), COLUMN_NAME},  {TEXT("what"), COLUMN_TOKEN},
+                                          {TEXT("where"), COLUMN_TEXT}, {TEXT("effect"), COLUMN_SIGNED},
+                                          {TEXT("low"), COLUMN_SIGNED}, {TEXT("high"), COLUMN_SIGNED},
+                                          {TEXT("n"), COLUMN_INTEGER},  {TEXT("p alone"), COLUMN_NUMBER},
+                                          {TEXT("p"), COLUMN_NUMBER},   {TEXT("found"), COLUMN_FLAG}};
     TableBlock *table =
         result_add_table(audit->result, "hypotheses", AUDIT_SAYS(audit, "All hypotheses", "全部假设"), columns, 10);
     for (int32_t i = 0; i < audit->findings.n; i++) {

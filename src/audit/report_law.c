@@ -72,7 +72,7 @@ static void add_sections(const Audit *audit, TextBuffer *out, const char *sectio
 
 static void add_regime(const Audit *audit, const Regime *regime) {
     static const TableColumn columns[] = {
-        {{"place", 5}, COLUMN_TEXT}, {{"asked", 5}, COLUMN_TEXT}, {{"answered by", 11}, COLUMN_TEXT}};
+        {TEXT("place"), COLUMN_TEXT}, {TEXT("asked"), COLUMN_TEXT}, {TEXT("answered by"), COLUMN_TEXT}};
     char id[64];
     snprintf(id, sizeof id, "regime-%s", regime->id);
     TableBlock *table =

@@ -35,7 +35,7 @@ static const char *fact_of(const Audit *audit, const char *name) {
 }
 
 static void add_facts(const Audit *audit) {
-    static const TableColumn columns[] = {{{"what", 4}, COLUMN_TEXT}, {{"value", 5}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("what"), COLUMN_TEXT}, {TEXT("value"), COLUMN_TEXT}};
     TableBlock *table = result_add_table(audit->result, "system",
                                          AUDIT_SAYS(audit, "As its provider states it", "提供者的说明"), columns, 2);
     for (int i = 0; i < FACTS; i++) {
@@ -58,10 +58,10 @@ static const Result *result_on(const Audit *audit, int32_t model) {
 }
 
 static void add_models(const Audit *audit) {
-    static const TableColumn columns[] = {{{"name", 4}, COLUMN_TEXT},          {{"model", 5}, COLUMN_TEXT},
-                                          {{"architecture", 12}, COLUMN_TEXT}, {{"dtype", 5}, COLUMN_TEXT},
-                                          {{"model hash", 10}, COLUMN_TEXT},   {{"adapter", 7}, COLUMN_TEXT},
-                                          {{"adapter hash", 12}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("name"), COLUMN_TEXT},         {TEXT("model"), COLUMN_TEXT},
+                                          {TEXT("architecture"), COLUMN_TEXT}, {TEXT("dtype"), COLUMN_TEXT},
+                                          {TEXT("model hash"), COLUMN_TEXT},   {TEXT("adapter"), COLUMN_TEXT},
+                                          {TEXT("adapter hash"), COLUMN_TEXT}};
     TableBlock *table = result_add_table(audit->result, "models", AUDIT_SAYS(audit, "Models", "模型"), columns, 7);
     for (int32_t i = 0; i < audit->plan.n_models; i++) {
         const Result *result = result_on(audit, i);
@@ -87,10 +87,10 @@ static void add_models(const Audit *audit) {
 }
 
 static void add_data(const Audit *audit) {
-    static const TableColumn columns[] = {{{"name", 4}, COLUMN_TEXT},
-                                          {{"file", 4}, COLUMN_TEXT},
-                                          {{"hash", 4}, COLUMN_TEXT},
-                                          {{"settings", 8}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("name"), COLUMN_TEXT},
+                                          {TEXT("file"), COLUMN_TEXT},
+                                          {TEXT("hash"), COLUMN_TEXT},
+                                          {TEXT("settings"), COLUMN_TEXT}};
     TableBlock *table = result_add_table(audit->result, "data", AUDIT_SAYS(audit, "Data sets", "数据集"), columns, 4);
     for (int32_t i = 0; i < audit->plan.n_data; i++) {
         const PlanData *data = &audit->plan.data[i];

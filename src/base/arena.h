@@ -19,7 +19,7 @@ void arena_init(Arena *arena);
 void arena_free(Arena *arena);  /* gives everything back; the arena may be used again */
 void arena_reset(Arena *arena); /* forgets all pieces, keeps memory for the next step */
 
-/* NULL when memory runs out (the caller reports LIMN_NO_MEMORY). Contents are undefined. */
+/* NULL when memory runs out (the caller reports LIMN_NO_MEMORY), not for 0 bytes. Contents are undefined. */
 void *arena_alloc(Arena *arena, size_t bytes); /* aligned to 16 */
 void *arena_alloc_aligned(Arena *arena, size_t bytes, size_t alignment);
 void *arena_zalloc(Arena *arena, size_t bytes); /* zeroed */

@@ -14,7 +14,7 @@ static double mib(double bytes) {
 
 void estimate_table(Result *result, const MethodCall *call, const EstimateRow *rows, int32_t n) {
     static const TableColumn columns[] = {
-        {{"what", 4}, COLUMN_NAME}, {{"amount", 6}, COLUMN_NUMBER}, {{"unit", 4}, COLUMN_NAME}};
+        {TEXT("what"), COLUMN_NAME}, {TEXT("amount"), COLUMN_NUMBER}, {TEXT("unit"), COLUMN_NAME}};
     TableBlock *table =
         result_add_table(result, "estimate", SAY(call, "What this would take", "所需的时间与内存"), columns, 3);
     for (int32_t i = 0; i < n; i++) {

@@ -1,6 +1,8 @@
 /* Filters of one value, and the table of all filters. */
 #include "chat/filters.h"
 
+#include <errno.h>
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,39 +233,57 @@ static limn_status run_length(Call *call, TemplateValue *result) {
     return LIMN_OK;
 }
 
-/* The number a text spells: digits with a sign, white space around. false: another spelling. */
-static bool text_to_whole(int64_t *whole, const Str *text) {
-    size_t begin, end;
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+enum { NUMBER_BYTES = 64 }; /* of a number's text, with its NUL */
+
+/* Takes white space off, and the underscores that Python allows between digits. false: no number is so long. */
+static bool bare_number(char copy[NUMBER_BYTES], const Str *text) {
+    size_t begin, end, n = 0;
     text_strip(&begin, &end, text, NULL, true, true);
-    bool negative = begin < end && text->bytes[begin] == '-';
-    begin += begin < end && (negative || text->bytes[begin] == '+');
-    *whole = 0;
-    bool good = begin < end && end - begin < 19;
-    for (size_t at = begin; at < end && good; at++) {
-        good = text->bytes[at] >= '0' && text->bytes[at] <= '9';
-        *whole = *whole * 10 + (text->bytes[at] - '0');
+    if (begin >= end || end - begin >= NUMBER_BYTES) {
+        return false;
     }
-    *whole = negative ? -*whole : *whole;
-    return good;
+    for (size_t at = begin; at < end; at++) {
+        bool between = at > begin && at + 1 < end && is_digit(text->bytes[at - 1]) && is_digit(text->bytes[at + 1]);
+        if (text->bytes[at] != '_' || !between) {
+            copy[n++] = text->bytes[at];
+        }
+    }
+    copy[n] = '\0';
+    return strlen(copy) == n; /* NULs inside */
+}
+
+typedef enum Spelled { SPELLED_OTHERWISE, SPELLED_WHOLE, SPELLED_BEYOND /* 64 bits */ } Spelled;
+
+/* The number a text spells: digits with a sign, white space around. */
+static Spelled text_to_whole(int64_t *whole, const Str *text) {
+    char copy[NUMBER_BYTES];
+    if (!bare_number(copy, text)) {
+        return SPELLED_OTHERWISE;
+    }
+    const char *digits = copy + (copy[0] == '-' || copy[0] == '+');
+    if (*digits == '\0' || digits[strspn(digits, "0123456789")] != '\0') {
+        return SPELLED_OTHERWISE;
+    }
+    errno = 0;
+    *whole = strtoll(copy, NULL, 10);
+    return errno == ERANGE ? SPELLED_BEYOND : SPELLED_WHOLE;
 }
 
 static bool text_to_real(double *real, const Str *text) {
-    size_t begin, end;
-    text_strip(&begin, &end, text, NULL, true, true);
-    char copy[64];
-    if (begin >= end || end - begin >= sizeof copy) {
+    char copy[NUMBER_BYTES], *end;
+    if (!bare_number(copy, text) || copy[strspn(copy, "0123456789.eE+-")] != '\0') {
         return false;
     }
-    memcpy(copy, text->bytes + begin, end - begin);
-    copy[end - begin] = '\0';
-    if (strspn(copy, "0123456789.eE+-") != end - begin) {
-        return false;
+    char *point = strchr(copy, '.');
+    if (point != NULL) {
+        *point = *localeconv()->decimal_point; /* strtod reads as the caller's locale does */
     }
-    json_t *number = json_loads(copy, JSON_DECODE_ANY, NULL); /* reads as the C locale does */
-    bool good = json_is_number(number);
-    *real = good ? json_number_value(number) : 0;
-    json_decref(number);
-    return good;
+    *real = strtod(copy, &end);
+    return end != copy && *end == '\0';
 }
 
 static limn_status refuse_undefined(const Call *call) {
@@ -279,17 +299,20 @@ static limn_status run_int(Call *call, TemplateValue *result) {
     if (call->args[1].kind != TEMPLATE_ABSENT) {
         return machine_fail(call->machine, LIMN_UNSUPPORTED, "int with a base is not implemented");
     }
+    bool text = call->self.kind == TEMPLATE_STRING;
+    Spelled spelled = text ? text_to_whole(&whole, call->self.string) : SPELLED_OTHERWISE;
+    bool fraction = call->self.kind == TEMPLATE_REAL ||
+                    (text && spelled == SPELLED_OTHERWISE && text_to_real(&real, call->self.string) && isfinite(real));
+    real = call->self.kind == TEMPLATE_REAL ? call->self.real : real;
+    if (spelled == SPELLED_BEYOND || (fraction && fabs(real) >= 0x1p63)) {
+        return machine_fail(call->machine, LIMN_UNSUPPORTED, "integers beyond 64 bits are not implemented");
+    }
     if (value_is_whole(&call->self)) {
         *result = value_of_integer(value_whole(&call->self));
-    } else if (call->self.kind == TEMPLATE_STRING && text_to_whole(&whole, call->self.string)) {
+    } else if (spelled == SPELLED_WHOLE) {
         *result = value_of_integer(whole);
-    } else if (call->self.kind == TEMPLATE_REAL ||
-               (call->self.kind == TEMPLATE_STRING && text_to_real(&real, call->self.string))) {
-        real = call->self.kind == TEMPLATE_REAL ? call->self.real : real;
-        if (fabs(real) >= 0x1p63) {
-            return machine_fail(call->machine, LIMN_UNSUPPORTED, "integers beyond 64 bits are not implemented");
-        }
-        *result = isnan(real) ? *result : value_of_integer((int64_t)real);
+    } else if (fraction && !isnan(real)) {
+        *result = value_of_integer((int64_t)real);
     }
     return LIMN_OK;
 }

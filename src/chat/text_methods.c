@@ -517,6 +517,9 @@ static limn_status pad(Call *call, TemplateValue *result, int where) {
     int64_t width;
     TRY(call_need_whole(&width, call, &call->args[0]));
     TRY(call_take_text(&with, call, 1, &space));
+    if (str_count(with) != 1) {
+        return call_fail(call, "the fill character must be exactly one character long");
+    }
     int64_t n = width - (int64_t)str_count(call->self.string);
     n = n < 0 ? 0 : n;
     int64_t left = where < 0 ? 0 : where > 0 ? n : n / 2 + (n & width & 1);

@@ -458,10 +458,10 @@ limn_status edit_plan_bind_all(Edit **edits, int32_t *n_edits, const EditPlan *p
 }
 
 void edit_plan_describe(Result *result, const EditPlan *plan, bool chinese) {
-    static const TableColumn columns[] = {{{"site", 4}, COLUMN_TEXT},     {{"new value", 9}, COLUMN_TEXT},
-                                          {{"from", 4}, COLUMN_INTEGER},  {{"to", 2}, COLUMN_INTEGER},
-                                          {{"head", 4}, COLUMN_INTEGER},  {{"neuron", 6}, COLUMN_INTEGER},
-                                          {{"expert", 6}, COLUMN_INTEGER}};
+    static const TableColumn columns[] = {{TEXT("site"), COLUMN_TEXT},     {TEXT("new value"), COLUMN_TEXT},
+                                          {TEXT("from"), COLUMN_INTEGER},  {TEXT("to"), COLUMN_INTEGER},
+                                          {TEXT("head"), COLUMN_INTEGER},  {TEXT("neuron"), COLUMN_INTEGER},
+                                          {TEXT("expert"), COLUMN_INTEGER}};
     bool experts = false;
     for (int32_t i = 0; i < plan->n; i++) {
         experts = experts || plan->items[i].expert != EDIT_ALL;

@@ -165,14 +165,14 @@ static void show_strip(const Attribution *attribution) {
 }
 
 static void show_words(const Attribution *attribution) {
-    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},
-                                          {{"position", 8}, COLUMN_INTEGER},
-                                          {{"score", 5}, COLUMN_SIGNED},
-                                          {{"share", 5}, COLUMN_SHARE}},
-                             sizes[] = {{{"word", 4}, COLUMN_TOKEN},
-                                        {{"position", 8}, COLUMN_INTEGER},
-                                        {{"score", 5}, COLUMN_NUMBER},
-                                        {{"share", 5}, COLUMN_PROBABILITY}};
+    static const TableColumn columns[] = {{TEXT("word"), COLUMN_TOKEN},
+                                          {TEXT("position"), COLUMN_INTEGER},
+                                          {TEXT("score"), COLUMN_SIGNED},
+                                          {TEXT("share"), COLUMN_SHARE}},
+                             sizes[] = {{TEXT("word"), COLUMN_TOKEN},
+                                        {TEXT("position"), COLUMN_INTEGER},
+                                        {TEXT("score"), COLUMN_NUMBER},
+                                        {TEXT("share"), COLUMN_PROBABILITY}};
     double total = 0.0;
     for (int32_t i = 0; i < attribution->n_order; i++) {
         total += fabs(attribution->word_scores[attribution->order[i]]);

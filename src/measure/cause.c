@@ -107,10 +107,10 @@ static bool comes_before(const CauseWork *work, int32_t a, int32_t b) {
 }
 
 static void show(const CauseWork *work) {
-    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},   {{"position", 8}, COLUMN_INTEGER},
-                                          {{"score", 5}, COLUMN_SIGNED}, {{"effect", 6}, COLUMN_SIGNED},
-                                          {{"low", 3}, COLUMN_SIGNED},   {{"high", 4}, COLUMN_SIGNED},
-                                          {{"n", 1}, COLUMN_INTEGER},    {{"source", 6}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("word"), COLUMN_TOKEN},   {TEXT("position"), COLUMN_INTEGER},
+                                          {TEXT("score"), COLUMN_SIGNED}, {TEXT("effect"), COLUMN_SIGNED},
+                                          {TEXT("low"), COLUMN_SIGNED},   {TEXT("high"), COLUMN_SIGNED},
+                                          {TEXT("n"), COLUMN_INTEGER},    {TEXT("source"), COLUMN_TEXT}};
     const Units *units = yardstick_units(work->yardstick);
     int32_t order[SHOWN + 1], n = 0;
     for (int32_t u = 0; u < units->n; u++) {

@@ -84,18 +84,18 @@ void logit_top(int32_t *ids, int32_t count, const float *logits, int32_t n) {
 
 void distribution_table(Result *result, MethodCall *call, const Model *model, const char *id, const char *title,
                         const float *logits, int32_t n, int32_t count) {
-    static const TableColumn columns[] = {{{"token", 5}, COLUMN_TOKEN},
-                                          {{"id", 2}, COLUMN_INTEGER},
-                                          {{"probability", 11}, COLUMN_PROBABILITY},
-                                          {{"log-probability", 15}, COLUMN_NUMBER},
-                                          {{"logit", 5}, COLUMN_NUMBER}};
-    static const TableColumn class_columns[] = {{{"class", 5}, COLUMN_TEXT},
-                                                {{"id", 2}, COLUMN_INTEGER},
-                                                {{"probability", 11}, COLUMN_PROBABILITY},
-                                                {{"log-probability", 15}, COLUMN_NUMBER},
-                                                {{"logit", 5}, COLUMN_NUMBER}};
+    static const TableColumn columns[] = {{TEXT("token"), COLUMN_TOKEN},
+                                          {TEXT("id"), COLUMN_INTEGER},
+                                          {TEXT("probability"), COLUMN_PROBABILITY},
+                                          {TEXT("log-probability"), COLUMN_NUMBER},
+                                          {TEXT("logit"), COLUMN_NUMBER}};
+    static const TableColumn class_columns[] = {{TEXT("class"), COLUMN_TEXT},
+                                                {TEXT("id"), COLUMN_INTEGER},
+                                                {TEXT("probability"), COLUMN_PROBABILITY},
+                                                {TEXT("log-probability"), COLUMN_NUMBER},
+                                                {TEXT("logit"), COLUMN_NUMBER}};
     static const TableColumn number_columns[] = {
-        {{"output", 6}, COLUMN_TEXT}, {{"id", 2}, COLUMN_INTEGER}, {{"value", 5}, COLUMN_NUMBER}};
+        {TEXT("output"), COLUMN_TEXT}, {TEXT("id"), COLUMN_INTEGER}, {TEXT("value"), COLUMN_NUMBER}};
     count = count < n ? count : n;
     int32_t *ids = ARENA_ARRAY(call->arena, int32_t, count + 1);
     bool number = model->config.outputs == OUTPUT_VALUE;

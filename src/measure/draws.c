@@ -68,9 +68,8 @@ limn_status draws_new(Draws **draws, const Rewriter *rewriter, const Units *word
     Draws *made = *draws;
     *made = (Draws){.call = call, .units = *rewriter, .words = *rewriter, .asked = *asked};
     made->words.units = words;
-    made->of_words = ARENA_ARRAY(call->arena, DrawList, words->n + 1);
-    made->of_units =
-        units_are_words(made) ? made->of_words : ARENA_ARRAY(call->arena, DrawList, rewriter->units->n + 1);
+    made->of_words = ARENA_ARRAY(call->arena, DrawList, words->n);
+    made->of_units = units_are_words(made) ? made->of_words : ARENA_ARRAY(call->arena, DrawList, rewriter->units->n);
     limn_status status = LIMN_OK;
     if (made->of_words == NULL || made->of_units == NULL) {
         status = method_no_memory(call);

@@ -403,7 +403,7 @@ limn_status redact_sentence(Redactor *redactor, const char **shown, const char *
 /* ---- the list ---- */
 
 void redact_add_commitments(const Redactor *redactor, Result *report, bool chinese) {
-    static const TableColumn columns[] = {{{"in its place", 12}, COLUMN_TEXT}, {{"commitment", 10}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("in its place"), COLUMN_TEXT}, {TEXT("commitment"), COLUMN_TEXT}};
     enum { DIGITS = 64 };
     const TextBuffer *all = &redactor->commitments;
     if (all->length == 0) {

@@ -65,6 +65,10 @@ typedef struct Text {
     size_t length;
 } Text;
 
+/* The initializer of a Text: of a literal alone, whose length nobody counts by hand. */
+#define TEXT(literal)                                                                                                  \
+    { "" literal, sizeof(literal) - 1 }
+
 typedef struct Texts {
     const Text *items; /* [n] */
     int32_t n;

@@ -126,6 +126,50 @@ static void test_refusals(void **state) {
     }
 }
 
+/* What has more than one character for its other case, or one that hangs on its neighbours, is refused by name; what
+ * stands beside it in Unicode is changed as Python changes it. */
+static void test_cases_of_letters(void **state) {
+    static const struct {
+        uint32_t character;
+        const char *upper, *lower, *title; /* NULL: refused */
+    } cases[] = {
+        {0xDF, "SS", "\u00DF", NULL},
+        {0x130, NULL, NULL, NULL},
+        {0x131, "I", "\u0131", "I"},
+        {0x149, NULL, NULL, NULL},
+        {0x1F0, NULL, NULL, NULL},
+        {0x1F1, "\u01F1", "\u01F3", "\u01F2"},
+        {0x3A3, NULL, NULL, NULL},
+        {0x3C2, "\u03A3", "\u03C2", "\u03A3"},
+        {0x587, NULL, NULL, NULL},
+        {0x1E95, "\u1E94", "\u1E95", "\u1E94"},
+        {0x1E96, NULL, NULL, NULL},
+        {0x1E9A, NULL, NULL, NULL},
+        {0x1E9B, "\u1E60", "\u1E9B", "\u1E60"},
+        {0x1F80, NULL, NULL, NULL},
+        {0xFB00, NULL, NULL, NULL},
+        {0x430, "\u0410", "\u0430", "\u0410"},
+    };
+    static const char *const methods[] = {"upper", "lower", "title"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *const expected[] = {cases[i].upper, cases[i].lower, cases[i].title};
+        for (int m = 0; m < 3; m++) {
+            char source[64], said[96];
+            ChatText text;
+            snprintf(source, sizeof source, "{{ '\\u%04x'.%s() }}", (unsigned)cases[i].character, methods[m]);
+            snprintf(said, sizeof said, "changing the case of U+%04X is not implemented", (unsigned)cases[i].character);
+            limn_status status = render_with(&text, source, three, NULL);
+            assert_int_equal(status, expected[m] == NULL ? LIMN_UNSUPPORTED : LIMN_OK);
+            if (expected[m] == NULL) {
+                assert_non_null(strstr(error_message(), said));
+            } else {
+                assert_string_equal(text.text, expected[m]);
+                chat_text_free(&text);
+            }
+        }
+    }
+}
+
 static void expect_limit(const char *source, ChatLimits limits, const char *part) {
     ChatText text;
     const ChatInput input = {.limits = limits};
@@ -247,8 +291,10 @@ static void test_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_origin), cmocka_unit_test(test_generation), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_limits), cmocka_unit_test(test_dates),      cmocka_unit_test(test_files),
+        cmocka_unit_test(test_origin),   cmocka_unit_test(test_generation),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_cases_of_letters),
+        cmocka_unit_test(test_limits),   cmocka_unit_test(test_dates),
+        cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -191,6 +191,24 @@ static const ResultCheck *find_check(const Result *result, const char *name) {
     return NULL;
 }
 
+/* The strongest and some of each third of the rest; all where there are few. */
+static void small_estimates_are_tried_too(void **state) {
+    static const struct {
+        const char *options, *check, *sites;
+    } rows[] = {{"", "patching neuron", " 28 sites"}, /* 16 and 3 times 4 of 96 */
+                {", \"check\": \"quick\"", "patching neuron", " 12 sites"},
+                {"", "patching head", " 8 sites"},
+                {"", "patching resid", " 12 sites"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        Result *result = on_llama("causal-grad", rows[i].options);
+        const char *said = find_check(result, rows[i].check)->meaning.bytes;
+        if (strstr(said, rows[i].sites) == NULL) {
+            fail_msg("%s: found '%s', expected%s", rows[i].check, said, rows[i].sites);
+        }
+        result_free(result);
+    }
+}
+
 static void the_first_layer_adds_up_along_the_path(void **state) {
     Result *few = on_llama("causal-grad", ", \"steps\": 2, \"check\": \"none\""),
            *many = on_llama("causal-grad", ", \"steps\": 256, \"check\": \"none\"");
@@ -223,8 +241,10 @@ static void contradictions_are_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(estimates_are_pytorchs), cmocka_unit_test(what_is_wrong_misses),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(estimates_are_pytorchs),
+                                       cmocka_unit_test(what_is_wrong_misses),
                                        cmocka_unit_test(true_effects_are_those_of_patch),
+                                       cmocka_unit_test(small_estimates_are_tried_too),
                                        cmocka_unit_test(the_first_layer_adds_up_along_the_path),
                                        cmocka_unit_test(contradictions_are_refused)};
     return cmocka_run_group_tests_name("causal-grad", tests, read_golden, free_golden);

@@ -95,6 +95,69 @@ static void what_draws_moves_with_its_seed(void **state) {
     result_free(result);
 }
 
+enum { SEEDS = 3, WORDS = 9 /* the spaces are words here */ };
+
+/* What shap itself says of the words of a prompt, with a seed after another. */
+static void scores_of_seeds(double scores[SEEDS][WORDS], const char *const row[2]) {
+    for (int s = 0; s < SEEDS; s++) {
+        Result *result;
+        assert_int_equal(call_method(&result, "shap",
+                                     "{\"model\": \"%s\", \"prompt\": \"%s\", \"target\": \"%s\", \"samples\": 12, "
+                                     "\"repeats\": 1, \"check\": \"none\", \"seed\": %d}",
+                                     folder, row[0], row[1], 1 + 1000 * s),
+                         LIMN_OK);
+        const TokensBlock *strip = result_find_block(result, "attribution")->content;
+        const TokenGrouping *words = tokens_grouping(strip, "word");
+        assert_int_equal(words->n, WORDS);
+        for (int w = 0; w < WORDS; w++) {
+            scores[s][w] = words->groups[w].score;
+        }
+        result_free(result);
+    }
+}
+
+/* "deviation" and "flips" are those of the method's own scores, wherever the largest stands. */
+static void seeds_are_held_against_the_largest(void **state) {
+    static const char *const rows[][2] = {{"abcdef cab d e f", "f"}, {"h fg cab de a", "d"}}; /* prompt, answer */
+    bool first = false, last = false;
+    for (int p = 0; p < 2; p++) {
+        double scores[SEEDS][WORDS], mean[WORDS], deviation = 0.0, large = 0.0, flipped = 0.0;
+        scores_of_seeds(scores, rows[p]);
+        int most = 0;
+        for (int w = 0; w < WORDS; w++) {
+            mean[w] = (scores[0][w] + scores[1][w] + scores[2][w]) / SEEDS;
+            most = fabs(mean[w]) > fabs(mean[most]) ? w : most;
+        }
+        first = first || most == 0;
+        last = last || most == WORDS - 1;
+        for (int w = 0; w < WORDS; w++) {
+            double square = 0.0, least = INFINITY, greatest = -INFINITY;
+            for (int s = 0; s < SEEDS; s++) {
+                square += (scores[s][w] - mean[w]) * (scores[s][w] - mean[w]);
+                least = fmin(least, scores[s][w]);
+                greatest = fmax(greatest, scores[s][w]);
+            }
+            deviation += sqrt(square / (SEEDS - 1)) / WORDS / fabs(mean[most]);
+            if (fabs(mean[w]) >= 0.1 * fabs(mean[most])) {
+                large += 1.0;
+                flipped += least < 0.0 && greatest > 0.0 ? 1.0 : 0.0;
+            }
+        }
+        char options[256];
+        snprintf(options, sizeof options,
+                 ", \"prompt\": \"%s\", \"target\": \"%s\", \"methods\": [\"shap:samples=12,grad\"], \"sets\": 0, "
+                 "\"versions\": 0, \"seed\": 1",
+                 rows[p][0], rows[p][1]);
+        Result *result = compare(options);
+        const TableBlock *methods = table_of(result, "methods");
+        int32_t row = row_of(methods, "shap:samples=12");
+        assert_true(fabs(number_at(methods, row, 8) - deviation) < 1e-9);
+        assert_true(fabs(number_at(methods, row, 9) - flipped / large) < 1e-9);
+        result_free(result);
+    }
+    assert_true(first && last);
+}
+
 static void all_are_compared_when_none_is_named(void **state) {
     Result *result = compare(", \"prompt\": \"a cab de fg h\", \"target\": \"d\", \"sets\": 4, \"seeds\": 1");
     const TableBlock *methods = table_of(result, "methods");
@@ -183,9 +246,12 @@ static void mistakes_are_named(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_method_agrees_with_itself),         cmocka_unit_test(what_draws_moves_with_its_seed),
-        cmocka_unit_test(all_are_compared_when_none_is_named), cmocka_unit_test(records_and_rationales_count),
-        cmocka_unit_test(lists_of_texts_are_rationales),       cmocka_unit_test(mistakes_are_named)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_method_agrees_with_itself),
+                                       cmocka_unit_test(what_draws_moves_with_its_seed),
+                                       cmocka_unit_test(seeds_are_held_against_the_largest),
+                                       cmocka_unit_test(all_are_compared_when_none_is_named),
+                                       cmocka_unit_test(records_and_rationales_count),
+                                       cmocka_unit_test(lists_of_texts_are_rationales),
+                                       cmocka_unit_test(mistakes_are_named)};
     return cmocka_run_group_tests_name("compare methods", tests, make_folder, remove_folder);
 }

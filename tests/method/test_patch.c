@@ -471,6 +471,23 @@ static void bad_input_is_refused_by_name(void **state) {
     refused("\"corrupt-ids\":\"1,8,9,4,5,5\",\"at\":\"2\"", LIMN_USAGE, "read at position 2");
 }
 
+/* An answer to compare with is for the one metric that compares. */
+static void a_contrast_wants_its_metric(void **state) {
+    static const char *const commands[] = {"patch", "causal-grad"}, *const metrics[] = {"prob", "logprob", "kl"};
+    char folder[64];
+    make_letters_model(folder);
+    for (int i = 0; i < 6; i++) {
+        Result *result;
+        assert_int_equal(call_method(&result, commands[i % 2],
+                                     "{\"model\":\"%s\",\"prompt\":\"a cab\",\"corrupt\":\"a dab\",\"target\":\"d\","
+                                     "\"contrast\":\"e\",\"metric\":\"%s\"}",
+                                     folder, metrics[i / 2]),
+                         LIMN_USAGE);
+        assert_non_null(strstr(error_message(), "'contrast' goes with --metric logit-diff"));
+    }
+    remove_letters_model(folder);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_cell_is_a_full_pass),
     cmocka_unit_test(transformer_lens_gives_the_same),
@@ -479,6 +496,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(several_tokens_are_summed),
     cmocka_unit_test(files_hold_the_grids),
     cmocka_unit_test(bad_input_is_refused_by_name),
+    cmocka_unit_test(a_contrast_wants_its_metric),
 };
 
 int main(void) {

@@ -242,6 +242,37 @@ static void sentences_and_pairs(void **state) {
     result_free(result);
 }
 
+/* Of a larger unit each word has its draw; what stays of it stands before, between and behind. */
+static void what_is_fixed_stays_in_a_sentence(void **state) {
+    static const struct {
+        const char *fixed, *begins, *ends;
+    } rows[] = {{"sat", "", " sat"}, {"the", "the ", ""}, {"cat", "", ""}};
+    const Fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        Result *result;
+        assert_int_equal(call_method(&result, "replace",
+                                     "{\"model\": \"%s\", \"prompt\": \"the cat sat\", \"target\": \"e\", \"by\": "
+                                     "\"sentence\", \"fixed\": [\"%s\"]}",
+                                     fixture->letters, rows[i].fixed),
+                         LIMN_OK);
+        char *copy = strdup(table_cell(table_of(result, "draws"), 0, 3)->text.bytes), *rest = copy;
+        int n = 0;
+        for (char *draw = strtok_r(copy, ",", &rest); draw != NULL; draw = strtok_r(NULL, ",", &rest), n++) {
+            const char *own = draw + (n > 0 ? 1 : 0); /* behind ", " */
+            size_t length = strlen(own), begins = strlen(rows[i].begins), ends = strlen(rows[i].ends);
+            assert_string_not_equal(own, "the cat sat");
+            assert_memory_equal(own, rows[i].begins, begins);
+            assert_string_equal(own + length - ends, rows[i].ends);
+            assert_true(strcmp(rows[i].fixed, "cat") != 0 || strstr(own, " cat ") != NULL);
+            const char *space = strchr(own, ' ');
+            assert_true(space != NULL && strchr(space + 1, ' ') != NULL && own[length - 1] != ' ');
+        }
+        assert_true(n >= 2);
+        free(copy);
+        result_free(result);
+    }
+}
+
 static void refused(limn_status expected, const char *part, const char *format, const char *model, const char *path) {
     Result *result = NULL;
     limn_status status = call_method(&result, "replace", format, model, path);
@@ -282,6 +313,7 @@ int main(void) {
         cmocka_unit_test(draws_fit),
         cmocka_unit_test(what_is_fixed_stays),
         cmocka_unit_test(sentences_and_pairs),
+        cmocka_unit_test(what_is_fixed_stays_in_a_sentence),
         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests_name("replace", tests, set_up, tear_down);

@@ -30,6 +30,8 @@ static const Case cases[] = {
     {"a|\n|b", "a|\n|b|", 2},
     {"one| |two", "one| |two|", 1},
     {"caf|é", "café|", 1},
+    {"z|a|Z|A|0|9|_|'", "zaZA09_'|", 1},
+    {"a|/|0|:|9|@|A|[|Z|^|_|`|a|{|z|~|x", "a|/|0|:|9|@|A|[|Z|^|_|`|a|{|z|~|x|", 1}, /* what stands beside letters */
 };
 
 static void add_token(Token *tokens, int32_t *n, const char *text, const char *piece, size_t length, size_t *at) {

@@ -1,5 +1,6 @@
 /* GGUF files of the Llama architecture, written here from a Hugging Face folder the way converters do (query and key
  * rows in rotary pairs), must give the same graph as the folder. */
+#include "files/gguf.h"
 #include "model/folder.h"
 
 #include <math.h>
@@ -264,6 +265,37 @@ static void biases_and_linear_scaling(void **state) {
     model_free(folder);
 }
 
+/* A factor below 1 packs positions further apart; none at all, or none that divides, is refused. */
+static void linear_factors(void **state) {
+    static const struct {
+        float factor;
+        bool taken;
+    } rows[] = {{0.25f, true}, {4.0f, true}, {0.0f, false}, {-2.0f, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        Model *folder = open_or_fail(case_path("llama-old", ""), NULL);
+        Writer writer = {0};
+        add_metadata(&writer, folder, 500.0f);
+        add_text(&writer, "llama.rope.scaling.type", "linear");
+        add_f32(&writer, "llama.rope.scaling.factor", rows[i].factor);
+        add_weights(&writer, "llama-old", GGUF_F32, folder->config.d_head);
+        finish(&writer);
+        if (rows[i].taken) {
+            Model *file = folder_open(NULL);
+            NodeId turned = graph_find_site(&file->graph, "blocks.1.attn.hook_rot_q");
+            const OpAttributes *scaled = &file->graph.nodes[turned].op.attributes;
+            const OpAttributes *plain = &folder->graph.nodes[turned].op.attributes;
+            for (int32_t k = 0; k < plain->rotary_dims / 2; k++) {
+                double expected = (double)plain->inverse_freq[k] / (double)rows[i].factor;
+                assert_true(fabs((double)scaled->inverse_freq[k] - expected) <= 1e-6 * expected);
+            }
+            model_free(file);
+        } else {
+            assert_refused(LIMN_FORMAT, "model.gguf", "llama.rope.scaling.factor");
+        }
+        model_free(folder);
+    }
+}
+
 /* Heads of another width than D/H, a tied head, and the divisors that stand for llama3 scaling. */
 static void frequency_divisors(void **state) {
     Model *folder = open_or_fail(case_path("llama3", ""), NULL);
@@ -357,13 +389,78 @@ static void a_missing_split_rule_is_said(void **state) {
     }
 }
 
+/* An encoder as converters write it, with a pooling or (-1) without. */
+static void write_encoder(int pooling) {
+    static const struct {
+        const char *key;
+        uint32_t value;
+    } rows[] = {{"bert.vocab_size", 61},
+                {"bert.block_count", 2},
+                {"bert.context_length", 24},
+                {"bert.embedding_length", 32},
+                {"bert.feed_forward_length", 48},
+                {"bert.attention.head_count", 4},
+                {"tokenizer.ggml.token_type_count", 2}};
+    Gguf *from;
+    Writer writer = {0};
+    assert_int_equal(gguf_open(&from, case_path("gguf", "bert-bare.gguf")), LIMN_OK);
+    add_text(&writer, "general.architecture", "bert");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        add_u32(&writer, rows[i].key, rows[i].value);
+    }
+    add_f32(&writer, "bert.attention.layer_norm_epsilon", 0.02f);
+    if (pooling >= 0) {
+        add_u32(&writer, "bert.pooling_type", (uint32_t)pooling);
+    }
+    for (int32_t i = 0; i < gguf_tensor_count(from); i++) {
+        const Tensor *tensor = gguf_tensor_at(from, i);
+        int64_t n = tensor_elements(tensor), columns = tensor->rank == 2 ? tensor->shape[1] : 1;
+        float *values = calloc((size_t)n, sizeof *values);
+        assert_non_null(values);
+        assert_int_equal(tensor_read_f32(values, tensor, 0, n), LIMN_OK);
+        add_tensor(&writer, tensor->name, GGUF_F32, values, n / columns, columns);
+        free(values);
+    }
+    gguf_close(from);
+    finish(&writer);
+}
+
+/* How the rows of a sentence become one, by llama.cpp's numbers. */
+static void poolings_are_llama_cpps(void **state) {
+    static const struct {
+        int kind;
+        PoolMode mode;
+        bool said;
+    } rows[] = {{-1, POOL_MEAN, false},
+                {0, POOL_MEAN, false},
+                {1, POOL_MEAN, true},
+                {2, POOL_FIRST, true},
+                {3, POOL_LAST, true}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        write_encoder(rows[i].kind);
+        Model *file = folder_open(NULL);
+        const Pooling *pooling = &file->config.pooling;
+        assert_int_equal(pooling->n_modes, 1);
+        assert_int_equal(pooling->modes[0], rows[i].mode);
+        assert_int_equal(pooling->source != NULL, rows[i].said);
+        assert_null(pooling->refused);
+        model_free(file);
+    }
+    write_encoder(4); /* a ranker's */
+    Model *file = folder_open(NULL);
+    assert_non_null(strstr(file->config.pooling.refused, "bert.pooling_type"));
+    model_free(file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_give_the_graph_of_the_folder),
         cmocka_unit_test(biases_and_linear_scaling),
+        cmocka_unit_test(linear_factors),
         cmocka_unit_test(frequency_divisors),
         cmocka_unit_test(bad_files_are_named),
         cmocka_unit_test(a_missing_split_rule_is_said),
+        cmocka_unit_test(poolings_are_llama_cpps),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

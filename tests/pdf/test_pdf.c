@@ -402,13 +402,112 @@ static void test_matrices(void **state) {
     }
 }
 
+/* Tokens go on in the next line where a line ends, and what they stand on reaches no further than the text. */
+static void test_strip_keeps_to_its_lines(void **state) {
+    enum { TOKENS = 300 };
+    Result *result;
+    assert_int_equal(result_new(&result, "m", "Tokens"), LIMN_OK);
+    TokensBlock *strip = result_add_tokens(result, "strip", "Tokens", TOKENS);
+    for (int i = 0; i < TOKENS; i++) {
+        char word[16];
+        snprintf(word, sizeof word, " %.*s", 2 + i % 9, "extremely");
+        tokens_set(strip, i, word, strlen(word), 1.0 + i % 3, TOKEN_SCORED);
+    }
+    Pdf pdf = made(result, "en");
+    int filled = 0, n_lines = 0;
+    double last = NAN, furthest = 0;
+    for (int i = 0, n = qpdf_get_num_pages(pdf.qpdf); i < n; i++) {
+        unsigned char *content;
+        size_t length;
+        assert_int_equal(
+            qpdf_oh_get_page_content_data(pdf.qpdf, qpdf_get_page_n(pdf.qpdf, (size_t)i), &content, &length),
+            QPDF_SUCCESS);
+        char *text = calloc(length + 1, 1), *rest = NULL;
+        assert_non_null(text);
+        memcpy(text, content, length);
+        for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+            double x, y, width, height;
+            const char *colour = strstr(line, " rg ");
+            if (colour != NULL && sscanf(colour, " rg %lf %lf %lf %lf re", &x, &y, &width, &height) == 4) {
+                filled++;
+                n_lines += y != last;
+                last = y;
+                furthest = fmax(furthest, x + width);
+            }
+        }
+        free(text);
+        free(content);
+    }
+    assert_true(filled > TOKENS - 10);
+    assert_in_range(n_lines, 5, TOKENS / 2);
+    assert_true(furthest > 480 && furthest <= 595.28 - 54 + 0.1); /* A4 with its margins */
+    gone(&pdf);
+    result_free(result);
+}
+
+enum { SIDE = 400, STEP = 10 /* 40 x 40 cells are shown */ };
+
+/* What is drawn of a large matrix whose strongest cells are in its first row, with one label written otherwise. */
+static TextBuffer drawn_with(int32_t row, int32_t column) {
+    Result *result;
+    assert_int_equal(result_new(&result, "m", "Matrix"), LIMN_OK);
+    MatrixBlock *matrix = result_add_matrix(result, "matrix", "Matrix", SIDE, SIDE);
+    for (int32_t i = 0; i < SIDE; i++) {
+        char label[8];
+        snprintf(label, sizeof label, "%03d", i == row ? 888 : i);
+        matrix_label_row(matrix, i, label, 3);
+        snprintf(label, sizeof label, "%03d", i == column ? 888 : i);
+        matrix_label_column(matrix, i, label, 3);
+        for (int32_t j = 0; j < SIDE; j++) {
+            matrix_set(matrix, i, j, i == 0 && j < 40 ? 40 - j : 0.5);
+        }
+    }
+    Pdf pdf = made(result, "en");
+    TextBuffer out = TEXT_BUFFER_INIT;
+    for (int i = 0, n = qpdf_get_num_pages(pdf.qpdf); i < n; i++) {
+        unsigned char *content;
+        size_t length;
+        assert_int_equal(
+            qpdf_oh_get_page_content_data(pdf.qpdf, qpdf_get_page_n(pdf.qpdf, (size_t)i), &content, &length),
+            QPDF_SUCCESS);
+        text_buffer_add_bytes(&out, (char *)content, length);
+        free(content);
+    }
+    gone(&pdf);
+    result_free(result);
+    return out;
+}
+
+/* Of rows that are pooled the first gives its label to all. */
+static void test_labels_of_pooled_cells(void **state) {
+    TextBuffer plain = drawn_with(-1, -1);
+    static const struct {
+        int32_t row, column;
+        bool shown;
+    } cases[] = {
+        {SIDE - STEP, -1, true}, {7 * STEP + 1, -1, false}, {-1, SIDE - STEP, true}, {-1, 7 * STEP + 1, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        TextBuffer other = drawn_with(cases[i].row, cases[i].column);
+        bool same = plain.length == other.length && memcmp(plain.data, other.data, plain.length) == 0;
+        assert_int_equal(!same, cases[i].shown);
+        text_buffer_free(&other);
+    }
+    text_buffer_free(&plain);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_structure),       cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_record_and_date), cmocka_unit_test(test_feigned_record),
-        cmocka_unit_test(test_languages),       cmocka_unit_test(test_sign_without_colour),
-        cmocka_unit_test(test_long_table),      cmocka_unit_test(test_wide_table),
+        cmocka_unit_test(test_structure),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_record_and_date),
+        cmocka_unit_test(test_feigned_record),
+        cmocka_unit_test(test_languages),
+        cmocka_unit_test(test_sign_without_colour),
+        cmocka_unit_test(test_long_table),
+        cmocka_unit_test(test_wide_table),
         cmocka_unit_test(test_matrices),
+        cmocka_unit_test(test_labels_of_pooled_cells),
+        cmocka_unit_test(test_strip_keeps_to_its_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -370,6 +370,27 @@ static void test_hostile_text(void **state) {
 
 /* ---- what a reader must find ---- */
 
+/* Facts of the run stand as they are written, and on one line each. */
+static void test_details_as_written(void **state) {
+    static const char *const formats[] = {"md", "html", "terminal"};
+    static const char value[] = "比特币\n# x";
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        Result *result;
+        assert_int_equal(result_new(&result, "m", "Title"), LIMN_OK);
+        result_param(result, "prompt", value_text(value));
+        result_provenance(result, &(ResultProvenance){.version = TEXT("北京\n# y")});
+        const RenderOptions options = {.width = 80, .details = true};
+        char *text = rendered(result, formats[i], &options);
+        char *shown = strcmp(formats[i], "html") == 0 ? strstr(text, "<main>") : text;
+        assert_non_null(strstr(shown, "比特币"));
+        assert_non_null(strstr(shown, "北京"));
+        assert_null(strstr(shown, "\n# x"));
+        assert_null(strstr(shown, "\n# y"));
+        free(text);
+        result_free(result);
+    }
+}
+
 static void test_document_inside_page(void **state) {
     Result *result = sample();
     char *html = rendered(result, "html", NULL), *json = rendered(result, "json", NULL);
@@ -1052,6 +1073,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens),
         cmocka_unit_test(test_hostile_text),
+        cmocka_unit_test(test_details_as_written),
         cmocka_unit_test(test_document_inside_page),
         cmocka_unit_test(test_page_stands_alone),
         cmocka_unit_test(test_warnings_first),

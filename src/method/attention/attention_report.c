@@ -49,10 +49,10 @@ static int64_t next_best(const double *values, int64_t n, const int64_t *before,
 }
 
 static void show_table(const AttentionWork *work) {
-    static const TableColumn columns[] = {{{"kind", 4}, COLUMN_TEXT},
-                                          {{"layer", 5}, COLUMN_INTEGER},
-                                          {{"head", 4}, COLUMN_INTEGER},
-                                          {{"score", 5}, COLUMN_NUMBER}};
+    static const TableColumn columns[] = {{TEXT("kind"), COLUMN_TEXT},
+                                          {TEXT("layer"), COLUMN_INTEGER},
+                                          {TEXT("head"), COLUMN_INTEGER},
+                                          {TEXT("score"), COLUMN_NUMBER}};
     MethodCall *call = work->call;
     int64_t all = (int64_t)work->layers.n_layers * work->layers.n_heads;
     static const HeadFigure order[] = {HEAD_INDUCTION, HEAD_PREVIOUS, HEAD_FIRST, HEAD_ENTROPY};

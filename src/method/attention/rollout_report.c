@@ -53,11 +53,11 @@ static int by_weight(const void *left, const void *right) {
 }
 
 static void show_edges(const Rollout *rollout, Result *result, const TokenRuns *words, RolloutEdge *edges, int32_t n) {
-    static const TableColumn columns[] = {{{"from", 4}, COLUMN_TOKEN},
-                                          {{"from position", 13}, COLUMN_INTEGER},
-                                          {{"to", 2}, COLUMN_TOKEN},
-                                          {{"to position", 11}, COLUMN_INTEGER},
-                                          {{"weight", 6}, COLUMN_NUMBER}};
+    static const TableColumn columns[] = {{TEXT("from"), COLUMN_TOKEN},
+                                          {TEXT("from position"), COLUMN_INTEGER},
+                                          {TEXT("to"), COLUMN_TOKEN},
+                                          {TEXT("to position"), COLUMN_INTEGER},
+                                          {TEXT("weight"), COLUMN_NUMBER}};
     MethodCall *call = rollout->call;
     TableBlock *table = result_add_table(
         result, "edges", SAY(call, "Strongest ways from word to word", "词与词之间最强的通路"), columns, 5);

@@ -198,10 +198,10 @@ static void show_maps(const CausalGrad *work) {
 
 static limn_status show_heads(const CausalGrad *work) {
     static const CausalFamily listed[] = {FAMILY_HEAD, FAMILY_QUERY, FAMILY_KEY, FAMILY_VALUE, FAMILY_MLP};
-    static const TableColumn columns[] = {{{"site", 4}, COLUMN_TEXT},
-                                          {{"where", 5}, COLUMN_TOKEN},
-                                          {{"layer", 5}, COLUMN_INTEGER},
-                                          {{"effect", 6}, COLUMN_SIGNED}};
+    static const TableColumn columns[] = {{TEXT("site"), COLUMN_TEXT},
+                                          {TEXT("where"), COLUMN_TOKEN},
+                                          {TEXT("layer"), COLUMN_INTEGER},
+                                          {TEXT("effect"), COLUMN_SIGNED}};
     enum { LISTED = sizeof listed / sizeof listed[0] };
     int32_t top = (int32_t)work->params->top, n = 0;
     Place *best = ARENA_ARRAY(work->call->arena, Place, (int64_t)top * LISTED + 1);
@@ -237,10 +237,10 @@ static limn_status show_heads(const CausalGrad *work) {
 }
 
 static limn_status show_neurons(const CausalGrad *work) {
-    static const TableColumn columns[] = {{{"layer", 5}, COLUMN_INTEGER},
-                                          {{"neuron", 6}, COLUMN_INTEGER},
-                                          {{"effect", 6}, COLUMN_SIGNED},
-                                          {{"site", 4}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("layer"), COLUMN_INTEGER},
+                                          {TEXT("neuron"), COLUMN_INTEGER},
+                                          {TEXT("effect"), COLUMN_SIGNED},
+                                          {TEXT("site"), COLUMN_TEXT}};
     int32_t top = (int32_t)work->params->top;
     Place *best = ARENA_ARRAY(work->call->arena, Place, top + 1);
     if (best == NULL) {
@@ -269,11 +269,11 @@ static double off(const CausalGrad *work, const PatchedSite *site) {
 }
 
 static limn_status show_patched(const CausalGrad *work, const PatchedSites *patched) {
-    static const TableColumn columns[] = {{{"site", 4}, COLUMN_TEXT},
-                                          {{"where", 5}, COLUMN_TEXT},
-                                          {{"estimate", 8}, COLUMN_SIGNED},
-                                          {{"effect", 6}, COLUMN_SIGNED},
-                                          {{"off by", 6}, COLUMN_NUMBER}};
+    static const TableColumn columns[] = {{TEXT("site"), COLUMN_TEXT},
+                                          {TEXT("where"), COLUMN_TEXT},
+                                          {TEXT("estimate"), COLUMN_SIGNED},
+                                          {TEXT("effect"), COLUMN_SIGNED},
+                                          {TEXT("off by"), COLUMN_NUMBER}};
     int32_t *order = ARENA_ARRAY(work->call->arena, int32_t, patched->n + 1);
     if (order == NULL) {
         return method_no_memory(work->call);

@@ -528,11 +528,11 @@ static double error_of(double sum, double squares, int32_t n) {
 }
 
 static limn_status add_table(const Effects *effects, const char **most) {
-    static const TableColumn columns[] = {{{"component", 9}, COLUMN_TEXT},
-                                          {{"lost", 4}, COLUMN_NUMBER},
-                                          {{"lost error", 10}, COLUMN_NUMBER},
-                                          {{"gained", 6}, COLUMN_NUMBER},
-                                          {{"gained error", 12}, COLUMN_NUMBER}};
+    static const TableColumn columns[] = {{TEXT("component"), COLUMN_TEXT},
+                                          {TEXT("lost"), COLUMN_NUMBER},
+                                          {TEXT("lost error"), COLUMN_NUMBER},
+                                          {TEXT("gained"), COLUMN_NUMBER},
+                                          {TEXT("gained error"), COLUMN_NUMBER}};
     MethodCall *call = effects->diff->call;
     double moved = (effects->scores[1] - effects->scores[0]) / effects->n_texts; /* by the whole tuning */
     const Component **sorted = ARENA_ARRAY(call->arena, const Component *, effects->n_components + 1);
@@ -586,12 +586,12 @@ static bool only_layers_differ(const Diff *diff) {
 
 /* What both models make of the target. */
 static void add_answers(const Effects *effects) {
-    static const TableColumn alone[] = {{{"model", 5}, COLUMN_TEXT},
-                                        {{"log-probability", 15}, COLUMN_NUMBER},
-                                        {{"probability", 11}, COLUMN_PROBABILITY}};
-    static const TableColumn against[] = {{{"model", 5}, COLUMN_TEXT},
-                                          {{"lead", 4}, COLUMN_SIGNED},
-                                          {{"probability of the two", 22}, COLUMN_PROBABILITY}};
+    static const TableColumn alone[] = {{TEXT("model"), COLUMN_TEXT},
+                                        {TEXT("log-probability"), COLUMN_NUMBER},
+                                        {TEXT("probability"), COLUMN_PROBABILITY}};
+    static const TableColumn against[] = {{TEXT("model"), COLUMN_TEXT},
+                                          {TEXT("lead"), COLUMN_SIGNED},
+                                          {TEXT("probability of the two"), COLUMN_PROBABILITY}};
     const MethodCall *call = effects->diff->call;
     bool contrasted = effects->diff->params->contrast.bytes != NULL;
     const char *const names[2] = {SAY(call, "base", "基础模型"), SAY(call, "tuned", "微调模型")};

@@ -576,8 +576,8 @@ static const char *place_text(const Deltas *deltas, const Delta *delta) {
 
 static limn_status add_table(const Deltas *deltas, const char **most) {
     static const TableColumn columns[] = {
-        {{"weights", 7}, COLUMN_TEXT},   {{"|change| / |W|", 14}, COLUMN_NUMBER}, {{"|change|", 8}, COLUMN_NUMBER},
-        {{"largest", 7}, COLUMN_NUMBER}, {{"effective rank", 14}, COLUMN_NUMBER}, {{"energy", 6}, COLUMN_NUMBER}};
+        {TEXT("weights"), COLUMN_TEXT},   {TEXT("|change| / |W|"), COLUMN_NUMBER}, {TEXT("|change|"), COLUMN_NUMBER},
+        {TEXT("largest"), COLUMN_NUMBER}, {TEXT("effective rank"), COLUMN_NUMBER}, {TEXT("energy"), COLUMN_NUMBER}};
     MethodCall *call = deltas->diff->call;
     const Delta **sorted = ARENA_ARRAY(call->arena, const Delta *, deltas->n + 1);
     if (sorted == NULL) {

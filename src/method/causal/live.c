@@ -202,9 +202,9 @@ static double probability(const Live *live, const float *logits, int32_t id, dou
 }
 
 static limn_status add_distribution(const Live *live) {
-    static const TableColumn columns[] = {{{"token", 5}, COLUMN_TOKEN},       {{"id", 2}, COLUMN_INTEGER},
-                                          {{"now", 3}, COLUMN_PROBABILITY},   {{"before", 6}, COLUMN_PROBABILITY},
-                                          {{"difference", 10}, COLUMN_SHARE}, {{"clean", 5}, COLUMN_PROBABILITY}};
+    static const TableColumn columns[] = {{TEXT("token"), COLUMN_TOKEN},      {TEXT("id"), COLUMN_INTEGER},
+                                          {TEXT("now"), COLUMN_PROBABILITY},  {TEXT("before"), COLUMN_PROBABILITY},
+                                          {TEXT("difference"), COLUMN_SHARE}, {TEXT("clean"), COLUMN_PROBABILITY}};
     MethodCall *call = live->call;
     const float *clean = live_clean(live->engine);
     int32_t *ids = ARENA_ARRAY(call->arena, int32_t, 2 * (live->params->top + 1));
@@ -250,7 +250,7 @@ static void measure_change(Live *live) {
 }
 
 static void add_change(const Live *live) {
-    static const TableColumn columns[] = {{{"measure", 7}, COLUMN_TEXT}, {{"value", 5}, COLUMN_NUMBER}};
+    static const TableColumn columns[] = {{TEXT("measure"), COLUMN_TEXT}, {TEXT("value"), COLUMN_NUMBER}};
     const MethodCall *call = live->call;
     TableBlock *table = result_add_table(live->result, "change", SAY(call, "How much changed", "变化多少"), columns, 2);
     const Value divergence_cells[] = {value_text("KL(before || now)"), value_number(live->divergence)};

@@ -55,12 +55,12 @@ static void show_effects(const Mediate *mediate, const int32_t *cells, int32_t n
     static const char *const names[] = {"", "position", "head", "neuron"};
     const bool parts = mediate->by != MEDIATE_BY_LAYER, roles = mediate_by_role(mediate);
     const TableColumn columns[] = {
-        {{"site", 4}, COLUMN_TEXT},    {{"layer", 5}, COLUMN_INTEGER},
-        {{"p0", 2}, COLUMN_NUMBER},    {{"p1", 2}, COLUMN_NUMBER},
-        {{"p2", 2}, COLUMN_NUMBER},    {{"ie", 2}, COLUMN_SIGNED},
-        {{"low", 3}, COLUMN_SIGNED},   {{"high", 4}, COLUMN_SIGNED},
-        {{"de", 2}, COLUMN_SIGNED},    {text_of(names[mediate->by]), roles ? COLUMN_TEXT : COLUMN_INTEGER},
-        {{"units", 5}, COLUMN_INTEGER}};
+        {TEXT("site"), COLUMN_TEXT},    {TEXT("layer"), COLUMN_INTEGER},
+        {TEXT("p0"), COLUMN_NUMBER},    {TEXT("p1"), COLUMN_NUMBER},
+        {TEXT("p2"), COLUMN_NUMBER},    {TEXT("ie"), COLUMN_SIGNED},
+        {TEXT("low"), COLUMN_SIGNED},   {TEXT("high"), COLUMN_SIGNED},
+        {TEXT("de"), COLUMN_SIGNED},    {text_of(names[mediate->by]), roles ? COLUMN_TEXT : COLUMN_INTEGER},
+        {TEXT("units"), COLUMN_INTEGER}};
     MethodCall *call = mediate->call;
     TableBlock *table = result_add_table(mediate->result, "effects",
                                          SAY(call, "What restoring it brings back", "恢复后的作用"), columns,
@@ -142,10 +142,10 @@ static void show_matrix(const Mediate *mediate) {
 }
 
 static void show_mediators(const Mediate *mediate, const Mediator *mediators, int32_t n) {
-    static const TableColumn columns[] = {{{"site", 4}, COLUMN_TEXT},   {{"from", 4}, COLUMN_INTEGER},
-                                          {{"to", 2}, COLUMN_INTEGER},  {{"strongest", 9}, COLUMN_TEXT},
-                                          {{"ie", 2}, COLUMN_SIGNED},   {{"low", 3}, COLUMN_SIGNED},
-                                          {{"high", 4}, COLUMN_SIGNED}, {{"tied", 4}, COLUMN_INTEGER}};
+    static const TableColumn columns[] = {{TEXT("site"), COLUMN_TEXT},   {TEXT("from"), COLUMN_INTEGER},
+                                          {TEXT("to"), COLUMN_INTEGER},  {TEXT("strongest"), COLUMN_TEXT},
+                                          {TEXT("ie"), COLUMN_SIGNED},   {TEXT("low"), COLUMN_SIGNED},
+                                          {TEXT("high"), COLUMN_SIGNED}, {TEXT("tied"), COLUMN_INTEGER}};
     MethodCall *call = mediate->call;
     TableBlock *table = result_add_table(mediate->result, "mediators", SAY(call, "What mediates", "中介"), columns, 8);
     for (int32_t i = 0; i < n; i++) {
@@ -170,10 +170,10 @@ static void show_mediators(const Mediate *mediate, const Mediator *mediators, in
 }
 
 static void show_tokens(const Mediate *mediate, int32_t best) {
-    static const TableColumn columns[] = {{{"token", 5}, COLUMN_TOKEN}, {{"id", 2}, COLUMN_INTEGER},
-                                          {{"p0", 2}, COLUMN_NUMBER},   {{"p1", 2}, COLUMN_NUMBER},
-                                          {{"p2", 2}, COLUMN_NUMBER},   {{"te", 2}, COLUMN_SIGNED},
-                                          {{"ie", 2}, COLUMN_SIGNED},   {{"de", 2}, COLUMN_SIGNED}};
+    static const TableColumn columns[] = {{TEXT("token"), COLUMN_TOKEN}, {TEXT("id"), COLUMN_INTEGER},
+                                          {TEXT("p0"), COLUMN_NUMBER},   {TEXT("p1"), COLUMN_NUMBER},
+                                          {TEXT("p2"), COLUMN_NUMBER},   {TEXT("te"), COLUMN_SIGNED},
+                                          {TEXT("ie"), COLUMN_SIGNED},   {TEXT("de"), COLUMN_SIGNED}};
     MethodCall *call = mediate->call;
     if (mediate->n_tokens == 0) {
         return;

@@ -36,9 +36,9 @@ limn_status pair_read_corrupt(Prompt *corrupt, MethodCall *call, const Model *mo
 static limn_status extend(PairSide *side, MethodCall *call, const Target *target) {
     const Prompt *prompt = &side->prompt;
     int32_t more = target->kind == TARGET_TOKENS ? target->n - 1 : 0, n = prompt->n + more;
-    int32_t *ids = ARENA_ARRAY(call->arena, int32_t, n + 1);
-    int32_t *types = ARENA_ARRAY(call->arena, int32_t, n + 1);
-    uint8_t *mask = ARENA_ARRAY(call->arena, uint8_t, n + 1);
+    int32_t *ids = ARENA_ARRAY(call->arena, int32_t, n);
+    int32_t *types = ARENA_ARRAY(call->arena, int32_t, n);
+    uint8_t *mask = ARENA_ARRAY(call->arena, uint8_t, n);
     if (ids == NULL || types == NULL || mask == NULL) {
         return method_no_memory(call);
     }

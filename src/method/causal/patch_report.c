@@ -100,9 +100,9 @@ static int32_t strongest_cells(const Patch *patch, int32_t *best, int32_t top) {
 static void show_strongest(const Patch *patch, const int32_t *best, int32_t n) {
     bool heads = patch->by == PATCH_BY_HEAD;
     const TableColumn columns[] = {
-        {{"layer", 5}, COLUMN_INTEGER}, {text_of(heads ? "head" : "position"), COLUMN_INTEGER},
-        {{"effect", 6}, COLUMN_SIGNED}, {{"normalised", 10}, COLUMN_NUMBER},
-        {{"after", 5}, COLUMN_NUMBER},  {{"token", 5}, COLUMN_TOKEN}}; /* the last: of positions */
+        {TEXT("layer"), COLUMN_INTEGER}, {text_of(heads ? "head" : "position"), COLUMN_INTEGER},
+        {TEXT("effect"), COLUMN_SIGNED}, {TEXT("normalised"), COLUMN_NUMBER},
+        {TEXT("after"), COLUMN_NUMBER},  {TEXT("token"), COLUMN_TOKEN}}; /* the last: of positions */
     MethodCall *call = patch->call;
     TableBlock *table = result_add_table(patch->result, "strongest", SAY(call, "Where it matters most", "作用最大之处"),
                                          columns, heads ? 5 : 6);

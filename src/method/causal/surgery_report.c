@@ -121,9 +121,9 @@ static limn_status reckon(Figures *figures, const Surgery *surgery) {
 
 static void add_before_after(const Surgery *surgery, const Figures *figures) {
     static const TableColumn columns[] = {
-        {{"records", 7}, COLUMN_TEXT},  {{"measure", 7}, COLUMN_TEXT}, {{"n", 1}, COLUMN_INTEGER},
-        {{"before", 6}, COLUMN_NUMBER}, {{"after", 5}, COLUMN_NUMBER}, {{"difference", 10}, COLUMN_SIGNED},
-        {{"low", 3}, COLUMN_SIGNED},    {{"high", 4}, COLUMN_SIGNED},  {{"p", 1}, COLUMN_NUMBER}};
+        {TEXT("records"), COLUMN_TEXT},  {TEXT("measure"), COLUMN_TEXT}, {TEXT("n"), COLUMN_INTEGER},
+        {TEXT("before"), COLUMN_NUMBER}, {TEXT("after"), COLUMN_NUMBER}, {TEXT("difference"), COLUMN_SIGNED},
+        {TEXT("low"), COLUMN_SIGNED},    {TEXT("high"), COLUMN_SIGNED},  {TEXT("p"), COLUMN_NUMBER}};
     TableBlock *table = result_add_table(surgery->result, "before-after",
                                          SAY(surgery->call, "Before and after", "修改前后"), columns, 9);
     Text alarm = surgery->names.names[surgery->alarm];
@@ -153,9 +153,9 @@ static void add_before_after(const Surgery *surgery, const Figures *figures) {
 }
 
 static void add_intervals(const Surgery *surgery, const Figures *figures) {
-    static const TableColumn columns[] = {{{"records", 7}, COLUMN_TEXT},       {{"measure", 7}, COLUMN_TEXT},
-                                          {{"before-low", 10}, COLUMN_NUMBER}, {{"before-high", 11}, COLUMN_NUMBER},
-                                          {{"after-low", 9}, COLUMN_NUMBER},   {{"after-high", 10}, COLUMN_NUMBER}};
+    static const TableColumn columns[] = {{TEXT("records"), COLUMN_TEXT},      {TEXT("measure"), COLUMN_TEXT},
+                                          {TEXT("before-low"), COLUMN_NUMBER}, {TEXT("before-high"), COLUMN_NUMBER},
+                                          {TEXT("after-low"), COLUMN_NUMBER},  {TEXT("after-high"), COLUMN_NUMBER}};
     TableBlock *table =
         result_add_table(surgery->result, "intervals",
                          SAY(surgery->call, "95% intervals of each by itself", "各自的 95% 区间"), columns, 6);
@@ -198,10 +198,10 @@ static void add_set_row(TableBlock *table, const Surgery *surgery, const char *t
 }
 
 static void add_sets(const Surgery *surgery, const CutSets *sets, const char *id, const char *title) {
-    static const TableColumn columns[] = {{{"edit", 4}, COLUMN_TEXT},   {{"gain", 4}, COLUMN_SIGNED},
-                                          {{"cost", 4}, COLUMN_SIGNED}, {{"score", 5}, COLUMN_SIGNED},
-                                          {{"aim", 3}, COLUMN_NUMBER},  {{"accuracy", 8}, COLUMN_NUMBER},
-                                          {{"judged", 6}, COLUMN_FLAG}};
+    static const TableColumn columns[] = {{TEXT("edit"), COLUMN_TEXT},   {TEXT("gain"), COLUMN_SIGNED},
+                                          {TEXT("cost"), COLUMN_SIGNED}, {TEXT("score"), COLUMN_SIGNED},
+                                          {TEXT("aim"), COLUMN_NUMBER},  {TEXT("accuracy"), COLUMN_NUMBER},
+                                          {TEXT("judged"), COLUMN_FLAG}};
     TableBlock *table = result_add_table(surgery->result, id, title, columns, 7);
     bool own = sets == &surgery->controls;
     result_block_note(surgery->result,

@@ -63,10 +63,10 @@ static Text name_of(const Attributor *attributor, const Suspect *suspect) {
 /* ---- blocks ---- */
 
 static void show_words(const Attributor *attributor, const Suspect **order, int32_t n) {
-    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN}, {{"harm", 4}, COLUMN_BAR},
-                                          {{"low", 3}, COLUMN_SIGNED}, {{"high", 4}, COLUMN_SIGNED},
-                                          {{"n", 1}, COLUMN_INTEGER},  {{"p", 1}, COLUMN_NUMBER},
-                                          {{"where", 5}, COLUMN_TEXT}, {{"gain", 4}, COLUMN_SIGNED}};
+    static const TableColumn columns[] = {{TEXT("word"), COLUMN_TOKEN}, {TEXT("harm"), COLUMN_BAR},
+                                          {TEXT("low"), COLUMN_SIGNED}, {TEXT("high"), COLUMN_SIGNED},
+                                          {TEXT("n"), COLUMN_INTEGER},  {TEXT("p"), COLUMN_NUMBER},
+                                          {TEXT("where"), COLUMN_TEXT}, {TEXT("gain"), COLUMN_SIGNED}};
     bool labelled = attributor->labelled;
     TableBlock *table = result_add_table(
         attributor->result, "words",
@@ -116,11 +116,11 @@ static void show_words(const Attributor *attributor, const Suspect **order, int3
 
 /* How often the inputs that hold a suspect are decided wrongly. */
 static void show_decisions(const Attributor *attributor, const Suspect **order, int32_t n) {
-    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},
-                                          {{"where", 5}, COLUMN_TEXT},
-                                          {{"n", 1}, COLUMN_INTEGER},
-                                          {{"wrong", 5}, COLUMN_PROBABILITY},
-                                          {{"wrong without", 13}, COLUMN_PROBABILITY}};
+    static const TableColumn columns[] = {{TEXT("word"), COLUMN_TOKEN},
+                                          {TEXT("where"), COLUMN_TEXT},
+                                          {TEXT("n"), COLUMN_INTEGER},
+                                          {TEXT("wrong"), COLUMN_PROBABILITY},
+                                          {TEXT("wrong without"), COLUMN_PROBABILITY}};
     TableBlock *table = result_add_table(
         attributor->result, "decisions",
         SAY(attributor->call, "Wrong decisions, with and without", "有它与没有它时的判错"), columns, 5);
@@ -139,10 +139,10 @@ static void show_decisions(const Attributor *attributor, const Suspect **order, 
 }
 
 static void show_nominated(const Attributor *attributor) {
-    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},
-                                          {{"where", 5}, COLUMN_TEXT},
-                                          {{"weight", 6}, COLUMN_NUMBER},
-                                          {{"inputs", 6}, COLUMN_INTEGER}};
+    static const TableColumn columns[] = {{TEXT("word"), COLUMN_TOKEN},
+                                          {TEXT("where"), COLUMN_TEXT},
+                                          {TEXT("weight"), COLUMN_NUMBER},
+                                          {TEXT("inputs"), COLUMN_INTEGER}};
     TableBlock *table = result_add_table(attributor->result, "nominated",
                                          SAY(attributor->call, "Who was suspected", "被怀疑的"), columns, 4);
     for (int32_t i = 0; i < attributor->n_tested && i < SHOWN_LITTLE; i++) {
@@ -163,10 +163,10 @@ static void show_nominated(const Attributor *attributor) {
 }
 
 static void show_halves(const Attributor *attributor) {
-    static const TableColumn columns[] = {{{"half", 4}, COLUMN_TEXT},
-                                          {{"records", 7}, COLUMN_INTEGER},
-                                          {{"decided", 7}, COLUMN_INTEGER},
-                                          {{"wrong", 5}, COLUMN_INTEGER}};
+    static const TableColumn columns[] = {{TEXT("half"), COLUMN_TEXT},
+                                          {TEXT("records"), COLUMN_INTEGER},
+                                          {TEXT("decided"), COLUMN_INTEGER},
+                                          {TEXT("wrong"), COLUMN_INTEGER}};
     TableBlock *table = result_add_table(attributor->result, "halves",
                                          SAY(attributor->call, "The two halves", "数据的两半"), columns, 4);
     const Value first[] = {value_text(SAY(attributor->call, "nominates", "提名")),

@@ -161,9 +161,9 @@ static limn_status add_rows(const Comparing *comparing, const Tables *tables) {
 
 static limn_status report_difference(const Comparing *comparing) {
     static const TableColumn columns[] = {
-        {{"measure", 7}, COLUMN_NAME}, {{"group", 5}, COLUMN_TEXT},  {{"n", 1}, COLUMN_INTEGER},
-        {{"A", 1}, COLUMN_NUMBER},     {{"B", 1}, COLUMN_NUMBER},    {{"difference", 10}, COLUMN_SIGNED},
-        {{"low", 3}, COLUMN_SIGNED},   {{"high", 4}, COLUMN_SIGNED}, {{"p", 1}, COLUMN_NUMBER}};
+        {TEXT("measure"), COLUMN_NAME}, {TEXT("group"), COLUMN_TEXT},  {TEXT("n"), COLUMN_INTEGER},
+        {TEXT("A"), COLUMN_NUMBER},     {TEXT("B"), COLUMN_NUMBER},    {TEXT("difference"), COLUMN_SIGNED},
+        {TEXT("low"), COLUMN_SIGNED},   {TEXT("high"), COLUMN_SIGNED}, {TEXT("p"), COLUMN_NUMBER}};
     TableBlock *table = result_add_table(comparing->result, "difference",
                                          SAY(comparing->call, "Differences, B less A", "差异（B 减 A）"), columns, 9);
     result_block_note(
@@ -179,9 +179,9 @@ static limn_status report_difference(const Comparing *comparing) {
 }
 
 static limn_status report_counts(const Comparing *comparing) {
-    static const TableColumn columns[] = {{{"measure", 7}, COLUMN_NAME},   {{"group", 5}, COLUMN_TEXT},
-                                          {{"both", 4}, COLUMN_INTEGER},   {{"A only", 6}, COLUMN_INTEGER},
-                                          {{"B only", 6}, COLUMN_INTEGER}, {{"neither", 7}, COLUMN_INTEGER}};
+    static const TableColumn columns[] = {{TEXT("measure"), COLUMN_NAME},   {TEXT("group"), COLUMN_TEXT},
+                                          {TEXT("both"), COLUMN_INTEGER},   {TEXT("A only"), COLUMN_INTEGER},
+                                          {TEXT("B only"), COLUMN_INTEGER}, {TEXT("neither"), COLUMN_INTEGER}};
     TableBlock *table =
         result_add_table(comparing->result, "discordant",
                          SAY(comparing->call, "What McNemar's test is on", "McNemar 检验的依据"), columns, 6);
@@ -195,14 +195,14 @@ static limn_status report_counts(const Comparing *comparing) {
 }
 
 static void report_changed(const Comparing *comparing) {
-    static const TableColumn columns[] = {{{"record", 6}, COLUMN_TEXT},
-                                          {{"group", 5}, COLUMN_TEXT},
-                                          {{"label", 5}, COLUMN_TEXT},
-                                          {{"A", 1}, COLUMN_TEXT},
-                                          {{"B", 1}, COLUMN_TEXT},
-                                          {{"A probability", 13}, COLUMN_PROBABILITY},
-                                          {{"B probability", 13}, COLUMN_PROBABILITY},
-                                          {{"prompt", 6}, COLUMN_TOKEN}};
+    static const TableColumn columns[] = {{TEXT("record"), COLUMN_TEXT},
+                                          {TEXT("group"), COLUMN_TEXT},
+                                          {TEXT("label"), COLUMN_TEXT},
+                                          {TEXT("A"), COLUMN_TEXT},
+                                          {TEXT("B"), COLUMN_TEXT},
+                                          {TEXT("A probability"), COLUMN_PROBABILITY},
+                                          {TEXT("B probability"), COLUMN_PROBABILITY},
+                                          {TEXT("prompt"), COLUMN_TOKEN}};
     TableBlock *table = result_add_table(comparing->result, "changed",
                                          SAY(comparing->call, "Decisions that changed", "改变了的判定"), columns, 8);
     for (int32_t i = 0; i < comparing->n_kept; i++) {

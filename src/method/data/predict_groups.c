@@ -73,14 +73,14 @@ static Value text_cell(Text text) {
 }
 
 static void report_each(const Predictor *predictor, bool labelled) {
-    static const TableColumn columns[] = {{{"group", 5}, COLUMN_TEXT},
-                                          {{"records", 7}, COLUMN_INTEGER},
-                                          {{"labelled", 8}, COLUMN_INTEGER},
-                                          {{"accuracy", 8}, COLUMN_PROBABILITY},
-                                          {{"accuracy low", 12}, COLUMN_PROBABILITY},
-                                          {{"accuracy high", 13}, COLUMN_PROBABILITY},
-                                          {{"ECE", 3}, COLUMN_NUMBER},
-                                          {{"log-loss", 8}, COLUMN_NUMBER}};
+    static const TableColumn columns[] = {{TEXT("group"), COLUMN_TEXT},
+                                          {TEXT("records"), COLUMN_INTEGER},
+                                          {TEXT("labelled"), COLUMN_INTEGER},
+                                          {TEXT("accuracy"), COLUMN_PROBABILITY},
+                                          {TEXT("accuracy low"), COLUMN_PROBABILITY},
+                                          {TEXT("accuracy high"), COLUMN_PROBABILITY},
+                                          {TEXT("ECE"), COLUMN_NUMBER},
+                                          {TEXT("log-loss"), COLUMN_NUMBER}};
     TableBlock *table = result_add_table(predictor->result, "groups", SAY(predictor->call, "Groups", "组别"), columns,
                                          labelled ? 8 : 2);
     if (labelled) {
@@ -120,13 +120,11 @@ static int32_t choices_shown(const Predictor *predictor) {
 }
 
 static void report_shares(const Predictor *predictor) {
-    static const TableColumn columns[] = {{{"choice", 6}, COLUMN_TEXT},
-                                          {{"group", 5}, COLUMN_TEXT},
-                                          {{"chosen", 6}, COLUMN_INTEGER},
-                                          {{"of", 2}, COLUMN_INTEGER},
-                                          {{"share", 5}, COLUMN_PROBABILITY},
-                                          {{"share low", 9}, COLUMN_PROBABILITY},
-                                          {{"share high", 10}, COLUMN_PROBABILITY}};
+    static const TableColumn columns[] = {
+        {TEXT("choice"), COLUMN_TEXT},           {TEXT("group"), COLUMN_TEXT},
+        {TEXT("chosen"), COLUMN_INTEGER},        {TEXT("of"), COLUMN_INTEGER},
+        {TEXT("share"), COLUMN_PROBABILITY},     {TEXT("share low"), COLUMN_PROBABILITY},
+        {TEXT("share high"), COLUMN_PROBABILITY}};
     TableBlock *table =
         result_add_table(predictor->result, "group-shares",
                          SAY(predictor->call, "How often each choice falls", "各选项的选中率"), columns, 7);
@@ -157,11 +155,12 @@ static void report_shares(const Predictor *predictor) {
 }
 
 static void report_rates(const Predictor *predictor) {
-    static const TableColumn columns[] = {{{"choice", 6}, COLUMN_TEXT},          {{"group", 5}, COLUMN_TEXT},
-                                          {{"labelled so", 11}, COLUMN_INTEGER}, {{"TPR", 3}, COLUMN_PROBABILITY},
-                                          {{"TPR low", 7}, COLUMN_PROBABILITY},  {{"TPR high", 8}, COLUMN_PROBABILITY},
-                                          {{"otherwise", 9}, COLUMN_INTEGER},    {{"FPR", 3}, COLUMN_PROBABILITY},
-                                          {{"FPR low", 7}, COLUMN_PROBABILITY},  {{"FPR high", 8}, COLUMN_PROBABILITY}};
+    static const TableColumn columns[] = {
+        {TEXT("choice"), COLUMN_TEXT},         {TEXT("group"), COLUMN_TEXT},
+        {TEXT("labelled so"), COLUMN_INTEGER}, {TEXT("TPR"), COLUMN_PROBABILITY},
+        {TEXT("TPR low"), COLUMN_PROBABILITY}, {TEXT("TPR high"), COLUMN_PROBABILITY},
+        {TEXT("otherwise"), COLUMN_INTEGER},   {TEXT("FPR"), COLUMN_PROBABILITY},
+        {TEXT("FPR low"), COLUMN_PROBABILITY}, {TEXT("FPR high"), COLUMN_PROBABILITY}};
     TableBlock *table =
         result_add_table(predictor->result, "group-rates",
                          SAY(predictor->call, "True and false positive rates", "真阳性率与假阳性率"), columns, 10);
@@ -216,10 +215,10 @@ static limn_status add_gap(const Predictor *predictor, TableBlock *table, size_t
 }
 
 static limn_status report_gaps(const Predictor *predictor, bool labelled) {
-    static const TableColumn columns[] = {{{"gap", 3}, COLUMN_NAME},     {{"choice", 6}, COLUMN_TEXT},
-                                          {{"value", 5}, COLUMN_NUMBER}, {{"low", 3}, COLUMN_NUMBER},
-                                          {{"high", 4}, COLUMN_NUMBER},  {{"p", 1}, COLUMN_NUMBER},
-                                          {{"highest", 7}, COLUMN_TEXT}, {{"lowest", 6}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("gap"), COLUMN_NAME},     {TEXT("choice"), COLUMN_TEXT},
+                                          {TEXT("value"), COLUMN_NUMBER}, {TEXT("low"), COLUMN_NUMBER},
+                                          {TEXT("high"), COLUMN_NUMBER},  {TEXT("p"), COLUMN_NUMBER},
+                                          {TEXT("highest"), COLUMN_TEXT}, {TEXT("lowest"), COLUMN_TEXT}};
     TableBlock *table = result_add_table(predictor->result, "gaps",
                                          SAY(predictor->call, "Gaps between groups", "组间差距"), columns, 8);
     int32_t left_out = 0, shown = 0;

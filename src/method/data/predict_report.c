@@ -38,11 +38,11 @@ static Interval majority(const Predictor *predictor) {
 }
 
 static void report_measures(Predictor *predictor) {
-    static const TableColumn columns[] = {{{"measure", 7}, COLUMN_NAME},
-                                          {{"value", 5}, COLUMN_NUMBER},
-                                          {{"low", 3}, COLUMN_NUMBER},
-                                          {{"high", 4}, COLUMN_NUMBER},
-                                          {{"interval", 8}, COLUMN_NAME}};
+    static const TableColumn columns[] = {{TEXT("measure"), COLUMN_NAME},
+                                          {TEXT("value"), COLUMN_NUMBER},
+                                          {TEXT("low"), COLUMN_NUMBER},
+                                          {TEXT("high"), COLUMN_NUMBER},
+                                          {TEXT("interval"), COLUMN_NAME}};
     static const char wilson[] = "Wilson";
     static const char bootstrap[] = "bootstrap";
     const Metrics *metrics = &predictor->metrics;
@@ -67,24 +67,24 @@ static void report_measures(Predictor *predictor) {
 }
 
 static void report_choices(Predictor *predictor, bool labelled) {
-    static const TableColumn columns[] = {{{"choice", 6}, COLUMN_TOKEN},
-                                          {{"name", 4}, COLUMN_TEXT},
-                                          {{"chosen", 6}, COLUMN_INTEGER},
-                                          {{"share", 5}, COLUMN_PROBABILITY},
-                                          {{"low", 3}, COLUMN_PROBABILITY},
-                                          {{"high", 4}, COLUMN_PROBABILITY},
-                                          {{"mean probability", 16}, COLUMN_PROBABILITY}};
-    static const TableColumn rates[] = {{{"name", 4}, COLUMN_TEXT},
-                                        {{"labelled", 8}, COLUMN_INTEGER},
-                                        {{"precision", 9}, COLUMN_PROBABILITY},
-                                        {{"precision low", 13}, COLUMN_PROBABILITY},
-                                        {{"precision high", 14}, COLUMN_PROBABILITY},
-                                        {{"recall", 6}, COLUMN_PROBABILITY},
-                                        {{"recall low", 10}, COLUMN_PROBABILITY},
-                                        {{"recall high", 11}, COLUMN_PROBABILITY},
-                                        {{"F1", 2}, COLUMN_PROBABILITY},
-                                        {{"F1 low", 6}, COLUMN_PROBABILITY},
-                                        {{"F1 high", 7}, COLUMN_PROBABILITY}};
+    static const TableColumn columns[] = {{TEXT("choice"), COLUMN_TOKEN},
+                                          {TEXT("name"), COLUMN_TEXT},
+                                          {TEXT("chosen"), COLUMN_INTEGER},
+                                          {TEXT("share"), COLUMN_PROBABILITY},
+                                          {TEXT("low"), COLUMN_PROBABILITY},
+                                          {TEXT("high"), COLUMN_PROBABILITY},
+                                          {TEXT("mean probability"), COLUMN_PROBABILITY}};
+    static const TableColumn rates[] = {{TEXT("name"), COLUMN_TEXT},
+                                        {TEXT("labelled"), COLUMN_INTEGER},
+                                        {TEXT("precision"), COLUMN_PROBABILITY},
+                                        {TEXT("precision low"), COLUMN_PROBABILITY},
+                                        {TEXT("precision high"), COLUMN_PROBABILITY},
+                                        {TEXT("recall"), COLUMN_PROBABILITY},
+                                        {TEXT("recall low"), COLUMN_PROBABILITY},
+                                        {TEXT("recall high"), COLUMN_PROBABILITY},
+                                        {TEXT("F1"), COLUMN_PROBABILITY},
+                                        {TEXT("F1 low"), COLUMN_PROBABILITY},
+                                        {TEXT("F1 high"), COLUMN_PROBABILITY}};
     const Metrics *metrics = &predictor->metrics;
     TableBlock *table =
         result_add_table(predictor->result, "choices", SAY(predictor->call, "Choices", "选项"), columns, 7);
@@ -140,10 +140,10 @@ static void report_confusion(Predictor *predictor) {
 
 static void report_reliability(Predictor *predictor) {
     static const TableColumn columns[] = {
-        {{"from", 4}, COLUMN_PROBABILITY},     {{"to", 2}, COLUMN_PROBABILITY},
-        {{"records", 7}, COLUMN_INTEGER},      {{"mean probability", 16}, COLUMN_PROBABILITY},
-        {{"accuracy", 8}, COLUMN_PROBABILITY}, {{"low", 3}, COLUMN_PROBABILITY},
-        {{"high", 4}, COLUMN_PROBABILITY}};
+        {TEXT("from"), COLUMN_PROBABILITY},     {TEXT("to"), COLUMN_PROBABILITY},
+        {TEXT("records"), COLUMN_INTEGER},      {TEXT("mean probability"), COLUMN_PROBABILITY},
+        {TEXT("accuracy"), COLUMN_PROBABILITY}, {TEXT("low"), COLUMN_PROBABILITY},
+        {TEXT("high"), COLUMN_PROBABILITY}};
     TableBlock *table =
         result_add_table(predictor->result, "reliability", SAY(predictor->call, "Reliability", "可靠度"), columns, 7);
     result_block_note(predictor->result, "%s",
@@ -197,11 +197,11 @@ static void report_calibration(Predictor *predictor) {
 }
 
 static void report_mistakes(Predictor *predictor) {
-    static const TableColumn columns[] = {{{"record", 6}, COLUMN_TEXT},
-                                          {{"label", 5}, COLUMN_TEXT},
-                                          {{"decision", 8}, COLUMN_TEXT},
-                                          {{"probability", 11}, COLUMN_PROBABILITY},
-                                          {{"prompt", 6}, COLUMN_TOKEN}};
+    static const TableColumn columns[] = {{TEXT("record"), COLUMN_TEXT},
+                                          {TEXT("label"), COLUMN_TEXT},
+                                          {TEXT("decision"), COLUMN_TEXT},
+                                          {TEXT("probability"), COLUMN_PROBABILITY},
+                                          {TEXT("prompt"), COLUMN_TOKEN}};
     TableBlock *table = result_add_table(predictor->result, "mistakes",
                                          SAY(predictor->call, "Surest mistakes", "最有把握的错误"), columns, 5);
     for (int32_t i = 0; i < predictor->n_mistakes; i++) {

@@ -208,12 +208,12 @@ static void show_row(const Comparing *comparing, TableBlock *table, const char *
 }
 
 static TableBlock *new_table(const Comparing *comparing) {
-    static const TableColumn head[] = {{{"method", 6}, COLUMN_TEXT}, {{"AUPRC", 5}, COLUMN_NUMBER}},
-                             interval[] = {{{"low", 3}, COLUMN_NUMBER}, {{"high", 4}, COLUMN_NUMBER}},
-                             rest[] = {{{"mean precision", 14}, COLUMN_NUMBER},
-                                       {{"token F1", 8}, COLUMN_NUMBER},
-                                       {{"IoU F1", 6}, COLUMN_NUMBER},
-                                       {{"records", 7}, COLUMN_INTEGER}};
+    static const TableColumn head[] = {{TEXT("method"), COLUMN_TEXT}, {TEXT("AUPRC"), COLUMN_NUMBER}},
+                             interval[] = {{TEXT("low"), COLUMN_NUMBER}, {TEXT("high"), COLUMN_NUMBER}},
+                             rest[] = {{TEXT("mean precision"), COLUMN_NUMBER},
+                                       {TEXT("token F1"), COLUMN_NUMBER},
+                                       {TEXT("IoU F1"), COLUMN_NUMBER},
+                                       {TEXT("records"), COLUMN_INTEGER}};
     const MethodCall *call = comparing->call;
     TableColumn columns[8] = {head[0], head[1]};
     int32_t n = 2;

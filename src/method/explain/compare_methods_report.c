@@ -56,17 +56,17 @@ static void add_method(const Comparing *comparing, TableBlock *table, const Comp
 }
 
 static void show_methods(const Comparing *comparing, const int32_t *order, int32_t n) {
-    static const TableColumn head[] = {{{"method", 6}, COLUMN_TEXT}, {{"replacement", 11}, COLUMN_NUMBER}},
-                             interval[] = {{{"low", 3}, COLUMN_NUMBER}, {{"high", 4}, COLUMN_NUMBER}},
-                             rest[] = {{{"sizes", 5}, COLUMN_NUMBER},
-                                       {{"cause", 5}, COLUMN_NUMBER},
-                                       {{"comprehensiveness", 17}, COLUMN_NUMBER},
-                                       {{"sufficiency", 11}, COLUMN_NUMBER},
-                                       {{"infidelity", 10}, COLUMN_NUMBER},
-                                       {{"sensitivity", 11}, COLUMN_NUMBER},
-                                       {{"deviation", 9}, COLUMN_NUMBER},
-                                       {{"sign flips", 10}, COLUMN_PROBABILITY},
-                                       {{"rationale", 9}, COLUMN_NUMBER}};
+    static const TableColumn head[] = {{TEXT("method"), COLUMN_TEXT}, {TEXT("replacement"), COLUMN_NUMBER}},
+                             interval[] = {{TEXT("low"), COLUMN_NUMBER}, {TEXT("high"), COLUMN_NUMBER}},
+                             rest[] = {{TEXT("sizes"), COLUMN_NUMBER},
+                                       {TEXT("cause"), COLUMN_NUMBER},
+                                       {TEXT("comprehensiveness"), COLUMN_NUMBER},
+                                       {TEXT("sufficiency"), COLUMN_NUMBER},
+                                       {TEXT("infidelity"), COLUMN_NUMBER},
+                                       {TEXT("sensitivity"), COLUMN_NUMBER},
+                                       {TEXT("deviation"), COLUMN_NUMBER},
+                                       {TEXT("sign flips"), COLUMN_PROBABILITY},
+                                       {TEXT("rationale"), COLUMN_NUMBER}};
     const MethodCall *call = comparing->call;
     TableColumn columns[FIGURES_SHOWN + 3] = {head[0], head[1]};
     int32_t n_columns = 2;
@@ -100,9 +100,9 @@ static void show_methods(const Comparing *comparing, const int32_t *order, int32
 }
 
 static void show_agreement(const Comparing *comparing, const int32_t *order, int32_t n) {
-    static const TableColumn columns[] = {{{"first", 5}, COLUMN_TEXT},        {{"second", 6}, COLUMN_TEXT},
-                                          {{"spearman", 8}, COLUMN_NUMBER},   {{"kendall", 7}, COLUMN_NUMBER},
-                                          {{"top 3", 5}, COLUMN_PROBABILITY}, {{"records", 7}, COLUMN_INTEGER}};
+    static const TableColumn columns[] = {{TEXT("first"), COLUMN_TEXT},        {TEXT("second"), COLUMN_TEXT},
+                                          {TEXT("spearman"), COLUMN_NUMBER},   {TEXT("kendall"), COLUMN_NUMBER},
+                                          {TEXT("top 3"), COLUMN_PROBABILITY}, {TEXT("records"), COLUMN_INTEGER}};
     const MethodCall *call = comparing->call;
     MatrixBlock *map =
         result_add_matrix(comparing->result, "agreement-map", SAY(call, "Do they agree?", "各方法是否一致？"), n, n);

@@ -64,25 +64,25 @@ static void add_change(Reasons *reasons, const Decided *decided) {
 }
 
 void reasons_begin_tables(Reasons *reasons) {
-    static const TableColumn decided[] = {{{"record", 6}, COLUMN_TEXT},
-                                          {{"decision", 8}, COLUMN_TEXT},
-                                          {{"probability", 11}, COLUMN_PROBABILITY},
-                                          {{"what is said", 12}, COLUMN_TEXT}};
-    static const TableColumn columns[] = {{{"record", 6}, COLUMN_TEXT},
-                                          {{"number", 6}, COLUMN_INTEGER},
-                                          {{"word", 4}, COLUMN_TOKEN},
-                                          {{"place", 5}, COLUMN_TEXT},
-                                          {{"before", 6}, COLUMN_PROBABILITY},
-                                          {{"after", 5}, COLUMN_PROBABILITY},
-                                          {{"low", 3}, COLUMN_PROBABILITY},
-                                          {{"high", 4}, COLUMN_PROBABILITY},
-                                          {{"after at first", 14}, COLUMN_PROBABILITY},
-                                          {{"p at first", 10}, COLUMN_NUMBER},
-                                          {{"n", 1}, COLUMN_INTEGER},
-                                          {{"fresh", 5}, COLUMN_INTEGER}};
-    static const TableColumn changes[] = {{{"record", 6}, COLUMN_TEXT}, {{"word", 4}, COLUMN_TOKEN},
-                                          {{"with", 4}, COLUMN_TOKEN},  {{"decision", 8}, COLUMN_TEXT},
-                                          {{"then", 4}, COLUMN_TEXT},   {{"probability", 11}, COLUMN_PROBABILITY}};
+    static const TableColumn decided[] = {{TEXT("record"), COLUMN_TEXT},
+                                          {TEXT("decision"), COLUMN_TEXT},
+                                          {TEXT("probability"), COLUMN_PROBABILITY},
+                                          {TEXT("what is said"), COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("record"), COLUMN_TEXT},
+                                          {TEXT("number"), COLUMN_INTEGER},
+                                          {TEXT("word"), COLUMN_TOKEN},
+                                          {TEXT("place"), COLUMN_TEXT},
+                                          {TEXT("before"), COLUMN_PROBABILITY},
+                                          {TEXT("after"), COLUMN_PROBABILITY},
+                                          {TEXT("low"), COLUMN_PROBABILITY},
+                                          {TEXT("high"), COLUMN_PROBABILITY},
+                                          {TEXT("after at first"), COLUMN_PROBABILITY},
+                                          {TEXT("p at first"), COLUMN_NUMBER},
+                                          {TEXT("n"), COLUMN_INTEGER},
+                                          {TEXT("fresh"), COLUMN_INTEGER}};
+    static const TableColumn changes[] = {{TEXT("record"), COLUMN_TEXT}, {TEXT("word"), COLUMN_TOKEN},
+                                          {TEXT("with"), COLUMN_TOKEN},  {TEXT("decision"), COLUMN_TEXT},
+                                          {TEXT("then"), COLUMN_TEXT},   {TEXT("probability"), COLUMN_PROBABILITY}};
     MethodCall *call = reasons->call;
     int32_t skip = unnamed(reasons);
     if (reasons->source != NULL) {

@@ -166,10 +166,10 @@ static void show_tokens(const ReplaceWork *work) {
 }
 
 static void show_effects(const ReplaceWork *work) {
-    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},    {{"position", 8}, COLUMN_INTEGER},
-                                          {{"effect", 6}, COLUMN_SIGNED}, {{"low", 3}, COLUMN_SIGNED},
-                                          {{"high", 4}, COLUMN_SIGNED},   {{"n", 1}, COLUMN_INTEGER},
-                                          {{"p", 1}, COLUMN_NUMBER}};
+    static const TableColumn columns[] = {{TEXT("word"), COLUMN_TOKEN},    {TEXT("position"), COLUMN_INTEGER},
+                                          {TEXT("effect"), COLUMN_SIGNED}, {TEXT("low"), COLUMN_SIGNED},
+                                          {TEXT("high"), COLUMN_SIGNED},   {TEXT("n"), COLUMN_INTEGER},
+                                          {TEXT("p"), COLUMN_NUMBER}};
     TableBlock *table = result_add_table(work->result, "effects",
                                          SAY(work->call, "What exchanging it does", "换掉它的效果"), columns, 7);
     for (int32_t i = 0; i < work->n_order && i < SHOWN; i++) {
@@ -194,11 +194,11 @@ static void show_effects(const ReplaceWork *work) {
 
 /* Which words took its place, and where they came from. */
 static void show_draws(const ReplaceWork *work) {
-    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},
-                                          {{"position", 8}, COLUMN_INTEGER},
-                                          {{"source", 6}, COLUMN_TEXT},
-                                          {{"draws", 5}, COLUMN_TOKEN},
-                                          {{"turned", 6}, COLUMN_INTEGER}};
+    static const TableColumn columns[] = {{TEXT("word"), COLUMN_TOKEN},
+                                          {TEXT("position"), COLUMN_INTEGER},
+                                          {TEXT("source"), COLUMN_TEXT},
+                                          {TEXT("draws"), COLUMN_TOKEN},
+                                          {TEXT("turned"), COLUMN_INTEGER}};
     TableBlock *table =
         result_add_table(work->result, "draws", SAY(work->call, "What took its place", "换上了什么"), columns, 5);
     Answered clean = yardstick_clean(work->yardstick);
@@ -365,10 +365,15 @@ static limn_status add_pair(const ReplaceWork *work, TableBlock *table, int32_t 
 }
 
 static limn_status show_pairs(const ReplaceWork *work) {
-    static const TableColumn columns[] = {
-        {{"first", 5}, COLUMN_TOKEN},          {{"second", 6}, COLUMN_TOKEN},          {{"effect", 6}, COLUMN_SIGNED},
-        {{"low", 3}, COLUMN_SIGNED},           {{"high", 4}, COLUMN_SIGNED},           {{"together", 8}, COLUMN_SIGNED},
-        {{"together low", 12}, COLUMN_SIGNED}, {{"together high", 13}, COLUMN_SIGNED}, {{"n", 1}, COLUMN_INTEGER}};
+    static const TableColumn columns[] = {{TEXT("first"), COLUMN_TOKEN},
+                                          {TEXT("second"), COLUMN_TOKEN},
+                                          {TEXT("effect"), COLUMN_SIGNED},
+                                          {TEXT("low"), COLUMN_SIGNED},
+                                          {TEXT("high"), COLUMN_SIGNED},
+                                          {TEXT("together"), COLUMN_SIGNED},
+                                          {TEXT("together low"), COLUMN_SIGNED},
+                                          {TEXT("together high"), COLUMN_SIGNED},
+                                          {TEXT("n"), COLUMN_INTEGER}};
     int32_t units[MOST_PAIRS], n = 0;
     for (int32_t i = 0; i < work->n_order && n < YARDSTICK_LEADING; i++) {
         if (!isnan(yardstick_effect(work->yardstick, work->order[i])->low)) {

@@ -86,7 +86,7 @@ static limn_status measure(const Surrogate *surrogate, Stability *stability) {
 }
 
 static void show_stability(const Surrogate *surrogate, Result *result, const Stability *stability) {
-    static const TableColumn columns[] = {{{"figure", 6}, COLUMN_TEXT}, {{"value", 5}, COLUMN_VALUE}};
+    static const TableColumn columns[] = {{TEXT("figure"), COLUMN_TEXT}, {TEXT("value"), COLUMN_VALUE}};
     const MethodCall *call = surrogate->call;
     const struct {
         const char *name;
@@ -117,9 +117,9 @@ static void show_stability(const Surrogate *surrogate, Result *result, const Sta
 }
 
 static void show_fits(const Surrogate *surrogate, Result *result, const Attribution *attribution) {
-    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},       {{"score", 5}, COLUMN_SIGNED},
-                                          {{"deviation", 9}, COLUMN_NUMBER}, {{"low", 3}, COLUMN_SIGNED},
-                                          {{"high", 4}, COLUMN_SIGNED},      {{"sign flips", 10}, COLUMN_FLAG}};
+    static const TableColumn columns[] = {{TEXT("word"), COLUMN_TOKEN},       {TEXT("score"), COLUMN_SIGNED},
+                                          {TEXT("deviation"), COLUMN_NUMBER}, {TEXT("low"), COLUMN_SIGNED},
+                                          {TEXT("high"), COLUMN_SIGNED},      {TEXT("sign flips"), COLUMN_FLAG}};
     TableBlock *table = result_add_table(
         result, "fits", SAY(surrogate->call, "The same word in each fit", "同一个词在各次拟合中"), columns, 6);
     for (int32_t i = 0; i < attribution->n_order && i < LISTED; i++) {

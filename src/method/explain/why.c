@@ -42,9 +42,9 @@ static limn_status prepare(WhyWork *work, const WhyParams *params) {
 /* ---- what is shown ---- */
 
 static void show_causes(const WhyWork *work) {
-    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},        {{"before", 6}, COLUMN_PROBABILITY},
-                                          {{"after", 5}, COLUMN_PROBABILITY}, {{"low", 3}, COLUMN_PROBABILITY},
-                                          {{"high", 4}, COLUMN_PROBABILITY},  {{"n", 1}, COLUMN_INTEGER}};
+    static const TableColumn columns[] = {{TEXT("word"), COLUMN_TOKEN},        {TEXT("before"), COLUMN_PROBABILITY},
+                                          {TEXT("after"), COLUMN_PROBABILITY}, {TEXT("low"), COLUMN_PROBABILITY},
+                                          {TEXT("high"), COLUMN_PROBABILITY},  {TEXT("n"), COLUMN_INTEGER}};
     const WhyFindings *findings = &work->findings;
     TableBlock *table =
         result_add_table(work->result, "causes", SAY(work->call, "What it is due to", "原因何在"), columns, 6);
@@ -74,9 +74,9 @@ static void join_exchanges(TextBuffer *words, TextBuffer *with, const WhyWork *w
 }
 
 static void show_pointed(const WhyWork *work) {
-    static const TableColumn columns[] = {{{"method", 6}, COLUMN_TEXT},   {{"word", 4}, COLUMN_TOKEN},
-                                          {{"effect", 6}, COLUMN_SIGNED}, {{"low", 3}, COLUMN_SIGNED},
-                                          {{"high", 4}, COLUMN_SIGNED},   {{"cause", 5}, COLUMN_FLAG}};
+    static const TableColumn columns[] = {{TEXT("method"), COLUMN_TEXT},   {TEXT("word"), COLUMN_TOKEN},
+                                          {TEXT("effect"), COLUMN_SIGNED}, {TEXT("low"), COLUMN_SIGNED},
+                                          {TEXT("high"), COLUMN_SIGNED},   {TEXT("cause"), COLUMN_FLAG}};
     const MethodCall *call = work->call;
     TableBlock *table = result_add_table(work->result, "methods",
                                          SAY(call, "What each method names first", "各方法首推的词"), columns, 6);
@@ -97,11 +97,11 @@ static void show_pointed(const WhyWork *work) {
 }
 
 static void show_turnings(const WhyWork *work) {
-    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},
-                                          {{"with", 4}, COLUMN_TOKEN},
-                                          {{"answer", 6}, COLUMN_TOKEN},
-                                          {{"before", 6}, COLUMN_PROBABILITY},
-                                          {{"after", 5}, COLUMN_PROBABILITY}};
+    static const TableColumn columns[] = {{TEXT("word"), COLUMN_TOKEN},
+                                          {TEXT("with"), COLUMN_TOKEN},
+                                          {TEXT("answer"), COLUMN_TOKEN},
+                                          {TEXT("before"), COLUMN_PROBABILITY},
+                                          {TEXT("after"), COLUMN_PROBABILITY}};
     TableBlock *table = result_add_table(work->result, "counterfactuals",
                                          SAY(work->call, "What would have turned it", "怎样会改变回答"), columns, 5);
     Answered clean = yardstick_clean(work->yardstick);

@@ -98,7 +98,7 @@ static limn_status ask_method(const WhyWork *work, const NamedScorer *scorer, in
 }
 
 static limn_status ask_usual(WhyWork *work) {
-    static const Text grad = {"grad", 4};
+    static const Text grad = TEXT("grad");
     static const ParamTexts usual = {&grad, 1};
     NamedScorer *scorer;
     int32_t n;

@@ -51,13 +51,13 @@ static bool is_labelled(const Sensitive *work) {
 }
 
 static void report_each(const Sensitive *work) {
-    static const TableColumn columns[] = {{{"group", 5}, COLUMN_TEXT},
-                                          {{"records", 7}, COLUMN_INTEGER},
-                                          {{"selection rate", 14}, COLUMN_PROBABILITY},
-                                          {{"low", 3}, COLUMN_PROBABILITY},
-                                          {{"high", 4}, COLUMN_PROBABILITY},
-                                          {{"TPR", 3}, COLUMN_PROBABILITY},
-                                          {{"FPR", 3}, COLUMN_PROBABILITY}};
+    static const TableColumn columns[] = {{TEXT("group"), COLUMN_TEXT},
+                                          {TEXT("records"), COLUMN_INTEGER},
+                                          {TEXT("selection rate"), COLUMN_PROBABILITY},
+                                          {TEXT("low"), COLUMN_PROBABILITY},
+                                          {TEXT("high"), COLUMN_PROBABILITY},
+                                          {TEXT("TPR"), COLUMN_PROBABILITY},
+                                          {TEXT("FPR"), COLUMN_PROBABILITY}};
     TableBlock *table =
         result_add_table(work->result, "groups", SAY(work->call, "Groups", "各组"), columns, is_labelled(work) ? 7 : 5);
     for (int32_t i = 0; i < work->n_groups; i++) {
@@ -87,10 +87,10 @@ static const struct {
             {"equalised odds gap", GAP_ODDS, true}};
 
 static limn_status report_gaps(const Sensitive *work) {
-    static const TableColumn columns[] = {{{"gap", 3}, COLUMN_TEXT},   {{"value", 5}, COLUMN_NUMBER},
-                                          {{"low", 3}, COLUMN_NUMBER}, {{"high", 4}, COLUMN_NUMBER},
-                                          {{"p", 1}, COLUMN_NUMBER},   {{"highest", 7}, COLUMN_TEXT},
-                                          {{"lowest", 6}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("gap"), COLUMN_TEXT},   {TEXT("value"), COLUMN_NUMBER},
+                                          {TEXT("low"), COLUMN_NUMBER}, {TEXT("high"), COLUMN_NUMBER},
+                                          {TEXT("p"), COLUMN_NUMBER},   {TEXT("highest"), COLUMN_TEXT},
+                                          {TEXT("lowest"), COLUMN_TEXT}};
     TableBlock *table =
         result_add_table(work->result, "gaps", SAY(work->call, "Gaps between groups", "各组之间的差距"), columns, 7);
     int32_t left_out = 0;

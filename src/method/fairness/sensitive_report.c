@@ -75,9 +75,9 @@ static void name_cells(const Sensitive *work, Value *cells, const Contrast *one)
 
 static void report_categories(const Sensitive *work) {
     static const TableColumn columns[] = {
-        {{"category", 8}, COLUMN_TEXT},   {{"first", 5}, COLUMN_TEXT},   {{"second", 6}, COLUMN_TEXT},
-        {{"records", 7}, COLUMN_INTEGER}, {{"shift", 5}, COLUMN_SIGNED}, {{"low", 3}, COLUMN_SIGNED},
-        {{"high", 4}, COLUMN_SIGNED},     {{"p", 1}, COLUMN_NUMBER},     {{"raised", 6}, COLUMN_FLAG}};
+        {TEXT("category"), COLUMN_TEXT},   {TEXT("first"), COLUMN_TEXT},   {TEXT("second"), COLUMN_TEXT},
+        {TEXT("records"), COLUMN_INTEGER}, {TEXT("shift"), COLUMN_SIGNED}, {TEXT("low"), COLUMN_SIGNED},
+        {TEXT("high"), COLUMN_SIGNED},     {TEXT("p"), COLUMN_NUMBER},     {TEXT("raised"), COLUMN_FLAG}};
     TableBlock *table =
         result_add_table(work->result, "categories",
                          SAY(work->call, "What exchanging protected words does", "互换受保护词的效果"), columns, 9);
@@ -106,9 +106,9 @@ static void report_categories(const Sensitive *work) {
 
 /* The null: what any two words in that place do. */
 static void report_ordinary(const Sensitive *work) {
-    static const TableColumn columns[] = {{{"category", 8}, COLUMN_TEXT},   {{"first", 5}, COLUMN_TEXT},
-                                          {{"second", 6}, COLUMN_TEXT},     {{"shift", 5}, COLUMN_SIGNED},
-                                          {{"ordinary", 8}, COLUMN_NUMBER}, {{"p", 1}, COLUMN_NUMBER}};
+    static const TableColumn columns[] = {{TEXT("category"), COLUMN_TEXT},   {TEXT("first"), COLUMN_TEXT},
+                                          {TEXT("second"), COLUMN_TEXT},     {TEXT("shift"), COLUMN_SIGNED},
+                                          {TEXT("ordinary"), COLUMN_NUMBER}, {TEXT("p"), COLUMN_NUMBER}};
     if (work->params->ordinary == 0) {
         return;
     }
@@ -133,11 +133,11 @@ static void report_ordinary(const Sensitive *work) {
 }
 
 static void report_decisions(const Sensitive *work) {
-    static const TableColumn columns[] = {{{"category", 8}, COLUMN_TEXT},  {{"first", 5}, COLUMN_TEXT},
-                                          {{"second", 6}, COLUMN_TEXT},    {{"records", 7}, COLUMN_INTEGER},
-                                          {{"gained", 6}, COLUMN_INTEGER}, {{"lost", 4}, COLUMN_INTEGER},
-                                          {{"change", 6}, COLUMN_SHARE},   {{"low", 3}, COLUMN_SIGNED},
-                                          {{"high", 4}, COLUMN_SIGNED},    {{"p", 1}, COLUMN_NUMBER}};
+    static const TableColumn columns[] = {{TEXT("category"), COLUMN_TEXT},  {TEXT("first"), COLUMN_TEXT},
+                                          {TEXT("second"), COLUMN_TEXT},    {TEXT("records"), COLUMN_INTEGER},
+                                          {TEXT("gained"), COLUMN_INTEGER}, {TEXT("lost"), COLUMN_INTEGER},
+                                          {TEXT("change"), COLUMN_SHARE},   {TEXT("low"), COLUMN_SIGNED},
+                                          {TEXT("high"), COLUMN_SIGNED},    {TEXT("p"), COLUMN_NUMBER}};
     TableBlock *table = result_add_table(work->result, "decisions",
                                          SAY(work->call, "Decisions that turn", "随之改变的判定"), columns, 10);
     for (int32_t k = 0; k < work->n_contrasts; k++) {
@@ -162,11 +162,11 @@ static void report_decisions(const Sensitive *work) {
 }
 
 static void report_pairs(const Sensitive *work) {
-    static const TableColumn columns[] = {{{"category", 8}, COLUMN_TEXT},  {{"word", 4}, COLUMN_TOKEN},
-                                          {{"other", 5}, COLUMN_TOKEN},    {{"records", 7}, COLUMN_INTEGER},
-                                          {{"shift", 5}, COLUMN_SIGNED},   {{"low", 3}, COLUMN_SIGNED},
-                                          {{"high", 4}, COLUMN_SIGNED},    {{"p", 1}, COLUMN_NUMBER},
-                                          {{"gained", 6}, COLUMN_INTEGER}, {{"lost", 4}, COLUMN_INTEGER}};
+    static const TableColumn columns[] = {{TEXT("category"), COLUMN_TEXT},  {TEXT("word"), COLUMN_TOKEN},
+                                          {TEXT("other"), COLUMN_TOKEN},    {TEXT("records"), COLUMN_INTEGER},
+                                          {TEXT("shift"), COLUMN_SIGNED},   {TEXT("low"), COLUMN_SIGNED},
+                                          {TEXT("high"), COLUMN_SIGNED},    {TEXT("p"), COLUMN_NUMBER},
+                                          {TEXT("gained"), COLUMN_INTEGER}, {TEXT("lost"), COLUMN_INTEGER}};
     TableBlock *table =
         result_add_table(work->result, "pairs", SAY(work->call, "Word for word", "逐词对照"), columns, 10);
     int32_t shown = work->n_pairs < work->params->top ? work->n_pairs : (int32_t)work->params->top;
@@ -191,10 +191,10 @@ static void report_pairs(const Sensitive *work) {
 }
 
 static void report_turned(const Sensitive *work) {
-    static const TableColumn columns[] = {{{"record", 6}, COLUMN_TEXT},      {{"word", 4}, COLUMN_TOKEN},
-                                          {{"other", 5}, COLUMN_TOKEN},      {{"decision", 8}, COLUMN_TEXT},
-                                          {{"then", 4}, COLUMN_TEXT},        {{"lead", 4}, COLUMN_SIGNED},
-                                          {{"lead then", 9}, COLUMN_SIGNED}, {{"prompt", 6}, COLUMN_TOKEN}};
+    static const TableColumn columns[] = {{TEXT("record"), COLUMN_TEXT},      {TEXT("word"), COLUMN_TOKEN},
+                                          {TEXT("other"), COLUMN_TOKEN},      {TEXT("decision"), COLUMN_TEXT},
+                                          {TEXT("then"), COLUMN_TEXT},        {TEXT("lead"), COLUMN_SIGNED},
+                                          {TEXT("lead then"), COLUMN_SIGNED}, {TEXT("prompt"), COLUMN_TOKEN}};
     if (work->n_turned == 0) {
         return;
     }
@@ -218,11 +218,11 @@ static void report_turned(const Sensitive *work) {
 }
 
 static void report_shares(const Sensitive *work) {
-    static const TableColumn columns[] = {{{"category", 8}, COLUMN_TEXT},       {{"records", 7}, COLUMN_INTEGER},
-                                          {{"share", 5}, COLUMN_PROBABILITY},   {{"low", 3}, COLUMN_PROBABILITY},
-                                          {{"high", 4}, COLUMN_PROBABILITY},    {{"others", 6}, COLUMN_PROBABILITY},
-                                          {{"excess", 6}, COLUMN_SHARE},        {{"excess low", 10}, COLUMN_SIGNED},
-                                          {{"excess high", 11}, COLUMN_SIGNED}, {{"p", 1}, COLUMN_NUMBER}};
+    static const TableColumn columns[] = {{TEXT("category"), COLUMN_TEXT},      {TEXT("records"), COLUMN_INTEGER},
+                                          {TEXT("share"), COLUMN_PROBABILITY},  {TEXT("low"), COLUMN_PROBABILITY},
+                                          {TEXT("high"), COLUMN_PROBABILITY},   {TEXT("others"), COLUMN_PROBABILITY},
+                                          {TEXT("excess"), COLUMN_SHARE},       {TEXT("excess low"), COLUMN_SIGNED},
+                                          {TEXT("excess high"), COLUMN_SIGNED}, {TEXT("p"), COLUMN_NUMBER}};
     if (work->n_share_figures == 0) {
         return;
     }

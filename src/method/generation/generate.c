@@ -43,11 +43,11 @@ static limn_status go_on(Generation *generation) {
 }
 
 static void describe(Result *result, Generation *generation) {
-    static const TableColumn columns[] = {{{"token", 5}, COLUMN_TOKEN},
-                                          {{"id", 2}, COLUMN_INTEGER},
-                                          {{"probability", 11}, COLUMN_PROBABILITY},
-                                          {{"log-probability", 15}, COLUMN_NUMBER},
-                                          {{"rank", 4}, COLUMN_INTEGER}};
+    static const TableColumn columns[] = {{TEXT("token"), COLUMN_TOKEN},
+                                          {TEXT("id"), COLUMN_INTEGER},
+                                          {TEXT("probability"), COLUMN_PROBABILITY},
+                                          {TEXT("log-probability"), COLUMN_NUMBER},
+                                          {TEXT("rank"), COLUMN_INTEGER}};
     static const char *const reasons[] = {"the limit of tokens was reached", "the model ended the text",
                                           "a stop string appeared", "the context is full"},
                              *const chinese[] = {"达到词元上限", "模型结束了文本", "出现停止字符串", "上下文已满"};

@@ -107,10 +107,10 @@ static limn_status rank_words(const IgWork *work, double **scores, int32_t **ord
 }
 
 static void show_words(const IgWork *work, const double *scores, const int32_t *order, int32_t n) {
-    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN},
-                                          {{"position", 8}, COLUMN_INTEGER},
-                                          {{"score", 5}, COLUMN_SIGNED},
-                                          {{"share", 5}, COLUMN_SHARE}};
+    static const TableColumn columns[] = {{TEXT("word"), COLUMN_TOKEN},
+                                          {TEXT("position"), COLUMN_INTEGER},
+                                          {TEXT("score"), COLUMN_SIGNED},
+                                          {TEXT("share"), COLUMN_SHARE}};
     double total = 0.0;
     for (int32_t i = 0; i < n; i++) {
         total += fabs(scores[order[i]]);
@@ -234,11 +234,11 @@ static void show_one_path(const IgWork *work, TableBlock *table, const char *bas
 
 /* One baseline: a line for each figure. Several: a line for each baseline. */
 static void show_integration(const IgWork *work) {
-    static const TableColumn one[] = {{{"figure", 6}, COLUMN_TEXT}, {{"value", 5}, COLUMN_VALUE}};
-    static const TableColumn several[] = {
-        {{"baseline", 8}, COLUMN_TEXT}, {{"F(input)", 8}, COLUMN_NUMBER},     {{"F(baseline)", 11}, COLUMN_NUMBER},
-        {{"nodes", 5}, COLUMN_INTEGER}, {{"sum of gaps", 11}, COLUMN_NUMBER}, {{"token change", 12}, COLUMN_NUMBER},
-        {{"end", 3}, COLUMN_TEXT},      {{"names first", 11}, COLUMN_TOKEN}};
+    static const TableColumn one[] = {{TEXT("figure"), COLUMN_TEXT}, {TEXT("value"), COLUMN_VALUE}};
+    static const TableColumn several[] = {{TEXT("baseline"), COLUMN_TEXT},      {TEXT("F(input)"), COLUMN_NUMBER},
+                                          {TEXT("F(baseline)"), COLUMN_NUMBER}, {TEXT("nodes"), COLUMN_INTEGER},
+                                          {TEXT("sum of gaps"), COLUMN_NUMBER}, {TEXT("token change"), COLUMN_NUMBER},
+                                          {TEXT("end"), COLUMN_TEXT},           {TEXT("names first"), COLUMN_TOKEN}};
     bool single = work->n_baselines == 1;
     TableBlock *table = result_add_table(work->result, "integration",
                                          SAY(work->call, "The path from baseline to input", "从基线到输入的路径"),

@@ -156,7 +156,7 @@ static void show_streams(const LrpWork *work, Result *result) {
 }
 
 static void check_conservation(const LrpWork *work, Result *result) {
-    static const TableColumn columns[] = {{{"where", 5}, COLUMN_TEXT}, {{"relevance", 9}, COLUMN_SIGNED}};
+    static const TableColumn columns[] = {{TEXT("where"), COLUMN_TEXT}, {TEXT("relevance"), COLUMN_SIGNED}};
     const MethodCall *call = work->call;
     LrpTotals totals = lrp_ledger_totals(work->ledger);
     double tokens = 0.0, size = fabs(totals.output);

@@ -8,10 +8,10 @@ typedef struct ChatFormatParams {
 } ChatFormatParams;
 
 static void add_tokens(Result *result, MethodCall *call, const Model *model, const ChatPrompt *prompt) {
-    static const TableColumn columns[] = {{{"position", 8}, COLUMN_INTEGER}, {{"id", 2}, COLUMN_INTEGER},
-                                          {{"token", 5}, COLUMN_TOKEN},      {{"message", 7}, COLUMN_INTEGER},
-                                          {{"role", 4}, COLUMN_TEXT},        {{"content", 7}, COLUMN_FLAG},
-                                          {{"special", 7}, COLUMN_FLAG},     {{"generation", 10}, COLUMN_FLAG}};
+    static const TableColumn columns[] = {{TEXT("position"), COLUMN_INTEGER}, {TEXT("id"), COLUMN_INTEGER},
+                                          {TEXT("token"), COLUMN_TOKEN},      {TEXT("message"), COLUMN_INTEGER},
+                                          {TEXT("role"), COLUMN_TEXT},        {TEXT("content"), COLUMN_FLAG},
+                                          {TEXT("special"), COLUMN_FLAG},     {TEXT("generation"), COLUMN_FLAG}};
     TableBlock *table = result_add_table(result, "tokens", SAY(call, "Tokens", "词元"), columns, 8);
     result_block_note(
         result, "%s",

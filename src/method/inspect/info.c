@@ -50,7 +50,7 @@ static void add_model_rows(const MethodCall *call, TableBlock *table, const Mode
 }
 
 static limn_status add_adapter(MethodCall *call, Result *result, const Model *model, int32_t i) {
-    static const TableColumn columns[] = {{{"what", 4}, COLUMN_NAME}, {{"value", 5}, COLUMN_VALUE}};
+    static const TableColumn columns[] = {{TEXT("what"), COLUMN_NAME}, {TEXT("value"), COLUMN_VALUE}};
     const ModelAdapter *adapter = &model->adapters[i];
     char id[32], title[48], hash[65];
     snprintf(id, sizeof id, "adapter-%d", (int)i + 1);
@@ -75,7 +75,7 @@ static limn_status add_adapter(MethodCall *call, Result *result, const Model *mo
 }
 
 static void add_edit_file(const MethodCall *call, Result *result, const EditFile *file, int32_t i) {
-    static const TableColumn columns[] = {{{"what", 4}, COLUMN_NAME}, {{"value", 5}, COLUMN_VALUE}};
+    static const TableColumn columns[] = {{TEXT("what"), COLUMN_NAME}, {TEXT("value"), COLUMN_VALUE}};
     char id[32], title[48];
     snprintf(id, sizeof id, "edits-%d", (int)i + 1);
     snprintf(title, sizeof title, SAY(call, "Edit file %d", "修改文件 %d"), (int)i + 1);
@@ -98,7 +98,7 @@ static void add_edit_file(const MethodCall *call, Result *result, const EditFile
 }
 
 static void add_classes(const MethodCall *call, Result *result, const ModelConfig *config) {
-    static const TableColumn columns[] = {{{"id", 2}, COLUMN_INTEGER}, {{"class", 5}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("id"), COLUMN_INTEGER}, {TEXT("class"), COLUMN_TEXT}};
     if (config->n_classes == 0) {
         return;
     }
@@ -115,7 +115,7 @@ static void add_classes(const MethodCall *call, Result *result, const ModelConfi
 }
 
 static void add_tokenizer(const MethodCall *call, Result *result, const Tokenizer *tokenizer) {
-    static const TableColumn columns[] = {{{"token", 5}, COLUMN_NAME}, {{"value", 5}, COLUMN_VALUE}};
+    static const TableColumn columns[] = {{TEXT("token"), COLUMN_NAME}, {TEXT("value"), COLUMN_VALUE}};
     static const char *const names[SPECIAL_COUNT] = {
         [SPECIAL_BOS] = "begin of text", [SPECIAL_EOS] = "end of text", [SPECIAL_UNK] = "unknown",
         [SPECIAL_PAD] = "padding",       [SPECIAL_MASK] = "mask",       [SPECIAL_SEP] = "separator",
@@ -137,7 +137,7 @@ static void add_tokenizer(const MethodCall *call, Result *result, const Tokenize
 }
 
 static limn_status run(MethodCall *call, Result *result) {
-    static const TableColumn columns[] = {{{"what", 4}, COLUMN_NAME}, {{"value", 5}, COLUMN_VALUE}};
+    static const TableColumn columns[] = {{TEXT("what"), COLUMN_NAME}, {TEXT("value"), COLUMN_VALUE}};
     const InfoParams *params = call->params;
     Model *model;
     TRY(method_model_config(call, params->model.bytes, &model));

@@ -26,14 +26,14 @@ static void add_params(TableBlock *table, const char *method, const limn_param *
 }
 
 static limn_status run(MethodCall *call, Result *result) {
-    static const TableColumn method_columns[] = {{{"method", 6}, COLUMN_TEXT},
-                                                 {{"group", 5}, COLUMN_TEXT},
-                                                 {{"what it does", 12}, COLUMN_TEXT},
-                                                 {{"can be verified", 15}, COLUMN_FLAG}};
-    static const TableColumn param_columns[] = {{{"method", 6}, COLUMN_TEXT},  {{"parameter", 9}, COLUMN_TEXT},
-                                                {{"kind", 4}, COLUMN_TEXT},    {{"required", 8}, COLUMN_FLAG},
-                                                {{"default", 7}, COLUMN_TEXT}, {{"choices", 7}, COLUMN_TEXT},
-                                                {{"meaning", 7}, COLUMN_TEXT}};
+    static const TableColumn method_columns[] = {{TEXT("method"), COLUMN_TEXT},
+                                                 {TEXT("group"), COLUMN_TEXT},
+                                                 {TEXT("what it does"), COLUMN_TEXT},
+                                                 {TEXT("can be verified"), COLUMN_FLAG}};
+    static const TableColumn param_columns[] = {{TEXT("method"), COLUMN_TEXT},  {TEXT("parameter"), COLUMN_TEXT},
+                                                {TEXT("kind"), COLUMN_TEXT},    {TEXT("required"), COLUMN_FLAG},
+                                                {TEXT("default"), COLUMN_TEXT}, {TEXT("choices"), COLUMN_TEXT},
+                                                {TEXT("meaning"), COLUMN_TEXT}};
     const Registry *registry = call->registry;
     TableBlock *table = result_add_table(result, "methods", "Methods", method_columns, 4);
     for (size_t i = 0; i < registry->methods->n; i++) {

@@ -325,10 +325,10 @@ static void measure(const Tensor *tensor, double *rms, double *largest) {
 
 /* The same whether the values go to a file or not, so that the record can be run again without one. */
 static void describe_values(RunWork *work) {
-    static const TableColumn columns[] = {{{"name", 4}, COLUMN_TEXT},
-                                          {{"shape", 5}, COLUMN_TEXT},
-                                          {{"root mean square", 16}, COLUMN_NUMBER},
-                                          {{"largest |value|", 15}, COLUMN_NUMBER}};
+    static const TableColumn columns[] = {{TEXT("name"), COLUMN_TEXT},
+                                          {TEXT("shape"), COLUMN_TEXT},
+                                          {TEXT("root mean square"), COLUMN_NUMBER},
+                                          {TEXT("largest |value|"), COLUMN_NUMBER}};
     int32_t asked = work->save.n + work->grad.n;
     if (asked == 0) {
         return;

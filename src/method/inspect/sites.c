@@ -9,12 +9,12 @@ typedef struct SitesParams {
 
 static limn_status run(MethodCall *call, Result *result) {
     static const TableColumn columns[] = {
-        {{"site", 4}, COLUMN_TEXT}, {{"shape", 5}, COLUMN_TEXT}, {{"computed by", 11}, COLUMN_TEXT}};
+        {TEXT("site"), COLUMN_TEXT}, {TEXT("shape"), COLUMN_TEXT}, {TEXT("computed by"), COLUMN_TEXT}};
     const SitesParams *params = call->params;
     Model *model;
     TRY(method_model_config(call, params->model.bytes, &model));
     SiteMatches matches = {0};
-    static const Text everything = {"*", 1};
+    static const Text everything = TEXT("*");
     ParamTexts patterns = params->patterns.n > 0 ? params->patterns : (ParamTexts){&everything, 1};
     TRY(site_names_match_all(&matches, &model->graph, &patterns, call->arena));
     result_headline(result, SAY(call, "%d sites of %s", "%d 个位点（%s）"), (int)matches.n, model->path);

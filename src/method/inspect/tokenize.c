@@ -33,10 +33,10 @@ static limn_status add_decoded(const MethodCall *call, Result *result, const Mod
 }
 
 static limn_status add_tokens(MethodCall *call, Result *result, const Model *model, const Prompt *prompt) {
-    static const TableColumn columns[] = {{{"position", 8}, COLUMN_INTEGER}, {{"id", 2}, COLUMN_INTEGER},
-                                          {{"token", 5}, COLUMN_TOKEN},      {{"piece", 5}, COLUMN_TEXT},
-                                          {{"begin", 5}, COLUMN_INTEGER},    {{"end", 3}, COLUMN_INTEGER},
-                                          {{"type", 4}, COLUMN_INTEGER},     {{"special", 7}, COLUMN_FLAG}};
+    static const TableColumn columns[] = {{TEXT("position"), COLUMN_INTEGER}, {TEXT("id"), COLUMN_INTEGER},
+                                          {TEXT("token"), COLUMN_TOKEN},      {TEXT("piece"), COLUMN_TEXT},
+                                          {TEXT("begin"), COLUMN_INTEGER},    {TEXT("end"), COLUMN_INTEGER},
+                                          {TEXT("type"), COLUMN_INTEGER},     {TEXT("special"), COLUMN_FLAG}};
     result_headline(result, prompt->n == 1 ? SAY(call, "%d token", "%d 个词元") : SAY(call, "%d tokens", "%d 个词元"),
                     (int)prompt->n);
     TableBlock *table = result_add_table(result, "tokens", SAY(call, "Tokens", "词元"), columns, 8);

@@ -112,11 +112,11 @@ static Text model_with_adapters(const Report *report, const Result *result) {
 }
 
 static void add_glance(const Report *report) {
-    static const TableColumn columns[] = {{{"number", 6}, COLUMN_INTEGER},
-                                          {{"method", 6}, COLUMN_TEXT},
-                                          {{"answer", 6}, COLUMN_TEXT},
-                                          {{"model", 5}, COLUMN_TEXT},
-                                          {{"checks held", 11}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("number"), COLUMN_INTEGER},
+                                          {TEXT("method"), COLUMN_TEXT},
+                                          {TEXT("answer"), COLUMN_TEXT},
+                                          {TEXT("model"), COLUMN_TEXT},
+                                          {TEXT("checks held"), COLUMN_TEXT}};
     result_add_section(report->result, "glance", REPORT_SAYS(report, "In short", "概要"), 1);
     TableBlock *table = result_add_table(report->result, "results", REPORT_SAYS(report, "Results", "结果"), columns, 5);
     for (int32_t i = 0; i < report->n; i++) {

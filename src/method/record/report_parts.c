@@ -36,7 +36,7 @@ static void add_target(const Report *report, TableBlock *table, const char *what
 }
 
 static void add_asked(const Report *report, const ReportSource *source, const char *id) {
-    static const TableColumn columns[] = {{{"what", 4}, COLUMN_TEXT}, {{"value", 5}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("what"), COLUMN_TEXT}, {TEXT("value"), COLUMN_TEXT}};
     const Result *result = source->result;
     TableBlock *table =
         result_add_table(report->result, id, REPORT_SAYS(report, "What was asked", "所问为何"), columns, 2);
@@ -100,10 +100,10 @@ limn_status joined_sections(const Report *report) {
 /* ---- the appendix ---- */
 
 static void add_files(const Report *report) {
-    static const TableColumn columns[] = {{{"number", 6}, COLUMN_INTEGER},  {{"file", 4}, COLUMN_TEXT},
-                                          {{"hash", 4}, COLUMN_TEXT},       {{"limn", 4}, COLUMN_TEXT},
-                                          {{"backend", 7}, COLUMN_TEXT},    {{"compute", 7}, COLUMN_TEXT},
-                                          {{"threads", 7}, COLUMN_INTEGER}, {{"seed", 4}, COLUMN_INTEGER}};
+    static const TableColumn columns[] = {{TEXT("number"), COLUMN_INTEGER},  {TEXT("file"), COLUMN_TEXT},
+                                          {TEXT("hash"), COLUMN_TEXT},       {TEXT("limn"), COLUMN_TEXT},
+                                          {TEXT("backend"), COLUMN_TEXT},    {TEXT("compute"), COLUMN_TEXT},
+                                          {TEXT("threads"), COLUMN_INTEGER}, {TEXT("seed"), COLUMN_INTEGER}};
     TableBlock *table =
         result_add_table(report->result, "files", REPORT_SAYS(report, "Files of results", "结果文件"), columns, 8);
     for (int32_t i = 0; i < report->n; i++) {
@@ -158,10 +158,10 @@ static bool say_where(const Report *report, const Named *named, int32_t first, T
 }
 
 static void add_models(const Report *report) {
-    static const TableColumn columns[] = {{{"what", 4}, COLUMN_TEXT},
-                                          {{"name", 4}, COLUMN_TEXT},
-                                          {{"hash", 4}, COLUMN_TEXT},
-                                          {{"results", 7}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("what"), COLUMN_TEXT},
+                                          {TEXT("name"), COLUMN_TEXT},
+                                          {TEXT("hash"), COLUMN_TEXT},
+                                          {TEXT("results"), COLUMN_TEXT}};
     TableBlock *table = result_add_table(report->result, "models",
                                          REPORT_SAYS(report, "Models and adapters", "模型与适配器"), columns, 4);
     for (int32_t i = 0; i < report->n; i++) {
@@ -200,7 +200,7 @@ static limn_status add_command(const Report *report, const ReportSource *source,
 
 static limn_status add_commands(const Report *report) {
     static const TableColumn columns[] = {
-        {{"number", 6}, COLUMN_INTEGER}, {{"given again by", 14}, COLUMN_TEXT}, {{"checked by", 10}, COLUMN_TEXT}};
+        {TEXT("number"), COLUMN_INTEGER}, {TEXT("given again by"), COLUMN_TEXT}, {TEXT("checked by"), COLUMN_TEXT}};
     TableBlock *table =
         result_add_table(report->result, "commands", REPORT_SAYS(report, "What repeats them", "如何重现"), columns, 3);
     for (int32_t i = 0; i < report->n; i++) {

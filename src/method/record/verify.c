@@ -51,11 +51,11 @@ static limn_status recorded_params(json_t **params, MovedFiles *moved, MethodCal
 }
 
 static void describe(Result *result, const Comparison *comparison, const VerifyParams *params) {
-    static const TableColumn columns[] = {{{"where", 5}, COLUMN_TEXT},
-                                          {{"recorded", 8}, COLUMN_TEXT},
-                                          {{"now", 3}, COLUMN_TEXT},
-                                          {{"relative difference", 19}, COLUMN_NUMBER},
-                                          {{"tolerated", 9}, COLUMN_FLAG}};
+    static const TableColumn columns[] = {{TEXT("where"), COLUMN_TEXT},
+                                          {TEXT("recorded"), COLUMN_TEXT},
+                                          {TEXT("now"), COLUMN_TEXT},
+                                          {TEXT("relative difference"), COLUMN_NUMBER},
+                                          {TEXT("tolerated"), COLUMN_FLAG}};
     result_check(result, "same-answer", comparison->within ? 1 : 0, CHECK_AT_LEAST, 1,
                  "1 when everything agrees, numbers within %g of the largest of their kind; 0 when something differs",
                  params->tolerance);
@@ -167,10 +167,10 @@ static void check_page(Result *result, const PageDifference *page, int32_t index
 
 /* *changed: the first page that shows something else. */
 static void describe_pages(Result *result, const Pages *pages, const Result *recorded, const PageDifference **changed) {
-    static const TableColumn columns[] = {{{"page", 4}, COLUMN_TEXT},
-                                          {{"line", 4}, COLUMN_INTEGER},
-                                          {{"found", 5}, COLUMN_TEXT},
-                                          {{"expected", 8}, COLUMN_TEXT}};
+    static const TableColumn columns[] = {{TEXT("page"), COLUMN_TEXT},
+                                          {TEXT("line"), COLUMN_INTEGER},
+                                          {TEXT("found"), COLUMN_TEXT},
+                                          {TEXT("expected"), COLUMN_TEXT}};
     const Text version = recorded->provenance.version, own = text_of(LIMN_VERSION);
     bool same_version = version.length == own.length && memcmp(version.bytes, own.bytes, own.length) == 0;
     *changed = NULL;

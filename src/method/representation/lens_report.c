@@ -73,14 +73,14 @@ static limn_status show_lens(const Lens *lens, ValuesFile *values) {
 }
 
 static void show_answer(const Lens *lens) {
-    const TableColumn columns[] = {{{"layer", 5}, COLUMN_INTEGER},
-                                   {{"likeliest", 9}, COLUMN_TOKEN},
-                                   {{"probability", 11}, COLUMN_PROBABILITY},
-                                   {{"second choice", 13}, COLUMN_TOKEN},
-                                   {{"third choice", 12}, COLUMN_TOKEN},
-                                   {{"target", 6}, COLUMN_PROBABILITY},
-                                   {{"rank", 4}, COLUMN_INTEGER},
-                                   {{"contrast", 8}, COLUMN_PROBABILITY}};
+    const TableColumn columns[] = {{TEXT("layer"), COLUMN_INTEGER},
+                                   {TEXT("likeliest"), COLUMN_TOKEN},
+                                   {TEXT("probability"), COLUMN_PROBABILITY},
+                                   {TEXT("second choice"), COLUMN_TOKEN},
+                                   {TEXT("third choice"), COLUMN_TOKEN},
+                                   {TEXT("target"), COLUMN_PROBABILITY},
+                                   {TEXT("rank"), COLUMN_INTEGER},
+                                   {TEXT("contrast"), COLUMN_PROBABILITY}};
     MethodCall *call = lens->call;
     if (is_number(lens)) {
         return;
@@ -124,7 +124,7 @@ static double biases(const Lens *lens) {
 }
 
 static void show_parts(const Lens *lens) {
-    static const TableColumn columns[] = {{{"part", 4}, COLUMN_TEXT}, {{"share", 5}, COLUMN_SIGNED}};
+    static const TableColumn columns[] = {{TEXT("part"), COLUMN_TEXT}, {TEXT("share"), COLUMN_SIGNED}};
     MethodCall *call = lens->call;
     TableBlock *table =
         result_add_table(lens->result, "parts", SAY(call, "Who wrote the answer", "答案由谁写出"), columns, 2);
@@ -204,7 +204,7 @@ static limn_status show_heads(const Lens *lens, ValuesFile *values) {
 
 static void show_neurons(const Lens *lens) {
     static const TableColumn columns[] = {
-        {{"layer", 5}, COLUMN_INTEGER}, {{"neuron", 6}, COLUMN_INTEGER}, {{"share", 5}, COLUMN_SIGNED}};
+        {TEXT("layer"), COLUMN_INTEGER}, {TEXT("neuron"), COLUMN_INTEGER}, {TEXT("share"), COLUMN_SIGNED}};
     if (lens->n_neurons == 0) {
         return;
     }

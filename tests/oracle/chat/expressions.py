@@ -83,6 +83,8 @@ EXPRESSIONS = r'''
 {{ messages|selectattr('role', 'equalto', 'user')|map(attribute='content')|list }} {{ messages|rejectattr('role', 'in', ['system', 'user'])|list|length }}
 {{ x|default('d') }} {{ ''|default('d') }}. {{ ''|default('d', true) }} {{ none|default('d') }} {{ none|d('e', boolean=true) }} {{ messages[0].q|default(messages[0].role) }}
 {{ '42'|int }} {{ 'x'|int }} {{ 'x'|int(7) }} {{ 3.9|int }} {{ '3.9'|int }} {{ -3.9|int }} {{ '1.5'|float }} {{ 'x'|float }} {{ 3|float }} {{ true|int }} {{ ' 5 '|int }} {{ '1e3'|float }}
+{{ '.5'|float }} {{ '5.'|float }} {{ '007.5'|float }} {{ '+5'|float }} {{ '1_0.5'|float }} {{ '-.5e-3'|float }} {{ '1e400'|float }} {{ '99999999999999999999'|float }} {{ '--5'|float }} {{ '1.5.2'|float(9) }} {{ '.'|float(3) }} {{ '_1'|float }} {{ '1__0'|float }}
+{{ '1_000'|int }} {{ '9223372036854775807'|int }} {{ '-9223372036854775808'|int }} {{ '1234567890123456789'|int }} {{ '1e400'|int(3) }} {{ '-'|int(4) }} {{ '0x10'|int }} {{ '1_'|int(5) }} {{ '-12'|int }}
 {{ 3.14159|round(2) }} {{ 2.5|round }} {{ 3.5|round }} {{ 2.1|round(method='ceil') }} {{ 2.9|round(0, 'floor') }} {{ 7|round }} {{ -5|abs }} {{ -1.5|abs }} {{ 2.675|round(2) }}
 {{ [1,2,3,4,5]|batch(2)|list }} {{ [1,2,3]|batch(2, 'x')|list }} {{ {'a': 1}|items|list }} {{ undefined_name|items|list }} {{ 'ab'|center(6) }}. {{ 'abc'.center(6, '*') }} {{ 'abc'.center(8) }}. {{ 'ab'.center(7) }}.
 {{ 'a\nb\n\nc'|indent }}|{{ 'a\nb'|indent(2, true) }}|{{ 'a\n\nb'|indent(2, blank=true) }}|{{ 'a\nb\n'|indent('> ') }}|{{ ''|indent(2, true) }}
