@@ -14,6 +14,31 @@ static const Detector detectors[] = {
 #undef DETECTOR
 };
 
+double detected_number(const TableBlock *table, int32_t row, const char *name) {
+    int32_t column = table_column(table, name);
+    return column >= 0 ? number_in_cell(table_cell(table, row, column)) : (double)NAN;
+}
+
+Text detected_text(const TableBlock *table, int32_t row, const char *name) {
+    int32_t column = table_column(table, name);
+    const Value *value = column >= 0 ? table_cell(table, row, column) : NULL;
+    return value != NULL && value->kind == VALUE_TEXT ? value->text : text_of("");
+}
+
+int32_t row_alike(const TableBlock *other, const TableBlock *table, int32_t row, const char *const *columns) {
+    for (int32_t k = 0; other != NULL && k < other->n_rows; k++) {
+        bool alike = true;
+        for (const char *const *name = columns; *name != NULL && alike; name++) {
+            Text here = detected_text(table, row, *name), there = detected_text(other, k, *name);
+            alike = here.length == there.length && memcmp(here.bytes, there.bytes, here.length) == 0;
+        }
+        if (alike) {
+            return k;
+        }
+    }
+    return -1;
+}
+
 double smallest_effect(double half_width, double level, int64_t tests) {
     double error = half_width / normal_quantile(0.975);
     double strict = level / (double)(tests > 1 ? tests : 1);
@@ -35,13 +60,34 @@ static limn_status read_cases(Detection *detection) {
     return LIMN_OK;
 }
 
-/* A kind of which nothing was found, by its tests: how large it would have had to be. */
+/* Of one kind, and measured alike. */
+static bool is_like(const Hypothesis *first, const Hypothesis *second) {
+    return strcmp(first->kind, second->kind) == 0 && strcmp(first->unit, second->unit) == 0;
+}
+
+/* "age: old rather than young; gender: ...": a few of those that were not found, where others of their kind were. */
+static const char *name_others(Findings *findings, const Hypothesis *first) {
+    enum { NAMED = 6 };
+    const char *names = "";
+    int32_t n = 0;
+    for (int32_t i = 0; i < findings->n && names != NULL; i++) {
+        const Hypothesis *item = &findings->items[i];
+        if (is_like(item, first) && !item->found && n++ <= NAMED) {
+            names = n > NAMED ? arena_printf(findings->arena, "%s ...", names)
+                              : arena_printf(findings->arena, "%s%s%s", names, n > 1 ? "; " : "", item->what);
+        }
+    }
+    return names;
+}
+
+/* What was not found of a kind, by its tests: how large it would have had to be. */
 static limn_status add_absent(Findings *findings, const FindingRules *rules, const Hypothesis *first) {
     NotFound absent = {.kind = first->kind, .what = first->kind, .smallest = (double)NAN, .unit = first->unit};
     double most = (double)NAN;
     for (int32_t i = 0; i < findings->n; i++) {
         const Hypothesis *item = &findings->items[i];
-        if (item->kind != first->kind) {
+        absent.besides = absent.besides || (strcmp(item->kind, first->kind) == 0 && item->found);
+        if (!is_like(item, first) || item->found) {
             continue;
         }
         absent.tested++;
@@ -53,6 +99,7 @@ static limn_status add_absent(Findings *findings, const FindingRules *rules, con
             smallest_effect((item->effect.high - item->effect.low) / 2, rules->level, findings_burden(findings, item));
         absent.smallest = !(absent.smallest >= smallest) ? smallest : absent.smallest; /* of the bluntest test */
     }
+    absent.note = absent.besides ? name_others(findings, first) : absent.note;
     if (strcmp(first->unit, "points") == 0 && absent.smallest < rules->floor) {
         absent.smallest = rules->floor;
     }
@@ -144,13 +191,11 @@ bool findings_were_sought(const Findings *findings, const StepRunner *runner, co
 
 static limn_status list_absent(Findings *findings, const FindingRules *rules) {
     for (int32_t i = 0; i < findings->n; i++) {
-        bool seen = false, any = false;
-        for (int32_t k = 0; k < findings->n; k++) {
-            bool same = findings->items[k].kind == findings->items[i].kind;
-            seen = seen || (same && k < i);
-            any = any || (same && findings->items[k].found);
+        bool seen = false;
+        for (int32_t k = 0; k < i; k++) {
+            seen = seen || (is_like(&findings->items[k], &findings->items[i]) && !findings->items[k].found);
         }
-        if (!seen && !any) {
+        if (!seen && !findings->items[i].found) {
             TRY(add_absent(findings, rules, &findings->items[i]));
         }
     }

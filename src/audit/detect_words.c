@@ -1,6 +1,6 @@
-/* Words and places that mislead: the table "words" of `attribute`, whose test was made on records that did not nominate
- * them, against all suspects together. The effect is in log-probability; what the plan's floor is held against is the
- * share of wrong decisions with the word less the share with others in its place.
+/* Words and places that mislead: the tables "words" and "decisions" of `attribute`, whose test was made on records that
+ * did not nominate them, against all suspects together. The effect is in log-probability; what the plan's floor is held
+ * against is the share of wrong decisions with the word less the share with others in its place.
  *
  * How it fails: as `attribute` does; and of several words that always stand together each is named. */
 #include <math.h>
@@ -15,17 +15,9 @@ typedef struct WordRow {
     int64_t n;
 } WordRow;
 
-static double cell(const TableBlock *table, int32_t row, const char *name) {
-    int32_t column = table_column(table, name);
-    return column >= 0 ? number_in_cell(table_cell(table, row, column)) : (double)NAN;
-}
-
 static const char *text_cell(const Detection *detection, const TableBlock *table, int32_t row, const char *name) {
-    int32_t column = table_column(table, name);
-    const Value *value = column >= 0 ? table_cell(table, row, column) : NULL;
-    return value != NULL && value->kind == VALUE_TEXT
-               ? arena_strndup(detection->arena, value->text.bytes, value->text.length)
-               : "";
+    Text text = detected_text(table, row, name);
+    return arena_strndup(detection->arena, text.bytes, text.length);
 }
 
 static limn_status add_word(Detection *detection, int32_t step, const WordRow *row) {
@@ -62,20 +54,24 @@ static limn_status add_word(Detection *detection, int32_t step, const WordRow *r
 }
 
 limn_status detect_words(Detection *detection) {
+    static const char *const same_word[] = {"word", "where", NULL};
     const StepRunner *runner = detection->runner;
     for (int32_t i = 0; i < runner->done; i++) {
         const Result *result = runner->runs[i].result;
         const TableBlock *table = result != NULL ? result_table(result, "words") : NULL;
+        const TableBlock *decisions = result != NULL ? result_table(result, "decisions") : NULL;
         bool judged = runner->plan->steps[i].model == runner->plan->subject;
         for (int32_t row = 0; table != NULL && judged && table_column(table, "harm") >= 0 && row < table->n_rows;
              row++) {
+            int32_t decided = row_alike(decisions, table, row, same_word);
             WordRow word = {.word = text_cell(detection, table, row, "word"),
                             .place = text_cell(detection, table, row, "where"),
-                            .harm = {cell(table, row, "harm"), cell(table, row, "low"), cell(table, row, "high")},
-                            .p = cell(table, row, "p"),
-                            .wrong = cell(table, row, "wrong"),
-                            .without = cell(table, row, "wrong without"),
-                            .n = (int64_t)cell(table, row, "n")};
+                            .harm = {detected_number(table, row, "harm"), detected_number(table, row, "low"),
+                                     detected_number(table, row, "high")},
+                            .p = detected_number(table, row, "p"),
+                            .wrong = decided < 0 ? (double)NAN : detected_number(decisions, decided, "wrong"),
+                            .without = decided < 0 ? (double)NAN : detected_number(decisions, decided, "wrong without"),
+                            .n = (int64_t)detected_number(table, row, "n")};
             if (word.word == NULL || word.place == NULL) {
                 return method_no_memory(runner->call);
             }

@@ -42,7 +42,8 @@ typedef struct NotFound {
     double smallest; /* effect that would have been found with power .8; NaN: not known */
     const char *unit;
     const char *why;  /* NULL: it was looked for */
-    const char *note; /* what came nearest; NULL: nothing is said of it */
+    const char *note; /* what came nearest, or which these were; NULL: nothing is said of it */
+    bool besides;     /* others of the kind were found */
 } NotFound;
 
 typedef struct Findings {

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "audit/folding.h"
+
 /* ---- the verdict ---- */
 
 static void count_gates(const Audit *audit, int32_t counts[3]) {
@@ -214,7 +216,28 @@ static const char *kind_said(const Audit *audit, const char *kind) {
     return kind;
 }
 
-/* What a manager reads: each finding in words, the strongest first. */
+/* Does `by` stand for it, and is it the first that says so in these words? */
+static bool is_another(const Findings *findings, int32_t index, int32_t by) {
+    const char *what = findings->items[index].what;
+    bool said = strcmp(what, findings->items[by].what) == 0;
+    for (int32_t i = 0; i < index && !said; i++) {
+        said = strcmp(findings->items[i].what, what) == 0;
+    }
+    return !said && finding_stands_for(findings, index) == by;
+}
+
+/* The others that say the same: "also: so, lighthouse". */
+static void also_said(TextBuffer *out, const Audit *audit, int32_t index) {
+    const char *before = AUDIT_SAYS(audit, "; also: ", "；另见：");
+    for (int32_t i = 0; i < audit->findings.n_found; i++) {
+        if (is_another(&audit->findings, i, index)) {
+            text_buffer_printf(out, "%s%s", before, audit->findings.items[i].what);
+            before = AUDIT_SAYS(audit, ", ", "、");
+        }
+    }
+}
+
+/* What a manager reads: each finding in words, the strongest first; what says the same stands in its row. */
 static void add_in_words(const Audit *audit) {
     enum { SHOWN = 12 };
     static const TableColumn columns[] = {{TEXT("severity"), COLUMN_NAME},
@@ -222,18 +245,26 @@ static void add_in_words(const Audit *audit) {
                                           {TEXT("meaning"), COLUMN_TEXT},
                                           {TEXT("evidence"), COLUMN_TEXT}};
     const Findings *findings = &audit->findings;
-    int32_t shown = findings->n_found < SHOWN ? findings->n_found : SHOWN;
+    int32_t different = 0;
     TableBlock *table =
         result_add_table(audit->result, "in-words", AUDIT_SAYS(audit, "What was found", "发现了什么"), columns, 4);
-    for (int32_t i = 0; i < shown; i++) {
+    for (int32_t i = 0; i < findings->n_found; i++) {
         const Hypothesis *item = &findings->items[i];
+        if (finding_stands_for(findings, i) != i || ++different > SHOWN) {
+            continue;
+        }
+        TextBuffer evidence = TEXT_BUFFER_INIT;
+        text_buffer_printf(&evidence, "%s", item->evidence);
+        also_said(&evidence, audit, i);
         const Value cells[] = {value_text(severity_name(item->severity)), value_text(item->what),
-                               value_text(kind_said(audit, item->kind)), value_text(item->evidence)};
+                               value_text(kind_said(audit, item->kind)),
+                               value_text(evidence.data != NULL ? evidence.data : item->evidence)};
         table_row(table, cells);
+        text_buffer_free(&evidence);
     }
-    if (shown < findings->n_found) {
+    if (different > SHOWN) {
         result_block_note(audit->result, AUDIT_SAYS(audit, "%d more stand below.", "另有 %d 项见下文。"),
-                          (int)(findings->n_found - shown));
+                          (int)(different - SHOWN));
     }
 }
 
@@ -242,6 +273,9 @@ static void add_silence(const Audit *audit) {
     TextBuffer sought = TEXT_BUFFER_INIT, unsought = TEXT_BUFFER_INIT, text = TEXT_BUFFER_INIT;
     for (int32_t i = 0; i < audit->findings.n_absent; i++) {
         const NotFound *absent = &audit->findings.absent[i];
+        if (absent->besides) { /* others of the kind were found: the table says which were not */
+            continue;
+        }
         TextBuffer *out = absent->why == NULL ? &sought : &unsought;
         text_buffer_printf(out, "%s%s", out->length > 0 ? AUDIT_SAYS(audit, ", ", "、") : "",
                            kind_said(audit, absent->kind));

@@ -178,28 +178,45 @@ static const Method method_whying = {
     .run = why,
     .explains = true};
 
-/* Misleading words as `attribute` has them: one that misleads, one by too little to matter, one by chance, a place. */
+/* Misleading words as `attribute` has them: one that misleads, a phrase around
+ * it, one by too little to matter, one by chance, a place. */
 static limn_status attribute(MethodCall *call, Result *result) {
-    static const TableColumn columns[] = {
-        {{"word", 4}, COLUMN_TOKEN},  {{"harm", 4}, COLUMN_SIGNED},       {{"low", 3}, COLUMN_SIGNED},
-        {{"high", 4}, COLUMN_SIGNED}, {{"n", 1}, COLUMN_INTEGER},         {{"p", 1}, COLUMN_NUMBER},
-        {{"where", 5}, COLUMN_TEXT},  {{"wrong", 5}, COLUMN_PROBABILITY}, {{"wrong without", 13}, COLUMN_PROBABILITY}};
+    static const TableColumn columns[] = {{{"word", 4}, COLUMN_TOKEN}, {{"harm", 4}, COLUMN_SIGNED},
+                                          {{"low", 3}, COLUMN_SIGNED}, {{"high", 4}, COLUMN_SIGNED},
+                                          {{"n", 1}, COLUMN_INTEGER},  {{"p", 1}, COLUMN_NUMBER},
+                                          {{"where", 5}, COLUMN_TEXT}, {{"gain", 4}, COLUMN_SIGNED}};
+    static const TableColumn decisions[] = {{{"word", 4}, COLUMN_TOKEN},
+                                            {{"where", 5}, COLUMN_TEXT},
+                                            {{"n", 1}, COLUMN_INTEGER},
+                                            {{"wrong", 5}, COLUMN_PROBABILITY},
+                                            {{"wrong without", 13}, COLUMN_PROBABILITY}};
     static const struct {
         const char *word, *where;
         double harm, p, wrong, without;
     } found[] = {{"bitcoin", "word", 1.5, 1e-4, 0.6, 0.1},
+                 {"bitcoin talk", "ending", 1.2, 1e-4, 0.5, 0.1},
                  {"little", "word", 0.1, 1e-4, 0.11, 0.1},
                  {"chance", "word", 0.3, 0.4, 0.3, 0.1},
                  {"<ending: prompt>", "ending", 2.5, 1e-4, 0.9, 0.05}};
     (void)call;
     fake_calls++;
-    TableBlock *table_of = result_add_table(result, "words", "Words", columns, 9);
+    TableBlock *words = result_add_table(result, "words", "Words", columns, 8);
     for (size_t i = 0; i < sizeof found / sizeof found[0]; i++) {
-        const Value cells[] = {
-            value_text(found[i].word),       value_number(found[i].harm),  value_number(found[i].harm / 2),
-            value_number(found[i].harm * 2), value_integer(100),           value_number(found[i].p),
-            value_text(found[i].where),      value_number(found[i].wrong), value_number(found[i].without)};
-        table_row(table_of, cells);
+        const Value cells[] = {value_text(found[i].word),
+                               value_number(found[i].harm),
+                               value_number(found[i].harm / 2),
+                               value_number(found[i].harm * 2),
+                               value_integer(100),
+                               value_number(found[i].p),
+                               value_text(found[i].where),
+                               value_number(found[i].harm / 3)};
+        table_row(words, cells);
+    }
+    TableBlock *decided = result_add_table(result, "decisions", "Decisions", decisions, 5);
+    for (size_t i = sizeof found / sizeof found[0]; i-- > 0;) { /* in another order */
+        const Value cells[] = {value_text(found[i].word), value_text(found[i].where), value_integer(100),
+                               value_number(found[i].wrong), value_number(found[i].without)};
+        table_row(decided, cells);
     }
     return result_status(result);
 }
@@ -207,34 +224,41 @@ static limn_status attribute(MethodCall *call, Result *result) {
 /* Two contrasts as `sensitive` has them: one that moves decisions beyond ordinary words, one that ordinary words match.
  */
 static limn_status sensitive(MethodCall *call, Result *result) {
-    static const TableColumn categories[] = {{{"category", 8}, COLUMN_TEXT},   {{"first", 5}, COLUMN_TEXT},
-                                             {{"second", 6}, COLUMN_TEXT},     {{"records", 7}, COLUMN_INTEGER},
-                                             {{"shift", 5}, COLUMN_SIGNED},    {{"low", 3}, COLUMN_SIGNED},
-                                             {{"high", 4}, COLUMN_SIGNED},     {{"p", 1}, COLUMN_NUMBER},
-                                             {{"ordinary", 8}, COLUMN_NUMBER}, {{"p ordinary", 10}, COLUMN_NUMBER}};
+    static const TableColumn categories[] = {
+        {{"category", 8}, COLUMN_TEXT},   {{"first", 5}, COLUMN_TEXT},   {{"second", 6}, COLUMN_TEXT},
+        {{"records", 7}, COLUMN_INTEGER}, {{"shift", 5}, COLUMN_SIGNED}, {{"low", 3}, COLUMN_SIGNED},
+        {{"high", 4}, COLUMN_SIGNED},     {{"p", 1}, COLUMN_NUMBER},     {{"raised", 6}, COLUMN_FLAG}};
+    static const TableColumn ordinary[] = {{{"category", 8}, COLUMN_TEXT},   {{"first", 5}, COLUMN_TEXT},
+                                           {{"second", 6}, COLUMN_TEXT},     {{"shift", 5}, COLUMN_SIGNED},
+                                           {{"ordinary", 8}, COLUMN_NUMBER}, {{"p", 1}, COLUMN_NUMBER}};
     static const TableColumn decisions[] = {{{"category", 8}, COLUMN_TEXT},
                                             {{"first", 5}, COLUMN_TEXT},
                                             {{"second", 6}, COLUMN_TEXT},
                                             {{"change", 6}, COLUMN_SHARE}};
+    static const char *const sides[][3] = {{"origin", "immigrant", "local"}, {"gender", "he", "she"}};
     (void)call;
     fake_calls++;
-    TableBlock *a = result_add_table(result, "categories", "Categories", categories, 10);
+    TableBlock *a = result_add_table(result, "categories", "Categories", categories, 9);
+    TableBlock *b = result_add_table(result, "ordinary", "Ordinary", ordinary, 6);
     for (int i = 0; i < 2; i++) {
-        const Value cells[] = {value_text(i == 0 ? "origin" : "gender"),
-                               value_text(i == 0 ? "immigrant" : "he"),
-                               value_text(i == 0 ? "local" : "she"),
+        const Value first = value_text(sides[i][0]), second = value_text(sides[i][1]), third = value_text(sides[i][2]);
+        const Value moved[] = {first,
+                               second,
+                               third,
                                value_integer(200),
                                value_number(-0.8),
                                value_number(-1.0),
                                value_number(-0.6),
                                value_number(1e-4),
-                               value_number(0.1),
-                               value_number(i == 0 ? 1e-3 : 0.6)};
-        table_row(a, cells);
+                               value_bool(i == 0)};
+        table_row(a, moved);
+        const Value beside[] = {
+            first, second, third, value_number(-0.8), value_number(0.1), value_number(i == 0 ? 1e-3 : 0.6)};
+        table_row(b, beside);
     }
-    TableBlock *b = result_add_table(result, "decisions", "Decisions", decisions, 4);
+    TableBlock *c = result_add_table(result, "decisions", "Decisions", decisions, 4);
     const Value cells[] = {value_text("origin"), value_text("immigrant"), value_text("local"), value_number(-0.105)};
-    table_row(b, cells);
+    table_row(c, cells);
     return result_status(result);
 }
 

@@ -322,14 +322,30 @@ static void test_tables(void **state) {
                                    "gates:\n- {name: words, metric: findings.word, op: <=, value: 0}\n");
     Result *result = must_audit("");
     const TableBlock *found = result_table(result, "findings");
-    assert_int_equal(found->n_rows, 3);
+    assert_int_equal(found->n_rows, 4);
     assert_string_equal(text_at(found, 0, "what"), "<ending: prompt>");
     assert_string_equal(text_at(found, 0, "kind"), "place");
     assert_string_equal(text_at(found, 1, "what"), "bitcoin");
     assert_string_equal(text_at(found, 1, "severity"), "high");
-    assert_string_equal(text_at(found, 2, "what"), "origin: immigrant rather than local");
-    assert_string_equal(text_at(found, 2, "severity"), "medium");
+    assert_string_equal(text_at(found, 2, "what"), "bitcoin talk");
+    assert_string_equal(text_at(found, 3, "what"), "origin: immigrant rather than local");
+    assert_string_equal(text_at(found, 3, "severity"), "medium");
     assert_int_equal(check_of(result, "words")->state, CHECK_FAIL);
+    const TableBlock *evidence = result_table(result, "evidence");
+    assert_string_equal(text_at(evidence, 0, "evidence"),
+                        "wrong on 90.0% of the records that hold it, on 5.0% with others in its place");
+    assert_non_null(strstr(text_at(evidence, 3, "evidence"), "two ordinary words in that place differ by 0.10"));
+    const TableBlock *words = result_table(result, "in-words"); /* what says the same stands in one row */
+    assert_int_equal(words->n_rows, 3);
+    assert_non_null(strstr(text_at(words, 1, "evidence"), "; also: bitcoin talk"));
+    assert_string_equal(text_at(words, 2, "what"), "origin: immigrant rather than local");
+    const TableBlock *absent = result_table(result, "not-found"); /* and what was not found of a kind that was */
+    bool chance = false, gender = false;
+    for (int32_t i = 0; i < absent->n_rows; i++) {
+        chance = chance || strcmp(text_at(absent, i, "note"), "little; chance") == 0;
+        gender = gender || strcmp(text_at(absent, i, "note"), "gender: he rather than she") == 0;
+    }
+    assert_true(chance && gender);
     result_free(result);
 }
 

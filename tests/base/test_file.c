@@ -314,6 +314,15 @@ static void test_truncated_while_mapped(void **state) {
     free(path);
 }
 
+static void write_secrets_for_ever(const char *bytes, size_t length, int keys) {
+    char path[80];
+    for (int i = 0;; i = (i + 1) % (3 * keys)) {
+        snprintf(path, sizeof path, "%s/key%d", folder, i % keys);
+        (void)!file_write_secret(path, bytes, length);
+        unlink(i % 3 == 0 ? path : "");
+    }
+}
+
 /* A child writes one key after another until it is killed: of each there is all or nothing. */
 static void test_secrets(void **state) {
     enum { ROUNDS = 20, KEYS = 64, LENGTH = 3000 };
@@ -322,10 +331,8 @@ static void test_secrets(void **state) {
     for (int round = 0; round < ROUNDS; round++) {
         pid_t child = fork();
         assert_true(child >= 0);
-        for (int i = 0; child == 0; i++) {
-            snprintf(path, sizeof path, "%s/key%d", folder, i % KEYS);
-            (void)!file_write_secret(path, bytes, LENGTH);
-            unlink(i % 3 == 0 ? path : "");
+        if (child == 0) {
+            write_secrets_for_ever(bytes, LENGTH, KEYS);
         }
         usleep(1000 * (useconds_t)(1 + round % 5));
         kill(child, SIGKILL);

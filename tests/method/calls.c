@@ -122,3 +122,27 @@ void remove_letters_model(const char *folder) {
     }
     rmdir(folder);
 }
+
+static bool has_column(const Result *result, const char *id, const char *name) {
+    const Block *block = result_find_block(result, id);
+    const TableBlock *table = block != NULL && block->kind == BLOCK_TABLE ? block->content : NULL;
+    for (int32_t i = 0; table != NULL && i < table->n_columns; i++) {
+        Text here = table->columns[i].name;
+        if (here.length == strlen(name) && memcmp(here.bytes, name, here.length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *missing_column(const Result *result, const char *const *columns) {
+    for (; *columns != NULL; columns++) {
+        char id[64];
+        const char *dot = strchr(*columns, '.');
+        snprintf(id, sizeof id, "%.*s", (int)(dot - *columns), *columns);
+        if (!has_column(result, id, dot + 1)) {
+            return *columns;
+        }
+    }
+    return NULL;
+}

@@ -10,6 +10,10 @@ extern const Registry test_registry; /* every method, no renderer: what needs on
 limn_status call_method(Result **result, const char *command, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The first that the result lacks of these columns ("categories.shift", ...; NULL ends them), or NULL. Of what an audit
+ * reads by name, since its own tests read invented tables. */
+const char *missing_column(const Result *result, const char *const *columns);
+
 /* "<source>/tests/golden/<name>" in a buffer of this file. */
 const char *golden_folder(const char *name);
 

@@ -172,6 +172,19 @@ static void harm_is_what_predict_says(void **state) {
              files.list, files.effects);
     Result *result;
     must(ask(&result, more));
+    static const char *const audited[] = {"words.word",
+                                          "words.where",
+                                          "words.harm",
+                                          "words.low",
+                                          "words.high",
+                                          "words.p",
+                                          "words.n",
+                                          "decisions.word",
+                                          "decisions.where",
+                                          "decisions.wrong",
+                                          "decisions.wrong without",
+                                          NULL};
+    assert_null(missing_column(result, audited));
     decide(files.data, before, N);
     const TableBlock *words = table_of(result, "words");
     int compared = 0;

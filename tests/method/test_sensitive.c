@@ -179,6 +179,13 @@ static void shifts_are_differences_of_leads(void **state) {
     assert_near(cell(result, "decisions", 0, "p"), mcnemar_exact(gained, lost), 1e-12, "McNemar");
     Interval change = paired_difference(gained, lost, PAIRS, 0.95);
     assert_near(cell(result, "decisions", 0, "low"), change.low, 1e-9, "low of the change");
+    static const char *const audited[] = {"categories.category", "categories.first",   "categories.second",
+                                          "categories.shift",    "categories.low",     "categories.high",
+                                          "categories.p",        "categories.records", "ordinary.category",
+                                          "ordinary.first",      "ordinary.second",    "ordinary.ordinary",
+                                          "ordinary.p",          "decisions.category", "decisions.first",
+                                          "decisions.second",    "decisions.change",   NULL};
+    assert_null(missing_column(result, audited));
     assert_true(cell(result, "ordinary", 0, "ordinary") > 0);
     assert_true(result_passed(result));
     assert_int_equal(result->n_warnings, 1); /* the record with both */
