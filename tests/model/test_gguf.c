@@ -318,6 +318,37 @@ static void frequency_divisors(void **state) {
     model_free(folder);
 }
 
+/* What turns positions is named where it cannot be. */
+static void wrong_rotations_are_named(void **state) {
+    static const struct {
+        const char *type; /* or NULL */
+        float divisor;
+        limn_status status;
+        const char *said;
+    } rows[] = {{"dynamic", 1, LIMN_UNSUPPORTED, "none, linear, yarn or longrope"},
+                {NULL, 0, LIMN_FORMAT, "holds 0, expected positive numbers"},
+                {NULL, -2, LIMN_FORMAT, "holds -2, expected positive numbers"},
+                {NULL, NAN, LIMN_FORMAT, "expected positive numbers"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        Model *folder = open_or_fail(case_path("llama-old", ""), NULL);
+        Writer writer = {0};
+        float divisors[64];
+        int64_t n = folder->config.d_head / 2;
+        add_metadata(&writer, folder, 500.0f);
+        if (rows[i].type != NULL) {
+            add_text(&writer, "llama.rope.scaling.type", rows[i].type);
+        }
+        add_weights(&writer, "llama-old", GGUF_F32, folder->config.d_head);
+        for (int64_t k = 0; k < n; k++) {
+            divisors[k] = k == 1 ? rows[i].divisor : 1;
+        }
+        add_tensor(&writer, "rope_freqs.weight", GGUF_F32, divisors, n, 1);
+        finish(&writer);
+        assert_refused(rows[i].status, "model.gguf", rows[i].said);
+        model_free(folder);
+    }
+}
+
 static void write_bent(const char *skip_key, const char *skip_tensor, const char *extra_key, uint32_t extra) {
     Model *folder = open_or_fail(case_path("llama-old", ""), NULL);
     Writer writer = {.skip_key = skip_key, .skip_tensor = skip_tensor};
@@ -458,6 +489,7 @@ int main(void) {
         cmocka_unit_test(biases_and_linear_scaling),
         cmocka_unit_test(linear_factors),
         cmocka_unit_test(frequency_divisors),
+        cmocka_unit_test(wrong_rotations_are_named),
         cmocka_unit_test(bad_files_are_named),
         cmocka_unit_test(a_missing_split_rule_is_said),
         cmocka_unit_test(poolings_are_llama_cpps),

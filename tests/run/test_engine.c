@@ -631,29 +631,77 @@ static void test_memory_limit_covers_converted_weights(void **state) {
     model.copied_bytes = 0;
 }
 
+static void refuse(Engine *engine, const RunRequest *request, limn_status status, const char *said) {
+    assert_int_equal(engine_run(engine, request, NULL), status);
+    if (strstr(error_message(), said) == NULL) {
+        fail_msg("found '%s', expected '%s' in it", error_message(), said);
+    }
+}
+
 static void test_bad_requests_are_refused(void **state) {
     Engine *engine = open_engine(NULL);
-    int32_t bad_id = 50;
-    SequenceInput bad = {.ids = &bad_id, .n = 1};
+    int32_t ids[] = {3, 50};
+    SequenceInput bad = {.ids = ids, .n = 2};
     RunRequest request = {.sequences = &bad, .n_sequences = 1};
-    assert_int_equal(engine_run(engine, &request, NULL), LIMN_RANGE);
-    request = base_request();
-    OutputRow output = {0, 7, 0, 1.0f};
-    request.outputs = &output;
-    request.n_outputs = 1;
-    assert_int_equal(engine_run(engine, &request, NULL), LIMN_RANGE);
-    request = base_request();
-    float one = 1.0f;
-    Edit edit = {.node = model.graph.embed,
-                 .row_begin = 9,
-                 .row_end = 10,
-                 .sequence = 0,
-                 .element_end = -1,
-                 .values = &one,
-                 .scalar = true};
-    request.edits = &edit;
-    request.n_edits = 1;
-    assert_int_equal(engine_run(engine, &request, NULL), LIMN_RANGE);
+    refuse(engine, &request, LIMN_RANGE, "token id 50 at position 1; expected 0 to 49");
+    ids[1] = -1;
+    refuse(engine, &request, LIMN_RANGE, "token id -1 at position 1");
+    bad.n = 0;
+    refuse(engine, &request, LIMN_USAGE, "the input has no tokens");
+    request.n_sequences = 0;
+    refuse(engine, &request, LIMN_USAGE, "the input has no tokens");
+    static const struct {
+        OutputRow output;
+        const char *said;
+    } outputs[] = {{{0, 7, 0, 1.0f}, "output row 7 of sequence 0 does not exist"},
+                   {{0, -1, 0, 1.0f}, "output row -1 of sequence 0 does not exist"},
+                   {{9, 0, 0, 1.0f}, "output row 0 of sequence 9 does not exist"},
+                   {{-1, 0, 0, 1.0f}, "output row 0 of sequence -1 does not exist"},
+                   {{0, 0, 50, 1.0f}, "target id 50; expected 0 to 49"},
+                   {{0, 0, -2, 1.0f}, "target id -2; expected 0 to 49"}};
+    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
+        request = base_request();
+        request.outputs = &outputs[i].output;
+        request.n_outputs = 1;
+        refuse(engine, &request, LIMN_RANGE, outputs[i].said);
+    }
+    engine_free(engine);
+    assert_int_equal(engine_new(&engine, &model, &(EngineOptions){.backend = "abacus"}), LIMN_NOT_FOUND);
+    assert_non_null(strstr(error_message(), "backend abacus is not in this build"));
+}
+
+static void test_bad_edits_are_refused(void **state) {
+    Engine *engine = open_engine(NULL);
+    static const struct {
+        int32_t node, sequence, row_begin, row_end;
+        int64_t element_begin, element_end;
+        limn_status status;
+        const char *said;
+    } rows[] = {{-1, 0, 0, 1, 0, -1, LIMN_NOT_FOUND, "an edit names no site of this model"},
+                {99999, 0, 0, 1, 0, -1, LIMN_NOT_FOUND, "an edit names no site of this model"},
+                {0, 9, 0, 1, 0, -1, LIMN_RANGE, "sequence 9 of"},
+                {0, -2, 0, 1, 0, -1, LIMN_RANGE, "sequence -2 of"},
+                {0, 0, 9, 10, 0, -1, LIMN_RANGE, "no row at or after position 9"},
+                {0, 0, -1, 1, 0, -1, LIMN_RANGE, "no row at or after position -1"},
+                {0, 0, 1, 1, 0, -1, LIMN_RANGE, "no row at or after position 1"},
+                {0, 0, 0, 1, 0, 25, LIMN_RANGE, "elements 0 to 25 of 24"},
+                {0, 0, 0, 1, 5, 5, LIMN_RANGE, "elements 5 to 5 of 24"},
+                {0, 0, 0, 1, -1, 5, LIMN_RANGE, "elements -1 to 5 of 24"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        float one = 1.0f;
+        Edit edit = {.node = rows[i].node == 0 ? model.graph.embed : rows[i].node,
+                     .row_begin = rows[i].row_begin,
+                     .row_end = rows[i].row_end,
+                     .sequence = rows[i].sequence,
+                     .element_begin = rows[i].element_begin,
+                     .element_end = rows[i].element_end,
+                     .values = &one,
+                     .scalar = true};
+        RunRequest request = base_request();
+        request.edits = &edit;
+        request.n_edits = 1;
+        refuse(engine, &request, rows[i].status, rows[i].said);
+    }
     engine_free(engine);
 }
 
@@ -748,6 +796,7 @@ int main(void) {
         cmocka_unit_test(test_memory_limit_refuses_with_the_least),
         cmocka_unit_test(test_memory_limit_covers_converted_weights),
         cmocka_unit_test(test_bad_requests_are_refused),
+        cmocka_unit_test(test_bad_edits_are_refused),
         cmocka_unit_test(test_cancel_within_a_run),
         cmocka_unit_test(test_cancel_within_a_step),
     };
