@@ -318,6 +318,48 @@ static void fields_draw_from_other_records(void **state) {
     unlink(path);
 }
 
+/* Documents are what of them the chat's template wrote out, messages what it made of each. */
+static void documents_and_messages_are_units(void **state) {
+    static const struct {
+        const char *by;
+        const char *units[3]; /* in their order */
+    } rows[] = {{"document", {"the cat sat", "go on", NULL}}, {"message", {"ask", "how", NULL}}};
+    static const char documents[] =
+        "[{\"title\": \"no\", \"text\": \"the cat sat\"}, {\"text\": \"go on\"}, {\"text\": \"absent\"}]";
+    static const char source[] = "{{ documents[0].text }} so {{ documents[1].text }} or"
+                                 "{% for m in messages %} {{ m.content }}{% endfor %}";
+    const Fixture *fixture = *state;
+    char list[64], template[64];
+    snprintf(list, sizeof list, "/tmp/limn-documents-%d.json", (int)getpid());
+    snprintf(template, sizeof template, "/tmp/limn-template-%d.jinja", (int)getpid());
+    assert_int_equal(file_write_atomic(list, documents, strlen(documents)), LIMN_OK);
+    assert_int_equal(file_write_atomic(template, source, strlen(source)), LIMN_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        Result *result;
+        if (call_method(
+                &result, "replace",
+                "{\"model\": \"%s\", \"messages\": \"[{\\\"role\\\": \\\"user\\\", \\\"content\\\": \\\"ask\\\"}, "
+                "{\\\"role\\\": \\\"user\\\", \\\"content\\\": \\\"how\\\"}]\", \"documents\": \"%s\", "
+                "\"chat-template\": \"%s\", \"target\": \"e\", \"by\": \"%s\"}",
+                fixture->letters, list, template, rows[i].by) != LIMN_OK) {
+            fail_msg("%s: %s", rows[i].by, error_message());
+        }
+        const TableBlock *table = table_of(result, "effects");
+        int n = 0;
+        for (; rows[i].units[n] != NULL; n++) {
+            bool found = false;
+            for (int32_t r = 0; r < table->n_rows; r++) {
+                found = found || strcmp(table_cell(table, r, 0)->text.bytes, rows[i].units[n]) == 0;
+            }
+            assert_true(found);
+        }
+        assert_int_equal(table->n_rows, n);
+        result_free(result);
+    }
+    unlink(list);
+    unlink(template);
+}
+
 static void refused(limn_status expected, const char *part, const char *format, const char *model, const char *path) {
     Result *result = NULL;
     limn_status status = call_method(&result, "replace", format, model, path);
@@ -360,6 +402,7 @@ int main(void) {
         cmocka_unit_test(sentences_and_pairs),
         cmocka_unit_test(what_is_fixed_stays_in_a_sentence),
         cmocka_unit_test(fields_draw_from_other_records),
+        cmocka_unit_test(documents_and_messages_are_units),
         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests_name("replace", tests, set_up, tear_down);
