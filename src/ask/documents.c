@@ -4,8 +4,8 @@
 
 /* The longest text in a document: its content, whatever that is called. */
 static const char *content_of(const json_t *document, size_t *length) {
-    const char *best = json_string_value(document);
-    *length = best == NULL ? 0 : json_string_length(document);
+    const char *best = NULL;
+    *length = 0;
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)document, name, value) { /* only read */

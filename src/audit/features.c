@@ -163,10 +163,20 @@ void features_free(Features *features) {
 
 /* ---- exchanging ---- */
 
-/* No letter on either side. */
+/* Whether the character that begins here, or one that is broken, is a letter. */
+static bool letter_at(const char *at) {
+    bool valid;
+    uint32_t c;
+    utf8_read(at, strlen(at), &c, &valid);
+    return valid && is_letter(c);
+}
+
+/* No letter on either side: "BTC" stands alone between Chinese characters, and not behind an "é". */
 static bool stands_alone(const char *text, const char *at, size_t length) {
-    bool before = at > text && is_letter((unsigned char)at[-1]);
-    return !before && !is_letter((unsigned char)at[length]);
+    const char *before = at;
+    while (before > text && ((unsigned char)*--before & 0xC0) == 0x80) {
+    }
+    return !(at > text && letter_at(before)) && !(at[length] != '\0' && letter_at(at + length));
 }
 
 const char *feature_find(const char *text, const Feature *feature) {

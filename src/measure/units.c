@@ -49,10 +49,15 @@ static bool stays_for_target(const Model *model, const Prompt *prompt, const Tar
     return model->config.causal && unit->begin > last;
 }
 
-/* A chat's words are the contents of its messages; the rest is its template's. */
-static bool stays_for_chat(const Prompt *prompt, const Unit *unit) {
+/* A chat's words are the contents of its messages and documents that are asked about; the rest is its template's. */
+static bool stays_for_chat(const UnitsAsked *asked, const Prompt *prompt, const Unit *unit) {
     if (prompt->chat == NULL) {
         return false;
+    }
+    for (int32_t i = 0; i < asked->n_documents; i++) {
+        if (unit->from >= asked->documents[i].from && unit->to <= asked->documents[i].to) {
+            return false;
+        }
     }
     const ChatSpan *span = chat_text_span(&prompt->chat->text, unit->from);
     return span == NULL || !span->content || unit->to > span->end;
@@ -128,7 +133,7 @@ limn_status units_of_words(Units *units, MethodCall *call, const Model *model, c
             special = special || prompt->tokens[t].special || prompt->tokens[t].type != 0 || hidden;
         }
         unit->fixed = special || unit->kind.class == WORD_NOTHING || stays_for_target(model, prompt, target, unit) ||
-                      stays_for_chat(prompt, unit) || stays_for_fields(asked, unit);
+                      stays_for_chat(asked, prompt, unit) || stays_for_fields(asked, unit);
     }
     for (int32_t i = 0; asked->fixed != NULL && i < asked->fixed->n; i++) {
         TRY(fix(units, prompt, asked->fixed->items[i]));

@@ -29,6 +29,8 @@ typedef struct UnitsAsked {
     const ParamTexts *fixed; /* texts, or "A:B" for tokens A up to but without B; NULL: none */
     const TextSpan *fields;  /* [n_fields] the rest is the template's and stays; NULL: no template */
     int32_t n_fields;
+    const TextSpan *documents; /* [n_documents] of a chat: they are asked about, though its template wrote them out */
+    int32_t n_documents;
 } UnitsAsked;
 
 /* The words of the prompt as units, one for each of words->n. Needs the prompt's text. */

@@ -173,9 +173,12 @@ static limn_status open_yardstick(Yardstick *yardstick, Engine *engine, const Ta
                     call->method->command.name);
     }
     const DrawData *data = yardstick->asked.data;
+    bool documents = yardstick->asked.by == UNIT_DOCUMENT;
     const UnitsAsked asked = {.fixed = &yardstick->asked.fixed,
                               .fields = data == NULL ? yardstick->asked.fields : data->spans,
-                              .n_fields = data == NULL ? yardstick->asked.n_fields : data->n};
+                              .n_fields = data == NULL ? yardstick->asked.n_fields : data->n,
+                              .documents = yardstick->asked.documents,
+                              .n_documents = documents ? yardstick->asked.n_documents : 0};
     TRY(units_of_words(&yardstick->words, call, yardstick->model, prompt, words, target, &asked));
     TRY(make_units(yardstick, words));
     if (yardstick->units.n_free == 0) {

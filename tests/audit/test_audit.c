@@ -177,17 +177,26 @@ static const ResultCheck *check_of(const Result *result, const char *name) {
 
 static void test_gates(void **state) {
     (void)state;
-    write_plan("fair.jsonl", STEPS "gates:\n"
-                                   "- {name: good, metric: decisions.accuracy, op: '>=', value: 70%}\n"
-                                   "- {name: bad, metric: decisions.accuracy, op: '>=', value: 90%}\n"
-                                   "- {name: open, metric: decisions.accuracy, op: '>=', value: 80%}\n"
-                                   "- {name: point, metric: decisions.accuracy, op: '>=', value: 76%, by: value}\n"
-                                   "- {name: each, metric: tell.figures.value, aggregation: each, op: <=, value: 5}\n"
-                                   "- {name: mean, metric: tell.figures.value, aggregation: mean, op: '>=', value: 4}\n"
-                                   "- {name: sum, metric: tell.sum / 2 + findings.total, op: <=, value: 6}\n"
-                                   "- {name: drift, metric: drift.decisions.accuracy, op: '>=', value: -0.01}\n"
-                                   "- {name: missing, metric: tell.nothing, op: '>=', value: 0}\n"
-                                   "- {name: none, metric: findings.high, op: <=, value: 0}\n");
+    write_plan("fair.jsonl",
+               STEPS "gates:\n"
+                     "- {name: good, metric: decisions.accuracy, op: '>=', value: 70%}\n"
+                     "- {name: bad, metric: decisions.accuracy, op: '>=', value: 90%}\n"
+                     "- {name: open, metric: decisions.accuracy, op: '>=', value: 80%}\n"
+                     "- {name: point, metric: decisions.accuracy, op: '>=', value: 76%, by: value}\n"
+                     "- {name: each, metric: tell.figures.value, aggregation: each, op: <=, value: 5}\n"
+                     "- {name: below, metric: tell.sum, op: <, value: 12}\n"
+                     "- {name: under, metric: tell.sum, op: <, value: 12.5}\n"
+                     "- {name: above, metric: tell.sum, op: '>', value: 12}\n"
+                     "- {name: over, metric: tell.sum, op: '>', value: 11.5}\n"
+                     "- {name: least, metric: tell.figures.value, aggregation: min, op: '>', value: 1}\n"
+                     "- {name: most, metric: tell.figures.value, aggregation: max, op: <, value: 7}\n"
+                     "- {name: count, metric: tell.figures.value, aggregation: count, op: '>=', value: 3}\n"
+                     "- {name: total, metric: tell.figures.value, aggregation: sum, op: '>=', value: 12}\n"
+                     "- {name: mean, metric: tell.figures.value, aggregation: mean, op: '>=', value: 4}\n"
+                     "- {name: sum, metric: tell.sum / 2 + findings.total, op: <=, value: 6}\n"
+                     "- {name: drift, metric: drift.decisions.accuracy, op: '>=', value: -0.01}\n"
+                     "- {name: missing, metric: tell.nothing, op: '>=', value: 0}\n"
+                     "- {name: none, metric: findings.high, op: <=, value: 0}\n");
     Result *result = must_audit("");
     static const struct {
         const char *name;
@@ -196,7 +205,9 @@ static void test_gates(void **state) {
     } expected[] = {{"good", CHECK_PASS, -1},  {"bad", CHECK_FAIL, -1},           {"open", CHECK_INCONCLUSIVE, -1},
                     {"point", CHECK_PASS, -1}, {"each", CHECK_FAIL, 6},           {"mean", CHECK_PASS, 4},
                     {"sum", CHECK_PASS, 6},    {"drift", CHECK_INCONCLUSIVE, -1}, {"missing", CHECK_INCONCLUSIVE, -1},
-                    {"none", CHECK_PASS, 0}};
+                    {"none", CHECK_PASS, 0},   {"below", CHECK_FAIL, 12},         {"under", CHECK_PASS, 12},
+                    {"above", CHECK_FAIL, 12}, {"over", CHECK_PASS, 12},          {"least", CHECK_PASS, 2},
+                    {"most", CHECK_PASS, 6},   {"count", CHECK_PASS, 3},          {"total", CHECK_PASS, 12}};
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         const ResultCheck *check = check_of(result, expected[i].name);
         if (check->state != expected[i].state || (expected[i].value >= 0 && check->value != expected[i].value)) {
@@ -204,7 +215,7 @@ static void test_gates(void **state) {
         }
     }
     assert_int_equal(result_verdict(result), CHECK_FAIL);
-    assert_int_equal(result_table(result, "gates")->n_rows, 10);
+    assert_int_equal(result_table(result, "gates")->n_rows, 18);
     result_free(result);
 }
 

@@ -234,6 +234,46 @@ static void resampling_takes_other_prompts(void **state) {
     remove_letters_model(folder);
 }
 
+/* Log-probabilities of every token as `run` gives them, edited or not. */
+static void run_says(double *logs, const char *edit) {
+    json_t *params = json_pack("{s:s, s:[i,i,i], s:i}", "model", LIMN_TEST_SOURCE_DIR "/tests/golden/llama3", "ids", 5,
+                               17, 40, "top", 61);
+    if (edit != NULL) {
+        json_object_set_new(params, "set", json_pack("[s]", edit));
+    }
+    Result *result = call_json("run", params);
+    const TableBlock *table = table_of(result, "top");
+    assert_int_equal(table->n_rows, 61);
+    for (int32_t row = 0; row < 61; row++) {
+        logs[table_cell(table, row, 1)->integer] = table_cell(table, row, 3)->number;
+    }
+    result_free(result);
+}
+
+/* --metric kl is the divergence of the two distributions from one another, the clean run's first. */
+static void divergence_is_from_the_clean_run(void **state) {
+    double clean[61], without[61];
+    json_t *params = json_pack("{s:s, s:[i,i,i], s:i, s:s, s:s}", "model", LIMN_TEST_SOURCE_DIR "/tests/golden/llama3",
+                               "ids", 5, 17, 40, "target-id", 3, "what", "mlp", "metric", "kl");
+    Result *result = call_json("ablate", params);
+    const MatrixBlock *effects = matrix_of(result, "effects");
+    assert_int_equal(effects->n_rows, 2);
+    run_says(clean, NULL);
+    for (int32_t layer = 0; layer < 2; layer++) {
+        char edit[48];
+        double expected = 0.0;
+        snprintf(edit, sizeof edit, "blocks.%d.hook_mlp_out=0", (int)layer);
+        run_says(without, edit);
+        for (int32_t id = 0; id < 61; id++) {
+            expected += exp(clean[id]) * (clean[id] - without[id]);
+        }
+        assert_true(expected > 0.01);
+        assert_true(fabs(effects->values[layer] - expected) <= 1e-4 * (1.0 + expected));
+    }
+    assert_true(result_passed(result));
+    result_free(result);
+}
+
 /* ---- what is refused ---- */
 
 /* Runs that would be made: one for each head and draw, pairs, and the six orders of a curve; nothing else is there. */
@@ -301,8 +341,9 @@ static void wrong_questions_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ablations_are_the_references),   cmocka_unit_test(heads_and_layers_can_be_chosen),
-        cmocka_unit_test(effects_over_records_are_means), cmocka_unit_test(resampling_takes_other_prompts),
-        cmocka_unit_test(estimates_count_the_runs),       cmocka_unit_test(wrong_questions_are_refused)};
+        cmocka_unit_test(ablations_are_the_references),     cmocka_unit_test(heads_and_layers_can_be_chosen),
+        cmocka_unit_test(effects_over_records_are_means),   cmocka_unit_test(resampling_takes_other_prompts),
+        cmocka_unit_test(divergence_is_from_the_clean_run), cmocka_unit_test(estimates_count_the_runs),
+        cmocka_unit_test(wrong_questions_are_refused)};
     return cmocka_run_group_tests_name("ablate", tests, open_cache, free_cache);
 }

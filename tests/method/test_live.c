@@ -246,11 +246,50 @@ static void what_is_refused_leaves_it_warm(void **state) {
     result_free(result);
 }
 
+static double estimated(const Result *result, const char *what) {
+    const TableBlock *table = result_find_block(result, "estimate")->content;
+    for (int32_t row = 0; row < table->n_rows; row++) {
+        if (strcmp(table_cell(table, row, 0)->text.bytes, what) == 0) {
+            return table_cell(table, row, 1)->number;
+        }
+    }
+    fail_msg("the estimate says nothing of %s", what);
+    return NAN;
+}
+
+/* Nothing is answered; what is edited later takes less, of a pass as a whole that is the same. */
+static void estimates_grow_with_what_is_edited(void **state) {
+    static const char *const edits[] = {"blocks.1.hook_mlp_out[pos=-1]=0", "blocks.1.hook_mlp_out=0",
+                                        "blocks.0.hook_mlp_out=0", "hook_embed=0"};
+    double work = 0, pass = 0;
+    for (int i = 0; i < 4; i++) {
+        Result *result;
+        must(call_method(&result, "live",
+                         "{\"model\": \"%s\", \"prompt\": \"a cab\", \"set\": [\"%s\"], \"estimate\": true}", model,
+                         edits[i]));
+        assert_null(result_find_block(result, "distribution"));
+        double more = estimated(result, "arithmetic of the edits"),
+               whole = estimated(result, "arithmetic of a full pass");
+        assert_true(i == 0 ? more > 0 : i == 1 ? more >= work : more > 1.2 * work);
+        assert_true(i == 0 || whole == pass);
+        assert_true(more <= 1.05 * whole);
+        assert_true(estimated(result, "time of the edits once warm, about") > 0);
+        assert_true(estimated(result, "memory at its peak, about") > estimated(result, "memory of weights"));
+        work = more;
+        pass = whole;
+        result_free(result);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_are_those_of_run),          cmocka_unit_test(late_edits_cost_less),
-        cmocka_unit_test(it_is_compared_with_what_is_named), cmocka_unit_test(what_was_kept_is_not_taken_for_another),
-        cmocka_unit_test(the_command_gives_the_same),        cmocka_unit_test(a_masked_model_is_asked_at_its_mask),
+        cmocka_unit_test(estimates_grow_with_what_is_edited),
+        cmocka_unit_test(answers_are_those_of_run),
+        cmocka_unit_test(late_edits_cost_less),
+        cmocka_unit_test(it_is_compared_with_what_is_named),
+        cmocka_unit_test(what_was_kept_is_not_taken_for_another),
+        cmocka_unit_test(the_command_gives_the_same),
+        cmocka_unit_test(a_masked_model_is_asked_at_its_mask),
         cmocka_unit_test(what_is_refused_leaves_it_warm),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

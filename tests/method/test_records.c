@@ -173,7 +173,95 @@ static void records_leave_nothing_behind(void **state) {
     unlink("/tmp/limn-records-words.txt");
 }
 
+static limn_status ask(Result **result, const char *command, const char *model, const char *data, bool skips) {
+    char json[2048];
+    const char *params = params_of(command);
+    if (strcmp(command, "diff") == 0) {
+        snprintf(json, sizeof json, params, model, model, data);
+    } else {
+        snprintf(json, sizeof json, params, model, data);
+    }
+    json_t *object = json_loads(json, 0, NULL);
+    assert_non_null(object);
+    if (skips) {
+        json_object_set_new(object, "on-error", json_string("skip"));
+    }
+    ModelCache *models;
+    assert_int_equal(model_cache_new(&models), LIMN_OK);
+    limn_status status = method_call(result, &test_registry, models, command, object, &(CallListeners){0});
+    json_decref(object);
+    model_cache_free(models);
+    return status;
+}
+
+/* A record that the model cannot read: its file and line are said; or it is left out, and a check says so. */
+static void records_that_cannot_be_read(void **state) {
+    enum { RECORDS = 60, LONG = 7 };
+    char folder[64], data[64], place[96];
+    TextBuffer text = TEXT_BUFFER_INIT;
+    make_letters_model(folder);
+    snprintf(data, sizeof data, "/tmp/limn-records-%d-long.jsonl", (int)getpid());
+    static const char words[] = "[ride: cab | bus]\ncab | bus\n";
+    assert_int_equal(file_write_atomic("/tmp/limn-records-words.txt", words, sizeof words - 1), LIMN_OK);
+    for (int i = 0; i < RECORDS; i++) {
+        text_buffer_printf(&text, "{\"text\": \"a cab%*s%s\", \"key\": \"cab\", \"label\": \"%s\", \"lang\": \"%s\"}\n",
+                           i == LONG ? 80 : 1, "",
+                           i % 3 == 0   ? "is"
+                           : i % 3 == 1 ? ""
+                                        : "a bad",
+                           i % 2 == 0 ? "de" : "f", i % 5 == 0 ? "x" : "y");
+    }
+    assert_int_equal(file_write_atomic(data, text.data, text.length), LIMN_OK);
+    text_buffer_free(&text);
+    int wrong = 0, asked = 0;
+    for (size_t i = 0; i < test_registry.methods->n; i++) {
+        const Method *method = test_registry.methods->items[i].method;
+        const char *name = method->command.name;
+        if (!takes_data(method) || strcmp(name, "replace") == 0) { /* which draws words from it alone */
+            continue;
+        }
+        Result *result;
+        limn_status status = ask(&result, name, folder, data, false);
+        snprintf(place, sizeof place, "%s: ", data);
+        const char *at = status == LIMN_OK ? NULL : strstr(error_message(), place);
+        bool said =
+            at != NULL && (strstr(at, "line 8") != NULL || strstr(at, "record 8") != NULL) && strstr(at, "64") != NULL;
+        if (!said) {
+            print_error("%s: %s\n", name, status == LIMN_OK ? "no failure" : error_message());
+            wrong++;
+        }
+        if (status == LIMN_OK) {
+            result_free(result);
+        }
+        status = ask(&result, name, folder, data, true);
+        if (status != LIMN_OK) {
+            print_error("%s, skipping: %s\n", name, error_message());
+            wrong++;
+            continue;
+        }
+        int counted = 0;
+        for (int32_t c = 0; c < result->n_checks; c++) {
+            bool of_it = strcmp(result->checks[c].name.bytes, "skipped") == 0 ||
+                         strcmp(result->checks[c].name.bytes, "unscored") == 0;
+            counted += of_it && result->checks[c].value == 1 && result->checks[c].state == CHECK_FAIL;
+        }
+        if (counted != 1) {
+            print_error("%s, skipping: %d checks count one record\n", name, counted);
+            wrong++;
+        }
+        result_free(result);
+        asked++;
+    }
+    assert_true(asked > 6);
+    assert_int_equal(wrong, 0);
+    remove_letters_model(folder);
+    unlink(data);
+    unlink("/tmp/limn-records-words.txt");
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(records_leave_nothing_behind)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(records_leave_nothing_behind), /* of a heap that nothing else used */
+        cmocka_unit_test(records_that_cannot_be_read)};
     return cmocka_run_group_tests_name("records", tests, NULL, NULL);
 }

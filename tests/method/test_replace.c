@@ -273,6 +273,93 @@ static void what_is_fixed_stays_in_a_sentence(void **state) {
     }
 }
 
+/* Fields are exchanged for what other records have in them, messages word by word; the template's own words stay. */
+static void fields_draw_from_other_records(void **state) {
+    static const char records[] = "{\"q\": \"the cat sat\", \"a\": \"red\"}\n"
+                                  "{\"q\": \"my dog ran\", \"a\": \"blue\"}\n"
+                                  "{\"q\": \"you hid it\", \"a\": \"red\"}\n"
+                                  "{\"q\": \"go on\", \"a\": \"green\"}\n";
+    static const char *const own[] = {"my dog ran", "blue"};
+    static const char *const others[2][4] = {{"the cat sat", "you hid it", "go on", NULL}, {"red", "green", NULL}};
+    const Fixture *fixture = *state;
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/limn-fields-%d.jsonl", (int)getpid());
+    assert_int_equal(file_write_atomic(path, records, strlen(records)), LIMN_OK);
+    Result *result;
+    if (call_method(&result, "replace",
+                    "{\"model\": \"%s\", \"data\": \"%s\", \"template\": \"so {q} or {a} no\", \"record\": 1, "
+                    "\"target\": \"e\", \"by\": \"field\"}",
+                    fixture->letters, path) != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+    const TableBlock *table = table_of(result, "draws");
+    assert_int_equal(table_of(result, "effects")->n_rows, 2);
+    assert_int_equal(table->n_rows, 2);
+    for (int32_t r = 0; r < 2; r++) {
+        int field = strcmp(table_cell(table, r, 0)->text.bytes, own[0]) == 0 ? 0 : 1;
+        assert_string_equal(table_cell(table, r, 0)->text.bytes, own[field]);
+        assert_string_equal(table_cell(table, r, 2)->text.bytes, "data");
+        char *copy = strdup(table_cell(table, r, 3)->text.bytes), *rest = copy;
+        int n = 0, expected = 0;
+        for (char *draw = strtok_r(copy, ",", &rest); draw != NULL; draw = strtok_r(NULL, ",", &rest), n++) {
+            bool found = false;
+            for (int k = 0; others[field][k] != NULL; k++) {
+                found = found || strcmp(draw + (n > 0 ? 1 : 0), others[field][k]) == 0;
+            }
+            assert_true(found);
+        }
+        while (others[field][expected] != NULL) {
+            expected++;
+        }
+        assert_int_equal(n, expected); /* each text once */
+        free(copy);
+    }
+    result_free(result);
+    unlink(path);
+}
+
+/* Documents are what of them the chat's template wrote out, messages what it made of each. */
+static void documents_and_messages_are_units(void **state) {
+    static const struct {
+        const char *by;
+        const char *units[3]; /* in their order */
+    } rows[] = {{"document", {"the cat sat", "go on", NULL}}, {"message", {"ask", "how", NULL}}};
+    static const char documents[] =
+        "[{\"title\": \"no\", \"text\": \"the cat sat\"}, {\"text\": \"go on\"}, {\"text\": \"absent\"}]";
+    static const char source[] = "{{ documents[0].text }} so {{ documents[1].text }} or"
+                                 "{% for m in messages %} {{ m.content }}{% endfor %}";
+    const Fixture *fixture = *state;
+    char list[64], template[64];
+    snprintf(list, sizeof list, "/tmp/limn-documents-%d.json", (int)getpid());
+    snprintf(template, sizeof template, "/tmp/limn-template-%d.jinja", (int)getpid());
+    assert_int_equal(file_write_atomic(list, documents, strlen(documents)), LIMN_OK);
+    assert_int_equal(file_write_atomic(template, source, strlen(source)), LIMN_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        Result *result;
+        if (call_method(
+                &result, "replace",
+                "{\"model\": \"%s\", \"messages\": \"[{\\\"role\\\": \\\"user\\\", \\\"content\\\": \\\"ask\\\"}, "
+                "{\\\"role\\\": \\\"user\\\", \\\"content\\\": \\\"how\\\"}]\", \"documents\": \"%s\", "
+                "\"chat-template\": \"%s\", \"target\": \"e\", \"by\": \"%s\"}",
+                fixture->letters, list, template, rows[i].by) != LIMN_OK) {
+            fail_msg("%s: %s", rows[i].by, error_message());
+        }
+        const TableBlock *table = table_of(result, "effects");
+        int n = 0;
+        for (; rows[i].units[n] != NULL; n++) {
+            bool found = false;
+            for (int32_t r = 0; r < table->n_rows; r++) {
+                found = found || strcmp(table_cell(table, r, 0)->text.bytes, rows[i].units[n]) == 0;
+            }
+            assert_true(found);
+        }
+        assert_int_equal(table->n_rows, n);
+        result_free(result);
+    }
+    unlink(list);
+    unlink(template);
+}
+
 static void refused(limn_status expected, const char *part, const char *format, const char *model, const char *path) {
     Result *result = NULL;
     limn_status status = call_method(&result, "replace", format, model, path);
@@ -314,6 +401,8 @@ int main(void) {
         cmocka_unit_test(what_is_fixed_stays),
         cmocka_unit_test(sentences_and_pairs),
         cmocka_unit_test(what_is_fixed_stays_in_a_sentence),
+        cmocka_unit_test(fields_draw_from_other_records),
+        cmocka_unit_test(documents_and_messages_are_units),
         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests_name("replace", tests, set_up, tear_down);

@@ -278,6 +278,137 @@ static void another_target(void **state) {
     result_free(f);
 }
 
+/* ---- several categories ---- */
+
+static const char several[] = "[ride: cab | bus]\ncab | bus\n[end: bad | go | us]\nbad | go | us\n"
+                              "[heavy: last | long]\nlast | zzzzzzzzzz\n[none: here | there]\nqqq | www\n";
+
+static limn_status ask_several(Result **result, const Fixture *fixture, const char *more) {
+    return call_method(result, "sensitive",
+                       "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"choices\": \"x,y,z\", "
+                       "\"words\": \"%s\", \"ordinary\": 0, \"explain\": 0%s}",
+                       fixture->letters, fixture->data, fixture->words, more);
+}
+
+/* The strongest first: those that are raised, then by p, then by size. Of pairs those of enough records first. */
+static void the_strongest_come_first(void **state) {
+    const Fixture *fixture = *state;
+    Result *one, *result;
+    must(ask_several(&one, fixture, ""));
+    write_words(fixture, several);
+    must(ask_several(&result, fixture, ""));
+    int32_t n = ((const TableBlock *)result_find_block(result, "categories")->content)->n_rows, ride = -1;
+    assert_int_equal(n, 5); /* ride, three of end, heavy */
+    for (int32_t row = 0; row < n; row++) {
+        double raised = cell(result, "categories", row, "raised"), p = cell(result, "categories", row, "p"),
+               size = fabs(cell(result, "categories", row, "shift"));
+        if (row > 0) {
+            double raised_before = cell(result, "categories", row - 1, "raised"),
+                   p_before = cell(result, "categories", row - 1, "p"),
+                   size_before = fabs(cell(result, "categories", row - 1, "shift"));
+            assert_true(raised_before > raised ||
+                        (raised_before == raised && (p_before < p || (p_before == p && size_before >= size))));
+        }
+        assert_int_equal(isnan(cell(result, "categories", row, "low")), cell(result, "categories", row, "records") < 5);
+        ride = cell(result, "categories", row, "records") == PAIRS ? row : ride;
+    }
+    assert_true(ride >= 0);
+    assert_near(cell(result, "categories", ride, "shift"), cell(one, "categories", 0, "shift"), 1e-12, "shift");
+    assert_true(cell(result, "categories", ride, "low") < cell(one, "categories", 0, "low")); /* for all together */
+    assert_true(cell(result, "categories", ride, "p") >= cell(one, "categories", 0, "p"));
+    n = ((const TableBlock *)result_find_block(result, "pairs")->content)->n_rows;
+    for (int32_t row = 1; row < n; row++) {
+        bool few_before = cell(result, "pairs", row - 1, "records") < 5,
+             few = cell(result, "pairs", row, "records") < 5;
+        double before = fabs(cell(result, "pairs", row - 1, "shift")), size = fabs(cell(result, "pairs", row, "shift"));
+        assert_true(few_before < few || (few_before == few && before >= size));
+    }
+    assert_true(cell(result, "pairs", 0, "records") >= 5 && cell(result, "pairs", n - 1, "records") < 5);
+    result_free(one);
+    result_free(result);
+    write_words(fixture, "[ride: cab | bus]\ncab | bus\n");
+}
+
+static const char *text_at(const Result *result, const char *id, int32_t row, int32_t column) {
+    return table_cell(result_find_block(result, id)->content, row, column)->text.bytes;
+}
+
+/* What `predict` decides of a text. */
+static void decides(const Fixture *fixture, const char *text, char choice[8]) {
+    char data[80], line[160];
+    Result *result;
+    snprintf(data, sizeof data, "%s.jsonl", fixture->words);
+    snprintf(line, sizeof line, "{\"text\": \"%s\"}\n", text);
+    must(file_write_atomic(data, line, strlen(line)));
+    unlink(fixture->out);
+    must(call_method(&result, "predict",
+                     "{\"model\": \"%s\", \"data\": \"%s\", \"prompt-field\": \"text\", \"choices\": \"x,y,z\", "
+                     "\"decisions\": \"%s\"}",
+                     fixture->letters, data, fixture->out));
+    result_free(result);
+    char *bytes;
+    size_t length;
+    must(file_read(&bytes, &length, fixture->out, 1 << 20));
+    json_t *json = json_loadb(bytes, (size_t)(strchr(bytes, '\n') - bytes), 0, NULL);
+    snprintf(choice, 8, "%s", json_string_value(json_object_get(json, "pred")));
+    json_decref(json);
+    free(bytes);
+    unlink(data);
+}
+
+/* Each turned record decides as it says, as it stands and with the word exchanged; the farthest moved come first. */
+static void turned_records_turn(void **state) {
+    const Fixture *fixture = *state;
+    Result *result;
+    write_words(fixture, several);
+    must(ask_several(&result, fixture, ""));
+    int32_t n = ((const TableBlock *)result_find_block(result, "turned")->content)->n_rows;
+    assert_in_range(n, 3, 10);
+    for (int32_t row = 0; row < n; row++) {
+        const char *word = text_at(result, "turned", row, 1), *other = text_at(result, "turned", row, 2),
+                   *prompt = text_at(result, "turned", row, 7), *at = strstr(prompt, word);
+        char then[128], found[8];
+        assert_non_null(at);
+        snprintf(then, sizeof then, "%.*s%s%s", (int)(at - prompt), prompt, other, at + strlen(word));
+        decides(fixture, prompt, found);
+        assert_string_equal(found, text_at(result, "turned", row, 3));
+        decides(fixture, then, found);
+        assert_string_equal(found, text_at(result, "turned", row, 4));
+        assert_string_not_equal(found, text_at(result, "turned", row, 3));
+        double moved = fabs(cell(result, "turned", row, "lead") - cell(result, "turned", row, "lead then"));
+        assert_true(row == 0 || moved <= fabs(cell(result, "turned", row - 1, "lead") -
+                                              cell(result, "turned", row - 1, "lead then")));
+    }
+    result_free(result);
+    write_words(fixture, "[ride: cab | bus]\ncab | bus\n");
+}
+
+/* A limit is of one category where it names one, of groups where it measures them; what is not there holds no limit. */
+static void limits_are_of_what_they_name(void **state) {
+    const Fixture *fixture = *state;
+    Result *result;
+    write_words(fixture, several);
+    must(ask_several(&result, fixture,
+                     ", \"groups\": \"lang\", \"at-most\": [\"gap:heavy=100\", \"gap:none=1\", \"rate-gap=0.9\"], "
+                     "\"at-least\": [\"impact-ratio=0.01\"]"));
+    int heavy = 0, none = 0, rate = 0, impact = 0;
+    for (int32_t i = 0; i < result->n_checks; i++) {
+        const ResultCheck *check = &result->checks[i];
+        heavy += strcmp(check->name.bytes, "gap:heavy") == 0;
+        none += strcmp(check->name.bytes, "gap:none") == 0 && check->state == CHECK_FAIL && isnan(check->value) &&
+                strstr(check->meaning.bytes, "no record has its words") != NULL;
+        if (strcmp(check->name.bytes, "rate-gap") == 0) {
+            rate += fabs(check->value - cell(result, "gaps", 0, "value")) < 1e-12 && check->kind == CHECK_AT_MOST;
+        }
+        if (strcmp(check->name.bytes, "impact-ratio") == 0) {
+            impact += fabs(check->value - cell(result, "gaps", 1, "value")) < 1e-12 && check->kind == CHECK_AT_LEAST;
+        }
+    }
+    assert_true(heavy == 1 && none == 1 && rate == 1 && impact == 1);
+    result_free(result);
+    write_words(fixture, "[ride: cab | bus]\ncab | bus\n");
+}
+
 /* ---- raised or not ---- */
 
 enum { TRIALS = 20, LINES = 24 };
@@ -375,6 +506,9 @@ int main(void) {
         cmocka_unit_test(shares_lie_between_nothing_and_all),
         cmocka_unit_test(limits_judge_by_intervals),
         cmocka_unit_test(groups_have_rates),
+        cmocka_unit_test(the_strongest_come_first),
+        cmocka_unit_test(turned_records_turn),
+        cmocka_unit_test(limits_are_of_what_they_name),
         cmocka_unit_test(another_target),
         cmocka_unit_test(refuses),
         cmocka_unit_test(neutral_words_raise_next_to_nothing),

@@ -388,6 +388,44 @@ static void edits_in_force_stay_in_force(void **state) {
     unlink(edit_file);
 }
 
+static double estimated(const Result *result, const char *what) {
+    const TableBlock *table = table_of(result, "estimate");
+    for (int32_t row = 0; row < table->n_rows; row++) {
+        if (strcmp(table_cell(table, row, 0)->text.bytes, what) == 0) {
+            return cell(table, row, 1);
+        }
+    }
+    fail_msg("the estimate says nothing of %s", what);
+    return NAN;
+}
+
+/* The records and the other edits are those of the run itself; nothing is judged or written. */
+static void an_estimate_counts_what_is_run(void **state) {
+    static const struct {
+        const char *more;
+        int chosen, judged;
+    } rows[] = {{", \"choose\": \"head\", \"choose-on\": \"h == 1\", \"count\": 2", RECORDS / 2, RECORDS / 2},
+                {", \"set\": [\"blocks.0.attn.hook_z[head=1]=0\"]", 0, RECORDS},
+                {", \"set\": [\"blocks.0.attn.hook_z[head=1]=0\"], \"no-controls\": true", 0, RECORDS}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        Result *result, *run;
+        must(call_method(&result, "surgery", "{" BASICS "%s, \"estimate\": true, \"save-edit\": \"%s\"}", model, data,
+                         rows[i].more, edit_file));
+        must(call_method(&run, "surgery", "{" BASICS "%s}", model, data, rows[i].more));
+        assert_true(estimated(result, "records to choose on") == rows[i].chosen);
+        assert_true(estimated(result, "records to judge on") == rows[i].judged);
+        const Block *controls = result_find_block(run, "controls");
+        int32_t others = controls == NULL ? 0 : ((const TableBlock *)controls->content)->n_rows - 1;
+        double expected = estimated(result, "others of its kind");
+        assert_true(i == 0 ? expected > 0 : expected == others); /* of what is yet to be chosen: others of the first */
+        assert_true(estimated(result, "time, about") > 0 && estimated(result, "time, about") < 100);
+        assert_null(result_find_block(result, "before-after"));
+        assert_int_not_equal(access(edit_file, F_OK), 0);
+        result_free(result);
+        result_free(run);
+    }
+}
+
 static void refused(const char *more, const char *expected) {
     Result *result;
     limn_status status = call_method(&result, "surgery", "{" BASICS "%s}", model, data, more);
@@ -426,6 +464,7 @@ int main(void) {
         cmocka_unit_test(the_edit_is_chosen_on_other_records),
         cmocka_unit_test(halves_hold_whatever_the_order),
         cmocka_unit_test(edits_in_force_stay_in_force),
+        cmocka_unit_test(an_estimate_counts_what_is_run),
         cmocka_unit_test(what_cannot_be_asked_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

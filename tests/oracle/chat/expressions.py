@@ -83,6 +83,24 @@ EXPRESSIONS = r'''
 {{ messages|selectattr('role', 'equalto', 'user')|map(attribute='content')|list }} {{ messages|rejectattr('role', 'in', ['system', 'user'])|list|length }}
 {{ x|default('d') }} {{ ''|default('d') }}. {{ ''|default('d', true) }} {{ none|default('d') }} {{ none|d('e', boolean=true) }} {{ messages[0].q|default(messages[0].role) }}
 {{ '42'|int }} {{ 'x'|int }} {{ 'x'|int(7) }} {{ 3.9|int }} {{ '3.9'|int }} {{ -3.9|int }} {{ '1.5'|float }} {{ 'x'|float }} {{ 3|float }} {{ true|int }} {{ ' 5 '|int }} {{ '1e3'|float }}
+{{ 1.5 - 0.25 }} {{ 1.5 * 2 }} {{ 1.5 / 0.5 }} {{ 2 - 0.5 }} {{ -1.5 * -2 }} {{ 7 / 2.0 }} {{ 0.1 * 3 }}
+{{ 1e999 }} {{ -1e999 }} {{ [1e999, -1e999]|tojson }} {{ 1e999 - 1e999 }} {{ [1e999 - 1e999]|tojson }}
+{{ 1.5 < 2.5 }} {{ 2.5 < 1.5 }} {{ 1.5 <= 1.5 }} {{ [1.5, 0.5, 1]|sort }} {{ 2 is le 2 }} {{ 3 is le 2 }} {{ 1.5 is le 2 }}
+{{ true is sameas true }} {{ true is sameas false }} {{ messages is sameas messages }} {{ 1.5 is sameas 2 }} {{ 'a' is sameas 1 }}
+{{ 'x' if 0.0 else 'y' }} {{ 'x' if 0.5 else 'y' }} {{ 'x' if range(0) else 'y' }} {{ 'x' if range(2) else 'y' }} {{ 'x' if namespace() else 'y' }} {{ 'x' if ([]|map('upper')) else 'y' }}
+{{ range(3) == range(3) }} {{ range(3) == range(4) }} {{ range(3) == [0, 1, 2] }} {{ namespace() == 1 }} {% set n = namespace() %}{{ n == n }} {{ n == namespace() }}
+{{ strftime_now('%F %T') }}
+{{ [1, 2].copy() }} {{ {'a': 1}.copy() }} {{ {'a': 1}.copy().a }} {{ (1, 2).index(2) }} {{ (1, 2, 1).count(1) }}
+{{ 'abc'|attr('upper') is defined }} {{ 'abc'|attr('nothing') is defined }} {{ namespace(a=1)|attr('a') }}
+{{ [[1, 2], [3, 4]]|map(attribute='1')|list }} {{ [{'a': [5, 6]}]|map(attribute='a.1')|list }} {{ [[1, 2], [0, 4]]|sort(attribute=0) }} {{ [[1, 2]]|map(attribute=1)|list }}
+{{ '%.2s' % 'abc' }} {{ '%5.1s|' % 'abc' }} {{ '%-5.2s|' % 'éàü' }} {{ '%.0s|' % 'abc' }}
+[{{ nothing|default }}] {{ nothing|default(1, true) }} {{ 'a'|default }} {{ dict(a=1, **{'b': 2}) }} {{ dict(**{'b': 2}) }}
+{% macro f(a, b) %}{{ a }}-{{ b }}{% endmacro %}{{ f(1, **{'b': 2}) }} {{ f(*[1, 2]) }} {{ f(b=3, *[4]) }} {{ (f)(5, 6) }}
+{% for i in [1] %}[{{ loop.nothing }}][{{ loop.nothing is defined }}]{% endfor %}
+{{ 'aXbXc'.replace('X', '-', 1) }} {{ 'a b c'.split(none, 1) }} {{ 'abc'.find('c', 1) }} {{ 'abcabc'.find('a', 1) }}
+{% macro c() %}{{ caller('x', **{'b': 2}) }}{% endmacro %}{% call(a, b=1) c() %}{{ a }}{{ b }}{% endcall %}
+{{ 10 ** 18 }} {{ 2 ** 62 }} {{ 9223372036854775807 }} {{ -9223372036854775807 }} {{ 3 ** 39 }}
+{{ 'a' 'b' ~ 'c' "d" }} {{ 'x'.join(['a', 'b']) }} {{ '%d%%' % 5 }} {{ '%5d|%-5d|%05d' % (1, 2, 3) }} {{ '%+d %+d' % (1, -1) }} {{ '%x %X' % (255, 255) }}
 {{ '.5'|float }} {{ '5.'|float }} {{ '007.5'|float }} {{ '+5'|float }} {{ '1_0.5'|float }} {{ '-.5e-3'|float }} {{ '1e400'|float }} {{ '99999999999999999999'|float }} {{ '--5'|float }} {{ '1.5.2'|float(9) }} {{ '.'|float(3) }} {{ '_1'|float }} {{ '1__0'|float }}
 {{ '1_000'|int }} {{ '9223372036854775807'|int }} {{ '-9223372036854775808'|int }} {{ '1234567890123456789'|int }} {{ '1e400'|int(3) }} {{ '-'|int(4) }} {{ '0x10'|int }} {{ '1_'|int(5) }} {{ '-12'|int }}
 {{ 3.14159|round(2) }} {{ 2.5|round }} {{ 3.5|round }} {{ 2.1|round(method='ceil') }} {{ 2.9|round(0, 'floor') }} {{ 7|round }} {{ -5|abs }} {{ -1.5|abs }} {{ 2.675|round(2) }}
