@@ -31,6 +31,8 @@ cmp -s "$work/a" "$work/b" || problem "an audit of kept steps says something els
 limn audit "$work/plan.yaml" --work "$work/kept" --language zh -o "$work/zh.md"
 expect_code 0
 grep -q '概览' "$work/zh.md" || problem "a report in Chinese"
+grep -q '| 通过 |' "$work/zh.md" || problem "outcomes in Chinese"
+expect_no '| \(pass\|fail\|high\|medium\|low\|word\|points\) |' "$work/zh.md"
 
 # a gate that fails, and one that cannot be judged
 sed -i 's/value: 1%/value: 100%, by: value/' "$work/plan.yaml"

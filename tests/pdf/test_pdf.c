@@ -453,7 +453,7 @@ static TextBuffer drawn_with(int32_t row, int32_t column) {
     assert_int_equal(result_new(&result, "m", "Matrix"), LIMN_OK);
     MatrixBlock *matrix = result_add_matrix(result, "matrix", "Matrix", SIDE, SIDE);
     for (int32_t i = 0; i < SIDE; i++) {
-        char label[8];
+        char label[16];
         snprintf(label, sizeof label, "%03d", i == row ? 888 : i);
         matrix_label_row(matrix, i, label, 3);
         snprintf(label, sizeof label, "%03d", i == column ? 888 : i);
