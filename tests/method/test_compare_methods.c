@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "call/call.h"
@@ -158,6 +159,175 @@ static void seeds_are_held_against_the_largest(void **state) {
     assert_true(first && last);
 }
 
+/* ---- figures, where each word has one other: what is asked is known ---- */
+
+enum { FREE = 5 /* words, every second one of WORDS */ };
+static const char *const parts[FREE] = {"a", "cab", "de", "fg", "h"};
+
+/* The prompt with the words of `out` exchanged for the one of the file. */
+static void write_prompt(char prompt[64], unsigned out) {
+    prompt[0] = '\0';
+    for (int w = 0; w < FREE; w++) {
+        sprintf(prompt + strlen(prompt), "%s%s", w > 0 ? " " : "", (out >> w & 1) != 0 ? "zz" : parts[w]);
+    }
+}
+
+/* Of the target "d" behind it: its probability, and its lead over all others. */
+static void answer_to(unsigned out, double *probability, double *lead) {
+    Result *result;
+    char prompt[64];
+    write_prompt(prompt, out);
+    assert_int_equal(
+        call_method(&result, "run", "{\"model\": \"%s\", \"prompt\": \"%s\", \"target\": \"d\"}", folder, prompt),
+        LIMN_OK);
+    *probability = exp(result->target.log_probability);
+    *lead = result->target.log_probability - log1p(-*probability);
+    result_free(result);
+}
+
+static void scores_of(double scores[WORDS], const char *method, unsigned out) {
+    Result *result;
+    char prompt[64];
+    write_prompt(prompt, out);
+    assert_int_equal(call_method(&result, method,
+                                 "{\"model\": \"%s\", \"prompt\": \"%s\", \"target\": \"d\", \"check\": \"none\"}",
+                                 folder, prompt),
+                     LIMN_OK);
+    const TokenGrouping *words = tokens_grouping(result_find_block(result, "attribution")->content, "word");
+    assert_int_equal(words->n, WORDS);
+    for (int w = 0; w < WORDS; w++) {
+        scores[w] = words->groups[w].score;
+    }
+    result_free(result);
+}
+
+/* Sets of the words with the highest scores (or of all others): as many as share of them. */
+static unsigned highest(const double scores[WORDS], double share, bool others) {
+    int n = (int)fmax(1.0, floor(share * FREE + 0.5));
+    unsigned set = 0;
+    for (int k = 0; k < n; k++) {
+        int best = -1;
+        for (int w = 0; w < FREE; w++) {
+            best = (set >> w & 1) == 0 && (best < 0 || scores[2 * w] > scores[2 * best]) ? w : best;
+        }
+        set |= 1u << best;
+    }
+    return others ? ~set & ((1u << FREE) - 1) : set;
+}
+
+static double ranked(const double *a, const double *b) {
+    double ra[FREE] = {0}, rb[FREE] = {0}, square = 0.0;
+    for (int i = 0; i < FREE; i++) {
+        for (int k = 0; k < FREE; k++) {
+            ra[i] += a[k] < a[i];
+            rb[i] += b[k] < b[i];
+        }
+        square += (ra[i] - rb[i]) * (ra[i] - rb[i]);
+    }
+    return 1.0 - 6.0 * square / (FREE * (FREE * FREE - 1.0)); /* no two are alike */
+}
+
+static void near(double found, double expected, double tolerance, const char *what) {
+    if (!(fabs(found - expected) <= tolerance)) {
+        fail_msg("%s: found %.9g, expected %.9g", what, found, expected);
+    }
+}
+
+static void check_method(const Result *result, const char *name, const double probability[1 << FREE],
+                         const double lead[1 << FREE]) {
+    static const double shares[] = {0.1, 0.2, 0.3, 0.5, 0.75};
+    double scores[WORDS], own[FREE], effects[FREE], sizes[2][FREE], fell = 0.0, missing = 0.0, cause = 0.0, most = 0.0;
+    const TableBlock *table = table_of(result, "methods");
+    int32_t row = row_of(table, name), line = -1;
+    scores_of(scores, name, 0);
+    int named = -1, idle[2] = {-1, -1};
+    for (int w = 0; w < FREE; w++) {
+        own[w] = scores[2 * w];
+        effects[w] = lead[0] - lead[1u << w];
+        sizes[0][w] = fabs(own[w]);
+        sizes[1][w] = fabs(effects[w]);
+        named = own[w] > 0.0 && (named < 0 || own[w] > own[named]) ? w : named;
+        most = fmax(most, effects[w]);
+    }
+    cause = named < 0 ? 0.0 : fmax(0.0, effects[named]) / most;
+    near(number_at(table, row, 1), ranked(own, effects), 1e-9, "rank correlation");
+    near(number_at(table, row, 2), ranked(sizes[0], sizes[1]), 1e-9, "rank correlation of sizes");
+    near(number_at(table, row, 3), cause, 1e-3, "effect of the word named first");
+    const SeriesBlock *deletion = result_find_block(result, "deletion")->content,
+                      *insertion = result_find_block(result, "insertion")->content;
+    for (int32_t l = 0; l < deletion->n_lines; l++) {
+        line = strcmp(deletion->lines[l].name.bytes, name) == 0 ? l : line;
+    }
+    assert_true(line >= 0);
+    near(deletion->lines[line].y[0], probability[0], 1e-6, "with nothing exchanged");
+    near(deletion->lines[line].y[6], probability[(1 << FREE) - 1], 1e-6, "with everything exchanged");
+    near(insertion->lines[line].y[6], probability[0], 1e-6, "with everything kept");
+    near(insertion->lines[line].y[0], probability[(1 << FREE) - 1], 1e-6, "with nothing kept");
+    for (int p = 0; p < 5; p++) {
+        double without = probability[highest(scores, shares[p], false)],
+               alone = probability[highest(scores, shares[p], true)];
+        assert_true(deletion->x[p + 1] == shares[p] && insertion->x[p + 1] == shares[p]);
+        near(deletion->lines[line].y[p + 1], without, 1e-6, "without the highest");
+        near(insertion->lines[line].y[p + 1], alone, 1e-6, "with the highest alone");
+        fell += (probability[0] - without) / 5;
+        missing += (probability[0] - alone) / 5;
+    }
+    near(number_at(table, row, 4), fell, 1e-6, "comprehensiveness");
+    near(number_at(table, row, 5), missing, 1e-6, "sufficiency");
+    double both = 0.0, square = 0.0, actual = 0.0, off = 0.0; /* over all sets, which random ones come near */
+    for (int pass = 0; pass < 2; pass++) {
+        for (unsigned out = 0; out < 1u << FREE; out++) {
+            double said = 0.0, is = lead[0] - lead[out];
+            for (int w = 0; w < FREE; w++) {
+                said += (out >> w & 1) != 0 ? own[w] : 0.0;
+            }
+            if (pass == 0) {
+                both += said * is;
+                square += said * said;
+                actual += is * is;
+            } else {
+                off += (both / square * said - is) * (both / square * said - is);
+            }
+        }
+    }
+    near(number_at(table, row, 6), off / actual, 0.05, "infidelity");
+    double worst = 0.0;
+    for (int k = 0; k < 2; k++) { /* the two words whose exchange moved the lead least */
+        for (int w = 0; w < FREE; w++) {
+            bool free = k == 0 || w != idle[0];
+            idle[k] = free && (idle[k] < 0 || sizes[1][w] < sizes[1][idle[k]]) ? w : idle[k];
+        }
+        double version[WORDS], apart = 0.0, size = 0.0;
+        scores_of(version, name, 1u << idle[k]);
+        for (int w = 0; w < WORDS; w++) {
+            if (w != 2 * idle[k]) {
+                apart += (version[w] - scores[w]) * (version[w] - scores[w]);
+                size += scores[w] * scores[w];
+            }
+        }
+        worst = fmax(worst, sqrt(apart / size));
+    }
+    near(number_at(table, row, 7), worst, 1e-4, "sensitivity");
+}
+
+static void figures_are_what_they_say(void **state) {
+    double probability[1 << FREE], lead[1 << FREE];
+    char path[128], options[512];
+    snprintf(path, sizeof path, "%s/one.txt", folder);
+    assert_int_equal(file_write_atomic(path, "zz\n", 3), LIMN_OK);
+    for (unsigned out = 0; out < 1u << FREE; out++) {
+        answer_to(out, &probability[out], &lead[out]);
+    }
+    snprintf(options, sizeof options,
+             "%s[\"grad,lrp\"], \"replacements\": \"%s\", \"sets\": 2000, \"versions\": 2, \"seeds\": 1", one_prompt,
+             path);
+    Result *result = compare(options);
+    check_method(result, "grad", probability, lead);
+    check_method(result, "lrp", probability, lead);
+    result_free(result);
+    unlink(path);
+}
+
 static void all_are_compared_when_none_is_named(void **state) {
     Result *result = compare(", \"prompt\": \"a cab de fg h\", \"target\": \"d\", \"sets\": 4, \"seeds\": 1");
     const TableBlock *methods = table_of(result, "methods");
@@ -246,12 +416,10 @@ static void mistakes_are_named(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_method_agrees_with_itself),
-                                       cmocka_unit_test(what_draws_moves_with_its_seed),
-                                       cmocka_unit_test(seeds_are_held_against_the_largest),
-                                       cmocka_unit_test(all_are_compared_when_none_is_named),
-                                       cmocka_unit_test(records_and_rationales_count),
-                                       cmocka_unit_test(lists_of_texts_are_rationales),
-                                       cmocka_unit_test(mistakes_are_named)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_method_agrees_with_itself),         cmocka_unit_test(what_draws_moves_with_its_seed),
+        cmocka_unit_test(seeds_are_held_against_the_largest),  cmocka_unit_test(figures_are_what_they_say),
+        cmocka_unit_test(all_are_compared_when_none_is_named), cmocka_unit_test(records_and_rationales_count),
+        cmocka_unit_test(lists_of_texts_are_rationales),       cmocka_unit_test(mistakes_are_named)};
     return cmocka_run_group_tests_name("compare methods", tests, make_folder, remove_folder);
 }
