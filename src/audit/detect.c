@@ -16,7 +16,7 @@ static const Detector detectors[] = {
 
 double detected_number(const TableBlock *table, int32_t row, const char *name) {
     int32_t column = table_column(table, name);
-    return column >= 0 ? number_in_cell(table_cell(table, row, column)) : (double)NAN;
+    return column >= 0 && row >= 0 ? number_in_cell(table_cell(table, row, column)) : (double)NAN;
 }
 
 Text detected_text(const TableBlock *table, int32_t row, const char *name) {

@@ -6,41 +6,34 @@
 #include "audit/detect.h"
 
 static limn_status add_row(Detection *detection, int32_t step, const TableBlock *table, int32_t row) {
-    static const char *const names[] = {"group", "difference", "low", "high", "p", "n", "A", "B"};
-    const Value *cells[8];
-    for (int i = 0; i < 8; i++) {
-        int32_t column = table_column(table, names[i]);
-        if (column < 0) {
-            return LIMN_OK;
-        }
-        cells[i] = table_cell(table, row, column);
-    }
+    double difference = detected_number(table, row, "difference");
+    Text records = detected_text(table, row, "group");
     const PlanStep *of = &detection->runner->plan->steps[step];
-    const char *group = cells[0]->kind == VALUE_TEXT ? arena_strdup(detection->arena, cells[0]->text.bytes) : "all";
+    const char *group = records.length > 0 ? arena_strdup(detection->arena, records.bytes) : "all";
     const char *where = arena_printf(detection->arena, TELL(detection, "%s, records: %s", "%s，记录：%s"), of->id,
                                      group != NULL ? group : "");
     const char *evidence =
         arena_printf(detection->arena,
                      TELL(detection, "right on %.1f%% of the records, the other version on %.1f%% of the same ones",
                           "判对 %.1f%% 的记录，另一版本对同一批记录判对 %.1f%%"),
-                     100 * number_in_cell(cells[7]), 100 * number_in_cell(cells[6]));
+                     100 * detected_number(table, row, "B"), 100 * detected_number(table, row, "A"));
     if (group == NULL || where == NULL || evidence == NULL) {
         return method_no_memory(detection->runner->call);
     }
     Hypothesis made = {.kind = "difference",
                        .what = TELL(detection, "accuracy against the other version", "与另一版本相比的准确率"),
                        .where = where,
-                       .effect = {number_in_cell(cells[1]), number_in_cell(cells[2]), number_in_cell(cells[3])},
-                       .points = number_in_cell(cells[1]),
+                       .effect = {difference, detected_number(table, row, "low"), detected_number(table, row, "high")},
+                       .points = difference,
                        .unit = "points",
-                       .p = number_in_cell(cells[4]),
-                       .n = (int64_t)number_in_cell(cells[5]),
+                       .p = detected_number(table, row, "p"),
+                       .n = (int64_t)detected_number(table, row, "n"),
                        .evidence = evidence,
                        .null =
                            TELL(detection, "McNemar's exact test of equal accuracy", "准确率相等的 McNemar 精确检验"),
                        .step = step,
-                       .harmful = number_in_cell(cells[1]) < 0};
-    return findings_add(detection->findings, &made);
+                       .harmful = difference < 0};
+    return isnan(difference) ? LIMN_OK : findings_add(detection->findings, &made);
 }
 
 limn_status detect_difference(Detection *detection) {
