@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/text_buffer.h"
 #include "call/call.h"
+#include "call/params.h"
 #include "method/calls.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
@@ -178,7 +179,88 @@ static void commands_say_what_they_show(void **state) {
     assert_int_equal(wrong, 0);
 }
 
+/* ---- the rows that help is made of ---- */
+
+static const limn_param *row_of(const limn_command *command, const char *name, size_t length) {
+    for (size_t i = 0; i < command->n_params + common_params_count; i++) {
+        const limn_param *row = i < command->n_params ? &command->params[i] : &common_params[i - command->n_params];
+        if (strlen(row->name) == length && strncmp(row->name, name, length) == 0) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+static void check_row(const limn_command *command, const limn_param *row, char letters[256]) {
+    bool good = row->name[0] != '\0' && row->name[strspn(row->name, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0' &&
+                row->help != NULL && row->help[0] != '\0' && (row->metavar == NULL || row->metavar[0] != '\0') &&
+                (row->kind == LIMN_PARAM_FLAG || row->metavar != NULL) && row->minimum <= row->maximum;
+    if (row->letter != 0) {
+        bool letter = (row->letter >= 'a' && row->letter <= 'z') || (row->letter >= 'A' && row->letter <= 'Z');
+        good = good && letter && letters[(unsigned char)row->letter]++ == 0;
+    }
+    if (row->default_text != NULL && row->minimum < row->maximum &&
+        (row->kind == LIMN_PARAM_INTEGER || row->kind == LIMN_PARAM_NUMBER)) {
+        double value = strtod(row->default_text, NULL);
+        good = good && value >= row->minimum && value <= row->maximum;
+    }
+    if (!good) {
+        print_error("%s: the row of '%s' is not whole\n", command->name, row->name);
+        wrong++;
+    }
+}
+
+/* Options in the examples are those of the command. */
+static void check_examples(const limn_command *command) {
+    char own[64];
+    snprintf(own, sizeof own, "limn %s ", command->name);
+    const char *line = command->examples;
+    while (line != NULL && *line != '\0') {
+        size_t length = strcspn(line, "\n");
+        for (size_t at = 0; strncmp(line, own, strlen(own)) == 0 && at + 3 < length; at++) {
+            if (strncmp(line + at, " --", 3) == 0) {
+                size_t n = strspn(line + at + 3, "abcdefghijklmnopqrstuvwxyz0123456789-");
+                if (n > 0 && row_of(command, line + at + 3, n) == NULL) {
+                    print_error("%s: an example has the option '%.*s'\n", command->name, (int)n, line + at + 3);
+                    wrong++;
+                }
+            }
+        }
+        if (strncmp(line, "limn ", 5) != 0 && line == command->examples) {
+            print_error("%s: its first example is '%.*s'\n", command->name, (int)length, line);
+            wrong++;
+        }
+        line += length + (line[length] == '\n');
+    }
+}
+
+static void rows_of_commands_are_whole(void **state) {
+    wrong = 0;
+    for (size_t i = 0; i < test_registry.methods->n; i++) {
+        const Method *method = test_registry.methods->items[i].method;
+        const limn_command *command = &method->command;
+        const char *const texts[] = {command->name, command->summary, command->description, command->examples,
+                                     method->title};
+        for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++) {
+            if (texts[k] == NULL || texts[k][0] == '\0') {
+                print_error("%s: text %zu is empty\n", command->name, k);
+                wrong++;
+            }
+        }
+        char letters[256] = {0};
+        for (size_t k = 0; k < command->n_params; k++) {
+            check_row(command, &command->params[k], letters);
+        }
+        for (size_t k = 0; k < common_params_count; k++) {
+            check_row(command, &common_params[k], letters);
+        }
+        check_examples(command);
+    }
+    assert_int_equal(wrong, 0);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(commands_say_what_they_show)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(commands_say_what_they_show),
+                                       cmocka_unit_test(rows_of_commands_are_whole)};
     return cmocka_run_group_tests_name("said", tests, set_up, tear_down);
 }
