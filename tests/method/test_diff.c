@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "call/open.h"
 #include "files/json.h"
+#include "files/tensor_files.h"
 #include "method/calls.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
@@ -104,6 +105,57 @@ static void norms_and_spectra_are_those_of_the_merged_weights(void **state) {
         check_weights(result, cases[i].name);
         result_free(result);
     }
+}
+
+/* Elements of a tensor as floats; the caller's. */
+static float *read_tensor(const char *path, const char *name, int64_t *n) {
+    TensorFiles *files;
+    must(tensor_files_open(&files, path));
+    const Tensor *tensor = tensor_files_find(files, name);
+    assert_non_null(tensor);
+    *n = tensor_elements(tensor);
+    float *values = malloc((size_t)*n * sizeof *values);
+    assert_non_null(values);
+    must(tensor_read_f32(values, tensor, 0, *n));
+    tensor_files_close(files);
+    return values;
+}
+
+/* An adapter on the table of embeddings: row v changes by alpha / r times B A's column v. */
+static void a_table_changes_by_its_branch(void **state) {
+    enum { RANK = 4, WIDTH = 32, VOCABULARY = 61 };
+    char base[1024], folder[1024], path[1200], percent[32];
+    golden(base, "llama3");
+    golden(folder, "adapters/tied-table");
+    int64_t n_a, n_b, n_table;
+    snprintf(path, sizeof path, "%s/1/adapter_model.safetensors", folder);
+    float *a = read_tensor(path, "base_model.model.model.embed_tokens.lora_embedding_A", &n_a);
+    float *b = read_tensor(path, "base_model.model.model.embed_tokens.lora_embedding_B", &n_b);
+    float *table = read_tensor(base, "model.embed_tokens.weight", &n_table);
+    assert_true(n_a == RANK * VOCABULARY && n_b == WIDTH * RANK && n_table == VOCABULARY * WIDTH);
+    double change = 0, size = 0;
+    for (int v = 0; v < VOCABULARY; v++) {
+        for (int d = 0; d < WIDTH; d++) {
+            double sum = 0, own = (double)table[v * WIDTH + d];
+            for (int r = 0; r < RANK; r++) {
+                sum += (double)a[r * VOCABULARY + v] * (double)b[d * RANK + r];
+            }
+            change += 1.5 * sum * 1.5 * sum;
+            size += own * own;
+        }
+    }
+    free(a);
+    free(b);
+    free(table);
+    Result *result;
+    must(call_method(&result, "diff", "{\"model\":\"%s\",\"adapter\":[\"%s/1\"]}", base, folder));
+    const TableBlock *weights = result_find_block(result, "weights")->content;
+    assert_string_equal(table_cell(weights, 0, 0)->text.bytes, "hook_embed");
+    near("relative change", table_cell(weights, 0, 1)->number, sqrt(change / size));
+    near("change", table_cell(weights, 0, 2)->number, sqrt(change));
+    snprintf(percent, sizeof percent, "hook_embed (%.3g%%)", 100 * sqrt(change / size));
+    assert_non_null(strstr(result->headline.bytes, percent));
+    result_free(result);
 }
 
 /* The adapter merged into a model of its own gives the same norms, by another way. */
@@ -479,6 +531,7 @@ static void a_second_call_without_the_adapter_is_the_base(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(norms_and_spectra_are_those_of_the_merged_weights),
+        cmocka_unit_test(a_table_changes_by_its_branch),
         cmocka_unit_test(two_models_are_compared),
         cmocka_unit_test(two_adapted_models_are_compared),
         cmocka_unit_test(an_adapter_on_either_side),

@@ -120,6 +120,33 @@ static void each_place_can_be_asked_of_itself(void **state) {
     result_free(result);
 }
 
+/* The headline names the head that writes most, and from which layer on the target stands first. */
+static void the_headline_names_the_strongest_head(void **state) {
+    static const int targets[] = {23, 13, 15};
+    for (int i = 0; i < 3; i++) {
+        Result *result = call_json(
+            "lens", json_pack("{s:s, s:[i,i,i], s:i}", "model", small, "ids", 5, 7, 11, "target-id", targets[i]));
+        const MatrixBlock *heads = matrix_of(result, "direct.heads");
+        int best = 0, layer = -1, head = -1;
+        for (int k = 1; k < heads->n_rows * heads->n_columns; k++) {
+            best = heads->values[k] > heads->values[best] ? k : best;
+        }
+        const char *said = strstr(result->headline.bytes, "head ");
+        const char *first = strstr(result->headline.bytes, "layer ");
+        bool stands_first = strstr(result->headline.bytes, "stands first") != NULL;
+        if (stands_first) {
+            first = strstr(result->headline.bytes, "of the heads, layer ");
+            assert_non_null(first);
+            assert_int_equal(sscanf(first, "of the heads, layer %d head %d", &layer, &head), 2);
+        } else {
+            assert_non_null(said);
+            assert_int_equal(sscanf(said, "head %d.%d", &layer, &head), 2);
+        }
+        assert_int_equal(layer * heads->n_columns + head, best);
+        result_free(result);
+    }
+}
+
 static void wrong_questions_are_refused(void **state) {
     refuse_json("lens",
                 json_pack("{s:s, s:[i,i]}", "model", LIMN_TEST_SOURCE_DIR "/tests/golden/bert-bare", "ids", 5, 17),
@@ -131,8 +158,8 @@ static void wrong_questions_are_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lenses_are_the_references),
-                                       cmocka_unit_test(each_place_can_be_asked_of_itself),
-                                       cmocka_unit_test(wrong_questions_are_refused)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lenses_are_the_references), cmocka_unit_test(each_place_can_be_asked_of_itself),
+        cmocka_unit_test(the_headline_names_the_strongest_head), cmocka_unit_test(wrong_questions_are_refused)};
     return cmocka_run_group_tests_name("lens", tests, open_cache, free_cache);
 }

@@ -106,6 +106,50 @@ static void assert_warned(const Result *result, const char *part) {
     fail_msg("no warning says '%s'", part);
 }
 
+/* ---- mistakes ---- */
+
+static int falling(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+/* The surest of those that are wrong, the surest first, as the file of decisions has them. */
+static void the_surest_mistakes_are_shown(void **state) {
+    enum { RECORDS = 20, TOP = 4 };
+    const Fixture *fixture = *state;
+    TextBuffer data = TEXT_BUFFER_INIT;
+    double sure[RECORDS];
+    int n = 0;
+    for (int i = 0; i < RECORDS; i++) {
+        text_buffer_printf(&data, "{\"text\": \"a %c %c\", \"label\": \"%s\"}\n", 'a' + i, 'z' - i,
+                           i % 2 == 0 ? "de" : "f");
+    }
+    Result *result;
+    unlink(fixture->out);
+    must(predict(&result, fixture, data.data, ", \"label-field\": \"label\", \"top\": 4"));
+    char *out = out_text(fixture);
+    for (int i = 0; i < RECORDS; i++) {
+        json_t *line = line_of(out, i);
+        const char *pred = json_string_value(json_object_get(line, "pred"));
+        double de = exp(log_of(line, "de")), f = exp(log_of(line, "f"));
+        if (strcmp(pred, i % 2 == 0 ? "de" : "f") != 0) {
+            sure[n++] = fmax(de, f) / (de + f);
+        }
+        json_decref(line);
+    }
+    qsort(sure, (size_t)n, sizeof *sure, falling);
+    assert_true(n > TOP);
+    const TableBlock *table = result_find_block(result, "mistakes")->content;
+    assert_int_equal(table->n_rows, TOP);
+    for (int32_t row = 0; row < TOP; row++) {
+        assert_true(fabs(table_cell(table, row, 3)->number - sure[row]) <= 1e-6);
+        assert_string_not_equal(table_cell(table, row, 1)->text.bytes, table_cell(table, row, 2)->text.bytes);
+    }
+    free(out);
+    text_buffer_free(&data);
+    result_free(result);
+}
+
 /* ---- bad records ---- */
 
 /* Of the eleven records six are bad, each in another way. */
@@ -457,6 +501,7 @@ static void diff_skips_records_too(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_surest_mistakes_are_shown),
         cmocka_unit_test(bad_records_are_skipped_and_said),
         cmocka_unit_test(a_stopped_run_is_gone_on_with),
         cmocka_unit_test(samples_pass_over_bad_records),

@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "method/references.h"
 
@@ -146,6 +148,50 @@ static void edges_are_the_largest_cells(void **state) {
     result_free(result);
 }
 
+/* An encoder with words of its own: what leads to the answer is its row, what special tokens have is said. */
+static void ways_lead_to_the_answer(void **state) {
+    static const char *const files[][2] = {{"bert-mlm", "config.json"},
+                                           {"bert-mlm", "model.safetensors"},
+                                           {"predict/bert", "vocab.txt"},
+                                           {"predict/bert", "tokenizer_config.json"}};
+    enum { AT = 4 };
+    char folder[] = "/tmp/limn-rollout-XXXXXX", from[1200], to[1200], share[32];
+    assert_non_null(mkdtemp(folder));
+    for (int i = 0; i < 4; i++) {
+        snprintf(from, sizeof from, LIMN_TEST_SOURCE_DIR "/tests/golden/%s/%s", files[i][0], files[i][1]);
+        snprintf(to, sizeof to, "%s/%s", folder, files[i][1]);
+        assert_int_equal(symlink(from, to), 0);
+    }
+    Result *result = call_json("rollout", json_pack("{s:s, s:s, s:s}", "model", folder, "prompt",
+                                                    "is the money [MASK] from my bank", "check", "none"));
+    const MatrixBlock *matrix = matrix_of(result, "rollout");
+    const TableBlock *edges = table_of(result, "edges");
+    const TokensBlock *tokens = tokens_of(result, "attribution");
+    double shown = 0.0;
+    int answers = 0;
+    for (int32_t t = 0; t < tokens->n; t++) {
+        shown += isnan(tokens->items[t].score) ? 0.0 : tokens->items[t].score;
+    }
+    for (int32_t e = 0; e < edges->n_rows; e++) {
+        if (strcmp(table_cell(edges, e, 2)->text.bytes, "(the answer)") == 0) {
+            int64_t source = table_cell(edges, e, 1)->integer;
+            double expected = matrix->values[AT * matrix->n_columns + source];
+            assert_true(fabs(table_cell(edges, e, 4)->number - expected) <= 1e-12);
+            assert_int_equal(table_cell(edges, e, 3)->integer, AT);
+            answers++;
+        }
+    }
+    assert_true(answers > 0);
+    snprintf(share, sizeof share, "; %.0f%% of it", 100.0 * (1.0 - shown));
+    assert_non_null(strstr(result_find_block(result, "attribution")->note.bytes, share));
+    result_free(result);
+    for (int i = 0; i < 4; i++) {
+        snprintf(to, sizeof to, "%s/%s", folder, files[i][1]);
+        unlink(to);
+    }
+    rmdir(folder);
+}
+
 /* ---- weighted kinds and flow ---- */
 
 static Result *kind_of(const char *name, const char *model, const json_t *entry, const char *kind) {
@@ -283,9 +329,9 @@ static void wrong_questions_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rollout_is_the_listings),    cmocka_unit_test(kinds_are_the_references),
-        cmocka_unit_test(alti_is_its_authors_code),   cmocka_unit_test(sinks_can_be_left_out),
-        cmocka_unit_test(longer_answers_are_means),   cmocka_unit_test(edges_are_the_largest_cells),
-        cmocka_unit_test(wrong_questions_are_refused)};
+        cmocka_unit_test(rollout_is_the_listings),  cmocka_unit_test(kinds_are_the_references),
+        cmocka_unit_test(alti_is_its_authors_code), cmocka_unit_test(sinks_can_be_left_out),
+        cmocka_unit_test(longer_answers_are_means), cmocka_unit_test(edges_are_the_largest_cells),
+        cmocka_unit_test(ways_lead_to_the_answer),  cmocka_unit_test(wrong_questions_are_refused)};
     return cmocka_run_group_tests_name("rollout", tests, open_cache, free_cache);
 }
