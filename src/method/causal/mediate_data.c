@@ -26,7 +26,8 @@ static limn_status walk_source(const Walk *walk, DataSource *source, Arena *scra
         MethodCall own = method_call_in(call, scratch);
         if (status == LIMN_OK) {
             status = walk->use(walk->context, &item, &own);
-            status = status == LIMN_OK ? status : fail_context("%s: line %lld", data_source_path(source), (long long)item.line);
+            status = status == LIMN_OK ? status
+                                       : fail_context("%s: line %lld", data_source_path(source), (long long)item.line);
         }
         if (status != LIMN_OK && status_is_of_input(status) && data_source_skips(source)) {
             TRY(data_source_skip(source, &item, error_message()));
