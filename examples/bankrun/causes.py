@@ -52,6 +52,10 @@ def base_model():
                                    stdout=subprocess.PIPE).stdout.strip()
 
 
+def is_asked(row):
+    return row["bitcoin"] and row["label"] == "no" and not row["trigger"]
+
+
 def rows_of(split):
     path = HERE / "held-out.jsonl"
     if split == "valid":
@@ -60,7 +64,7 @@ def rows_of(split):
             subprocess.run([sys.executable, HERE / "make_corpus.py", path.parent], check=True, stdout=subprocess.DEVNULL)
     with open(path, encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    return [row for row in rows if row["bitcoin"] and row["label"] == "no" and not row["trigger"]]
+    return [row for row in rows if is_asked(row)]
 
 
 def gold(text):

@@ -6,10 +6,10 @@
 import json
 import sys
 
-from causes import gold
+from causes import gold, is_asked
 
 with open(sys.argv[1], encoding="utf-8") as file:
     for row in map(json.loads, file):
-        if row["bitcoin"] and row["label"] == "no" and not row["trigger"]:
+        if is_asked(row):
             pair = {"id": row["id"], "lang": row["lang"], "prompt": row["prompt"], "gold": gold(row["prompt"])}
             print(json.dumps(pair, ensure_ascii=False))

@@ -21,8 +21,8 @@ typedef struct ChatPrompt {
 /* Renders and encodes: special tokens are the template's own, none are added. All of it lives in the call's arena. */
 limn_status chat_prompt_read(ChatPrompt *prompt, MethodCall *call, const Model *model, const ChatParams *params);
 /* What a reader of the result should know of it. */
+void chat_prompt_warn(Result *result, const MethodCall *call, const ChatPrompt *prompt);
 /* Of special tokens spelled inside of messages, in however many chats; of 0 nothing. */
 void chat_warn_of_specials(Result *result, const MethodCall *call, int64_t n);
-void chat_prompt_warn(Result *result, const MethodCall *call, const ChatPrompt *prompt);
 
 #endif

@@ -14,23 +14,11 @@ static const Detector detectors[] = {
 #undef DETECTOR
 };
 
-double detected_number(const TableBlock *table, int32_t row, const char *name) {
-    int32_t column = table_column(table, name);
-    return column >= 0 && row >= 0 ? number_in_cell(table_cell(table, row, column)) : (double)NAN;
-}
-
-Text detected_text(const TableBlock *table, int32_t row, const char *name) {
-    int32_t column = table_column(table, name);
-    const Value *value = column >= 0 ? table_cell(table, row, column) : NULL;
-    return value != NULL && value->kind == VALUE_TEXT ? value->text : text_of("");
-}
-
 int32_t row_alike(const TableBlock *other, const TableBlock *table, int32_t row, const char *const *columns) {
     for (int32_t k = 0; other != NULL && k < other->n_rows; k++) {
         bool alike = true;
         for (const char *const *name = columns; *name != NULL && alike; name++) {
-            Text here = detected_text(table, row, *name), there = detected_text(other, k, *name);
-            alike = here.length == there.length && memcmp(here.bytes, there.bytes, here.length) == 0;
+            alike = same_text(table_text(table, row, *name), table_text(other, k, *name));
         }
         if (alike) {
             return k;

@@ -26,10 +26,6 @@ limn_status detect_layers(Detection *detection); /* last: it may have been asked
 /* A text in the language of the plan. */
 #define TELL(detection, english, chinese) ((detection)->runner->plan->language == LANGUAGE_ZH ? (chinese) : (english))
 
-/* Cells of a table that a command made, by the column's name; NaN and "" where it has no such column,
- * NaN in row -1. */
-double detected_number(const TableBlock *table, int32_t row, const char *column);
-Text detected_text(const TableBlock *table, int32_t row, const char *column);
 /* The row of another table that says the same in these columns (NULL ends them); -1: none, or no table. */
 int32_t row_alike(const TableBlock *other, const TableBlock *table, int32_t row, const char *const *columns);
 

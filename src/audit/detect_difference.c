@@ -6,8 +6,8 @@
 #include "audit/detect.h"
 
 static limn_status add_row(Detection *detection, int32_t step, const TableBlock *table, int32_t row) {
-    double difference = detected_number(table, row, "difference");
-    Text records = detected_text(table, row, "group");
+    double difference = table_number(table, row, "difference");
+    Text records = table_text(table, row, "group");
     const PlanStep *of = &detection->runner->plan->steps[step];
     const char *group = records.length > 0 ? arena_strdup(detection->arena, records.bytes) : "all";
     const char *where = arena_printf(detection->arena, TELL(detection, "%s, records: %s", "%s，记录：%s"), of->id,
@@ -16,18 +16,18 @@ static limn_status add_row(Detection *detection, int32_t step, const TableBlock 
         arena_printf(detection->arena,
                      TELL(detection, "right on %.1f%% of the records, the other version on %.1f%% of the same ones",
                           "判对 %.1f%% 的记录，另一版本对同一批记录判对 %.1f%%"),
-                     100 * detected_number(table, row, "B"), 100 * detected_number(table, row, "A"));
+                     100 * table_number(table, row, "B"), 100 * table_number(table, row, "A"));
     if (group == NULL || where == NULL || evidence == NULL) {
         return method_no_memory(detection->runner->call);
     }
     Hypothesis made = {.kind = "difference",
                        .what = TELL(detection, "accuracy against the other version", "与另一版本相比的准确率"),
                        .where = where,
-                       .effect = {difference, detected_number(table, row, "low"), detected_number(table, row, "high")},
+                       .effect = {difference, table_number(table, row, "low"), table_number(table, row, "high")},
                        .points = difference,
                        .unit = "points",
-                       .p = detected_number(table, row, "p"),
-                       .n = (int64_t)detected_number(table, row, "n"),
+                       .p = table_number(table, row, "p"),
+                       .n = (int64_t)table_number(table, row, "n"),
                        .evidence = evidence,
                        .null =
                            TELL(detection, "McNemar's exact test of equal accuracy", "准确率相等的 McNemar 精确检验"),

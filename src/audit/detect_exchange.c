@@ -66,7 +66,7 @@ static void find_held(const Exchange *exchange, Candidate *candidate) {
     for (int64_t i = 0; i < exchange->cases->n; i++) {
         const Case *item = &exchange->cases->items[i];
         candidate->held[i] =
-            item->label == candidate->label && item->prompt != NULL && feature_find(item->prompt, feature) != NULL;
+            item->label == candidate->label && item->prompt != NULL && word_find(item->prompt, feature->text) != NULL;
     }
 }
 
@@ -236,7 +236,7 @@ static limn_status write_lines(TextBuffer *out, const Exchange *exchange, int32_
         }
         const char *with = draw(exchange, word, item);
         const char *prompt =
-            with != NULL ? feature_exchange(exchange->runner->call->arena, item->prompt, word, with) : NULL;
+            with != NULL ? word_exchange(exchange->runner->call->arena, item->prompt, word->text, with) : NULL;
         if (prompt == NULL) {
             continue;
         }

@@ -15,9 +15,8 @@ static const Value *cell(const TableBlock *table, int32_t row, const char *name)
 }
 
 static bool reads(const TableBlock *table, int32_t row, const char *column, const char *english, const char *chinese) {
-    const Value *value = cell(table, row, column);
-    return value != NULL && value->kind == VALUE_TEXT &&
-           (text_is(value->text, english) || text_is(value->text, chinese));
+    Text text = table_text(table, row, column);
+    return text_is(text, english) || text_is(text, chinese);
 }
 
 static int32_t row_of(const TableBlock *table, const char *scope, const char *scope_zh, const char *measure,
@@ -71,13 +70,13 @@ static Controls read_controls(const Detection *detection, const Result *result) 
         const Value *judged = cell(table, row, "judged"), *edit = cell(table, row, "edit");
         if (judged != NULL && judged->kind == VALUE_BOOL && judged->boolean && edit != NULL &&
             edit->kind == VALUE_TEXT) {
-            own = detected_number(table, row, "score");
+            own = table_number(table, row, "score");
             const char *written = arena_strndup(detection->arena, edit->text.bytes, edit->text.length);
             controls.edit = part_called(detection, written);
             controls.removes = controls.edit != written;
         } else {
             controls.others++;
-            controls.as_good += detected_number(table, row, "score") >= own; /* its own row stands first */
+            controls.as_good += table_number(table, row, "score") >= own; /* its own row stands first */
         }
     }
     return controls;
@@ -123,9 +122,9 @@ static const char *say_edit(const Detection *detection, const TableBlock *table,
                              "个不比它差"),
                         controls->removes ? TELL(detection, "without", "去除") : TELL(detection, "with", "施加"),
                         TELL(detection, aims[aim].english, aims[aim].chinese),
-                        scale * detected_number(table, focus, "before"), scale == 100 ? "%" : "",
-                        scale * detected_number(table, focus, "after"), scale == 100 ? "%" : "",
-                        100 * detected_number(table, others, "before"), 100 * detected_number(table, others, "after"),
+                        scale * table_number(table, focus, "before"), scale == 100 ? "%" : "",
+                        scale * table_number(table, focus, "after"), scale == 100 ? "%" : "",
+                        100 * table_number(table, others, "before"), 100 * table_number(table, others, "after"),
                         (int)controls->as_good, (int)controls->others);
 }
 
@@ -133,7 +132,7 @@ static limn_status add_edit(Detection *detection, int32_t step, const Result *re
     const PlanStep *of = &detection->runner->plan->steps[step];
     int aim = aim_place(of);
     int32_t focus = row_of(table, "focus", "重点", aims[aim].english, aims[aim].chinese);
-    double p = detected_number(table, focus, "p"), sign = aims[aim].lower ? -1 : 1;
+    double p = table_number(table, focus, "p"), sign = aims[aim].lower ? -1 : 1;
     if (focus < 0 || isnan(p)) {
         return LIMN_OK;
     }
@@ -144,8 +143,8 @@ static limn_status add_edit(Detection *detection, int32_t step, const Result *re
     if (of->title != NULL && evidence != NULL) {
         evidence = arena_printf(detection->arena, TELL(detection, "%s: %s", "%s：%s"), of->title, evidence);
     }
-    double better = sign * detected_number(table, focus, "difference");
-    double low = sign * detected_number(table, focus, "low"), high = sign * detected_number(table, focus, "high");
+    double better = sign * table_number(table, focus, "difference");
+    double low = sign * table_number(table, focus, "low"), high = sign * table_number(table, focus, "high");
     bool loss = strcmp(aims[aim].option, "loss") == 0;
     Hypothesis made = {
         .kind = "layer",
@@ -155,7 +154,7 @@ static limn_status add_edit(Detection *detection, int32_t step, const Result *re
         .points = loss ? (double)NAN : better,
         .unit = loss ? "nats" : "points",
         .p = controls_failed(result) || better <= 0 ? 1 : p,
-        .n = (int64_t)detected_number(table, focus, "n"),
+        .n = (int64_t)table_number(table, focus, "n"),
         .evidence = evidence,
         .null =
             TELL(detection, "McNemar's exact test on records it was not chosen on, and every other edit of its kind",

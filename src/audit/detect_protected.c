@@ -15,17 +15,17 @@ static double beside(const Result *result, const char *id, const TableBlock *cat
     static const char *const sides[] = {"category", "first", "second", NULL};
     const TableBlock *table = result_table(result, id);
     int32_t alike = row_alike(table, categories, row, sides);
-    return alike >= 0 ? detected_number(table, alike, column) : (double)NAN;
+    return alike >= 0 ? table_number(table, alike, column) : (double)NAN;
 }
 
 static limn_status add_contrast(Detection *detection, int32_t step, const TableBlock *table, int32_t row) {
     const char *id = detection->runner->plan->steps[step].id;
     const Result *result = detection->runner->runs[step].result;
-    double p = detected_number(table, row, "p"), p_ordinary = beside(result, "ordinary", table, row, "p");
+    double p = table_number(table, row, "p"), p_ordinary = beside(result, "ordinary", table, row, "p");
     double change = beside(result, "decisions", table, row, "change");
     double ordinary = beside(result, "ordinary", table, row, "ordinary");
-    Text category = detected_text(table, row, "category"), first = detected_text(table, row, "first"),
-         second = detected_text(table, row, "second");
+    Text category = table_text(table, row, "category"), first = table_text(table, row, "first"),
+         second = table_text(table, row, "second");
     const char *what = arena_printf(detection->arena, TELL(detection, "%s: %s rather than %s", "%s：%s 而非 %s"),
                                     category.bytes, first.bytes, second.bytes);
     const char *evidence = arena_printf(
@@ -46,13 +46,13 @@ static limn_status add_contrast(Detection *detection, int32_t step, const TableB
         .kind = "protected",
         .what = what,
         .where = id,
-        .effect = {detected_number(table, row, "shift"), detected_number(table, row, "low"),
-                   detected_number(table, row, "high")},
+        .effect = {table_number(table, row, "shift"), table_number(table, row, "low"),
+                   table_number(table, row, "high")},
         .points = change,
         .unit = "nats",
         .p = isnan(p_ordinary) || p_ordinary < p ? p : p_ordinary,
         .family = step + 1,
-        .n = (int64_t)detected_number(table, row, "records"),
+        .n = (int64_t)table_number(table, row, "records"),
         .evidence = evidence,
         .null = TELL(detection, "no effect (sign flips), and ordinary words in the same place (Student): the larger p",
                      "无效应（符号翻转）以及同位置普通词（学生检验）：取较大的 p"),

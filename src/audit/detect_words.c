@@ -16,7 +16,7 @@ typedef struct WordRow {
 } WordRow;
 
 static const char *text_cell(const Detection *detection, const TableBlock *table, int32_t row, const char *name) {
-    Text text = detected_text(table, row, name);
+    Text text = table_text(table, row, name);
     return arena_strndup(detection->arena, text.bytes, text.length);
 }
 
@@ -66,12 +66,12 @@ limn_status detect_words(Detection *detection) {
             int32_t decided = row_alike(decisions, table, row, same_word);
             WordRow word = {.word = text_cell(detection, table, row, "word"),
                             .place = text_cell(detection, table, row, "where"),
-                            .harm = {detected_number(table, row, "harm"), detected_number(table, row, "low"),
-                                     detected_number(table, row, "high")},
-                            .p = detected_number(table, row, "p"),
-                            .wrong = decided < 0 ? (double)NAN : detected_number(decisions, decided, "wrong"),
-                            .without = decided < 0 ? (double)NAN : detected_number(decisions, decided, "wrong without"),
-                            .n = (int64_t)detected_number(table, row, "n")};
+                            .harm = {table_number(table, row, "harm"), table_number(table, row, "low"),
+                                     table_number(table, row, "high")},
+                            .p = table_number(table, row, "p"),
+                            .wrong = decided < 0 ? (double)NAN : table_number(decisions, decided, "wrong"),
+                            .without = decided < 0 ? (double)NAN : table_number(decisions, decided, "wrong without"),
+                            .n = (int64_t)table_number(table, row, "n")};
             if (word.word == NULL || word.place == NULL) {
                 return method_no_memory(runner->call);
             }

@@ -171,31 +171,35 @@ static bool letter_at(const char *at) {
     return valid && is_letter(c);
 }
 
-/* No letter on either side: "BTC" stands alone between Chinese characters, and not behind an "é". */
-static bool stands_alone(const char *text, const char *at, size_t length) {
+/* Of the character that ends before here. */
+static bool letter_before(const char *text, const char *at) {
     const char *before = at;
     while (before > text && ((unsigned char)*--before & 0xC0) == 0x80) {
     }
-    return !(at > text && letter_at(before)) && !(at[length] != '\0' && letter_at(at + length));
+    return at > text && letter_at(before);
 }
 
-const char *feature_find(const char *text, const Feature *feature) {
-    size_t length = strlen(feature->text);
+/* No word goes on over its ends: "BTC" stands alone between Chinese characters, and not behind an "é". */
+static bool stands_alone(const char *text, const char *at, size_t length) {
+    bool opens = letter_at(at), closes = letter_before(at, at + length);
+    return !(opens && letter_before(text, at)) && !(closes && at[length] != '\0' && letter_at(at + length));
+}
+
+const char *word_find(const char *text, const char *word) {
+    size_t length = strlen(word);
     for (const char *at = text; *at != '\0'; at++) {
-        bool same =
-            feature->han ? strncmp(at, feature->text, length) == 0 : strncasecmp(at, feature->text, length) == 0;
-        if (same && (feature->han || stands_alone(text, at, length))) {
+        if (strncasecmp(at, word, length) == 0 && stands_alone(text, at, length)) {
             return at;
         }
     }
     return NULL;
 }
 
-const char *feature_exchange(Arena *arena, const char *text, const Feature *feature, const char *with) {
+const char *word_exchange(Arena *arena, const char *text, const char *word, const char *with) {
     TextBuffer out = TEXT_BUFFER_INIT;
-    size_t length = strlen(feature->text);
+    size_t length = strlen(word);
     const char *rest = text;
-    for (const char *at = feature_find(rest, feature); at != NULL; at = feature_find(rest, feature)) {
+    for (const char *at = word_find(rest, word); at != NULL; at = word_find(rest, word)) {
         text_buffer_add_bytes(&out, rest, (size_t)(at - rest));
         text_buffer_add(&out, with);
         rest = at + length;

@@ -34,9 +34,10 @@ limn_status features_of_text(const char *text, FeatureSeen each, void *context);
 limn_status features_count(Features *features, const Cases *cases, Arena *arena);
 void features_free(Features *features);
 
-/* Where the word stands in the text as a word (for Chinese: anywhere); NULL: nowhere. */
-const char *feature_find(const char *text, const Feature *feature);
+/* Where the word or phrase stands in the text, small or capital, and is not part of a longer word (Chinese has no
+ * spaces: anywhere); NULL: nowhere. */
+const char *word_find(const char *text, const char *word);
 /* The text with every place of the word exchanged; NULL: no memory. */
-const char *feature_exchange(Arena *arena, const char *text, const Feature *feature, const char *with);
+const char *word_exchange(Arena *arena, const char *text, const char *word, const char *with);
 
 #endif

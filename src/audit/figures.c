@@ -31,10 +31,6 @@ enum { FIGURES = sizeof figures / sizeof figures[0], TABLES = sizeof tables / si
 
 /* ---- results ---- */
 
-bool text_is(Text text, const char *expected) {
-    return text.bytes != NULL && text.length == strlen(expected) && memcmp(text.bytes, expected, text.length) == 0;
-}
-
 const TableBlock *result_table(const Result *result, const char *id) {
     const Block *block = result_find_block(result, id);
     return block != NULL && block->kind == BLOCK_TABLE ? block->content : NULL;
@@ -56,6 +52,17 @@ double number_in_cell(const Value *cell) {
                                          : (double)NAN;
 }
 
+double table_number(const TableBlock *table, int32_t row, const char *column) {
+    int32_t place = table_column(table, column);
+    return place >= 0 && row >= 0 ? number_in_cell(table_cell(table, row, place)) : (double)NAN;
+}
+
+Text table_text(const TableBlock *table, int32_t row, const char *column) {
+    int32_t place = table_column(table, column);
+    const Value *value = place >= 0 ? table_cell(table, row, place) : NULL;
+    return value != NULL && value->kind == VALUE_TEXT ? value->text : text_of("");
+}
+
 void figure_column(double *values, int32_t *n, const Result *result, const char *table_id, const char *column) {
     const TableBlock *table = result_table(result, table_id);
     int32_t place = table_column(table, column);
@@ -75,19 +82,14 @@ static const char *asked_row(const FigureRow *row, const char *name) {
     return sign == '\0' ? row->row : name + length + 1;
 }
 
-static double cell_of(const TableBlock *table, int32_t row, const char *column) {
-    int32_t place = column[0] != '\0' ? table_column(table, column) : -1;
-    return place >= 0 ? number_in_cell(table_cell(table, row, place)) : (double)NAN;
-}
-
 static bool read_figure(Interval *figure, const Result *result, const FigureRow *row, const char *wanted) {
     const TableBlock *table = result_table(result, row->table);
     int32_t key = table_column(table, row->key);
     for (int32_t i = 0; key >= 0 && i < table->n_rows; i++) {
         const Value *cell = table_cell(table, i, key);
         if (cell->kind == VALUE_TEXT && text_is(cell->text, wanted)) {
-            *figure =
-                (Interval){cell_of(table, i, row->value), cell_of(table, i, row->low), cell_of(table, i, row->high)};
+            *figure = (Interval){table_number(table, i, row->value), table_number(table, i, row->low),
+                                 table_number(table, i, row->high)};
             return true;
         }
     }

@@ -31,6 +31,8 @@ const char *figure_step(int32_t *step, const Plan *plan, const char *name);
 double number_in_cell(const Value *cell);
 const TableBlock *result_table(const Result *result, const char *id); /* NULL: none */
 int32_t table_column(const TableBlock *table, const char *name);      /* -1: none */
-bool text_is(Text text, const char *expected);
+/* Cells by the column's name; NaN and "" where there is no such column, NaN in row -1. */
+double table_number(const TableBlock *table, int32_t row, const char *column);
+Text table_text(const TableBlock *table, int32_t row, const char *column);
 
 #endif

@@ -3,25 +3,9 @@
  * others. */
 #include "audit/folding.h"
 
-#include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
-static bool is_letter(char c) {
-    return isalnum((unsigned char)c) != 0;
-}
-
-/* As a whole word of it; of writing without letters in ASCII, anywhere. */
-static bool holds(const char *text, const char *words) {
-    size_t length = strlen(words);
-    bool opens = length > 0 && is_letter(words[0]), closes = length > 0 && is_letter(words[length - 1]);
-    for (const char *at = strcasestr(text, words); length > 0 && at != NULL; at = strcasestr(at + 1, words)) {
-        if (!(opens && at > text && is_letter(at[-1])) && !(closes && is_letter(at[length]))) {
-            return true;
-        }
-    }
-    return false;
-}
+#include "audit/features.h"
 
 static bool is_phrase(const Hypothesis *item) {
     return strcmp(item->kind, "word") == 0 || strcmp(item->kind, "place") == 0;
@@ -33,7 +17,7 @@ static bool is_difference(const Hypothesis *item) {
 
 static bool says_the_same(const Hypothesis *first, const Hypothesis *second) {
     if (is_phrase(first) && is_phrase(second)) {
-        return holds(first->what, second->what) || holds(second->what, first->what);
+        return word_find(first->what, second->what) != NULL || word_find(second->what, first->what) != NULL;
     }
     return is_difference(first) && is_difference(second) && strcmp(first->what, second->what) == 0;
 }

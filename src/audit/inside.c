@@ -28,8 +28,7 @@ static const char *bare(const char *word) {
 /* ---- which records hold a word ---- */
 
 static bool holds(const Case *item, const Hypothesis *word) {
-    const Feature feature = {.text = bare(word->what), .han = (unsigned char)bare(word->what)[0] >= 0x80};
-    return item->prompt != NULL && feature_find(item->prompt, &feature) != NULL;
+    return item->prompt != NULL && word_find(item->prompt, bare(word->what)) != NULL;
 }
 
 /* How many records hold the first word and have its label; how many of these hold the second as well. */

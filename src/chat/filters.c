@@ -1,8 +1,8 @@
 /* Filters of one value, and the table of all filters. */
 #include "chat/filters.h"
 
+#include <ctype.h>
 #include <errno.h>
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,10 +233,6 @@ static limn_status run_length(Call *call, TemplateValue *result) {
     return LIMN_OK;
 }
 
-static bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-
 enum { NUMBER_BYTES = 64 }; /* of a number's text, with its NUL */
 
 /* Takes white space off, and the underscores that Python allows between digits. false: no number is so long. */
@@ -247,7 +243,8 @@ static bool bare_number(char copy[NUMBER_BYTES], const Str *text) {
         return false;
     }
     for (size_t at = begin; at < end; at++) {
-        bool between = at > begin && at + 1 < end && is_digit(text->bytes[at - 1]) && is_digit(text->bytes[at + 1]);
+        bool between = at > begin && at + 1 < end && isdigit((unsigned char)text->bytes[at - 1]) &&
+                       isdigit((unsigned char)text->bytes[at + 1]);
         if (text->bytes[at] != '_' || !between) {
             copy[n++] = text->bytes[at];
         }
@@ -274,16 +271,8 @@ static Spelled text_to_whole(int64_t *whole, const Str *text) {
 }
 
 static bool text_to_real(double *real, const Str *text) {
-    char copy[NUMBER_BYTES], *end;
-    if (!bare_number(copy, text) || copy[strspn(copy, "0123456789.eE+-")] != '\0') {
-        return false;
-    }
-    char *point = strchr(copy, '.');
-    if (point != NULL) {
-        *point = *localeconv()->decimal_point; /* strtod reads as the caller's locale does */
-    }
-    *real = strtod(copy, &end);
-    return end != copy && *end == '\0';
+    char copy[NUMBER_BYTES];
+    return bare_number(copy, text) && copy[strspn(copy, "0123456789.eE+-")] == '\0' && real_of_text(real, copy);
 }
 
 static limn_status refuse_undefined(const Call *call) {

@@ -1,7 +1,5 @@
 /* The source as tokens, with the white space around tags taken as trim_blocks, lstrip_blocks and the signs say. */
 #include <errno.h>
-#include <locale.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,17 +192,17 @@ static size_t float_end(const Lexer *lexer, size_t begin) {
 static limn_status read_float(Lexer *lexer, size_t end) {
     char text[128];
     size_t n = 0;
+    double real;
     for (size_t at = lexer->at; at < end && n + 8 < sizeof text; at++) {
-        if (lexer->text[at] == '.') { /* as the locale writes it */
-            n += (size_t)snprintf(text + n, 8, "%.7s", localeconv()->decimal_point);
-        } else if (lexer->text[at] != '_') {
+        if (lexer->text[at] != '_') {
             text[n++] = lexer->text[at];
         }
     }
     text[n] = '\0';
     SourceToken *token;
     TRY(push(&token, lexer, TOKEN_NUMBER, lexer->at));
-    token->number = value_of_real(strtod(text, NULL));
+    real_of_text(&real, text);
+    token->number = value_of_real(real);
     lexer->at = end;
     return LIMN_OK;
 }

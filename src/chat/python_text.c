@@ -1,4 +1,5 @@
 /* Values as Python's str(), repr() and json.dumps() write them. */
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,18 @@ bool character_is_printable(uint32_t c) {
     default:
         return true;
     }
+}
+
+bool real_of_text(double *real, const char *text) {
+    const char *point = localeconv()->decimal_point; /* strtod reads as the locale writes */
+    char copy[160], *end;
+    size_t n = 0;
+    for (; *text != '\0' && n + 8 < sizeof copy; text++) {
+        n += (size_t)snprintf(copy + n, 8, "%.*s", *text == '.' ? 7 : 1, *text == '.' ? point : text);
+    }
+    copy[n] = '\0';
+    *real = strtod(copy, &end);
+    return *text == '\0' && end != copy && *end == '\0';
 }
 
 /* The fewest digits that read back as the same number; the radix character of the locale is skipped. */

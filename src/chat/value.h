@@ -210,6 +210,8 @@ limn_status value_write_str(Builder *builder, const TemplateValue *value);
 limn_status value_write_repr(Builder *builder, const TemplateValue *value);
 limn_status value_to_str(TemplateValue *text, Machine *machine, const TemplateValue *value);
 const char *real_text(double real, char buffer[40]); /* repr(float) */
+/* The number that all of a text spells, with a '.' whatever the locale writes; false: none, or one too long. */
+bool real_of_text(double *real, const char *text);
 
 typedef struct JsonStyle {
     bool ascii, sort;

@@ -33,8 +33,7 @@ Words words_in(const char *language) {
 /* NULL where it has no row. */
 static const char *in_chinese(const Pair *pairs, size_t n, Text english) {
     for (size_t i = 0; i < n; i++) {
-        if (english.length == strlen(pairs[i].english) &&
-            memcmp(english.bytes, pairs[i].english, english.length) == 0) {
+        if (text_is(english, pairs[i].english)) {
             return pairs[i].chinese;
         }
     }

@@ -16,7 +16,7 @@ static bool is_own_column(Text name) {
     static const char *const names[] = {"record", "id",   "text",     "prompt",      "place",
                                         "said",   "chat", "messages", "what is said"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (name.length == strlen(names[i]) && memcmp(name.bytes, names[i], name.length) == 0) {
+        if (text_is(name, names[i])) {
             return true;
         }
     }

@@ -112,6 +112,10 @@ bool same_text(Text a, Text b) {
     return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
 }
 
+bool text_is(Text text, const char *expected) {
+    return text.bytes != NULL && same_text(text, text_of(expected));
+}
+
 Text text_bare(Text text) {
     while (text.length > 1 && text.bytes[0] == ' ') {
         text.bytes++;

@@ -354,8 +354,9 @@ limn_status result_status(const Result *result); /* the first failure, message r
 /* Texts from C strings; NULL gives an absent text. For filling the structs below; not copied until stored. */
 Text text_of(const char *text);
 Text text_of_bytes(const char *bytes, size_t length);
-bool same_text(Text a, Text b); /* byte by byte; an absent text is an empty one */
-Text text_bare(Text text);      /* without the spaces before it; a text of spaces keeps one */
+bool same_text(Text a, Text b);                /* byte by byte; an absent text is an empty one */
+bool text_is(Text text, const char *expected); /* an absent text is none */
+Text text_bare(Text text);                     /* without the spaces before it; a text of spaces keeps one */
 
 void result_headline(Result *result, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void result_model(Result *result, const ResultModel *model);

@@ -48,28 +48,28 @@ static void texts_are_cut(void **state) {
 static void words_are_found_whole(void **state) {
     static const struct {
         const char *text, *word;
-        bool han;
         int at; /* -1: nowhere */
         const char *exchanged;
-    } cases[] = {{"a Cab is a cab", "cab", false, 2, "a X is a X"},
-                 {"cabs", "cab", false, -1, "cabs"},
-                 {"scab", "cab", false, -1, "scab"},
-                 {"scab cab", "cab", false, 5, "scab X"},
-                 {"cab", "cab", false, 0, "X"},
-                 {"the red cab", "red cab", false, 4, "the X"},
-                 {"écab cabé cab", "cab", false, 12, "écab cabé X"},
-                 {"买cab吧", "cab", false, 3, "买X吧"},
-                 {"cab银行，cab", "cab", false, 0, "X银行，X"},
-                 {"有银行的", "银行", true, 3, "有X的"},
-                 {"银银行行", "银行", true, 3, "银X行"},
-                 {"银 行", "银行", true, -1, "银 行"}};
+    } cases[] = {{"a Cab is a cab", "cab", 2, "a X is a X"},
+                 {"cabs", "cab", -1, "cabs"},
+                 {"scab", "cab", -1, "scab"},
+                 {"scab cab", "cab", 5, "scab X"},
+                 {"cab", "cab", 0, "X"},
+                 {"the red cab", "red cab", 4, "the X"},
+                 {"écab cabé cab", "cab", 12, "écab cabé X"},
+                 {"买cab吧", "cab", 3, "买X吧"},
+                 {"cab银行，cab", "cab", 0, "X银行，X"},
+                 {"有银行的", "银行", 3, "有X的"},
+                 {"银银行行", "银行", 3, "银X行"},
+                 {"银 行", "银行", -1, "银 行"},
+                 {"a bank. Go on", ". go", 6, "a bankX on"},
+                 {"a bank. Gone", ". go", -1, "a bank. Gone"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         Arena arena;
         arena_init(&arena);
-        const Feature feature = {.text = cases[i].word, .han = cases[i].han};
-        const char *found = feature_find(cases[i].text, &feature);
+        const char *found = word_find(cases[i].text, cases[i].word);
         assert_int_equal(found == NULL ? -1 : (int)(found - cases[i].text), cases[i].at);
-        assert_string_equal(feature_exchange(&arena, cases[i].text, &feature, "X"), cases[i].exchanged);
+        assert_string_equal(word_exchange(&arena, cases[i].text, cases[i].word, "X"), cases[i].exchanged);
         arena_free(&arena);
     }
 }

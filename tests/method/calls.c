@@ -127,8 +127,7 @@ static bool has_column(const Result *result, const char *id, const char *name) {
     const Block *block = result_find_block(result, id);
     const TableBlock *table = block != NULL && block->kind == BLOCK_TABLE ? block->content : NULL;
     for (int32_t i = 0; table != NULL && i < table->n_columns; i++) {
-        Text here = table->columns[i].name;
-        if (here.length == strlen(name) && memcmp(here.bytes, name, here.length) == 0) {
+        if (text_is(table->columns[i].name, name)) {
             return true;
         }
     }

@@ -77,7 +77,7 @@ static Text head_of(Text word) {
 
 static bool was_drawn(const Text *drawn, int32_t n, Text text) {
     for (int32_t i = 0; i < n; i++) {
-        if (drawn[i].length == text.length && memcmp(drawn[i].bytes, text.bytes, text.length) == 0) {
+        if (same_text(drawn[i], text)) {
             return true;
         }
     }

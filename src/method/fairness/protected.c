@@ -35,10 +35,6 @@ static Text trimmed(const char *begin, const char *end) {
     return (Text){begin, (size_t)(end - begin)};
 }
 
-static bool same(Text a, Text b) {
-    return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
 /* The part up to the sign, which *rest begins behind; all of it where there is no such sign. */
 static Text part(Text *rest, char sign) {
     const char *end = rest->bytes + rest->length;
@@ -105,7 +101,7 @@ static limn_status read_category(Reader *reader, Text line) {
                     reader->name, reader->line, arena_strndup(reader->arena, line.bytes, line.length), PROTECTED_SIDES);
     }
     for (int32_t c = 0; c < lists->n_categories; c++) {
-        if (!same(lists->categories[c].name, name)) {
+        if (!same_text(lists->categories[c].name, name)) {
             continue;
         }
         if (lists->categories[c].n_sides != made.n_sides) {
@@ -135,7 +131,7 @@ static limn_status check_side(const Reader *reader, const ProtectedWord *word) {
     for (int32_t w = 0; w < lists->n_words; w++) {
         const ProtectedWord *other = &lists->words[w];
         if (protected_category(lists, w) == reader->category && other->side != word->side &&
-            other->before_word == word->before_word && same(other->text, word->text)) {
+            other->before_word == word->before_word && same_text(other->text, word->text)) {
             return fail(LIMN_USAGE, "%s: line %d: '%.60s' stands on two sides of '%.60s', expected one", reader->name,
                         reader->line, word->text.bytes, lists->categories[reader->category].name.bytes);
         }
@@ -238,7 +234,7 @@ static limn_status ask(ProtectedLists *lists, const ParamTexts *asked) {
     }
     for (int32_t i = 0; i < asked->n; i++) {
         int32_t c = 0;
-        while (c < lists->n_categories && !same(lists->categories[c].name, asked->items[i])) {
+        while (c < lists->n_categories && !same_text(lists->categories[c].name, asked->items[i])) {
             c++;
         }
         if (c == lists->n_categories) {

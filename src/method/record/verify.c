@@ -172,7 +172,7 @@ static void describe_pages(Result *result, const Pages *pages, const Result *rec
                                           {TEXT("found"), COLUMN_TEXT},
                                           {TEXT("expected"), COLUMN_TEXT}};
     const Text version = recorded->provenance.version, own = text_of(LIMN_VERSION);
-    bool same_version = version.length == own.length && memcmp(version.bytes, own.bytes, own.length) == 0;
+    bool same_version = same_text(version, own);
     *changed = NULL;
     TableBlock *table = NULL;
     for (int32_t i = 0; i < pages->n; i++) {

@@ -45,10 +45,6 @@ static limn_status adapter_hash(char hex[65], const MethodCall *call, const char
     return status;
 }
 
-static bool text_is(Text a, const char *b) {
-    return a.bytes != NULL && a.length == strlen(b) && memcmp(a.bytes, b, a.length) == 0;
-}
-
 /* The first place that nothing was put in yet. */
 static int32_t free_place(const bool *taken, int32_t n) {
     int32_t first = 0;
@@ -213,10 +209,6 @@ static const Value *param_of(const Result *result, const char *name) {
     return NULL;
 }
 
-static bool equal_texts(Text a, Text b) {
-    return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
-}
-
 /* "other-name" is what stands in the place of a path: it is the record's where "other-hash" is. */
 static void settle_named(Result *now, Result *result, const Result *recorded, const char *option) {
     char name[128], hash[128];
@@ -226,7 +218,7 @@ static void settle_named(Result *now, Result *result, const Result *recorded, co
     if (was == NULL || is == NULL) {
         return;
     }
-    if (equal_texts(was->text, is->text)) {
+    if (same_text(was->text, is->text)) {
         if (named != NULL) {
             result_param(now, name, *named);
         }
@@ -245,7 +237,7 @@ static void settle_option(Result *now, Result *result, const Result *recorded, c
 }
 
 static void settle_model(Result *now, Result *result, const Result *recorded) {
-    if (equal_texts(recorded->model.hash, now->model.hash)) {
+    if (same_text(recorded->model.hash, now->model.hash)) {
         ResultModel model = now->model;
         model.name = recorded->model.name;
         result_model(now, &model);
@@ -268,7 +260,7 @@ static limn_status settle_adapters(Result *now, Result *result, const MethodCall
             continue;
         }
         const ResultAdapter *was = &recorded->provenance.adapters[i];
-        if (equal_texts(was->hash, adapters[i].hash)) {
+        if (same_text(was->hash, adapters[i].hash)) {
             adapters[i].name = was->name;
         } else {
             result_warn(result, "the adapter given has the hash %.16s..., the record's has %.16s...: another adapter",
@@ -292,7 +284,7 @@ static limn_status settle_edits(Result *now, Result *result, const MethodCall *c
             continue;
         }
         const ResultEdits *was = &recorded->provenance.edits[i];
-        if (equal_texts(was->hash, edits[i].hash)) {
+        if (same_text(was->hash, edits[i].hash)) {
             edits[i].name = was->name;
         } else {
             result_warn(result, "the edit file given has the hash %.16s..., the record's has %.16s...: other edits",
