@@ -84,7 +84,7 @@ def replacement_row(bench, records, lines, seconds):
         record = records[line["record"]]
         texts.append(prompt_of(record["text"]))
         before = len(texts) - 1
-        for key, (value, _) in line["effects"].items():
+        for key, (value, *_) in line["effects"].items():  # harm first
             other = exchanged(record["text"], key)
             wanted.append((before, len(texts), record["label"], value if other else None))
             texts.append(prompt_of(other or record["text"]))  # the same work where it is not compared
