@@ -147,7 +147,7 @@ static limn_status read_literal(Parser *parser, FieldValue literal, ExpressionNo
 static limn_status read_number(Parser *parser, ExpressionNode **node) {
     const char *bytes = parser->text + parser->at;
     size_t n = word_length(parser);
-    while (parser->at + n < parser->length && bytes[n] == '+' && (bytes[n - 1] | 32) == 'e') { /* 1e+3 */
+    if (parser->at + n < parser->length && bytes[n] == '+' && (bytes[n - 1] | 32) == 'e') { /* 1e+3 */
         n++;
         while (parser->at + n < parser->length && is_name_byte(bytes[n])) {
             n++;

@@ -114,7 +114,7 @@ static limn_status value_of(FieldValue *value, Expression *expression, Expressio
 static limn_status value_of_sum(FieldValue *value, Expression *expression, ExpressionNode *node,
                                 const ExpressionNames *names) {
     FieldValue first, second = {.kind = FIELD_INTEGER};
-    double a = 0.0, b = 0.0;
+    double a, b;
     TRY(value_of(&first, expression, node->first, names));
     TRY(node->second != NULL ? value_of(&second, expression, node->second, names) : LIMN_OK);
     bool numbers = as_real(&a, &first) && as_real(&b, &second);
@@ -188,7 +188,7 @@ static bool has_order(const FieldValue *number) {
     return number->kind != FIELD_REAL || !isnan(number->real);
 }
 
-/* False: of kinds that have no order. */
+/* False: of kinds that have no order; then *order is 0. */
 static bool order_of(const FieldValue *a, const FieldValue *b, int *order) {
     FieldValue x, y;
     *order = 0;
@@ -210,7 +210,7 @@ static bool order_of(const FieldValue *a, const FieldValue *b, int *order) {
         *order = (int)x.truth - (int)y.truth;
         return true;
     }
-    return a->kind == FIELD_JSON && b->kind == FIELD_JSON && json_equal(a->json, b->json);
+    return json_equal(a->json, b->json); /* false where one is none */
 }
 
 static limn_status test_pattern(Expression *expression, ExpressionNode *node, const ExpressionNames *names,
@@ -246,7 +246,7 @@ static limn_status test_comparison(Expression *expression, const ExpressionNode 
     TRY(value_of(&right, expression, node->second, names));
     int order;
     bool ordered = order_of(&left, &right, &order);
-    bool less_or_more = ordered && !is_nothing(&left);
+    bool beside = ordered && !is_nothing(&left); /* nothing equals nothing, and is not at most nothing */
     switch (node->comparator) {
     case CMP_EQUAL:
         *holds = ordered && order == 0;
@@ -255,16 +255,16 @@ static limn_status test_comparison(Expression *expression, const ExpressionNode 
         *holds = !ordered || order != 0;
         break;
     case CMP_LESS:
-        *holds = less_or_more && order < 0;
+        *holds = order < 0;
         break;
     case CMP_GREATER:
-        *holds = less_or_more && order > 0;
+        *holds = order > 0;
         break;
     case CMP_AT_MOST:
-        *holds = less_or_more && order <= 0;
+        *holds = beside && order <= 0;
         break;
     default:
-        *holds = less_or_more && order >= 0;
+        *holds = beside && order >= 0;
         break;
     }
     return LIMN_OK;

@@ -1,6 +1,5 @@
-/* Filters, templates, samples: known answers, and what is refused. */
+/* Filters and samples: known answers, and what is refused. */
 #include "data/dataset.h"
-#include "data/template.h"
 #include "data/where.h"
 
 #include <setjmp.h>
@@ -244,6 +243,10 @@ static void limits_and_samples(void **state) {
     char digits[64];
     must(kept(digits, path, &(DatasetOptions){.limit = 3}));
     assert_string_equal(digits, "012");
+    must(kept(digits, path, &(DatasetOptions){.limit = 1}));
+    assert_string_equal(digits, "0");
+    must(kept(digits, path, &(DatasetOptions){.sample = 1, .seed = 1}));
+    assert_int_equal(strlen(digits), 1);
     must(kept(digits, path, &(DatasetOptions){.limit = 30}));
     assert_string_equal(digits, "01234567");
     must(kept(digits, path, &(DatasetOptions){.sample = 30, .seed = 4}));
@@ -281,6 +284,8 @@ static void names_are_checked(void **state) {
         {".csv", "ab,abc\n1,2\n", "ab == 1 and abc == 2", NULL},
         {".csv", "ab,abc\n", "abc == 1 or ab == 2", NULL},
         {".csv", "ab,abc\n", "ab == 1 or a == 2", "a"},
+        {".csv", "ac,ab,abc\n", "ad == 1", "ad"},
+        {".csv", "ac,ab,abc\n", "aa == 1", "aa"},
         {".csv", "ab,abc\n", "abcd == 1 or a == 2", "abcd"},
         {".csv", "ab,abc\n", "length(abd) == 1", "abd"},
         {".csv", "ab,abc\n", "1 == 2", NULL},
@@ -402,7 +407,7 @@ static void what_a_set_says_of_itself(void **state) {
     } cases[] = {
         {0, 0, {2, 8, 16}, 16}, {3, 0, {1, 4, 8}, 3}, {30, 0, {2, 8, 16}, 16}, {8, 0, {2, 8, 16}, 16},
         {7, 0, {1, 4, 8}, 7},   {0, 3, {1, 4, 8}, 3}, {0, 30, {1, 4, 8}, 8},   {2, 3, {1, 4, 8}, 2},
-        {5, 3, {1, 4, 8}, 3},   {3, 3, {1, 4, 8}, 3},
+        {1, 0, {1, 4, 8}, 1},   {0, 1, {1, 4, 8}, 1}, {5, 3, {1, 4, 8}, 3},    {3, 3, {1, 4, 8}, 3},
     };
     Dataset *dataset;
     int64_t done, total;
@@ -442,130 +447,27 @@ static void what_a_set_says_of_itself(void **state) {
     dataset_progress(dataset, &(Record){.end = 0}, 0, &done, &total);
     assert_int_equal(total, 0);
     dataset_close(dataset);
-    unlink(path);
-}
-
-/* The parts of a template, fields in brackets; or what is said of it. Of the text only its length is read. */
-static void templates_are_cut_into_parts(void **state) {
-    static const struct {
-        const char *text;
-        size_t length; /* 0: all */
-        const char *parts;
-        const char *refused;
-    } cases[] = {
-        {"{a}", 0, "[a]", NULL},
-        {"{a}{b.c}", 0, "[a][b.c]", NULL},
-        {"x{a}y{b}", 0, "x|[a]y|[b]", NULL},
-        {"{a}{{", 0, "[a]{|", NULL},
-        {"}}{a}}}", 0, "}|[a]}|", NULL},
-        {"{{{a}}}", 0, "{|[a]}|", NULL},
-        {"\\", 0, "\\|", NULL},
-        {"a\\tb\\", 0, "a\tb\\|", NULL},
-        {"a\\n", 2, "a\\|", NULL},
-        {"\\\\n{a}", 0, "\\n|[a]", NULL},
-        {"", 0, "", NULL},
-        {"x", 0, "x|", NULL},
-        {"ab{", 0, NULL, "character 3: a { that no } closes (a brace itself is written {{ or }})"},
-        {"ab{c", 0, NULL, "character 3: a { that no } closes"},
-        {"a{{", 2, NULL, "character 2: a { that no } closes"},
-        {"a{b}", 3, NULL, "character 2: a { that no } closes"},
-        {"a{}", 0, NULL, "character 2: {} names no field (a brace itself is written {{ or }})"},
-        {"{a}}", 0, NULL, "character 4: a } that no { opens (a brace itself is written {{ or }})"},
-        {"a}}", 2, NULL, "character 2: a } that no { opens"},
-        {"}", 0, NULL, "character 1: a } that no { opens"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        Arena arena;
-        Template made;
-        char parts[64] = "";
-        size_t fields = 0;
-        arena_init(&arena);
-        limn_status status =
-            template_parse(&made, cases[i].text, cases[i].length > 0 ? cases[i].length : strlen(cases[i].text), &arena);
-        for (size_t k = 0; status == LIMN_OK && k < made.n; k++) {
-            const TemplatePart *part = &made.parts[k];
-            size_t n = strlen(parts);
-            snprintf(parts + n, sizeof parts - n, part->is_field ? "[%s]" : "%s|", part->bytes);
-            assert_int_equal(part->length, strlen(part->bytes));
-            fields += part->is_field;
-        }
-        if (cases[i].parts == NULL ? status != LIMN_USAGE || strstr(error_message(), cases[i].refused) == NULL
-                                   : status != LIMN_OK || strcmp(parts, cases[i].parts) != 0) {
-            fail_msg("%s: '%s' %s", cases[i].text, parts, status == LIMN_OK ? "" : error_message());
-        }
-        if (status == LIMN_OK) {
-            assert_int_equal(template_fields(&made), fields);
-            assert_false(made.alone);
-        }
-        arena_free(&arena);
+    for (int limit = 0; limit <= 5; limit += 5) { /* a file that says it is empty and is not, as those of /proc */
+        must(dataset_open(&dataset, path, &(DatasetOptions){.limit = limit}));
+        dataset_progress(dataset, &(Record){.end = 7}, 3, &done, &total);
+        assert_int_equal(done, 3);
+        assert_int_equal(total, limit);
+        dataset_close(dataset);
     }
-}
-
-static limn_status filled(TextBuffer *out, const char *text, const Record *record) {
-    Arena arena;
-    Template made;
-    arena_init(&arena);
-    text_buffer_clear(out);
-    limn_status status = template_parse(&made, text, strlen(text), &arena);
-    if (status == LIMN_OK) {
-        status = template_fill(out, NULL, &made, "file.jsonl", record);
-    }
-    arena_free(&arena);
-    return status;
-}
-
-static void templates(void **state) {
-    const char *path = scratch(
-        ".jsonl", "{\"text\": \"a {b}\", \"n\": 2, \"u\": {\"x\": 0.5}, \"null\": null, \"e\": \"\", \"l\": [1]}\n");
-    RecordReader *reader;
-    const Record *record;
-    must(record_reader_open(&reader, path, RECORDS_AUTO, NULL));
-    must(record_reader_next(reader, &record));
-    TextBuffer out = TEXT_BUFFER_INIT;
-    must(filled(&out, "Tweet: {text}\\nAnswer{{}}:\\t{n}{u.x}{e}\\\\n \\d", record));
-    assert_string_equal(out.data, "Tweet: a {b}\nAnswer{}:\t20.5\\n \\d");
-    static const struct {
-        const char *text, *word;
-        limn_status status;
-    } cases[] = {{"{text", "character 1", LIMN_USAGE},
-                 {"a}", "character 2", LIMN_USAGE},
-                 {"x{}", "names no field", LIMN_USAGE},
-                 {"{txt}", "line 1: the field 'txt' is not there, found '", LIMN_NOT_FOUND},
-                 {"{null}", "file.jsonl: line 1: the field 'null' is null", LIMN_NOT_FOUND}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        limn_status status = filled(&out, cases[i].text, record);
-        if (status != cases[i].status || strstr(error_message(), cases[i].word) == NULL) {
-            fail_msg("%s: %d %s", cases[i].text, (int)status, error_message());
-        }
-    }
-    Arena arena;
-    Template field;
-    arena_init(&arena);
-    must(template_of_field(&field, "u", 1, &arena));
-    assert_int_equal(template_fill(&out, NULL, &field, "file.jsonl", record), LIMN_USAGE);
-    assert_non_null(strstr(error_message(), "file.jsonl: line 1: the field 'u' is an object, expected a text"));
-    must(template_of_field(&field, "l", 1, &arena));
-    assert_int_equal(template_fill(&out, NULL, &field, "file.jsonl", record), LIMN_USAGE);
-    assert_non_null(strstr(error_message(), "'l' is a list"));
-    text_buffer_clear(&out);
-    must(template_of_field(&field, "n", 1, &arena));
-    assert_true(field.alone);
-    assert_int_equal(template_fields(&field), 1);
-    must(template_fill(&out, NULL, &field, "file.jsonl", record));
-    must(template_of_field(&field, "text", 4, &arena));
-    must(template_fill(&out, NULL, &field, "file.jsonl", record)); /* behind what is there */
-    assert_string_equal(out.data, "2a {b}");
-    must(template_parse(&field, "x{n}y{e}{text}", 14, &arena));
-    size_t edges[6];
-    must(template_fill(&out, edges, &field, "file.jsonl", record));
-    assert_string_equal(out.data, "2a {b}x2ya {b}");
-    static const size_t expected[6] = {7, 8, 9, 9, 9, 14};
-    assert_memory_equal(edges, expected, sizeof expected);
-    arena_free(&arena);
-    must(filled(&out, "{l} of {u}", record)); /* in a template they are JSON */
-    assert_string_equal(out.data, "[1] of {\"x\":0.5}");
-    text_buffer_free(&out);
-    record_reader_close(reader);
+    path = scratch(".txt", "a");
+    must(dataset_open(&dataset, path, &(DatasetOptions){0}));
+    must(dataset_next(dataset, &record));
+    dataset_progress(dataset, record, 1, &done, &total);
+    assert_int_equal(done, 1);
+    assert_int_equal(total, 1);
+    must(dataset_next(dataset, &record));
+    assert_null(record);
+    FILE *file = fopen(path, "a");
+    assert_non_null(file);
+    assert_true(fputs("\nb\n", file) >= 0 && fclose(file) == 0);
+    must(dataset_next(dataset, &record)); /* the end stays the end, though the file grows */
+    assert_null(record);
+    dataset_close(dataset);
     unlink(path);
 }
 
@@ -581,8 +483,6 @@ int main(void) {
         cmocka_unit_test(large_samples),
         cmocka_unit_test(bad_records),
         cmocka_unit_test(what_a_set_says_of_itself),
-        cmocka_unit_test(templates_are_cut_into_parts),
-        cmocka_unit_test(templates),
     };
     return cmocka_run_group_tests_name("data", tests, NULL, NULL);
 }

@@ -8,11 +8,16 @@
 #include "data/template.h"
 #include "torture/torture.h"
 
+enum { LONG = 40000 }; /* more than a block of the arena */
+
 static limn_status read_set(void *context) {
-    static const char filter[] = "(text > 'b' or length(text) == 2) and text !~ 'x' and split(text, 1) >= 0";
+    static char filter[LONG + 100];
+    int n = snprintf(filter, sizeof filter,
+                     "(text > 'b' or length(text) == 2) and text !~ 'x' and split(text) >= 0 and "
+                     "text != '%0*d'",
+                     LONG, 0);
     Dataset *dataset;
-    TRY(dataset_open(&dataset, context,
-                     &(DatasetOptions){.where = filter, .where_length = sizeof filter - 1, .sample = 1500}));
+    TRY(dataset_open(&dataset, context, &(DatasetOptions){.where = filter, .where_length = (size_t)n, .sample = 1500}));
     const Record *record;
     limn_status status;
     while ((status = dataset_next(dataset, &record)) == LIMN_OK && record != NULL) {
@@ -22,10 +27,10 @@ static limn_status read_set(void *context) {
 }
 
 static limn_status refuse_name(void *context) {
-    static const char filter[] = "text > 'b' and txt == 1";
+    static char filter[LONG + 100];
+    int n = snprintf(filter, sizeof filter, "text > 'b' and n%0*d == 1", LONG, 0);
     Dataset *dataset;
-    limn_status status =
-        dataset_open(&dataset, context, &(DatasetOptions){.where = filter, .where_length = sizeof filter - 1});
+    limn_status status = dataset_open(&dataset, context, &(DatasetOptions){.where = filter, .where_length = (size_t)n});
     return status == LIMN_NOT_FOUND ? LIMN_OK : status;
 }
 
@@ -40,7 +45,7 @@ static limn_status filled(TextBuffer *out, const Template *made, const char *pat
 }
 
 static limn_status fill_template(void *context) {
-    static char text[5000]; /* more than one block of the arena */
+    static char text[LONG];
     memset(text, 'x', sizeof text);
     memcpy(text, "{text} and {text}", 17);
     Arena arena;
