@@ -187,6 +187,26 @@ static void every_weight_has_its_name(void **state) {
     }
 }
 
+/* The twenty that changed most are listed, of all that did. */
+static void the_table_is_short(void **state) {
+    Scaling scalings[24];
+    char names[24][64];
+    for (int i = 0; i < 23; i++) {
+        static const char *const ends[] = {"ln_1.weight",     "ln_1.bias",          "ln_2.weight",
+                                           "ln_2.bias",       "attn.c_proj.weight", "attn.c_proj.bias",
+                                           "mlp.c_fc.weight", "mlp.c_fc.bias",      "mlp.c_proj.weight",
+                                           "mlp.c_proj.bias", "attn.c_attn.weight"};
+        snprintf(names[i], sizeof names[i], "h.%d.%s", i / 11 % 2, ends[i % 11]);
+        scalings[i] = (Scaling){names[i], 1.5F, NULL, 0};
+    }
+    scalings[22] = (Scaling){NULL, 0, NULL, 0}; /* 20 and two of q, k and v */
+    scale_model(golden_folder("gpt2"), scalings);
+    Result *result = compared(golden_folder("gpt2"), "");
+    assert_int_equal(table_of(result, "weights")->n_rows, 20);
+    assert_non_null(strstr(result_find_block(result, "weights")->note.bytes, "20 of 26 changed weights"));
+    result_free(result);
+}
+
 /* One head's value, or all of a layer's; what is not a head's own changes none. */
 static void heads_change_by_their_weights(void **state) {
     static const struct {
@@ -236,6 +256,7 @@ static void spectra_follow_from_the_largest(void **state) {
                                                                                  : i == 1 ? "share of the 4 largest"
                                                                                           : "largest"));
         assert_string_equal(result->headline.bytes, "Changed most, by norm: layer 0 ln1 (300%)");
+        assert_int_equal(table_cell(weights, 0, 3)->kind, VALUE_NULL); /* a vector has no directions */
         for (int row = 1; row < 3; row++) {
             double change = table_cell(weights, row, 2)->number, largest = table_cell(weights, row, 3)->number,
                    rank = table_cell(weights, row, 4)->number, energy = table_cell(weights, row, 5)->number;
@@ -369,6 +390,7 @@ typedef struct Effects {
 
 static Effects effects_of(const char *more) {
     Result *result = compared(letters, more);
+    assert_int_equal(table_of(result, "effects")->n_rows, strstr(more, "heads") != NULL ? CELLS + HEADS : CELLS);
     Effects effects = {.answers = {answer_of(result, 0), answer_of(result, 1)}};
     memcpy(effects.cells[0], matrix_of(result, "effect-out")->values, sizeof effects.cells[0]);
     memcpy(effects.cells[1], matrix_of(result, "effect-in")->values, sizeof effects.cells[1]);
@@ -417,6 +439,7 @@ static void long_texts_take_several_batches(void **state) {
         for (int i = 0; i < HEADS; i++) {
             assert_true(fabs(many.heads[side][i]) > 1e-6);
             sum += i >= HEADS / 2 ? fabs(many.heads[side][i]) : 0;
+            assert_true(fabs(many.heads[side][i] - many.cells[side][i % CELLS]) > 1e-6);
         }
         assert_true(sum > 1e-4);
     }
@@ -576,6 +599,7 @@ static void questions_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_weight_has_its_name),
+                                       cmocka_unit_test(the_table_is_short),
                                        cmocka_unit_test(heads_change_by_their_weights),
                                        cmocka_unit_test(spectra_follow_from_the_largest),
                                        cmocka_unit_test(experts_are_one_component),
