@@ -160,6 +160,24 @@ static void two_tokens_are_a_sum(void **state) {
     }
 }
 
+/* A model of one output, a number, is measured by it: the logit of the class it was. */
+static void a_number_is_a_logit(void **state) {
+    char number[64], text[1200];
+    make_number_model(number);
+    Cells cells[2];
+    for (int i = 0; i < 2; i++) {
+        snprintf(text, sizeof text, "'model': '%s', 'ids': [5, 17, 40, 9]%s",
+                 i == 0 ? number : golden_folder("gpt2-classifier"), i == 0 ? "" : ", 'class': '0'");
+        cells[i] = cells_of(call_json("ablate", json_of("", text)));
+    }
+    same("before", cells[0].before, cells[1].before);
+    all_same("effects", cells[0].effects, cells[1].effects, cells[0].n);
+    all_same("estimates", cells[0].estimates, cells[1].estimates, cells[0].n);
+    refuse_json("ablate", json_of(number, "'model': '%', 'ids': [5, 17], 'metric': 'prob'"), LIMN_USAGE,
+                "has one output, a number; expected logit");
+    remove_letters_model(number);
+}
+
 /* A gradient has nothing to say of kl at its least: nothing is estimated, and nothing is shown of it. */
 static void kl_is_not_estimated(void **state) {
     Result *result = ablated("'target-id': 3, 'metric': 'kl', 'curve': 3");
@@ -537,6 +555,7 @@ int main(void) {
         cmocka_unit_test(metrics_are_of_one_another),
         cmocka_unit_test(contrasts_are_differences),
         cmocka_unit_test(two_tokens_are_a_sum),
+        cmocka_unit_test(a_number_is_a_logit),
         cmocka_unit_test(kl_is_not_estimated),
         cmocka_unit_test(units_add_up_in_estimates),
         cmocka_unit_test(means_are_over_rows),
