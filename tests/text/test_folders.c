@@ -204,6 +204,7 @@ static void what_is_not_done_is_said(void **state) {
     } rows[] = {
         {"{" MODEL "}", "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"model_max_length\":512,\"verbose\":false}",
          ""},
+        {"{" MODEL "}", "{\"tokenizer_class\":\"BertTokenizer\"}", ""},
         {"{" MODEL "}", "{\"do_lowercase\":true}",
          "not known and not read: \"do_lowercase\" (meant \"do_lower_case\"?)"},
         {"{" MODEL "}", "{\"tokenizer_class\":\"WeltTokenizer\"}",
@@ -273,7 +274,7 @@ static void what_is_not_done_is_said(void **state) {
          "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":false}",
          "\"add_prefix_space\" is false, and tokenizer.json says otherwise"},
         {"{" MODEL ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"Prepend\","
-                   "\"prepend\":\"_\"}]}"
+         "\"prepend\":\"_\"}]}"
          "}",
          "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":true}",
          "\"add_prefix_space\" is true, and tokenizer.json says otherwise"},
@@ -367,6 +368,10 @@ static void settings_are_written_into_the_parts(void **state) {
          "{'pre_tokenizer':" LEVEL("false") "," ENDS "}"},
         {"GPT2Tokenizer", "{'trim_offsets':false}", "{" MARK("true", "true") "}", NULL}, /* RoBERTa's alone */
         {"Qwen2Tokenizer", "{'add_prefix_space':true}", "{'pre_tokenizer':{'type':'Sequence'}}", NULL},
+        {"Qwen2Tokenizer", "{'add_prefix_space':true}",
+         "{'pre_tokenizer':{'type':'Sequence','pretokenizers':[" LEVEL("false") ",{'type':'Digits'}]}}",
+         "{'pre_tokenizer':{'type':'Sequence','pretokenizers':[" LEVEL("true") ",{'type':'Digits'}]}}"},
+        {"Qwen2Tokenizer", "{}", "{'pre_tokenizer':" LEVEL("true") "}", "{'pre_tokenizer':" LEVEL("false") "}"},
         {"Qwen2Tokenizer", "{'add_prefix_space':true}",
          "{'pre_tokenizer':{'type':'Split','pretokenizers':[" LEVEL("false") "]}}", NULL},
         /* RoBERTa: the post-processor, too; offsets are trimmed unless it is said that they are not */
