@@ -206,6 +206,11 @@ static void wrapped_copies_are_passed_over(void **state) {
         assert_int_equal(adapter->n_tensors, 2);
         adapter_close(adapter);
     }
+    const Tensor bare[] = {good_a, good_b, named(&plain, "score.weight"),
+                           named(&plain, "score.original_module.weight")};
+    assert_ok(open_with(&adapter, "", bare, 4)); /* names without the usual prefix */
+    assert_int_equal(adapter->n_tensors, 1);
+    adapter_close(adapter);
     assert_ok(open_with(&adapter, "", (Tensor[]){good_a, good_b, wrapped}, 3));
     assert_int_equal(adapter->n_tensors, 1);
     adapter_close(adapter);
