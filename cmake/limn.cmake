@@ -80,7 +80,8 @@ if(LIMN_SHARED_FOLDERS)
   set(CMAKE_C_VISIBILITY_PRESET default)
   set(CMAKE_LINK_DEPENDS_NO_SHARED ON)
   # What tests count or fail (tests/torture) is not in their own program then.
-  set(limn_wrapped malloc calloc realloc free strdup strndup asprintf posix_memalign aligned_alloc fopen)
+  set(limn_wrapped malloc calloc realloc free strdup strndup asprintf posix_memalign aligned_alloc fopen
+      large_alloc)
   add_library(limn_wrapped SHARED ${PROJECT_SOURCE_DIR}/tests/torture/wrapped.c)
 endif()
 

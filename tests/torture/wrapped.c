@@ -18,6 +18,9 @@ PASSED int __wrap_asprintf(char **out, const char *format, ...) __attribute__((f
 PASSED int __wrap_posix_memalign(void **out, size_t alignment, size_t bytes);
 PASSED void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
 PASSED FILE *__wrap_fopen(const char *path, const char *mode);
+PASSED void *__wrap_large_alloc(size_t bytes);
+
+void *large_alloc(size_t bytes); /* base/large.h, which is linked beside this */
 
 void *__wrap_malloc(size_t bytes) {
     return malloc(bytes);
@@ -61,4 +64,8 @@ void *__wrap_aligned_alloc(size_t alignment, size_t bytes) {
 
 FILE *__wrap_fopen(const char *path, const char *mode) {
     return fopen(path, mode);
+}
+
+void *__wrap_large_alloc(size_t bytes) {
+    return large_alloc(bytes);
 }
