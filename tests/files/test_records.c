@@ -327,6 +327,62 @@ static void test_bad_records_can_be_passed_over(void **state) {
     assert_gone_on("b.json", "[{\"a\": 1} {\"a\": 2}]", "0!");
 }
 
+/* What is alike in all formats: characters of several bytes, blank lines, quotes where they mean nothing. */
+static void test_lines_and_characters(void **state) {
+    RecordReader *reader = opened("a.jsonl", " \t\r\n\t\n{\"a\": \"é\"}\n  \n\r\n{\"a\": \"中\"}");
+    const Record *record = next(reader);
+    assert_field(record, "a", "é");
+    assert_int_equal(record->line, 3);
+    record = next(reader);
+    assert_field(record, "a", "中");
+    assert_int_equal(record->line, 6);
+    assert_null(next(reader));
+    record_reader_close(reader);
+    reader = opened("a.txt", "he said \"é\nno,中\" \n");
+    record = next(reader);
+    assert_field(record, "text", "he said \"é");
+    record = next(reader);
+    assert_field(record, "text", "no,中\" ");
+    assert_int_equal(record->line, 2);
+    assert_null(next(reader));
+    record_reader_close(reader);
+    reader = opened("a.tsv", "é\t中\nx,y\t\"a\nb\"\n");
+    record = next(reader);
+    assert_field(record, "é", "x,y");
+    assert_field(record, "中", "a\nb");
+    record_reader_close(reader);
+    refused("a.txt", "é中\n中\0\n", 1, "a.txt", "line 2: a NUL byte");
+    refused("a.csv", "é,b\n中,\"a\n\xFF\"\n", 0, "a.csv", "line 3: the byte 0xFF is not UTF-8");
+}
+
+/* As many fields as may be, and one more. */
+static void test_many_fields(void **state) {
+    for (int n = RECORD_FIELDS_MAX; n <= RECORD_FIELDS_MAX + 1; n++) {
+        TextBuffer text = TEXT_BUFFER_INIT;
+        for (int i = 0; i < n; i++) {
+            text_buffer_printf(&text, "%s%d", i > 0 ? "," : "", i);
+        }
+        text_buffer_add(&text, "\n");
+        for (int i = 0; i < n; i++) {
+            text_buffer_printf(&text, "%s%d", i > 0 ? "," : "", i % 1000);
+        }
+        RecordReader *reader = NULL;
+        limn_status status =
+            record_reader_open(&reader, file_of("wide.csv", text.data, text.length), RECORDS_AUTO, NULL);
+        if (n > RECORD_FIELDS_MAX) {
+            assert_refused(status, LIMN_FORMAT, "wide.csv: line 1", "more than 65536 fields");
+        } else {
+            assert_ok(status);
+            const Record *record = next(reader);
+            assert_field(record, "65535", "535");
+            assert_field(record, "0", "0");
+            assert_int_equal(record->n_cells, n);
+        }
+        record_reader_close(reader);
+        text_buffer_free(&text);
+    }
+}
+
 static void test_jsonl_refusals(void **state) {
     refused("r.jsonl", "{}\n\n[1]\n", 1, "line 3", "an array, expected an object");
     refused("r.jsonl", "{}\n{\"a\": }\n", 1, "line 2, column 7", "unexpected");
@@ -486,6 +542,8 @@ int main(void) {
         cmocka_unit_test(test_bad_records_can_be_passed_over),
         cmocka_unit_test(test_long_integers),
         cmocka_unit_test(test_order_of_numbers),
+        cmocka_unit_test(test_lines_and_characters),
+        cmocka_unit_test(test_many_fields),
         cmocka_unit_test(test_jsonl_refusals),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_long_records),
