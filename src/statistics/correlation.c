@@ -25,8 +25,7 @@ typedef struct Placed {
 
 static int by_value(const void *a, const void *b) {
     const Placed *x = a, *y = b;
-    return x->value != y->value ? (x->value > y->value) - (x->value < y->value)
-                                : (x->place > y->place) - (x->place < y->place);
+    return (x->value > y->value) - (x->value < y->value);
 }
 
 limn_status mean_ranks(double *ranks, const double *values, int64_t n) {
