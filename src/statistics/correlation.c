@@ -15,7 +15,7 @@ double pearson(const double *x, const double *y, int64_t n) {
         yy += b * b;
         xy += a * b;
     }
-    return n > 1 && xx > 0.0 && yy > 0.0 ? xy / sqrt(xx) / sqrt(yy) : (double)NAN;
+    return xy / sqrt(xx) / sqrt(yy); /* 0 / 0 where nothing varies */
 }
 
 typedef struct Placed {
@@ -70,5 +70,5 @@ double kendall(const double *x, const double *y, int64_t n) {
             ordered_y += b * b;
         }
     }
-    return ordered_x > 0.0 && ordered_y > 0.0 ? agree / sqrt(ordered_x) / sqrt(ordered_y) : (double)NAN;
+    return agree / sqrt(ordered_x) / sqrt(ordered_y); /* 0 / 0 where nothing varies */
 }
