@@ -342,6 +342,13 @@ static void test_tables(void **state) {
     assert_string_equal(text_at(found, 3, "what"), "origin: immigrant rather than local");
     assert_string_equal(text_at(found, 3, "severity"), "medium");
     assert_int_equal(check_of(result, "words")->state, CHECK_FAIL);
+    /* five tests stand together: both steps, which correct their own, two groups and the calibration */
+    const TableBlock *all = result_table(result, "hypotheses");
+    for (int32_t i = 0; i < all->n_rows; i++) {
+        double alone = table_number(all, i, "p alone"), p = table_number(all, i, "p");
+        assert_true(fabs(p - fmin(1.0, 5 * alone)) < 1e-12);
+    }
+    assert_int_equal(all->n_rows, 10);
     const TableBlock *evidence = result_table(result, "evidence");
     assert_string_equal(text_at(evidence, 0, "evidence"),
                         "wrong on 90.0% of the records that hold it, on 5.0% with others in its place");
