@@ -1,4 +1,5 @@
 /* A whole audit over commands that answer at once: what it finds and does not, what gates make of it, what is kept. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 
 #include "audit/fake.h"
 #include "audit/figures.h"
+#include "audit/findings.h"
 #include "base/file.h"
 #include "base/random.h"
 #include "call/call.h"
@@ -326,6 +328,51 @@ static void test_exchange(void **state) {
     result_free(result);
 }
 
+/* Those of a family count as one test beside the others, wherever they stand; one that is not there counts none. */
+static void test_families(void **state) {
+    (void)state;
+    static const struct {
+        double p;
+        int32_t family;
+        double adjusted; /* by Holm: times the tests that stand, a family as long as one of it does */
+    } rows[] = {{0.01, 7, 0.02},   {0.004, 0, 0.012}, {0.02, 7, 0.04}, {0.5, 7, 1},
+                {0.002, 3, 0.006}, {NAN, 9, NAN},     {0.6, 3, 1}};
+    enum { ROWS = sizeof rows / sizeof rows[0] };
+    Arena arena;
+    arena_init(&arena);
+    Findings findings = {.arena = &arena};
+    for (int i = 0; i < ROWS; i++) {
+        char *name = arena_printf(&arena, "%d", i);
+        const Hypothesis made = {.kind = "word",
+                                 .what = name,
+                                 .where = "",
+                                 .points = 0.5,
+                                 .effect = {0.5, 0.4, 0.6},
+                                 .p = rows[i].p,
+                                 .family = rows[i].family,
+                                 .n = 100,
+                                 .unit = "points",
+                                 .harmful = true};
+        assert_int_equal(findings_add(&findings, &made), LIMN_OK);
+    }
+    assert_int_equal(findings_tests(&findings), 3);
+    assert_int_equal(findings_burden(&findings, &findings.items[0]), 3 * 3);
+    assert_int_equal(findings_burden(&findings, &findings.items[1]), 3);
+    assert_int_equal(findings_burden(&findings, &findings.items[4]), 3 * 2);
+    assert_int_equal(findings_conclude(&findings, &(FindingRules){.level = 0.05, .floor = 0.02}), LIMN_OK);
+    for (int i = 0; i < ROWS; i++) {
+        const Hypothesis *item = &findings.items[i];
+        int which = item->what[0] - '0';
+        double expected = rows[which].adjusted;
+        if (!(fabs(item->adjusted - expected) < 1e-12) && !(isnan(expected) && isnan(item->adjusted))) {
+            fail_msg("hypothesis %d: p %g, expected %g", which, item->adjusted, expected);
+        }
+        assert_int_equal(item->found, expected < 0.05);
+    }
+    assert_int_equal(findings.n_found, 4);
+    arena_free(&arena);
+}
+
 /* Words, places and protected words come from the tables of other commands; what is small or due to chance does not. */
 static void test_tables(void **state) {
     (void)state;
@@ -495,7 +542,7 @@ int main(void) {
         cmocka_unit_test(test_findings), cmocka_unit_test(test_false_alarms),    cmocka_unit_test(test_gates),
         cmocka_unit_test(test_kept),     cmocka_unit_test(test_cannot_be_asked), cmocka_unit_test(test_exports),
         cmocka_unit_test(test_init),     cmocka_unit_test(test_baseline),        cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_cases),    cmocka_unit_test(test_tables),          cmocka_unit_test(test_exchange),
-        cmocka_unit_test(test_inside),   cmocka_unit_test(test_not_sought)};
+        cmocka_unit_test(test_cases),    cmocka_unit_test(test_families),        cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_exchange), cmocka_unit_test(test_inside),          cmocka_unit_test(test_not_sought)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
