@@ -88,7 +88,7 @@ static void judge(const CauseWork *work) {
             (int)cause.length, cause.bytes);
         return;
     }
-    bool clear = yardstick_counts(work->yardstick, work->named) && support(work, own) > 0.0;
+    bool clear = effect_is_clear(own) && support(work, own) > 0.0;
     double ratio = clear ? support(work, own) / support(work, yardstick_effect(work->yardstick, largest)) : 0.0;
     Text named = yardstick_text(work->yardstick, work->named);
     result_check(result, "cause", ratio, CHECK_AT_LEAST, least_ratio,

@@ -577,10 +577,10 @@ static void shares_of(const Yardstick *yardstick, const Answered *answered, doub
     *of_two = yardstick->contrast == NULL ? (double)NAN : 1.0 / (1.0 + exp(-answered->lead));
 }
 
-bool yardstick_counts(const Yardstick *yardstick, int32_t unit) {
-    const Effect *effect = &yardstick->effects[unit];
-    if (!effect_is_clear(effect) || yardstick->clean.decided) {
-        return effect_is_clear(effect);
+/* Is it clear, and does it move the answer by the floor? */
+static bool moves_by_floor(const Yardstick *yardstick, const Effect *effect) {
+    if (!effect_is_clear(effect)) {
+        return false;
     }
     double own, of_two;
     shares_of(yardstick, &yardstick->clean, &own, &of_two);
@@ -592,4 +592,16 @@ bool yardstick_counts(const Yardstick *yardstick, int32_t unit) {
     }
     double moved = fmax(fabs(own), fabs(of_two)); /* of the two where one is NaN the other */
     return !(moved < yardstick->asked.floor);
+}
+
+bool yardstick_counts(const Yardstick *yardstick, int32_t unit) {
+    const Effect *effect = &yardstick->effects[unit];
+    if (!effect_is_clear(effect) || moves_by_floor(yardstick, effect)) {
+        return effect_is_clear(effect);
+    }
+    bool any = false;
+    for (int32_t u = 0; u < yardstick->units.n; u++) {
+        any = any || moves_by_floor(yardstick, &yardstick->effects[u]);
+    }
+    return yardstick->clean.decided && !any;
 }

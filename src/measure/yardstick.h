@@ -106,10 +106,10 @@ int32_t yardstick_tried(const Yardstick *yardstick); /* units with an effect */
 Text yardstick_text(const Yardstick *yardstick, int32_t unit);
 /* Is the unit's effect told from 0 at the corrected level? */
 bool effect_is_clear(const Effect *effect);
-/* Is it clear, and large enough to be spoken of? An answer that is given rests on whatever clearly lowers its lead,
- * however sure it stays. One that is not given must be moved by the floor: its probability (of several tokens the
- * geometric mean of theirs), or its share of the two against a contrast. What makes an unlikely answer a little less
- * likely still is no cause of anything that was said. */
+/* Is it clear, and large enough to be spoken of? Exchanging the unit must move the answer by the floor: its probability
+ * (of several tokens the geometric mean of theirs), or its share of the two against a contrast. What makes an unlikely
+ * answer a little less likely still is no cause of anything that was said. Only an answer that is given and so sure
+ * that no unit moves it that far rests on whatever clearly lowers its lead. */
 bool yardstick_counts(const Yardstick *yardstick, int32_t unit);
 
 #endif

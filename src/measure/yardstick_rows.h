@@ -24,8 +24,7 @@ typedef struct YardstickParams {
     {                                                                                                                  \
         .name = "floor", .kind = LIMN_PARAM_NUMBER, .metavar = "P", .default_text = YARDSTICK_FLOOR_TEXT,              \
         .minimum = 0, .maximum = 1,                                                                                    \
-        .help = "an answer that is not given hangs on a word only if exchanging it moves the answer's probability by " \
-                "this much",                                                                                           \
+        .help = "a word is called a cause only if exchanging it moves the answer's probability by this much",          \
         .field = offsetof(type, member.floor)                                                                          \
     }
 

@@ -3,12 +3,12 @@
  * Three questions are put: what happens when a word is exchanged for others that fit (replace.c, measure/yardstick.h),
  * to which words the answer reacts to first order (gradient times input; Simonyan et al. 1312.6034), and what the
  * smallest exchange is that turns the answer (measure/turning.h; counterfactual explanations: Wachter et al.
- * 1711.00399). A cause is a word whose exchange clearly lowers the answer's lead once all words tried are counted, and,
- * where the answer is not the one given, moves its probability by the floor (yardstick_counts); nothing else is called
- * one. Where the gradient points elsewhere, that is said first.
+ * 1711.00399). A cause is a word whose exchange clearly lowers the answer's lead once all words tried are counted, and
+ * moves its probability by the floor (yardstick_counts); nothing else is called one. Where the gradient points
+ * elsewhere, that is said first.
  *
  * Invariants: what is said is in the tables; causes are those of `limn replace` with the same seed; where no word's
- * effect is clear, no word is named.
+ * effect counts, no word is named.
  *
  * How it fails: as replacement does (words that say the same thing, words that nothing fits in place of); a turn is
  * looked for among the draws, so that none was found proves nothing. */
@@ -250,9 +250,8 @@ const Method method_why = {
     .about = {.answers =
                   "Which words is the answer due to, and what is the smallest change that would have turned it? In "
                   "plain words.",
-              .formula =
-                  "causes: words whose effect (replace) is above 0 at 95% over all words tried and, for an answer "
-                  "that is not given, moves its probability by the floor",
+              .formula = "causes: words whose effect (replace) is above 0 at 95% over all words tried and moves the "
+                         "answer's probability by the floor",
               .paper = "counterfactual explanations: Wachter et al. 2017 (1711.00399); effects as in replace",
               .cost = "as replace, and one forward and backward pass",
               .lies = "As replacement does. A turning change is looked for among the draws: that none was found does "

@@ -131,7 +131,7 @@ static void compare(WhyWork *work) {
     if (findings->pointed >= 0 && findings->n_causes > 0) {
         const Effect *own = yardstick_effect(work->yardstick, findings->pointed);
         double largest = yardstick_effect(work->yardstick, findings->causes[0])->effect;
-        findings->agrees = yardstick_counts(work->yardstick, findings->pointed) && own->effect >= least_ratio * largest;
+        findings->agrees = effect_is_clear(own) && own->effect >= least_ratio * largest;
     }
 }
 
