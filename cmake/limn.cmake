@@ -79,6 +79,10 @@ if(LIMN_SHARED_FOLDERS)
   set(LIMN_FOLDER_LIBRARY SHARED)
   set(CMAKE_C_VISIBILITY_PRESET default)
   set(CMAKE_LINK_DEPENDS_NO_SHARED ON)
+  # What tests count or fail (tests/torture) is not in their own program then.
+  set(limn_wrapped malloc calloc realloc free strdup strndup asprintf posix_memalign aligned_alloc fopen
+      large_alloc)
+  add_library(limn_wrapped SHARED ${PROJECT_SOURCE_DIR}/tests/torture/wrapped.c)
 endif()
 
 # Sets LIMN_LAYERS and LIMN_SEES_<layer> from the LAYER rows.
@@ -112,6 +116,10 @@ function(limn_add_layer layer)
   if(sources)
     add_library(limn_${layer} ${LIMN_FOLDER_LIBRARY} ${sources})
     set(scope PUBLIC)
+    foreach(function IN LISTS limn_wrapped)
+      target_link_options(limn_${layer} PRIVATE LINKER:--wrap=${function})
+      target_link_libraries(limn_${layer} PUBLIC limn_wrapped)
+    endforeach()
   else()
     add_library(limn_${layer} INTERFACE)
     set(scope INTERFACE)

@@ -50,7 +50,7 @@ static int ascending(const void *a, const void *b) {
 
 static limn_status add_chosen(Dataset *dataset, int64_t *capacity, int64_t number) {
     if (dataset->n_chosen == *capacity) {
-        int64_t larger = *capacity < 1024 ? 1024 : *capacity * 2;
+        int64_t larger = *capacity == 0 ? 1024 : *capacity * 2;
         int64_t *grown = realloc(dataset->chosen, (size_t)larger * sizeof *grown);
         if (grown == NULL) {
             return fail(LIMN_NO_MEMORY, "a sample of %lld records", (long long)larger);
@@ -71,8 +71,7 @@ static limn_status choose_sample(Dataset *dataset) {
     for (;;) {
         const Record *record;
         limn_status status = next_that_holds(dataset, &record);
-        if (status != LIMN_OK && dataset->options.skip_bad && status_is_of_input(status) &&
-            dataset_bad(dataset) != NULL) {
+        if (dataset->options.skip_bad && status_is_of_input(status) && dataset_bad(dataset) != NULL) {
             continue;
         }
         TRY(status);
@@ -89,7 +88,7 @@ static limn_status choose_sample(Dataset *dataset) {
         }
         seen++;
     }
-    if (dataset->n_chosen > 0) {
+    if (dataset->chosen != NULL) {
         qsort(dataset->chosen, (size_t)dataset->n_chosen, sizeof *dataset->chosen, ascending);
     }
     return LIMN_OK;

@@ -82,7 +82,7 @@ static bool take_function(Parser *parser, const char *name) {
 /* 'text', "text" or `name`: a backslash takes the next byte as it is. */
 static limn_status read_quoted(Parser *parser, const char **bytes, size_t *length) {
     char quote = parser->text[parser->at];
-    char *copy = arena_alloc(parser->arena, parser->length - parser->at + 1);
+    char *copy = arena_alloc(parser->arena, parser->length - parser->at);
     if (copy == NULL) {
         return no_memory(parser);
     }
@@ -147,7 +147,7 @@ static limn_status read_literal(Parser *parser, FieldValue literal, ExpressionNo
 static limn_status read_number(Parser *parser, ExpressionNode **node) {
     const char *bytes = parser->text + parser->at;
     size_t n = word_length(parser);
-    while (parser->at + n < parser->length && bytes[n] == '+' && (bytes[n - 1] | 32) == 'e') { /* 1e+3 */
+    if (parser->at + n < parser->length && bytes[n] == '+' && (bytes[n - 1] | 32) == 'e') { /* 1e+3 */
         n++;
         while (parser->at + n < parser->length && is_name_byte(bytes[n])) {
             n++;
@@ -364,7 +364,7 @@ static limn_status want_condition(const Parser *parser, const ExpressionNode *no
 
 static limn_status read_not(Parser *parser, ExpressionNode **node) {
     size_t here = parser->at;
-    if (take_word(parser, "not") && next_byte(parser) != '\0' && strchr("=!<>~+*/)", next_byte(parser)) == NULL) {
+    if (take_word(parser, "not") && strchr("=!<>~+*/)", next_byte(parser)) == NULL) { /* at the end it is a name, too */
         TRY(deeper(parser));
         TRY(new_node(parser, NODE_NOT, node));
         TRY(read_not(parser, &(*node)->first));
@@ -411,7 +411,6 @@ static limn_status prepare_match(const Parser *parser) {
         return no_memory(parser);
     }
     pcre2_set_match_limit(made->limits, EXPRESSION_MATCH_LIMIT);
-    pcre2_set_depth_limit(made->limits, EXPRESSION_MATCH_LIMIT);
     return LIMN_OK;
 }
 
@@ -458,8 +457,7 @@ void expression_free(Expression *expression) {
 
 const char *expression_name(const Expression *expression, size_t index, bool *seen) {
     for (const ExpressionNode *node = expression->made; node != NULL; node = node->next_made) {
-        bool named = node->kind == NODE_NAME || node->kind == NODE_LENGTH || node->kind == NODE_SPLIT;
-        if (named && index-- == 0) {
+        if (node->name != NULL && index-- == 0) {
             *(seen != NULL ? seen : &(bool){false}) = node->seen;
             return node->name;
         }

@@ -43,7 +43,7 @@ limn_status expression_test(Expression *expression, const ExpressionNames *names
 limn_status expression_number(Expression *expression, const ExpressionNames *names, double *number);
 
 /* Its names, in the order they are written; one written twice stands twice. index from 0; NULL: no more. seen: some
- * evaluation found something there; may be NULL. */
+ * test found something there; may be NULL. */
 const char *expression_name(const Expression *expression, size_t index, bool *seen);
 
 #endif

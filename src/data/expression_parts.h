@@ -51,7 +51,7 @@ struct ExpressionNode {
     const char *name; /* [length] of NAME, LENGTH and SPLIT, NUL-terminated */
     size_t length;
     uint64_t seed;      /* of SPLIT */
-    bool seen;          /* some evaluation found it */
+    bool seen;          /* some test found it */
     FieldValue literal; /* of LITERAL */
     pcre2_code *pattern;
     ExpressionNode *first, *second; /* of FUNCTION: the argument and, as another FUNCTION of its kind, the others */

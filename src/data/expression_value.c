@@ -54,21 +54,24 @@ static limn_status take_split_of(Expression *expression, FieldValue *value, uint
     return LIMN_OK;
 }
 
+static double real_of_digits(const char *digits, size_t length) {
+    bool below = digits[0] == '-';
+    double real = 0.0;
+    for (size_t i = below; i < length; i++) {
+        real = 10.0 * real + (digits[i] - '0');
+    }
+    return below ? -real : real;
+}
+
 /* False: it is no number. */
 static bool as_real(double *real, const FieldValue *value) {
     FieldValue number;
-    if (value->kind == FIELD_TEXT || !field_number(&number, value)) {
+    if (!field_number(&number, value)) {
         return false;
     }
-    *real = number.kind == FIELD_INTEGER ? (double)number.integer : number.real;
-    if (number.kind == FIELD_DIGITS) {
-        *real = 0.0;
-        bool below = number.bytes[0] == '-';
-        for (size_t i = below; i < number.length; i++) {
-            *real = 10.0 * *real + (number.bytes[i] - '0');
-        }
-        *real = below ? -*real : *real;
-    }
+    *real = number.kind == FIELD_INTEGER  ? (double)number.integer
+            : number.kind == FIELD_DIGITS ? real_of_digits(number.bytes, number.length)
+                                          : number.real;
     return true;
 }
 
@@ -111,7 +114,7 @@ static limn_status value_of(FieldValue *value, Expression *expression, Expressio
 static limn_status value_of_sum(FieldValue *value, Expression *expression, ExpressionNode *node,
                                 const ExpressionNames *names) {
     FieldValue first, second = {.kind = FIELD_INTEGER};
-    double a = 0.0, b = 0.0;
+    double a, b;
     TRY(value_of(&first, expression, node->first, names));
     TRY(node->second != NULL ? value_of(&second, expression, node->second, names) : LIMN_OK);
     bool numbers = as_real(&a, &first) && as_real(&b, &second);
@@ -148,7 +151,6 @@ static limn_status value_of(FieldValue *value, Expression *expression, Expressio
     case NODE_LENGTH:
     case NODE_SPLIT:
         *value = names->value(names->context, node->name, node->length);
-        node->seen = node->seen || value->kind != FIELD_ABSENT;
         return node->kind == NODE_LENGTH  ? take_length_of(expression, value)
                : node->kind == NODE_SPLIT ? take_split_of(expression, value, node->seed)
                                           : LIMN_OK;
@@ -186,27 +188,17 @@ static bool has_order(const FieldValue *number) {
     return number->kind != FIELD_REAL || !isnan(number->real);
 }
 
-/* The digits of an integer have no place beside infinity. */
-static bool finite_beside(const FieldValue *a, const FieldValue *b, int *order) {
-    bool infinite_a = a->kind == FIELD_REAL && isinf(a->real), infinite_b = b->kind == FIELD_REAL && isinf(b->real);
-    double x = infinite_a ? a->real : 0.0, y = infinite_b ? b->real : 0.0;
-    *order = (x > y) - (x < y);
-    return !infinite_a && !infinite_b;
-}
-
-/* False: of kinds that have no order. */
+/* False: of kinds that have no order; then *order is 0. */
 static bool order_of(const FieldValue *a, const FieldValue *b, int *order) {
     FieldValue x, y;
     *order = 0;
-    if (is_nothing(a) || is_nothing(b)) {
-        return is_nothing(a) && is_nothing(b);
+    if (is_nothing(a) && is_nothing(b)) {
+        return true;
     }
-    bool typed = a->kind == FIELD_TEXT || b->kind == FIELD_TEXT;
-    if (!typed && field_number(&x, a) && field_number(&y, b)) {
-        if (has_order(&x) && has_order(&y) && finite_beside(&x, &y, order)) {
-            *order = field_number_order(&x, &y);
-        }
-        return has_order(&x) && has_order(&y);
+    if (field_number(&x, a) && field_number(&y, b)) {
+        bool ordered = has_order(&x) && has_order(&y);
+        *order = ordered ? field_number_order(&x, &y) : 0;
+        return ordered;
     }
     if (is_text(a) && is_text(b)) {
         *order = order_texts(a, b);
@@ -218,11 +210,7 @@ static bool order_of(const FieldValue *a, const FieldValue *b, int *order) {
         *order = (int)x.truth - (int)y.truth;
         return true;
     }
-    if (a->kind == FIELD_JSON && b->kind == FIELD_JSON) {
-        *order = json_equal(a->json, b->json) ? 0 : 1;
-        return *order == 0;
-    }
-    return false;
+    return json_equal(a->json, b->json); /* false where one is none */
 }
 
 static limn_status test_pattern(Expression *expression, ExpressionNode *node, const ExpressionNames *names,
@@ -258,7 +246,7 @@ static limn_status test_comparison(Expression *expression, const ExpressionNode 
     TRY(value_of(&right, expression, node->second, names));
     int order;
     bool ordered = order_of(&left, &right, &order);
-    bool less_or_more = ordered && !is_nothing(&left);
+    bool beside = ordered && !is_nothing(&left); /* nothing equals nothing, and is not at most nothing */
     switch (node->comparator) {
     case CMP_EQUAL:
         *holds = ordered && order == 0;
@@ -267,16 +255,16 @@ static limn_status test_comparison(Expression *expression, const ExpressionNode 
         *holds = !ordered || order != 0;
         break;
     case CMP_LESS:
-        *holds = less_or_more && order < 0;
+        *holds = order < 0;
         break;
     case CMP_GREATER:
-        *holds = less_or_more && order > 0;
+        *holds = order > 0;
         break;
     case CMP_AT_MOST:
-        *holds = less_or_more && order <= 0;
+        *holds = beside && order <= 0;
         break;
     default:
-        *holds = less_or_more && order >= 0;
+        *holds = beside && order >= 0;
         break;
     }
     return LIMN_OK;
@@ -298,7 +286,17 @@ static limn_status test(Expression *expression, ExpressionNode *node, const Expr
     }
 }
 
+/* Also of names that and, or did not come to. */
+static void mark_seen(Expression *expression, const ExpressionNames *names) {
+    for (ExpressionNode *node = expression->made; node != NULL; node = node->next_made) {
+        if (node->name != NULL && !node->seen) {
+            node->seen = names->value(names->context, node->name, node->length).kind != FIELD_ABSENT;
+        }
+    }
+}
+
 limn_status expression_test(Expression *expression, const ExpressionNames *names, bool *holds) {
+    mark_seen(expression, names);
     return test(expression, expression->root, names, holds);
 }
 

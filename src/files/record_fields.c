@@ -191,6 +191,9 @@ static const char *digits_of(const FieldValue *integer, char *text, size_t *leng
 }
 
 static int integer_and_real(const FieldValue *integer, double real) {
+    if (isinf(real)) {
+        return real > 0 ? -1 : 1;
+    }
     char text[24];
     char whole[400]; /* every double has at most 309 digits before the point */
     size_t length;

@@ -26,12 +26,10 @@ static double log_choose(int64_t n, int64_t k) {
 double fisher_exact(int64_t a, int64_t b, int64_t c, int64_t d) {
     const double slack = 1e-7; /* tables as likely as the observed one count, though rounding puts them above */
     int64_t row = a + b, column = a + c, n = a + b + c + d;
-    int64_t lowest = column - (n - row) > 0 ? column - (n - row) : 0;
-    int64_t highest = row < column ? row : column;
     double whole = log_choose(n, column);
     double observed = log_choose(row, a) + log_choose(n - row, column - a) - whole;
     double sum = 0.0;
-    for (int64_t k = lowest; k <= highest; k++) {
+    for (int64_t k = 0; k <= column; k++) { /* a table with a count below 0 has the probability 0: lgamma's poles */
         double likely = log_choose(row, k) + log_choose(n - row, column - k) - whole;
         sum += likely <= observed + slack ? exp(likely) : 0.0;
     }
@@ -51,10 +49,7 @@ typedef struct Ranked {
 
 static int rising(const void *left, const void *right) {
     const Ranked *a = left, *b = right;
-    if (a->value != b->value) {
-        return a->value < b->value ? -1 : 1;
-    }
-    return (a->index > b->index) - (a->index < b->index);
+    return (a->value > b->value) - (a->value < b->value);
 }
 
 limn_status holm_adjust_families(double *adjusted, const double *p, const int32_t *family, int64_t n) {

@@ -11,17 +11,14 @@ double normal_cdf(double z) {
     return 0.5 * erfc(-z * 0.70710678118654752440);
 }
 
-/* Where a rising function takes the value p: halving until no number lies between. */
+/* Where a rising function takes the value p, of the lower half: halving until no number lies between. */
 static double invert(double (*cdf)(double, double), double degrees, double p) {
-    if (!(p > 0.0) || !(p < 1.0)) {
-        return p == 0.0 ? -INFINITY : p == 1.0 ? INFINITY : (double)NAN;
+    if (!(p > 0.0)) {
+        return p == 0.0 ? -INFINITY : (double)NAN;
     }
     double low = -1.0, high = 1.0;
     while (cdf(low, degrees) > p && low > -1e300) {
         low *= 2.0;
-    }
-    while (cdf(high, degrees) < p && high < 1e300) {
-        high *= 2.0;
     }
     for (;;) {
         double middle = 0.5 * (low + high);

@@ -1,6 +1,5 @@
-/* Filters, templates, samples: known answers, and what is refused. */
+/* Filters and samples: known answers, and what is refused. */
 #include "data/dataset.h"
-#include "data/template.h"
 #include "data/where.h"
 
 #include <setjmp.h>
@@ -69,7 +68,8 @@ static void filters_on_json(void **state) {
         "{\"label\": \"yes\", \"pred\": \"no\", \"n\": 9007199254740993, \"x\": 1.5}\n"
         "{\"label\": \"no\", \"pred\": \"no\", \"n\": 9007199254740992, \"x\": -2}\n"
         "{\"label\": null, \"n\": \"10\", \"x\": 10, \"ok\": true, \"odd name\": 1}\n"
-        "{\"label\": \"\xE6\xAF\x94\xE7\x89\xB9\xE5\xB8\x81 yes\", \"pred\": 3, \"u\": {\"a\": [1]}, \"v\": [1]}\n");
+        "{\"label\": \"\xE6\xAF\x94\xE7\x89\xB9\xE5\xB8\x81 yes\", \"pred\": 3, \"u\": {\"a\": [1]}, \"v\": [1], "
+        "\"w\": [1, \"v\", 3], \"ww\": {\"b\": 1, \"a\": 2}, \"xx\": {\"a\": 2, \"b\": 1}}\n");
     static const Case cases[] = {
         {"label!=pred", "03"},
         {"label == pred", "12"},
@@ -95,6 +95,9 @@ static void filters_on_json(void **state) {
         {"label ~ '^...\\\\s'", "3"},
         {"n ~ '3$'", "0"},
         {"u.a == v and v != null", "3"},
+        {"v != null and (v == w or v != v or w == pred or pred == w or ww == v or v < w or v > w or v >= w)", ""},
+        {"ww == xx and ww <= xx and ww >= xx and length(w) == 3 and length(ww) == 2 and length(u.a) == 1", "3"},
+        {"ww.b == 1 and w !~ 'x' and w ~ ', ?3]'", "3"},
         {"`odd name` == 1", "2"},
         {"not (label == 'yes' or label == 'no')", "23"},
         {"label == 'yes' or label == 'no' and pred == 'none'", "0"},
@@ -240,6 +243,10 @@ static void limits_and_samples(void **state) {
     char digits[64];
     must(kept(digits, path, &(DatasetOptions){.limit = 3}));
     assert_string_equal(digits, "012");
+    must(kept(digits, path, &(DatasetOptions){.limit = 1}));
+    assert_string_equal(digits, "0");
+    must(kept(digits, path, &(DatasetOptions){.sample = 1, .seed = 1}));
+    assert_int_equal(strlen(digits), 1);
     must(kept(digits, path, &(DatasetOptions){.limit = 30}));
     assert_string_equal(digits, "01234567");
     must(kept(digits, path, &(DatasetOptions){.sample = 30, .seed = 4}));
@@ -268,57 +275,199 @@ static void limits_and_samples(void **state) {
     unlink(path);
 }
 
-static limn_status filled(TextBuffer *out, const char *text, const Record *record) {
-    Arena arena;
-    Template made;
-    arena_init(&arena);
-    text_buffer_clear(out);
-    limn_status status = template_parse(&made, text, strlen(text), &arena);
-    if (status == LIMN_OK) {
-        status = template_fill(out, NULL, &made, "file.jsonl", record);
+/* Names of a table are known beforehand, whole names only; of JSONL when all has been read, asked about or not. */
+static void names_are_checked(void **state) {
+    static const struct {
+        const char *ending, *text, *expression;
+        const char *unknown; /* NULL: fine */
+    } cases[] = {
+        {".csv", "ab,abc\n1,2\n", "ab == 1 and abc == 2", NULL},
+        {".csv", "ab,abc\n", "abc == 1 or ab == 2", NULL},
+        {".csv", "ab,abc\n", "ab == 1 or a == 2", "a"},
+        {".csv", "ac,ab,abc\n", "ad == 1", "ad"},
+        {".csv", "ac,ab,abc\n", "aa == 1", "aa"},
+        {".csv", "ab,abc\n", "abcd == 1 or a == 2", "abcd"},
+        {".csv", "ab,abc\n", "length(abd) == 1", "abd"},
+        {".csv", "ab,abc\n", "1 == 2", NULL},
+        {".jsonl", "{\"a\": 1, \"b\": 2}\n{\"a\": 1}\n", "a == 1 or b == 1", NULL}, /* b is never come to */
+        {".jsonl", "{\"a\": 1}\n{\"a\": 1}\n", "a == 1 or b == 1", "b"},
+        {".jsonl", "{\"a\": 1}\n{\"a\": 1, \"b\": 1}\n", "b == 2 or length(c) == 1 or d == 1", "c"},
+        {".jsonl", "", "b == 1", NULL}, /* nothing was read: nothing is known */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char digits[64], said[200] = "";
+        const char *path = scratch(cases[i].ending, cases[i].text);
+        limn_status status = where(digits, path, cases[i].expression);
+        if (cases[i].unknown != NULL) {
+            snprintf(said, sizeof said,
+                     strcmp(cases[i].ending, ".csv") == 0
+                         ? "option 'where': %s has no field '%s' (a text stands in quotes)"
+                         : "option 'where': no record of %s has the field '%s' (a text stands in quotes)",
+                     path, cases[i].unknown);
+        }
+        if (status != (said[0] != '\0' ? LIMN_NOT_FOUND : LIMN_OK) ||
+            (status != LIMN_OK && strcmp(error_message(), said) != 0)) {
+            fail_msg("%s: %s, expected '%s'", cases[i].expression, error_message(), said);
+        }
+        unlink(path);
     }
-    arena_free(&arena);
-    return status;
 }
 
-static void templates(void **state) {
-    const char *path = scratch(
-        ".jsonl", "{\"text\": \"a {b}\", \"n\": 2, \"u\": {\"x\": 0.5}, \"null\": null, \"e\": \"\", \"l\": [1]}\n");
-    RecordReader *reader;
-    const Record *record;
-    must(record_reader_open(&reader, path, RECORDS_AUTO, NULL));
-    must(record_reader_next(reader, &record));
-    TextBuffer out = TEXT_BUFFER_INIT;
-    must(filled(&out, "Tweet: {text}\\nAnswer{{}}:\\t{n}{u.x}{e}\\\\n \\d", record));
-    assert_string_equal(out.data, "Tweet: a {b}\nAnswer{}:\t20.5\\n \\d");
-    static const struct {
-        const char *text, *word;
-        limn_status status;
-    } cases[] = {{"{text", "character 1", LIMN_USAGE},
-                 {"a}", "character 2", LIMN_USAGE},
-                 {"x{}", "names no field", LIMN_USAGE},
-                 {"{txt}", "line 1: the field 'txt' is not there, found '", LIMN_NOT_FOUND},
-                 {"{null}", "is null", LIMN_NOT_FOUND}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        limn_status status = filled(&out, cases[i].text, record);
-        if (status != cases[i].status || strstr(error_message(), cases[i].word) == NULL) {
-            fail_msg("%s: %d %s", cases[i].text, (int)status, error_message());
-        }
+/* More than the first block of numbers holds; and a file that is cut off between the two readings. */
+static void large_samples(void **state) {
+    enum { RECORDS = 6000, SIZE = 2500 };
+    TextBuffer text = TEXT_BUFFER_INIT;
+    for (int i = 0; i < RECORDS; i++) {
+        text_buffer_printf(&text, "%d %0100d\n", i, 0);
     }
-    Arena arena;
-    Template field;
-    arena_init(&arena);
-    must(template_of_field(&field, "u", 1, &arena));
-    assert_int_equal(template_fill(&out, NULL, &field, "file.jsonl", record), LIMN_USAGE);
-    assert_non_null(strstr(error_message(), "file.jsonl: line 1: the field 'u' is an object, expected a text"));
-    must(template_of_field(&field, "l", 1, &arena));
-    assert_int_equal(template_fill(&out, NULL, &field, "file.jsonl", record), LIMN_USAGE);
-    assert_non_null(strstr(error_message(), "'l' is a list"));
-    arena_free(&arena);
-    must(filled(&out, "{l} of {u}", record)); /* in a template they are JSON */
-    assert_string_equal(out.data, "[1] of {\"x\":0.5}");
-    text_buffer_free(&out);
-    record_reader_close(reader);
+    const char *path = scratch(".txt", text.data);
+    Dataset *dataset;
+    const Record *record;
+    const DatasetOptions options = {.sample = SIZE, .seed = 5};
+    must(dataset_open(&dataset, path, &options));
+    int64_t last = -1, n = 0, late = 0;
+    while (must(dataset_next(dataset, &record)), record != NULL) {
+        assert_true(record->number > last);
+        last = record->number;
+        n++;
+        late += last >= RECORDS / 2;
+    }
+    assert_int_equal(n, SIZE);
+    assert_in_range(late, 1150, 1350); /* hypergeometric: mean 1250, deviation 19 */
+    must(dataset_next(dataset, &record));
+    assert_null(record); /* the end stays the end */
+    dataset_close(dataset);
+    must(dataset_open(&dataset, path, &options));
+    assert_int_equal(truncate(path, 2), 0);
+    limn_status status;
+    while ((status = dataset_next(dataset, &record)) == LIMN_OK && record != NULL) {
+    }
+    assert_int_equal(status, LIMN_IO);
+    assert_non_null(strstr(error_message(), "grew shorter while it was being read"));
+    assert_null(record);
+    assert_null(dataset_bad(dataset));
+    dataset_close(dataset);
+    dataset_close(NULL);
+    unlink(path);
+    text_buffer_free(&text);
+}
+
+/* A record that cannot be read, or asked of: the failure is its own, and the next call goes on behind it. */
+static void bad_records(void **state) {
+    const char *path =
+        scratch(".jsonl", "{\"a\": \"x\"}\n{\"a\n{\"a\": \"aaaaaaaaaaaaaaaaaaaaaaaaaaaa!\"}\n{\"a\": \"y\"}\n");
+    static const char slow[] = "a !~ '^(a|a)+$'", unseen[] = "b == 1";
+    static const struct {
+        const char *where;
+        int64_t sample;
+        const char *numbers; /* in the order they come, the failures in capitals: A is record 0 */
+    } cases[] = {{NULL, 0, "aBcd"}, {slow, 0, "aBCd"}, {NULL, 9, "aBcd"}, {slow, 9, "aBd"}, {unseen, 0, "B!"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *filter = cases[i].where;
+        DatasetOptions options = {.where = filter,
+                                  .where_length = filter == NULL ? 0 : strlen(filter),
+                                  .sample = cases[i].sample,
+                                  .skip_bad = true};
+        Dataset *dataset;
+        must(dataset_open(&dataset, path, &options));
+        char numbers[16];
+        size_t n = 0;
+        for (bool more = true; more && n < sizeof numbers - 1;) {
+            const Record *record;
+            limn_status status = dataset_next(dataset, &record);
+            const Record *of = status == LIMN_OK ? record : dataset_bad(dataset);
+            more = of != NULL;
+            if (more) {
+                numbers[n++] = (char)((status == LIMN_OK ? 'a' : 'A') + of->number);
+            } else if (status != LIMN_OK) {
+                numbers[n++] = '!';
+                assert_null(dataset_bad(dataset));
+            }
+        }
+        numbers[n] = '\0';
+        if (strcmp(numbers, cases[i].numbers) != 0) {
+            fail_msg("case %zu: %s, expected %s", i, numbers, cases[i].numbers);
+        }
+        dataset_close(dataset);
+    }
+    Dataset *dataset = (Dataset *)path;
+    assert_int_equal(dataset_open(&dataset, path, &(DatasetOptions){.sample = 9}), LIMN_FORMAT); /* not to be skipped */
+    assert_null(dataset);
+    assert_int_equal(dataset_open(&dataset, path,
+                                  &(DatasetOptions){.sample = 9, .where = unseen, .where_length = 6, .skip_bad = true}),
+                     LIMN_NOT_FOUND); /* of no record: nothing to skip */
+    unlink(path);
+}
+
+static void what_a_set_says_of_itself(void **state) {
+    const char *path = scratch(".txt", "a\nb\nc\nd\ne\nf\ng\nh\n"); /* eight records of two bytes */
+    static const struct {
+        int64_t limit, sample;
+        int64_t done[3], total; /* after one, four and eight records */
+    } cases[] = {
+        {0, 0, {2, 8, 16}, 16}, {3, 0, {1, 4, 8}, 3}, {30, 0, {2, 8, 16}, 16}, {8, 0, {2, 8, 16}, 16},
+        {7, 0, {1, 4, 8}, 7},   {0, 3, {1, 4, 8}, 3}, {0, 30, {1, 4, 8}, 8},   {2, 3, {1, 4, 8}, 2},
+        {1, 0, {1, 4, 8}, 1},   {0, 1, {1, 4, 8}, 1}, {5, 3, {1, 4, 8}, 3},    {3, 3, {1, 4, 8}, 3},
+    };
+    Dataset *dataset;
+    int64_t done, total;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        must(dataset_open(&dataset, path, &(DatasetOptions){.limit = cases[i].limit, .sample = cases[i].sample}));
+        assert_string_equal(dataset_path(dataset), path);
+        assert_true(dataset_is_regular(dataset));
+        assert_true(dataset_is_text(dataset));
+        for (int k = 0; k < 3; k++) {
+            int64_t n = k == 0 ? 1 : 4 * k;
+            dataset_progress(dataset, &(Record){.end = 2 * n}, n, &done, &total);
+            if (done != cases[i].done[k] || total != cases[i].total) {
+                fail_msg("case %zu, %lld records: %lld of %lld", i, (long long)n, (long long)done, (long long)total);
+            }
+        }
+        dataset_close(dataset);
+    }
+    unlink(path);
+    for (int limit = 0; limit <= 5; limit += 5) { /* no file with a size */
+        must(dataset_open(&dataset, "/dev/null", &(DatasetOptions){.format = RECORDS_JSONL, .limit = limit}));
+        assert_false(dataset_is_regular(dataset));
+        assert_false(dataset_is_text(dataset));
+        dataset_progress(dataset, &(Record){.end = 7}, 3, &done, &total);
+        assert_int_equal(done, 3);
+        assert_int_equal(total, limit);
+        dataset_close(dataset);
+    }
+    assert_int_equal(dataset_open(&dataset, "/dev/null", &(DatasetOptions){.format = RECORDS_JSONL, .sample = 1}),
+                     LIMN_USAGE);
+    assert_string_equal(error_message(), "/dev/null: --sample reads a file twice; expected a regular file");
+    path = scratch(".txt", "");
+    must(dataset_open(&dataset, path, &(DatasetOptions){.sample = 3}));
+    assert_true(dataset_is_regular(dataset));
+    const Record *record;
+    must(dataset_next(dataset, &record));
+    assert_null(record);
+    dataset_progress(dataset, &(Record){.end = 0}, 0, &done, &total);
+    assert_int_equal(total, 0);
+    dataset_close(dataset);
+    for (int limit = 0; limit <= 5; limit += 5) { /* a file that says it is empty and is not, as those of /proc */
+        must(dataset_open(&dataset, path, &(DatasetOptions){.limit = limit}));
+        dataset_progress(dataset, &(Record){.end = 7}, 3, &done, &total);
+        assert_int_equal(done, 3);
+        assert_int_equal(total, limit);
+        dataset_close(dataset);
+    }
+    path = scratch(".txt", "a");
+    must(dataset_open(&dataset, path, &(DatasetOptions){0}));
+    must(dataset_next(dataset, &record));
+    dataset_progress(dataset, record, 1, &done, &total);
+    assert_int_equal(done, 1);
+    assert_int_equal(total, 1);
+    must(dataset_next(dataset, &record));
+    assert_null(record);
+    FILE *file = fopen(path, "a");
+    assert_non_null(file);
+    assert_true(fputs("\nb\n", file) >= 0 && fclose(file) == 0);
+    must(dataset_next(dataset, &record)); /* the end stays the end, though the file grows */
+    assert_null(record);
+    dataset_close(dataset);
     unlink(path);
 }
 
@@ -330,7 +479,10 @@ int main(void) {
         cmocka_unit_test(filters_by_halves),
         cmocka_unit_test(filters_that_cannot_be),
         cmocka_unit_test(limits_and_samples),
-        cmocka_unit_test(templates),
+        cmocka_unit_test(names_are_checked),
+        cmocka_unit_test(large_samples),
+        cmocka_unit_test(bad_records),
+        cmocka_unit_test(what_a_set_says_of_itself),
     };
     return cmocka_run_group_tests_name("data", tests, NULL, NULL);
 }

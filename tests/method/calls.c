@@ -113,6 +113,63 @@ void make_spaces_model(char *folder) {
     text_buffer_free(&tail);
 }
 
+/* A file of tensors whose `name` keeps its first row alone. */
+static void cut_tensor(const char *from, const char *to, const char *name) {
+    char *bytes;
+    const char *key;
+    size_t length;
+    uint64_t head;
+    if (file_read(&bytes, &length, from, (size_t)1 << 26) != LIMN_OK) {
+        return;
+    }
+    memcpy(&head, bytes, sizeof head);
+    json_t *tensors = json_loadb(bytes + 8, (size_t)head, 0, NULL), *tensor;
+    json_object_del(tensors, "__metadata__");
+    TextBuffer data = TEXT_BUFFER_INIT, file = TEXT_BUFFER_INIT;
+    json_object_foreach(tensors, key, tensor) {
+        json_t *offsets = json_object_get(tensor, "data_offsets"), *shape = json_object_get(tensor, "shape");
+        json_int_t begin = json_integer_value(json_array_get(offsets, 0)),
+                   end = json_integer_value(json_array_get(offsets, 1));
+        if (strcmp(key, name) == 0) {
+            end = begin + (end - begin) / json_integer_value(json_array_get(shape, 0));
+            json_array_set_new(shape, 0, json_integer(1));
+        }
+        json_array_set_new(offsets, 0, json_integer((json_int_t)data.length));
+        text_buffer_add_bytes(&data, bytes + 8 + head + begin, (size_t)(end - begin));
+        json_array_set_new(offsets, 1, json_integer((json_int_t)data.length));
+    }
+    char *header = json_dumps(tensors, JSON_COMPACT);
+    head = (strlen(header) + 7) / 8 * 8; /* what follows is aligned */
+    text_buffer_add_bytes(&file, &head, sizeof head);
+    text_buffer_printf(&file, "%-*s", (int)head, header);
+    text_buffer_add_bytes(&file, data.data, data.length);
+    file_write_atomic(to, file.data, file.length);
+    text_buffer_free(&data);
+    text_buffer_free(&file);
+    json_decref(tensors);
+    free(header);
+    free(bytes);
+}
+
+void make_number_model(char *folder) {
+    char path[128], from[1200];
+    snprintf(folder, 64, "/tmp/limn-number-XXXXXX");
+    if (mkdtemp(folder) == NULL) {
+        return;
+    }
+    snprintf(from, sizeof from, "%s/config.json", golden_folder("gpt2-classifier"));
+    json_t *config = json_load_file(from, 0, NULL);
+    json_object_del(config, "id2label");
+    json_object_del(config, "label2id");
+    json_object_set_new(config, "num_labels", json_integer(1));
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    json_dump_file(config, path, 0);
+    json_decref(config);
+    snprintf(from, sizeof from, "%s/model.safetensors", golden_folder("gpt2-classifier"));
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    cut_tensor(from, path, "score.weight");
+}
+
 void remove_letters_model(const char *folder) {
     static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json"};
     char path[128];

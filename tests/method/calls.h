@@ -25,6 +25,8 @@ void make_letters_model(char *folder);
 void make_spaces_model(char *folder);
 /* make_letters_model's with bytes of two Chinese characters from 28 on: E4, B8, AD (that is 中), E5, BD, F0, 9F. */
 void make_bytes_model(char *folder);
+/* The golden model gpt2-classifier with the first of its outputs alone: a number, which is that class's logit. */
+void make_number_model(char *folder);
 void remove_letters_model(const char *folder);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text_buffer.h"
 #include "call/open.h"
 #include "method/calls.h"
 
@@ -64,6 +65,22 @@ const char *reference_model(const char *name, char path[1024]) {
     }
     snprintf(path, 1024, LIMN_TEST_SOURCE_DIR "/tests/golden/%s", name);
     return path;
+}
+
+json_t *json_of(const char *folder, const char *text) {
+    TextBuffer json = TEXT_BUFFER_INIT;
+    text_buffer_add(&json, "{");
+    for (const char *c = text; *c != '\0'; c++) {
+        text_buffer_printf(&json, *c == '%' ? "%s" : "%.1s", *c == '%' ? folder : *c == '\'' ? "\"" : c);
+    }
+    text_buffer_add(&json, "}");
+    json_error_t error;
+    json_t *params = json_loads(json.data, 0, &error);
+    if (params == NULL) {
+        fail_msg("%s: %s", json.data, error.text);
+    }
+    text_buffer_free(&json);
+    return params;
 }
 
 Result *call_json(const char *method, json_t *params) {

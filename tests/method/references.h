@@ -15,6 +15,9 @@ const char *reference_model(const char *name, char path[1024]);
 /* Model, ids and the target (or class) of a reference's entry: ids, at, target. */
 json_t *reference_question(const char *name, const char *model, const json_t *entry);
 
+/* Parameters, for a test to write short: ' stands for ", % for the folder. */
+json_t *json_of(const char *folder, const char *text);
+
 /* A method on a model, params taken. Fails the test when it fails. */
 Result *call_json(const char *method, json_t *params);
 /* The same that must be refused, with this in its line. */

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "method/calls.h"
+#include "statistics/statistics.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
 
@@ -159,6 +160,39 @@ static int tested(const char *word, bool *was_tested, const char **label, int n)
     return found;
 }
 
+/* How many words and places were tested, of which all intervals hold together. */
+static int tested_together(const Result *result) {
+    int n = 0;
+    const char *said = strstr(result_find_block(result, "words")->note.bytes, "low to high: 95% for all ");
+    assert_non_null(said);
+    assert_int_equal(sscanf(said, "low to high: 95%% for all %d tested together", &n), 1);
+    return n;
+}
+
+/* Welch's interval of the mean of both labels' means, at 95% for all rows together (Bonferroni). */
+static void check_interval(const TableBlock *words, int32_t row, const double *after, const double *before,
+                           const bool *was_tested, const char *const *label, int n) {
+    double sum[2] = {0}, square[2] = {0}, count[2] = {0}, own[2], rest = 0;
+    for (int i = 0; i < n; i++) {
+        if (was_tested[i]) {
+            double harm = after[i] - before[i];
+            int of = label[i][0] == 'd';
+            sum[of] += harm;
+            square[of] += harm * harm;
+            count[of] += 1;
+        }
+    }
+    for (int of = 0; of < 2; of++) {
+        own[of] = (square[of] - sum[of] * sum[of] / count[of]) / (count[of] - 1) / count[of];
+        rest += own[of] * own[of] / (count[of] - 1);
+    }
+    double error = own[0] + own[1], freedom = error * error / rest;
+    double reach = student_quantile(1 - 0.025 / words->n_rows, freedom) * sqrt(error) / 2;
+    double harm = table_cell(words, row, 1)->number;
+    assert_true(fabs(table_cell(words, row, 2)->number - (harm - reach)) <= 2e-4 + 1e-3 * reach);
+    assert_true(fabs(table_cell(words, row, 3)->number - (harm + reach)) <= 2e-4 + 1e-3 * reach);
+}
+
 static void harm_is_what_predict_says(void **state) {
     enum { N = 160 };
     static double before[N], after[N];
@@ -187,6 +221,7 @@ static void harm_is_what_predict_says(void **state) {
     assert_null(missing_column(result, audited));
     decide(files.data, before, N);
     const TableBlock *words = table_of(result, "words");
+    assert_int_equal(tested_together(result), words->n_rows); /* all of them are listed */
     int compared = 0;
     double largest = 0, largest_gain = 0;
     for (int32_t r = 0; r < words->n_rows; r++) {
@@ -216,6 +251,7 @@ static void harm_is_what_predict_says(void **state) {
         if (!(fabs(table_cell(words, r, 7)->number - gain) <= 1e-4)) {
             fail_msg("%s: gain %g, expected %g", word, table_cell(words, r, 7)->number, gain);
         }
+        check_interval(words, r, after, before, was_tested, label, N);
         largest_gain = fmax(largest_gain, fabs(gain));
         largest = fmax(largest, fabs(harm));
         compared++;

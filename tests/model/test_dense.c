@@ -2,8 +2,10 @@
  * reference's configuration classes. */
 #include "model/folder.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct Assumed {
     const char *name;       /* the case */
@@ -123,6 +125,158 @@ static void silent_settings_are_those_of_the_reference(void **state) {
     }
 }
 
+/* The text parts of models that see have defaults of their own. */
+static void text_parts_have_their_own(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        int32_t n_context;
+        float epsilon, theta;
+    } rows[] = {{"qwen3-vision", 128000, 1e-6f, 5e5f},
+                {"qwen2-vision", 32768, 1e-5f, 1e6f},
+                {"mistral3-vision", 131072, 1e-6f, 1e4f},
+                {"llava", 2048, 1e-6f, 1e4f}};
+    static const char *const absent[] = {"max_position_embeddings", "rms_norm_eps", "rope_theta"};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        folder_from_case(rows[i].name);
+        json_t *config = json_load_file(case_path(rows[i].name, "config.json"), 0, NULL);
+        json_t *part = json_object_get(config, "text_config");
+        for (size_t k = 0; k < sizeof absent / sizeof absent[0]; k++) {
+            folder_set(absent[k], NULL);
+            json_object_del(part, absent[k]);
+        }
+        char *text = part == NULL ? NULL : json_dumps(part, 0);
+        if (text != NULL) {
+            folder_set("text_config", text);
+        }
+        free(text);
+        json_decref(config);
+        Model *model = folder_open(&(ModelOptions){.config_only = true});
+        assert_int_equal(model->config.n_context, rows[i].n_context);
+        assert_float_equal(find_op(model, OP_RMS_SCALE, 0)->attributes.epsilon, rows[i].epsilon, 1e-12);
+        float theta = theta_of(&find_op(model, OP_ROPE, 0)->attributes);
+        if (fabsf(theta / rows[i].theta - 1) > 1e-4f) {
+            fail_msg("%s: theta is %g, expected %g", rows[i].name, (double)theta, (double)rows[i].theta);
+        }
+        model_free(model);
+    }
+}
+
+/* A size that config.json leaves out is the reference's: weights of another are refused, and the line says which sizes
+ * were expected. The numbers are those of the reference's configuration classes. */
+static void silent_sizes_are_those_of_the_reference(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *absent, *said;
+    } rows[] = {
+        {"llama3", "vocab_size", "expected [32000, 32]"},
+        {"llama3", "hidden_size", ", 4096]"},
+        {"llama3", "intermediate_size", "expected [11008, 32]"},
+        {"llama3", "num_attention_heads", "expected [384, 32]"},
+        {"mistral", "vocab_size", "expected [32000, 32]"},
+        {"mistral", "hidden_size", ", 4096]"},
+        {"mistral", "intermediate_size", "expected [14336, 32]"},
+        {"mistral", "num_attention_heads", "expected [384, 32]"},
+        {"mistral", "num_key_value_heads", " 8 key heads"},
+        {"mixtral", "vocab_size", "expected [32000, 32]"},
+        {"mixtral", "hidden_size", ", 4096]"},
+        {"mixtral", "intermediate_size", "expected [14336, 32]"},
+        {"mixtral", "num_key_value_heads", " 8 key heads"},
+        {"mixtral", "num_local_experts", "expected [8, 32]"},
+        {"qwen2-window", "vocab_size", "expected [151936, 32]"},
+        {"qwen2-window", "hidden_size", ", 4096]"},
+        {"qwen2-window", "intermediate_size", "expected [22016, 32]"},
+        {"qwen2-window", "num_key_value_heads", " 32 key heads"},
+        {"qwen2-moe", "vocab_size", "expected [151936, 32]"},
+        {"qwen2-moe", "hidden_size", ", 2048]"},
+        {"qwen2-moe", "intermediate_size", "expected [5632, 32]"},
+        {"qwen2-moe", "num_key_value_heads", " 16 key heads"},
+        {"qwen2-moe", "moe_intermediate_size", "expected [1408, 32]"},
+        {"qwen2-moe", "shared_expert_intermediate_size", "expected [5632, 32]"},
+        {"qwen2-moe", "num_experts", "expected [60, 32]"},
+        {"qwen3", "vocab_size", "expected [151936, 32]"},
+        {"qwen3", "hidden_size", ", 4096]"},
+        {"qwen3", "intermediate_size", "expected [22016, 32]"},
+        {"qwen3", "num_attention_heads", "expected [384, 32]"},
+        {"qwen3", "num_key_value_heads", " 32 key heads"},
+        {"qwen3", "head_dim", "expected [512, 32]"},
+        {"qwen3-moe", "vocab_size", "expected [151936, 32]"},
+        {"qwen3-moe", "hidden_size", ", 2048]"},
+        {"qwen3-moe", "num_attention_heads", "expected [384, 32]"},
+        {"qwen3-moe", "moe_intermediate_size", "expected [768, 32]"},
+        {"qwen3-moe", "num_experts", "expected [128, 32]"},
+        {"gemma2", "vocab_size", "expected [256000, 32]"},
+        {"gemma2", "hidden_size", ", 2304]"},
+        {"gemma2", "intermediate_size", "expected [9216, 32]"},
+        {"gemma2", "num_attention_heads", "expected [96, 32]"},
+        {"gemma2", "head_dim", "expected [1024, 32]"},
+        {"gemma3", "vocab_size", "expected [262208, 32]"},
+        {"gemma3", "hidden_size", ", 2304]"},
+        {"gemma3", "intermediate_size", "expected [9216, 32]"},
+        {"gemma3", "num_attention_heads", "expected [96, 32]"},
+        {"gemma3", "head_dim", "expected [1024, 32]"},
+        {"phi3-plain", "vocab_size", "expected [32064, 32]"},
+        {"phi3-plain", "hidden_size", ", 3072]"},
+        {"phi3-plain", "intermediate_size", "expected [16384, 32]"},
+        {"starcoder2", "vocab_size", "expected [49152, 32]"},
+        {"starcoder2", "hidden_size", ", 3072]"},
+        {"starcoder2", "intermediate_size", "expected [12288, 32]"},
+        {"gpt2", "vocab_size", "expected [50257, 32]"},
+        {"gpt2", "n_embd", "expected [768, "},
+        {"gpt2", "n_positions", "expected [1024, 32]"},
+        {"neox", "vocab_size", "expected [50432, 48]"},
+        {"neox", "hidden_size", ", 6144]"},
+        {"neox", "intermediate_size", "expected [24576, 48]"},
+        {"opt", "vocab_size", "expected [50272, 32]"},
+        {"opt", "hidden_size", ", 768]"},
+        {"opt", "ffn_dim", "expected [3072, 32]"},
+        {"opt", "max_position_embeddings", "expected [2050, 32]"},
+        {"falcon-7b", "vocab_size", "expected [65024, 32]"},
+        {"falcon-7b", "hidden_size", ", 4544]"},
+        {"bert-mlm", "vocab_size", "expected [30522, 32]"},
+        {"bert-mlm", "hidden_size", ", 768]"},
+        {"bert-mlm", "intermediate_size", "expected [3072, 32]"},
+        {"bert-mlm", "max_position_embeddings", "expected [512, 32]"},
+        {"roberta-mlm", "vocab_size", "expected [50265, 32]"},
+        {"roberta-mlm", "hidden_size", ", 768]"},
+        {"roberta-mlm", "intermediate_size", "expected [3072, 32]"},
+        {"roberta-mlm", "max_position_embeddings", "expected [512, 32]"},
+        {"distilbert-mlm", "vocab_size", "expected [30522, 32]"},
+        {"distilbert-mlm", "dim", ", 768]"},
+        {"distilbert-mlm", "hidden_dim", "expected [3072, 32]"},
+        {"distilbert-mlm", "max_position_embeddings", "expected [512, 32]"},
+        {"qwen3-vision", "vocab_size", "expected [151936, 32]"},
+        {"qwen3-vision", "hidden_size", ", 4096]"},
+        {"qwen3-vision", "intermediate_size", "expected [22016, 32]"},
+        {"qwen3-vision", "num_attention_heads", "expected [384, 32]"},
+        {"qwen3-vision", "num_key_value_heads", " 32 key heads"},
+        {"qwen3-vision", "head_dim", "expected [512, 32]"},
+        {"qwen2-vision", "vocab_size", "expected [152064, 32]"},
+        {"qwen2-vision", "hidden_size", ", 8192]"},
+        {"qwen2-vision", "intermediate_size", "expected [29568, 32]"},
+        {"qwen2-vision", "num_key_value_heads", " 8 key heads"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        folder_from_case(rows[i].name);
+        json_t *config = json_load_file(case_path(rows[i].name, "config.json"), 0, NULL);
+        json_t *part = json_object_get(config, "text_config");
+        folder_set(rows[i].absent, NULL);
+        if (part != NULL) {
+            json_object_del(part, rows[i].absent);
+            char *text = json_dumps(part, 0);
+            folder_set("text_config", text);
+            free(text);
+        }
+        json_decref(config);
+        Model *model;
+        limn_status status = model_open(&model, folder_path(), &(ModelOptions){.config_only = true}, NULL);
+        if (status != LIMN_FORMAT || strstr(error_message(), rows[i].said) == NULL) {
+            fail_msg("%s without %s: found '%s', expected one that says '%s'", rows[i].name, rows[i].absent,
+                     status == LIMN_OK ? "a model" : error_message(), rows[i].said);
+        }
+    }
+}
+
 /* A layer without a window turns by a base of its own in Gemma 3. */
 static void gemma3_has_two_bases(void **state) {
     (void)state;
@@ -180,6 +334,8 @@ static void scaling_lengthens_the_context(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(silent_settings_are_those_of_the_reference),
+        cmocka_unit_test(text_parts_have_their_own),
+        cmocka_unit_test(silent_sizes_are_those_of_the_reference),
         cmocka_unit_test(gemma3_has_two_bases),
         cmocka_unit_test(null_turns_off),
         cmocka_unit_test(scaling_lengthens_the_context),

@@ -335,6 +335,91 @@ static int shown_artifacts(const Pdf *pdf, int page) {
     return n;
 }
 
+/* Each heading of this tag on a page: size, first baseline, and from line to line (0: one line). */
+typedef struct Heading {
+    double size, baseline, leading;
+} Heading;
+
+static int headings_of(const char *content, const char *tag, Heading *found, int most) {
+    char begin[16];
+    int n = 0;
+    snprintf(begin, sizeof begin, "/%s <<", tag);
+    for (const char *at = content; (at = strstr(at, begin)) != NULL && n < most; at++) {
+        const char *line = strstr(at, "BT\n"), *end = strstr(at, "\nEMC"), *next;
+        double step;
+        assert_true(line != NULL && end != NULL && line < end);
+        Heading *one = &found[n++];
+        *one = (Heading){0};
+        assert_int_equal(sscanf(line + 3, "%lf 0 0 %*f 54 %lf Tm", &one->size, &one->baseline), 2);
+        next = strstr(line, "\n0 -");
+        if (next != NULL && next < end && sscanf(next, "\n0 %lf Td", &step) == 1) {
+            one->leading = -step * one->size;
+        }
+    }
+    return n;
+}
+
+static void near(const char *tag, double found, double expected) {
+    if (!(fabs(found - expected) < 0.02)) {
+        fail_msg("%s: found %g, expected %g", tag, found, expected);
+    }
+}
+
+/* Sizes and leadings of headings go down by level; one below the other they keep what their style says apart. */
+static void test_headings(void **state) {
+    static const char lengthy[] =
+        "A title that is so long that one line of the page cannot hold it, because it goes on "
+        "and on until there is certainly a second line under the first";
+    static const struct {
+        const char *tag;
+        double size, leading, apart; /* between the baselines of two of one line */
+    } levels[] = {{"H1", 18, 25, 0},
+                  {"H2", 13.5, 19, 19 + 5 + 16},
+                  {"H3", 11, 16, 16 + 4 + 12},
+                  {"H4", 9.5, 14, 14 + 3 + 10},
+                  {"H5", 9.5, 14, 0}};
+    Result *result;
+    assert_int_equal(result_new(&result, "report", "Report"), LIMN_OK);
+    result_headline(result, "%s", lengthy);
+    for (int level = 1; level <= SECTION_LEVELS; level++) {
+        for (int i = 0; i < 4; i++) { /* the contents may stand behind the first */
+            char id[16];
+            snprintf(id, sizeof id, "s%d.%d", level, i);
+            result_add_section(result, id, i < 3 ? "short" : lengthy, level);
+        }
+    }
+    result_add_text(result, "said", lengthy, "words", 5, false);
+    assert_int_equal(result_status(result), LIMN_OK);
+    Pdf pdf = made(result, "en");
+    int seen[5] = {0};
+    for (int page = 0; page < qpdf_get_num_pages(pdf.qpdf); page++) {
+        char *content = content_of(&pdf, page);
+        for (int k = 0; k < 5; k++) {
+            Heading found[6];
+            int n = headings_of(content, levels[k].tag, found, 6);
+            for (int i = 0; i < n; i++) {
+                near(levels[k].tag, found[i].size, levels[k].size);
+                if (found[i].leading > 0) {
+                    near(levels[k].tag, found[i].leading, levels[k].leading);
+                    seen[k] |= 1;
+                }
+                if (i > 1 && levels[k].apart > 0 && found[i - 1].leading == 0) {
+                    near(levels[k].tag, found[i].baseline - found[i - 1].baseline, levels[k].apart);
+                    seen[k] |= 2;
+                }
+            }
+        }
+        free(content);
+    }
+    for (int k = 0; k < 5; k++) {
+        if (seen[k] != (levels[k].apart > 0 ? 3 : 1)) {
+            fail_msg("%s is not seen in all ways (%d)", levels[k].tag, seen[k]);
+        }
+    }
+    gone(&pdf);
+    result_free(result);
+}
+
 /* ---- what is long and wide ---- */
 
 static int pages_of(const Result *result) {
@@ -505,6 +590,7 @@ int main(void) {
         cmocka_unit_test(test_sign_without_colour),
         cmocka_unit_test(test_long_table),
         cmocka_unit_test(test_wide_table),
+        cmocka_unit_test(test_headings),
         cmocka_unit_test(test_matrices),
         cmocka_unit_test(test_labels_of_pooled_cells),
         cmocka_unit_test(test_strip_keeps_to_its_lines),

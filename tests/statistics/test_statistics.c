@@ -75,8 +75,22 @@ static void test_distributions(void **state) {
     json_array_foreach(json_object_get(golden, "beta_cdf"), i, row) {
         near(beta_cdf(number(row, 0), number(row, 1), number(row, 2)), number(row, 3), 1e-12, "beta_cdf");
     }
-    assert_true(isnan(normal_quantile((double)NAN)));
-    assert_true(isinf(normal_quantile(1.0)) && isinf(student_quantile(0.0, 3.0)));
+    static const double none[] = {(double)NAN, -0.1, -1.0, 1.1, 2.0};
+    for (i = 0; i < sizeof none / sizeof none[0]; i++) {
+        assert_true(isnan(normal_quantile(none[i])) && isnan(student_quantile(none[i], 3.0)));
+    }
+    assert_true(normal_quantile(1.0) == INFINITY && student_quantile(1.0, 3.0) == INFINITY);
+    assert_true(normal_quantile(0.0) == -INFINITY && student_quantile(0.0, 3.0) == -INFINITY);
+    assert_true(beta_cdf(1.0, 2.0, 3.0) == 1.0 && beta_cdf(1.5, 2.0, 3.0) == 1.0);
+    assert_true(beta_cdf(0.0, 2.0, 3.0) == 0.0 && beta_cdf(-0.5, 2.0, 3.0) == 0.0);
+    assert_true(isnan(beta_cdf((double)NAN, 2.0, 3.0)));
+    /* one degree: Cauchy's, tan(pi (p - 1/2)); two: by algebra; both tails alike */
+    near(student_quantile(0.001, 1.0), tan(M_PI * -0.499), 1e-10, "Cauchy");
+    for (double p = 0.51; p < 1.0; p += 0.06) {
+        near(student_quantile(p, 2.0), (2 * p - 1) * sqrt(2 / (4 * p * (1 - p))), 1e-10, "two degrees");
+        near(student_quantile(1.0 - p, 2.0), -student_quantile(p, 2.0), 1e-10, "tails");
+        near(normal_quantile(1.0 - p), -normal_quantile(p), 1e-10, "tails");
+    }
 }
 
 static void test_means(void **state) {
@@ -95,6 +109,12 @@ static void test_means(void **state) {
     assert_true(mean_interval(same, 3, 0.95).low == 2.0 && mean_p(same, 3) == 0.0 && mean_p(zeros, 2) == 1.0);
     assert_true(isnan(mean_interval(same, 1, 0.95).low) && mean_interval(same, 1, 0.95).value == 2.0);
     assert_true(isnan(mean_interval(same, 0, 0.95).value) && isnan(mean_p(same, 1)));
+    const double with_nan[] = {1.0, (double)NAN, 2.0}, two[] = {1.0, 3.0};
+    assert_true(isnan(mean_p(with_nan, 3)));
+    /* by hand: mean 2, its error 1, one degree of freedom: tan(0.45 pi) */
+    near(mean_interval(two, 2, 0.9).value, 2.0, 1e-12, "mean");
+    near(mean_interval(two, 2, 0.9).high, 2.0 + tan(0.45 * M_PI), 1e-9, "mean high");
+    near(mean_p(two, 2), 1.0 - 2.0 * atan(2.0) / M_PI, 1e-10, "mean p");
 }
 
 static void test_bootstrap(void **state) {
@@ -108,6 +128,11 @@ static void test_bootstrap(void **state) {
             Interval found;
             must(bootstrap_interval(&found, values, n, field(row, "level"), (BootstrapKind)kind,
                                     (int32_t)field(row, "replicates"), (uint64_t)field(row, "seed")));
+            double sum = 0;
+            for (int64_t k = 0; k < n; k++) {
+                sum += values[k];
+            }
+            near(found.value, sum / (double)n, 1e-12, "mean");
             const json_t *ends = json_object_get(row, names[kind]);
             near(found.low, number(ends, 0), 1e-9, names[kind]);
             near(found.high, number(ends, 1), 1e-9, names[kind]);
@@ -118,6 +143,18 @@ static void test_bootstrap(void **state) {
     Interval found;
     must(bootstrap_interval(&found, &one, 1, 0.95, BOOTSTRAP_BCA, 100, 0));
     assert_true(found.value == 3.0 && isnan(found.low));
+    /* of values that are all the same nothing varies; of one replicate there is no interval */
+    const double same[] = {2.0, 2.0, 2.0}, two[] = {0.0, 1.0};
+    for (int kind = 0; kind < 2; kind++) {
+        must(bootstrap_interval(&found, same, 3, 0.95, (BootstrapKind)kind, 50, 0));
+        assert_true(found.value == 2.0 && found.low == 2.0 && found.high == 2.0);
+        must(bootstrap_interval(&found, same, 0, 0.95, (BootstrapKind)kind, 50, 0));
+        assert_true(isnan(found.value) && isnan(found.low) && isnan(found.high));
+        must(bootstrap_interval(&found, two, 2, 0.95, (BootstrapKind)kind, 1, 0));
+        assert_true(isnan(found.value) && isnan(found.low));
+    }
+    must(bootstrap_interval(&found, two, 2, 0.95, BOOTSTRAP_PERCENTILE, 2, 3));
+    assert_true(found.value == 0.5 && found.low >= 0.0 && found.high >= found.low && found.high <= 1.0);
 }
 
 static void test_counts(void **state) {
@@ -139,6 +176,52 @@ static void test_counts(void **state) {
         near(found.high, number(row, 4), 1e-10, "wilson high");
     }
     assert_true(mcnemar_exact(0, 0) == 1.0);
+    Interval usual = wilson_interval(3, 10), of_none = wilson_interval(0, 0); /* statsmodels' proportion_confint */
+    near(usual.value, 0.3, 1e-12, "wilson");
+    near(usual.low, 0.10779126740630099, 1e-12, "wilson low");
+    near(usual.high, 0.6032218525388546, 1e-12, "wilson high");
+    assert_true(isnan(of_none.value) && isnan(of_none.low) && isnan(of_none.high));
+    assert_true(wilson_interval(0, 7).low == 0.0 && wilson_interval(7, 7).high == 1.0 &&
+                wilson_interval(1, 7).low > 0.0 && wilson_interval(6, 7).high < 1.0);
+}
+
+enum { MOST = 14 };
+
+static double choose(int n, int k) {
+    double ways = k < 0 || k > n ? 0.0 : 1.0;
+    for (int i = 1; i <= k && ways > 0.0; i++) {
+        ways = ways * (n - k + i) / i; /* a whole number at each step */
+    }
+    return ways;
+}
+
+/* Both exact tests by counting, of all tables up to MOST records. */
+static void test_counts_by_counting(void **state) {
+    for (int b = 0; b <= MOST; b++) {
+        for (int c = 0; c <= MOST; c++) {
+            double ways = 0.0;
+            for (int k = 0; k <= (b < c ? b : c); k++) {
+                ways += choose(b + c, k);
+            }
+            double found = mcnemar_exact(b, c);
+            near(found, fmin(1.0, 2.0 * ways / pow(2.0, b + c)), 1e-12, "mcnemar");
+            assert_true(found <= 1.0);
+        }
+    }
+    for (int table = 0; table < MOST * MOST * MOST * MOST; table += 3) {
+        int a = table % MOST, b = table / MOST % MOST, c = table / MOST / MOST % MOST, d = table / MOST / MOST / MOST;
+        if (a + b + c + d > MOST) {
+            continue;
+        }
+        double observed = choose(a + b, a) * choose(c + d, c), sum = 0.0;
+        for (int k = 0; k <= a + c; k++) {
+            double ways = choose(a + b, k) * choose(c + d, a + c - k);
+            sum += ways <= observed ? ways : 0.0;
+        }
+        double found = fisher_exact(a, b, c, d);
+        near(found, sum / choose(a + b + c + d, a + c), 1e-12, "fisher");
+        assert_true(found <= 1.0);
+    }
 }
 
 static void test_corrections(void **state) {
@@ -151,6 +234,8 @@ static void test_corrections(void **state) {
              "bonferroni");
     }
     near(1.0 - simultaneous_level(0.95, 20), 0.0025, 1e-12, "simultaneous level");
+    near(1.0 - simultaneous_level(0.95, 2), 0.025, 1e-12, "simultaneous level");
+    assert_true(simultaneous_level(0.95, 0) == 0.95 && simultaneous_level(0.95, 1) == 0.95);
     must(holm_adjust(p, p, n));
     for (int64_t i = 0; i < n; i++) {
         near(p[i], number(json_object_get(cases, "holm"), (size_t)i), 1e-12, "holm");
@@ -159,6 +244,13 @@ static void test_corrections(void **state) {
     double some[] = {0.01, (double)NAN, 0.02};
     must(holm_adjust(some, some, 3));
     assert_true(some[0] == 0.02 && isnan(some[1]) && some[2] == 0.02);
+    const double more[] = {0.5, (double)NAN, 0.0, 0.9, 0.1}, expected[] = {1.0, 0.0, 0.0, 1.0, 0.3};
+    double other[] = {7, 7, 7, 7, 7};
+    must(holm_adjust(other, more, 5));
+    for (int i = 0; i < 5; i++) {
+        assert_true(i == 1 ? isnan(other[i]) : fabs(other[i] - expected[i]) < 1e-15);
+    }
+    must(holm_adjust(other, more, 0)); /* nothing */
 }
 
 /* A family counts as one test; every rejection is one of closed testing, which is done here set by set. */
@@ -226,6 +318,28 @@ static void test_sign_flip_ends(void **state) {
     assert_true(alone[0] == 1.0 && adjusted[0] == 1.0);
     assert_true(isnan(alone[1]) && isnan(adjusted[1]));
     assert_true(alone[2] == 0.25 && adjusted[2] == 0.25);
+    /* 1 and a hair less than -1: two of four signs reach no less, and zeros beside them change nothing of it */
+    const SignFlipEntry hair[] = {{0, 1, 1.0}, {1, 1, -1.0 + 1e-9}, {0, 0, 0.0}};
+    test.entries = hair;
+    test.n_entries = 3;
+    must(sign_flip_test(&test, alone, adjusted));
+    assert_true(alone[1] == 0.5 && adjusted[1] == 0.5 && alone[0] == 1.0 && adjusted[0] == 1.0 && isnan(alone[2]));
+    /* one entry, the first: a coin; as many drawn as there are signs are not drawn; two-sided both signs reach it */
+    const SignFlipEntry one = {1, 0, -2.0};
+    test = (SignFlipTest){.entries = &one, .n_entries = 1, .n_records = 2, .n_hypotheses = 1, .flips = 4};
+    must(sign_flip_test(&test, alone, adjusted));
+    assert_true(alone[0] == 1.0 && adjusted[0] == 1.0);
+    test.two_sided = true;
+    must(sign_flip_test(&test, alone, adjusted));
+    assert_true(alone[0] == 1.0 && adjusted[0] == 1.0);
+    const SignFlipEntry up = {1, 0, 2.0};
+    test.entries = &up;
+    test.two_sided = false;
+    must(sign_flip_test(&test, alone, adjusted));
+    assert_true(alone[0] == 0.5 && adjusted[0] == 0.5);
+    test.flips = 3; /* one fewer: drawn, the records as they are among them */
+    must(sign_flip_test(&test, alone, adjusted));
+    assert_true(alone[0] == 0.25 || alone[0] == 0.5 || alone[0] == 0.75 || alone[0] == 1.0);
 }
 
 /* Where nothing is true, the smallest adjusted p of 12 dependent hypotheses is below .1 in a tenth of the data sets. */
@@ -266,11 +380,11 @@ static void test_false_alarms(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_distributions), cmocka_unit_test(test_means),
-        cmocka_unit_test(test_bootstrap),     cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_corrections),   cmocka_unit_test(test_families),
-        cmocka_unit_test(test_sign_flips),    cmocka_unit_test(test_sign_flip_ends),
-        cmocka_unit_test(test_false_alarms),
+        cmocka_unit_test(test_distributions),      cmocka_unit_test(test_means),
+        cmocka_unit_test(test_bootstrap),          cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_counts_by_counting), cmocka_unit_test(test_corrections),
+        cmocka_unit_test(test_families),           cmocka_unit_test(test_sign_flips),
+        cmocka_unit_test(test_sign_flip_ends),     cmocka_unit_test(test_false_alarms),
     };
     return cmocka_run_group_tests_name("statistics", tests, set_up, tear_down);
 }

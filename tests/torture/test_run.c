@@ -80,6 +80,28 @@ static limn_status run_engine(void *context) {
     return status;
 }
 
+/* Few rows and sequences, then more than there was room for. */
+static limn_status grow(void *context) {
+    enum { MANY = 70, LONG = 8 };
+    const Setting *setting = context;
+    static int32_t tokens[LONG];
+    SequenceInput sequences[MANY];
+    OutputRow outputs[MANY];
+    for (int i = 0; i < MANY; i++) {
+        sequences[i] = (SequenceInput){.ids = tokens, .n = LONG};
+        outputs[i] = (OutputRow){i, LONG - 1, 3, 1.0F};
+    }
+    Engine *engine;
+    TRY(engine_new(&engine, setting->model, &setting->options));
+    RunRequest request = {
+        .sequences = sequences, .n_sequences = 1, .outputs = outputs, .n_outputs = 1, .objective = OBJECTIVE_LOG_PROB};
+    limn_status status = engine_run(engine, &request, NULL);
+    request.n_sequences = request.n_outputs = MANY;
+    status = status == LIMN_OK ? engine_run(engine, &request, NULL) : status;
+    engine_free(engine);
+    return status;
+}
+
 int main(void) {
     Model *model;
     const ModelOptions options = {.frame = FRAME_HF};
@@ -99,6 +121,10 @@ int main(void) {
                 torture(backends[b], run_engine, &setting);
             }
         }
+    }
+    Setting setting = {model, {.backend = "cpu", .threads = 1}};
+    if (backend_find("cpu") != NULL) {
+        torture("more rows than before", grow, &setting);
     }
     model_free(model);
     return 0;

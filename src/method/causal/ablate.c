@@ -173,9 +173,8 @@ static limn_status run(MethodCall *call, Result *result) {
     TRY(measure_all(&ablate, ablate_singles, true));
     TRY(ablate_rank(&ablate));
     if (ablate.n_paired > 1 || ablate.n_curve > 0) {
-        int32_t records = ablate.n_records;
+        ablate.n_records = 0; /* each record has its number, and so its draws, once more */
         TRY(measure_all(&ablate, ablate_joint, false));
-        ablate.n_records = records;
     }
     TRY(ablate_report(&ablate, &values));
     TRY(values_file_write(&values, ablate.model));

@@ -60,7 +60,7 @@ typedef struct Ablate {
     Outcome outcome;
     /* sums over records */
     int32_t n_records;
-    double before, before_square;
+    double before;
     double *effects, *squares, *estimates; /* [n_layers, n_columns] NaN: not measured */
     double plain_error;
     bool estimated;          /* the metric has a gradient here */

@@ -119,7 +119,6 @@ limn_status ablate_singles(AblateRecord *record) {
     }
     TRY(first ? check_plain(record, cells, n, after) : LIMN_OK);
     ablate->before += record->before;
-    ablate->before_square += record->before * record->before;
     ablate->n_records++;
     return LIMN_OK;
 }
@@ -286,5 +285,7 @@ limn_status ablate_joint(AblateRecord *record) {
         TRY(ablate_strongest(ablate, record->call.arena, &order, &n));
         TRY(measure_pairs(record, order));
     }
-    return ablate->n_curve > 0 ? measure_curves(record) : LIMN_OK;
+    TRY(ablate->n_curve > 0 ? measure_curves(record) : LIMN_OK);
+    ablate->n_records++;
+    return LIMN_OK;
 }

@@ -51,7 +51,7 @@ typedef struct Deltas {
 /* --- which weights there are --- */
 
 /* A site in the terms of the field. */
-static void name_component(char out[NAME_MAX_BYTES], const char *site, int slot, bool gated, bool gain) {
+static void name_component(char out[NAME_MAX_BYTES], const char *site, bool bias, bool gated, bool gain) {
     static const struct {
         const char *site, *name;
     } names[] = {{"attn.hook_q", "q"},       {"attn.hook_k", "k"},        {"attn.hook_v", "v"},
@@ -79,7 +79,7 @@ static void name_component(char out[NAME_MAX_BYTES], const char *site, int slot,
             break;
         }
     }
-    if (slot == 1) {
+    if (bias) {
         strncat(out, " bias", NAME_MAX_BYTES - strlen(out) - 1);
     }
 }
@@ -138,8 +138,9 @@ static Delta *add_delta(Deltas *deltas, const Graph *graph, NodeId node, int slo
     const Op *op = &graph->nodes[node].op;
     const char *site = site_of(graph, node);
     *delta = (Delta){.layer = op->layer, .before = *before, .table = op_is_table(op->kind), .largest = NAN};
-    name_component(delta->component, site != NULL ? site : before->name, slot, has_gate(graph, op->layer),
-                   op->kind == OP_GAIN);
+    bool bias = slot == 1 || op->kind == OP_SUM_HEADS; /* a tensor's own name says it already */
+    name_component(delta->component, site != NULL ? site : before->name, bias && site != NULL,
+                   has_gate(graph, op->layer), op->kind == OP_GAIN);
     delta->effective = delta->energy = (double)NAN;
     set_heads(delta, &deltas->diff->before->config);
     return delta;
