@@ -24,6 +24,7 @@ static limn_status read(char *out, size_t capacity, const Model *model, const ch
         texts[i] = text_of(given[i]);
     }
     const ParamTexts choices = {.items = texts, .n = n_given};
+    memset(names, 0x55, sizeof *names);
     TRY(choice_names_read(names, &call, model, &choices, labels != NULL ? text_of(labels) : (Text){0}));
     size_t used = 0;
     for (int32_t i = 0; i < names->n; i++) {
@@ -45,7 +46,8 @@ static void choices_are_read(void **state) {
     } cases[] = {
         {{" yes, no"}, 1, NULL, " yes=yes| no=no|", NULL},
         {{"a,b ,\tc d\n"}, 1, NULL, "a=a|b =b|\tc d\n=c d|", NULL},
-        {{" yes,", " no", "x"}, 3, NULL, " yes,=yes,| no=no|x=x|", NULL}, /* given several times: not split */
+        {{" \r\n\ta \t, \x01"}, 1, NULL, " \r\n\ta \t=a| \x01=\x01|", NULL}, /* no other sign is white space */
+        {{" yes,", " no", "x"}, 3, NULL, " yes,=yes,| no=no|x=x|", NULL},    /* given several times: not split */
         {{" yes, no"}, 1, "1,0", " yes=1| no=0|", NULL},
         {{" yes", " no"}, 2, "spam mail,ham", " yes=spam mail| no=ham|", NULL},
         {{NULL}, 0, NULL, NULL, "ask needs --choices, as in --choices ' yes',' no'"},

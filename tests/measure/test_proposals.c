@@ -16,7 +16,7 @@
 
 #include <cmocka.h> /* last: it has a macro named fail */
 
-enum { VOCABULARY = 61, MASK = 4, WORDS = 40, N = 8, UNITS = 4 };
+enum { VOCABULARY = 61, MASK = 4, WORDS = 40, N = 8, UNITS = 5, ROUNDS = 30 };
 
 static const Method no_method = {.command = {.name = "test"}};
 static char folder[64];
@@ -144,18 +144,23 @@ static void a_mask_proposes_what_a_plain_run_gives(void **state) {
         tokens[i] = (Token){.id = ids[i]};
     }
     const WordKind small = word_kind(text_of("ab"));
-    Unit items[UNITS] = {{.begin = 1, .end = 2, .kind = small},
-                         {.begin = 2, .end = 4, .kind = small},
-                         {.begin = 4, .end = 5, .kind = small, .fixed = true},
-                         {.begin = 6, .end = 7, .kind = small}};
-    const Units units = {.items = items, .n = UNITS, .n_free = UNITS - 1};
+    const Unit words[UNITS] = {{.begin = 4, .end = 5, .kind = small, .fixed = true},
+                               {.begin = 1, .end = 2, .kind = small},
+                               {.begin = 2, .end = 4, .kind = small},
+                               {.begin = 4, .end = 5, .kind = small, .fixed = true},
+                               {.begin = 6, .end = 7, .kind = small}};
+    Unit items[UNITS * ROUNDS]; /* more than one run holds: the same again and again */
+    for (int i = 0; i < UNITS * ROUNDS; i++) {
+        items[i] = words[i % UNITS];
+    }
+    const Units units = {.items = items, .n = UNITS * ROUNDS, .n_free = 3 * ROUNDS};
     const Progress progress = {0};
     MethodCall call = {.method = &no_method, .arena = &arena, .progress = &progress};
     for (int typed = 0; typed < 2; typed++) {
         const Prompt prompt = {.tokens = tokens, .ids = ids, .types = typed ? types : NULL, .n = N, .end_of_turn = -1};
         Proposals *proposals;
         must(proposals_new(&proposals, &call, base, &prompt, &units));
-        for (int32_t u = 0; u < UNITS; u++) {
+        for (int32_t u = 0; u < UNITS * ROUNDS; u++) {
             check_unit(proposals, plain, &prompt, &items[u], u);
         }
         double fit[2] = {7, 7};

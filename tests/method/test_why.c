@@ -15,6 +15,7 @@
 #include "call/open.h"
 #include "measure/cause.h"
 #include "measure/target_score.h"
+#include "measure/turning.h"
 #include "method/calls.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
@@ -435,10 +436,59 @@ static void methods_are_taken_by_name(void **state) {
     assert_non_null(strstr(error_message(), "'grad'"));
 }
 
+/* The draws of one word each that turn the answer: of each word the one that fits best, the best word first. */
+static void turnings_are_the_best_draws(void **state) {
+    Asked asked;
+    Yardstick *yardstick;
+    Turnings turnings;
+    open_question(&asked);
+    const TargetParams likeliest = {.target_id = PARAM_NO_INTEGER};
+    must(target_resolve(&asked.target, &asked.contrast, &asked.call, asked.engine, &asked.prompt, &likeliest, NULL,
+                        NULL));
+    must(yardstick_new(&yardstick, &asked.call, asked.engine, &asked.prompt, &asked.target, &asked.contrast,
+                       &asked.words, &(YardstickAsked){0}));
+    must(yardstick_run(yardstick, -1));
+    must(turnings_find(&turnings, yardstick, &asked.call));
+    const bool clean = yardstick_clean(yardstick).decided;
+    int32_t tried = 0, turning = 0;
+    for (int32_t u = 0; u < yardstick_units(yardstick)->n; u++) {
+        const Effect *effect = yardstick_effect(yardstick, u);
+        double best = (double)NAN; /* a draw that was not asked about has no fit and comes behind those that have */
+        bool turns = false;
+        for (int32_t k = 0; k < effect->n; k++) {
+            if (effect->answered[k].decided != clean) {
+                best = fmax(best, yardstick_draws(yardstick, u)->items[k].fit);
+                turns = true;
+            }
+        }
+        tried += effect->n;
+        turning += turns;
+        for (int32_t i = 0; i < turnings.n; i++) {
+            if (turnings.items[i].exchanges.items[0].unit == u) {
+                assert_true(turnings.items[i].fit == best || (isnan(turnings.items[i].fit) && isnan(best)));
+                turning--;
+            }
+        }
+    }
+    print_message("%d words turn the answer\n", (int)turnings.n);
+    assert_int_equal(turning, 0);
+    assert_in_range(turnings.n, 2, TURNINGS_MAX);
+    assert_int_equal(turnings.tried, tried);
+    assert_int_equal(turnings.most, 1);
+    for (int32_t i = 0; i < turnings.n; i++) {
+        assert_int_equal(turnings.items[i].exchanges.n, 1);
+        assert_int_equal(turnings.items[i].answered.decided, !clean);
+        assert_true(i == 0 || turnings.items[i].fit <= turnings.items[i - 1].fit || isnan(turnings.items[i].fit));
+    }
+    yardstick_free(yardstick);
+    close_question(&asked);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(causes_are_what_replacement_finds),
         cmocka_unit_test(turns_are_turns),
+        cmocka_unit_test(turnings_are_the_best_draws),
         cmocka_unit_test(nothing_decides),
         cmocka_unit_test(below_the_floor_nothing_is_named),
         cmocka_unit_test(speaks_chinese),

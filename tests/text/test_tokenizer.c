@@ -281,6 +281,39 @@ static void test_tekken(void **state) {
     }
 }
 
+/* Marks behind a letter in their canonical order: by class, those of one class as they stood (Unicode, 3.11). */
+static void test_order_of_marks(void **state) {
+    static const struct {
+        const char *bytes;
+        int class;
+    } marks[] = {{"\xCC\xB4", 1},   {"\xCC\xA7", 202}, {"\xCC\xA3", 220}, {"\xCC\x96", 220},
+                 {"\xCC\x81", 230}, {"\xCC\x88", 230}, {"\xCD\x85", 240}}; /* 334 327 323 316 301 308 345 */
+    unsigned draw = 1;
+    for (int round = 0; round < 100; round++) {
+        int order[12], n = 2 + round % 11;
+        char text[40] = "q", sorted[40] = "q", json[300];
+        for (int i = 0; i < n; i++) {
+            draw = draw * 1103515245u + 12345u;
+            int mark = (int)(draw >> 16) % 7, at = i;
+            strcat(text, marks[mark].bytes);
+            for (; at > 0 && marks[order[at - 1]].class > marks[mark].class; at--) {
+                order[at] = order[at - 1];
+            }
+            order[at] = mark;
+        }
+        for (int i = 0; i < n; i++) {
+            strcat(sorted, marks[order[i]].bytes);
+        }
+        snprintf(json, sizeof json,
+                 "{\"normalizer\":{\"type\":\"NFD\"},\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"?\","
+                 "\"vocab\":{\"?\":0,\"%s\":1}}}",
+                 sorted);
+        Opened opened = open_json(json);
+        check_ids(opened.tokenizer, text, NULL, (const int32_t[]){1}, 1);
+        close_opened(&opened);
+    }
+}
+
 /* Pieces of WordPiece joined as decoders.WordPiece of tokenizers 0.23 joins them: a space before each but the first and
  * those that go on, and English spacing undone within each piece. */
 static void test_word_piece_decoder(void **state) {
@@ -570,15 +603,25 @@ static void test_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_encode_options),   cmocka_unit_test(test_pair_and_offsets),
-        cmocka_unit_test(test_decode),           cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_continuation),     cmocka_unit_test(test_getters),
-        cmocka_unit_test(test_folder_config),    cmocka_unit_test(test_no_tokenizer_in_folder),
-        cmocka_unit_test(test_tekken),           cmocka_unit_test(test_word_piece_decoder),
-        cmocka_unit_test(test_vocab_txt),        cmocka_unit_test(test_bos_of_plain_vocabulary),
-        cmocka_unit_test(test_threads),          cmocka_unit_test(test_gguf_byte_level),
-        cmocka_unit_test(test_gguf_turn_end),    cmocka_unit_test(test_gguf_scores),
-        cmocka_unit_test(test_gguf_phi3_strips), cmocka_unit_test(test_gguf_word_piece),
+        cmocka_unit_test(test_encode_options),
+        cmocka_unit_test(test_pair_and_offsets),
+        cmocka_unit_test(test_decode),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_continuation),
+        cmocka_unit_test(test_getters),
+        cmocka_unit_test(test_folder_config),
+        cmocka_unit_test(test_no_tokenizer_in_folder),
+        cmocka_unit_test(test_tekken),
+        cmocka_unit_test(test_order_of_marks),
+        cmocka_unit_test(test_word_piece_decoder),
+        cmocka_unit_test(test_vocab_txt),
+        cmocka_unit_test(test_bos_of_plain_vocabulary),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_gguf_byte_level),
+        cmocka_unit_test(test_gguf_turn_end),
+        cmocka_unit_test(test_gguf_scores),
+        cmocka_unit_test(test_gguf_phi3_strips),
+        cmocka_unit_test(test_gguf_word_piece),
         cmocka_unit_test(test_gguf_unigram),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
