@@ -155,11 +155,9 @@ static limn_status read_ids(int32_t **ids, int32_t *count, MethodCall *call, con
             continue;
         }
         long long id = strtoll(at, &at, 10);
-        if (id >= n_vocab) {
-            status = fail(LIMN_RANGE, "%s: token id %lld; the model has 0 to %d", path, id, n_vocab - 1);
-        } else {
-            (*ids)[(*count)++] = (int32_t)id;
-        }
+        status = id < n_vocab ? LIMN_OK
+                              : fail(LIMN_RANGE, "%s: token id %lld; the model has 0 to %d", path, id, n_vocab - 1);
+        (*ids)[(*count)++] = (int32_t)id;
     }
     free(bytes);
     return status;

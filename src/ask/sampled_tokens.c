@@ -80,23 +80,21 @@ limn_status sampled_tokens_new(SampledTokens **sampled, MethodCall *call, const 
     if (made->pools == NULL || made->pool_of == NULL) {
         return method_no_memory(call);
     }
-    Arena scratch; /* the texts of the vocabulary */
-    arena_init(&scratch);
-    MethodCall own = method_call_in(call, &scratch);
-    limn_status status = LIMN_OK;
-    for (int32_t id = 0; id < n_vocab && status == LIMN_OK; id++) {
-        uint64_t kind = tokenizer_is_special(model->tokenizer, id) ? 0 : kind_of(token_text(&own, model, id));
+    for (int32_t id = 0; id < n_vocab; id++) {
+        size_t length; /* rows that fill the table up have no bytes */
+        const char *bytes = tokenizer_token_bytes(model->tokenizer, id, &length);
+        bool stays = bytes == NULL || tokenizer_is_special(model->tokenizer, id);
+        uint64_t kind = stays ? 0 : kind_of((Text){bytes, length});
         made->pool_of[id] = -1;
         if (kind != 0) {
-            status = pool_of_kind(&made->pool_of[id], made, kind);
+            TRY(pool_of_kind(&made->pool_of[id], made, kind));
         }
         Pool *pool = made->pool_of[id] >= 0 ? &made->pools[made->pool_of[id]] : NULL;
         if (pool != NULL && pool->n < POOL) {
             pool->ids[pool->n++] = id;
         }
     }
-    arena_free(&scratch);
-    return status;
+    return LIMN_OK;
 }
 
 limn_status sampled_tokens_draw(int32_t *out, const SampledTokens *sampled, const int32_t *ids, int32_t n,

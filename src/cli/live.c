@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lines.h"
@@ -144,16 +143,14 @@ static void show(const Live *live, const json_t *document, double seconds) {
 
 /* The answer now, beside that with the edits `against`. */
 static limn_status answer(Live *live, json_t *against) {
-    struct timespec begin, end;
+    double begin = now_seconds();
     json_t *document;
-    clock_gettime(CLOCK_MONOTONIC, &begin);
     limn_status status = ask(&document, live, live->command->name, params_of(live, against));
-    clock_gettime(CLOCK_MONOTONIC, &end);
     if (status == LIMN_OK) {
         json_incref(against); /* which may be the one of before */
         json_decref(live->before);
         live->before = against;
-        show(live, document, (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec));
+        show(live, document, now_seconds() - begin);
     }
     json_decref(document);
     return status;

@@ -185,7 +185,7 @@ static struct {
 static const double progress_patience = 1.0; /* seconds of work before a line appears */
 static const double progress_interval = 0.1;
 
-static double now_seconds(void) {
+double now_seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;

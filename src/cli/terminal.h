@@ -10,6 +10,7 @@
 
 /* Colours and width of standard output. when: "auto", "always" or "never". */
 limn_render_options terminal_options(const char *when);
+double now_seconds(void);   /* of a clock that only goes forward */
 int terminal_width(int fd); /* columns; 80 when unknown */
 
 /* Writes everything or says why not: one line on stderr. */

@@ -225,9 +225,10 @@ static bool is_wrapped_copy(const Adapter *adapter, const char *name) {
         if (at == NULL || strlen(name) >= sizeof plain) {
             continue;
         }
-        snprintf(plain, sizeof plain, "%.*s.%s", (int)(at - name), name, at + strlen(inner[i]));
+        snprintf(plain, sizeof plain, ".%.*s.%s", (int)(at - name), name, at + strlen(inner[i])); /* a whole name */
         for (int32_t k = 0; k < tensor_files_count(adapter->files->tensors); k++) {
-            if (text_ends_with(tensor_files_at(adapter->files->tensors, k)->name, plain)) {
+            const char *other = tensor_files_at(adapter->files->tensors, k)->name;
+            if (text_ends_with(other, plain) || strcmp(other, plain + 1) == 0) {
                 return true;
             }
         }

@@ -38,7 +38,8 @@ limn_status commitment_key_open(CommitmentKey *key, const char *path) {
         return make_key(key, path);
     }
     TRY(file_read(&text, &length, path, 1 << 12));
-    bool good = length >= 2 * DIGEST && strspn(text + 2 * DIGEST, "\r\n ") == length - 2 * DIGEST;
+    size_t digits = strcspn(text, "\r\n ");
+    bool good = digits == 2 * DIGEST && strspn(text + digits, "\r\n ") == length - digits;
     for (size_t i = 0; i < DIGEST && good; i++) {
         int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
         good = high >= 0 && low >= 0;

@@ -50,15 +50,13 @@ static void keep(Turnings *turnings, const Turning *found) {
     }
 }
 
+/* All of them exchange as many words. */
 static void sort(Turnings *turnings) {
     for (int32_t i = 1; i < turnings->n; i++) {
         Turning item = turnings->items[i];
         int32_t place = i;
-        while (place > 0 && (item.exchanges.n < turnings->items[place - 1].exchanges.n ||
-                             (item.exchanges.n == turnings->items[place - 1].exchanges.n &&
-                              better(&item, &turnings->items[place - 1])))) {
+        for (; place > 0 && better(&item, &turnings->items[place - 1]); place--) {
             turnings->items[place] = turnings->items[place - 1];
-            place--;
         }
         turnings->items[place] = item;
     }

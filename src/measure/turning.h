@@ -17,7 +17,7 @@ typedef struct Turning {
 } Turning;
 
 typedef struct Turnings {
-    Turning items[TURNINGS_MAX]; /* [n] fewest words first, then those that fit best */
+    Turning items[TURNINGS_MAX]; /* [n] of as many words each, those that fit best first */
     int32_t n;
     int32_t tried; /* versions of the prompt looked at */
     int32_t most;  /* words exchanged at once in the largest of them */

@@ -33,7 +33,7 @@ static Interval ratio_at(Share a, Share b, double z) {
     }
     double x = (double)a.count + 0.5, n = (double)a.n + 0.5, y = (double)b.count + 0.5, m = (double)b.n + 0.5;
     double centre = log(x / n) - log(y / m), half = z * sqrt(1 / x - 1 / n + 1 / y - 1 / m);
-    return (Interval){b.count > 0 ? share_value(a) / share_value(b) : (double)INFINITY,
+    return (Interval){share_value(a) / share_value(b), /* infinite where b has none */
                       a.count > 0 ? exp(centre - half) : 0, b.count > 0 ? exp(centre + half) : (double)INFINITY};
 }
 

@@ -222,6 +222,18 @@ static void test_what_cannot_be_written(void **state) {
     assert_int_equal(file_map_open(&map, path), LIMN_NOT_FOUND);
     assert_null(map);
     free(path);
+    path = at("a file");
+    assert_int_equal(file_write_atomic(path, "x", 1), LIMN_OK);
+    char *below = at("a file/x");
+    assert_int_equal(file_map_open(&map, below), LIMN_NOT_FOUND); /* a file is no folder */
+    free(below);
+    free(path);
+    char name[400];
+    memset(name, 'x', sizeof name);
+    name[sizeof name - 1] = '\0';
+    path = at(name);
+    assert_int_equal(file_map_open(&map, path), LIMN_IO); /* too long a name may be there or not */
+    free(path);
 }
 
 static void test_pipes_are_read_within_the_cap(void **state) {

@@ -96,6 +96,22 @@ static void test_generation(void **state) {
     chat_text_free(&text);
 }
 
+/* A scope of many names: room grows with them. */
+static void test_many_names(void **state) {
+    char source[4096] = "";
+    size_t n = 0;
+    for (int i = 0; i < 80; i++) {
+        n += (size_t)snprintf(source + n, sizeof source - n, "{%% set a%d = %d %%}", i, i);
+    }
+    snprintf(source + n, sizeof source - n, "{%% set a0 = 7 %%}{{ a0 + a1 + a4 + a79 }}");
+    ChatText text;
+    if (render_with(&text, source, three, NULL) != LIMN_OK) {
+        fail_msg("%s", error_message());
+    }
+    assert_string_equal(text.text, "91");
+    chat_text_free(&text);
+}
+
 static void test_refusals(void **state) {
     static const struct {
         const char *source;
@@ -291,9 +307,13 @@ static void test_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_origin),   cmocka_unit_test(test_generation),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_cases_of_letters),
-        cmocka_unit_test(test_limits),   cmocka_unit_test(test_dates),
+        cmocka_unit_test(test_origin),
+        cmocka_unit_test(test_generation),
+        cmocka_unit_test(test_many_names),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_cases_of_letters),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_dates),
         cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@ for command in info sites tokenize run generate predict ig methods verify; do
     expect_code 0
     expect_out "^Usage: limn $command"
     expect_out '^Examples:'
+    ! grep -q "^Usage: limn $command MODEL" "$out" || expect_out '^  MODEL   *a '  # beside its name
     limn help "$command"
     expect_code 0
     # no line wider than a terminal

@@ -188,6 +188,34 @@ static void tensors_of_other_modules_are_ignored(void **state) {
     adapter_close(adapter);
 }
 
+/* PEFT writes a trained module again as it stands within its wrapper: that copy is passed over, but not alone. */
+static void wrapped_copies_are_passed_over(void **state) {
+    static const char *const settings[] = {"\"modules_to_save\":[\"score\"]", ""};
+    const Tensor plain = {.name = "base_model.model.score.weight", .dtype = DTYPE_F32, .rank = 2, .shape = {2, 4}};
+    Tensor wrapped = named(&plain, "base_model.model.score.modules_to_save.weight");
+    Tensor original = named(&plain, "base_model.model.score.original_module.weight");
+    Tensor other = named(&plain, "base_model.model.core.modules_to_save.weight");
+    Adapter *adapter;
+    for (int i = 0; i < 2; i++) {
+        assert_ok(open_with(&adapter, settings[i], (Tensor[]){good_a, good_b, plain, wrapped, original}, 5));
+        assert_int_equal(adapter->n_tensors, 1);
+        assert_string_equal(adapter->tensors[0].tensor->name, plain.name);
+        assert_int_equal(adapter->tensors[0].module_to_save, i == 0);
+        adapter_close(adapter);
+        assert_ok(open_with(&adapter, settings[i], (Tensor[]){good_a, good_b, plain, other}, 4));
+        assert_int_equal(adapter->n_tensors, 2);
+        adapter_close(adapter);
+    }
+    const Tensor bare[] = {good_a, good_b, named(&plain, "score.weight"),
+                           named(&plain, "score.original_module.weight")};
+    assert_ok(open_with(&adapter, "", bare, 4)); /* names without the usual prefix */
+    assert_int_equal(adapter->n_tensors, 1);
+    adapter_close(adapter);
+    assert_ok(open_with(&adapter, "", (Tensor[]){good_a, good_b, wrapped}, 3));
+    assert_int_equal(adapter->n_tensors, 1);
+    adapter_close(adapter);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(modules_are_chosen_as_peft_does),
@@ -196,6 +224,7 @@ int main(void) {
         cmocka_unit_test(what_is_broken_is_refused),
         cmocka_unit_test(tensors_that_do_not_fit_are_refused),
         cmocka_unit_test(tensors_of_other_modules_are_ignored),
+        cmocka_unit_test(wrapped_copies_are_passed_over),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

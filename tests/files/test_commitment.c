@@ -34,6 +34,9 @@ static void test_known(void **state) {
     assert_int_equal(commitment_key_open(&key, path), LIMN_OK);
     assert_int_equal(commitment_of(found, &key, text, sizeof text - 1), LIMN_OK);
     assert_string_equal(found, "8ff9ec5482bcd6ab28fcb596a594b33680a72714325a4d086822d4ff9c06734f");
+    static const char upper[] = "000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F \r\n\n";
+    assert_int_equal(file_write_atomic(path, upper, sizeof upper - 1), LIMN_OK);
+    assert_int_equal(commitment_key_open(&key, path), LIMN_OK);
     assert_int_equal(commitment_of(found, &key, "", 0), LIMN_OK);
     assert_string_equal(found, "89d9e9306c6991fe4ed98e210956ec8ba28af35185b51dbac6791aff8f5035e6");
 }
@@ -53,9 +56,16 @@ static void test_made(void **state) {
 }
 
 static void test_refused(void **state) {
-    static const char *const wrong[] = {"", "0001\n",
+    static const char *const wrong[] = {"",
+                                        "0001\n",
                                         "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1g",
-                                        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f00"};
+                                        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f00",
+                                        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1",
+                                        "\n000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+                                        "000102030405060708090a0b0c0d0e0f\n101112131415161718191a1b1c1d1e1f",
+                                        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\nx",
+                                        "g00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+                                        "0g0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"};
     CommitmentKey key;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_int_equal(file_write_atomic(path, wrong[i], strlen(wrong[i])), LIMN_OK);

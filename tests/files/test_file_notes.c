@@ -66,6 +66,29 @@ static void a_note_lasts_while_the_file_stays(void **state) {
     assert_false(file_note_get(text, sizeof text, &longer, "-a"));
 }
 
+/* Without XDG_CACHE_HOME below the home; without either, or where they are no absolute paths, nowhere. */
+static void notes_lie_where_caches_do(void **state) {
+    const Place *place = *state;
+    struct stat info = write_file(place, "weights", 100);
+    char text[16], folder[128];
+    for (int relative = 0; relative < 2; relative++) {
+        assert_int_equal(relative ? setenv("XDG_CACHE_HOME", "tmp", 1) : unsetenv("XDG_CACHE_HOME"), 0);
+        unsetenv("HOME");
+        file_note_put("finite\n", &info, "-a");
+        assert_false(file_note_get(text, sizeof text, &info, "-a"));
+        setenv("HOME", "home", 1);
+        file_note_put("finite\n", &info, "-a");
+        assert_false(file_note_get(text, sizeof text, &info, "-a"));
+        snprintf(folder, sizeof folder, "%s/home%d", place->folder, relative);
+        setenv("HOME", folder, 1);
+        assert_false(file_note_get(text, sizeof text, &info, "-a"));
+        file_note_put("finite\n", &info, "-a");
+        assert_true(file_note_get(text, sizeof text, &info, "-a"));
+        strcat(folder, "/.cache/limn/hash");
+        assert_int_equal(access(folder, F_OK), 0);
+    }
+}
+
 static void a_young_file_gets_no_note(void **state) {
     struct stat info = write_file(*state, "young", 0);
     char text[16];
@@ -122,6 +145,7 @@ static void only_the_newest_notes_stay(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_note_lasts_while_the_file_stays, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(notes_lie_where_caches_do, make_place, remove_place),
         cmocka_unit_test_setup_teardown(only_the_newest_notes_stay, make_place, remove_place),
         cmocka_unit_test_setup_teardown(a_young_file_gets_no_note, make_place, remove_place),
     };

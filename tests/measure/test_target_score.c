@@ -103,7 +103,43 @@ static void long_targets_need_no_more_logits(void **state) {
     close_setting(&setting);
 }
 
+/* The same words with a space before them or without: what a warning asks about. */
+static void the_other_spelling(void **state) {
+    static const struct {
+        const char *given, *other;
+    } cases[] = {
+        {" ab", "ab"},
+        {"ab", " ab"},
+        {"  a", " a"},
+        {"a", " a"},
+        {" ", ""},
+        {"a text of more than a few bytes, as long ones are", " a text of more than a few bytes, as long ones are"}};
+    Setting setting;
+    open_setting(&setting);
+    int32_t row = TOKENS - 1;
+    const Target target = {.kind = TARGET_TOKENS, .n = 1, .rows = &row}, span = {.kind = TARGET_SPAN, .n = 1};
+    TargetParams params = {.target_id = PARAM_NO_INTEGER};
+    Target variant;
+    Text text = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        params.target = text_of(cases[i].given);
+        check(target_build_variant(&variant, &text, &target, &setting.call, setting.model, &setting.prompt, &params));
+        memset(arena_alloc(&setting.arena, 64), '#', 64); /* what comes next in the arena stands behind it */
+        assert_int_equal(text.length, strlen(cases[i].other));
+        assert_memory_equal(text.bytes, cases[i].other, text.length + 1);
+        assert_true(text.length > 0 || variant.kind == TARGET_NONE);
+    }
+    text = (Text){0};
+    check(target_build_variant(&variant, &text, &span, &setting.call, setting.model, &setting.prompt, &params));
+    assert_true(variant.kind == TARGET_NONE && text.bytes == NULL);
+    params.target = (Text){0};
+    check(target_build_variant(&variant, &text, &target, &setting.call, setting.model, &setting.prompt, &params));
+    assert_true(variant.kind == TARGET_NONE && text.bytes == NULL);
+    close_setting(&setting);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(long_targets_need_no_more_logits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(long_targets_need_no_more_logits),
+                                       cmocka_unit_test(the_other_spelling)};
     return cmocka_run_group_tests_name("target scores", tests, NULL, NULL);
 }

@@ -217,6 +217,10 @@ static void record_and_fill_again(void **state) {
     json_t *again = json_object();
     assert_int_equal(params_record(again, &fixture->sample, rows, N_ROWS), LIMN_OK);
     assert_true(json_equal(record, again));
+    json_t *closed = json_array(); /* takes no key, as an object without memory would not */
+    assert_int_equal(params_record(closed, &fixture->sample, rows, N_ROWS), LIMN_NO_MEMORY);
+    assert_string_equal(error_message(), "no memory to record the option 'model'");
+    json_decref(closed);
     json_decref(record);
     json_decref(again);
     free(text);

@@ -204,6 +204,7 @@ static void what_is_not_done_is_said(void **state) {
     } rows[] = {
         {"{" MODEL "}", "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"model_max_length\":512,\"verbose\":false}",
          ""},
+        {"{" MODEL "}", "{\"tokenizer_class\":\"BertTokenizer\"}", ""},
         {"{" MODEL "}", "{\"do_lowercase\":true}",
          "not known and not read: \"do_lowercase\" (meant \"do_lower_case\"?)"},
         {"{" MODEL "}", "{\"tokenizer_class\":\"WeltTokenizer\"}",
@@ -223,6 +224,83 @@ static void what_is_not_done_is_said(void **state) {
         {"{" MODEL ",\"added_tokens\":[{\"id\":0,\"content\":\"a\"}]}", "{}",
          "the token 'a' has the id 0 there, and 1"},
         {"{" MODEL "}", "{\"fix_mistral_regex\":true}", "\"fix_mistral_regex\" is true"},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true}"
+         "}",
+         "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":true}", ""},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false}"
+         "}",
+         "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":true}",
+         "\"add_prefix_space\" is true, and tokenizer.json says otherwise"},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"add_prefix_space\":true}"
+         "}",
+         "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":true}", ""},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"add_prefix_space\":false}"
+         "}",
+         "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":true}",
+         "\"add_prefix_space\" is true, and tokenizer.json says otherwise"},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false}"
+         "}",
+         "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":false}", ""},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true}"
+         "}",
+         "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":false}",
+         "\"add_prefix_space\" is false, and tokenizer.json says otherwise"},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"add_prefix_space\":false}"
+         "}",
+         "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":false}", ""},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"add_prefix_space\":true}"
+         "}",
+         "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":false}",
+         "\"add_prefix_space\" is false, and tokenizer.json says otherwise"},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"never\"}"
+         "}",
+         "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":true}",
+         "\"add_prefix_space\" is true, and tokenizer.json says otherwise"},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"first\"}"
+         "}",
+         "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":true}", ""},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"first\"}"
+         "}",
+         "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":false}",
+         "\"add_prefix_space\" is false, and tokenizer.json says otherwise"},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Whitespace\"}"
+         "}",
+         "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":true}", ""},
+        {"{" MODEL "}", "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":true}",
+         "\"add_prefix_space\" is true, and tokenizer.json says otherwise"},
+        {"{" MODEL "}", "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":false}", ""},
+        {"{" MODEL ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"_\"}]}"
+         "}",
+         "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":false}",
+         "\"add_prefix_space\" is false, and tokenizer.json says otherwise"},
+        {"{" MODEL ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"Prepend\","
+         "\"prepend\":\"_\"}]}"
+         "}",
+         "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_prefix_space\":true}",
+         "\"add_prefix_space\" is true, and tokenizer.json says otherwise"},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"first\"}"
+         "}",
+         "{\"tokenizer_class\":\"LlamaTokenizer\",\"legacy\":true}",
+         "\"legacy\" is true, and tokenizer.json says otherwise"},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"first\"}"
+         "}",
+         "{\"tokenizer_class\":\"LlamaTokenizer\",\"legacy\":false}", ""},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"always\"}"
+         "}",
+         "{\"tokenizer_class\":\"LlamaTokenizer\",\"legacy\":false}",
+         "\"legacy\" is false, and tokenizer.json says otherwise"},
+        {"{" MODEL ",\"pre_tokenizer\":{\"type\":\"Metaspace\"}"
+         "}",
+         "{\"tokenizer_class\":\"LlamaTokenizer\",\"legacy\":false}",
+         "\"legacy\" is false, and tokenizer.json says otherwise"},
+        {"{" MODEL "}",
+         "{\"tokenizer_class\":\"BertTokenizer\",\"strip_accents\":true,\"tokenize_chinese_chars\":false}",
+         "\"strip_accents\" is true: it is for a BertNormalizer"},
+        {"{" MODEL ",\"normalizer\":{\"type\":\"Lowercase\"}"
+         "}",
+         "{\"tokenizer_class\":\"BertTokenizer\",\"tokenize_chinese_chars\":false}",
+         "\"tokenize_chinese_chars\" is false: it is for a BertNormalizer, and the one of tokenizer.json is Lowercase, "
+         "which counts"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char *said = warnings_of(rows[i].json, rows[i].config);
@@ -231,6 +309,141 @@ static void what_is_not_done_is_said(void **state) {
         }
         free(said);
     }
+}
+
+/* JSON with ' for ". */
+static json_t *quoted(const char *text) {
+    char copy[1200];
+    json_error_t error;
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *at = copy; *at != '\0'; at++) {
+        *at = *at == '\'' ? '"' : *at;
+    }
+    json_t *json = json_loads(copy, JSON_DECODE_ANY, &error);
+    if (json == NULL) {
+        fail_msg("%s: %s", copy, error.text);
+    }
+    return json;
+}
+
+#define LEVEL(space)        "{'type':'ByteLevel','add_prefix_space':" space "}"
+#define LISTED(space)       "{'type':'Sequence','pretokenizers':[{'type':'Digits'}," LEVEL(space) "]}"
+#define META(space, scheme) "{'type':'Metaspace','add_prefix_space':" space ",'prepend_scheme':'" scheme "'}"
+#define ENDS                "'post_processor':{'type':'TemplateProcessing'}"
+#define MARK(space, trims)                                                                                             \
+    "'post_processor':{'type':'RobertaProcessing','add_prefix_space':" space ",'trim_offsets':" trims "}"
+#define BERT(lower, accents, chinese)                                                                                  \
+    "{'normalizer':{'type':'BertNormalizer','lowercase':" lower ",'strip_accents':" accents                            \
+    ",'handle_chinese_chars':" chinese "}}"
+#define PREPENDS                                                                                                       \
+    "'normalizer':{'type':'Sequence','normalizers':[{'type':'Prepend','prepend':'▁'},"                               \
+    "{'type':'Replace','pattern':{'String':' '},'content':'▁'}]}"
+#define DECODER(more)                                                                                                  \
+    "'decoder':{'type':'Sequence','decoders':[{'type':'Replace','pattern':{'String':'▁'},'content':' '},"            \
+    "{'type':'ByteFallback'},{'type':'Fuse'}" more "]}"
+#define STRIP ",{'type':'Strip','content':' ','start':1,'stop':0}"
+#define SPACES(scheme)                                                                                                 \
+    "'normalizer':null,'pre_tokenizer':{'type':'Metaspace','replacement':'▁','prepend_scheme':'" scheme                \
+    "','split':false}"
+
+/* What each class writes into the parts of tokenizer.json for a setting, as the reference's class does. */
+static void settings_are_written_into_the_parts(void **state) {
+    static const struct {
+        const char *class_name, *settings, *from, *to; /* to NULL: as it is */
+    } rows[] = {
+        /* GPT-NeoX: no ends unless asked for; a lone ByteLevel has no space unless asked for, a listed one stays */
+        {"GPTNeoXTokenizer", "{}", "{'pre_tokenizer':" LEVEL("true") "," ENDS "}",
+         "{'pre_tokenizer':" LEVEL("false") ",'post_processor':null}"},
+        {"GPTNeoXTokenizer", "{'add_bos_token':true}", "{" ENDS "}", NULL},
+        {"GPTNeoXTokenizer", "{'add_eos_token':true,'add_bos_token':false}", "{" ENDS "}", NULL},
+        {"GPTNeoXTokenizer", "{'add_eos_token':false,'add_bos_token':false}", "{" ENDS "}", "{'post_processor':null}"},
+        {"GPTNeoXTokenizer", "{}", "{'post_processor':{'type':'ByteLevel'}}", NULL},
+        {"GPTNeoXTokenizer", "{}", "{}", NULL},
+        {"GPTNeoXTokenizer", "{'add_prefix_space':true}", "{'pre_tokenizer':" LEVEL("false") "}",
+         "{'pre_tokenizer':" LEVEL("true") "}"},
+        {"GPTNeoXTokenizer", "{}", "{'pre_tokenizer':" LISTED("true") "}", NULL},
+        {"GPTNeoXTokenizer", "{'add_prefix_space':false}", "{'pre_tokenizer':" LISTED("true") "}",
+         "{'pre_tokenizer':" LISTED("false") "}"},
+        {"GPT2Tokenizer", "{}", "{'pre_tokenizer':" LEVEL("true") "," ENDS "}",
+         "{'pre_tokenizer':" LEVEL("false") "," ENDS "}"},
+        {"GPT2Tokenizer", "{'trim_offsets':false}", "{" MARK("true", "true") "}", NULL}, /* RoBERTa's alone */
+        {"Qwen2Tokenizer", "{'add_prefix_space':true}", "{'pre_tokenizer':{'type':'Sequence'}}", NULL},
+        {"Qwen2Tokenizer", "{'add_prefix_space':true}",
+         "{'pre_tokenizer':{'type':'Sequence','pretokenizers':[" LEVEL("false") ",{'type':'Digits'}]}}",
+         "{'pre_tokenizer':{'type':'Sequence','pretokenizers':[" LEVEL("true") ",{'type':'Digits'}]}}"},
+        {"Qwen2Tokenizer", "{}", "{'pre_tokenizer':" LEVEL("true") "}", "{'pre_tokenizer':" LEVEL("false") "}"},
+        {"Qwen2Tokenizer", "{'add_prefix_space':true}",
+         "{'pre_tokenizer':{'type':'Split','pretokenizers':[" LEVEL("false") "]}}", NULL},
+        /* RoBERTa: the post-processor, too; offsets are trimmed unless it is said that they are not */
+        {"RobertaTokenizer", "{}", "{'pre_tokenizer':" LEVEL("true") "," MARK("true", "false") "}",
+         "{'pre_tokenizer':" LEVEL("false") "," MARK("false", "true") "}"},
+        {"RobertaTokenizer", "{'add_prefix_space':true,'trim_offsets':false}", "{" MARK("false", "true") "}",
+         "{" MARK("true", "false") "}"},
+        {"RobertaTokenizer", "{'trim_offsets':true}", "{" MARK("true", "false") "}", "{" MARK("false", "true") "}"},
+        {"RobertaTokenizer", "{'trim_offsets':false}", "{" ENDS "}", NULL},
+        /* XLM-R: each Metaspace, alone or listed, of cutter and decoder; nothing where nothing is said */
+        {"XLMRobertaTokenizer", "{'add_prefix_space':false}",
+         "{'pre_tokenizer':" META("true", "always") ",'decoder':" META("true", "always") "}",
+         "{'pre_tokenizer':" META("false", "never") ",'decoder':" META("false", "never") "}"},
+        {"XLMRobertaTokenizer", "{'add_prefix_space':true}",
+         "{'pre_tokenizer':{'type':'Sequence','pretokenizers':[" META(
+             "false", "first") ",{'type':'WhitespaceSplit'}," META("false", "never") "]}}",
+         "{'pre_tokenizer':{'type':'Sequence','pretokenizers':[" META(
+             "true", "always") ",{'type':'WhitespaceSplit'}," META("true", "always") "]}}"},
+        {"XLMRobertaTokenizer", "{}", "{'pre_tokenizer':" META("false", "first") "}", NULL},
+        {"XLMRobertaTokenizer", "{'add_prefix_space':null}", "{'decoder':" META("false", "first") "}", NULL},
+        {"XLMRobertaTokenizer", "{'add_prefix_space':true}", "{'normalizer':" META("false", "first") "}", NULL},
+        /* BERT: what is absent is lower case, Chinese characters apart, accents as the case */
+        {"BertTokenizer", "{}", BERT("false", "true", "false"), BERT("true", "null", "true")},
+        {"BertTokenizer", "{'do_lower_case':false}", BERT("true", "true", "false"), BERT("false", "null", "true")},
+        {"BertTokenizer", "{'strip_accents':false,'tokenize_chinese_chars':false}", BERT("false", "null", "true"),
+         BERT("true", "false", "false")},
+        {"BertTokenizer", "{'strip_accents':true,'tokenize_chinese_chars':true}", BERT("false", "null", "false"),
+         BERT("true", "true", "true")},
+        {"BertTokenizer", "{'do_lower_case':true}", "{'normalizer':{'type':'Lowercase'}}", NULL},
+        /* Llama: parts made anew where add_prefix_space decides them, with legacy's way where both are said */
+        {"LlamaTokenizer", "{'add_prefix_space':false}", "{" PREPENDS "}", "{" SPACES("never") "," DECODER("") "}"},
+        {"LlamaTokenizer", "{'add_prefix_space':false,'legacy':true}", "{'pre_tokenizer':null}",
+         "{" SPACES("never") "," DECODER("") "}"},
+        {"LlamaTokenizer", "{'add_prefix_space':true,'legacy':false}", "{" PREPENDS "}",
+         "{" SPACES("first") "," DECODER(STRIP) "}"},
+        {"LlamaTokenizer", "{'add_prefix_space':true,'legacy':true}", "{'pre_tokenizer':" META("true", "first") "}",
+         "{" PREPENDS ",'pre_tokenizer':null," DECODER(STRIP) "}"},
+        {"LlamaTokenizer", "{'add_prefix_space':true}", "{" PREPENDS "}", NULL},
+        {"LlamaTokenizer", "{'legacy':true}", "{" PREPENDS "}", NULL},
+        {"LlamaTokenizer", "{'add_prefix_space':false,'legacy':true}", "{'pre_tokenizer':" LEVEL("true") "}",
+         NULL}, /* Llama 3 */
+        {"LlamaTokenizer", "{'add_prefix_space':false,'legacy':true}", "{'pre_tokenizer':" LISTED("true") "}", NULL},
+        {"LlamaTokenizer", "{'add_prefix_space':false,'legacy':true}", "{'decoder':" LEVEL("true") "}", NULL},
+        {"PreTrainedTokenizerFast", "{'add_prefix_space':false}", "{'pre_tokenizer':" LEVEL("true") "}",
+         NULL}, /* only said */
+    };
+    Tokenizer *tokenizer = NULL;
+    Scratch scratch;
+    scratch_open(&scratch); /* a tokenizer that takes the warnings */
+    scratch_text(&scratch, "tokenizer.json", "{" MODEL "}");
+    assert_int_equal(tokenizer_open_folder(&tokenizer, scratch.path), LIMN_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        json_t *json = quoted(rows[i].from), *expected = quoted(rows[i].to != NULL ? rows[i].to : rows[i].from);
+        TokenizerFolder folder = {.path = "p",
+                                  .where = "w",
+                                  .settings = quoted(rows[i].settings),
+                                  .class_name = rows[i].class_name,
+                                  .tokenizer_class = class_find(rows[i].class_name)};
+        assert_non_null(folder.tokenizer_class);
+        assert_int_equal(folder_adjust_json(json, &folder, tokenizer), LIMN_OK);
+        if (!json_equal(json, expected)) {
+            char *found = json_dumps(json, JSON_COMPACT);
+            print_error("row %zu, %s %s: %s became %s\n", i, rows[i].class_name, rows[i].settings, rows[i].from, found);
+            free(found);
+            fail();
+        }
+        json_decref(json);
+        json_decref(expected);
+        json_decref(folder.settings);
+    }
+    tokenizer_free(tokenizer);
+    scratch_close(&scratch);
 }
 
 /* A file that gives a wrong id to each of many tokens is not answered with as many lines. */
@@ -316,6 +529,7 @@ int main(void) {
         cmocka_unit_test(folders_are_read_as_the_reference_reads_them),
         cmocka_unit_test(classes_with_a_program_of_their_own_are_refused),
         cmocka_unit_test(what_is_not_done_is_said),
+        cmocka_unit_test(settings_are_written_into_the_parts),
         cmocka_unit_test(warnings_are_counted),
         cmocka_unit_test(broken_companions_are_refused),
         cmocka_unit_test(keys_and_classes_of_the_reference_have_rows),
