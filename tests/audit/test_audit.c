@@ -328,6 +328,25 @@ static void test_exchange(void **state) {
     result_free(result);
 }
 
+/* A check of a result is a figure by its name, whichever of them it is. */
+static void test_figure_of_check(void **state) {
+    (void)state;
+    Result *result;
+    assert_int_equal(result_new(&result, "tell", "Tell"), LIMN_OK);
+    static const char *const names[] = {"first", "second", "third"};
+    for (int i = 0; i < 3; i++) {
+        result_check(result, names[i], i + 0.5, CHECK_AT_MOST, 9, "a figure");
+    }
+    for (int i = 0; i < 4; i++) {
+        Interval figure;
+        bool found;
+        figure_of_result(&figure, &found, result, "tell", i < 3 ? names[i] : "fourth");
+        assert_int_equal(found, i < 3);
+        assert_true(i < 3 ? figure.value == i + 0.5 && isnan(figure.low) && isnan(figure.high) : isnan(figure.value));
+    }
+    result_free(result);
+}
+
 /* Those of a family count as one test beside the others, wherever they stand; one that is not there counts none. */
 static void test_families(void **state) {
     (void)state;
@@ -539,10 +558,11 @@ static void test_init(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_findings), cmocka_unit_test(test_false_alarms),    cmocka_unit_test(test_gates),
-        cmocka_unit_test(test_kept),     cmocka_unit_test(test_cannot_be_asked), cmocka_unit_test(test_exports),
-        cmocka_unit_test(test_init),     cmocka_unit_test(test_baseline),        cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_cases),    cmocka_unit_test(test_families),        cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_exchange), cmocka_unit_test(test_inside),          cmocka_unit_test(test_not_sought)};
+        cmocka_unit_test(test_findings),  cmocka_unit_test(test_false_alarms),    cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_kept),      cmocka_unit_test(test_cannot_be_asked), cmocka_unit_test(test_exports),
+        cmocka_unit_test(test_init),      cmocka_unit_test(test_baseline),        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_cases),     cmocka_unit_test(test_figure_of_check), cmocka_unit_test(test_families),
+        cmocka_unit_test(test_tables),    cmocka_unit_test(test_exchange),        cmocka_unit_test(test_inside),
+        cmocka_unit_test(test_not_sought)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
