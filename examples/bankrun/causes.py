@@ -12,8 +12,8 @@ the same among the tweet's own words, without "Tweet:" and "Bank run now?", whic
 
 --asked decision asks for the answer that the adapter gives instead of " yes": why did it say what it said?
 
-A clear cause is one that stands among the causes of `why`, whose interval of `replace` is above 0, or whose check `cause`
-passes where a method names it first. On adapter-clean/, which bitcoin does not mislead, the same tweets ask whether
+A clear cause is one that stands among the causes of `why`, whose interval of `replace` is above 0 where its check
+`decided` passes, or that a method names first whose check `cause` passes. On adapter-clean/, which bitcoin does not mislead, the same tweets ask whether
 anything is blamed on it.
 
     --split valid       tweets of the validation split: to choose by; written by make_corpus.py where it is missing
@@ -128,12 +128,13 @@ def clear(document, words):
     method = document["method"]["name"]
     if method == "why":
         return words
-    if method == "replace":
+    passed = any(check["name"] == ("decided" if method == "replace" else "cause") and check["state"] == "pass"
+                 for check in document["checks"])
+    if method == "replace" and passed:
         names = [column["name"] for column in blocks["effects"]["columns"]]
         rows = [dict(zip(names, row)) for row in blocks["effects"]["rows"]]
         sure = {text_of(row["word"]) for row in rows if row["low"] is not None and row["low"] > 0}
         return [(word, at) for word, at in words if word in sure]
-    passed = any(check["name"] == "cause" and check["state"] == "pass" for check in document["checks"])
     return words[:1] if passed else []
 
 

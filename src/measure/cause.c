@@ -53,7 +53,7 @@ static int32_t largest_clear(const CauseWork *work) {
     int32_t best = -1;
     for (int32_t u = 0; u < yardstick_units(work->yardstick)->n; u++) {
         const Effect *effect = yardstick_effect(work->yardstick, u);
-        bool counts = effect_is_clear(effect) && support(work, effect) > 0.0;
+        bool counts = yardstick_counts(work->yardstick, u) && support(work, effect) > 0.0;
         if (counts && (best < 0 || support(work, effect) > support(work, yardstick_effect(work->yardstick, best)))) {
             best = u;
         }
@@ -67,8 +67,10 @@ static void judge(const CauseWork *work) {
     if (largest < 0) {
         result_check_inconclusive(
             result, "cause", (double)NAN, CHECK_AT_LEAST, least_ratio,
-            SAY(work->asked->call, "no word's effect is told from 0 when it is exchanged, all %d words tried counted",
-                "换成别的词后，没有哪个词的效应能与 0 区分（已计入全部 %d 个试过的词）"),
+            SAY(work->asked->call,
+                "no word clearly supports the answer when it is exchanged, all %d words tried counted, by enough to be "
+                "spoken of",
+                "换成别的词后，没有哪个词明确支持该回答且大到值得一提（已计入全部 %d 个试过的词）"),
             yardstick_tried(work->yardstick));
         return;
     }
@@ -348,11 +350,14 @@ static limn_status measure(CauseWork *work) {
 static limn_status open(CauseWork *work) {
     const CauseAsked *asked = work->asked;
     bool quick = asked->effort == CAUSE_QUICK;
-    YardstickAsked yardstick = {
-        .screen = quick ? QUICK_SCREEN : 0, .leading = quick ? QUICK_LEADING : 0, .draws = quick ? QUICK_DRAWS : 0};
+    YardstickAsked yardstick = {.screen = quick ? QUICK_SCREEN : 0,
+                                .leading = quick ? QUICK_LEADING : 0,
+                                .draws = quick ? QUICK_DRAWS : 0,
+                                .floor = YARDSTICK_FLOOR};
     if (asked->params != NULL) {
         yardstick.fixed = asked->params->fixed;
         yardstick.replacements = asked->params->replacements;
+        yardstick.floor = asked->params->floor;
     }
     return yardstick_new(&work->yardstick, asked->call, asked->engine, asked->prompt, asked->target, asked->contrast,
                          asked->words, &yardstick);

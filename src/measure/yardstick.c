@@ -570,3 +570,38 @@ Text yardstick_text(const Yardstick *yardstick, int32_t unit) {
 bool effect_is_clear(const Effect *effect) {
     return effect->low > 0.0 || effect->high < 0.0;
 }
+
+/* A token's mean share, and that of the two; NaN without a contrast. */
+static void shares_of(const Yardstick *yardstick, const Answered *answered, double *own, double *of_two) {
+    *own = pow(answered->probability, 1.0 / yardstick->target->n);
+    *of_two = yardstick->contrast == NULL ? (double)NAN : 1.0 / (1.0 + exp(-answered->lead));
+}
+
+/* Is it clear, and does it move the answer by the floor? */
+static bool moves_by_floor(const Yardstick *yardstick, const Effect *effect) {
+    if (!effect_is_clear(effect)) {
+        return false;
+    }
+    double own, of_two;
+    shares_of(yardstick, &yardstick->clean, &own, &of_two);
+    for (int32_t k = 0; k < effect->n; k++) {
+        double own_then, of_two_then;
+        shares_of(yardstick, &effect->answered[k], &own_then, &of_two_then);
+        own -= own_then / effect->n;
+        of_two -= of_two_then / effect->n;
+    }
+    double moved = fmax(fabs(own), fabs(of_two)); /* of the two where one is NaN the other */
+    return !(moved < yardstick->asked.floor);
+}
+
+bool yardstick_counts(const Yardstick *yardstick, int32_t unit) {
+    const Effect *effect = &yardstick->effects[unit];
+    if (!effect_is_clear(effect) || moves_by_floor(yardstick, effect)) {
+        return effect_is_clear(effect);
+    }
+    bool any = false;
+    for (int32_t u = 0; u < yardstick->units.n; u++) {
+        any = any || moves_by_floor(yardstick, &yardstick->effects[u]);
+    }
+    return yardstick->clean.decided && !any;
+}

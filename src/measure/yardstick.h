@@ -18,6 +18,9 @@
 #include "measure/draw_data.h"
 #include "statistics/statistics.h"
 
+#define YARDSTICK_FLOOR      0.05
+#define YARDSTICK_FLOOR_TEXT "0.05"
+
 enum { YARDSTICK_SCREEN = 2, YARDSTICK_LEADING = 5, YARDSTICK_DRAWS = 32, EXCHANGES_MAX = 8 };
 
 typedef struct YardstickAsked {
@@ -31,6 +34,7 @@ typedef struct YardstickAsked {
     const TextSpan *documents; /* [n_documents] of a chat */
     int32_t n_documents;
     int32_t screen, leading, draws; /* 0: the usual numbers */
+    double floor;                   /* see yardstick_counts; usually YARDSTICK_FLOOR */
 } YardstickAsked;
 
 /* What one version of the prompt answers. */
@@ -102,5 +106,10 @@ int32_t yardstick_tried(const Yardstick *yardstick); /* units with an effect */
 Text yardstick_text(const Yardstick *yardstick, int32_t unit);
 /* Is the unit's effect told from 0 at the corrected level? */
 bool effect_is_clear(const Effect *effect);
+/* Is it clear, and large enough to be spoken of? Exchanging the unit must move the answer by the floor: its probability
+ * (of several tokens the geometric mean of theirs), or its share of the two against a contrast. What makes an unlikely
+ * answer a little less likely still is no cause of anything that was said. Only an answer that is given and so sure
+ * that no unit moves it that far rests on whatever clearly lowers its lead. */
+bool yardstick_counts(const Yardstick *yardstick, int32_t unit);
 
 #endif

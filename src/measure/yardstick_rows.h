@@ -7,6 +7,7 @@
 typedef struct YardstickParams {
     ParamTexts fixed;
     Text replacements;
+    double floor;
 } YardstickParams;
 
 #define YARDSTICK_ROWS(type, member)                                                                                   \
@@ -19,6 +20,12 @@ typedef struct YardstickParams {
         PARAM_ROW("replacements", 0, LIMN_PARAM_FILE, "FILE",                                                          \
                   "exchange words for those in FILE, one on each line; without it for what the base model proposes, "  \
                   "else for common words of the same kind",                                                            \
-                  offsetof(type, member.replacements))
+                  offsetof(type, member.replacements)),                                                                \
+    {                                                                                                                  \
+        .name = "floor", .kind = LIMN_PARAM_NUMBER, .metavar = "P", .default_text = YARDSTICK_FLOOR_TEXT,              \
+        .minimum = 0, .maximum = 1,                                                                                    \
+        .help = "a word is called a cause only if exchanging it moves the answer's probability by this much",          \
+        .field = offsetof(type, member.floor)                                                                          \
+    }
 
 #endif

@@ -1,4 +1,5 @@
 /* A whole audit over commands that answer at once: what it finds and does not, what gates make of it, what is kept. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 
 #include "audit/fake.h"
 #include "audit/figures.h"
+#include "audit/findings.h"
 #include "base/file.h"
 #include "base/random.h"
 #include "call/call.h"
@@ -326,6 +328,70 @@ static void test_exchange(void **state) {
     result_free(result);
 }
 
+/* A check of a result is a figure by its name, whichever of them it is. */
+static void test_figure_of_check(void **state) {
+    (void)state;
+    Result *result;
+    assert_int_equal(result_new(&result, "tell", "Tell"), LIMN_OK);
+    static const char *const names[] = {"first", "second", "third"};
+    for (int i = 0; i < 3; i++) {
+        result_check(result, names[i], i + 0.5, CHECK_AT_MOST, 9, "a figure");
+    }
+    for (int i = 0; i < 4; i++) {
+        Interval figure;
+        bool found;
+        figure_of_result(&figure, &found, result, "tell", i < 3 ? names[i] : "fourth");
+        assert_int_equal(found, i < 3);
+        assert_true(i < 3 ? figure.value == i + 0.5 && isnan(figure.low) && isnan(figure.high) : isnan(figure.value));
+    }
+    result_free(result);
+}
+
+/* Those of a family count as one test beside the others, wherever they stand; one that is not there counts none. */
+static void test_families(void **state) {
+    (void)state;
+    static const struct {
+        double p;
+        int32_t family;
+        double adjusted; /* by Holm: times the tests that stand, a family as long as one of it does */
+    } rows[] = {{0.01, 7, 0.02},   {0.004, 0, 0.012}, {0.02, 7, 0.04}, {0.5, 7, 1},
+                {0.002, 3, 0.006}, {NAN, 9, NAN},     {0.6, 3, 1}};
+    enum { ROWS = sizeof rows / sizeof rows[0] };
+    Arena arena;
+    arena_init(&arena);
+    Findings findings = {.arena = &arena};
+    for (int i = 0; i < ROWS; i++) {
+        char *name = arena_printf(&arena, "%d", i);
+        const Hypothesis made = {.kind = "word",
+                                 .what = name,
+                                 .where = "",
+                                 .points = 0.5,
+                                 .effect = {0.5, 0.4, 0.6},
+                                 .p = rows[i].p,
+                                 .family = rows[i].family,
+                                 .n = 100,
+                                 .unit = "points",
+                                 .harmful = true};
+        assert_int_equal(findings_add(&findings, &made), LIMN_OK);
+    }
+    assert_int_equal(findings_tests(&findings), 3);
+    assert_int_equal(findings_burden(&findings, &findings.items[0]), 3 * 3);
+    assert_int_equal(findings_burden(&findings, &findings.items[1]), 3);
+    assert_int_equal(findings_burden(&findings, &findings.items[4]), 3 * 2);
+    assert_int_equal(findings_conclude(&findings, &(FindingRules){.level = 0.05, .floor = 0.02}), LIMN_OK);
+    for (int i = 0; i < ROWS; i++) {
+        const Hypothesis *item = &findings.items[i];
+        int which = item->what[0] - '0';
+        double expected = rows[which].adjusted;
+        if (!(fabs(item->adjusted - expected) < 1e-12) && !(isnan(expected) && isnan(item->adjusted))) {
+            fail_msg("hypothesis %d: p %g, expected %g", which, item->adjusted, expected);
+        }
+        assert_int_equal(item->found, expected < 0.05);
+    }
+    assert_int_equal(findings.n_found, 4);
+    arena_free(&arena);
+}
+
 /* Words, places and protected words come from the tables of other commands; what is small or due to chance does not. */
 static void test_tables(void **state) {
     (void)state;
@@ -342,6 +408,13 @@ static void test_tables(void **state) {
     assert_string_equal(text_at(found, 3, "what"), "origin: immigrant rather than local");
     assert_string_equal(text_at(found, 3, "severity"), "medium");
     assert_int_equal(check_of(result, "words")->state, CHECK_FAIL);
+    /* five tests stand together: both steps, which correct their own, two groups and the calibration */
+    const TableBlock *all = result_table(result, "hypotheses");
+    for (int32_t i = 0; i < all->n_rows; i++) {
+        double alone = table_number(all, i, "p alone"), p = table_number(all, i, "p");
+        assert_true(fabs(p - fmin(1.0, 5 * alone)) < 1e-12);
+    }
+    assert_int_equal(all->n_rows, 10);
     const TableBlock *evidence = result_table(result, "evidence");
     assert_string_equal(text_at(evidence, 0, "evidence"),
                         "wrong on 90.0% of the records that hold it, on 5.0% with others in its place");
@@ -485,10 +558,11 @@ static void test_init(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_findings), cmocka_unit_test(test_false_alarms),    cmocka_unit_test(test_gates),
-        cmocka_unit_test(test_kept),     cmocka_unit_test(test_cannot_be_asked), cmocka_unit_test(test_exports),
-        cmocka_unit_test(test_init),     cmocka_unit_test(test_baseline),        cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_cases),    cmocka_unit_test(test_tables),          cmocka_unit_test(test_exchange),
-        cmocka_unit_test(test_inside),   cmocka_unit_test(test_not_sought)};
+        cmocka_unit_test(test_findings),  cmocka_unit_test(test_false_alarms),    cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_kept),      cmocka_unit_test(test_cannot_be_asked), cmocka_unit_test(test_exports),
+        cmocka_unit_test(test_init),      cmocka_unit_test(test_baseline),        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_cases),     cmocka_unit_test(test_figure_of_check), cmocka_unit_test(test_families),
+        cmocka_unit_test(test_tables),    cmocka_unit_test(test_exchange),        cmocka_unit_test(test_inside),
+        cmocka_unit_test(test_not_sought)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -13,6 +13,7 @@
 
 #include "audit/fake.h"
 #include "audit/figures.h"
+#include "audit/hash.h"
 #include "audit/log.h"
 #include "base/file.h"
 #include "call/call.h"
@@ -270,9 +271,40 @@ static void test_key(void **state) {
     assert_int_equal(signing_key_open(&key, in_folder("bad")), LIMN_FORMAT);
 }
 
+/* Each file is hashed once, and found again however many came since. */
+static void test_hashes_are_kept(void **state) {
+    (void)state;
+    enum { FILES = 70 };
+    Arena arena;
+    arena_init(&arena);
+    Team team = {.threads = 1};
+    FileHashes hashes = {.arena = &arena, .team = &team};
+    char first[FILES][HASH_HEX];
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < FILES; i++) {
+            char name[32];
+            const char *hex;
+            snprintf(name, sizeof name, "hashed-%d", i);
+            if (round == 0) {
+                write_text(name, name);
+            } else {
+                unlink(in_folder(name));
+            }
+            assert_int_equal(file_hashes_get(&hex, &hashes, in_folder(name)), LIMN_OK);
+            if (round == 0) {
+                snprintf(first[i], HASH_HEX, "%s", hex);
+            }
+            assert_string_equal(hex, first[i]);
+            assert_true(i == 0 || strcmp(first[i], first[i - 1]) != 0);
+        }
+    }
+    assert_int_equal(hashes.n, FILES);
+    arena_free(&arena);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_merkle), cmocka_unit_test(test_tampering),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_merkle),       cmocka_unit_test(test_tampering),
                                        cmocka_unit_test(test_kept_is_held), cmocka_unit_test(test_log),
-                                       cmocka_unit_test(test_key)};
+                                       cmocka_unit_test(test_key),          cmocka_unit_test(test_hashes_are_kept)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -88,11 +88,32 @@ static void attribution_names_the_jumps(void **state) {
     result_free(result);
 }
 
+/* A jump is halved 22 times and then left alone: two nodes each time, of each of the 4 rows in 2 layers that may change
+ * their choice there and back. */
+static void jumps_are_left_alone_in_the_end(void **state) {
+    Result *result;
+    must(call_method(&result, "ig", "{\"model\": \"%s\", \"ids\": [5, 17, 40, 9], \"target-id\": 3}",
+                     golden_folder("mixtral")));
+    double nodes = 0;
+    for (int32_t b = 0; b < result->n_blocks; b++) {
+        const TableBlock *table = result->blocks[b].kind == BLOCK_TABLE ? result->blocks[b].content : NULL;
+        for (int32_t row = 0; table != NULL && row < table->n_rows; row++) {
+            const Value *figure = table_cell(table, row, 0), *value = table_cell(table, row, 1);
+            if (figure->kind == VALUE_TEXT && strcmp(figure->text.bytes, "nodes") == 0) {
+                nodes = value->kind == VALUE_INTEGER ? (double)value->integer : value->number;
+            }
+        }
+    }
+    assert_true(nodes > 2 * 22 && nodes < 2 * 22 * (2 * 4 * 2) + 64);
+    result_free(result);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(experts_are_forced_off_by_name),
         cmocka_unit_test(the_table_of_edits_names_the_expert),
         cmocka_unit_test(attribution_names_the_jumps),
+        cmocka_unit_test(jumps_are_left_alone_in_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

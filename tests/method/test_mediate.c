@@ -398,6 +398,20 @@ static void effects_add_up(void **state) {
         assert_true(fabs(te - table_cell(tokens, i, 6)->number - table_cell(tokens, i, 7)->number) <= 1e-12);
     }
     assert_int_equal(check_of(result, "mediator")->state, CHECK_INCONCLUSIVE);
+    for (int32_t i = 0; i < 2; i++) { /* each as if it had been asked about alone */
+        Result *alone;
+        must(call_method(&alone, "mediate",
+                         "{\"model\":\"%s\",\"ids\":\"7,12,17,22,8,13\",\"corrupt-ids\":\"7,12,30,22,8,13\","
+                         "\"target-id\":11,\"tokens\":\"%d\",\"top-k\":2}",
+                         golden_folder("llama3"), i + 3));
+        const TableBlock *own = table_of(alone, "tokens");
+        assert_int_equal(table_cell(own, 0, 1)->integer, i + 3);
+        for (int32_t c = 2; c < 5; c++) {
+            assert_true(fabs(table_cell(own, 0, c)->number - table_cell(tokens, i, c)->number) <= 1e-9);
+        }
+        assert_true(fabs(table_cell(own, 0, 3)->number - table_cell(tokens, 1 - i, 3)->number) > 1e-6);
+        result_free(alone);
+    }
     result_free(result);
 }
 

@@ -77,7 +77,8 @@ static int32_t row_of(const TableBlock *table, const char *word) {
 }
 
 static void reasons_are_causes_twice(void **state) {
-    static const char *const questions[] = {"", ", \"target\": \"e\"", ", \"target\": \"e\", \"contrast\": \"k\""};
+    static const char *const questions[] = {"", ", \"target\": \"e\", \"floor\": 0",
+                                            ", \"target\": \"e\", \"contrast\": \"k\", \"floor\": 0"};
     int given = 0, compared = 0, n_fresh = 0, n_same = 0;
     for (size_t q = 0; q < sizeof questions / sizeof *questions; q++) {
         char other[160];
@@ -177,7 +178,7 @@ static void says_whether_draws_were_fresh(void **state) {
     } lists[] = {{FEW, false}, {MANY, true}};
     char list[80], more[160];
     snprintf(list, sizeof list, "/tmp/limn-reasons-%d.txt", (int)getpid());
-    snprintf(more, sizeof more, ", \"target\": \"e\", \"replacements\": \"%s\"", list);
+    snprintf(more, sizeof more, ", \"target\": \"e\", \"floor\": 0, \"replacements\": \"%s\"", list);
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         must(file_write_atomic(list, words, (size_t)lists[i].bytes));
         Result *result = ask("reasons", more);

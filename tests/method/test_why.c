@@ -57,10 +57,11 @@ static Result *ask(const char *command, const char *more) {
     return result;
 }
 
-/* Causes are the clear supporters of `replace` with the same seed, and nothing else. */
+/* Without a floor causes are the clear supporters of `replace` with the same seed, and nothing else. */
 static void causes_are_what_replacement_finds(void **state) {
-    static const char *const questions[] = {"", ", \"target\": \"e\"", ", \"target\": \"e\", \"contrast\": \"k\"",
-                                            ", \"target\": \"ek\", \"seed\": 5"};
+    static const char *const questions[] = {"", ", \"target\": \"e\", \"floor\": 0",
+                                            ", \"target\": \"e\", \"contrast\": \"k\", \"floor\": 0",
+                                            ", \"target\": \"ek\", \"seed\": 5, \"floor\": 0"};
     int named = 0;
     for (size_t q = 0; q < sizeof questions / sizeof *questions; q++) {
         Result *why = ask("why", questions[q]), *replace = ask("replace", questions[q]);
@@ -139,6 +140,60 @@ static void nothing_decides(void **state) {
     unlink(list);
 }
 
+/* What makes an answer that is not given a little less likely is no cause of anything: neither named nor called one. */
+static void below_the_floor_nothing_is_named(void **state) {
+    Result *why = ask("why", ", \"target\": \"e\", \"floor\": 0"), *floored = ask("why", ", \"target\": \"e\"");
+    const TableBlock *causes = table_of(why, "causes");
+    assert_true(causes->n_rows > 0);
+    for (int32_t r = 0; r < causes->n_rows; r++) {
+        assert_true(fabs(table_cell(causes, r, 1)->number - table_cell(causes, r, 2)->number) < 0.05);
+    }
+    assert_int_equal(table_of(floored, "causes")->n_rows, 0);
+    assert_non_null(strstr(answer_text(floored), "or moves it by less than 5 points on average"));
+    assert_int_equal(result_verdict(floored), CHECK_INCONCLUSIVE);
+    result_free(floored);
+    /* just below and just above what the first cause moves */
+    double moved = table_cell(causes, 0, 1)->number - table_cell(causes, 0, 2)->number;
+    for (int above = 0; above <= 1; above++) {
+        char more[96];
+        snprintf(more, sizeof more, ", \"target\": \"e\", \"floor\": %.17g", moved * (above ? 1.001 : 0.999));
+        floored = ask("why", more);
+        const TableBlock *left = table_of(floored, "causes");
+        const char *first = table_cell(causes, 0, 0)->text.bytes;
+        assert_int_equal(left->n_rows > 0 && strcmp(table_cell(left, 0, 0)->text.bytes, first) == 0, !above);
+        result_free(floored);
+    }
+    result_free(why);
+    /* `replace` puts no such word into its headline, and leaves open what decides */
+    Result *replace = ask("replace", ", \"target\": \"e\"");
+    assert_non_null(strstr(replace->headline.bytes, "no single part of the prompt decides it"));
+    assert_int_equal(result_verdict(replace), CHECK_INCONCLUSIVE);
+    result_free(replace);
+    /* a sure answer that is given rests on what clearly lowers its lead where no word moves it by the floor; where one
+     * does, on those that do */
+    why = ask("why", ", \"floor\": 0");
+    causes = table_of(why, "causes");
+    assert_true(causes->n_rows > 1);
+    double moves[8];
+    for (int32_t r = 0; r < causes->n_rows; r++) {
+        moves[r] = fabs(table_cell(causes, r, 1)->number - table_cell(causes, r, 2)->number);
+    }
+    floored = ask("why", ", \"floor\": 1");
+    assert_int_equal(table_of(floored, "causes")->n_rows, causes->n_rows);
+    result_free(floored);
+    double largest = 0.0, next = 0.0; /* of what they move */
+    for (int32_t r = 0; r < causes->n_rows; r++) {
+        next = fmax(next, fmin(largest, moves[r]));
+        largest = fmax(largest, moves[r]);
+    }
+    char more[64];
+    snprintf(more, sizeof more, ", \"floor\": %.17g", 0.5 * (largest + next));
+    floored = ask("why", more);
+    assert_int_equal(table_of(floored, "causes")->n_rows, 1);
+    result_free(floored);
+    result_free(why);
+}
+
 static void speaks_chinese(void **state) {
     Result *why = ask("why", ", \"language\": \"zh\"");
     assert_non_null(strstr(answer_text(why), "它"));
@@ -159,10 +214,11 @@ typedef struct Asked {
     Prompt prompt;
     Target target, contrast;
     TokenRuns words;
+    YardstickParams yardstick;
     double scores[32];
 } Asked;
 
-static void open_question(Asked *asked) {
+static void open_question(Asked *asked, const char *wanted, const char *against) {
     memset(asked, 0, sizeof *asked);
     arena_init(&asked->arena);
     must(model_cache_new(&asked->models));
@@ -177,7 +233,9 @@ static void open_question(Asked *asked) {
     must(method_engine(&asked->call, letters, &asked->engine));
     const Model *model = engine_model(asked->engine);
     const PromptParams prompt = {.prompt = text_of(prompt_text)};
-    const TargetParams target = {.target = text_of("e"), .target_id = PARAM_NO_INTEGER};
+    const TargetParams target = {.target = text_of(wanted),
+                                 .target_id = PARAM_NO_INTEGER,
+                                 .contrast = against == NULL ? (Text){NULL, 0} : text_of(against)};
     must(prompt_read(&asked->prompt, &asked->call, model, &prompt));
     must(target_resolve(&asked->target, &asked->contrast, &asked->call, asked->engine, &asked->prompt, &target, NULL,
                         NULL));
@@ -201,6 +259,7 @@ static Result *checked(Asked *asked, int32_t named, CauseEffort effort, bool adv
                               .target = &asked->target,
                               .contrast = &asked->contrast,
                               .words = &asked->words,
+                              .params = &asked->yardstick,
                               .scores = asked->scores,
                               .effort = effort,
                               .advisory = advisory};
@@ -223,7 +282,7 @@ static CheckState state_of(const Result *result, const char *name) {
 
 static void the_check_tells_causes_apart(void **state) {
     Asked asked;
-    open_question(&asked);
+    open_question(&asked, "e", NULL);
     const int32_t n = asked.words.n;
     int passed = 0, failed = 0;
     double best = 0.0, best_effect = 0.0;
@@ -257,12 +316,76 @@ static void the_check_tells_causes_apart(void **state) {
     }
     assert_true(best == 1.0 && best_effect > 0.0);
     assert_true(passed > 0 && failed > 0);
+    asked.yardstick.floor = YARDSTICK_FLOOR; /* nothing moves "e" so far */
+    Result *result = checked(&asked, 0, CAUSE_QUICK, false);
+    assert_int_equal(state_of(result, "cause"), CHECK_INCONCLUSIVE);
+    assert_non_null(strstr(result->checks[0].meaning.bytes, "enough to be spoken of"));
+    result_free(result);
     close_question(&asked);
+}
+
+/* How far a unit moves the answer: a token's geometric mean share, or that of the two; worked out here from the draws.
+ */
+static double moved_by(const Yardstick *yardstick, int32_t unit, int32_t n_tokens, bool contrast) {
+    const Effect *effect = yardstick_effect(yardstick, unit);
+    Answered clean = yardstick_clean(yardstick);
+    double own = 0.0, of_two = 0.0;
+    for (int32_t k = 0; k < effect->n; k++) {
+        own += exp(log(effect->answered[k].probability) / n_tokens);
+        of_two += exp(effect->answered[k].lead) / (1.0 + exp(effect->answered[k].lead));
+    }
+    own = fabs(exp(log(clean.probability) / n_tokens) - own / effect->n);
+    of_two = contrast ? fabs(exp(clean.lead) / (1.0 + exp(clean.lead)) - of_two / effect->n) : 0.0;
+    return fmax(own, of_two);
+}
+
+static void the_floor_is_of_a_share(void **state) {
+    static const struct {
+        const char *target, *contrast;
+    } questions[] = {{"e", NULL}, {"ek", NULL}, {"e", "k"}, {"k", "e"}};
+    int undecided = 0, clear = 0;
+    for (size_t q = 0; q < sizeof questions / sizeof *questions; q++) {
+        Asked asked;
+        open_question(&asked, questions[q].target, questions[q].contrast);
+        for (int factor = 0; factor < 2; factor++) {
+            YardstickAsked words = {.floor = 0.0};
+            Yardstick *yardstick;
+            must(yardstick_new(&yardstick, &asked.call, asked.engine, &asked.prompt, &asked.target, &asked.contrast,
+                               &asked.words, &words));
+            must(yardstick_run(yardstick, -1));
+            int32_t best = -1;
+            for (int32_t u = 0; u < yardstick_units(yardstick)->n; u++) {
+                double effect = yardstick_effect(yardstick, u)->effect;
+                bool more = best < 0 || fabs(effect) > fabs(yardstick_effect(yardstick, best)->effect);
+                best = effect_is_clear(yardstick_effect(yardstick, u)) && more ? u : best;
+                assert_int_equal(yardstick_counts(yardstick, u), effect_is_clear(yardstick_effect(yardstick, u)));
+            }
+            assert_true(best >= 0);
+            double moved = moved_by(yardstick, best, asked.target.n, questions[q].contrast != NULL);
+            bool decided = yardstick_clean(yardstick).decided;
+            yardstick_free(yardstick);
+            words.floor = moved * (factor == 0 ? 1.0 - 1e-9 : 1.0 + 1e-9);
+            must(yardstick_new(&yardstick, &asked.call, asked.engine, &asked.prompt, &asked.target, &asked.contrast,
+                               &asked.words, &words));
+            must(yardstick_run(yardstick, -1));
+            bool any = false; /* does another one move it that far? */
+            for (int32_t u = 0; u < yardstick_units(yardstick)->n; u++) {
+                bool far = moved_by(yardstick, u, asked.target.n, questions[q].contrast != NULL) >= words.floor;
+                any = any || (effect_is_clear(yardstick_effect(yardstick, u)) && far);
+            }
+            assert_int_equal(yardstick_counts(yardstick, best), factor == 0 || (decided && !any));
+            yardstick_free(yardstick);
+            undecided += !decided;
+            clear++;
+        }
+        close_question(&asked);
+    }
+    assert_true(undecided > 0 && undecided < clear);
 }
 
 static void the_check_leaves_open(void **state) {
     Asked asked;
-    open_question(&asked);
+    open_question(&asked, "e", NULL);
     Result *result = checked(&asked, -1, CAUSE_QUICK, false); /* names nothing for the target */
     assert_int_equal(state_of(result, "cause"), CHECK_INCONCLUSIVE);
     assert_int_equal(result_verdict(result), CHECK_INCONCLUSIVE);
@@ -367,8 +490,10 @@ int main(void) {
         cmocka_unit_test(turns_are_turns),
         cmocka_unit_test(turnings_are_the_best_draws),
         cmocka_unit_test(nothing_decides),
+        cmocka_unit_test(below_the_floor_nothing_is_named),
         cmocka_unit_test(speaks_chinese),
         cmocka_unit_test(the_check_tells_causes_apart),
+        cmocka_unit_test(the_floor_is_of_a_share),
         cmocka_unit_test(the_check_leaves_open),
         cmocka_unit_test(methods_are_taken_by_name),
         cmocka_unit_test(ids_are_not_checked),

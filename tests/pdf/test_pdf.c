@@ -420,6 +420,101 @@ static void test_headings(void **state) {
     result_free(result);
 }
 
+/* The numbers of the path (moves and lines alone, which `end` closes) that begins at `at`; n: how many points. */
+static bool read_path(const char *at, const char *end, int n, double *x, double *y) {
+    for (int i = 0; i < n; i++) {
+        char step[2];
+        int length = 0;
+        if (sscanf(at, " %lf %lf %1[ml]%n", &x[i], &y[i], step, &length) != 3 || step[0] != (i == 0 ? 'm' : 'l')) {
+            return false;
+        }
+        at += length;
+    }
+    at += strspn(at, " \n");
+    return strncmp(at, end, strlen(end)) == 0;
+}
+
+static bool alike(double found, double expected) {
+    return fabs(found - expected) < 0.02;
+}
+
+/* How often the page has a path through these points of the chart. */
+static int paths_through(const char *content, const char *end, int n, const double *x, const double *y) {
+    int times = 0;
+    for (const char *at = content; *at != '\0'; at++) {
+        double px[12], py[12];
+        bool same = (at == content || at[-1] == '\n' || at[-1] == ' ') && read_path(at, end, n, px, py);
+        for (int i = 0; same && i < n; i++) {
+            same = alike(px[i], x[i]) && alike(py[i], y[i]);
+        }
+        times += same;
+    }
+    return times;
+}
+
+/* A chart up to `most`: axes, grid, ticks, lines and a band stand where their numbers are. */
+static void check_chart(double most, double end, double step) {
+    const double x[] = {0, 1, 3, 4}, y[] = {0, most / 4, most, most / 2},
+                 mean[] = {most / 4, most / 4, most * 3 / 8, most / 2},
+                 low[] = {most / 8, most / 4, most / 4, most * 3 / 8},
+                 high[] = {most * 3 / 8, most / 2, most / 2, most * 3 / 4};
+    Result *result;
+    assert_int_equal(result_new(&result, "ablate", "Ablation"), LIMN_OK);
+    SeriesBlock *series = result_add_series(result, "curve", "Curve", x, 4, "taken out", "logit");
+    series_line(series, "first", y, NULL, NULL);
+    series_line(series, "second", mean, low, high);
+    assert_int_equal(result_status(result), LIMN_OK);
+    Pdf pdf = made(result, "en");
+    char *content = content_of(&pdf, 0);
+    const double left = 100, right = 531.276, height = 142; /* of what is drawn on */
+    double top = -1, bottom = -1;
+    for (const char *at = content; *at != '\0' && top < 0; at++) {
+        double px[3], py[3];
+        if (at[0] == '\n' && read_path(at + 1, "S", 3, px, py) && alike(px[0], left) && alike(px[1], left) &&
+            alike(px[2], right) && alike(py[1], py[2])) {
+            top = py[0];
+            bottom = py[1];
+        }
+    }
+    near("axes", bottom - top, height);
+    double to_x[8], to_y[8];
+    for (int line = 0; line < 2; line++) {
+        for (int i = 0; i < 4; i++) {
+            to_x[i] = left + x[i] / 4 * (right - left);
+            to_y[i] = bottom - (line == 0 ? y : mean)[i] / end * height;
+        }
+        assert_int_equal(paths_through(content, "S", 4, to_x, to_y), 1);
+    }
+    for (int i = 0; i < 4; i++) {
+        to_x[i] = to_x[7 - i] = left + x[i] / 4 * (right - left);
+        to_y[i] = bottom - high[i] / end * height;
+        to_y[7 - i] = bottom - low[i] / end * height;
+    }
+    assert_int_equal(paths_through(content, "h", 8, to_x, to_y), 1);
+    int lines = 0;
+    for (double value = 0; value <= end + 1e-9; value += step, lines++) {
+        const double at = bottom - value / end * height, across[] = {left, right}, level[] = {at, at};
+        assert_int_equal(paths_through(content, "S", 2, across, level), 1);
+    }
+    assert_true(fabs((lines - 1) * step - end) < 1e-9);
+    for (int i = 0; i <= 4; i++) {
+        const double tick = left + i * (right - left) / 4, at[] = {tick, tick}, down[] = {bottom, bottom + 3};
+        assert_int_equal(paths_through(content, "S", 2, at, down), 1);
+    }
+    free(content);
+    gone(&pdf);
+    result_free(result);
+}
+
+/* The grid is of some five lines, one, two or five times a power of ten apart. */
+static void test_chart(void **state) {
+    check_chart(40, 40, 10);
+    check_chart(9, 10, 2);
+    check_chart(12, 15, 5);
+    check_chart(5, 5, 1);
+    check_chart(0.5, 0.5, 0.1);
+}
+
 /* ---- what is long and wide ---- */
 
 static int pages_of(const Result *result) {
@@ -591,6 +686,7 @@ int main(void) {
         cmocka_unit_test(test_long_table),
         cmocka_unit_test(test_wide_table),
         cmocka_unit_test(test_headings),
+        cmocka_unit_test(test_chart),
         cmocka_unit_test(test_matrices),
         cmocka_unit_test(test_labels_of_pooled_cells),
         cmocka_unit_test(test_strip_keeps_to_its_lines),

@@ -113,7 +113,7 @@ static limn_status try_again(Decided *decided, Yardstick **again, MethodCall *ca
         const Effect *effect = yardstick_effect(*again, units[i]);
         int32_t fresh = count_fresh(why->yardstick, *again, units[i]);
         decided->judged += fresh > 0;
-        if (effect_is_clear(effect) && effect->effect > 0.0) {
+        if (yardstick_counts(*again, units[i]) && effect->effect > 0.0) {
             kept[decided->n++] = (Reason){units[i], yardstick_effect(why->yardstick, units[i]), effect, fresh};
             decided->held += fresh > 0;
         } else {
@@ -148,7 +148,8 @@ static limn_status explain(Reasons *reasons, Decided *decided, const TextSpan *f
     const YardstickAsked asked = {.fixed = reasons->params->yardstick.fixed,
                                   .replacements = reasons->params->yardstick.replacements,
                                   .fields = fields,
-                                  .n_fields = n_fields};
+                                  .n_fields = n_fields,
+                                  .floor = reasons->params->yardstick.floor};
     limn_status status = why_begin(why, &asked);
     status = status == LIMN_OK ? why_find(why) : status;
     status = status == LIMN_OK ? try_again(decided, &second, &again, &asked) : status;

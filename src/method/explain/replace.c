@@ -99,7 +99,8 @@ static limn_status prepare(ReplaceWork *work) {
                                   .replacements = params->yardstick.replacements,
                                   .screen = (int32_t)params->screen,
                                   .leading = (int32_t)params->leading,
-                                  .draws = (int32_t)params->draws};
+                                  .draws = (int32_t)params->draws,
+                                  .floor = params->yardstick.floor};
     TRY(yardstick_new(&work->yardstick, call, work->engine, &work->prompt, &work->target, &work->contrast, &work->words,
                       &asked));
     work->units = yardstick_units(work->yardstick);
@@ -242,11 +243,11 @@ static void say_target(const ReplaceWork *work, TextBuffer *out, const Target *t
     text_buffer_free(&words);
 }
 
-/* The largest clear effect of one sign; -1: none. */
+/* The largest effect of one sign that counts; -1: none. */
 static int32_t strongest(const ReplaceWork *work, double sign) {
     for (int32_t i = 0; i < work->n_order; i++) {
         const Effect *effect = yardstick_effect(work->yardstick, work->order[i]);
-        if (effect_is_clear(effect) && effect->effect * sign > 0.0) {
+        if (yardstick_counts(work->yardstick, work->order[i]) && effect->effect * sign > 0.0) {
             return work->order[i];
         }
     }
@@ -306,8 +307,9 @@ static limn_status check(const ReplaceWork *work) {
     } else {
         result_check_inconclusive(work->result, "decided", first->low, CHECK_ABOVE, 0.0, "%s",
                                   SAY(work->call,
-                                      "no word's support is told from 0 at 95% once all words tried are counted",
-                                      "计入全部试过的词后，没有哪个词的支持能与 0 区分（95%）"));
+                                      "no word supports the answer clearly (95%, all words tried counted) and by "
+                                      "enough to be spoken of",
+                                      "没有哪个词明确支持该回答（95%，计入全部试过的词）且大到值得一提"));
     }
     int32_t missing = work->units->n_free - yardstick_tried(work->yardstick);
     if (missing > 0) {

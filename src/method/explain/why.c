@@ -3,11 +3,12 @@
  * Three questions are put: what happens when a word is exchanged for others that fit (replace.c, measure/yardstick.h),
  * to which words the answer reacts to first order (gradient times input; Simonyan et al. 1312.6034), and what the
  * smallest exchange is that turns the answer (measure/turning.h; counterfactual explanations: Wachter et al.
- * 1711.00399). A cause is a word whose exchange clearly lowers the answer's lead once all words tried are counted;
- * nothing else is called one. Where the gradient points elsewhere, that is said first.
+ * 1711.00399). A cause is a word whose exchange clearly lowers the answer's lead once all words tried are counted, and
+ * moves its probability by the floor (yardstick_counts); nothing else is called one. Where the gradient points
+ * elsewhere, that is said first.
  *
  * Invariants: what is said is in the tables; causes are those of `limn replace` with the same seed; where no word's
- * effect is clear, no word is named.
+ * effect counts, no word is named.
  *
  * How it fails: as replacement does (words that say the same thing, words that nothing fits in place of); a turn is
  * looked for among the draws, so that none was found proves nothing. */
@@ -35,7 +36,9 @@ static limn_status prepare(WhyWork *work, const WhyParams *params) {
     prompt_describe(work->result, call, work->model, &work->prompt);
     TRY(target_resolve(&work->target, &work->contrast, call, work->engine, &work->prompt, &params->target, NULL,
                        work->result));
-    const YardstickAsked asked = {.fixed = params->yardstick.fixed, .replacements = params->yardstick.replacements};
+    const YardstickAsked asked = {.fixed = params->yardstick.fixed,
+                                  .replacements = params->yardstick.replacements,
+                                  .floor = params->yardstick.floor};
     return why_begin(work, &asked);
 }
 
@@ -85,15 +88,21 @@ static void show_pointed(const WhyWork *work) {
         const Effect none = {.effect = (double)NAN, .low = (double)NAN, .high = (double)NAN};
         const Effect *effect = pointed->unit < 0 ? &none : yardstick_effect(work->yardstick, pointed->unit);
         Text text = pointed->unit < 0 ? text_of("") : yardstick_text(work->yardstick, pointed->unit);
-        const Value cells[] = {value_text(pointed->method),  value_bytes(text.bytes, text.length),
-                               value_number(effect->effect), value_number(effect->low),
-                               value_number(effect->high),   value_bool(effect->low > 0.0)};
+        const Value cells[] = {
+            value_text(pointed->method),
+            value_bytes(text.bytes, text.length),
+            value_number(effect->effect),
+            value_number(effect->low),
+            value_number(effect->high),
+            value_bool(pointed->unit >= 0 && effect->effect > 0.0 && yardstick_counts(work->yardstick, pointed->unit))};
         table_row(table, cells);
     }
-    result_block_note(work->result, "%s",
-                      SAY(call,
-                          "effect: how far the answer's lead falls with other words there; cause: clearly above 0",
-                          "作用：换成别的词后回答的领先量下降多少；因果：明确大于 0"));
+    result_block_note(
+        work->result, "%s",
+        SAY(call,
+            "effect: how far the answer's lead falls with other words there; cause: clearly above 0, and by "
+            "enough to be spoken of",
+            "作用：换成别的词后回答的领先量下降多少；因果：明确大于 0 且大到值得一提"));
 }
 
 static void show_turnings(const WhyWork *work) {
@@ -177,10 +186,12 @@ static limn_status check(const WhyWork *work) {
                      SAY(work->call, "the lower end of the first cause's effect, corrected for all words tried",
                          "首要原因效应的区间下端，已按全部试过的词校正"));
     } else {
-        result_check_inconclusive(work->result, "decided", yardstick_effect(work->yardstick, findings->largest)->low,
-                                  CHECK_ABOVE, 0.0, "%s",
-                                  SAY(work->call, "no word's effect is told from 0 once all words tried are counted",
-                                      "计入全部试过的词后，没有哪个词的效应能与 0 区分"));
+        result_check_inconclusive(
+            work->result, "decided", yardstick_effect(work->yardstick, findings->largest)->low, CHECK_ABOVE, 0.0, "%s",
+            SAY(work->call,
+                "no word's effect is told from 0, all words tried counted, and large enough to be "
+                "spoken of",
+                "没有哪个词的效应能与 0 区分（计入全部试过的词）且大到值得一提"));
     }
     return LIMN_OK;
 }
@@ -239,7 +250,8 @@ const Method method_why = {
     .about = {.answers =
                   "Which words is the answer due to, and what is the smallest change that would have turned it? In "
                   "plain words.",
-              .formula = "causes: words whose effect (replace) is above 0 at 95% over all words tried",
+              .formula = "causes: words whose effect (replace) is above 0 at 95% over all words tried and moves the "
+                         "answer's probability by the floor",
               .paper = "counterfactual explanations: Wachter et al. 2017 (1711.00399); effects as in replace",
               .cost = "as replace, and one forward and backward pass",
               .lies = "As replacement does. A turning change is looked for among the draws: that none was found does "

@@ -17,6 +17,8 @@ typedef struct WhyFindings {
     int32_t causes[WHY_CAUSES]; /* [n_causes] units whose exchange clearly lowers the answer, the strongest first */
     int32_t n_causes;
     int32_t against;        /* the unit that most clearly speaks against it; -1: none */
+    bool below;             /* some unit's effect is clear, but below the floor */
+    double floor;           /* see yardstick_counts */
     int32_t largest;        /* the unit with the largest effect, clear or not */
     const char *pointed_by; /* the method whose first word that is; NULL: gradient times input, which nobody named */
     int32_t pointed;        /* the unit that it names first; -1: none */

@@ -19,6 +19,7 @@ limn_status why_begin(WhyWork *work, const YardstickAsked *asked) {
                                    .target = &work->target,
                                    .contrast = &work->contrast,
                                    .yardstick = work->yardstick,
+                                   .floor = asked->floor,
                                    .against = -1,
                                    .largest = -1,
                                    .pointed = -1,
@@ -39,7 +40,7 @@ static limn_status tell_first(WhyWork *work) {
     return stage == NULL ? method_no_memory(work->call) : progress_tick(work->call->progress, stage, 0, 0);
 }
 
-/* Clear supporters by size; the clearest opponent; the largest of all. */
+/* Supporters that count by size; the strongest opponent that does; the largest of all. */
 static void find_causes(WhyWork *work) {
     WhyFindings *findings = &work->findings;
     const Units *units = yardstick_units(work->yardstick);
@@ -50,7 +51,8 @@ static void find_causes(WhyWork *work) {
         }
         const Effect *most = findings->largest < 0 ? NULL : yardstick_effect(work->yardstick, findings->largest);
         findings->largest = most == NULL || fabs(effect->effect) > fabs(most->effect) ? u : findings->largest;
-        if (!effect_is_clear(effect)) {
+        if (!yardstick_counts(work->yardstick, u)) {
+            findings->below = findings->below || effect_is_clear(effect);
             continue;
         }
         if (effect->effect < 0.0) {

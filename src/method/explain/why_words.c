@@ -116,9 +116,16 @@ static void add_lead(TextBuffer *out, const WhyFindings *findings) {
         add_share(out, findings, clean.probability);
         text_buffer_add(out, say(findings, "), and no single word decides that", "），没有哪一个词单独决定这一点"));
         text_buffer_printf(out,
-                           say(findings, ": exchanging any one of the %d words for others changes too little to tell",
-                               "：%d个词中无论换掉哪一个，变化都小得无法判定"),
-                           yardstick_tried(findings->yardstick));
+                           findings->below
+                               ? say(findings,
+                                     ": exchanging any one of the %d words for others changes too little to tell, or "
+                                     "moves it by less than "
+                                     "%g points on average",
+                                     "：%d个词中无论换掉哪一个，变化都小得无法判定，或平均不到%g个百分点")
+                               : say(findings,
+                                     ": exchanging any one of the %d words for others changes too little to tell",
+                                     "：%d个词中无论换掉哪一个，变化都小得无法判定"),
+                           yardstick_tried(findings->yardstick), 100.0 * findings->floor);
         text_buffer_add(out, say(findings, ".", "。"));
         return;
     }
