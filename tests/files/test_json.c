@@ -1,5 +1,6 @@
 #include "files/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,90 @@ static void test_numbers(void **state) {
     assert_true(x == 1e-5);
     assert_refused(json_take_real(&x, root, "config.json", "text", 1.0), LIMN_FORMAT, "a number");
     json_decref(root);
+}
+
+/* Bounds are meant with their ends; a real is a whole number where a double can tell (below 2^53). */
+static void test_bounds(void **state) {
+    static const struct {
+        const char *number;
+        int64_t minimum, maximum;
+        bool fits;
+        const char *expected;
+    } cases[] = {
+        {"4", 4, 9, true, NULL},
+        {"9", 4, 9, true, NULL},
+        {"3", 4, 9, false, "'n' is the integer 3, expected an integer from 4 to 9"},
+        {"10", 4, 9, false, "expected an integer from 4 to 9"},
+        {"-9223372036854775808", INT64_MIN, INT64_MAX, true, NULL},
+        {"9223372036854775807", INT64_MIN, INT64_MAX, true, NULL},
+        {"9223372036854775807", 0, INT64_MAX - 1, false, "expected an integer from 0 to 9223372036854775806"},
+        {"-1", 0, INT64_MAX, false, "expected an integer of 0 or more"},
+        {"1", INT64_MIN, 0, false, "expected an integer from -9223372036854775808 to 0"},
+        {"9007199254740991.0", 0, INT64_MAX, true, NULL},
+        {"9007199254740992.0", 0, INT64_MAX, false, "an integer of 0 or more"},
+        {"-9007199254740991.0", INT64_MIN, 0, true, NULL},
+        {"-9007199254740992.0", INT64_MIN, INT64_MAX, false, "expected an integer"},
+        {"1e3", 0, 1000, true, NULL},
+        {"-2.0", -2, 0, true, NULL},
+        {"1e300", 0, INT64_MAX, false, "an integer of 0 or more"},
+        {"0.5", 0, 1, false, "the number 0.5"},
+        {"true", 0, 1, false, "'n' is true"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[64];
+        int64_t found = 77;
+        snprintf(text, sizeof text, "{\"n\": %s}", cases[i].number);
+        json_t *root = loaded(text);
+        limn_status status = json_need_integer(&found, root, "c", "n", cases[i].minimum, cases[i].maximum);
+        if (cases[i].fits) {
+            assert_ok(status);
+            const json_t *n = json_object_get(root, "n");
+            assert_true(json_is_integer(n) ? found == json_integer_value(n) : (double)found == json_real_value(n));
+        } else {
+            assert_refused(status, LIMN_FORMAT, cases[i].expected);
+            assert_int_equal(found, 77);
+        }
+        json_decref(root);
+    }
+}
+
+/* Integers past 64 bits between < and >; nothing else is touched, and it ends at its length. */
+static void test_long_integers_are_marked(void **state) {
+    static const struct {
+        const char *text;
+        size_t length; /* 0: all */
+        const char *marked;
+        size_t n;
+    } cases[] = {
+        {"9223372036854775807", 0, "9223372036854775807", 0},
+        {"9223372036854775808", 0, "<9223372036854775808>", 1},
+        {"-9223372036854775808", 0, "-9223372036854775808", 0},
+        {"-9223372036854775809", 0, "<-9223372036854775809>", 1},
+        {"[10000000000000000000,0,99999999999999999999]", 0, "[<10000000000000000000>,0,<99999999999999999999>]", 2},
+        {"99999999999999999999.5 99999999999999999999e3 99999999999999999999E3", 0,
+         "99999999999999999999.5 99999999999999999999e3 99999999999999999999E3", 0},
+        {"0.99999999999999999999 1e+99999999999999999999 1e-99999999999999999999 1E99999999999999999999", 0,
+         "0.99999999999999999999 1e+99999999999999999999 1e-99999999999999999999 1E99999999999999999999", 0},
+        {"\"99999999999999999999 \\\" 99999999999999999999\" 99999999999999999999", 0,
+         "\"99999999999999999999 \\\" 99999999999999999999\" <99999999999999999999>", 1},
+        {"\"a\\\\\"99999999999999999999", 0, "\"a\\\\\"<99999999999999999999>", 1},
+        {"099999999999999999999", 0, "099999999999999999999", 0}, /* no JSON */
+        {"99999999999999999999", 19, "<9999999999999999999>", 1},
+        {"99999999999999999999", 18, "999999999999999999", 0},
+        {"99999999999999999999.5", 20, "<99999999999999999999>", 1},
+        {"- 1 -", 0, "- 1 -", 0},
+        {"", 0, "", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        TextBuffer out = TEXT_BUFFER_INIT;
+        text_buffer_add(&out, "");
+        size_t length = cases[i].length > 0 ? cases[i].length : strlen(cases[i].text);
+        size_t n = json_rewrite_integers(&out, cases[i].text, length, "<", ">");
+        if (strcmp(out.data, cases[i].marked) != 0 || n != cases[i].n) {
+            fail_msg("%s: %s, %zu of them", cases[i].text, out.data, n);
+        }
+        text_buffer_free(&out);
+    }
 }
 
 static void test_other_types(void **state) {
@@ -129,6 +214,7 @@ static void test_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bounds),  cmocka_unit_test(test_long_integers_are_marked),
         cmocka_unit_test(test_numbers), cmocka_unit_test(test_other_types),
         cmocka_unit_test(test_syntax),  cmocka_unit_test(test_integers_without_end),
         cmocka_unit_test(test_files),
