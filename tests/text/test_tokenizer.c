@@ -281,6 +281,34 @@ static void test_tekken(void **state) {
     }
 }
 
+/* No pre-tokenizer cuts an added token, the first of the vocabulary neither. */
+static void test_added_tokens_stay_whole(void **state) {
+    static const char *const cutters[] = {
+        "{\"type\":\"Whitespace\"}",
+        "{\"type\":\"WhitespaceSplit\"}",
+        "{\"type\":\"BertPreTokenizer\"}",
+        "{\"type\":\"Digits\",\"individual_digits\":true}",
+        "{\"type\":\"Punctuation\",\"behavior\":\"Isolated\"}",
+        "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[ <>0-9]\"},\"behavior\":\"Removed\",\"invert\":false}",
+        "{\"type\":\"Split\",\"pattern\":{\"String\":\"x\"},\"behavior\":\"Isolated\",\"invert\":false}",
+        "{\"type\":\"ByteLevel\",\"add_prefix_space\":false}",
+        "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"never\"}"};
+    for (size_t i = 0; i < sizeof cutters / sizeof *cutters; i++) {
+        for (int first = 0; first < 2; first++) {
+            char json[900];
+            snprintf(json, sizeof json,
+                     "{\"added_tokens\":[{\"id\":%d,\"content\":\"<x 1.>\"}],\"pre_tokenizer\":{\"type\":\"Sequence\","
+                     "\"pretokenizers\":[%s,%s]},\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"?\","
+                     "\"vocab\":{\"<x 1.>\":%d,\"a\":%d,\"b\":2,\"?\":3}}}",
+                     first ? 0 : 1, cutters[i], cutters[0], first ? 0 : 1, first ? 1 : 0);
+            Opened opened = open_json(json);
+            const int32_t token = first ? 0 : 1, a = first ? 1 : 0;
+            check_ids(opened.tokenizer, "a<x 1.>b<x 1.>", NULL, (const int32_t[]){a, token, 2, token}, 4);
+            close_opened(&opened);
+        }
+    }
+}
+
 /* Marks behind a letter in their canonical order: by class, those of one class as they stood (Unicode, 3.11). */
 static void test_order_of_marks(void **state) {
     static const struct {
@@ -603,25 +631,16 @@ static void test_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_encode_options),
-        cmocka_unit_test(test_pair_and_offsets),
-        cmocka_unit_test(test_decode),
-        cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_continuation),
-        cmocka_unit_test(test_getters),
-        cmocka_unit_test(test_folder_config),
-        cmocka_unit_test(test_no_tokenizer_in_folder),
-        cmocka_unit_test(test_tekken),
-        cmocka_unit_test(test_order_of_marks),
-        cmocka_unit_test(test_word_piece_decoder),
-        cmocka_unit_test(test_vocab_txt),
-        cmocka_unit_test(test_bos_of_plain_vocabulary),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_gguf_byte_level),
-        cmocka_unit_test(test_gguf_turn_end),
-        cmocka_unit_test(test_gguf_scores),
-        cmocka_unit_test(test_gguf_phi3_strips),
-        cmocka_unit_test(test_gguf_word_piece),
+        cmocka_unit_test(test_encode_options),   cmocka_unit_test(test_pair_and_offsets),
+        cmocka_unit_test(test_decode),           cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_continuation),     cmocka_unit_test(test_getters),
+        cmocka_unit_test(test_folder_config),    cmocka_unit_test(test_no_tokenizer_in_folder),
+        cmocka_unit_test(test_tekken),           cmocka_unit_test(test_added_tokens_stay_whole),
+        cmocka_unit_test(test_order_of_marks),   cmocka_unit_test(test_word_piece_decoder),
+        cmocka_unit_test(test_vocab_txt),        cmocka_unit_test(test_bos_of_plain_vocabulary),
+        cmocka_unit_test(test_threads),          cmocka_unit_test(test_gguf_byte_level),
+        cmocka_unit_test(test_gguf_turn_end),    cmocka_unit_test(test_gguf_scores),
+        cmocka_unit_test(test_gguf_phi3_strips), cmocka_unit_test(test_gguf_word_piece),
         cmocka_unit_test(test_gguf_unigram),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -209,6 +209,7 @@ c
 {{ 'abc'[-1] }}{{ 'abc'[3] }}{{ 'abc'[-4] }}{{ 'abc'[-3] }}{{ 'éa'[0] }}{{ 'éa'[1] }}|
 {{ [1, 2][2] }}{{ [1, 2][-2] }}{{ [1, 2][-3] }}{{ (1, 2)[1] }}{{ range(3, 9)[2] }}{{ range(3)[5] }}{{ range(3)[-1] }}|
 {{ 'abcdef'[1:4] }}{{ 'abcdef'[::-1] }}{{ 'abcdef'[-2:] }}{{ 'abcdef'[4:1:-2] }}{{ 'abc'[5:] }}{{ 'abc'[-9:2] }}|
+{{ undefined_name | length }}{{ '' | length }}{{ [] | count }}{{ {'a': 1} | length }}{{ 'éa' | length }}|
 {{ [1, 2, 3][1:] }}{{ (1, 2, 3)[:-1] }}{{ range(9)[2:5] | list }}|
 {%- set a = [1, 2] -%}{%- for i in a -%}{{ i }}{%- if not loop.last -%}, {%- endif -%}{%- endfor -%}.
 {% for i in range(3) -%}
