@@ -92,5 +92,11 @@ if script -qc true /dev/null >/dev/null 2>&1; then
     expect_code 0
     expect_out 'limn: edit .nonsense.'
     expect_out 'KL .*, 1 edit, [0-9]* ms'
+    # a number that cannot be leaves the one before in force: one token, two, a refusal, two
+    printf '/top 2\n/top x\n/compare\n/quit\n' | script -qec "$LIMN live $letters -p ab --top 1" /dev/null >"$out" 2>"$err"
+    code=$?
+    what='limn live, /top'
+    expect_code 0
+    [ "$(grep -c "[0-9]%  '" "$out")" -eq 5 ] || problem "expected five lines of tokens, found $(grep -c '%' "$out")"
 fi
 finish
