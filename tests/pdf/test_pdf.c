@@ -452,17 +452,22 @@ static int paths_through(const char *content, const char *end, int n, const doub
     return times;
 }
 
-/* A chart up to `most`: axes, grid, ticks, lines and a band stand where their numbers are. */
-static void check_chart(double most, double end, double step) {
-    const double x[] = {0, 1, 3, 4}, y[] = {0, most / 4, most, most / 2},
-                 mean[] = {most / 4, most / 4, most * 3 / 8, most / 2},
-                 low[] = {most / 8, most / 4, most / 4, most * 3 / 8},
-                 high[] = {most * 3 / 8, most / 2, most / 2, most * 3 / 4};
+/* A chart of numbers from `least` to `most`, whose axis goes from `begin` to `end`: axes, grid, ticks, lines and a band
+ * stand where their numbers are. */
+static void check_chart(double least, double most, double begin, double end, double step) {
+    const double span = most - least;
+    static const double shares[4][4] = {
+        {0, 0.25, 1, 0.5}, {0.25, 0.25, 0.375, 0.5}, {0.125, 0.25, 0.25, 0.375}, {0.375, 0.5, 0.5, 0.75}};
+    static const double x[] = {0, 1, 3, 4};
+    double values[4][4]; /* a line, another with its lower and upper ends */
+    for (int i = 0; i < 16; i++) {
+        values[i / 4][i % 4] = least + span * shares[i / 4][i % 4];
+    }
     Result *result;
     assert_int_equal(result_new(&result, "ablate", "Ablation"), LIMN_OK);
     SeriesBlock *series = result_add_series(result, "curve", "Curve", x, 4, "taken out", "logit");
-    series_line(series, "first", y, NULL, NULL);
-    series_line(series, "second", mean, low, high);
+    series_line(series, "first", values[0], NULL, NULL);
+    series_line(series, "second", values[1], values[2], values[3]);
     assert_int_equal(result_status(result), LIMN_OK);
     Pdf pdf = made(result, "en");
     char *content = content_of(&pdf, 0);
@@ -481,22 +486,23 @@ static void check_chart(double most, double end, double step) {
     for (int line = 0; line < 2; line++) {
         for (int i = 0; i < 4; i++) {
             to_x[i] = left + x[i] / 4 * (right - left);
-            to_y[i] = bottom - (line == 0 ? y : mean)[i] / end * height;
+            to_y[i] = bottom - (values[line][i] - begin) / (end - begin) * height;
         }
         assert_int_equal(paths_through(content, "S", 4, to_x, to_y), 1);
     }
     for (int i = 0; i < 4; i++) {
         to_x[i] = to_x[7 - i] = left + x[i] / 4 * (right - left);
-        to_y[i] = bottom - high[i] / end * height;
-        to_y[7 - i] = bottom - low[i] / end * height;
+        to_y[i] = bottom - (values[3][i] - begin) / (end - begin) * height;
+        to_y[7 - i] = bottom - (values[2][i] - begin) / (end - begin) * height;
     }
     assert_int_equal(paths_through(content, "h", 8, to_x, to_y), 1);
     int lines = 0;
-    for (double value = 0; value <= end + 1e-9; value += step, lines++) {
-        const double at = bottom - value / end * height, across[] = {left, right}, level[] = {at, at};
+    for (double value = begin; value <= end + 1e-9; value += step, lines++) {
+        const double at = bottom - (value - begin) / (end - begin) * height, across[] = {left, right},
+                     level[] = {at, at};
         assert_int_equal(paths_through(content, "S", 2, across, level), 1);
     }
-    assert_true(fabs((lines - 1) * step - end) < 1e-9);
+    assert_true(fabs(begin + (lines - 1) * step - end) < 1e-9);
     for (int i = 0; i <= 4; i++) {
         const double tick = left + i * (right - left) / 4, at[] = {tick, tick}, down[] = {bottom, bottom + 3};
         assert_int_equal(paths_through(content, "S", 2, at, down), 1);
@@ -508,11 +514,16 @@ static void check_chart(double most, double end, double step) {
 
 /* The grid is of some five lines, one, two or five times a power of ten apart. */
 static void test_chart(void **state) {
-    check_chart(40, 40, 10);
-    check_chart(9, 10, 2);
-    check_chart(12, 15, 5);
-    check_chart(5, 5, 1);
-    check_chart(0.5, 0.5, 0.1);
+    check_chart(0, 40, 0, 40, 10);
+    check_chart(0, 9, 0, 10, 2);
+    check_chart(0, 12, 0, 15, 5);
+    check_chart(0, 5, 0, 5, 1);
+    check_chart(0, 0.5, 0, 0.5, 0.1);
+    check_chart(3, 10, 0, 10, 2); /* from nought where that is near */
+    check_chart(5.9, 10, 0, 10, 2);
+    check_chart(6, 10, 6, 10, 1);
+    check_chart(8, 10, 8, 10, 0.5);
+    check_chart(-10, -2, -10, -2, 2);
 }
 
 /* ---- what is long and wide ---- */
