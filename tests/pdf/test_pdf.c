@@ -423,12 +423,14 @@ static void test_headings(void **state) {
 /* The numbers of the path (moves and lines alone, which `end` closes) that begins at `at`; n: how many points. */
 static bool read_path(const char *at, const char *end, int n, double *x, double *y) {
     for (int i = 0; i < n; i++) {
-        char step[2];
-        int length = 0;
-        if (sscanf(at, " %lf %lf %1[ml]%n", &x[i], &y[i], step, &length) != 3 || step[0] != (i == 0 ? 'm' : 'l')) {
+        char *next, *last;
+        x[i] = strtod(at, &next);
+        y[i] = strtod(next, &last);
+        last += strspn(last, " \n");
+        if (next == at || last == next || *last != (i == 0 ? 'm' : 'l')) {
             return false;
         }
-        at += length;
+        at = last + 1;
     }
     at += strspn(at, " \n");
     return strncmp(at, end, strlen(end)) == 0;
