@@ -7,12 +7,12 @@
 
 /* ---- man ---- */
 
-/* Text of a roff line: backslashes, dashes that are typed, and dots or quotes at its beginning. */
+/* Lines of roff: backslashes, dashes that are typed, and dots or quotes at their beginning. */
 static void roff(Text *out, const char *text) {
-    if (*text == '.' || *text == '\'') {
-        text_add(out, "\\&");
-    }
-    for (; *text != '\0'; text++) {
+    for (char before = '\n'; *text != '\0'; before = *text++) {
+        if (before == '\n' && (*text == '.' || *text == '\'')) {
+            text_add(out, "\\&");
+        }
         if (*text == '\\') {
             text_add(out, "\\e");
         } else if (*text == '-') {
@@ -66,17 +66,8 @@ static void man_command(Text *out, const limn_command *command) {
         return;
     }
     text_add(out, ".PP\nExamples:\n.PP\n.nf\n");
-    for (const char *at = command->examples; *at != '\0';) {
-        char line[512];
-        size_t n = strcspn(at, "\n");
-        size_t kept = n < sizeof line ? n : sizeof line - 1;
-        memcpy(line, at, kept);
-        line[kept] = '\0';
-        roff(out, line);
-        text_add(out, "\n");
-        at += n + (at[n] == '\n');
-    }
-    text_add(out, ".fi\n");
+    roff(out, command->examples);
+    text_add(out, "\n.fi\n");
 }
 
 static void write_man(Text *out) {

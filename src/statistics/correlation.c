@@ -15,7 +15,7 @@ double pearson(const double *x, const double *y, int64_t n) {
         yy += b * b;
         xy += a * b;
     }
-    return n > 1 && xx > 0.0 && yy > 0.0 ? xy / sqrt(xx) / sqrt(yy) : (double)NAN;
+    return xy / sqrt(xx) / sqrt(yy); /* 0 / 0 where nothing varies */
 }
 
 typedef struct Placed {
@@ -25,8 +25,7 @@ typedef struct Placed {
 
 static int by_value(const void *a, const void *b) {
     const Placed *x = a, *y = b;
-    return x->value != y->value ? (x->value > y->value) - (x->value < y->value)
-                                : (x->place > y->place) - (x->place < y->place);
+    return (x->value > y->value) - (x->value < y->value);
 }
 
 limn_status mean_ranks(double *ranks, const double *values, int64_t n) {
@@ -71,5 +70,5 @@ double kendall(const double *x, const double *y, int64_t n) {
             ordered_y += b * b;
         }
     }
-    return ordered_x > 0.0 && ordered_y > 0.0 ? agree / sqrt(ordered_x) / sqrt(ordered_y) : (double)NAN;
+    return agree / sqrt(ordered_x) / sqrt(ordered_y); /* 0 / 0 where nothing varies */
 }

@@ -6,7 +6,7 @@
 static const Interval none = {(double)NAN, (double)NAN, (double)NAN};
 
 double share_value(Share share) {
-    return share.n > 0 ? (double)share.count / (double)share.n : (double)NAN;
+    return (double)share.count / (double)share.n; /* 0 / 0 of nothing */
 }
 
 /* ---- two shares ---- */
@@ -20,21 +20,18 @@ static Interval hybrid(const Interval *a, const Interval *b) {
 }
 
 Interval share_difference(Share a, Share b, double level) {
-    if (a.n <= 0 || b.n <= 0) {
-        return none;
-    }
     Interval first = wilson_interval_at(a.count, a.n, level), second = wilson_interval_at(b.count, b.n, level);
     return hybrid(&first, &second);
 }
 
 static Interval ratio_at(Share a, Share b, double z) {
-    if (a.n <= 0 || b.n <= 0 || (a.count == 0 && b.count == 0)) {
+    double value = share_value(a) / share_value(b); /* infinite where b has none */
+    if (isnan(value)) {
         return none;
     }
     double x = (double)a.count + 0.5, n = (double)a.n + 0.5, y = (double)b.count + 0.5, m = (double)b.n + 0.5;
     double centre = log(x / n) - log(y / m), half = z * sqrt(1 / x - 1 / n + 1 / y - 1 / m);
-    return (Interval){share_value(a) / share_value(b), /* infinite where b has none */
-                      a.count > 0 ? exp(centre - half) : 0, b.count > 0 ? exp(centre + half) : (double)INFINITY};
+    return (Interval){value, a.count > 0 ? exp(centre - half) : 0, b.count > 0 ? exp(centre + half) : (double)INFINITY};
 }
 
 Interval share_ratio(Share a, Share b, double level) {

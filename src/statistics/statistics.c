@@ -139,9 +139,6 @@ static Moments moments_of(const double *values, int64_t n) {
 }
 
 Interval mean_interval(const double *values, int64_t n, double level) {
-    if (n < 1) {
-        return none;
-    }
     Moments moments = moments_of(values, n);
     if (n < 2) {
         return (Interval){moments.mean, (double)NAN, (double)NAN};
@@ -151,9 +148,6 @@ Interval mean_interval(const double *values, int64_t n, double level) {
 }
 
 double mean_p(const double *values, int64_t n) {
-    if (n < 2) {
-        return (double)NAN;
-    }
     Moments moments = moments_of(values, n);
     if (!(moments.error > 0.0)) {
         return isnan(moments.error) ? (double)NAN : moments.mean == 0.0 ? 1.0 : 0.0;

@@ -65,6 +65,10 @@ static void test_matching(void **state) {
     assert_false(alike("1999", "12") || alike(".", "。") || alike(".", "x") || alike("?", "...") || alike("🤔", "."));
     assert_false(alike(" ", " ") || alike("\n", "\n"));
     assert_false(alike("да", "yes"));
+    assert_true(alike("𝑥", "𝑦"));                             /* letters that belong to no script */
+    assert_false(alike("даyes", "даyes") || alike("𝑥", "x")); /* of several scripts; of none and of one */
+    assert_true(alike("t3", "x9") && alike("$", "%") && alike("don't", "won't"));
+    assert_false(alike("t3", "t33") || alike("t3", "33") || alike("$", "$$"));
 }
 
 static bool related(const char *a, const char *b) {

@@ -57,6 +57,12 @@ for option in $("$LIMN" run --help | grep -o '^ *\(-., \)\?--[a-z-]*' | grep -o 
     done
 done
 wrong 2 "found 'troff', expected man, bash or zsh" --generate troff
+what="man page"
+for command in info run predict; do # each example once, as the help has it, and no other
+    "$LIMN" "$command" --help | sed -n '/^Examples:/,/^$/s/^  //p' >"$work/examples"
+    sed -n "/^.SS limn $command\$/,/^.fi/p" "$work/man" | sed -n '/^.nf/,/^.fi/{/^\.[nf][fi]/!p}' | sed 's/\\&//; s/\\e/\\/g' >"$work/of_man"
+    cmp -s "$work/examples" "$work/of_man" || problem "the examples of $command are not those of its help"
+done
 
 what="bash completion"
 cat >"$work/complete.bash" <<'BASH'

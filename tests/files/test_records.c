@@ -1,6 +1,8 @@
 /* Records of JSONL, CSV, TSV and text: what is read, and what is refused with the number of its line. */
 #include "files/records.h"
 
+#include <math.h>
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,6 +199,75 @@ static int order(const char *a, const char *b) {
     return (found > 0) - (found < 0);
 }
 
+/* Infinity, which no cell spells, is beyond every integer. */
+static void test_infinity(void **state) {
+    static const char *const integers[] = {"0", "-5", "9223372036854775807", "-123456789012345678901234567890",
+                                           "123456789012345678901234567890"};
+    const FieldValue more = {.kind = FIELD_REAL, .real = INFINITY}, less = {.kind = FIELD_REAL, .real = -INFINITY};
+    const FieldValue one = {.kind = FIELD_REAL, .real = 0.5};
+    for (size_t i = 0; i < sizeof integers / sizeof integers[0]; i++) {
+        FieldValue cell = {.kind = FIELD_CELL, .bytes = integers[i], .length = strlen(integers[i])}, number;
+        assert_true(field_number(&number, &cell));
+        assert_true(field_number_order(&number, &more) < 0 && field_number_order(&more, &number) > 0);
+        assert_true(field_number_order(&number, &less) > 0 && field_number_order(&less, &number) < 0);
+    }
+    assert_true(field_number_order(&more, &more) == 0 && field_number_order(&less, &more) < 0);
+    assert_true(field_number_order(&one, &more) < 0 && field_number_order(&one, &less) > 0);
+}
+
+/* What is said of a record that lacks a field: the first twelve names that it has. */
+static void test_lacking(void **state) {
+    static const struct {
+        const char *name, *text, *found;
+    } cases[] = {
+        {"a.jsonl", "{\"a\": 1, \"b c\": 2}\n", "line 1: the field 'x' is not there, found 'a', 'b c'"},
+        {"a.jsonl", "\n{\"a\": 1}\n", "line 2: the field 'x' is not there, found 'a'"},
+        {"a.jsonl", "{}\n", "the field 'x' is not there, found none"},
+        {"a.csv", "id,text\n1,2\n", "line 2: the field 'x' is not there, found 'id', 'text'"},
+        {"a.txt", "one\n", "line 1: the field 'x' is not there, found 'text'"},
+        {"a.csv", "1,2,3,4,5,6,7,8,9,10,11,12\na,b,c,d,e,f,g,h,i,j,k,l\n",
+         "found '1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12'"},
+        {"a.csv", "1,2,3,4,5,6,7,8,9,10,11,12,13,14\na,b,c,d,e,f,g,h,i,j,k,l,m,n\n", "'11', '12', ..."},
+        {"a.csv", "a23456789b23456789c23456789d23456789e23456789f23456789g23456789\n1\n",
+         "found 'a23456789b23456789c23456789d23456789e23456789f23456789g23456'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        RecordReader *reader = opened(cases[i].name, cases[i].text);
+        assert_int_equal(record_lacks(next(reader), "set", "x"), LIMN_NOT_FOUND);
+        const char *said = error_message(), *at = strstr(said, cases[i].found);
+        if (strncmp(said, "set: line ", 10) != 0 || at == NULL || at[strlen(cases[i].found)] != '\0') {
+            fail_msg("case %zu: %s", i, said);
+        }
+        record_reader_close(reader);
+    }
+}
+
+/* Whole names, of the table or the object; else through the objects that the dots name. */
+static void test_names(void **state) {
+    RecordReader *reader = opened("a.csv", "id,i,idx\n1,2,3\n");
+    const Record *record = next(reader);
+    assert_field(record, "i", "2");
+    assert_field(record, "id", "1");
+    assert_field(record, "idx", "3");
+    assert_int_equal(record_field(record, "d", 1).kind, FIELD_ABSENT);
+    assert_int_equal(record_field(record, "idxy", 4).kind, FIELD_ABSENT);
+    record_reader_close(reader);
+    reader = opened("a.jsonl",
+                    "{\"a.b\": {\"c\": 1}, \"a\": {\"b.d\": 2, \"b\": {\"e\": {\"f.g.h\": false}}}, \"t\": true}\n");
+    record = next(reader);
+    assert_field(record, "a.b.c", "1");
+    assert_field(record, "a.b.d", "2");
+    assert_field(record, "a.b", "{\"c\":1}");
+    assert_field(record, "a.b.e.f.g.h", "false");
+    assert_field(record, "t", "true");
+    assert_int_equal(record_field(record, "a.b.e.f.g.h", 11).kind, FIELD_BOOL);
+    static const char *const none[] = {"a.b.e.f", "b", "a.", ".a", "a.b.e.f.g.h.i", "t.u", "."};
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        assert_int_equal(record_field(record, none[i], strlen(none[i])).kind, FIELD_ABSENT);
+    }
+    record_reader_close(reader);
+}
+
 /* As Python compares them, which is exact between integers and floats. */
 static void test_order_of_numbers(void **state) {
     static const struct {
@@ -222,6 +293,14 @@ static void test_order_of_numbers(void **state) {
                  {"18446744073709551617", "18446744073709551616.0", 1},
                  {"99999999999999999999", "1e20", -1},
                  {"100000000000000000000", "1e20", 0},
+                 {"1.5", "2.5", -1},
+                 {"2.5", "2.5", 0},
+                 {"-1.5", "0.5", -1},
+                 {"12", "9", 1},
+                 {"-12", "-9", -1},
+                 {"123456789012345678901", "99999999999999999999", 1},
+                 {"-123456789012345678901", "-99999999999999999999", -1},
+                 {"-123456789012345678901", "-123456789012345678902", 1},
                  {"1e300", "18446744073709551616", 1},
                  {"-1e300", "-18446744073709551616", -1},
                  {"123456789012345678901234567890", "123456789012345678901234567891", -1}};
@@ -325,6 +404,62 @@ static void test_bad_records_can_be_passed_over(void **state) {
     assert_gone_on("b.csv", "a,b\n1,2\n1,\"5\n3,4\n", "0!");
     assert_gone_on("b.json", "[{\"a\": 1}, 2, {\"a\": }, {\"a\": 3}]", "0--3");
     assert_gone_on("b.json", "[{\"a\": 1} {\"a\": 2}]", "0!");
+}
+
+/* What is alike in all formats: characters of several bytes, blank lines, quotes where they mean nothing. */
+static void test_lines_and_characters(void **state) {
+    RecordReader *reader = opened("a.jsonl", " \t\r\n\t\n{\"a\": \"é\"}\n  \n\r\n{\"a\": \"中\"}");
+    const Record *record = next(reader);
+    assert_field(record, "a", "é");
+    assert_int_equal(record->line, 3);
+    record = next(reader);
+    assert_field(record, "a", "中");
+    assert_int_equal(record->line, 6);
+    assert_null(next(reader));
+    record_reader_close(reader);
+    reader = opened("a.txt", "he said \"é\nno,中\" \n");
+    record = next(reader);
+    assert_field(record, "text", "he said \"é");
+    record = next(reader);
+    assert_field(record, "text", "no,中\" ");
+    assert_int_equal(record->line, 2);
+    assert_null(next(reader));
+    record_reader_close(reader);
+    reader = opened("a.tsv", "é\t中\nx,y\t\"a\nb\"\n");
+    record = next(reader);
+    assert_field(record, "é", "x,y");
+    assert_field(record, "中", "a\nb");
+    record_reader_close(reader);
+    refused("a.txt", "é中\n中\0\n", 1, "a.txt", "line 2: a NUL byte");
+    refused("a.csv", "é,b\n中,\"a\n\xFF\"\n", 0, "a.csv", "line 3: the byte 0xFF is not UTF-8");
+}
+
+/* As many fields as may be, and one more. */
+static void test_many_fields(void **state) {
+    for (int n = RECORD_FIELDS_MAX; n <= RECORD_FIELDS_MAX + 1; n++) {
+        TextBuffer text = TEXT_BUFFER_INIT;
+        for (int i = 0; i < n; i++) {
+            text_buffer_printf(&text, "%s%d", i > 0 ? "," : "", i);
+        }
+        text_buffer_add(&text, "\n");
+        for (int i = 0; i < n; i++) {
+            text_buffer_printf(&text, "%s%d", i > 0 ? "," : "", i % 1000);
+        }
+        RecordReader *reader = NULL;
+        limn_status status =
+            record_reader_open(&reader, file_of("wide.csv", text.data, text.length), RECORDS_AUTO, NULL);
+        if (n > RECORD_FIELDS_MAX) {
+            assert_refused(status, LIMN_FORMAT, "wide.csv: line 1", "more than 65536 fields");
+        } else {
+            assert_ok(status);
+            const Record *record = next(reader);
+            assert_field(record, "65535", "535");
+            assert_field(record, "0", "0");
+            assert_int_equal(record->n_cells, n);
+        }
+        record_reader_close(reader);
+        text_buffer_free(&text);
+    }
 }
 
 static void test_jsonl_refusals(void **state) {
@@ -486,6 +621,11 @@ int main(void) {
         cmocka_unit_test(test_bad_records_can_be_passed_over),
         cmocka_unit_test(test_long_integers),
         cmocka_unit_test(test_order_of_numbers),
+        cmocka_unit_test(test_infinity),
+        cmocka_unit_test(test_lacking),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_lines_and_characters),
+        cmocka_unit_test(test_many_fields),
         cmocka_unit_test(test_jsonl_refusals),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_long_records),

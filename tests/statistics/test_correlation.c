@@ -39,6 +39,12 @@ static void ties_share_their_mean_rank(void **state) {
 static void nothing_to_compare_is_no_number(void **state) {
     const double same[] = {2.0, 2.0, 2.0};
     double rho;
+    assert_true(isnan(pearson(x, same, 3)) && isnan(kendall(x, same, 3)) && isnan(pearson(x, y, 0)) &&
+                isnan(kendall(x, y, 1)) && isnan(kendall(x, y, 0)));
+    near(pearson(x, y, 2), 1.0); /* of two points the line through them */
+    near(kendall(x, (const double[]){-0.3, 1.2, -2.5, -2.5}, 4), -1.0);
+    assert_int_equal(spearman(&rho, x, y, 0), LIMN_OK);
+    assert_true(isnan(rho));
     assert_true(isnan(pearson(same, x, 3)) && isnan(kendall(same, x, 3)) && isnan(pearson(x, y, 1)));
     assert_int_equal(spearman(&rho, same, x, 3), LIMN_OK);
     assert_true(isnan(rho));

@@ -168,6 +168,10 @@ static void which_groups_take_part(void **state) {
         }
     }
     Gap gap;
+    const Share few = {15, 30}, many = {500, 1000}; /* one pair, either way round */
+    assert_int_equal(gap_ratio(&gap, (Share[]){few, many}, 2, 0.95), LIMN_OK);
+    near(gap.interval.low, fmin(share_ratio(few, many, 0.95).low, share_ratio(many, few, 0.95).low), 1e-12, "low", 0);
+    near(gap.interval.high, 1, 1e-12, "high", 0);
     assert_int_equal(gap_ratio(&gap, (Share[]){{3, 50}}, 1, 0.95), LIMN_OK);
     assert_true(isnan(gap.interval.value) && gap.highest == -1 && gap.lowest == -1 && isnan(gap.p));
     assert_int_equal(gap_difference(&gap, (Share[]){{50, 50}, {0, 50}}, 2, 0.95), LIMN_OK);

@@ -133,6 +133,21 @@ static void what_is_left_satisfies_the_conditions(void **state) {
     assert_in_range(nothing, 10, 50); /* 60 coefficients, of which the smaller alphas leave most and the larger few */
 }
 
+/* Units do not count: a column of tiny numbers has a large coefficient. */
+static void columns_may_be_tiny(void **state) {
+    for (double unit = 1; unit > 1e-15; unit *= 1e-7) {
+        const double x[] = {unit, 2 * unit, -unit, 4 * unit}, y[] = {5, 7, 1, 11};
+        double found[1];
+        LinearModel model = {.coefficients = found};
+        const Observations seen = {x, y, NULL, 4, 1};
+        assert_int_equal(least_squares(&model, &seen), LIMN_OK);
+        near(found[0] * unit, 2);
+        near(model.intercept, 3);
+        assert_int_equal(lasso(&model, &seen, 0), LIMN_OK);
+        near(found[0] * unit, 2);
+    }
+}
+
 /* More columns than observations: the line through two points; no columns: the mean. */
 static void few_observations(void **state) {
     const double x[] = {1, 5, 2, 3, 5, -1}, y[] = {2, 8};
@@ -159,6 +174,7 @@ int main(void) {
                                        cmocka_unit_test(a_lasso_shrinks),
                                        cmocka_unit_test(what_others_determine_gets_nothing),
                                        cmocka_unit_test(what_is_left_satisfies_the_conditions),
+                                       cmocka_unit_test(columns_may_be_tiny),
                                        cmocka_unit_test(few_observations)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -258,25 +258,30 @@ static void test_families(void **state) {
     (void)state;
     enum { N = 6 };
     const double p[N] = {0.004, 0.011, 0.3, 0.02, 0.012, 0.8};
-    const int32_t family[N] = {1, 1, 1, 0, 0, 2};
+    static const int32_t families[][N] = {{1, 1, 1, 0, 0, 2}, {1, 1, 1, 1, 0, 2}, {0, 0, 0, 0, 0, 0},
+                                          {1, 1, 1, 1, 1, 1}, {6, 5, 4, 3, 2, 1}, {2, 0, 1, 2, 1, 1}};
     double adjusted[N];
-    must(holm_adjust_families(adjusted, p, family, N));
+    must(holm_adjust_families(adjusted, p, families[0], N));
     near(adjusted[0], 0.016, 1e-12, "of four tests");
     near(adjusted[1], 0.044, 1e-12, "its family stands still");
-    for (int i = 0; i < N; i++) {
-        double largest = 0; /* over all sets with i: the smallest p in it, times the tests in it */
-        for (int set = 1; set < 1 << N; set++) {
-            double smallest = 1;
-            int tests = 0, seen = 0;
-            for (int k = 0; k < N; k++) {
-                bool in = (set >> k & 1) != 0;
-                smallest = in && p[k] < smallest ? p[k] : smallest;
-                tests += in && (family[k] == 0 || (seen >> family[k] & 1) == 0);
-                seen |= in ? 1 << family[k] : 0;
+    for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {
+        const int32_t *family = families[f];
+        must(holm_adjust_families(adjusted, p, family, N));
+        for (int i = 0; i < N; i++) {
+            double largest = 0; /* over all sets with i: the smallest p in it, times the tests in it */
+            for (int set = 1; set < 1 << N; set++) {
+                double smallest = 1;
+                int tests = 0, seen = 0;
+                for (int k = 0; k < N; k++) {
+                    bool in = (set >> k & 1) != 0;
+                    smallest = in && p[k] < smallest ? p[k] : smallest;
+                    tests += in && (family[k] == 0 || (seen >> family[k] & 1) == 0);
+                    seen |= in ? 1 << family[k] : 0;
+                }
+                largest = (set >> i & 1) != 0 ? fmax(largest, fmin(1, smallest * tests)) : largest;
             }
-            largest = (set >> i & 1) != 0 ? fmax(largest, fmin(1, smallest * tests)) : largest;
+            near(adjusted[i], largest, 1e-12, "closed testing");
         }
-        near(adjusted[i], largest, 1e-12, "closed testing");
     }
 }
 

@@ -34,6 +34,23 @@ static limn_status refuse_name(void *context) {
     return status == LIMN_NOT_FOUND ? LIMN_OK : status;
 }
 
+/* Every format, a record that is broken in each. */
+static limn_status read_formats(void *context) {
+    const char *const *paths = context;
+    for (int i = 0; paths[i] != NULL; i++) {
+        Dataset *dataset;
+        TRY(dataset_open(&dataset, paths[i], &(DatasetOptions){0}));
+        const Record *record = NULL;
+        limn_status status;
+        do {
+            status = dataset_next(dataset, &record);
+        } while (status == LIMN_OK ? record != NULL : status == LIMN_FORMAT && dataset_bad(dataset) != NULL);
+        dataset_close(dataset);
+        TRY(status);
+    }
+    return LIMN_OK;
+}
+
 static limn_status filled(TextBuffer *out, const Template *made, const char *path) {
     RecordReader *reader;
     const Record *record;
@@ -76,5 +93,23 @@ int main(void) {
     torture("a filtered sample", read_set, path);
     torture("a filter that is refused", refuse_name, path);
     torture("a template", fill_template, path);
+    static const char *const texts[] = {"a,b\n1,\"2 \"\"\"\n3\n4,5\n", "a\tb\n1\t2\n3\n",
+                                        "{\"a\": \"x\"}\n[1]\n{\n{\"a\": 12345678901234567890123}\n",
+                                        "[{\"a\": 1}, {\"a\": [2]}]"};
+    static const char *const endings[] = {"csv", "tsv", "jsonl", "json"};
+    char names[4][80];
+    const char *paths[5] = {NULL};
+    for (int i = 0; i < 4; i++) {
+        snprintf(names[i], sizeof names[i], "%s.%s", path, endings[i]);
+        paths[i] = names[i];
+        if (file_write_atomic(names[i], texts[i], strlen(texts[i])) != LIMN_OK) {
+            fprintf(stderr, "%s\n", error_message());
+            return 1;
+        }
+    }
+    torture("all formats", read_formats, paths);
+    for (int i = 0; i < 4; i++) {
+        unlink(names[i]);
+    }
     return unlink(path) == 0 ? 0 : 1;
 }
