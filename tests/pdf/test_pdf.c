@@ -528,6 +528,66 @@ static void test_chart(void **state) {
     check_chart(-10, -2, -10, -2, 2);
 }
 
+/* The next rectangle behind *at: x, y, width, height; how it is painted in *ink. */
+static bool next_rectangle(const char **at, const char *content, double numbers[4], char *ink) {
+    const char *found = strstr(*at, " re");
+    if (found == NULL) {
+        return false;
+    }
+    const char *begin = found;
+    for (int n = 0; begin > content && n < 4; n += *begin == ' ' || *begin == '\n') {
+        begin--;
+    }
+    char *next = (char *)(uintptr_t)begin;
+    for (int i = 0; i < 4; i++) {
+        numbers[i] = strtod(next, &next);
+    }
+    *ink = found[3 + strspn(found + 3, " \n")];
+    *at = found + 3;
+    return true;
+}
+
+/* How often the page has a rectangle that begins at x and is so wide; ink: 'f' filled, 'S' drawn. */
+static int rectangles(const char *content, double x, double width, char ink) {
+    double numbers[4];
+    char own;
+    int times = 0;
+    for (const char *at = content; next_rectangle(&at, content, numbers, &own);) {
+        times += alike(numbers[0], x) && alike(numbers[2], width) && own == ink;
+    }
+    return times;
+}
+
+/* Bars end where their column does, 4 points before the table; where one is below nought they begin in the middle. */
+static void test_bars(void **state) {
+    static const struct { double values[3], begin, whole; } cases[] = {{{8, 4, 2}, 44, 40}, {{8, -4, 2}, 24, 20}};
+    static const TableColumn columns[] = {{TEXT("word"), COLUMN_TEXT}, {TEXT("effect"), COLUMN_BAR}};
+    for (int k = 0; k < 2; k++) {
+        Result *result;
+        assert_int_equal(result_new(&result, "replace", "Replacement"), LIMN_OK);
+        TableBlock *table = result_add_table(result, "words", "Words", columns, 2);
+        for (int i = 0; i < 3; i++) {
+            const Value cells[] = {value_text("cab"), value_number(cases[k].values[i])};
+            table_row(table, cells);
+        }
+        Pdf pdf = made(result, "en");
+        char *content = content_of(&pdf, 0);
+        double right = 0, numbers[4];
+        char ink;
+        for (const char *at = content; right == 0 && next_rectangle(&at, content, numbers, &ink);) {
+            right = alike(numbers[0], 54) && alike(fabs(numbers[3]), 0.5) ? 54 + numbers[2] : 0; /* a rule of rows */
+        }
+        for (int i = 0; i < 3; i++) {
+            double part = cases[k].values[i] / 8 * cases[k].whole, zero = right - cases[k].begin;
+            assert_int_equal(
+                part > 0 ? rectangles(content, zero, part, 'f') : rectangles(content, zero + part, -part, 'S'), 1);
+        }
+        free(content);
+        gone(&pdf);
+        result_free(result);
+    }
+}
+
 /* ---- what is long and wide ---- */
 
 static int pages_of(const Result *result) {
@@ -700,6 +760,7 @@ int main(void) {
         cmocka_unit_test(test_wide_table),
         cmocka_unit_test(test_headings),
         cmocka_unit_test(test_chart),
+        cmocka_unit_test(test_bars),
         cmocka_unit_test(test_matrices),
         cmocka_unit_test(test_labels_of_pooled_cells),
         cmocka_unit_test(test_strip_keeps_to_its_lines),
