@@ -328,11 +328,18 @@ static const Method method_cutting = {
 static const Method method_attributing = ON_MODEL("attribute", attribute);
 static const Method method_sensing = ON_MODEL("sensitive", sensitive);
 
+/* It reads a data set, all of it. */
+static const Method method_skimming = {.command = {.name = "skim", .params = predict_rows, .n_params = 2},
+                                       .title = "Skim",
+                                       .params_bytes = sizeof(FakeParams),
+                                       .run = stuck,
+                                       .explains = true};
+
 extern const Method method_audit, method_log_verify;
-static const MethodEntry entries[] = {{&method_predict, GROUP_DATA},   {&method_telling, GROUP_LOOK},
-                                      {&method_stuck, GROUP_LOOK},     {&method_whying, GROUP_EXPLAIN},
-                                      {&method_cutting, GROUP_CHANGE}, {&method_attributing, GROUP_DATA},
-                                      {&method_sensing, GROUP_AUDIT},  {&method_verify, GROUP_AUDIT},
-                                      {&method_audit, GROUP_AUDIT},    {&method_log_verify, GROUP_AUDIT}};
+static const MethodEntry entries[] = {
+    {&method_predict, GROUP_DATA},     {&method_telling, GROUP_LOOK},    {&method_stuck, GROUP_LOOK},
+    {&method_skimming, GROUP_LOOK},    {&method_whying, GROUP_EXPLAIN},  {&method_cutting, GROUP_CHANGE},
+    {&method_attributing, GROUP_DATA}, {&method_sensing, GROUP_AUDIT},   {&method_verify, GROUP_AUDIT},
+    {&method_audit, GROUP_AUDIT},      {&method_log_verify, GROUP_AUDIT}};
 static const MethodTable table = {entries, sizeof entries / sizeof entries[0]};
 const Registry fake_registry = {.methods = &table};

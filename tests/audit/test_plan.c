@@ -153,6 +153,7 @@ static const struct {
     {HEAD "steps:\n- {run: tell, id: No Good}\n", "expected lower-case letters"},
     {HEAD "steps:\n- {run: predict, half: first}\n", "'half': found 'first'"},
     {HEAD "steps:\n- {run: tell, half: confirm}\n", "tell reads no data set"},
+    {HEAD "steps:\n- {run: skim, half: confirm}\n", "skim reads no data set of which to take one"},
     {HEAD STEP "gates:\n- {metric: decision.accuracy, op: '>=', value: 1}\n",
      "no step makes 'decision.accuracy'; steps are: 'decisions'"},
     {HEAD STEP "gates:\n- {metric: decisions.acuracy, op: '>=', value: 1}\n", "nearest: 'accuracy'"},

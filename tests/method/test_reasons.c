@@ -203,6 +203,22 @@ static void speaks_chinese(void **state) {
     result_free(result);
 }
 
+/* How many decisions there are, have a reason each, and were left out. */
+static void says_how_many(const Result *result, int left_out) {
+    const TableBlock *decisions = table_of(result, "decisions"), *reasons = table_of(result, "reasons");
+    char said[200], more[64] = "";
+    int explained = 0;
+    for (int32_t r = 0; r < decisions->n_rows; r++) {
+        explained += row_of(reasons, cell(decisions, r, 0)) >= 0;
+    }
+    if (left_out > 0) {
+        snprintf(more, sizeof more, "; %d decided otherwise were left out", left_out);
+    }
+    snprintf(said, sizeof said, "%d decisions: specific reasons survived for %d, none for %d%s", (int)decisions->n_rows,
+             explained, (int)decisions->n_rows - explained, more);
+    assert_string_equal(result->headline.bytes, said);
+}
+
 /* Each record by its id; words of the template are fixed; those decided otherwise are counted and left out. */
 static void records(void **state) {
     static const char *const ids[] = {"one", "two", "three"};
@@ -243,6 +259,8 @@ static void records(void **state) {
         letters, data, cell(decisions, 0, 1)));
     int same = strcmp(cell(decisions, 0, 1), "yes") == 0 ? yes : 3 - yes;
     assert_int_equal(table_of(some, "decisions")->n_rows, same);
+    says_how_many(all, 0);
+    says_how_many(some, 3 - same);
     /* what one record is told does not depend on the others */
     assert_string_equal(cell(table_of(some, "decisions"), 0, 3), cell(decisions, 0, 3));
     result_free(all);

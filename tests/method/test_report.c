@@ -104,6 +104,30 @@ static void test_order(void **state) {
     result_free(result);
 }
 
+/* Models and adapters, each by its own name and hash, with the results that are of it. */
+static void test_models(void **state) {
+    static const char *const hashes[] = {"aa", "bb", "cc", "dd"};
+    const ResultAdapter adapters[] = {
+        {TEXT("first"), TEXT("bb"), 1}, {TEXT("second"), TEXT("cc"), 0.5}, {TEXT("third"), TEXT("dd"), 1}};
+    Result *made, *result;
+    must(result_new(&made, "run", "Run"));
+    result_model(made, &(ResultModel){TEXT("base"), TEXT("LlamaForCausalLM"), TEXT("F32"), TEXT("aa")});
+    result_provenance(made, &(ResultProvenance){.adapters = adapters, .n_adapters = 3});
+    write_result(made);
+    must(call_method(&result, "report", "{\"result\": [\"%s\", \"%s\"]}", path, GOLDEN "sample.json"));
+    static const char *const rows[][2] = {
+        {"model", "base"}, {"adapter", "first"}, {"adapter", "second"}, {"adapter", "third"}};
+    assert_int_equal(table_of(result, "models")->n_rows, 5);
+    for (int32_t i = 0; i < 4; i++) {
+        assert_cell(result, "models", i, 0, rows[i][0]);
+        assert_cell(result, "models", i, 1, rows[i][1]);
+        assert_cell(result, "models", i, 2, hashes[i]);
+        assert_cell(result, "models", i, 3, "1");
+    }
+    assert_cell(result, "models", 4, 3, "2");
+    result_free(result);
+}
+
 static void test_words(void **state) {
     Result *result;
     must(call_method(&result, "report", "{\"result\": [\"%s\"], \"title\": \"Spring\", \"language\": \"zh\"}",
@@ -193,8 +217,9 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),   cmocka_unit_test(test_words),    cmocka_unit_test(test_feigned_check),
-        cmocka_unit_test(test_command), cmocka_unit_test(test_redacted), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_order),         cmocka_unit_test(test_models),  cmocka_unit_test(test_words),
+        cmocka_unit_test(test_feigned_check), cmocka_unit_test(test_command), cmocka_unit_test(test_redacted),
+        cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -423,12 +423,14 @@ static void test_headings(void **state) {
 /* The numbers of the path (moves and lines alone, which `end` closes) that begins at `at`; n: how many points. */
 static bool read_path(const char *at, const char *end, int n, double *x, double *y) {
     for (int i = 0; i < n; i++) {
-        char step[2];
-        int length = 0;
-        if (sscanf(at, " %lf %lf %1[ml]%n", &x[i], &y[i], step, &length) != 3 || step[0] != (i == 0 ? 'm' : 'l')) {
+        char *next, *last;
+        x[i] = strtod(at, &next);
+        y[i] = strtod(next, &last);
+        last += strspn(last, " \n");
+        if (next == at || last == next || *last != (i == 0 ? 'm' : 'l')) {
             return false;
         }
-        at += length;
+        at = last + 1;
     }
     at += strspn(at, " \n");
     return strncmp(at, end, strlen(end)) == 0;
@@ -452,17 +454,22 @@ static int paths_through(const char *content, const char *end, int n, const doub
     return times;
 }
 
-/* A chart up to `most`: axes, grid, ticks, lines and a band stand where their numbers are. */
-static void check_chart(double most, double end, double step) {
-    const double x[] = {0, 1, 3, 4}, y[] = {0, most / 4, most, most / 2},
-                 mean[] = {most / 4, most / 4, most * 3 / 8, most / 2},
-                 low[] = {most / 8, most / 4, most / 4, most * 3 / 8},
-                 high[] = {most * 3 / 8, most / 2, most / 2, most * 3 / 4};
+/* A chart of numbers from `least` to `most`, whose axis goes from `begin` to `end`: axes, grid, ticks, lines and a band
+ * stand where their numbers are. */
+static void check_chart(double least, double most, double begin, double end, double step) {
+    const double span = most - least;
+    static const double shares[4][4] = {
+        {0, 0.25, 1, 0.5}, {0.25, 0.25, 0.375, 0.5}, {0.125, 0.25, 0.25, 0.375}, {0.375, 0.5, 0.5, 0.75}};
+    static const double x[] = {0, 1, 3, 4};
+    double values[4][4]; /* a line, another with its lower and upper ends */
+    for (int i = 0; i < 16; i++) {
+        values[i / 4][i % 4] = least + span * shares[i / 4][i % 4];
+    }
     Result *result;
     assert_int_equal(result_new(&result, "ablate", "Ablation"), LIMN_OK);
     SeriesBlock *series = result_add_series(result, "curve", "Curve", x, 4, "taken out", "logit");
-    series_line(series, "first", y, NULL, NULL);
-    series_line(series, "second", mean, low, high);
+    series_line(series, "first", values[0], NULL, NULL);
+    series_line(series, "second", values[1], values[2], values[3]);
     assert_int_equal(result_status(result), LIMN_OK);
     Pdf pdf = made(result, "en");
     char *content = content_of(&pdf, 0);
@@ -481,22 +488,23 @@ static void check_chart(double most, double end, double step) {
     for (int line = 0; line < 2; line++) {
         for (int i = 0; i < 4; i++) {
             to_x[i] = left + x[i] / 4 * (right - left);
-            to_y[i] = bottom - (line == 0 ? y : mean)[i] / end * height;
+            to_y[i] = bottom - (values[line][i] - begin) / (end - begin) * height;
         }
         assert_int_equal(paths_through(content, "S", 4, to_x, to_y), 1);
     }
     for (int i = 0; i < 4; i++) {
         to_x[i] = to_x[7 - i] = left + x[i] / 4 * (right - left);
-        to_y[i] = bottom - high[i] / end * height;
-        to_y[7 - i] = bottom - low[i] / end * height;
+        to_y[i] = bottom - (values[3][i] - begin) / (end - begin) * height;
+        to_y[7 - i] = bottom - (values[2][i] - begin) / (end - begin) * height;
     }
     assert_int_equal(paths_through(content, "h", 8, to_x, to_y), 1);
     int lines = 0;
-    for (double value = 0; value <= end + 1e-9; value += step, lines++) {
-        const double at = bottom - value / end * height, across[] = {left, right}, level[] = {at, at};
+    for (double value = begin; value <= end + 1e-9; value += step, lines++) {
+        const double at = bottom - (value - begin) / (end - begin) * height, across[] = {left, right},
+                     level[] = {at, at};
         assert_int_equal(paths_through(content, "S", 2, across, level), 1);
     }
-    assert_true(fabs((lines - 1) * step - end) < 1e-9);
+    assert_true(fabs(begin + (lines - 1) * step - end) < 1e-9);
     for (int i = 0; i <= 4; i++) {
         const double tick = left + i * (right - left) / 4, at[] = {tick, tick}, down[] = {bottom, bottom + 3};
         assert_int_equal(paths_through(content, "S", 2, at, down), 1);
@@ -508,11 +516,76 @@ static void check_chart(double most, double end, double step) {
 
 /* The grid is of some five lines, one, two or five times a power of ten apart. */
 static void test_chart(void **state) {
-    check_chart(40, 40, 10);
-    check_chart(9, 10, 2);
-    check_chart(12, 15, 5);
-    check_chart(5, 5, 1);
-    check_chart(0.5, 0.5, 0.1);
+    check_chart(0, 40, 0, 40, 10);
+    check_chart(0, 9, 0, 10, 2);
+    check_chart(0, 12, 0, 15, 5);
+    check_chart(0, 5, 0, 5, 1);
+    check_chart(0, 0.5, 0, 0.5, 0.1);
+    check_chart(3, 10, 0, 10, 2); /* from nought where that is near */
+    check_chart(5.9, 10, 0, 10, 2);
+    check_chart(6, 10, 6, 10, 1);
+    check_chart(8, 10, 8, 10, 0.5);
+    check_chart(-10, -2, -10, -2, 2);
+}
+
+/* The next rectangle behind *at: x, y, width, height; how it is painted in *ink. */
+static bool next_rectangle(const char **at, const char *content, double numbers[4], char *ink) {
+    const char *found = strstr(*at, " re");
+    if (found == NULL) {
+        return false;
+    }
+    const char *begin = found;
+    for (int n = 0; begin > content && n < 4; n += *begin == ' ' || *begin == '\n') {
+        begin--;
+    }
+    char *next = (char *)(uintptr_t)begin;
+    for (int i = 0; i < 4; i++) {
+        numbers[i] = strtod(next, &next);
+    }
+    *ink = found[3 + strspn(found + 3, " \n")];
+    *at = found + 3;
+    return true;
+}
+
+/* How often the page has a rectangle that begins at x and is so wide; ink: 'f' filled, 'S' drawn. */
+static int rectangles(const char *content, double x, double width, char ink) {
+    double numbers[4];
+    char own;
+    int times = 0;
+    for (const char *at = content; next_rectangle(&at, content, numbers, &own);) {
+        times += alike(numbers[0], x) && alike(numbers[2], width) && own == ink;
+    }
+    return times;
+}
+
+/* Bars end where their column does, 4 points before the table; where one is below nought they begin in the middle. */
+static void test_bars(void **state) {
+    static const struct { double values[3], begin, whole; } cases[] = {{{8, 4, 2}, 44, 40}, {{8, -4, 2}, 24, 20}};
+    static const TableColumn columns[] = {{TEXT("word"), COLUMN_TEXT}, {TEXT("effect"), COLUMN_BAR}};
+    for (int k = 0; k < 2; k++) {
+        Result *result;
+        assert_int_equal(result_new(&result, "replace", "Replacement"), LIMN_OK);
+        TableBlock *table = result_add_table(result, "words", "Words", columns, 2);
+        for (int i = 0; i < 3; i++) {
+            const Value cells[] = {value_text("cab"), value_number(cases[k].values[i])};
+            table_row(table, cells);
+        }
+        Pdf pdf = made(result, "en");
+        char *content = content_of(&pdf, 0);
+        double right = 0, numbers[4];
+        char ink;
+        for (const char *at = content; right == 0 && next_rectangle(&at, content, numbers, &ink);) {
+            right = alike(numbers[0], 54) && alike(fabs(numbers[3]), 0.5) ? 54 + numbers[2] : 0; /* a rule of rows */
+        }
+        for (int i = 0; i < 3; i++) {
+            double part = cases[k].values[i] / 8 * cases[k].whole, zero = right - cases[k].begin;
+            assert_int_equal(
+                part > 0 ? rectangles(content, zero, part, 'f') : rectangles(content, zero + part, -part, 'S'), 1);
+        }
+        free(content);
+        gone(&pdf);
+        result_free(result);
+    }
 }
 
 /* ---- what is long and wide ---- */
@@ -687,6 +760,7 @@ int main(void) {
         cmocka_unit_test(test_wide_table),
         cmocka_unit_test(test_headings),
         cmocka_unit_test(test_chart),
+        cmocka_unit_test(test_bars),
         cmocka_unit_test(test_matrices),
         cmocka_unit_test(test_labels_of_pooled_cells),
         cmocka_unit_test(test_strip_keeps_to_its_lines),

@@ -404,6 +404,42 @@ static void test_compare(void **state) {
     result_free(first);
 }
 
+/* Numbers of an array are judged against the largest of both arrays, whichever has it; of a strip by its scores. */
+static void test_scales(void **state) {
+    static const double x[] = {0.5, 1.5}, pairs[][2][2] = {{{1.5, 0.5}, {4.5, 0.75}},
+                                                           {{4.5, 0.75}, {1.5, 0.5}},
+                                                           {{-4.5, 0.75}, {1.5, 0.5}}};
+    for (size_t k = 0; k < 3; k++) {
+        Result *made[2];
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(result_new(&made[i], "m", "M"), LIMN_OK);
+            SeriesBlock *series = result_add_series(made[i], "curve", "Curve", x, 2, "x", "y");
+            series_line(series, "a", pairs[k][i], NULL, NULL);
+            TokensBlock *strip = result_add_tokens(made[i], "strip", "Strip", 2);
+            for (int t = 0; t < 2; t++) {
+                tokens_set(strip, t, "t", 1, pairs[k][i][t], TOKEN_SCORED);
+            }
+            assert_int_equal(result_status(made[i]), LIMN_OK);
+        }
+        Comparison comparison;
+        assert_int_equal(result_compare(&comparison, made[0], made[1], (Tolerance){0.06, 0}), LIMN_OK);
+        assert_int_equal(comparison.n_differences, 4);
+        for (int d = 0; d < 4; d++) { /* a quarter of 4.5, and what has the other sign is further off than all of it */
+            const Difference *one = &comparison.differences[d];
+            double expected = d % 2 == 1 ? 0.25 / 4.5 : fabs(pairs[k][0][0] - pairs[k][1][0]) / 4.5;
+            assert_true(fabs(one->size - expected) < 1e-12);
+            assert_int_equal(one->tolerated, d % 2 == 1);
+        }
+        comparison_free(&comparison);
+        assert_int_equal(result_compare(&comparison, made[0], made[1], (Tolerance){0.05, 0.25}), LIMN_OK);
+        assert_true(comparison.differences[1].tolerated && comparison.differences[3].tolerated); /* by its own size */
+        assert_false(comparison.within);
+        comparison_free(&comparison);
+        result_free(made[0]);
+        result_free(made[1]);
+    }
+}
+
 static void test_utf8(void **state) {
     static const struct {
         const char *bytes;
@@ -419,19 +455,13 @@ static void test_utf8(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_same_bytes_every_time),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_failure_sticks),
-        cmocka_unit_test(test_checks),
-        cmocka_unit_test(test_verdicts),
-        cmocka_unit_test(test_param_set_twice),
-        cmocka_unit_test(test_broken_documents),
-        cmocka_unit_test(test_changed_bytes),
-        cmocka_unit_test(test_compare),
-        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_golden),           cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_scales),           cmocka_unit_test(test_same_bytes_every_time),
+        cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_failure_sticks),   cmocka_unit_test(test_checks),
+        cmocka_unit_test(test_verdicts),         cmocka_unit_test(test_param_set_twice),
+        cmocka_unit_test(test_broken_documents), cmocka_unit_test(test_changed_bytes),
+        cmocka_unit_test(test_compare),          cmocka_unit_test(test_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

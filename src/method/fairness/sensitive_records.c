@@ -264,20 +264,12 @@ static limn_status count_own(Sensitive *work, const Window *window, int32_t item
     }
     SensitiveGroup *group;
     TRY(find_group(work, name, &group));
-    double *probabilities = malloc(((size_t)n + 1) * sizeof *probabilities);
+    double *probabilities = calloc((size_t)n + 1, sizeof *probabilities);
     if (probabilities == NULL) {
         return method_no_memory(work->call);
     }
-    double sum = 0;
-    for (int32_t c = 0; c < n; c++) {
-        probabilities[c] = exp(logs[c] - logs[choice]);
-        sum += probabilities[c];
-    }
-    for (int32_t c = 0; c < n; c++) {
-        probabilities[c] /= sum;
-    }
-    double label_log = label >= 0 ? logs[label] - logs[choice] - log(sum) : (double)NAN;
-    metrics_add(&group->metrics, label, choice, probabilities, label_log);
+    probabilities[choice] = 1; /* rates are of decisions, however sure */
+    metrics_add(&group->metrics, label, choice, probabilities, (double)NAN);
     free(probabilities);
     return LIMN_OK;
 }
