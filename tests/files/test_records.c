@@ -199,6 +199,43 @@ static int order(const char *a, const char *b) {
     return (found > 0) - (found < 0);
 }
 
+/* Long integers beside the 32 characters that they may be marked with on the way, as they stand or as escapes: each
+ * text stays as it is; with all of them there the record is refused. */
+static void test_marks_in_texts(void **state) {
+    for (int n = 0; n <= 32; n++) {
+        TextBuffer line = TEXT_BUFFER_INIT, expected = TEXT_BUFFER_INIT;
+        text_buffer_add(&line, "{\"t\": \"x");
+        text_buffer_add(&expected, "x");
+        for (int i = 0; i < n; i++) {
+            text_buffer_printf(&line,
+                               i % 3 == 0   ? "\xEF\xB7%c"
+                               : i % 3 == 1 ? "\\ufd%02x"
+                                            : "\\uFD%02X",
+                               i % 3 == 0 ? 0x90 + i : 0xD0 + i);
+            text_buffer_printf(&expected, "\xEF\xB7%c", 0x90 + i);
+        }
+        text_buffer_add(
+            &line,
+            "\", \"list\": [[7, 18446744073709551616], {\"d\": -18446744073709551617}], \"id\": 99999999999999999999}");
+        RecordReader *reader = opened("marks.jsonl", line.data);
+        const Record *record;
+        limn_status status = record_reader_next(reader, &record);
+        if (n == 32) {
+            assert_refused(status, LIMN_FORMAT, "marks.jsonl: line 1, column", "too big");
+        } else {
+            assert_ok(status);
+            assert_field(record, "t", expected.data);
+            assert_field(record, "id", "99999999999999999999");
+            assert_field(record, "list", "[[7,18446744073709551616],{\"d\":-18446744073709551617}]");
+        }
+        record_reader_close(reader);
+        text_buffer_free(&line);
+        text_buffer_free(&expected);
+    }
+    refused("r.jsonl", "{\"a\": [18446744073709551616, 28446744073709551616], \"b\": }\n", 0, "line 1, column 58",
+            "unexpected");
+}
+
 /* Infinity, which no cell spells, is beyond every integer. */
 static void test_infinity(void **state) {
     static const char *const integers[] = {"0", "-5", "9223372036854775807", "-123456789012345678901234567890",
@@ -621,6 +658,7 @@ int main(void) {
         cmocka_unit_test(test_bad_records_can_be_passed_over),
         cmocka_unit_test(test_long_integers),
         cmocka_unit_test(test_order_of_numbers),
+        cmocka_unit_test(test_marks_in_texts),
         cmocka_unit_test(test_infinity),
         cmocka_unit_test(test_lacking),
         cmocka_unit_test(test_names),
