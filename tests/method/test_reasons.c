@@ -200,6 +200,10 @@ static void speaks_chinese(void **state) {
     assert_non_null(strstr(result->headline.bytes, "决定是"));
     assert_null(strstr(result->headline.bytes, "decision"));
     assert_string_equal(result_find_block(result, "reasons")->title.bytes, "理由");
+    static const char *const said[] = {"之后：", "新替换数：", "首次："}; /* each figure has its word */
+    for (size_t i = 0; i < 3; i++) {
+        assert_non_null(strstr(result_find_block(result, "reasons")->note.bytes, said[i]));
+    }
     result_free(result);
 }
 

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -277,6 +278,63 @@ static void silent_sizes_are_those_of_the_reference(void **state) {
     }
 }
 
+/* Sizes have bounds that no model comes near, so that what is reckoned of them does not overflow: widths up to 2^20,
+ * layers and heads up to 2^14, MLPs up to 2^24. */
+static void sizes_have_bounds(void **state) {
+    (void)state;
+    enum { WIDTH = 1 << 20, COUNT = 1 << 14, MLP = 1 << 24 };
+    static const struct {
+        const char *name, *key;
+        long most;
+    } rows[] = {{"llama3", "hidden_size", WIDTH},
+                {"llama3", "intermediate_size", MLP},
+                {"llama3", "num_hidden_layers", COUNT},
+                {"llama3", "num_attention_heads", COUNT},
+                {"llama3", "num_key_value_heads", COUNT},
+                {"mixtral", "intermediate_size", MLP},
+                {"qwen2-moe", "moe_intermediate_size", MLP},
+                {"qwen2-moe", "shared_expert_intermediate_size", MLP},
+                {"bert-mlm", "hidden_size", WIDTH},
+                {"bert-mlm", "num_hidden_layers", COUNT},
+                {"bert-mlm", "num_attention_heads", COUNT},
+                {"bert-mlm", "intermediate_size", MLP},
+                {"distilbert-mlm", "dim", WIDTH},
+                {"distilbert-mlm", "n_layers", COUNT},
+                {"distilbert-mlm", "n_heads", COUNT},
+                {"distilbert-mlm", "hidden_dim", MLP},
+                {"falcon-7b", "hidden_size", WIDTH},
+                {"falcon-7b", "num_hidden_layers", COUNT},
+                {"falcon-7b", "num_attention_heads", COUNT},
+                {"falcon-7b", "ffn_hidden_size", MLP},
+                {"gpt2", "n_embd", WIDTH},
+                {"gpt2", "n_layer", COUNT},
+                {"gpt2", "n_head", COUNT},
+                {"gpt2", "n_inner", MLP},
+                {"neox", "hidden_size", WIDTH},
+                {"neox", "num_hidden_layers", COUNT},
+                {"neox", "num_attention_heads", COUNT},
+                {"neox", "intermediate_size", MLP},
+                {"opt", "hidden_size", WIDTH},
+                {"opt", "word_embed_proj_dim", WIDTH},
+                {"opt", "num_hidden_layers", COUNT},
+                {"opt", "num_attention_heads", COUNT},
+                {"opt", "ffn_dim", MLP}};
+    for (size_t i = 0; i < 2 * sizeof rows / sizeof rows[0]; i++) {
+        const char *key = rows[i / 2].key;
+        char number[32], most[32];
+        snprintf(number, sizeof number, "%ld", i % 2 == 0 ? 0 : rows[i / 2].most + 1);
+        snprintf(most, sizeof most, " to %ld", rows[i / 2].most);
+        folder_from_case(rows[i / 2].name);
+        folder_set(key, number);
+        Model *model;
+        limn_status status = model_open(&model, folder_path(), &(ModelOptions){.config_only = true}, NULL);
+        if (status == LIMN_OK || strstr(error_message(), key) == NULL || strstr(error_message(), most) == NULL) {
+            fail_msg("%s with %s %s: found '%s', expected one that says '%s'", rows[i / 2].name, key, number,
+                     status == LIMN_OK ? "a model" : error_message(), most);
+        }
+    }
+}
+
 /* A layer without a window turns by a base of its own in Gemma 3. */
 static void gemma3_has_two_bases(void **state) {
     (void)state;
@@ -335,6 +393,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(silent_settings_are_those_of_the_reference),
         cmocka_unit_test(text_parts_have_their_own),
+        cmocka_unit_test(sizes_have_bounds),
         cmocka_unit_test(silent_sizes_are_those_of_the_reference),
         cmocka_unit_test(gemma3_has_two_bases),
         cmocka_unit_test(null_turns_off),
