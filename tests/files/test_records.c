@@ -220,6 +220,21 @@ static void test_lines_and_characters(void **state) {
     assert_field(record, "é", "x,y");
     assert_field(record, "中", "a\nb");
     record_reader_close(reader);
+    reader = opened("a.txt", "！a\n"); /* begins like the mark of UTF-8, and is none */
+    assert_field(next(reader), "text", "！a");
+    record_reader_close(reader);
+    refused("a.txt",
+            "\xFF"
+            "A\n",
+            0, "a.txt", "line 1: the byte 0xFF is not UTF-8"); /* nor that of UTF-16 */
+    refused("a.txt",
+            "\xFE"
+            "A\n",
+            0, "a.txt", "line 1: the byte 0xFE is not UTF-8");
+    refused("a.txt",
+            "\xFE\xFF"
+            "A",
+            0, "a.txt", "UTF-16");
     refused("a.txt", "é中\n中\0\n", 1, "a.txt", "line 2: a NUL byte");
     refused("a.csv", "é,b\n中,\"a\n\xFF\"\n", 0, "a.csv", "line 3: the byte 0xFF is not UTF-8");
 }
