@@ -441,7 +441,7 @@ static void turnings_are_the_best_draws(void **state) {
     Asked asked;
     Yardstick *yardstick;
     Turnings turnings;
-    open_question(&asked);
+    open_question(&asked, "e", NULL);
     const TargetParams likeliest = {.target_id = PARAM_NO_INTEGER};
     must(target_resolve(&asked.target, &asked.contrast, &asked.call, asked.engine, &asked.prompt, &likeliest, NULL,
                         NULL));
@@ -484,6 +484,26 @@ static void turnings_are_the_best_draws(void **state) {
     close_question(&asked);
 }
 
+/* The first line of an attribution names the target with its probability, to three digits. */
+static void headlines_say_the_probability(void **state) {
+    int told_apart = 0; /* from one that is off by a thousandth */
+    for (char target = 'a'; target <= 'z'; target++) {
+        char more[40], said[40], off[40];
+        snprintf(more, sizeof more, ", \"target\": \"%c\"", target);
+        Result *result = ask("grad", more);
+        double percent = 100 * exp(result->target.log_probability);
+        assert_true(percent > 0 && percent < 100);
+        snprintf(said, sizeof said, "\"%c\" (%.3g%%)", target, percent);
+        snprintf(off, sizeof off, "\"%c\" (%.3g%%)", target, 1.001 * percent);
+        if (strstr(result->headline.bytes, said) == NULL) {
+            fail_msg("'%s' does not say '%s'", result->headline.bytes, said);
+        }
+        told_apart += strcmp(said, off) != 0;
+        result_free(result);
+    }
+    assert_true(told_apart > 3);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(causes_are_what_replacement_finds),
@@ -497,6 +517,7 @@ int main(void) {
         cmocka_unit_test(the_check_leaves_open),
         cmocka_unit_test(methods_are_taken_by_name),
         cmocka_unit_test(ids_are_not_checked),
+        cmocka_unit_test(headlines_say_the_probability),
     };
     return cmocka_run_group_tests_name("why", tests, set_up, tear_down);
 }

@@ -209,6 +209,16 @@ c
 {{ 'abc'[-1] }}{{ 'abc'[3] }}{{ 'abc'[-4] }}{{ 'abc'[-3] }}{{ 'éa'[0] }}{{ 'éa'[1] }}|
 {{ [1, 2][2] }}{{ [1, 2][-2] }}{{ [1, 2][-3] }}{{ (1, 2)[1] }}{{ range(3, 9)[2] }}{{ range(3)[5] }}{{ range(3)[-1] }}|
 {{ 'abcdef'[1:4] }}{{ 'abcdef'[::-1] }}{{ 'abcdef'[-2:] }}{{ 'abcdef'[4:1:-2] }}{{ 'abc'[5:] }}{{ 'abc'[-9:2] }}|
+{% for a, b in [(1, 2)] %}{{ a }}{{ b }}{% endfor %}{% for (a, b) in [(3, 4)] %}{{ a }}{{ b }}{% endfor %}{% set a, b = 5, 6 %}{{ a }}{{ b }}
+{% for a, 1 in [(1, 2)] %}{% endfor %}
+{% for a.b in [1] %}{% endfor %}
+{% set (a, 1) = (1, 2) %}
+{% set a, b.c = 1, 2 %}
+{{ [1, 2].1 }}{{ [[5, 6]].0[1] }}{{ 'abc'.0 }}|
+{{ [[5, 6]].0.1 }}
+{{ [1, 2].1.5 }}
+{{ [1, 2].'a' }}
+{{ 1 | abs is odd }}{{ -3 | abs is even }}{{ (-3) | abs | string is string }}{{ not 1 is odd }}
 {{ undefined_name | length }}{{ '' | length }}{{ [] | count }}{{ {'a': 1} | length }}{{ 'éa' | length }}|
 {{ [1, 2, 3][1:] }}{{ (1, 2, 3)[:-1] }}{{ range(9)[2:5] | list }}|
 {%- set a = [1, 2] -%}{%- for i in a -%}{{ i }}{%- if not loop.last -%}, {%- endif -%}{%- endfor -%}.
