@@ -228,6 +228,12 @@ static void test_log(void **state) {
     fclose(file);
     audit_makes(0);
     must_be_whole();
+    char *signature; /* 64 bytes in Base64 on a line that ends */
+    size_t signed_length;
+    assert_int_equal(file_read(&signature, &signed_length, in_folder("work/manifest.json.sig"), 1 << 12), LIMN_OK);
+    assert_int_equal(signed_length, 88 + 1);
+    assert_int_equal(strcspn(signature, "\n"), 88);
+    free(signature);
     Arena arena;
     AuditLog log, second;
     arena_init(&arena);
