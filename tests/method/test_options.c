@@ -1,6 +1,6 @@
-/* What scripts that call limn rely on: every option with its letter, kind, default, bounds and choices stands in
- * tests/golden/options.txt, so that none of it changes unseen. LIMN_UPDATE_GOLDEN=1 writes it anew: whoever does reads
- * the difference, which is one of the interface. */
+/* What scripts that call limn rely on: every option with its letter, kind, default, bounds and choices, and the
+ * examples that help gives, stand in tests/golden/options.txt, so that none of it changes unseen. LIMN_UPDATE_GOLDEN=1
+ * writes it anew: whoever does reads the difference, which is one of the interface. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -77,6 +77,8 @@ static void options_are_those_that_were(void **state) {
         for (size_t k = 0; k < command->n_params; k++) {
             add_row(&text, command->name, &command->params[k]);
         }
+        text_buffer_printf(&text, "%s%s", command->examples,
+                           command->examples[strlen(command->examples) - 1] == '\n' ? "" : "\n");
     }
     if (getenv("LIMN_UPDATE_GOLDEN") != NULL) {
         assert_int_equal(file_write_atomic(path, text.data, text.length), LIMN_OK);

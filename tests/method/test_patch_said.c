@@ -1,4 +1,5 @@
-/* `patch`: what it says follows from its grids. Shares of the way, the strongest, headlines in both directions. */
+/* `patch`: what it says follows from its grids: shares of the way, the strongest, headlines in both directions. `live`:
+ * which answers it lists. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -142,8 +143,40 @@ static void as_many_are_listed(void **state) {
     }
 }
 
+/* `live` lists what was likeliest before an edit and what is behind it, each once. */
+static void both_answers_are_listed(void **state) {
+    Result *live = call_json("live", json_of(letters, "'model': '%', 'prompt': 'a cab', 'top': 10, 'set': "
+                                                      "['blocks.0.hook_mlp_out=times:-4', 'blocks.1.hook_mlp_out=0']"));
+    const TableBlock *table = NULL;
+    for (int32_t b = 0; b < live->n_blocks && table == NULL; b++) {
+        const TableBlock *own = live->blocks[b].kind == BLOCK_TABLE ? live->blocks[b].content : NULL;
+        table = own != NULL && own->n_columns > 1 && strcmp(own->columns[1].name.bytes, "id") == 0 ? own : NULL;
+    }
+    assert_non_null(table);
+    static const char *const sets[] = {"", ", 'set': ['blocks.0.hook_mlp_out=times:-4', 'blocks.1.hook_mlp_out=0']"};
+    int in_both = 0;
+    for (int i = 0; i < 2; i++) {
+        char text[192];
+        snprintf(text, sizeof text, "'model': '%%', 'prompt': 'a cab', 'top': 10%s", sets[i]);
+        Result *run = call_json("run", json_of(letters, text));
+        const TableBlock *top = table_of(run, "top");
+        for (int32_t k = 0; k < 10; k++) {
+            int found = 0;
+            for (int32_t row = 0; row < table->n_rows; row++) {
+                found += table_cell(table, row, 1)->integer == table_cell(top, k, 1)->integer;
+            }
+            assert_int_equal(found, 1);
+            in_both++;
+        }
+        result_free(run);
+    }
+    assert_true(table->n_rows > 10 && table->n_rows <= in_both);
+    result_free(live);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(grids_tables_and_headlines_agree),
-                                       cmocka_unit_test(leads_are_differences), cmocka_unit_test(as_many_are_listed)};
+                                       cmocka_unit_test(leads_are_differences), cmocka_unit_test(as_many_are_listed),
+                                       cmocka_unit_test(both_answers_are_listed)};
     return cmocka_run_group_tests_name("patch, said", tests, set_up, tear_down);
 }

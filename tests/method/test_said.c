@@ -147,6 +147,14 @@ static void look_at(const Result *result, const char *command, bool chinese) {
             for (int32_t c = 0; c < table->n_columns; c++) {
                 named(command, block->id, table->columns[c].name);
             }
+            bool figures = table->n_columns > 0 && strcmp(table->columns[0].name.bytes, "figure") == 0;
+            for (int32_t row = 0; figures && row < table->n_rows; row++) { /* what each is called */
+                const Text text = table_cell(table, row, 0)->text;
+                if (text.bytes == NULL || text.length == 0) {
+                    print_error("%s: a row of %s is empty\n", command, block->id);
+                    wrong++;
+                }
+            }
         }
         if (block->kind == BLOCK_SERIES) {
             const SeriesBlock *series = block->content;
