@@ -594,6 +594,34 @@ static void test_picture_headline(void **state) {
     }
 }
 
+/* What stands behind a line break of the text begins a line of its own, 50 lower, at the margin again. */
+static void test_picture_lines(void **state) {
+    static const struct {
+        const char *between;
+        bool breaks;
+    } cases[] = {{"b", false}, {"\n", true}, {".\n", true}, {"\nb", true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Result *result;
+        assert_int_equal(result_new(&result, "m", "M"), LIMN_OK);
+        TokensBlock *strip = result_add_tokens(result, "strip", "Strip", 3);
+        const char *const texts[] = {"a", cases[i].between, "c"};
+        for (int t = 0; t < 3; t++) {
+            tokens_set(strip, t, texts[t], strlen(texts[t]), 0.5, TOKEN_SCORED);
+        }
+        char *picture = rendered(result, "svg", NULL);
+        double x[3] = {0}, y[3] = {0};
+        int n = 0;
+        for (const char *at = picture; n < 3 && (at = strstr(at, "<g><rect x=")) != NULL; at++, n++) {
+            assert_int_equal(sscanf(at, "<g><rect x=\"%lf\" y=\"%lf\"", &x[n], &y[n]), 2);
+        }
+        assert_int_equal(n, 3);
+        assert_true(y[1] == y[0] && x[1] > x[0]);
+        assert_true(cases[i].breaks ? y[2] == y[0] + 50 && x[2] == x[0] : y[2] == y[0] && x[2] > x[1]);
+        free(picture);
+        result_free(result);
+    }
+}
+
 static void test_line_break(void **state) {
     static const struct {
         const char *text;
@@ -1096,6 +1124,7 @@ int main(void) {
         cmocka_unit_test(test_palette),
         cmocka_unit_test(test_page_contrast),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_picture_lines),
         cmocka_unit_test(test_clean),
         cmocka_unit_test(test_rows),
     };
