@@ -121,6 +121,8 @@ static void test_refusals(void **state) {
         {"a\n  {{ 1 + }}", LIMN_FORMAT, "t: line 2, column 10: found '}}', expected an expression"},
         {"é{% include 'x' %}", LIMN_UNSUPPORTED, "t: line 1, column 5: the tag 'include' is not implemented"},
         {"{% frobnicate %}", LIMN_FORMAT, "t: line 1, column 4: there is no tag 'frobnicate' here"},
+        {"{% frobnicate123456789012345678901234567890123456789 %}", LIMN_FORMAT,
+         "t: line 1, column 4: there is no tag 'frobnicate123456789012345678901234567890' here"}, /* 40 of them */
         {"{{ 'a' | groupby }}", LIMN_UNSUPPORTED, "t: line 1, column 10: the filter 'groupby' is not implemented"},
         {"{{ 'a' | nothing }}", LIMN_FORMAT, "t: line 1, column 10: there is no filter 'nothing'"},
         {"{{ 1 is strange }}", LIMN_FORMAT, "t: line 1, column 9: there is no test 'strange'"},

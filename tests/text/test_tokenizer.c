@@ -342,52 +342,6 @@ static void test_order_of_marks(void **state) {
     }
 }
 
-/* Pieces of WordPiece joined as decoders.WordPiece of tokenizers 0.23 joins them: a space before each but the first and
- * those that go on, and English spacing undone within each piece. */
-static void test_word_piece_decoder(void **state) {
-    static const struct {
-        const char *prefix;
-        bool cleanup;
-        int32_t ids[13], n;
-        const char *text;
-    } rows[] = {
-        {"##", true, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}, 13, "ab.?!, 'n't'm don't's've're"},
-        {"##", false, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}, 13, "ab . ? ! , ' n't 'm do not 's 've 're"},
-        {"##", true, {14}, 1, "it. is? so! or, then"},
-        {"##", false, {14}, 1, "it . is ? so ! or , then"},
-        {"##", true, {15, 15}, 2, ".? .?"},
-        {"##", true, {16, 1}, 2, "I'm you're we've it's a"},
-        {"##", true, {17, 17}, 2, "didn't don't didn't don't"},
-        {"##", true, {18, 18}, 2, "the'bank '. the'bank '."},
-        {"##", true, {1, 19, 1}, 3, "a a"},
-        {"#", true, {1, 19, 1}, 3, "a# a"},
-        {"##", true, {2, 2}, 2, "##bb"},
-        {"##", true, {20, 20}, 2, "# #c # #c"},
-        {"#", true, {20, 20}, 2, "# #c #c"},
-        {"##", true, {21, 21}, 2, "a don'ts a don'ts"},
-        {"##", true, {1, 2, 3, 3}, 4, "ab.."},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char json[1200], *text;
-        size_t length;
-        snprintf(
-            json, sizeof json,
-            "{\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"%s\",\"cleanup\":%s},"
-            "\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"[UNK]\",\"vocab\":{\"[UNK]\":0,\"a\":1,\"##b\":2,\".\":"
-            "3,\"?\":4,\"!\":5,\",\":6,\"'\":7,\"n't\":8,\"'m\":9,\"do not\":10,\"'s\":11,\"'ve\":12,\"'re\":13,\"it . "
-            "is ? so ! or , then\":14,\" . ?\":15,\"I 'm you 're we 've it 's\":16,\"did n't do not\":17,\"the ' bank "
-            "' .\":18,\"##\":19,\"# #c\":20,\"a do nots\":21}}}",
-            rows[i].prefix, rows[i].cleanup ? "true" : "false");
-        Opened opened = open_json(json);
-        assert_int_equal(tokenizer_decode(&text, &length, opened.tokenizer, rows[i].ids, rows[i].n, false), LIMN_OK);
-        if (strcmp(text, rows[i].text) != 0 || length != strlen(text)) {
-            fail_msg("row %zu: '%s', expected '%s'", i, text, rows[i].text);
-        }
-        free(text);
-        close_opened(&opened);
-    }
-}
-
 static void test_vocab_txt(void **state) {
     static const char uncased[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\n##s\nworld\n,\ncafe\n\xE4\xB8\x96\n";
     char *path = temporary_file("vocab.txt", uncased, strlen(uncased));
@@ -631,16 +585,25 @@ static void test_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_encode_options),   cmocka_unit_test(test_pair_and_offsets),
-        cmocka_unit_test(test_decode),           cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_continuation),     cmocka_unit_test(test_getters),
-        cmocka_unit_test(test_folder_config),    cmocka_unit_test(test_no_tokenizer_in_folder),
-        cmocka_unit_test(test_tekken),           cmocka_unit_test(test_added_tokens_stay_whole),
-        cmocka_unit_test(test_order_of_marks),   cmocka_unit_test(test_word_piece_decoder),
-        cmocka_unit_test(test_vocab_txt),        cmocka_unit_test(test_bos_of_plain_vocabulary),
-        cmocka_unit_test(test_threads),          cmocka_unit_test(test_gguf_byte_level),
-        cmocka_unit_test(test_gguf_turn_end),    cmocka_unit_test(test_gguf_scores),
-        cmocka_unit_test(test_gguf_phi3_strips), cmocka_unit_test(test_gguf_word_piece),
+        cmocka_unit_test(test_encode_options),
+        cmocka_unit_test(test_pair_and_offsets),
+        cmocka_unit_test(test_decode),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_continuation),
+        cmocka_unit_test(test_getters),
+        cmocka_unit_test(test_folder_config),
+        cmocka_unit_test(test_no_tokenizer_in_folder),
+        cmocka_unit_test(test_tekken),
+        cmocka_unit_test(test_added_tokens_stay_whole),
+        cmocka_unit_test(test_order_of_marks),
+        cmocka_unit_test(test_vocab_txt),
+        cmocka_unit_test(test_bos_of_plain_vocabulary),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_gguf_byte_level),
+        cmocka_unit_test(test_gguf_turn_end),
+        cmocka_unit_test(test_gguf_scores),
+        cmocka_unit_test(test_gguf_phi3_strips),
+        cmocka_unit_test(test_gguf_word_piece),
         cmocka_unit_test(test_gguf_unigram),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
