@@ -77,7 +77,7 @@ static void choices_are_read(void **state) {
 
 /* A thousand are as many as there may be. */
 static void choices_are_bounded(void **state) {
-    static char text[8000], out[1]; /* what is read is not written out */
+    static char text[8000], out[16000];
     for (int n = CHOICES_MAX; n <= CHOICES_MAX + 1; n++) {
         Arena arena;
         ChoiceNames names;
