@@ -181,3 +181,12 @@ limn_status turnings_find(Turnings *turnings, Yardstick *yardstick, MethodCall *
     sort(turnings);
     return LIMN_OK;
 }
+
+const Turning *turnings_first(const Turnings *turnings, int32_t unit) {
+    for (int32_t i = 0; i < turnings->n; i++) {
+        if (turnings->items[i].exchanges.items[0].unit == unit) {
+            return &turnings->items[i];
+        }
+    }
+    return turnings->n > 0 ? &turnings->items[0] : NULL;
+}

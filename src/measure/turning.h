@@ -25,5 +25,8 @@ typedef struct Turnings {
 
 /* The yardstick has run. */
 limn_status turnings_find(Turnings *turnings, Yardstick *yardstick, MethodCall *call);
+/* The one to speak of: the first that exchanges this unit (-1: none) first, else the first of all. NULL: none turned
+ * it. */
+const Turning *turnings_first(const Turnings *turnings, int32_t unit);
 
 #endif

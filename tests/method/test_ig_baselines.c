@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask/baseline.h"
 #include "ask/sampled_tokens.h"
 #include "ask/word_kind.h"
 #include "call/open.h"
@@ -144,6 +145,52 @@ static void tokens_keep_their_kind(void **state) {
     arena_free(&arena);
 }
 
+/* The mean of all embeddings, as the model itself gives each of them; at every position the same. */
+static void the_mean_is_of_all_embeddings(void **state) {
+    enum { N = 3 };
+    Arena arena;
+    ModelCache *models;
+    Engine *engine;
+    arena_init(&arena);
+    must(model_cache_new(&models));
+    const Progress progress = {0};
+    Team team = team_of(1, &progress);
+    Method method = {.command = {.name = "asker"}};
+    MethodCall call = {.method = &method,
+                       .arena = &arena,
+                       .models = models,
+                       .progress = &progress,
+                       .team = &team,
+                       .registry = &test_registry};
+    must(method_engine(&call, *state, &engine));
+    const Model *model = engine_model(engine);
+    int32_t width = model->config.d_model, n_vocab = model->config.n_vocab;
+    float *mean = ARENA_ARRAY(&arena, float, N *width), *row = ARENA_ARRAY(&arena, float, width);
+    double *sum = ARENA_ARRAY(&arena, double, width);
+    const char *name;
+    must(baseline_fill(mean, &name, &call, engine, "mean", N));
+    for (int32_t id = 0; id < n_vocab; id++) {
+        must(embed_ids(row, engine, &id, 1, &progress));
+        for (int32_t e = 0; e < width; e++) {
+            sum[e] += (double)row[e] / n_vocab;
+        }
+    }
+    double largest = 0.0;
+    for (int32_t t = 0; t < N; t++) {
+        for (int32_t e = 0; e < width; e++) {
+            assert_true(fabs((double)mean[t * width + e] - sum[e]) < 1e-6);
+            largest = fmax(largest, fabs(sum[e]));
+        }
+    }
+    assert_true(largest > 1e-3); /* it is not nothing */
+    must(baseline_fill(mean, &name, &call, engine, "zero", N));
+    for (int32_t i = 0; i < N * width; i++) {
+        assert_true(mean[i] == 0.0f);
+    }
+    model_cache_free(models);
+    arena_free(&arena);
+}
+
 static int set_up(void **state) {
     static char folder[64];
     make_letters_model(folder);
@@ -160,7 +207,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_default_is_sampled), cmocka_unit_test(the_mean_is_complete),
         cmocka_unit_test(seeds_are_other_draws),  cmocka_unit_test(a_draw_may_stand_beside_others),
-        cmocka_unit_test(tokens_keep_their_kind),
+        cmocka_unit_test(tokens_keep_their_kind), cmocka_unit_test(the_mean_is_of_all_embeddings),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -251,6 +251,14 @@ static void gaps_are_those_of_the_groups(void **state) {
         assert_interval(table, row, 2, gap.interval);
         assert_true(fabs(table_cell(table, row, 5)->number - gap.p) < 1e-12);
     }
+    /* the check says between which groups, in the language asked for */
+    Result *chinese;
+    assert_non_null(strstr(check_of(result, "share-gap:f")->meaning.bytes, "between "));
+    assert_null(strstr(check_of(result, "share-gap:f")->meaning.bytes, "之间"));
+    must(predict(&chinese, fixture, ", \"at-most\": [\"share-gap:f=1\"], \"language\": \"zh\""));
+    assert_non_null(strstr(check_of(chinese, "share-gap:f")->meaning.bytes, " 之间"));
+    assert_null(strstr(check_of(chinese, "share-gap:f")->meaning.bytes, "between"));
+    result_free(chinese);
     assert_int_equal(check_of(result, "share-gap:f")->state, CHECK_PASS);
     assert_int_not_equal(check_of(result, "tpr-gap:f")->state, CHECK_PASS);
     bool warned = false;

@@ -191,6 +191,37 @@ static void test_getters(void **state) {
     close_opened(&opened);
 }
 
+/* A file that comes without a config: special tokens are those spelled as in the models people have, and no others. */
+static void test_usual_specials(void **state) {
+    static const struct {
+        const char *spelling;
+        SpecialToken which;
+    } rows[] = {{"<s>", SPECIAL_BOS},           {"<|begin_of_text|>", SPECIAL_BOS},
+                {"<bos>", SPECIAL_BOS},         {"</s>", SPECIAL_EOS},
+                {"<|endoftext|>", SPECIAL_EOS}, {"<|end_of_text|>", SPECIAL_EOS},
+                {"<eos>", SPECIAL_EOS},         {"<unk>", SPECIAL_UNK},
+                {"[UNK]", SPECIAL_UNK},         {"<pad>", SPECIAL_PAD},
+                {"[PAD]", SPECIAL_PAD},         {"<mask>", SPECIAL_MASK},
+                {"[MASK]", SPECIAL_MASK},       {"[SEP]", SPECIAL_SEP},
+                {"[CLS]", SPECIAL_CLS},         {"<|other|>", SPECIAL_COUNT}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char json[200];
+        snprintf(json, sizeof json,
+                 "{\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"a\",\"vocab\":{\"\":0,\"a\":1,\"%s\":2}}}",
+                 rows[i].spelling);
+        char *path = temporary_file("tokenizer.json", json, strlen(json));
+        Opened opened = open_tokenizer(path);
+        remove_temporary(path);
+        for (int which = SPECIAL_BOS; which <= SPECIAL_CLS; which++) {
+            int32_t found = tokenizer_special(opened.tokenizer, (SpecialToken)which);
+            if (found != (which == (int)rows[i].which ? 2 : -1)) {
+                fail_msg("%s: special token %d is %d", rows[i].spelling, which, (int)found);
+            }
+        }
+        close_opened(&opened);
+    }
+}
+
 /* A folder: the config names the special tokens and the chat template. */
 static void test_folder_config(void **state) {
     static const char config[] = "{\"bos_token\":{\"content\":\"<tool>\"},\"eos_token\":\"<s>\",\"pad_token\":null,"
@@ -591,6 +622,7 @@ int main(void) {
         cmocka_unit_test(test_stream),
         cmocka_unit_test(test_continuation),
         cmocka_unit_test(test_getters),
+        cmocka_unit_test(test_usual_specials),
         cmocka_unit_test(test_folder_config),
         cmocka_unit_test(test_no_tokenizer_in_folder),
         cmocka_unit_test(test_tekken),

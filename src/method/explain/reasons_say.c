@@ -141,14 +141,7 @@ static void add_none(TextBuffer *out, const Decided *decided) {
 }
 
 const Turning *reasons_turning(const Decided *decided) {
-    const Turnings *turnings = &decided->why.turnings;
-    for (int32_t i = 0; i < turnings->n && decided->n > 0; i++) {
-        const Exchanges *exchanges = &turnings->items[i].exchanges;
-        if (exchanges->n == turnings->items[0].exchanges.n && exchanges->items[0].unit == decided->reasons[0].unit) {
-            return &turnings->items[i];
-        }
-    }
-    return turnings->n > 0 ? &turnings->items[0] : NULL;
+    return turnings_first(&decided->why.turnings, decided->n > 0 ? decided->reasons[0].unit : -1);
 }
 
 /* Had it said "money" instead of "bitcoin", the decision would have been "no". */

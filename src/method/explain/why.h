@@ -63,7 +63,5 @@ limn_status why_find(WhyWork *work);
 limn_status why_say(TextBuffer *out, const WhyFindings *findings, bool first);
 /* "yes": the answer's words, without the space before them. */
 Text why_target_text(const WhyFindings *findings, const Target *target);
-/* The smallest change that turned it: of the first cause's own word, if one of those did. NULL: none was found. */
-const Turning *why_turning(const WhyFindings *findings);
 
 #endif

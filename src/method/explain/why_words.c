@@ -29,17 +29,6 @@ Text why_target_text(const WhyFindings *findings, const Target *target) {
     return text;
 }
 
-const Turning *why_turning(const WhyFindings *findings) {
-    const Turnings *turnings = findings->turnings;
-    for (int32_t i = 0; i < turnings->n && findings->n_causes > 0; i++) {
-        const Exchanges *exchanges = &turnings->items[i].exchanges;
-        if (exchanges->n == turnings->items[0].exchanges.n && exchanges->items[0].unit == findings->causes[0]) {
-            return &turnings->items[i];
-        }
-    }
-    return turnings->n > 0 ? &turnings->items[0] : NULL;
-}
-
 /* 82%, 0.4%, under 0.1% */
 static void add_share(TextBuffer *out, const WhyFindings *findings, double share) {
     double percent = 100.0 * share;
@@ -138,7 +127,7 @@ static void add_lead(TextBuffer *out, const WhyFindings *findings) {
 /* With "gold" it would have said "no". */
 static void add_turning(TextBuffer *out, const WhyFindings *findings) {
     const Turnings *turnings = findings->turnings;
-    const Turning *first = why_turning(findings);
+    const Turning *first = turnings_first(turnings, findings->n_causes > 0 ? findings->causes[0] : -1);
     if (first == NULL) {
         text_buffer_printf(out,
                            say(findings, " None of the %d changes tried, of up to %d words at once, turned the answer.",
