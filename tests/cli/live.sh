@@ -27,6 +27,9 @@ expect_code 0
 cp "$out" "$work/first"
 live -p 'a bad cab' --top 1
 cmp -s "$out" "$work/first" || problem 'the same lines give the same bytes'
+awk '{ printf "%s\r\n", $0 }' "$work/lines" >"$work/ends" && mv "$work/ends" "$work/lines"
+live -p 'a bad cab' --top 1
+cmp -s "$out" "$work/first" || problem 'lines that end as on Windows are the same lines'
 
 # what is saved and what is printed give the same answer
 cat >"$work/lines" <<END

@@ -1097,6 +1097,14 @@ static void test_rows(void **state) {
     result_free(result);
 }
 
+/* Words may be broken into lines; a figure or a piece of model text may not. */
+static void test_which_cells_wrap(void **state) {
+    for (int kind = 0; kind < COLUMN_COUNT; kind++) {
+        bool words = kind == COLUMN_TEXT || kind == COLUMN_NAME || kind == COLUMN_VALUE;
+        assert_int_equal(column_kind_wraps((ColumnKind)kind), words);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens),
@@ -1127,6 +1135,7 @@ int main(void) {
         cmocka_unit_test(test_picture_lines),
         cmocka_unit_test(test_clean),
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_which_cells_wrap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
