@@ -163,3 +163,13 @@ json_t *reference_question(const char *name, const char *model, const json_t *en
     json_object_set_new(params, "target-id", json_integer(target));
     return params;
 }
+
+double param_of(const Result *result, const char *name) {
+    for (size_t i = 0; i < result->params.count; i++) {
+        if (strcmp(result->params.items[i].name, name) == 0) {
+            const Value *value = &result->params.items[i].value;
+            return value->kind == VALUE_INTEGER ? (double)value->integer : value->number;
+        }
+    }
+    return (double)NAN;
+}

@@ -27,6 +27,8 @@ void refuse_json(const char *method, json_t *params, limn_status status, const c
 double matrix_error(const MatrixBlock *matrix, const json_t *reference);
 /* The matrix with this id; fails the test when there is none. */
 const MatrixBlock *matrix_of(const Result *result, const char *id);
+/* A parameter that is a number, by its name; NaN: there is none. */
+double param_of(const Result *result, const char *name);
 const TableBlock *table_of(const Result *result, const char *id);
 const TokensBlock *tokens_of(const Result *result, const char *id);
 

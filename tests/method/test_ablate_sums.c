@@ -12,72 +12,11 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "method/ablated.h"
 #include "method/calls.h"
 #include "method/references.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
-
-#define MODEL LIMN_TEST_SOURCE_DIR "/tests/golden/llama3"
-enum { LAYERS = 2, HEADS = 4, CELLS = LAYERS * HEADS, MOST = 64 };
-
-static char letters[64];
-
-static int set_up(void **state) {
-    open_models();
-    make_letters_model(letters);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    remove_letters_model(letters);
-    close_models();
-    return 0;
-}
-
-/* Of the golden model at three tokens; more: "'target-id': 3, ...". */
-static Result *ablated(const char *more) {
-    char text[1024];
-    snprintf(text, sizeof text, "'model': '" MODEL "', %s%s",
-             strstr(more, "'ids'") == NULL ? "'ids': [5, 17, 40], " : "", more);
-    return call_json("ablate", json_of(letters, text));
-}
-
-/* Of the model that reads letters. */
-static Result *lettered(const char *more) {
-    char text[1024];
-    snprintf(text, sizeof text, "'model': '%%', %s", more);
-    return call_json("ablate", json_of(letters, text));
-}
-
-typedef struct Cells {
-    double before;
-    int n;
-    double effects[MOST], estimates[MOST];
-} Cells;
-
-static double param_of(const Result *result, const char *name) {
-    for (size_t i = 0; i < result->params.count; i++) {
-        if (strcmp(result->params.items[i].name, name) == 0) {
-            const Value *value = &result->params.items[i].value;
-            return value->kind == VALUE_INTEGER ? (double)value->integer : value->number;
-        }
-    }
-    fail_msg("no parameter '%s'", name);
-    return (double)NAN;
-}
-
-static Cells cells_of(Result *result) {
-    Cells cells = {.before = param_of(result, "before")};
-    const MatrixBlock *effects = matrix_of(result, "effects");
-    cells.n = effects->n_rows * effects->n_columns;
-    assert_true(cells.n <= MOST);
-    memcpy(cells.effects, effects->values, (size_t)cells.n * sizeof(double));
-    if (result_find_block(result, "estimates") != NULL) {
-        memcpy(cells.estimates, matrix_of(result, "estimates")->values, (size_t)cells.n * sizeof(double));
-    }
-    result_free(result);
-    return cells;
-}
 
 static void same(const char *what, double found, double expected) {
     if (!(fabs(found - expected) <= 2e-5 * fmax(1.0, fabs(expected)))) {
@@ -569,5 +508,5 @@ int main(void) {
         cmocka_unit_test(records_that_cannot_be_used),
         cmocka_unit_test(pairs_follow_from_a_curve),
     };
-    return cmocka_run_group_tests_name("ablate, sums", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("ablate, sums", tests, open_ablated, close_ablated);
 }

@@ -46,15 +46,6 @@ static void near(const char *what, double found, double expected) {
     }
 }
 
-static double param_of(const Result *result, const char *name) {
-    for (size_t i = 0; i < result->params.count; i++) {
-        if (strcmp(result->params.items[i].name, name) == 0) {
-            return result->params.items[i].value.number;
-        }
-    }
-    return (double)NAN;
-}
-
 static const char *text_param(const Result *result, const char *name) {
     for (size_t i = 0; i < result->params.count; i++) {
         if (strcmp(result->params.items[i].name, name) == 0) {

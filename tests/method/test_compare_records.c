@@ -87,16 +87,6 @@ static double figure(const Result *result, const char *id, const char *method, c
     return (double)NAN;
 }
 
-static double param_of(const Result *result, const char *name) {
-    for (size_t i = 0; i < result->params.count; i++) {
-        if (strcmp(result->params.items[i].name, name) == 0) {
-            const Value *value = &result->params.items[i].value;
-            return value->kind == VALUE_INTEGER ? (double)value->integer : value->number;
-        }
-    }
-    return (double)NAN;
-}
-
 static void near(const char *what, double found, double expected) {
     if (!(fabs(found - expected) <= 1e-9 * fmax(1.0, fabs(expected)))) {
         fail_msg("%s: found %.12g, expected %.12g", what, found, expected);

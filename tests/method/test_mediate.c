@@ -28,17 +28,6 @@ static void must(limn_status status) {
     }
 }
 
-static double param_of(const Result *result, const char *name) {
-    for (size_t i = 0; i < result->params.count; i++) {
-        if (strcmp(result->params.items[i].name, name) == 0) {
-            const Value *value = &result->params.items[i].value;
-            return value->kind == VALUE_INTEGER ? (double)value->integer : value->number;
-        }
-    }
-    fail_msg("no parameter %s", name);
-    return 0;
-}
-
 static const ResultCheck *check_of(const Result *result, const char *name) {
     for (int32_t i = 0; i < result->n_checks; i++) {
         if (strcmp(result->checks[i].name.bytes, name) == 0) {

@@ -34,15 +34,6 @@ static Result *asked(const char *more) {
     return call_json("patch", json_of(letters, text));
 }
 
-static double param_of(const Result *result, const char *name) {
-    for (size_t i = 0; i < result->params.count; i++) {
-        if (strcmp(result->params.items[i].name, name) == 0) {
-            return result->params.items[i].value.number;
-        }
-    }
-    return (double)NAN;
-}
-
 static void grids_tables_and_headlines_agree(void **state) {
     for (int i = 0; i < 8; i++) {
         bool reverse = i % 2 == 1, heads = i / 2 % 2 == 1, chinese = i / 4 == 1;
