@@ -528,6 +528,45 @@ static void test_chart(void **state) {
     check_chart(-10, -2, -10, -2, 2);
 }
 
+/* Triangles on their base, with the point above, as the third line's marks are. */
+static int triangles(const char *content) {
+    int found = 0;
+    for (const char *at = content; (at = strstr(at, " m")) != NULL; at += 2) {
+        const char *begin = at;
+        for (int n = 0; begin > content && n < 2; n += *begin == ' ' || *begin == '\n') {
+            begin--;
+        }
+        double x[3], y[3];
+        char close = 0;
+        int n = sscanf(begin, "%lf %lf m %lf %lf l %lf %lf l %c", &x[0], &y[0], &x[1], &y[1], &x[2], &y[2], &close);
+        found += n == 7 && close == 'h' && fabs(x[1] - x[0] - 2.6) < 0.02 && fabs(x[0] - x[2] - 2.6) < 0.02 &&
+                 fabs(y[1] - y[2]) < 0.02 && fabs(fabs(y[0] - y[1]) - 4.7) < 0.02;
+    }
+    return found;
+}
+
+static void test_marks(void **state) {
+    static const double x[] = {0, 1, 2, 3}, y[] = {1, 2, 3, 4};
+    for (int lines = 2; lines <= 3; lines++) {
+        Result *result;
+        assert_int_equal(result_new(&result, "m", "Lines"), LIMN_OK);
+        SeriesBlock *series = result_add_series(result, "series", "Series", x, 4, "x", "y");
+        for (int i = 0; i < lines; i++) {
+            series_line(series, i == 0 ? "one" : i == 1 ? "two" : "three", y, NULL, NULL);
+        }
+        Pdf pdf = made(result, "en");
+        int found = 0;
+        for (int page = 0; page < qpdf_get_num_pages(pdf.qpdf); page++) {
+            char *content = content_of(&pdf, page);
+            found += triangles(content);
+            free(content);
+        }
+        assert_true(lines == 2 ? found == 0 : found >= 4);
+        gone(&pdf);
+        result_free(result);
+    }
+}
+
 /* The next rectangle behind *at: x, y, width, height; how it is painted in *ink. */
 static bool next_rectangle(const char **at, const char *content, double numbers[4], char *ink) {
     const char *found = strstr(*at, " re");
@@ -667,8 +706,8 @@ static void test_strip_keeps_to_its_lines(void **state) {
         tokens_set(strip, i, word, strlen(word), 1.0 + i % 3, TOKEN_SCORED);
     }
     Pdf pdf = made(result, "en");
-    int filled = 0, n_lines = 0;
-    double last = NAN, furthest = 0;
+    int filled = 0, n_lines = 0, apart = 0, close = 0, small = 0;
+    double last = NAN, furthest = 0, end = 0;
     for (int i = 0, n = qpdf_get_num_pages(pdf.qpdf); i < n; i++) {
         unsigned char *content;
         size_t length;
@@ -684,14 +723,21 @@ static void test_strip_keeps_to_its_lines(void **state) {
             if (colour != NULL && sscanf(colour, " rg %lf %lf %lf %lf re", &x, &y, &width, &height) == 4) {
                 filled++;
                 n_lines += y != last;
+                apart += y == last && fabs(x - end - 3) < 0.02; /* words stand apart */
+                close += y == last && x - end < 2.9;
+                end = x + width;
                 last = y;
                 furthest = fmax(furthest, x + width);
             }
+            double size;
+            small += sscanf(line, "%lf 0 0 %*f %*f %*f Tm", &size) == 1 && fabs(size - 6) < 1e-6;
         }
         free(text);
         free(content);
     }
     assert_true(filled > TOKENS - 10);
+    assert_true(apart > TOKENS / 2 && close == 0);
+    assert_true(small > TOKENS / 2); /* the numbers below the words */
     assert_in_range(n_lines, 5, TOKENS / 2);
     assert_true(furthest > 480 && furthest <= 595.28 - 54 + 0.1); /* A4 with its margins */
     gone(&pdf);
@@ -760,6 +806,7 @@ int main(void) {
         cmocka_unit_test(test_wide_table),
         cmocka_unit_test(test_headings),
         cmocka_unit_test(test_chart),
+        cmocka_unit_test(test_marks),
         cmocka_unit_test(test_bars),
         cmocka_unit_test(test_matrices),
         cmocka_unit_test(test_labels_of_pooled_cells),
