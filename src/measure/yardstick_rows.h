@@ -7,7 +7,7 @@
 typedef struct YardstickParams {
     ParamTexts fixed;
     Text replacements;
-    double floor;
+    double floor; /* see yardstick_counts; unread without YARDSTICK_FLOOR_ROW */
 } YardstickParams;
 
 #define YARDSTICK_ROWS(type, member)                                                                                   \
@@ -20,7 +20,10 @@ typedef struct YardstickParams {
         PARAM_ROW("replacements", 0, LIMN_PARAM_FILE, "FILE",                                                          \
                   "exchange words for those in FILE, one on each line; without it for what the base model proposes, "  \
                   "else for common words of the same kind",                                                            \
-                  offsetof(type, member.replacements)),                                                                \
+                  offsetof(type, member.replacements))
+
+/* For methods that call words causes. */
+#define YARDSTICK_FLOOR_ROW(type, member)                                                                              \
     {                                                                                                                  \
         .name = "floor", .kind = LIMN_PARAM_NUMBER, .metavar = "P", .default_text = YARDSTICK_FLOOR_TEXT,              \
         .minimum = 0, .maximum = 1,                                                                                    \

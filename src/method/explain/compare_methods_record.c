@@ -150,8 +150,7 @@ static limn_status measure_effects(CompareRecord *record) {
                                   .replacements = comparing->params->yardstick.replacements,
                                   .fields = record->fields,
                                   .n_fields = record->n_fields,
-                                  .screen = (int32_t)comparing->params->draws,
-                                  .floor = comparing->params->yardstick.floor};
+                                  .screen = (int32_t)comparing->params->draws};
     TRY(yardstick_new(&record->yardstick, call, comparing->engine, record->prompt, record->target, record->contrast,
                       &record->words, &asked));
     TRY(compare_exchanges(comparing) ? yardstick_screen(record->yardstick) : LIMN_OK);

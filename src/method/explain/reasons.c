@@ -271,6 +271,7 @@ static const limn_param rows[] = {
     TARGET_ROWS(ReasonsParams, target),
     TARGET_MORE_ROWS(ReasonsParams, target),
     YARDSTICK_ROWS(ReasonsParams, yardstick),
+    YARDSTICK_FLOOR_ROW(ReasonsParams, yardstick),
     DATA_OPTION_ROW(ReasonsParams, data),
     DATA_PROMPT_ROWS(ReasonsParams, data),
     DATA_LABEL_ROWS(ReasonsParams, data),

@@ -443,6 +443,7 @@ static const limn_param rows[] = {
      .choices = "word|sentence|field|message|document", .help = "what is exchanged",
      .field = offsetof(ReplaceParams, by)},
     YARDSTICK_ROWS(ReplaceParams, yardstick),
+    YARDSTICK_FLOOR_ROW(ReplaceParams, yardstick),
     {"screen", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "2", .minimum = 1, .maximum = 1000,
      .help = "exchange each part N times", .field = offsetof(ReplaceParams, screen)},
     {"leading", 0, LIMN_PARAM_INTEGER, .metavar = "N", .default_text = "5", .minimum = 1, .maximum = 1000,

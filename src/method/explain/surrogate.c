@@ -300,8 +300,7 @@ static limn_status find_words(Surrogate *surrogate) {
 }
 
 static limn_status open_words(Surrogate *surrogate) {
-    YardstickAsked asked = {.replacements = surrogate->params->yardstick.replacements,
-                            .floor = surrogate->params->yardstick.floor};
+    YardstickAsked asked = {.replacements = surrogate->params->yardstick.replacements};
     TRY(words_of(&surrogate->words, surrogate->call, surrogate->model, surrogate->prompt));
     TRY(fixed_texts(surrogate, &asked.fixed));
     TRY(yardstick_new(&surrogate->yardstick, surrogate->call, surrogate->engine, surrogate->prompt, surrogate->target,

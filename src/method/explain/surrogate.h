@@ -85,6 +85,6 @@ double surrogate_weight(SurrogateKind kind, int32_t there, int32_t n, double wid
     }
 #define SURROGATE_MORE_ROWS                                                                                            \
     ATTRIBUTION_BY_ROW(SurrogateParams, by), YARDSTICK_ROWS(SurrogateParams, yardstick),                               \
-        CAUSE_ROW(SurrogateParams, check)
+        YARDSTICK_FLOOR_ROW(SurrogateParams, yardstick), CAUSE_ROW(SurrogateParams, check)
 
 #endif

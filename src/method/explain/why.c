@@ -224,6 +224,7 @@ static const limn_param rows[] = {
     TARGET_ROWS(WhyParams, target),
     TARGET_MORE_ROWS(WhyParams, target),
     YARDSTICK_ROWS(WhyParams, yardstick),
+    YARDSTICK_FLOOR_ROW(WhyParams, yardstick),
     {"methods", 'm', LIMN_PARAM_TEXT, .repeated = true, .metavar = SCORERS_METAVAR,
      .help = "whose first words are held against the causes (without it: gradients): ig,lrp:rules=relp,rollout",
      .field = offsetof(WhyParams, methods)},
