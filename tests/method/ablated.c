@@ -14,20 +14,6 @@
 
 #include <cmocka.h> /* last: it has a macro named fail */
 
-char letters[64];
-
-int open_ablated(void **state) {
-    open_models();
-    make_letters_model(letters);
-    return 0;
-}
-
-int close_ablated(void **state) {
-    remove_letters_model(letters);
-    close_models();
-    return 0;
-}
-
 Result *ablated(const char *more) {
     char text[1024];
     snprintf(text, sizeof text, "'model': '" MODEL "', %s%s",

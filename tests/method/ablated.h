@@ -2,14 +2,11 @@
 #ifndef LIMN_TESTS_METHOD_ABLATED_H
 #define LIMN_TESTS_METHOD_ABLATED_H
 
+#include "method/letters.h"
 #include "result/result.h"
 
 #define MODEL LIMN_TEST_SOURCE_DIR "/tests/golden/llama3"
 enum { LAYERS = 2, HEADS = 4, CELLS = LAYERS * HEADS, MOST = 64 };
-
-extern char letters[64]; /* the model that reads letters; made and removed by these */
-int open_ablated(void **state);
-int close_ablated(void **state);
 
 /* Of the golden model at three tokens; more: "'target-id': 3, ...". */
 Result *ablated(const char *more);

@@ -283,5 +283,5 @@ int main(void) {
                                        cmocka_unit_test(questions_are_refused),
                                        cmocka_unit_test(layers_are_chosen),
                                        cmocka_unit_test(wide_matrices_are_left_out)};
-    return cmocka_run_group_tests_name("ablate, said", tests, open_ablated, close_ablated);
+    return cmocka_run_group_tests_name("ablate, said", tests, open_letters, close_letters);
 }

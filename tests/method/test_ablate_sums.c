@@ -508,5 +508,5 @@ int main(void) {
         cmocka_unit_test(records_that_cannot_be_used),
         cmocka_unit_test(pairs_follow_from_a_curve),
     };
-    return cmocka_run_group_tests_name("ablate, sums", tests, open_ablated, close_ablated);
+    return cmocka_run_group_tests_name("ablate, sums", tests, open_letters, close_letters);
 }

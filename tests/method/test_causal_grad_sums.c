@@ -10,23 +10,10 @@
 #include <string.h>
 
 #include "method/calls.h"
+#include "method/letters.h"
 #include "method/references.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
-
-static char letters[64];
-
-static int set_up(void **state) {
-    open_models();
-    make_letters_model(letters);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    remove_letters_model(letters);
-    close_models();
-    return 0;
-}
 
 #define PAIR "'prompt': 'a cab', 'corrupt': 'a dab'"
 static const char *const maps[] = {"effects.resid", "effects.mlp", "effects.head",
@@ -354,5 +341,5 @@ int main(void) {
                                        cmocka_unit_test(the_worst_come_first),
                                        cmocka_unit_test(a_stream_that_is_all_replaced_is_the_difference),
                                        cmocka_unit_test(path_checks_are_made_on_paths)};
-    return cmocka_run_group_tests_name("causal-grad, sums", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("causal-grad, sums", tests, open_letters, close_letters);
 }

@@ -10,23 +10,10 @@
 #include <string.h>
 
 #include "method/calls.h"
+#include "method/letters.h"
 #include "method/references.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
-
-static char letters[64];
-
-static int set_up(void **state) {
-    open_models();
-    make_letters_model(letters);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    remove_letters_model(letters);
-    close_models();
-    return 0;
-}
 
 static Result *asked(const char *more) {
     char text[512];
@@ -169,5 +156,5 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(grids_tables_and_headlines_agree),
                                        cmocka_unit_test(leads_are_differences), cmocka_unit_test(as_many_are_listed),
                                        cmocka_unit_test(both_answers_are_listed)};
-    return cmocka_run_group_tests_name("patch, said", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("patch, said", tests, open_letters, close_letters);
 }
